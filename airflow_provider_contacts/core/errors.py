@@ -1,0 +1,79 @@
+"""Every exception of the package. An exception means that a push cannot go on; a record's trouble is an outcome.
+
+ContactsError
+├── ConfigError        connection, destination or parameters are wrong; nothing was sent
+├── RefusedError       the vendor will take nothing more (401, 403, 404, a redirect); the rest is ``failed``
+├── RetryLaterError    the vendor asked for a longer wait than ``max_wait``; the rest is ``failed``
+├── InterruptedPushError   SIGTERM or a time-out; requests in flight are settled or ``unknown``
+├── LedgerError        the outcome database cannot be written; nothing more is sent
+│   └── SupersededError    a newer execution of the same task has taken over
+└── UndeliveredError   the push ended, and more is undelivered than was tolerated
+
+InvalidRecordError and UnreadableError are not among them: they are caught inside the package and become outcomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+
+class ContactsError(Exception):
+    """Base of what a push can raise."""
+
+
+class ConfigError(ContactsError):
+    """Something must be configured differently; the text says what, where, and what is allowed."""
+
+
+class RefusedError(ContactsError):
+    """The vendor refuses the credential, the destination or the address; retrying cannot help."""
+
+
+class RetryLaterError(ContactsError):
+    """The vendor asked to come back later than this try may wait.
+
+    :param until: the moment (UTC) from which the vendor may be asked again.
+    """
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class InterruptedPushError(ContactsError):
+    """The push was told to stop; nothing more is sent."""
+
+
+class LedgerError(ContactsError):
+    """The memory of what was sent cannot be kept, so nothing more may be sent."""
+
+
+class SupersededError(LedgerError):
+    """A newer execution of the same task instance has registered; this one must not send any more."""
+
+
+class UndeliveredError(ContactsError):
+    """The push ended with more undelivered records than tolerated.
+
+    :param retryable: whether any record is ``failed``, so that another try could deliver more.
+    """
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class InvalidRecordError(ValueError):
+    """Our own check refuses a record; becomes an ``invalid`` outcome. Texts never quote the record's values.
+
+    :param errors: ``(code, field, message)`` of every reason, at least one.
+    """
+
+    def __init__(self, errors: Sequence[tuple[str, str | None, str | None]]) -> None:
+        super().__init__(", ".join(code for code, _, _ in errors))
+        self.errors = tuple(errors)
+
+
+class UnreadableError(ValueError):
+    """An answer is not what it should be; readers turn it into ``Unknown``."""
