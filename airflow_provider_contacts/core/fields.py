@@ -20,9 +20,13 @@ EMAIL = re.compile(
 )
 
 
+# RFC 3696 erratum 1690: 64 for the mailbox, the sign, 255 for the domain.
+EMAIL_LENGTH = 320
+
+
 def check_email(value: str) -> str:
     """Return ``value`` if it has the form of an email address."""
-    if len(value) > 320 or not EMAIL.fullmatch(value):
+    if len(value) > EMAIL_LENGTH or not EMAIL.fullmatch(value):
         raise PydanticCustomError("invalid_email", "not the form of an email address")
     return value
 
