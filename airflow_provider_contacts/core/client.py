@@ -1,0 +1,327 @@
+"""The only sockets of a push: requests run on an event loop of their own thread, results come back through a queue.
+
+httpx is the API; aiohttp is the transport, because httpx's own pool collapses with many requests in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.core.tokens import TokenError, TokenSource
+from airflow_provider_contacts.core.vendor import Answer, Request
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+
+if TYPE_CHECKING:
+    import aiohttp
+    import httpx
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+
+# Servers close idle connections, often after five seconds; a request on a connection that is just being closed is a
+# doubt for nothing. So ours are closed first.
+KEEPALIVE = 2.0
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer's body that are read; a longer one is nobody's honest answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where and how a vendor is reached.
+
+    :param base_url: without a trailing slash.
+    :param verify: ``False`` or the path of a CA bundle; ``True`` for the usual ones.
+    :param proxy: URL of a proxy; empty: ``HTTPS_PROXY`` and ``NO_PROXY`` decide.
+    """
+
+    base_url: str
+    credential: Credential
+    verify: bool | str = True
+    proxy: str = field(default="", repr=False)
+
+
+def proxy_for(url: str, stated: str) -> str | None:
+    """Return the proxy for a URL: the stated one, else the environment's. A custom transport switches off httpx's own.
+
+    A loopback host is never reached through a proxy of the environment.
+    """
+    if stated:
+        return stated
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in {"localhost", "127.0.0.1", "::1"}:
+        return None
+    if proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+class Client:
+    """A sender over real sockets, and single calls for reading. Used from one thread, which must close it.
+
+    :param on_secret: is given every minted token, in the thread that uses the client.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, on_secret: Callable[[str], None] = lambda _: None) -> None:
+        self._endpoint = endpoint
+        self._on_secret = on_secret
+        self._secrets: SimpleQueue[str] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, Result] | None] = SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._used: dict[int, str] = {}
+        self._transport: httpx.AsyncBaseTransport | None = None
+        self._tokens: TokenSource | None = None
+        self._session: httpx.AsyncClient | None = None
+        self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)
+        self._thread.start()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a refused credential can be renewed."""
+        return isinstance(self._endpoint.credential, ClientCredentials)
+
+    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
+        """Start a request; see :class:`airflow_provider_contacts.core.wire.Sender`."""
+        self._loop.call_soon_threadsafe(self._start, tag, request, not_after, timeout)
+
+    def collect(self, timeout: float) -> list[tuple[int, Result]]:
+        """Return what has come back, waiting up to ``timeout`` seconds for the first."""
+        found: list[tuple[int, Result]] = []
+        with suppress(Empty):
+            one = self._done.get(timeout=timeout) if timeout > 0 else self._done.get_nowait()
+            while True:
+                if one is not None:
+                    found.append(one)
+                one = self._done.get_nowait()
+        self._tell_secrets()
+        return found
+
+    def wake(self) -> None:
+        """End a waiting :meth:`collect`; may be called from a signal handler."""
+        self._done.put(None)
+
+    def renew(self, tag: int) -> None:
+        """Drop the token that this request was sent with, if it is still the current one."""
+        token = self._used.pop(tag, "")
+        if self._tokens is not None:
+            self._loop.call_soon_threadsafe(self._tokens.drop, token)
+
+    def call(self, request: Request, *, timeout: float = 30.0) -> Result:
+        """Send one request and wait for its result; for reads, before a push."""
+        result = self._run(self._exchange(-1, request, time.monotonic() + timeout, timeout))
+        if isinstance(result, Answer) and result.status == 401 and self._tokens is not None:  # noqa: PLR2004
+            self.renew(-1)
+            result = self._run(self._exchange(-1, request, time.monotonic() + timeout, timeout))
+        self._tell_secrets()
+        return result
+
+    def close(self) -> None:
+        """Cancel what is under way and end the thread."""
+        if self._loop.is_closed():
+            return
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the host only."""
+        return f"Client({urlsplit(self._endpoint.base_url).hostname})"
+
+    # In the caller's thread.
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _tell_secrets(self) -> None:
+        # Masking may speak to Airflow's supervisor, which only the caller's thread may do.
+        with suppress(Empty):
+            while True:
+                self._on_secret(self._secrets.get_nowait())
+
+    # In the loop's thread.
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _start(self, tag: int, request: Request, not_after: float, timeout: float) -> None:
+        task = self._loop.create_task(self._deliver(tag, request, not_after, timeout))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, tag: int, request: Request, not_after: float, timeout: float) -> None:  # noqa: ASYNC109  # handed on
+        result = await self._exchange(tag, request, not_after, timeout)
+        if not (isinstance(result, Answer) and result.status == 401):  # noqa: PLR2004
+            self._used.pop(tag, None)
+        self._done.put((tag, result))
+
+    async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
+        session = await self._open()
+        headers = {"content-type": "application/json"} if request.body is not None else {}
+        try:
+            headers["authorization"] = await self._authorization(tag)
+        except TokenError as error:
+            return error.result
+        built = session.build_request(
+            request.method,
+            self._endpoint.base_url + request.path,
+            content=request.body,
+            params=request.query or None,
+            headers=headers,
+        )
+        if time.monotonic() > not_after:
+            return NotSent("mark_expired")
+        return await exchange(session, built, timeout)
+
+    async def _authorization(self, tag: int) -> str:
+        credential = self._endpoint.credential
+        if isinstance(credential, FixedHeader):
+            return credential.value
+        if self._tokens is None:
+            self._tokens = TokenSource(credential, self._token_client, on_secret=self._secrets.put)
+        token = await self._tokens.get()
+        self._used[tag] = token
+        return f"Bearer {token}"
+
+    def _token_client(self, **options: Any) -> httpx.AsyncClient:
+        from authlib.integrations.httpx_client import AsyncOAuth2Client
+
+        credential = self._endpoint.credential
+        url = credential.token_url if isinstance(credential, ClientCredentials) else ""
+        client: httpx.AsyncClient = AsyncOAuth2Client(
+            transport=new_transport(self._endpoint, url), timeout=30.0, follow_redirects=False, **options
+        )
+        return client
+
+    async def _open(self) -> httpx.AsyncClient:
+        if self._session is None:
+            import httpx
+
+            transport = new_transport(self._endpoint, self._endpoint.base_url)
+            self._session = httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+        return self._session
+
+    async def _shut(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.aclose()
+
+
+def new_transport(endpoint: Endpoint, url: str) -> httpx.AsyncBaseTransport:
+    """Return the transport to one host: no cookies, no retries, no environment, as many connections as are asked for."""
+    import aiohttp
+    import httpx
+    from httpx_aiohttp import AiohttpTransport
+
+    verify = endpoint.verify
+    context = httpx.create_ssl_context(verify=verify) if isinstance(verify, bool) else ca_context(verify)
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=context)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    proxy = proxy_for(url, endpoint.proxy)
+    return AiohttpTransport(verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy else None)
+
+
+def ca_context(path: str) -> Any:
+    """Return a TLS context that trusts the CA bundle in a file or folder."""
+    import ssl
+    from pathlib import Path
+
+    where = Path(path)
+    return ssl.create_default_context(cafile=None if where.is_dir() else path, capath=path if where.is_dir() else None)
+
+
+async def exchange(session: httpx.AsyncClient, request: httpx.Request, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
+    """Send one request once, and say what came of it; whatever happens is a result.
+
+    :param timeout: seconds from here to the last byte of the answer.
+    """
+    import httpx
+
+    limits = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout), pool=None).as_dict()
+    request.extensions["timeout"] = limits
+    try:
+        async with asyncio.timeout(timeout):
+            response = await session.send(request, stream=True)
+            try:
+                body = await read_body(response)
+            finally:
+                await response.aclose()
+    except TimeoutError:
+        return NoAnswer("timeout")
+    except httpx.HTTPError as error:
+        return NotSent("not_connected") if never_connected(error) else NoAnswer(loss_code(error))
+    except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt, and shown
+        log.warning("A request ended in %s: its records are unknown", type(error).__name__)
+        return NoAnswer("connection_lost")
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+
+
+async def read_body(response: httpx.Response) -> bytes:
+    """Return the body, or nothing where it does not come whole: the status is known, and no reader trusts a half."""
+    import httpx
+
+    parts: list[bytes] = []
+    total = 0
+    try:
+        async for part in response.aiter_bytes():
+            total += len(part)
+            if total > LARGEST_ANSWER:
+                return b""
+            parts.append(part)
+    except (httpx.DecodingError, httpx.TransportError):
+        return b""
+    return b"".join(parts)
+
+
+def never_connected(error: BaseException) -> bool:
+    """Tell whether a cause proves that no byte of the request left: a positive list, by cause.
+
+    httpx's own classes do not do: the transport shows a server that reads the whole request and then closes as
+    ``ConnectTimeout``, the class of a refused connection too.
+    """
+    import aiohttp
+
+    cause = error.__cause__
+    # ClientConnectorError covers DNS, TLS and certificate kinds and an unreachable proxy; ClientHttpProxyError is a
+    # proxy that refuses the tunnel.
+    proofs = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+    return isinstance(cause, (*proofs, aiohttp.ClientConnectorCertificateError))
+
+
+def loss_code(error: BaseException) -> str:
+    """Return the code of a lost answer."""
+    import aiohttp
+
+    return "timeout" if isinstance(error.__cause__, aiohttp.ServerTimeoutError) else "connection_lost"

@@ -1,0 +1,414 @@
+"""The one loop: one stream of rows in, one stream of outcomes out, many requests in flight, constant memory.
+
+Runs in the caller's thread: the ledger, and whatever stands behind it, is touched from there alone. Requests run
+behind a :class:`Sender`. A row is marked durably before its request is handed over; its outcome is durable before
+the row can be marked again, and before it is yielded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.core.errors import (
+    ContactsError,
+    InterruptedPushError,
+    LedgerError,
+    RefusedError,
+    RetryLaterError,
+    SupersededError,
+)
+from airflow_provider_contacts.core.flight import Flight, Group, Landing, land, mark, never_sent
+from airflow_provider_contacts.core.intake import Intake, Item, Taken
+from airflow_provider_contacts.core.ledger import Ledger
+from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.pace import Pace, backoff
+from airflow_provider_contacts.core.policy import SETTLING, Verdict, judge
+from airflow_provider_contacts.core.record import Mapper
+from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, Halt, PushSettings
+from airflow_provider_contacts.core.vendor import Request, Stop
+from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
+
+log = logging.getLogger(__name__)
+
+FRESH = 5.0
+"""Seconds for which a mark allows its request to leave."""
+
+LAST_WORD = 3.0
+"""Seconds that requests in flight get when the push is told to stop: Airflow kills after five."""
+
+BREAKER = 20
+"""Requests in a row that end without a usable answer, after which the vendor is taken to be away."""
+
+LOST_CLAIMS = 3
+"""Claims that a record may lose to others before it is left to them."""
+
+SETTLE_ATTEMPTS = 7
+"""Times that outcomes are offered to a ledger that is away, with backoff: half a minute or so."""
+
+
+class Push:
+    """One push of one stream of rows to one vendor.
+
+    :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
+    :param stopping: asked often; once it is true, nothing new is sent.
+    """
+
+    def __init__(
+        self,
+        rows: Iterator[Any],
+        *,
+        mapper: Mapper,
+        ledger: Ledger,
+        sender: Sender,
+        settings: PushSettings,
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.num_requests = 0
+        self._vendor = mapper.vendor
+        self._path = mapper.vendor.request_path(mapper.destination)
+        self._ledger = ledger
+        self._sender = sender
+        self._settings = settings
+        self._stopping = stopping
+        self._clock = clock
+        limits = settings.limits
+        self._pace = Pace(limits.requests_per_second, limits.burst)
+        self._active: set[str] = set()
+        self._intake = Intake(
+            rows,
+            mapper=mapper,
+            ledger=ledger,
+            on_unknown=settings.on_unknown,
+            active=self._active,
+            chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
+            settling=settings.request_timeout + SETTLING,
+        )
+        self._exhausted = False
+        self._loose: list[Item] = []
+        self._ready: deque[Group] = deque()
+        self._waiting: list[Group] = []
+        self._flights: dict[int, Flight] = {}
+        self._results: dict[int, Result] = {}
+        self._halt: Halt | None = None
+        self._silent = 0
+        self._drawn = 0
+
+    def run(self) -> Iterator[Outcome]:
+        """Yield one outcome a record, as they settle; raise at the end what the push could not go on for.
+
+        Closing the iterator early stops the push as a signal would: what is in flight gets three seconds.
+
+        :raises ContactsError: see ``core.errors``; every record that was read has been yielded before.
+        """
+        try:
+            yield from self._drive()
+        except InterruptedPushError:
+            yield from self._abandon()
+            raise
+        except BaseException:
+            # A time-out's exception or the caller's closing: no more can be yielded, but all can be written.
+            self._abandon()
+            raise
+        if self._halt is not None and self._halt.error is not None:
+            raise self._halt.error
+
+    def _drive(self) -> Iterator[Outcome]:
+        while True:
+            if self._stopping():
+                raise InterruptedPushError("the push was told to stop; what had not been answered is unknown")
+            yield from self._take_in()
+            yield from self._dismiss() if self._halt else self._launch()
+            if not self._flights and not self._ready and not self._waiting and self._exhausted:
+                return
+            self._collect(self._idle_seconds())
+            yield from self._absorb()
+
+    # From the source to the queue.
+
+    def _take_in(self) -> Iterator[Outcome]:
+        """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
+        if self._halt is not None and not self._halt.drain:
+            self._exhausted = True
+        if not self._hungry():
+            return
+        taken = self._take()
+        if taken is None:
+            self._exhausted = True
+        else:
+            yield from self._record(taken)
+            self._loose.extend(taken.items)
+        self._cut()
+
+    def _hungry(self) -> bool:
+        return not self._exhausted and len(self._ready) + len(self._waiting) < self._settings.limits.max_in_flight
+
+    def _take(self) -> Taken | None:
+        try:
+            return self._intake.take()
+        except ContactsError as error:
+            self._stop(Halt("not_attempted", error, drain=False, note=False))
+        except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
+            self._stop(Halt("not_attempted", error, drain=False))
+        return None
+
+    def _record(self, taken: Taken) -> Iterator[Outcome]:
+        """Write the rows of what was decided without sending, then hand it on."""
+        if taken.to_settle:
+            self._settle(taken.to_settle)
+        if taken.to_note:
+            self._note(taken.to_note)
+        yield from taken.outcomes
+
+    def _cut(self) -> None:
+        """Cut loose records into groups; an unfilled last one waits for more, while there is more."""
+        limits = self._settings.limits
+        due = [item for item in self._loose if not item.not_before]
+        early = [item for item in self._loose if item.not_before]
+        now = self._clock.monotonic()
+        # A doubt is sent again alone and only when the earlier request must have ended.
+        self._waiting.extend(Group(items=(item,), due=now + item.not_before) for item in early)
+        cut = list(
+            batches(
+                due,
+                batch_size=limits.batch_size,
+                body_bytes=limits.body_bytes,
+                size_of=lambda item: len(item.prepared.body),
+                overhead=sum(map(len, self._vendor.envelope)),
+            )
+        )
+        self._loose = cut.pop() if cut and not self._exhausted and len(cut[-1]) < limits.batch_size else []
+        self._ready.extend(Group(items=tuple(items)) for items in cut)
+
+    # From the queue to the vendor.
+
+    def _launch(self) -> Iterator[Outcome]:
+        now = self._clock.monotonic()
+        self._promote(now)
+        free = self._settings.limits.max_in_flight - len(self._flights)
+        count = self._pace.available(now, min(free, len(self._ready)))
+        if count <= 0:
+            return
+        groups = {self._batch_id(): self._ready.popleft() for _ in range(count)}
+        marks = [mark(item, batch_id) for batch_id, group in groups.items() for item in group.items]
+        try:
+            claimed = set(self._ledger.claim(marks))
+        except LedgerError as error:
+            yield from self._unclaim(groups, error)
+            return
+        lost: list[Item] = []
+        for batch_id, group in groups.items():
+            kept = tuple(item for item in group.items if item.prepared.record_identifier in claimed)
+            lost.extend(item for item in group.items if item.prepared.record_identifier not in claimed)
+            if kept:
+                self._submit(Flight(group=self._with(group, kept), batch_id=batch_id, marked_at=now))
+        if lost:
+            yield from self._yield_to_others(lost)
+
+    def _promote(self, now: float) -> None:
+        """Put groups whose wait is over first in the queue."""
+        due = [group for group in self._waiting if group.due <= now]
+        if due:
+            self._waiting = [group for group in self._waiting if group.due > now]
+            self._ready.extendleft(reversed(due))
+
+    def _batch_id(self) -> str:
+        self._drawn += 1
+        return f"{self._ledger.token}.{self._drawn}"
+
+    @staticmethod
+    def _with(group: Group, items: tuple[Item, ...]) -> Group:
+        return Group(items=items, tries=group.tries, renewed=group.renewed, due=group.due)
+
+    def _submit(self, flight: Flight) -> None:
+        before, after = self._vendor.envelope
+        body = before + b",".join(item.prepared.body for item in flight.group.items) + after
+        tag = self._drawn_tag()
+        self._flights[tag] = flight
+        self._pace.take(self._clock.monotonic(), 1)
+        self.num_requests += 1
+        self._sender.submit(
+            tag,
+            Request("POST", self._path, body),
+            not_after=flight.marked_at + FRESH,
+            timeout=self._settings.request_timeout,
+        )
+
+    def _drawn_tag(self) -> int:
+        self._drawn += 1
+        return self._drawn
+
+    def _unclaim(self, groups: dict[str, Group], error: LedgerError) -> Iterator[Outcome]:
+        """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written."""
+        superseded = isinstance(error, SupersededError)
+        self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
+        outcomes = [never_sent(i, "not_attempted", b) for b, group in groups.items() for i in group.items]
+        if not superseded:
+            self._settle(outcomes)
+        for outcome in outcomes:
+            self._active.discard(outcome.record_identifier)
+        yield from outcomes
+
+    def _yield_to_others(self, lost: list[Item]) -> Iterator[Outcome]:
+        final = [item for item in lost if item.claims + 1 >= LOST_CLAIMS]
+        taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
+        yield from self._record(taken)
+        self._ready.extend(Group(items=(item,)) for item in taken.items)
+        for item in final:
+            self._active.discard(item.prepared.record_identifier)
+            yield never_sent(item, "claimed_elsewhere", None)
+
+    # From the vendor to the outcomes.
+
+    def _idle_seconds(self) -> float:
+        """Return how long nothing can happen but a result or a signal."""
+        if self._hungry() or (self._halt is not None and not self._flights):
+            return 0.0
+        now = self._clock.monotonic()
+        moments = [now + 1.0]
+        if self._waiting:
+            moments.append(min(group.due for group in self._waiting))
+        if self._ready and len(self._flights) < self._settings.limits.max_in_flight:
+            moments.append(self._pace.next_at(now))
+        return max(0.0, min(moments) - now)
+
+    def _collect(self, seconds: float) -> None:
+        for tag, result in self._sender.collect(seconds):
+            if tag in self._flights:
+                self._results[tag] = result
+
+    def _absorb(self) -> list[Outcome]:
+        """Turn results into outcomes, write them in one go, and queue what is sent again."""
+        landed = {tag: self._land(tag, self._flights[tag], result) for tag, result in self._results.items()}
+        if not landed:
+            return []
+        landings = list(landed.values())
+        self._settle([one for landing in landings for one in (*landing.outcomes, *landing.interim)])
+        for tag in landed:
+            del self._flights[tag], self._results[tag]
+        self._waiting.extend(group for landing in landings for group in landing.groups)
+        outcomes = [outcome for landing in landings for outcome in landing.outcomes]
+        for outcome in outcomes:
+            self._active.discard(outcome.record_identifier)
+        return outcomes
+
+    def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
+        now = self._clock.monotonic()
+        verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        due = self._due_again(tag, flight, verdict, now)
+        landing = land(flight, result, verdict, again_due=due, sync_run_id=self._ledger.sync_run_id)
+        self._watch(verdict, landing)
+        return landing
+
+    def _due_again(self, tag: int, flight: Flight, verdict: Verdict, now: float) -> float | None:
+        """Return when this flight's records may go again, and halt the push where the result says so."""
+        stop = next((reply for reply in verdict.replies if isinstance(reply, Stop)), None)
+        if stop is not None and verdict.renew and self._sender.renewable and not flight.group.renewed:
+            self._sender.renew(tag)
+            return now if self._halt is None else None
+        if stop is not None:
+            self._stop(Halt("not_attempted", RefusedError(refusal_text(self._vendor.title, stop.code))))
+            return None
+        wait = verdict.wait or 0.0
+        if wait > self._settings.max_wait:
+            until = self._clock.now() + timedelta(seconds=wait)
+            text = f"{self._vendor.title} asks to be left alone for {wait:.0f} s, longer than max_wait"
+            self._stop(Halt("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
+        self._pace.pause(now + wait)
+        if self._halt is not None:
+            return None
+        if verdict.progress:
+            return now + wait
+        tries = flight.group.tries + 1
+        if tries >= self._settings.request_attempts:
+            return None
+        return now + max(wait, backoff(tries, self._clock.random))
+
+    def _watch(self, verdict: Verdict, landing: Landing) -> None:
+        """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
+        if verdict.usable:
+            self._silent = 0
+        elif not landing.groups:
+            self._silent += 1
+            if self._silent >= BREAKER:
+                log.warning("%s requests in a row without a usable answer; the rest is not sent", self._silent)
+                self._stop(Halt("vendor_unreachable"))
+
+    # The end.
+
+    def _stop(self, halt: Halt) -> None:
+        """Send nothing more; the first reason counts."""
+        if self._halt is None:
+            self._halt = halt
+            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else type(halt.error).__name__)
+
+    def _dismiss(self) -> list[Outcome]:
+        """Give every record that waits its outcome: not sent in this try."""
+        halt = self._halt or Halt("not_attempted")
+        items = [item for group in (*self._ready, *self._waiting) for item in group.items] + self._loose
+        self._ready.clear()
+        self._waiting.clear()
+        self._loose = []
+        if not items:
+            return []
+        outcomes = [never_sent(item, halt.code, f"{self._ledger.token}.n") for item in items]
+        inherited = [
+            o for o, i in zip(outcomes, items, strict=True) if i.standing and i.standing.status is Status.SENDING
+        ]
+        if inherited:
+            self._settle(inherited)
+        if halt.note:
+            self._note([outcome for outcome in outcomes if outcome.status is Status.FAILED])
+        for outcome in outcomes:
+            self._active.discard(outcome.record_identifier)
+        return outcomes
+
+    def _abandon(self) -> list[Outcome]:
+        """Give requests in flight a last chance, then write everything that is known."""
+        self._stop(Halt("not_attempted", drain=False))
+        self._exhausted = True
+        deadline = self._clock.monotonic() + LAST_WORD
+        while len(self._results) < len(self._flights) and (left := deadline - self._clock.monotonic()) > 0:
+            self._collect(left)
+        for tag in self._flights:
+            self._results.setdefault(tag, NoAnswer("interrupted"))
+        return self._absorb() + self._dismiss()
+
+    def _settle(self, outcomes: list[Outcome]) -> None:
+        """Write outcomes, patiently: what was sent must not be forgotten because a database restarts."""
+        for attempt in range(1, SETTLE_ATTEMPTS + 1):
+            try:
+                self._ledger.settle(outcomes)
+            except LedgerError as error:
+                self._stop(Halt("not_attempted", error, drain=False))
+                if self._stopping() or attempt == SETTLE_ATTEMPTS:
+                    break
+                self._collect(backoff(attempt, self._clock.random))
+            else:
+                return
+        log.error(
+            "%s outcomes could not be written; their rows stay as marked, and the next try holds them", len(outcomes)
+        )
+
+    def _note(self, outcomes: list[Outcome]) -> None:
+        try:
+            self._ledger.note(outcomes)
+        except LedgerError as error:
+            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            log.warning("%s records that were not sent have no row: the ledger is away", len(outcomes))
+
+
+def refusal_text(title: str, code: str) -> str:
+    """Return what a person should look at when the vendor takes nothing."""
+    hints = {
+        "http_401": "check the connection's login, password and token_url",
+        "http_403": "the credential lacks a right, or the plan does not include this",
+        "http_404": "check the destination and the connection's host",
+    }
+    hint = hints.get(code, "check the connection's host, credential and destination")
+    return f"{title} refuses the push ({code}): {hint}"

@@ -1,0 +1,165 @@
+"""A request on its way, and what its result makes of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_contacts.core.intake import Item
+from airflow_provider_contacts.core.ledger import Mark, Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.policy import Verdict
+from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Payload, Rejected, Reply, Stop
+from airflow_provider_contacts.core.wire import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Records that go into one request together.
+
+    :param tries: results so far that settled nothing, in this try of the task.
+    :param renewed: the credential has been renewed for it already.
+    :param due: the moment (monotonic) before which it must not leave.
+    """
+
+    items: tuple[Item, ...] = field(repr=False)
+    tries: int = 0
+    renewed: bool = False
+    due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """One request whose marks are durable."""
+
+    group: Group
+    batch_id: str
+    marked_at: float
+
+    @property
+    def sent(self) -> Sequence[Payload]:
+        """The payloads, in the order of the request."""
+        return [item.prepared.payload for item in self.group.items]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """What a result makes of a flight's records.
+
+    :param outcomes: records that are done with.
+    :param interim: rows of records that will be sent again, certain again in the meantime.
+    :param groups: those records, to be sent again.
+    """
+
+    outcomes: list[Outcome]
+    interim: list[Outcome]
+    groups: list[Group]
+
+
+def mark(item: Item, batch_id: str) -> Mark:
+    """Return what is written before a record leaves."""
+    prepared = item.prepared
+    return Mark(
+        record_identifier=prepared.record_identifier,
+        row_index=prepared.row_index,
+        batch_id=batch_id,
+        attempts=item.attempts + 1,
+        payload_hash=prepared.payload_hash,
+        payload=prepared.payload,
+        standing=item.standing,
+    )
+
+
+def land(flight: Flight, result: Result, verdict: Verdict, *, again_due: float | None, sync_run_id: str) -> Landing:
+    """Return what becomes of a flight's records.
+
+    :param again_due: the moment from which records may be sent again; ``None``: not in this try.
+    """
+    landing = Landing(outcomes=[], interim=[], groups=[])
+    http_status = result.status if isinstance(result, Answer) else None
+    back: list[Item] = []
+    for item, reply in zip(flight.group.items, verdict.replies, strict=True):
+        outcome = outcome_of(item, reply, flight.batch_id, http_status)
+        repeats = again_due is not None and (isinstance(reply, Again) or (verdict.renew and isinstance(reply, Stop)))
+        if not repeats:
+            landing.outcomes.append(outcome)
+            continue
+        landing.interim.append(outcome)
+        back.append(again(item, outcome, sync_run_id))
+    if back and again_due is not None:
+        landing.groups.extend(regroup(flight.group, back, verdict, again_due))
+    return landing
+
+
+def again(item: Item, interim: Outcome, sync_run_id: str) -> Item:
+    """Return a record to be sent once more, with its row as it has just been written."""
+    standing = Standing(
+        record_identifier=interim.record_identifier,
+        status=interim.status,
+        batch_id=interim.batch_id,
+        sync_run_id=sync_run_id,
+        attempts=interim.attempts,
+    )
+    return replace(item, standing=standing, attempts=interim.attempts, not_before=0.0)
+
+
+def regroup(group: Group, back: list[Item], verdict: Verdict, due: float) -> list[Group]:
+    """Return the groups of records that are sent again: together, or as two halves of what nobody is named in."""
+    tries = group.tries if verdict.progress or verdict.renew else group.tries + 1
+    middle = (len(back) + 1) // 2
+    parts = [back[:middle], back[middle:]] if verdict.halve else [back]
+    renewed = group.renewed or verdict.renew
+    return [Group(items=tuple(part), tries=tries, renewed=renewed, due=due) for part in parts if part]
+
+
+def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None) -> Outcome:
+    """Return what a reply makes of a record.
+
+    A record that was in doubt before is in doubt still, unless the vendor confirms it.
+    """
+    found: str | None = None
+    errors: tuple[RecordError, ...] = ()
+    match reply:
+        case Created(id=found):
+            status = Status.SUCCEEDED
+        case Rejected(errors=errors):
+            status = Status.REJECTED
+        case Again(code=code, message=message) | Stop(code=code, message=message):
+            status, errors = Status.FAILED, (RecordError(code, None, message),)
+        case Doubt(code=code, message=message, id=found):
+            status, errors = Status.UNKNOWN, (RecordError(code, None, message),)
+    if item.doubted and status is not Status.SUCCEEDED:
+        status = Status.UNKNOWN
+    first = errors[0] if errors else RecordError("")
+    prepared = item.prepared
+    return Outcome(
+        record_identifier=prepared.record_identifier,
+        row_index=prepared.row_index,
+        status=status,
+        destination_record_id=found,
+        error_code=first.code or None,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        http_status=http_status,
+        attempts=item.attempts + 1,
+        payload_hash=prepared.payload_hash,
+        payload=prepared.payload,
+        batch_id=batch_id,
+    )
+
+
+def never_sent(item: Item, code: str, batch_id: str | None) -> Outcome:
+    """Return the outcome of a record that does not leave in this try; one in doubt stays so."""
+    standing = item.standing
+    prepared = item.prepared
+    return Outcome(
+        record_identifier=prepared.record_identifier,
+        row_index=prepared.row_index,
+        status=Status.UNKNOWN if item.doubted else Status.FAILED,
+        error_code=code,
+        attempts=item.attempts,
+        payload_hash=prepared.payload_hash,
+        payload=prepared.payload,
+        batch_id=standing.batch_id if item.doubted and standing is not None else batch_id,
+    )

@@ -1,0 +1,124 @@
+"""Who a record is: one text for a key from every source, and a digest of what will be sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from airflow_provider_contacts.core.errors import InvalidRecordError
+
+HASH_VERSION = "v1"
+"""Begins every ``payload_hash``: two digests are comparable only under one version."""
+
+IDENTIFIER_LENGTH = 255
+
+# Beyond this a float no longer tells neighbouring integers apart.
+EXACT_FLOAT = 2**53
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value stands for "nothing": ``None``, NaN, NaT or pandas' NA."""
+    if value is None:
+        return True
+    if isinstance(value, str | int | dict | list | tuple):
+        return False
+    if isinstance(value, float | Decimal):
+        return bool(value != value)  # noqa: PLR0124  # NaN alone differs from itself
+    # Known by name: importing pandas to ask would cost more than the whole package.
+    return type(value).__name__ in {"NaTType", "NAType"}
+
+
+def key_text(value: Any) -> str:
+    """Return one part of a sync key as text, the same for every source that can hold it.
+
+    :raises InvalidRecordError: ``missing_key`` for nothing or an empty text, ``invalid_key`` for what has no one text.
+    """
+    if is_missing(value) or value == "":
+        raise InvalidRecordError([("missing_key", None, "the sync key is empty")])
+    for kinds, text_of in KEY_TEXTS:
+        if isinstance(value, kinds):
+            return text_of(value)
+    raise InvalidRecordError([("invalid_key", None, f"a {type(value).__name__} is no sync key; cast it to text")])
+
+
+def storable_text(value: str) -> str:
+    """Return a text that every outcome table can hold."""
+    if "\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise InvalidRecordError([("invalid_key", None, "the sync key holds signs that no table can store")])
+    return str(value)
+
+
+def float_text(value: float) -> str:
+    """Return an integral float as the integer: pandas turns keys into ``1.0`` the day one of them is missing."""
+    if not value.is_integer() or abs(value) > EXACT_FLOAT:
+        raise InvalidRecordError([("invalid_key", None, "an inexact number is no sync key; cast it to text")])
+    return str(int(value))
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return a decimal without exponent or trailing zeros, an integral one as the integer."""
+    if not value.is_finite():
+        raise InvalidRecordError([("invalid_key", None, "an infinite number is no sync key")])
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def datetime_text(value: datetime) -> str:
+    """Return a moment as ISO 8601, an aware one in UTC."""
+    return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
+
+
+# In this order: a bool is an int, a datetime is a date.
+KEY_TEXTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
+    (str, storable_text),
+    (bool, lambda value: "true" if value else "false"),
+    (int, lambda value: str(int(value))),
+    (float, float_text),
+    (Decimal, decimal_text),
+    (datetime, datetime_text),
+    ((date, time), lambda value: str(value.isoformat())),
+    (UUID, str),
+)
+
+
+def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return a record's identifier: the key's text, or a compact JSON array of several texts.
+
+    :raises InvalidRecordError: as :func:`key_text`; an absent column is a missing key.
+    """
+    texts = [key_text(row.get(column)) for column in columns]
+    text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > IDENTIFIER_LENGTH:
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return text
+
+
+def canonical(payload: Any) -> bytes:
+    """Return the one JSON text of a payload: sorted keys, no blanks, UTF-8.
+
+    :raises ValueError: for what JSON or UTF-8 cannot say (NaN, a lone surrogate).
+    :raises TypeError: for a value that is not JSON.
+    """
+    return json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def digest(data: bytes) -> str:
+    """Return the digest of a canonical text as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def rough_digest(value: Any) -> str:
+    """Return a digest of a record that is not fit to be sent, whatever it is."""
+    try:
+        data = json.dumps(value, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError, RecursionError):
+        # Mixed key types or circles: told apart by what Python shows of them.
+        data = repr(value).encode("utf-8", "backslashreplace")
+    return digest(data)

@@ -1,0 +1,209 @@
+"""From the source to the queue: rows are prepared, held against what stands of them, and decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from airflow_provider_contacts.core.ledger import Ledger, Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A record on its way to the vendor.
+
+    :param standing: its row as last read or written; a claim is made against this version.
+    :param attempts: requests that have carried it, over all tries and runs.
+    :param doubted: it may exist already, and is sent again because the user asked for it: whatever comes of it but
+        success is ``unknown``.
+    :param not_before: seconds that must have passed since the row was read, so that an earlier request has ended.
+    :param claims: claims that were lost to somebody else.
+    """
+
+    prepared: Prepared
+    standing: Standing | None = None
+    attempts: int = 0
+    doubted: bool = False
+    not_before: float = 0.0
+    claims: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of one chunk of the source.
+
+    :param outcomes: records that are decided already, in order of the source.
+    :param to_note: those among them that want a row.
+    :param to_settle: rows left ``sending`` by a dead execution, now ``unknown``.
+    :param items: records to send.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    to_note: list[Outcome] = field(default_factory=list)
+    to_settle: list[Outcome] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+
+class Intake:
+    """The rows of one push, chunk by chunk.
+
+    :param active: identifiers queued, waiting or in flight in this execution; the engine takes them out again.
+    :param chunk_size: records looked up at once.
+    :param request_timeout: seconds that any execution's requests can last at most.
+    """
+
+    def __init__(
+        self,
+        rows: Iterator[Any],
+        *,
+        mapper: Mapper,
+        ledger: Ledger,
+        on_unknown: OnUnknown,
+        active: set[str],
+        chunk_size: int,
+        settling: float,
+    ) -> None:
+        self._rows = enumerate(rows)
+        self._mapper = mapper
+        self._ledger = ledger
+        self._on_unknown = on_unknown
+        self._active = active
+        self._chunk_size = chunk_size
+        self._settling = settling
+        self._notes = 0
+
+    def take(self) -> Taken | None:
+        """Read, prepare and decide one chunk; ``None`` at the end of the source."""
+        chunk = [self._mapper.prepare(index, row) for index, row in islice(self._rows, self._chunk_size)]
+        if not chunk:
+            return None
+        wanted = {one.record_identifier for one in chunk} - self._active
+        standings = self._ledger.standing(wanted) if wanted else {}
+        taken = Taken()
+        decided: set[str] = set()
+        self._notes += 1
+        for record in chunk:
+            identifier = record.record_identifier
+            if identifier in self._active or identifier in decided:
+                taken.outcomes.append(self._outcome(record, Status.DUPLICATE))
+            else:
+                self._decide(record, standings.get(identifier), taken, decided)
+        return taken
+
+    def decide_again(self, items: list[Item]) -> Taken:
+        """Decide anew about records whose claim was lost: somebody else has written their rows."""
+        standings: Mapping[str, Standing] = self._ledger.standing([i.prepared.record_identifier for i in items])
+        taken = Taken()
+        for item in items:
+            record = item.prepared
+            standing = standings.get(record.record_identifier)
+            before = len(taken.items)
+            self._decide(record, standing, taken, set(), claims=item.claims + 1)
+            if len(taken.items) == before:
+                self._active.discard(record.record_identifier)
+        return taken
+
+    def _decide(
+        self, record: Prepared | Unfit, standing: Standing | None, taken: Taken, decided: set[str], claims: int = 0
+    ) -> None:
+        decision = decide(
+            standing,
+            record.payload_hash,
+            fit=isinstance(record, Prepared),
+            token=self._ledger.token,
+            sync_run_id=self._ledger.sync_run_id,
+            on_unknown=self._on_unknown,
+        )
+        if isinstance(record, Prepared) and decision in {Decision.SEND, Decision.RESEND}:
+            self._active.add(record.record_identifier)
+            taken.items.append(self._item(record, standing, doubted=decision is Decision.RESEND, claims=claims))
+            return
+        outcome = self._decided(record, standing, decision)
+        taken.outcomes.append(outcome)
+        if decision is Decision.INVALID:
+            taken.to_note.append(outcome)
+            decided.add(record.record_identifier)
+        if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
+            taken.to_settle.append(outcome)
+
+    def _item(self, record: Prepared, standing: Standing | None, *, doubted: bool, claims: int) -> Item:
+        rest = self._settling - standing.age if doubted and standing is not None else 0.0
+        attempts = standing.attempts if standing is not None else 0
+        return Item(
+            prepared=record,
+            standing=standing,
+            attempts=attempts,
+            doubted=doubted,
+            not_before=max(0.0, rest),
+            claims=claims,
+        )
+
+    def _decided(self, record: Prepared | Unfit, standing: Standing | None, decision: Decision) -> Outcome:
+        if decision is Decision.INVALID or standing is None:
+            return self._outcome(record, Status.INVALID)
+        match decision:
+            case Decision.DUPLICATE:
+                return self._outcome(record, Status.DUPLICATE)
+            case Decision.ELSEWHERE:
+                return elsewhere(record)
+            case Decision.SKIP:
+                status = Status.SKIPPED
+            case Decision.HOLD:
+                status = Status.UNKNOWN
+            case _:
+                status = standing.status
+        return self._standing_outcome(record, standing, status)
+
+    def _standing_outcome(self, record: Prepared | Unfit, standing: Standing, status: Status) -> Outcome:
+        left_behind = standing.status is Status.SENDING
+        return Outcome(
+            record_identifier=record.record_identifier,
+            row_index=record.row_index,
+            status=status,
+            destination_record_id=standing.destination_record_id,
+            error_code="interrupted" if left_behind else standing.error_code,
+            error_field=standing.error_field,
+            status_message=standing.status_message,
+            http_status=standing.http_status,
+            attempts=standing.attempts,
+            payload_hash=standing.payload_hash,
+            payload=record.payload,
+            batch_id=standing.batch_id,
+            changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
+            from_this_run=standing.sync_run_id == self._ledger.sync_run_id,
+        )
+
+    def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
+        found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
+        errors = tuple(RecordError(code, where, text) for code, where, text in found)
+        first = errors[0] if errors else RecordError("")
+        return Outcome(
+            record_identifier=record.record_identifier,
+            row_index=record.row_index,
+            status=status,
+            error_code=first.code or None,
+            error_field=first.field,
+            status_message=first.message,
+            errors=errors,
+            payload_hash=record.payload_hash,
+            payload=record.payload,
+            batch_id=f"{self._ledger.token}.i{self._notes}",
+        )
+
+
+def elsewhere(record: Prepared | Unfit) -> Outcome:
+    """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="claimed_elsewhere",
+        status_message="another run of the same sync_id is sending this record",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )

@@ -1,0 +1,96 @@
+"""When the next request may leave: a token bucket, a vendor's wish to be left alone, backoff. Arithmetic on seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LONGEST_WAIT = 86_400.0
+"""Seconds after which a vendor's wish to be left alone is no longer believed: one day."""
+
+
+class Pace:
+    """How many requests may leave now, and when the next one may.
+
+    A token bucket (capacity ``burst``, refilled at ``rate``) on a monotonic clock that the caller reads.
+
+    :param rate: requests per second; ``None``: no limit.
+    :param burst: requests that may leave at once after a pause, at least one.
+    """
+
+    def __init__(self, rate: float | None, burst: int = 1) -> None:
+        self._rate = rate
+        self._burst = max(1, burst)
+        self._tokens = float(self._burst)
+        self._filled_at = -math.inf
+        self._paused_until = -math.inf
+
+    def available(self, now: float, wanted: int) -> int:
+        """Return how many of ``wanted`` requests may leave at ``now``."""
+        if now < self._paused_until:
+            return 0
+        if self._rate is None:
+            return wanted
+        self._fill(now)
+        # A hair's breadth, so that a sum of float steps does not cost a whole wait.
+        return min(wanted, int(self._tokens + 1e-9))
+
+    def take(self, now: float, count: int) -> None:
+        """Spend ``count`` requests."""
+        if self._rate is not None:
+            self._fill(now)
+            self._tokens -= count
+
+    def next_at(self, now: float) -> float:
+        """Return the moment from which at least one request may leave."""
+        if self._rate is None:
+            return max(now, self._paused_until)
+        self._fill(now)
+        return max(now + max(0.0, 1.0 - self._tokens) / self._rate, self._paused_until)
+
+    def pause(self, until: float) -> None:
+        """Let nothing leave before ``until``; an earlier wish never shortens a later one."""
+        self._paused_until = max(self._paused_until, until)
+
+    def _fill(self, now: float) -> None:
+        if self._rate is not None and now > self._filled_at:
+            gained = 0.0 if math.isinf(self._filled_at) else (now - self._filled_at) * self._rate
+            self._tokens = min(float(self._burst), self._tokens + gained)
+            self._filled_at = now
+
+
+def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, longest: float = 30.0) -> float:
+    """Return the seconds to wait before attempt ``attempt + 1``: exponential, with half of it by chance.
+
+    :param attempt: attempts made so far, from 1.
+    :param random: a number from 0 to 1, drawn anew each time, so that many tasks do not come back together.
+    """
+    full = min(longest, base * 2.0 ** (attempt - 1))
+    return full * (0.5 + random() / 2)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, or ``None`` where there is none that can be read.
+
+    Seconds (a fraction is let pass) or an HTTP-date; what lies in the past is 0, what is absurdly far is cut.
+
+    :param now: the wall clock, UTC.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    try:
+        seconds = float(text) if text.isascii() else math.nan
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    if math.isnan(seconds):
+        return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)

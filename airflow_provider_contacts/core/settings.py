@@ -1,0 +1,53 @@
+"""What one push is told: its limits, its clock, and why it stops sending."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import random
+
+from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
+from airflow_provider_contacts.core.vendor import Limits
+
+DEFAULT_ASSUMPTIONS = Assumptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings:
+    """The limits of one push; names, defaults and units are the operators'."""
+
+    limits: Limits
+    request_attempts: int = 5
+    request_timeout: float = 60.0
+    max_wait: float = 60.0
+    on_unknown: OnUnknown = "hold"
+    assumptions: Assumptions = DEFAULT_ASSUMPTIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance, so that tests have their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    random: Callable[[], float] = random
+
+
+SYSTEM_CLOCK = Clock()
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why nothing more is sent.
+
+    :param error: what the push raises at its end; ``None``: its outcomes say enough.
+    :param drain: whether the rest of the source is read, so that every record has an outcome.
+    :param note: whether rows may still be written for records that were not sent.
+    """
+
+    code: str
+    error: BaseException | None = None
+    drain: bool = True
+    note: bool = True
