@@ -282,7 +282,7 @@ async def exchange(session: httpx.AsyncClient, request: httpx.Request, timeout: 
         return NoAnswer("timeout")
     except httpx.HTTPError as error:
         return NotSent("not_connected") if never_connected(error) else NoAnswer(loss_code(error))
-    except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt, and shown
+    except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt
         log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return NoAnswer("connection_lost")
     return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -54,6 +54,8 @@ SETTLE_ATTEMPTS = 7
 class Push:
     """One push of one stream of rows to one vendor.
 
+    ``num_requests`` counts create requests; ``last_words`` are outcomes that were settled but could not be yielded.
+
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
     """
@@ -70,6 +72,7 @@ class Push:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.num_requests = 0
+        self.last_words: list[Outcome] = []
         self._vendor = mapper.vendor
         self._path = mapper.vendor.request_path(mapper.destination)
         self._ledger = ledger
@@ -99,7 +102,7 @@ class Push:
         self._silent = 0
         self._drawn = 0
 
-    def run(self) -> Iterator[Outcome]:
+    def run(self) -> Generator[Outcome]:
         """Yield one outcome a record, as they settle; raise at the end what the push could not go on for.
 
         Closing the iterator early stops the push as a signal would: what is in flight gets three seconds.
@@ -113,7 +116,7 @@ class Push:
             raise
         except BaseException:
             # A time-out's exception or the caller's closing: no more can be yielded, but all can be written.
-            self._abandon()
+            self.last_words = self._abandon()
             raise
         if self._halt is not None and self._halt.error is not None:
             raise self._halt.error

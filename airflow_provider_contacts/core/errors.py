@@ -2,6 +2,7 @@
 
 ContactsError
 ├── ConfigError        connection, destination or parameters are wrong; nothing was sent
+├── LookupFailedError  a read before the push got no usable answer; nothing was sent
 ├── RefusedError       the vendor will take nothing more (401, 403, 404, a redirect); the rest is ``failed``
 ├── RetryLaterError    the vendor asked for a longer wait than ``max_wait``; the rest is ``failed``
 ├── InterruptedPushError   SIGTERM or a time-out; requests in flight are settled or ``unknown``
@@ -24,6 +25,10 @@ class ContactsError(Exception):
 
 class ConfigError(ContactsError):
     """Something must be configured differently; the text says what, where, and what is allowed."""
+
+
+class LookupFailedError(ContactsError):
+    """A read before the push got no usable answer; nothing was sent, and another try may help."""
 
 
 class RefusedError(ContactsError):

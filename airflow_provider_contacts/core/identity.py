@@ -100,13 +100,16 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     return text
 
 
+CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(payload: Any) -> bytes:
     """Return the one JSON text of a payload: sorted keys, no blanks, UTF-8.
 
     :raises ValueError: for what JSON or UTF-8 cannot say (NaN, a lone surrogate).
     :raises TypeError: for a value that is not JSON.
     """
-    return json.dumps(payload, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return CANONICAL.encode(payload).encode()
 
 
 def digest(data: bytes) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 
 from airflow_provider_contacts.core.vendor import Doubt, Reply
 
+# Drops every ASCII sign that is no digit.
+ASCII_DIGITS = {code: None for code in range(128) if not chr(code).isdigit()}
+
 
 def as_count(value: Any) -> int | None:
     """Return a whole number of at least zero; booleans, texts and floats are none."""
@@ -40,13 +43,16 @@ def fold_text(value: Any) -> str:
     """Return a text for comparing: composed, case-folded, spaces collapsed; empty for anything else."""
     if not isinstance(value, str):
         return ""
-    return " ".join(unicodedata.normalize("NFC", value).casefold().split())
+    text = value if value.isascii() else unicodedata.normalize("NFC", value)
+    return " ".join(text.casefold().split())
 
 
 def fold_phone(value: Any) -> str:
     """Return the digits of a phone number for comparing, since vendors reformat numbers."""
     if not isinstance(value, str):
         return ""
+    if value.isascii():
+        return value.translate(ASCII_DIGITS)
     return "".join(str(unicodedata.digit(sign)) for sign in value if sign.isdigit())
 
 

@@ -1,0 +1,290 @@
+"""From a stored connection to where and how a vendor is reached; everything is checked before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_contacts.core.auth import ClientCredentials
+from airflow_provider_contacts.core.client import Endpoint
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.identity import is_missing
+from airflow_provider_contacts.core.policy import Assumptions
+from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor
+
+SHARED_SETTINGS = (
+    Setting(
+        name="verify",
+        kind="bool_or_path",
+        label="Verify TLS",
+        description="true, false, or the path of a CA bundle; default true",
+    ),
+    Setting(
+        name="proxy",
+        label="Proxy",
+        description="URL of a proxy; default: HTTPS_PROXY and NO_PROXY of the environment",
+        secret=True,
+    ),
+    Setting(
+        name="request_timeout",
+        kind="number",
+        label="Request timeout",
+        description="seconds for one request and its answer, 600 at most; default 60",
+    ),
+    Setting(
+        name="reconcile_delay",
+        kind="number",
+        label="Reconcile delay",
+        description="seconds after a request before the vendor's reads are believed to show it; default 5",
+    ),
+    Setting(
+        name="allow_http",
+        kind="boolean",
+        label="Allow plain http",
+        description="send to a host that is not this machine without TLS; default false",
+    ),
+    Setting(
+        name="refusals_atomic",
+        kind="boolean",
+        label="Refusals are atomic",
+        description="assume that a refused batch created nothing; false makes its records unknown",
+    ),
+    Setting(
+        name="retry_after_is_refusal",
+        kind="boolean",
+        label="Retry-After is a refusal",
+        description="assume that 503 with Retry-After created nothing; false makes its records unknown",
+    ),
+)
+"""Extra keys of every connection type."""
+
+LONGEST_TIMEOUT = 600.0
+
+TRUE_WORDS = {"true", "1", "yes", "on"}
+FALSE_WORDS = {"false", "0", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredConnection:
+    """A connection as Airflow keeps it, without Airflow."""
+
+    conn_id: str
+    host: str = ""
+    schema: str = ""
+    port: int | None = None
+    login: str = ""
+    password: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A connection, read and checked.
+
+    :param host: the host name that the outcome table binds a ``sync_id`` to.
+    :param request_timeout: seconds, where the connection states them.
+    :param defaults: destination keys that the connection states.
+    :param plain_http: whether credentials and contacts leave this machine without TLS.
+    """
+
+    endpoint: Endpoint
+    host: str
+    request_timeout: float | None
+    reconcile_delay: float
+    assumptions: Assumptions
+    defaults: Destination
+    plain_http: bool
+
+
+def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
+    """Return where and how to reach the vendor.
+
+    :raises ConfigError: naming the connection, the field and what is allowed.
+    """
+    settings = (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)
+    where = f"connection {stored.conn_id!r}"
+    extra = parse_settings(stored.extra, settings, f"the extra of {where}")
+    account = Account(login=stored.login, password=stored.password, extra=extra)
+    try:
+        base_url = stated_url(stored) or vendor.base_url(account)
+        credential = vendor.auth(account)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
+    plain = [check_url(url, where, allow_http=extra.get("allow_http", False)) for url in urls]
+    return Target(
+        endpoint=Endpoint(
+            base_url=base_url.rstrip("/"),
+            credential=credential,
+            verify=extra.get("verify", True),
+            proxy=extra.get("proxy", ""),
+        ),
+        host=(urlsplit(base_url).hostname or "").lower(),
+        request_timeout=check_seconds(extra.get("request_timeout"), f"request_timeout in {where}", LONGEST_TIMEOUT),
+        reconcile_delay=check_seconds(extra.get("reconcile_delay"), f"reconcile_delay in {where}", LONGEST_TIMEOUT)
+        or 5.0,
+        assumptions=Assumptions(
+            refusals_atomic=extra.get("refusals_atomic", vendor.refusals_atomic),
+            retry_after_is_refusal=extra.get("retry_after_is_refusal", vendor.retry_after_is_refusal),
+        ),
+        defaults={s.name: extra[s.name] for s in vendor.destination.settings if s.name in extra},
+        plain_http=any(plain),
+    )
+
+
+def stated_url(stored: StoredConnection) -> str:
+    """Return the base URL that host, schema and port make up as in Airflow's HTTP hook; empty without a host."""
+    host = stored.host.strip()
+    if not host:
+        return ""
+    if "://" in host:
+        return host
+    name, slash, path = host.partition("/")
+    port = f":{stored.port}" if stored.port else ""
+    return f"{stored.schema or 'https'}://{name}{port}{slash}{path}"
+
+
+def check_url(url: str, where: str, *, allow_http: bool) -> bool:
+    """Check a URL; return whether it goes to another machine in the clear.
+
+    :raises ConfigError: if it is none, or plain http to a foreign host.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{where}: host or token_url is no URL") from None
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigError(f"{where}: host and token_url are https URLs without credentials, query or fragment")
+    if parts.scheme == "https" or is_loopback(host):
+        return False
+    if not allow_http:
+        raise ConfigError(
+            f"{where}: plain http to {host!r} would show the credential and the contacts to everyone on the way; "
+            'use https, or set {"allow_http": true} in the extra'
+        )
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_seconds(value: float | None, what: str, most: float) -> float | None:
+    """Return a number of seconds if it is positive and not above ``most``.
+
+    :raises ConfigError: else.
+    """
+    if value is not None and not 0 < value <= most:
+        raise ConfigError(f"{what} is a number of seconds above 0, {most:.0f} at most")
+    return value
+
+
+def parse_settings(given: Mapping[str, Any], settings: Sequence[Setting], where: str) -> dict[str, Any]:
+    """Return the given values in their declared types; null and empty mean absent.
+
+    :raises ConfigError: for a key that nobody knows, or a value of another type; it names keys, never values.
+    """
+    known = {setting.name: setting for setting in settings}
+    strange = sorted(str(key) for key in given if key not in known)
+    if strange:
+        raise ConfigError(f"unknown keys {strange} in {where}; known are {sorted(known)}")
+    return {
+        key: parse_setting(known[key], value, where)
+        for key, value in given.items()
+        if not is_missing(value) and value != ""
+    }
+
+
+def parse_setting(setting: Setting, value: Any, where: str) -> Any:
+    """Return one value in its declared type."""
+    parsers = {
+        "text": as_text,
+        "integer": as_integer,
+        "number": as_number,
+        "boolean": as_boolean,
+        "bool_or_path": as_boolean_or_path,
+    }
+    parsed = parsers[setting.kind](value)
+    if parsed is None:
+        raise ConfigError(f"{setting.name!r} in {where} is no {setting.kind.replace('_', ' ')}")
+    if setting.allowed and parsed not in setting.allowed:
+        raise ConfigError(f"{setting.name!r} in {where} is one of {list(setting.allowed)}")
+    return parsed
+
+
+def as_text(value: Any) -> str | None:
+    """Return a text; a number is let pass, since ids are often typed as one."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_integer(value: Any) -> int | None:
+    """Return a whole number, also from text."""
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_number(value: Any) -> float | None:
+    """Return a finite number, also from text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None
+
+
+def as_boolean(value: Any) -> bool | None:
+    """Return a truth value, also from its usual words."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
+
+
+def as_boolean_or_path(value: Any) -> bool | str | None:
+    """Return a truth value or a path."""
+    found = as_boolean(value)
+    return found if found is not None or not isinstance(value, str) else value
+
+
+def check_destination(vendor: Vendor, given: Any, defaults: Destination) -> dict[str, Any]:
+    """Return the destination: what the operator gives, over what the connection states.
+
+    :param given: a mapping, its JSON text (a rendered template), or ``None``.
+    :raises ConfigError: for unknown, missing or contradicting keys.
+    """
+    form = vendor.destination
+    if isinstance(given, str) and given.strip():
+        try:
+            given = json.loads(given)
+        except ValueError:
+            raise ConfigError("destination is a mapping, or the JSON text of one") from None
+    if given is not None and not isinstance(given, Mapping | str):
+        raise ConfigError("destination is a mapping, or the JSON text of one")
+    stated = parse_settings(given if isinstance(given, Mapping) else {}, form.settings, "destination")
+    base = dict(defaults)
+    if any(key in stated for key in form.exactly_one):
+        base = {key: value for key, value in base.items() if key not in form.exactly_one}
+    merged = base | stated
+    missing = [key for key in form.required if key not in merged]
+    if missing:
+        raise ConfigError(f"{vendor.title} needs the destination {missing}: set it on the task or in the connection")
+    if form.exactly_one and sum(key in merged for key in form.exactly_one) != 1:
+        raise ConfigError(f"{vendor.title} needs exactly one of {list(form.exactly_one)} in the destination")
+    return merged

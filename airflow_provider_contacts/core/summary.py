@@ -1,0 +1,164 @@
+"""Counting outcomes as they stream by, and saying how a push ended. No identifier and no text of a vendor stays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_contacts.core.errors import ConfigError, UndeliveredError
+from airflow_provider_contacts.core.outcome import UNDELIVERED, Outcome, Status
+
+XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
+
+MOST_IN_XCOM = 10_000
+"""Outcomes that ``auto`` puts into XCom at most: beyond it a metadata database suffers."""
+
+MOST_CODES = 100
+"""Different error codes that are counted by name; a vendor that invents more shares one line."""
+
+LONGEST_CODE = 100
+
+
+@dataclass(slots=True)
+class OutcomeList:
+    """The outcomes that go into XCom, as plain dicts, in the order in which they settled.
+
+    :param wanted: as the operators' ``xcom_outcomes``; ``auto`` begins with all, and keeps the undelivered alone once
+        there are more than :data:`MOST_IN_XCOM`.
+    """
+
+    wanted: XcomOutcomes
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = True
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep an outcome if it is wanted."""
+        undelivered = outcome.status in UNDELIVERED
+        if self.wanted == "none" or (self.wanted == "undelivered" and not undelivered):
+            return
+        if self.wanted == "auto" and self.complete and len(self.entries) >= MOST_IN_XCOM:
+            self.complete = False
+            self.entries = [entry for entry in self.entries if entry["status"] in UNDELIVERED]
+        if self.wanted == "auto" and not self.complete and (not undelivered or len(self.entries) >= MOST_IN_XCOM):
+            return
+        self.entries.append(entry_of(outcome))
+
+
+def entry_of(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as XCom carries it: built-in types alone, since no other class is let in downstream."""
+    return {
+        "record_identifier": outcome.record_identifier,
+        "row_index": outcome.row_index,
+        "status": outcome.status.value,
+        "destination_record_id": outcome.destination_record_id,
+        "error_code": outcome.error_code,
+        "error_field": outcome.error_field,
+        "status_message": storable(outcome.status_message),
+    }
+
+
+def storable(text: str | None) -> str | None:
+    """Return a text without the signs that break a JSON column: NUL and half signs."""
+    if text is None:
+        return None
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of one execution; ``counts`` has the columns of the runs table."""
+
+    statuses: Counter[Status] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    num_changed: int = 0
+    num_held: int = 0
+    num_delivered: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        status = outcome.status
+        self.statuses[status] += 1
+        if status is Status.SUCCEEDED:
+            self.num_delivered += 1
+            return
+        if status is Status.SKIPPED:
+            self.num_changed += outcome.changed
+            self.num_delivered += outcome.from_this_run
+        elif status is Status.UNKNOWN and not outcome.from_this_run:
+            self.num_held += 1
+        if outcome.error_code and status in UNDELIVERED:
+            code = outcome.error_code[:LONGEST_CODE]
+            self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
+
+    @property
+    def num_undelivered(self) -> int:
+        """Records that are not, or not surely, at the vendor."""
+        return sum(self.statuses[status] for status in UNDELIVERED)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters by their public names."""
+        by_status = {f"num_{status.value}": self.statuses[status] for status in Status if status is not Status.SENDING}
+        return {
+            "num_planned": sum(self.statuses.values()),
+            **by_status,
+            "num_changed": self.num_changed,
+            "num_held": self.num_held,
+            "num_undelivered": self.num_undelivered,
+            "num_delivered": self.num_delivered,
+        }
+
+    def status(self) -> Literal["succeeded", "partial", "failed"]:
+        """Return the run's status word, for a push that came to its end."""
+        if not self.num_undelivered:
+            return "succeeded"
+        return "partial" if self.statuses[Status.SUCCEEDED] + self.statuses[Status.SKIPPED] else "failed"
+
+    def verdict(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
+        """Return why the task must fail, or ``None``.
+
+        :param max_rejected: how many rejected and invalid are tolerated; below 1, a fraction of planned records
+            that are neither skipped nor duplicate.
+        :param max_unknown: how many records that became unknown in this run are tolerated.
+        """
+        counted = self.statuses
+        refused = counted[Status.REJECTED] + counted[Status.INVALID]
+        base = sum(counted.values()) - counted[Status.SKIPPED] - counted[Status.DUPLICATE]
+        allowed = max_rejected * base if 0 < max_rejected < 1 else max_rejected
+        unknown = counted[Status.UNKNOWN] - self.num_held
+        reasons = []
+        if counted[Status.FAILED]:
+            reasons.append(f"{counted[Status.FAILED]} failed")
+        if refused > allowed:
+            reasons.append(f"{refused} rejected or invalid (tolerated: {max_rejected:g})")
+        if unknown > max_unknown:
+            reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
+        if not reasons:
+            return None
+        first = ", ".join(f"{code} ({count})" for code, count in self.codes.most_common(5))
+        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {first or 'none'}"
+        return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
+
+
+def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
+    """Return a tolerance as a number, also from a rendered text.
+
+    :raises ConfigError: for anything but a count, or a fraction below 1 where that is allowed.
+    """
+    try:
+        number = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError):
+        number = -1.0
+    if number.is_integer() and number >= 0:
+        return number
+    if fraction and 0 < number < 1:
+        return number
+    raise ConfigError(
+        f"{name} is a count{' or a fraction below 1' if fraction else ''}, such as 10{' or 0.05' if fraction else ''}"
+    )
+
+
+def tally_of(counts: Mapping[str, Any]) -> str:
+    """Return counters as one line for a log."""
+    return ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in counts.items())

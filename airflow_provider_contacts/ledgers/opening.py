@@ -1,0 +1,96 @@
+"""From an operator's parameters to an open ledger."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_contacts.ledgers.engine import connect, inspect_store
+from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.reading import ReadingLedger
+from airflow_provider_contacts.ledgers.rows import Policy
+from airflow_provider_contacts.ledgers.runs import Execution
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.tables import build
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an operator says of its outcome table.
+
+    :param hook: DB-API hook of ``outcomes_conn_id``.
+    :param source: DB-API hook that is read meanwhile, if any.
+    """
+
+    hook: Any = field(repr=False)
+    source: Any = field(repr=False)
+    table: str
+    create_tables: bool
+    store_payload: Policy
+    run: RunIdentity
+    sync_id: str
+    destination: str
+    destination_host: str
+    destination_object: str | None
+
+
+def open_ledger(opening: Opening) -> SqlLedger:
+    """Open the outcome table for an execution, which is the newest of its run from now on.
+
+    :raises ConfigError: for a database, table or destination that cannot be used.
+    :raises LedgerError: if the database fails.
+    """
+    ledger = SqlLedger.open(
+        connect(opening.hook),
+        table=opening.table,
+        create_tables=opening.create_tables,
+        run=opening.run,
+        sync_id=opening.sync_id,
+        destination=opening.destination,
+        destination_host=opening.destination_host,
+        destination_object=opening.destination_object,
+        store_payload=opening.store_payload,
+        shared_source=same_file(opening.hook, opening.source),
+    )
+    for warning in ledger.warnings:
+        log.warning("%s", warning)
+    return ledger
+
+
+def open_for_reading(opening: Opening) -> ReadingLedger:
+    """Open the outcome table for a plan; it writes nothing, and the table need not exist.
+
+    :raises ConfigError: for a database or destination that cannot be used.
+    """
+    engine = connect(opening.hook)
+    tables = build(opening.table, inspect_store(engine, shared_source=same_file(opening.hook, opening.source)))
+    binding = Binding(
+        sync_id=opening.sync_id,
+        destination=opening.destination,
+        destination_host=opening.destination_host,
+        destination_object=opening.destination_object or None,
+    )
+    binding.check()
+    execution = Execution(tables, opening.run, secrets.token_hex(8))
+    return ReadingLedger(
+        engine, SqlLedger(engine, tables, binding, execution, opening.store_payload, fresh=False), opening.table
+    )
+
+
+def same_file(one: Any, other: Any) -> bool:
+    """Tell whether two hooks open the same SQLite file."""
+    files = [sqlite_file(hook) for hook in (one, other)]
+    return files[0] is not None and files[0] == files[1]
+
+
+def sqlite_file(hook: Any) -> Path | None:
+    """Return the file behind a hook, if it is SQLite's."""
+    if getattr(hook, "conn_type", None) != "sqlite":
+        return None
+    name = hook.sqlalchemy_url.database
+    return Path(name).resolve() if name else None

@@ -1,0 +1,57 @@
+"""Marks and outcomes as rows: cleaned, cut, and no more of them than the payload policy allows."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from airflow_provider_contacts.core.ledger import Mark
+from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.ledgers.texts import MESSAGE_LENGTH, NAME_LENGTH, clean, errors_json, payload_json
+
+Policy = Literal["undelivered", "all", "never"]
+"""Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""
+
+Row = dict[str, Any]
+
+TEXTS = ("error_field", "status_message", "errors", "record_payload")
+
+
+def marked(mark: Mark, store: Policy) -> Row:
+    """Return a mark as a row; ``read_*`` is the version that it replaces, ``None`` for no row at all."""
+    standing = mark.standing
+    return {
+        "record_identifier": mark.record_identifier,
+        "row_index": mark.row_index,
+        "batch_id": mark.batch_id,
+        "attempts": mark.attempts,
+        "payload_hash": mark.payload_hash,
+        "record_payload": None if store == "never" else payload_json(mark.payload),
+        "read_status": standing.status.value if standing else None,
+        "read_batch_id": standing.batch_id if standing else None,
+    }
+
+
+def outcome_row(outcome: Outcome, store: Policy) -> Row:
+    """Return an outcome as a row."""
+    texts = store != "never"
+    return {
+        "record_identifier": outcome.record_identifier,
+        "batch_id": outcome.batch_id,
+        "status": outcome.status.value,
+        "destination_record_id": clean(outcome.destination_record_id, NAME_LENGTH),
+        "error_code": clean(outcome.error_code, NAME_LENGTH),
+        "error_field": clean(outcome.error_field, NAME_LENGTH),
+        "status_message": clean(outcome.status_message, MESSAGE_LENGTH) if texts else None,
+        "errors": errors_json(outcome.errors, messages=texts),
+        "http_status": outcome.http_status,
+        "attempts": outcome.attempts,
+        "row_index": outcome.row_index,
+        "payload_hash": outcome.payload_hash,
+        "record_payload": payload_json(outcome.payload) if texts else None,
+    }
+
+
+def without_text(row: Row) -> tuple[Row, ...]:
+    """Return a row as it is, then ever shorter: what the database refuses must not cost the outcome itself."""
+    textless = {**row, **dict.fromkeys(TEXTS)}
+    return row, textless, {**textless, "error_code": None, "destination_record_id": None}

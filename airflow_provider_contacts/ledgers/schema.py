@@ -1,0 +1,84 @@
+"""Make sure that the tables are there: looked for first, so that the right to create is needed only to create."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, Table, inspect, select, text  # noqa: TID253  # imported only by what uses a table
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.ledgers.engine import READING
+from airflow_provider_contacts.ledgers.tables import Tables, added_column, create_table
+from airflow_provider_contacts.ledgers.trouble import describe
+
+# Mapped tasks start together and create together; what another one has just created is not created again.
+ROUNDS = 3
+
+
+def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
+    """Look for the tables and their columns; create what is missing if told so.
+
+    Columns are only ever added, nullable.
+
+    :raises ConfigError: if something is missing and may not or cannot be created; prints the DDL.
+    :raises LedgerError: if the tables cannot be read.
+    """
+    reason = "create_tables is off"
+    for _ in range(ROUNDS):
+        statements = [one for table in (tables.outcomes, tables.runs) for one in needed(engine, tables, table)]
+        if not statements:
+            return
+        if not create:
+            break
+        reason = run(engine, statements) or "they were run, and the table still lacks them"
+    listing = "\n\n".join(f"{statement};" for statement in statements)
+    msg = (
+        f"{tables.outcomes.fullname} and {tables.runs.name} are not complete, and were not completed ({reason}). "
+        f"These statements do it:\n\n{listing}"
+    )
+    raise ConfigError(msg)
+
+
+def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:
+    """Return the statements that make a table complete: none, its creation, or its missing columns."""
+    trouble = unreadable(engine, table)
+    if trouble is None:
+        return []
+    try:
+        with engine.connect().execution_options(**{READING: True}) as connection:
+            found = inspect(connection)
+            if not found.has_table(table.name, schema=table.schema):
+                return [create_table(table, tables.flavour)]
+            present = {column["name"] for column in found.get_columns(table.name, schema=table.schema)}
+    except SQLAlchemyError as error:
+        trouble, present = describe(error), {column.name for column in table.columns}
+    absent = [column for column in table.columns if column.name not in present]
+    if any(column.primary_key for column in absent):
+        msg = f"the table {table.fullname} is not ours: it lacks our key; choose another outcomes_table"
+        raise ConfigError(msg)
+    if not absent:
+        msg = f"the table {table.fullname} cannot be read: {trouble}"
+        raise LedgerError(msg)
+    return [added_column(table, column.name, tables.flavour) for column in absent]
+
+
+def unreadable(engine: Engine, table: Table) -> str | None:
+    """Return why a table cannot be read with all its columns, ``None`` if it can."""
+    try:
+        with engine.connect().execution_options(**{READING: True}) as connection:
+            connection.execute(select(table).where(text("1 = 0")))
+    except DBAPIError as error:
+        return describe(error)
+    return None
+
+
+def run(engine: Engine, statements: Sequence[str]) -> str | None:
+    """Run DDL; return why that failed, if it did."""
+    try:
+        with engine.connect() as connection, connection.begin():
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+    except SQLAlchemyError as error:
+        return describe(error)
+    return None

@@ -1,0 +1,281 @@
+"""The outcome table as a ledger: what every execution must know before it sends, and what it learned."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from sqlalchemy import func, select  # noqa: TID253  # this module is imported only by what uses a table
+
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.ledger import Mark, Standing
+from airflow_provider_contacts.core.outcome import Outcome, Status, digest_of
+from airflow_provider_contacts.ledgers.binding import check_binding, neighbours
+from airflow_provider_contacts.ledgers.clock import seconds_since
+from airflow_provider_contacts.ledgers.engine import READING, inspect_store, prepare
+from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.rows import Policy, Row, marked, outcome_row, without_text
+from airflow_provider_contacts.ledgers.runs import Execution
+from airflow_provider_contacts.ledgers.schema import ensure
+from airflow_provider_contacts.ledgers.statements import Statements
+from airflow_provider_contacts.ledgers.tables import Tables, build
+from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
+from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, RowMapping
+
+RunStatus = Literal["succeeded", "partial", "failed", "aborted"]
+
+CHUNK = 1000
+Item = TypeVar("Item")
+
+
+class SqlLedger:
+    """The ledger of one execution, on an outcome table. Use it from one thread; :meth:`open` makes it.
+
+    :param warnings: what the user should know about this ``sync_id``, for the caller to log.
+    """
+
+    durable = True
+
+    def __init__(
+        self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy, *, fresh: bool
+    ) -> None:
+        self.warnings: tuple[str, ...] = ()
+        self._engine = engine
+        self._tables = tables
+        self._binding = binding
+        self._execution = execution
+        self._store = store
+        # Until the first row is there, another execution may bind the same sync_id to another destination.
+        self._fresh = fresh
+        self._statements = Statements(tables, binding, execution.run, store)
+        self._writer = writer_for(self._statements)
+
+    @classmethod
+    def open(
+        cls,
+        engine: Engine,
+        *,
+        table: str = "contact_outcomes",
+        create_tables: bool = True,
+        run: RunIdentity,
+        sync_id: str,
+        destination: str,
+        destination_host: str,
+        destination_object: str | None,
+        store_payload: Policy = "undelivered",
+        token: str | None = None,
+        shared_source: bool = False,
+    ) -> SqlLedger:
+        """Return the ledger of a new execution, which is the newest of its run from now on.
+
+        :param engine: see :func:`airflow_provider_contacts.ledgers.engine.connect`; closed with the ledger.
+        :param token: drawn at random if not given; it must be new for every execution.
+        :param shared_source: whether the same SQLite file is read as the source meanwhile.
+        :raises ConfigError: for a database, name, table or destination that cannot be used.
+        :raises LedgerError: if the database fails.
+        """
+        binding = Binding(
+            sync_id=sync_id,
+            destination=destination,
+            destination_host=destination_host,
+            destination_object=destination_object or None,
+        )
+        binding.check()
+        if store_payload not in {"undelivered", "all", "never"}:
+            msg = "store_payload must be 'undelivered', 'all' or 'never'"
+            raise ConfigError(msg)
+        if len(run.sync_run_id) > RUN_LENGTH:
+            msg = f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together"
+            raise ConfigError(msg)
+        prepare(engine)
+        tables = build(table, inspect_store(engine, shared_source=shared_source))
+        ensure(engine, tables, create=create_tables)
+        execution = Execution(tables, run, token or secrets.token_hex(8))
+        fresh = transact(engine, lambda found: check_binding(found, tables.outcomes, binding), options={READING: True})
+        ledger = cls(engine, tables, binding, execution, store_payload, fresh=fresh)
+        if fresh:
+            ledger.warnings = transact(
+                engine, lambda found: neighbours(found, tables.outcomes, binding), options={READING: True}
+            )
+        ledger._register()
+        return ledger
+
+    def _register(self) -> None:
+        def register(connection: Connection) -> None:
+            self._execution.register(connection, self._binding.sync_id)
+
+        try:
+            transact(self._engine, register, repeatable=True)
+        except DataRefusedError:
+            # Another execution of this very try has just inserted the row.
+            transact(self._engine, register, repeatable=True)
+
+    @property
+    def token(self) -> str:
+        """The random word that begins every ``batch_id`` of this execution."""
+        return self._execution.token
+
+    @property
+    def sync_run_id(self) -> str:
+        """The run that this execution belongs to."""
+        return self._execution.run.sync_run_id
+
+    def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+        """Return what is known of these records; those without a row are left out.
+
+        :raises LedgerError: also for a row whose status is none of ours.
+        """
+        columns = self._tables.outcomes.c
+        age = seconds_since(columns.batch_started_at, self._tables.flavour).label("age")
+        query = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age)
+
+        def read(connection: Connection) -> dict[str, Standing]:
+            return {
+                row["record_identifier"]: standing_of(row)
+                for chunk in chunks(identifiers)
+                for row in connection.execute(query, {"identifiers": chunk}).mappings()
+            }
+
+        return transact(self._engine, read, repeatable=True, options={READING: True})
+
+    def claim(self, marks: Sequence[Mark]) -> Collection[str]:
+        """Write ``sending`` for each record whose row is still as it was read; return the identifiers written.
+
+        :raises LedgerError: also if the commit's fate is not known; then nothing may be sent.
+        :raises SupersededError: if a newer execution of the run has registered.
+        """
+        if len({mark.record_identifier for mark in marks}) != len(marks):
+            msg = "one claim names a record twice"
+            raise ValueError(msg)
+        if not marks:
+            return frozenset()
+        # In one order everywhere, so that two claims wait for each other rather than block each other.
+        rows = sorted((marked(mark, self._store) for mark in marks), key=lambda row: str(row["record_identifier"]))
+        try:
+            return transact(self._engine, lambda connection: self._claim(connection, rows))
+        except DataRefusedError:
+            bare = [{**row, "record_payload": None} for row in rows]
+            return transact(self._engine, lambda connection: self._claim(connection, bare))
+
+    def _claim(self, connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
+        self._execution.check(connection)
+        if self._fresh:
+            check_binding(connection, self._tables.outcomes, self._binding)
+        return frozenset(one for chunk in chunks(rows) for one in self._writer.claim(connection, chunk))
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+        """Write outcomes where the row still waits for the answer to the outcome's batch; return those written.
+
+        A newer execution does not prevent it: an answer is knowledge, whoever received it. A row waits while it is
+        ``sending`` or ``unknown``.
+
+        :raises LedgerError: if the database fails.
+        """
+        rows = [outcome_row(outcome, self._store) for outcome in outcomes if outcome.batch_id]
+        return self._store_all(rows, self._writer.settle)
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes of records that were not sent, over no row or one that is just as weak.
+
+        :raises LedgerError: if the database fails.
+        :raises SupersededError: if a newer execution has registered: it decides on these records itself.
+        """
+
+        def write(connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+            self._execution.check(connection)
+            return self._writer.note(connection, rows)
+
+        self._store_all([outcome_row(outcome, self._store) for outcome in outcomes], write)
+
+    def _store_all(self, rows: Sequence[Row], write: Write) -> frozenset[str]:
+        if not rows:
+            return frozenset()
+        rows = sorted(rows, key=lambda row: str(row["record_identifier"]))
+
+        def together(connection: Connection) -> frozenset[str]:
+            return frozenset(one for chunk in chunks(rows) for one in write(connection, chunk))
+
+        try:
+            return transact(self._engine, together, repeatable=True)
+        except DataRefusedError:
+            return transact(
+                self._engine,
+                lambda connection: one_by_one(connection, rows, write, without_text),
+                repeatable=True,
+            )
+
+    def delivered(self) -> int:
+        """Return how many records this run has delivered, over all its tries."""
+        columns = self._tables.outcomes.c
+        query = select(func.count()).where(
+            columns.sync_id == self._binding.sync_id,
+            columns.sync_run_id == self.sync_run_id,
+            columns.status == Status.SUCCEEDED.value,
+        )
+        return transact(
+            self._engine, lambda connection: connection.scalars(query).one(), repeatable=True, options={READING: True}
+        )
+
+    def finish(self, summary: Mapping[str, Any], status: RunStatus | None, message: str | None = None) -> bool:
+        """Write how this try ended; return whether it was written, which a newer execution prevents.
+
+        :param summary: the counters by their names; what is not a counter is left out.
+        :raises LedgerError: if the database fails.
+        """
+        return transact(
+            self._engine,
+            lambda connection: self._execution.finish(connection, summary, status, message),
+            repeatable=True,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+
+STANDING_COLUMNS = (
+    "record_identifier",
+    "status",
+    "batch_id",
+    "sync_run_id",
+    "payload_hash",
+    "destination_record_id",
+    "error_code",
+    "error_field",
+    "status_message",
+    "http_status",
+    "attempts",
+)
+
+
+def standing_of(row: RowMapping) -> Standing:
+    """Return a row as a value.
+
+    :raises LedgerError: for a status that is none of ours, which only a person can have written.
+    """
+    values: dict[str, Any] = {str(name): value for name, value in row.items()}
+    age, attempts, text = values.pop("age"), values.pop("attempts"), values.pop("status")
+    try:
+        status = Status(text)
+    except ValueError:
+        msg = (
+            f"the row of record {digest_of(values['record_identifier'])} has a status that is none of "
+            f"{', '.join(Status)}; correct it"
+        )
+        failure = LedgerError(msg)
+    else:
+        # A database whose clock was set back must not make a mark look old, nor one without a mark.
+        return Standing(**values, status=status, attempts=attempts or 0, age=max(0.0, float(age or 0.0)))
+    raise failure
+
+
+def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
+    """Yield ``items`` in lists of at most ``CHUNK``: databases limit the parameters of one statement."""
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

@@ -1,0 +1,252 @@
+"""The statements of one ledger, written once for two ways of handing over rows.
+
+On PostgreSQL all rows of a call go as arrays into one statement; elsewhere the driver runs a statement for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers.clock import now
+from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.tables import JsonText, Tables
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
+
+MARKED = ("record_identifier", "row_index", "batch_id", "attempts", "payload_hash", "record_payload")
+READ = ("read_status", "read_batch_id")
+ANSWERED = (
+    "record_identifier",
+    "batch_id",
+    "status",
+    "destination_record_id",
+    "error_code",
+    "error_field",
+    "status_message",
+    "errors",
+    "http_status",
+    "attempts",
+)
+NOTED = (*ANSWERED, "row_index", "payload_hash", "record_payload")
+
+NUMBERS: Mapping[str, TypeEngine[int]] = {"row_index": BigInteger(), "attempts": Integer(), "http_status": Integer()}
+
+WEAK = (Status.REJECTED.value, Status.INVALID.value, Status.FAILED.value)
+DOUBTFUL = (Status.SENDING.value, Status.UNKNOWN.value)
+
+# What an earlier attempt left and a new mark makes untrue.
+CLEARED = ("destination_record_id", "error_code", "error_field", "status_message", "errors", "http_status")
+
+Given = Callable[[str], ColumnElement[Any]]
+"""A field of the row that is handed over."""
+
+
+def kind_of(name: str) -> TypeEngine[Any]:
+    """Return the type in which a field is handed over; JSON goes as text."""
+    return NUMBERS.get(name, Text())
+
+
+def parameter(name: str) -> str:
+    """Return the parameter that carries a field; the bare column name is SQLAlchemy's own."""
+    return f"given_{name}"
+
+
+def one_row(name: str) -> ColumnElement[Any]:
+    """Return a field of the one row that a statement is run for."""
+    return bindparam(parameter(name), type_=kind_of(name))
+
+
+def many_rows(fields: tuple[str, ...]) -> FromClause:
+    """Return the rows that a statement is run for, from one array a field."""
+    arrays = [cast(bindparam(parameter(name)), postgresql.ARRAY(kind_of(name))) for name in fields]
+    columns: list[ColumnElement[Any]] = [column(name, kind_of(name)) for name in fields]
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+class Statements:
+    """What one ledger says to the outcome table.
+
+    :param store: the payload policy.
+    """
+
+    def __init__(self, tables: Tables, binding: Binding, run: RunIdentity, store: str) -> None:
+        self.flavour = tables.flavour
+        self.table = tables.outcomes
+        self.binding = binding
+        self.run = run
+        self.store = store
+        self.bulk = tables.flavour == "postgresql"
+        self.insert_marks = self._insert(MARKED, self._fresh_mark)
+        self.renew_marks = self._update(MARKED + READ, self._as_read, self._mark)
+        self.settle = self._update(ANSWERED, self._in_doubt, self._answer)
+        self.insert_notes = self._insert(NOTED, self._fresh_note)
+        self.weaken = self._update(NOTED, self._is_weak, self._note)
+
+    def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        """Return the query for some rows of this ``sync_id``, named by the parameter ``identifiers``."""
+        key = self.table.c.record_identifier
+        if self.bulk:
+            some = key == func.any(cast(bindparam("identifiers"), postgresql.ARRAY(Text())))
+        else:
+            some = key.in_(bindparam("identifiers", expanding=True))
+        return select(*columns).where(self.table.c.sync_id == self.binding.sync_id, some)
+
+    def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
+        """Return the insertion of rows that are absent; those present are left as they are."""
+        if self.bulk:
+            given = many_rows(fields)
+            row = values(lambda name: given.c[name])
+            selected = select(*(self._typed(name, value) for name, value in row.items())).select_from(given)
+            inserted = postgresql.insert(self.table).from_select(list(row), selected, include_defaults=False)
+            return inserted.on_conflict_do_nothing().returning(self.table.c.record_identifier)
+        if self.flavour == "sqlite":
+            return sqlite.insert(self.table).values(values(one_row)).on_conflict_do_nothing()
+        # Not INSERT IGNORE, which would store what it cuts.
+        kept = {"record_identifier": self.table.c.record_identifier}
+        return mysql.insert(self.table).values(values(one_row)).on_duplicate_key_update(kept)
+
+    def _update(
+        self,
+        fields: tuple[str, ...],
+        condition: Callable[[Given], ColumnElement[bool]],
+        values: Callable[[Given], dict[str, Any]],
+    ) -> Update:
+        given: Given = one_row
+        if self.bulk:
+            rows = many_rows(fields)
+            given = lambda name: rows.c[name]  # noqa: E731  # the other branch's function is a value, too
+        statement = (
+            update(self.table)
+            .where(
+                self.table.c.sync_id == self.binding.sync_id,
+                self.table.c.record_identifier == given("record_identifier"),
+                condition(given),
+            )
+            .values({name: self._typed(name, value) for name, value in values(given).items()})
+        )
+        return statement.returning(self.table.c.record_identifier) if self.bulk else statement
+
+    def _typed(self, name: str, value: Any) -> Any:
+        """Cast for PostgreSQL, which takes neither text for JSON nor an untyped value out of a query."""
+        if not self.bulk:
+            return value
+        kind = self.table.c[name].type
+        if not isinstance(value, ColumnElement):
+            # Not to the column's own length: a cast would cut in silence.
+            return cast(literal(value), Integer() if isinstance(kind, Integer) else Text())
+        return cast(value, kind) if isinstance(kind, JsonText) else value
+
+    def _as_read(self, given: Given) -> ColumnElement[bool]:
+        return and_(
+            self.table.c.status == given("read_status"),
+            self.table.c.batch_id.is_not_distinct_from(given("read_batch_id")),
+        )
+
+    def _in_doubt(self, given: Given) -> ColumnElement[bool]:
+        """Allow the answer to the request that the row waits for; the same answer twice is one."""
+        return and_(
+            self.table.c.batch_id == given("batch_id"),
+            or_(self._is_one_of(DOUBTFUL), self.table.c.status == given("status")),
+        )
+
+    def _is_weak(self, given: Given) -> ColumnElement[bool]:  # noqa: ARG002  # one signature for all conditions
+        return self._is_one_of(WEAK)
+
+    def _is_one_of(self, statuses: tuple[str, ...]) -> ColumnElement[bool]:
+        # Not IN, whose list SQLAlchemy cannot hand over for many rows at once.
+        return or_(*(self.table.c.status == status for status in statuses))
+
+    def _written_by(self) -> dict[str, Any]:
+        run = self.run
+        return {
+            "sync_run_id": run.sync_run_id,
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": run.task_id,
+            "map_index": run.map_index,
+            "try_number": run.try_number,
+        }
+
+    def _bound(self) -> dict[str, Any]:
+        binding = self.binding
+        return {
+            "sync_id": binding.sync_id,
+            "destination": binding.destination,
+            "destination_host": binding.destination_host,
+            "destination_object": binding.destination_object,
+        }
+
+    def _fresh_mark(self, given: Given) -> dict[str, Any]:
+        return {
+            **self._bound(),
+            **{name: given(name) for name in MARKED},
+            **self._written_by(),
+            "status": Status.SENDING.value,
+            "batch_started_at": now(self.flavour),
+        }
+
+    def _mark(self, given: Given) -> dict[str, Any]:
+        return {
+            **{name: given(name) for name in MARKED if name != "record_identifier"},
+            **self._written_by(),
+            **dict.fromkeys(CLEARED, null()),
+            "status": Status.SENDING.value,
+            "batch_started_at": now(self.flavour),
+            "batch_completed_at": null(),
+        }
+
+    def _answer(self, given: Given) -> dict[str, Any]:
+        values = {name: given(name) for name in ANSWERED if name not in {"record_identifier", "batch_id", "attempts"}}
+        values["attempts"] = self._most_attempts(given)
+        values["batch_completed_at"] = now(self.flavour)
+        if self.store != "all":
+            succeeded = given("status") == Status.SUCCEEDED.value
+            kept = case((succeeded, null()), else_=self.table.c.record_payload)
+            values["record_payload"] = null() if self.store == "never" else kept
+        return values
+
+    def _fresh_note(self, given: Given) -> dict[str, Any]:
+        return {
+            **self._bound(),
+            **{name: given(name) for name in NOTED},
+            **self._written_by(),
+            "batch_completed_at": now(self.flavour),
+        }
+
+    def _note(self, given: Given) -> dict[str, Any]:
+        return {
+            **{name: given(name) for name in NOTED if name != "record_identifier"},
+            **self._written_by(),
+            "attempts": self._most_attempts(given),
+            "batch_completed_at": now(self.flavour),
+        }
+
+    def _most_attempts(self, given: Given) -> ColumnElement[int]:
+        kept = self.table.c.attempts
+        return case((given("attempts") > kept, given("attempts")), else_=func.coalesce(kept, given("attempts")))

@@ -1,0 +1,147 @@
+"""Rows into the outcome table, in bulk where the database can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Executable  # noqa: TID253  # imported only by what uses a table
+from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers.rows import Row
+from airflow_provider_contacts.ledgers.statements import (
+    ANSWERED,
+    DOUBTFUL,
+    MARKED,
+    NOTED,
+    READ,
+    Statements,
+    parameter,
+)
+from airflow_provider_contacts.ledgers.trouble import refused
+
+Write = Callable[[Connection, Sequence[Row]], Collection[str]]
+
+
+class Writer(Protocol):
+    """How rows reach the table. Each method returns the identifiers that were written."""
+
+    def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Insert or renew marks, where the row is still as it was read."""
+
+    def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write answers, where the row waits for them."""
+
+    def note(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write weak outcomes, where nothing stronger stands."""
+
+
+def writer_for(statements: Statements) -> Writer:
+    """Return the writer for a ledger's database."""
+    return ArrayWriter(statements) if statements.bulk else RowWriter(statements)
+
+
+def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the marks of records that had no row, and those of records that had one."""
+    absent = [row for row in rows if row["read_status"] is None]
+    return absent, [row for row in rows if row["read_status"] is not None]
+
+
+class ArrayWriter:
+    """All rows in one statement (PostgreSQL)."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Insert or renew marks, where the row is still as it was read."""
+        absent, present = split(rows)
+        inserted = self._run(connection, self._statements.insert_marks, MARKED, absent)
+        return inserted | self._run(connection, self._statements.renew_marks, MARKED + READ, present)
+
+    def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write answers, where the row waits for them."""
+        return self._run(connection, self._statements.settle, ANSWERED, rows)
+
+    def note(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write weak outcomes, where nothing stronger stands."""
+        written = self._run(connection, self._statements.weaken, NOTED, rows)
+        return written | self._run(connection, self._statements.insert_notes, NOTED, rows)
+
+    def _run(
+        self, connection: Connection, statement: Executable, fields: tuple[str, ...], rows: Sequence[Row]
+    ) -> set[str]:
+        if not rows:
+            return set()
+        arrays = {parameter(name): [row[name] for row in rows] for name in fields}
+        return set(connection.execute(statement, arrays).scalars())
+
+
+class RowWriter:
+    """A statement a row (SQLite, MySQL, MariaDB)."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+        columns = statements.table.c
+        self._current = statements.rows_of(columns.record_identifier, columns.batch_id, columns.status)
+
+    def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Insert or renew marks, where the row is still as it was read."""
+        absent, present = split(rows)
+        self._run(connection, self._statements.insert_marks, MARKED, absent)
+        self._run(connection, self._statements.renew_marks, MARKED + READ, present)
+        current = self._read(connection, rows)
+        return [
+            row["record_identifier"]
+            for row in rows
+            if current.get(row["record_identifier"]) == (row["batch_id"], Status.SENDING.value)
+        ]
+
+    def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write answers, where the row waits for them."""
+        current = self._read(connection, rows, lock=True)
+        due = [
+            row
+            for row in rows
+            if current.get(row["record_identifier"]) in {(row["batch_id"], one) for one in (*DOUBTFUL, row["status"])}
+        ]
+        self._run(connection, self._statements.settle, ANSWERED, due)
+        return [row["record_identifier"] for row in due]
+
+    def note(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write weak outcomes, where nothing stronger stands."""
+        self._run(connection, self._statements.weaken, NOTED, rows)
+        self._run(connection, self._statements.insert_notes, NOTED, rows)
+        return ()
+
+    def _read(self, connection: Connection, rows: Sequence[Row], *, lock: bool = False) -> dict[str, tuple[Any, Any]]:
+        query = self._current.with_for_update() if lock else self._current
+        found = connection.execute(query, {"identifiers": [row["record_identifier"] for row in rows]})
+        return {identifier: (batch_id, status) for identifier, batch_id, status in found}
+
+    def _run(self, connection: Connection, statement: Executable, fields: tuple[str, ...], rows: Sequence[Row]) -> None:
+        if rows:
+            connection.execute(statement, [{parameter(name): row[name] for name in fields} for row in rows])
+
+
+def one_by_one(
+    connection: Connection, rows: Sequence[Row], write: Write, shorten: Callable[[Row], tuple[Row, ...]]
+) -> frozenset[str]:
+    """Write rows each for itself, and what is refused once more in ever shorter forms.
+
+    :param shorten: a row's forms, the whole first.
+    """
+    return frozenset(one for row in rows for one in write_shorter(connection, shorten(row), write))
+
+
+def write_shorter(connection: Connection, forms: Sequence[Row], write: Write) -> Collection[str]:
+    """Write the first form of a row that the database takes; the last one's refusal is raised."""
+    for form in forms[:-1]:
+        try:
+            with connection.begin_nested():
+                return write(connection, [form])
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
+            if not refused(error):
+                raise
+    return write(connection, forms[-1:])
