@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,5 +93,7 @@ def sqlite_file(hook: Any) -> Path | None:
     """Return the file behind a hook, if it is SQLite's."""
     if getattr(hook, "conn_type", None) != "sqlite":
         return None
-    name = hook.sqlalchemy_url.database
+    # The database knows; a connection may name its file in host, as a URI, or with parameters.
+    with closing(hook.get_conn()) as connection:
+        name = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
     return Path(name).resolve() if name else None
