@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
-from airflow_provider_contacts.core.tokens import TokenError, TokenSource
+from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.core.vendor import Answer, Request
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 10.0
+
+TOKEN_TIMEOUT = 30.0
 
 # Servers close idle connections, often after five seconds; a request on a connection that is just being closed is a
 # doubt for nothing. So ours are closed first.
@@ -205,20 +207,20 @@ class Client:
         if isinstance(credential, FixedHeader):
             return credential.value
         if self._tokens is None:
-            self._tokens = TokenSource(credential, self._token_client, on_secret=self._secrets.put)
+            self._tokens = TokenSource(credential, self._post_token, on_secret=self._secrets.put)
         token = await self._tokens.get()
         self._used[tag] = token
         return f"Bearer {token}"
 
-    def _token_client(self, **options: Any) -> httpx.AsyncClient:
-        from authlib.integrations.httpx_client import AsyncOAuth2Client
+    async def _post_token(self, request: TokenRequest) -> Result:
+        import httpx
 
-        credential = self._endpoint.credential
-        url = credential.token_url if isinstance(credential, ClientCredentials) else ""
-        client: httpx.AsyncClient = AsyncOAuth2Client(
-            transport=new_transport(self._endpoint, url), timeout=30.0, follow_redirects=False, **options
-        )
-        return client
+        # A session of its own: another host, asked once in minutes.
+        async with httpx.AsyncClient(
+            transport=new_transport(self._endpoint, request.url), follow_redirects=False, trust_env=False
+        ) as session:
+            built = session.build_request("POST", request.url, content=request.body, headers=request.headers)
+            return await exchange(session, built, TOKEN_TIMEOUT)
 
     async def _open(self) -> httpx.AsyncClient:
         if self._session is None:
@@ -237,7 +239,7 @@ class Client:
 
 
 def new_transport(endpoint: Endpoint, url: str) -> httpx.AsyncBaseTransport:
-    """Return the transport to one host: no cookies, no retries, no environment, as many connections as are asked for."""
+    """Return the transport to one host: no cookies, no retries, no environment, as many connections as asked for."""
     import aiohttp
     import httpx
     from httpx_aiohttp import AiohttpTransport

@@ -15,7 +15,6 @@ from typing import Any
 
 from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.errors import (
-    ContactsError,
     InterruptedPushError,
     LedgerError,
     RefusedError,
@@ -140,25 +139,19 @@ class Push:
             self._exhausted = True
         if not self._hungry():
             return
-        taken = self._take()
-        if taken is None:
+        taken = self._intake.take()
+        if taken is None or taken.error is not None:
             self._exhausted = True
-        else:
+        if taken is not None:
+            if taken.error is not None:
+                note = not isinstance(taken.error, LedgerError)
+                self._stop(Halt("not_attempted", taken.error, drain=False, note=note))
             yield from self._record(taken)
             self._loose.extend(taken.items)
         self._cut()
 
     def _hungry(self) -> bool:
         return not self._exhausted and len(self._ready) + len(self._waiting) < self._settings.limits.max_in_flight
-
-    def _take(self) -> Taken | None:
-        try:
-            return self._intake.take()
-        except ContactsError as error:
-            self._stop(Halt("not_attempted", error, drain=False, note=False))
-        except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
-            self._stop(Halt("not_attempted", error, drain=False))
-        return None
 
     def _record(self, taken: Taken) -> Iterator[Outcome]:
         """Write the rows of what was decided without sending, then hand it on."""
@@ -250,7 +243,7 @@ class Push:
         """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written."""
         superseded = isinstance(error, SupersededError)
         self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
-        outcomes = [never_sent(i, "not_attempted", b) for b, group in groups.items() for i in group.items]
+        outcomes = [self._never_sent(i, "not_attempted", b) for b, group in groups.items() for i in group.items]
         if not superseded:
             self._settle(outcomes)
         for outcome in outcomes:
@@ -259,12 +252,21 @@ class Push:
 
     def _yield_to_others(self, lost: list[Item]) -> Iterator[Outcome]:
         final = [item for item in lost if item.claims + 1 >= LOST_CLAIMS]
-        taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
+        try:
+            taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
+        except LedgerError as error:
+            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            final, taken = lost, Taken()
+        # Before anything is yielded: whoever closes the push then must not lose them.
+        now = self._clock.monotonic()
+        self._waiting.extend(Group(items=(item,), due=now + item.not_before) for item in taken.items)
         yield from self._record(taken)
-        self._ready.extend(Group(items=(item,)) for item in taken.items)
         for item in final:
             self._active.discard(item.prepared.record_identifier)
-            yield never_sent(item, "claimed_elsewhere", None)
+            yield self._never_sent(item, "claimed_elsewhere", None)
+
+    def _never_sent(self, item: Item, code: str, batch_id: str | None) -> Outcome:
+        return never_sent(item, code, batch_id, self._ledger.sync_run_id)
 
     # From the vendor to the outcomes.
 
@@ -359,7 +361,7 @@ class Push:
         self._loose = []
         if not items:
             return []
-        outcomes = [never_sent(item, halt.code, f"{self._ledger.token}.n") for item in items]
+        outcomes = [self._never_sent(item, halt.code, f"{self._ledger.token}.n") for item in items]
         inherited = [
             o for o, i in zip(outcomes, items, strict=True) if i.standing and i.standing.status is Status.SENDING
         ]
@@ -387,16 +389,28 @@ class Push:
         for attempt in range(1, SETTLE_ATTEMPTS + 1):
             try:
                 self._ledger.settle(outcomes)
+            except SupersededError as error:
+                self._stop(Halt("superseded", error, drain=False, note=False))
+                break
             except LedgerError as error:
                 self._stop(Halt("not_attempted", error, drain=False))
-                if self._stopping() or attempt == SETTLE_ATTEMPTS:
+                if attempt == SETTLE_ATTEMPTS or not self._rest(backoff(attempt, self._clock.random)):
                     break
-                self._collect(backoff(attempt, self._clock.random))
             else:
                 return
         log.error(
             "%s outcomes could not be written; their rows stay as marked, and the next try holds them", len(outcomes)
         )
+
+    def _rest(self, seconds: float) -> bool:
+        """Let time pass, whatever comes back meanwhile; return ``False`` when the push is told to stop."""
+        until = self._clock.monotonic() + seconds
+        while not self._stopping():
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return True
+            self._collect(left)
+        return False
 
     def _note(self, outcomes: list[Outcome]) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_contacts.core.intake import Item
+from airflow_provider_contacts.core.intake import Item, standing_outcome
 from airflow_provider_contacts.core.ledger import Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import Verdict
@@ -98,6 +98,12 @@ def again(item: Item, interim: Outcome, sync_run_id: str) -> Item:
         status=interim.status,
         batch_id=interim.batch_id,
         sync_run_id=sync_run_id,
+        payload_hash=interim.payload_hash,
+        destination_record_id=interim.destination_record_id,
+        error_code=interim.error_code,
+        error_field=interim.error_field,
+        status_message=interim.status_message,
+        http_status=interim.http_status,
         attempts=interim.attempts,
     )
     return replace(item, standing=standing, attempts=interim.attempts, not_before=0.0)
@@ -149,17 +155,18 @@ def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None)
     )
 
 
-def never_sent(item: Item, code: str, batch_id: str | None) -> Outcome:
-    """Return the outcome of a record that does not leave in this try; one in doubt stays so."""
-    standing = item.standing
+def never_sent(item: Item, code: str, batch_id: str | None, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record that does not leave in this try; one in doubt stays as it stands."""
     prepared = item.prepared
+    if item.doubted and item.standing is not None:
+        return standing_outcome(prepared, item.standing, Status.UNKNOWN, sync_run_id)
     return Outcome(
         record_identifier=prepared.record_identifier,
         row_index=prepared.row_index,
-        status=Status.UNKNOWN if item.doubted else Status.FAILED,
+        status=Status.FAILED,
         error_code=code,
         attempts=item.attempts,
         payload_hash=prepared.payload_hash,
         payload=prepared.payload,
-        batch_id=standing.batch_id if item.doubted and standing is not None else batch_id,
+        batch_id=batch_id,
     )

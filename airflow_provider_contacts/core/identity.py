@@ -20,6 +20,9 @@ IDENTIFIER_LENGTH = 255
 # Beyond this a float no longer tells neighbouring integers apart.
 EXACT_FLOAT = 2**53
 
+# Digits before or after the point. Python prints no longer integers, and a decimal's exponent can ask for gigabytes.
+LONGEST_NUMBER = 4300
+
 
 def is_missing(value: Any) -> bool:
     """Tell whether a value stands for "nothing": ``None``, NaN, NaT or pandas' NA."""
@@ -27,7 +30,10 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, str | int | dict | list | tuple):
         return False
-    if isinstance(value, float | Decimal):
+    if isinstance(value, Decimal):
+        # A signalling NaN cannot even be compared.
+        return value.is_nan()
+    if isinstance(value, float):
         return bool(value != value)  # noqa: PLR0124  # NaN alone differs from itself
     # Known by name: importing pandas to ask would cost more than the whole package.
     return type(value).__name__ in {"NaTType", "NAType"}
@@ -38,7 +44,7 @@ def key_text(value: Any) -> str:
 
     :raises InvalidRecordError: ``missing_key`` for nothing or an empty text, ``invalid_key`` for what has no one text.
     """
-    if is_missing(value) or value == "":
+    if is_missing(value) or (isinstance(value, str) and not value):
         raise InvalidRecordError([("missing_key", None, "the sync key is empty")])
     for kinds, text_of in KEY_TEXTS:
         if isinstance(value, kinds):
@@ -50,7 +56,16 @@ def storable_text(value: str) -> str:
     """Return a text that every outcome table can hold."""
     if "\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
         raise InvalidRecordError([("invalid_key", None, "the sync key holds signs that no table can store")])
-    return str(value)
+    # Not str(): a member of a text enumeration would give its name.
+    return str.__str__(value)
+
+
+def integer_text(value: int) -> str:
+    """Return an integer's digits."""
+    try:
+        return str(int(value))
+    except ValueError:
+        raise InvalidRecordError([("invalid_key", None, "a number this long is no sync key")]) from None
 
 
 def float_text(value: float) -> str:
@@ -64,22 +79,29 @@ def decimal_text(value: Decimal) -> str:
     """Return a decimal without exponent or trailing zeros, an integral one as the integer."""
     if not value.is_finite():
         raise InvalidRecordError([("invalid_key", None, "an infinite number is no sync key")])
+    if not value:
+        return "0"
+    if abs(value.adjusted()) > LONGEST_NUMBER:
+        raise InvalidRecordError([("invalid_key", None, "a number this long is no sync key")])
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return text
 
 
 def datetime_text(value: datetime) -> str:
     """Return a moment as ISO 8601, an aware one in UTC."""
-    return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
+    try:
+        return (value if value.utcoffset() is None else value.astimezone(UTC)).isoformat()
+    except OverflowError:
+        raise InvalidRecordError([("invalid_key", None, "a time outside the years that UTC has")]) from None
 
 
 # In this order: a bool is an int, a datetime is a date.
 KEY_TEXTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
     (str, storable_text),
     (bool, lambda value: "true" if value else "false"),
-    (int, lambda value: str(int(value))),
+    (int, integer_text),
     (float, float_text),
     (Decimal, decimal_text),
     (datetime, datetime_text),
@@ -120,8 +142,16 @@ def digest(data: bytes) -> str:
 def rough_digest(value: Any) -> str:
     """Return a digest of a record that is not fit to be sent, whatever it is."""
     try:
-        data = json.dumps(value, sort_keys=True, default=repr).encode()
-    except (TypeError, ValueError, RecursionError):
-        # Mixed key types or circles: told apart by what Python shows of them.
-        data = repr(value).encode("utf-8", "backslashreplace")
-    return digest(data)
+        text = json.dumps(value, sort_keys=True, default=repr)
+    except Exception:  # noqa: BLE001  # mixed key types, circles, endless numbers, a __repr__ that raises
+        parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
+        text = "\n".join(map(shown, parts))
+    return digest(text.encode("utf-8", "backslashreplace"))
+
+
+def shown(value: Any) -> str:
+    """Return what Python shows of a value, or of which type it is."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # see above
+        return type(value).__name__

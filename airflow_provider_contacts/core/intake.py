@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
@@ -41,12 +42,14 @@ class Taken:
     :param to_note: those among them that want a row.
     :param to_settle: rows left ``sending`` by a dead execution, now ``unknown``.
     :param items: records to send.
+    :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     to_note: list[Outcome] = field(default_factory=list)
     to_settle: list[Outcome] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    error: Exception | None = None
 
 
 class Intake:
@@ -54,7 +57,7 @@ class Intake:
 
     :param active: identifiers queued, waiting or in flight in this execution; the engine takes them out again.
     :param chunk_size: records looked up at once.
-    :param request_timeout: seconds that any execution's requests can last at most.
+    :param settling: seconds after its mark by which a request of any execution has ended.
     """
 
     def __init__(
@@ -79,21 +82,34 @@ class Intake:
 
     def take(self) -> Taken | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
-        chunk = [self._mapper.prepare(index, row) for index, row in islice(self._rows, self._chunk_size)]
-        if not chunk:
+        chunk, error = self._read()
+        if not chunk and error is None:
             return None
         wanted = {one.record_identifier for one in chunk} - self._active
-        standings = self._ledger.standing(wanted) if wanted else {}
-        taken = Taken()
-        decided: set[str] = set()
+        try:
+            standings = self._ledger.standing(wanted) if wanted else {}
+        except LedgerError as failure:
+            return Taken(outcomes=[not_attempted(record) for record in chunk], error=failure)
+        taken = Taken(error=error)
+        seen: dict[str, Decision] = {}
         self._notes += 1
         for record in chunk:
             identifier = record.record_identifier
-            if identifier in self._active or identifier in decided:
+            if identifier in self._active or seen.get(identifier) is Decision.INVALID:
                 taken.outcomes.append(self._outcome(record, Status.DUPLICATE))
             else:
-                self._decide(record, standings.get(identifier), taken, decided)
+                self._decide(record, standings.get(identifier), taken, seen)
         return taken
+
+    def _read(self) -> tuple[list[Prepared | Unfit], Exception | None]:
+        """Read one chunk; a source that fails in its middle does not take the rows before with it."""
+        chunk: list[Prepared | Unfit] = []
+        try:
+            for index, row in islice(self._rows, self._chunk_size):
+                chunk.append(self._mapper.prepare(index, row))
+        except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
+            return chunk, error
+        return chunk, None
 
     def decide_again(self, items: list[Item]) -> Taken:
         """Decide anew about records whose claim was lost: somebody else has written their rows."""
@@ -103,22 +119,34 @@ class Intake:
             record = item.prepared
             standing = standings.get(record.record_identifier)
             before = len(taken.items)
-            self._decide(record, standing, taken, set(), claims=item.claims + 1)
+            self._decide(record, standing, taken, {}, claims=item.claims + 1)
             if len(taken.items) == before:
                 self._active.discard(record.record_identifier)
         return taken
 
     def _decide(
-        self, record: Prepared | Unfit, standing: Standing | None, taken: Taken, decided: set[str], claims: int = 0
+        self,
+        record: Prepared | Unfit,
+        standing: Standing | None,
+        taken: Taken,
+        seen: dict[str, Decision],
+        claims: int = 0,
     ) -> None:
+        """Decide about one record.
+
+        :param seen: decisions of this chunk after which a later copy is not decided by its own payload.
+        """
+        # A later copy of a settled record is settled too: the first one of a key counts, in every try.
+        settled = standing is not None and seen.get(record.record_identifier) is Decision.SETTLED
         decision = decide(
             standing,
-            record.payload_hash,
+            (standing.payload_hash or "") if standing is not None and settled else record.payload_hash,
             fit=isinstance(record, Prepared),
             token=self._ledger.token,
             sync_run_id=self._ledger.sync_run_id,
             on_unknown=self._on_unknown,
         )
+        seen[record.record_identifier] = decision
         if isinstance(record, Prepared) and decision in {Decision.SEND, Decision.RESEND}:
             self._active.add(record.record_identifier)
             taken.items.append(self._item(record, standing, doubted=decision is Decision.RESEND, claims=claims))
@@ -127,7 +155,6 @@ class Intake:
         taken.outcomes.append(outcome)
         if decision is Decision.INVALID:
             taken.to_note.append(outcome)
-            decided.add(record.record_identifier)
         if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
             taken.to_settle.append(outcome)
 
@@ -157,26 +184,7 @@ class Intake:
                 status = Status.UNKNOWN
             case _:
                 status = standing.status
-        return self._standing_outcome(record, standing, status)
-
-    def _standing_outcome(self, record: Prepared | Unfit, standing: Standing, status: Status) -> Outcome:
-        left_behind = standing.status is Status.SENDING
-        return Outcome(
-            record_identifier=record.record_identifier,
-            row_index=record.row_index,
-            status=status,
-            destination_record_id=standing.destination_record_id,
-            error_code="interrupted" if left_behind else standing.error_code,
-            error_field=standing.error_field,
-            status_message=standing.status_message,
-            http_status=standing.http_status,
-            attempts=standing.attempts,
-            payload_hash=standing.payload_hash,
-            payload=record.payload,
-            batch_id=standing.batch_id,
-            changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
-            from_this_run=standing.sync_run_id == self._ledger.sync_run_id,
-        )
+        return standing_outcome(record, standing, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
         found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
@@ -204,6 +212,42 @@ def elsewhere(record: Prepared | Unfit) -> Outcome:
         status=Status.FAILED,
         error_code="claimed_elsewhere",
         status_message="another run of the same sync_id is sending this record",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )
+
+
+def standing_outcome(record: Prepared | Unfit, standing: Standing, status: Status, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record that is not sent because of what stands of it.
+
+    :param sync_run_id: the run of this execution.
+    """
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        destination_record_id=standing.destination_record_id,
+        error_code="interrupted" if standing.status is Status.SENDING else standing.error_code,
+        error_field=standing.error_field,
+        status_message=standing.status_message,
+        http_status=standing.http_status,
+        attempts=standing.attempts,
+        payload_hash=standing.payload_hash,
+        # What was sent, if today's is that: another one must not be looked for at the vendor.
+        payload=record.payload if standing.payload_hash == record.payload_hash else None,
+        batch_id=standing.batch_id,
+        changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
+        from_this_run=standing.sync_run_id == sync_run_id,
+    )
+
+
+def not_attempted(record: Prepared | Unfit) -> Outcome:
+    """Return the outcome of a record of which nothing could be found out; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="not_attempted",
         payload_hash=record.payload_hash,
         payload=record.payload,
     )

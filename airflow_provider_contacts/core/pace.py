@@ -67,7 +67,7 @@ def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, lon
     :param attempt: attempts made so far, from 1.
     :param random: a number from 0 to 1, drawn anew each time, so that many tasks do not come back together.
     """
-    full = min(longest, base * 2.0 ** (attempt - 1))
+    full = min(longest, base * 2.0 ** min(attempt - 1, 60))
     return full * (0.5 + random() / 2)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_contacts.core.auth import FixedHeader
-from airflow_provider_contacts.core.client import Endpoint, ca_context, proxy_for
+from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.core.client import TOKEN_TIMEOUT, Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.errors import RefusedError
-from airflow_provider_contacts.core.tokens import as_json, client_options
+from airflow_provider_contacts.core.tokens import TokenError, read_token, token_request
+from airflow_provider_contacts.core.vendor import Answer
+from airflow_provider_contacts.core.wire import NoAnswer, Result
 
 if TYPE_CHECKING:
     import httpx
@@ -17,39 +20,70 @@ if TYPE_CHECKING:
 def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str], None]) -> httpx.Client:
     """Return a synchronous client; paths are relative to the vendor's base URL. The caller closes it.
 
-    :param on_secret: is given a minted token, so that it can be masked in logs.
-    :raises RefusedError: if the token endpoint gives no token.
+    A token is minted with the first request and renewed ahead of its expiry.
+
+    :param on_secret: is given every minted token, so that it can be masked in logs.
+    :raises RefusedError: from a request, if the token endpoint gives no token.
     """
     import httpx
 
-    options: dict[str, Any] = {
-        "base_url": endpoint.base_url,
-        "verify": endpoint.verify if isinstance(endpoint.verify, bool) else ca_context(endpoint.verify),
-        "proxy": proxy_for(endpoint.base_url, endpoint.proxy),
-        "timeout": timeout,
-        "follow_redirects": False,
-        "trust_env": False,
+    header = header_source(endpoint, on_secret)
+
+    def authorize(request: httpx.Request) -> httpx.Request:
+        request.headers["authorization"] = header()
+        return request
+
+    return httpx.Client(
+        base_url=endpoint.base_url,
+        auth=authorize,
+        timeout=timeout,
+        follow_redirects=False,
+        trust_env=False,
+        **connection_options(endpoint, endpoint.base_url),
+    )
+
+
+def connection_options(endpoint: Endpoint, url: str) -> dict[str, Any]:
+    """Return how a host is reached: TLS and proxy."""
+    verify = endpoint.verify
+    return {
+        "verify": verify if isinstance(verify, bool) else ca_context(verify),
+        "proxy": proxy_for(url, endpoint.proxy),
     }
+
+
+def header_source(endpoint: Endpoint, on_secret: Callable[[str], None]) -> Callable[[], str]:
+    """Return what gives the current ``Authorization`` header."""
     credential = endpoint.credential
     if isinstance(credential, FixedHeader):
-        return httpx.Client(headers={"authorization": credential.value}, **options)
-    from authlib.integrations.base_client import OAuthError
-    from authlib.integrations.httpx_client import OAuth2Client
+        value = credential.value
+        return lambda: value
+    held: dict[str, Any] = {"header": "", "until": 0.0}
 
-    # Authlib renews the token ahead of its expiry by itself, since this grant needs nothing but the credential.
-    client: Any = OAuth2Client(
-        token_endpoint=credential.token_url,
-        grant_type="client_credentials",
-        scope=credential.scope or None,
-        **client_options(credential),
-        **options,
-    )
-    client.register_client_auth_method(("json", as_json))
+    def header() -> str:
+        if time.monotonic() >= held["until"]:
+            asked_at = time.monotonic()
+            try:
+                token = read_token(post_token(endpoint, credential), credential)
+            except TokenError as error:
+                raise RefusedError(f"no token could be had ({error.result.code}): check login and password") from None
+            on_secret(token.text)
+            held.update(header=f"Bearer {token.text}", until=asked_at + token.life)
+        return str(held["header"])
+
+    return header
+
+
+def post_token(endpoint: Endpoint, credential: ClientCredentials) -> Result:
+    """Ask the token endpoint once."""
+    import httpx
+
+    request = token_request(credential)
     try:
-        token = client.fetch_token(**dict(credential.parameters))
-    except (OAuthError, httpx.HTTPError, ValueError) as error:
-        client.close()
-        raise RefusedError(f"no token could be had: {type(error).__name__}") from None
-    on_secret(str(token.get("access_token", "")))
-    plain: httpx.Client = client
-    return plain
+        with httpx.Client(
+            trust_env=False, timeout=TOKEN_TIMEOUT, **connection_options(endpoint, request.url)
+        ) as client:
+            response = client.post(request.url, content=request.body, headers=request.headers)
+    except httpx.HTTPError:
+        return NoAnswer("token_unavailable")
+    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)

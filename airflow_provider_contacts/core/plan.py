@@ -42,6 +42,8 @@ def planned(
     overhead = sum(map(len, mapper.vendor.envelope))
     count, size = 0, overhead
     while (taken := intake.take()) is not None:
+        if taken.error is not None:
+            raise taken.error
         yield from taken.outcomes
         plan.num_to_send += len(taken.items)
         for item in taken.items:

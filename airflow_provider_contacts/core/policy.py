@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import RecordError, Status
@@ -26,6 +26,8 @@ from airflow_provider_contacts.core.vendor import (
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 OnUnknown = Literal["hold", "reconcile", "resend"]
 
@@ -121,43 +123,53 @@ def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
 
 
 def read_safely(vendor: Vendor, answer: Answer, sent: Sequence[Payload]) -> Sequence[Reply]:
-    """Return the vendor's replies, or doubt for everyone where its reader fails.
+    """Return the vendor's replies, or doubt for everyone where its reader fails."""
+    doubts: list[Reply] = [Doubt("unreadable")] * len(sent)
+    replies = guarded(vendor, lambda: list(vendor.read(answer, sent)), doubts)
+    if len(replies) != len(sent):
+        log.error(
+            "The reader of %s gave %s replies for %s records; they are unknown", vendor.name, len(replies), len(sent)
+        )
+        return doubts
+    return replies
+
+
+def guarded(vendor: Vendor, read: Callable[[], T], otherwise: T) -> T:
+    """Return what a reader of the vendor makes of an answer, or ``otherwise`` where it fails.
 
     Readers must not raise; one that does all the same must not cost the outcomes of a whole push, and its failure is
     shown (without the text, which may quote the answer).
     """
     try:
-        replies = vendor.read(answer, sent)
+        return read()
     except Exception as error:  # noqa: BLE001  # any bug of a reader: logged, and never a lost outcome
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         line = trace.tb_lineno if trace is not None else 0
         log.error(  # noqa: TRY400  # a traceback may quote the answer
-            "The reader of %s failed: %s in line %s; its records are unknown", vendor.name, type(error).__name__, line
+            "A reader of %s failed: %s in line %s; its answer counts as unreadable",
+            vendor.name,
+            type(error).__name__,
+            line,
         )
-        return [Doubt("unreadable")] * len(sent)
-    if len(replies) != len(sent):
-        log.error(
-            "The reader of %s gave %s replies for %s records; they are unknown", vendor.name, len(replies), len(sent)
-        )
-        return [Doubt("unreadable")] * len(sent)
-    return replies
+    return otherwise
 
 
 def judge_refusal(answer: Answer, sent: Sequence[Payload], vendor: Vendor, assumptions: Assumptions) -> Verdict:
     """Return the verdict on a refusing answer: the named are rejected, the others sent again; else halves."""
-    named = vendor.read_refusal(answer, sent)
+    nobody: Mapping[int, tuple[RecordError, ...]] = {}
+    named = guarded(vendor, lambda: vendor.read_refusal(answer, sent), nobody)
     code = "conflict" if answer.status == 409 else f"http_{answer.status}"  # noqa: PLR2004
-    code = vendor.refusal_code(answer) or code
+    code = guarded(vendor, lambda: vendor.refusal_code(answer), None) or code
     if len(sent) == 1:
         return Verdict(replies=[Rejected(tuple(named.get(0, ())) or (RecordError(code),))], progress=True)
     other: Reply = Again("refused_with_others") if assumptions.refusals_atomic else Doubt(code)
     replies: list[Reply] = [
         Rejected(tuple(named[index]) or (RecordError(code),)) if index in named else other for index in range(len(sent))
     ]
-    nobody = not any(isinstance(reply, Rejected) for reply in replies)
-    return Verdict(replies=replies, halve=nobody and assumptions.refusals_atomic, progress=True)
+    unnamed = not any(isinstance(reply, Rejected) for reply in replies)
+    return Verdict(replies=replies, halve=unnamed and assumptions.refusals_atomic, progress=True)
 
 
 class Decision(Enum):

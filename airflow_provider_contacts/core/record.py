@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
@@ -37,6 +39,7 @@ CODES = {
     "less_than_equal": "out_of_range",
     "finite_number": "out_of_range",
     "string_pattern_mismatch": "invalid_format",
+    "string_unicode": "invalid_text",
     "value_error": "invalid_value",
     "assertion_error": "invalid_value",
 }
@@ -203,10 +206,12 @@ class Mapper:
                 raise InvalidRecordError([("conflict", name, f"given together with {target}")])
         try:
             checked = contract.model.model_validate(contract.shape(dict(mapped)))
-            return checked.model_dump(mode="json", exclude_unset=True, by_alias=True)
         except ValidationError as error:
             raise InvalidRecordError(reasons(error)) from None
-        except PydanticSerializationError:
+        try:
+            return checked.model_dump(mode="json", exclude_unset=True, by_alias=True)
+        except (PydanticSerializationError, ValueError, TypeError):
+            # Bytes that are no UTF-8, for one, are a plain UnicodeDecodeError.
             raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
 
 
@@ -226,24 +231,20 @@ def clean(mapped: Mapping[str, Any], contract: RecordContract) -> dict[str, Any]
     kept: dict[str, Any] = {}
     for name, value in mapped.items():
         native = contract.model.model_fields.get(name)
-        if is_missing(value):
-            if value is None and name in contract.nullable:
+        found = without_missing(parse_nested(name, value) if name in contract.nested else value)
+        if is_missing(found):
+            if found is None and name in contract.nullable:
                 kept[name] = None
             continue
-        if value == "" and isinstance(value, str) and (native is None or not native.is_required()):
+        if isinstance(found, str) and found == "" and (native is None or not native.is_required()):
             continue
-        if name in contract.nested:
-            kept[name] = without_missing(parse_nested(name, value))
-        elif isinstance(value, dict | list):
-            kept[name] = without_missing(value)
-        else:
-            kept[name] = value
+        kept[name] = found
     return kept
 
 
 def parse_nested(name: str, value: Any) -> Any:
     """Return a nested field's value, read from JSON text where it came as text."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:
         return value
     try:
         return json.loads(value)
@@ -252,12 +253,23 @@ def parse_nested(name: str, value: Any) -> Any:
 
 
 def without_missing(value: Any) -> Any:
-    """Return a nested value whose objects hold no missing members."""
+    """Return a value whose objects hold no missing members.
+
+    :raises InvalidRecordError: for what pydantic would write as something else: an infinite number as null, a set in
+        any order.
+    """
+    if isinstance(value, set | frozenset) or (isinstance(value, float | Decimal) and endless(value)):
+        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")])
     if isinstance(value, Mapping):
         return {name: without_missing(member) for name, member in value.items() if not is_missing(member)}
     if isinstance(value, list | tuple):
-        return [without_missing(member) for member in value]
+        return [None if is_missing(member) else without_missing(member) for member in value]
     return value
+
+
+def endless(value: float | Decimal) -> bool:
+    """Tell whether a number is infinite."""
+    return value.is_infinite() if isinstance(value, Decimal) else math.isinf(value)
 
 
 def encode(payload: Payload) -> bytes:

@@ -1,20 +1,25 @@
-"""Minting OAuth 2 tokens ahead of their expiry. The grant itself is Authlib's work; the monotonic clock is ours."""
+"""Minting OAuth 2 tokens ahead of their expiry.
+
+The grant is built with Authlib's functions that open no socket; its httpx client is not used, since it is built on a
+release line of httpx that Airflow does not bring. The clock is monotonic: a token must not live longer because the
+wall clock was set back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.core.auth import ClientCredentials
+from airflow_provider_contacts.core.errors import UnreadableError
 from airflow_provider_contacts.core.pace import LONGEST_WAIT
-from airflow_provider_contacts.core.wire import NotSent
-
-if TYPE_CHECKING:
-    import httpx
+from airflow_provider_contacts.core.vendor import Answer
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
 AHEAD = 60.0
 """Seconds before its expiry at which a token is renewed, or a fifth of its life if that is less."""
@@ -31,23 +36,40 @@ class TokenError(Exception):
         self.result = result
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What is posted to the token endpoint."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and the seconds, from its request on, for which it is used."""
+
+    text: str = field(repr=False)
+    life: float
+
+
 class TokenSource:
     """The current token of one account, used from one event loop.
 
-    :param new_client: makes the httpx client that asks the token endpoint; called at most once a token.
+    :param post: sends a token request once, and says what came of it.
     :param on_secret: is given every minted token, so that it can be masked in logs.
     """
 
     def __init__(
         self,
         credential: ClientCredentials,
-        new_client: Callable[..., httpx.AsyncClient],
+        post: Callable[[TokenRequest], Awaitable[Result]],
         *,
         on_secret: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._credential = credential
-        self._new_client = new_client
+        self._post = post
         self._on_secret = on_secret
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
@@ -62,7 +84,11 @@ class TokenSource:
         async with self._lock:
             if not self._token or self._monotonic() >= self._good_until:
                 self._token = ""
-                await self._mint()
+                asked_at = self._monotonic()
+                token = read_token(await self._post(token_request(self._credential)), self._credential)
+                self._on_secret(token.text)
+                self._token = token.text
+                self._good_until = asked_at + token.life
             return self._token
 
     def drop(self, token: str) -> None:
@@ -70,75 +96,70 @@ class TokenSource:
         if token == self._token:
             self._token = ""
 
-    async def _mint(self) -> None:
-        from authlib.integrations.base_client import OAuthError
-        from httpx import HTTPError, HTTPStatusError
 
-        credential = self._credential
-        asked_at = self._monotonic()
-        try:
-            async with self._new_client(**client_options(credential)) as client:
-                reply = await fetch(client, credential)
-        except OAuthError:
-            # Its text may quote what was sent: the code says enough.
-            raise TokenError(NotSent("token_refused", refused=True)) from None
-        except HTTPStatusError as error:
-            raise TokenError(status_result(error.response.status_code, error.response.headers)) from None
-        except (HTTPError, OSError, TimeoutError, ValueError, TypeError, AttributeError):
-            # No answer, or one that is no token reply at all (Authlib reads it without looking).
-            raise TokenError(NotSent("token_unavailable")) from None
-        token = reply.get("access_token")
-        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
-            raise TokenError(NotSent("token_unreadable"))
-        self._on_secret(token)
-        granted = reply.get("scope")
-        if isinstance(granted, str) and set(credential.scope.split()) - set(granted.split()):
-            raise TokenError(NotSent("token_scope", refused=True))
-        life = lifetime(reply.get("expires_in"))
-        self._token = token
-        self._good_until = asked_at + life - min(AHEAD, life / 5)
+def token_request(credential: ClientCredentials) -> TokenRequest:
+    """Return what the token endpoint is asked.
+
+    :raises TokenError: for a client id or secret that no header can carry.
+    """
+    from authlib.oauth2.auth import ClientAuth
+    from authlib.oauth2.rfc6749.parameters import prepare_token_request
+
+    scope = {"scope": credential.scope} if credential.scope else {}
+    form: str = prepare_token_request("client_credentials", **scope, **dict(credential.parameters))
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    method: Any = credential.method if credential.encoding == "form" else as_json
+    try:
+        auth = ClientAuth(credential.client_id, credential.client_secret, method)
+        url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
+    except UnicodeEncodeError:
+        raise TokenError(NotSent("credential_not_latin1", refused=True)) from None
+    return TokenRequest(url, headers, body)
+
+
+def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
+    """Show id and secret in a JSON body, as Auth0 documents it, in place of a form."""
+    fields = dict(parse_qsl(body)) | {"client_id": client.client_id, "client_secret": client.client_secret}
+    return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
+
+
+def read_token(result: Result, credential: ClientCredentials) -> Token:
+    """Return the token of an answer.
+
+    :raises TokenError: for a refusal, or for a trouble that may pass.
+    """
+    if isinstance(result, NotSent | NoAnswer):
+        raise TokenError(NotSent("token_unavailable"))
+    if result.status in {400, 401, 403, 404}:
+        raise TokenError(NotSent("token_refused", refused=True))
+    if not 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        text = result.headers.get("retry-after", "")
+        raise TokenError(NotSent("token_unavailable", wait=float(text) if text.isdecimal() else None))
+    reply = token_reply(result)
+    if reply.get("error"):
+        raise TokenError(NotSent("token_refused", refused=True))
+    token, granted = reply.get("access_token"), reply.get("scope")
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenError(NotSent("token_unreadable"))
+    if isinstance(granted, str) and set(credential.scope.split()) - set(granted.split()):
+        raise TokenError(NotSent("token_scope", refused=True))
+    life = lifetime(reply.get("expires_in"))
+    return Token(token, life - min(AHEAD, life / 5))
+
+
+def token_reply(answer: Answer) -> dict[str, Any]:
+    """Return the reply as an object; an empty one for anything else."""
+    try:
+        reply = answer.json()
+    except UnreadableError:
+        return {}
+    return reply if isinstance(reply, dict) else {}
 
 
 def lifetime(value: Any) -> float:
     """Return ``expires_in`` as seconds, tolerant of text and of nonsense."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return UNTOLD_LIFE
     return seconds if 0 < seconds < LONGEST_WAIT * 30 else UNTOLD_LIFE
-
-
-def status_result(status: int, headers: Mapping[str, str]) -> NotSent:
-    """Return what a token endpoint's status means: a refusal, or a trouble that may pass."""
-    if status in {400, 401, 403, 404}:
-        return NotSent("token_refused", refused=True)
-    text = headers.get("retry-after", "")
-    return NotSent("token_unavailable", wait=float(text) if text.isdecimal() else None)
-
-
-def client_options(credential: ClientCredentials) -> dict[str, Any]:
-    """Return the options of an Authlib client for this credential."""
-    method: Any = credential.method if credential.encoding == "form" else "json"
-    return {
-        "client_id": credential.client_id,
-        "client_secret": credential.client_secret,
-        "token_endpoint_auth_method": method,
-    }
-
-
-async def fetch(client: Any, credential: ClientCredentials) -> Mapping[str, Any]:
-    """Ask the token endpoint with an Authlib client."""
-    client.register_client_auth_method(("json", as_json))
-    reply = await client.fetch_token(
-        credential.token_url,
-        grant_type="client_credentials",
-        **({"scope": credential.scope} if credential.scope else {}),
-        **dict(credential.parameters),
-    )
-    return dict(reply)
-
-
-def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
-    """Show id and secret in a JSON body, as Auth0 documents it, in place of a form."""
-    fields = dict(parse_qsl(body)) | {"client_id": client.client_id, "client_secret": client.client_secret}
-    return uri, {**headers, "Content-Type": "application/json"}, json.dumps(fields)

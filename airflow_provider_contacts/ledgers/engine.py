@@ -92,6 +92,9 @@ def set_up_sqlite(connection: Any, _: Any) -> None:
 
 def set_up_postgresql(connection: Any, _: Any) -> None:
     """Wait for the disk at every commit, and see what others have committed."""
+    if hasattr(connection, "prepare_threshold"):
+        # A plan made while the table was empty would be kept when it is not; and poolers take no prepared statements.
+        connection.prepare_threshold = None
     run_all(connection, POSTGRESQL_SETTINGS)
     connection.commit()
 

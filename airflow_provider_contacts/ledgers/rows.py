@@ -31,8 +31,8 @@ def marked(mark: Mark, store: Policy) -> Row:
     }
 
 
-def outcome_row(outcome: Outcome, store: Policy) -> Row:
-    """Return an outcome as a row."""
+def answered(outcome: Outcome, store: Policy) -> Row:
+    """Return an answer as a row; the payload stands in the table already."""
     texts = store != "never"
     return {
         "record_identifier": outcome.record_identifier,
@@ -45,9 +45,16 @@ def outcome_row(outcome: Outcome, store: Policy) -> Row:
         "errors": errors_json(outcome.errors, messages=texts),
         "http_status": outcome.http_status,
         "attempts": outcome.attempts,
+    }
+
+
+def noted(outcome: Outcome, store: Policy) -> Row:
+    """Return the outcome of a record that was not sent as a row."""
+    return {
+        **answered(outcome, store),
         "row_index": outcome.row_index,
         "payload_hash": outcome.payload_hash,
-        "record_payload": payload_json(outcome.payload) if texts else None,
+        "record_payload": payload_json(outcome.payload) if store != "never" else None,
     }
 
 

@@ -58,6 +58,10 @@ def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:
         msg = f"the table {table.fullname} is not ours: it lacks our key; choose another outcomes_table"
         raise ConfigError(msg)
     if not absent:
+        # Another task may have created it since the first look.
+        trouble = unreadable(engine, table)
+        if trouble is None:
+            return []
         msg = f"the table {table.fullname} cannot be read: {trouble}"
         raise LedgerError(msg)
     return [added_column(table, column.name, tables.flavour) for column in absent]

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import func, select  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.ledger import Mark, Standing
-from airflow_provider_contacts.core.outcome import Outcome, Status, digest_of
+from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.ledgers.binding import check_binding, neighbours
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, inspect_store, prepare
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
-from airflow_provider_contacts.ledgers.rows import Policy, Row, marked, outcome_row, without_text
+from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
 from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
+from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
 from airflow_provider_contacts.ledgers.statements import Statements
 from airflow_provider_contacts.ledgers.tables import Tables, build
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
 from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, RowMapping
+    from sqlalchemy import Connection, Engine
 
 RunStatus = Literal["succeeded", "partial", "failed", "aborted"]
 
@@ -53,7 +54,7 @@ class SqlLedger:
         # Until the first row is there, another execution may bind the same sync_id to another destination.
         self._fresh = fresh
         self._statements = Statements(tables, binding, execution.run, store)
-        self._writer = writer_for(self._statements)
+        self._writer = writer_for(self._statements, engine.dialect)
 
     @classmethod
     def open(
@@ -172,11 +173,11 @@ class SqlLedger:
         """Write outcomes where the row still waits for the answer to the outcome's batch; return those written.
 
         A newer execution does not prevent it: an answer is knowledge, whoever received it. A row waits while it is
-        ``sending`` or ``unknown``.
+        ``sending`` or ``unknown``; ``succeeded`` is written over whatever else was concluded about the same batch, too.
 
         :raises LedgerError: if the database fails.
         """
-        rows = [outcome_row(outcome, self._store) for outcome in outcomes if outcome.batch_id]
+        rows = [answered(outcome, self._store) for outcome in outcomes if outcome.batch_id]
         return self._store_all(rows, self._writer.settle)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
@@ -190,7 +191,7 @@ class SqlLedger:
             self._execution.check(connection)
             return self._writer.note(connection, rows)
 
-        self._store_all([outcome_row(outcome, self._store) for outcome in outcomes], write)
+        self._store_all([noted(outcome, self._store) for outcome in outcomes], write)
 
     def _store_all(self, rows: Sequence[Row], write: Write) -> frozenset[str]:
         if not rows:
@@ -236,42 +237,6 @@ class SqlLedger:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-
-STANDING_COLUMNS = (
-    "record_identifier",
-    "status",
-    "batch_id",
-    "sync_run_id",
-    "payload_hash",
-    "destination_record_id",
-    "error_code",
-    "error_field",
-    "status_message",
-    "http_status",
-    "attempts",
-)
-
-
-def standing_of(row: RowMapping) -> Standing:
-    """Return a row as a value.
-
-    :raises LedgerError: for a status that is none of ours, which only a person can have written.
-    """
-    values: dict[str, Any] = {str(name): value for name, value in row.items()}
-    age, attempts, text = values.pop("age"), values.pop("attempts"), values.pop("status")
-    try:
-        status = Status(text)
-    except ValueError:
-        msg = (
-            f"the row of record {digest_of(values['record_identifier'])} has a status that is none of "
-            f"{', '.join(Status)}; correct it"
-        )
-        failure = LedgerError(msg)
-    else:
-        # A database whose clock was set back must not make a mark look old, nor one without a mark.
-        return Standing(**values, status=status, attempts=attempts or 0, age=max(0.0, float(age or 0.0)))
-    raise failure
 
 
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:

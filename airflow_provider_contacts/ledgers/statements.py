@@ -111,11 +111,12 @@ class Statements:
     def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """Return the query for some rows of this ``sync_id``, named by the parameter ``identifiers``."""
         key = self.table.c.record_identifier
-        if self.bulk:
-            some = key == func.any(cast(bindparam("identifiers"), postgresql.ARRAY(Text())))
-        else:
-            some = key.in_(bindparam("identifiers", expanding=True))
+        some = self._among("identifiers") if self.bulk else key.in_(bindparam("identifiers", expanding=True))
         return select(*columns).where(self.table.c.sync_id == self.binding.sync_id, some)
+
+    def _among(self, array: str) -> ColumnElement[bool]:
+        identifiers = cast(bindparam(array), postgresql.ARRAY(Text()))
+        return self.table.c.record_identifier == func.any(identifiers)
 
     def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
         """Return the insertion of rows that are absent; those present are left as they are."""
@@ -141,9 +142,14 @@ class Statements:
         if self.bulk:
             rows = many_rows(fields)
             given = lambda name: rows.c[name]  # noqa: E731  # the other branch's function is a value, too
+        conditions = []
+        if self.bulk:
+            # Said twice: before the first ANALYZE the planner would read the whole sync_id rather than look up keys.
+            conditions = [self._among(parameter("record_identifier"))]
         statement = (
             update(self.table)
             .where(
+                *conditions,
                 self.table.c.sync_id == self.binding.sync_id,
                 self.table.c.record_identifier == given("record_identifier"),
                 condition(given),
@@ -169,10 +175,17 @@ class Statements:
         )
 
     def _in_doubt(self, given: Given) -> ColumnElement[bool]:
-        """Allow the answer to the request that the row waits for; the same answer twice is one."""
+        """Allow the answer to the request that the row waits for.
+
+        The same answer twice is one; and a creation confirmed late stands over whatever was concluded meanwhile.
+        """
         return and_(
             self.table.c.batch_id == given("batch_id"),
-            or_(self._is_one_of(DOUBTFUL), self.table.c.status == given("status")),
+            or_(
+                self._is_one_of(DOUBTFUL),
+                self.table.c.status == given("status"),
+                given("status") == Status.SUCCEEDED.value,
+            ),
         )
 
     def _is_weak(self, given: Given) -> ColumnElement[bool]:  # noqa: ARG002  # one signature for all conditions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Executable  # noqa: TID253  # imported only by what uses a table
+from sqlalchemy import ClauseElement, Connection, Dialect, Executable  # noqa: TID253  # imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.core.outcome import Status
@@ -37,15 +37,22 @@ class Writer(Protocol):
         """Write weak outcomes, where nothing stronger stands."""
 
 
-def writer_for(statements: Statements) -> Writer:
+def writer_for(statements: Statements, dialect: Dialect) -> Writer:
     """Return the writer for a ledger's database."""
-    return ArrayWriter(statements) if statements.bulk else RowWriter(statements)
+    return ArrayWriter(statements) if statements.bulk else RowWriter(statements, dialect)
 
 
 def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Return the marks of records that had no row, and those of records that had one."""
     absent = [row for row in rows if row["read_status"] is None]
     return absent, [row for row in rows if row["read_status"] is not None]
+
+
+def is_due(row: Row, batch_id: str | None, status: str | None) -> bool:
+    """Tell whether an answer may be written; says what the statement itself says, to know which rows it writes."""
+    return batch_id == row["batch_id"] and (
+        status in {*DOUBTFUL, row["status"]} or row["status"] == Status.SUCCEEDED.value
+    )
 
 
 class ArrayWriter:
@@ -78,19 +85,42 @@ class ArrayWriter:
         return set(connection.execute(statement, arrays).scalars())
 
 
+class Prepared:
+    """A statement in the driver's own form: SQLAlchemy's binding costs more than all that SQLite does."""
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        self._text = str(compiled)
+        self._constants = dict(compiled.params)
+        self._order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Run the statement for each row."""
+        if rows:
+            connection.exec_driver_sql(self._text, [self._bound(row) for row in rows])
+
+    def _bound(self, row: Row) -> Any:
+        values = {**self._constants, **{parameter(name): value for name, value in row.items()}}
+        return values if self._order is None else tuple([values[name] for name in self._order])
+
+
 class RowWriter:
     """A statement a row (SQLite, MySQL, MariaDB)."""
 
-    def __init__(self, statements: Statements) -> None:
-        self._statements = statements
+    def __init__(self, statements: Statements, dialect: Dialect) -> None:
+        self._insert_marks = Prepared(statements.insert_marks, dialect)
+        self._renew_marks = Prepared(statements.renew_marks, dialect)
+        self._settle = Prepared(statements.settle, dialect)
+        self._weaken = Prepared(statements.weaken, dialect)
+        self._insert_notes = Prepared(statements.insert_notes, dialect)
         columns = statements.table.c
         self._current = statements.rows_of(columns.record_identifier, columns.batch_id, columns.status)
 
     def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
         """Insert or renew marks, where the row is still as it was read."""
         absent, present = split(rows)
-        self._run(connection, self._statements.insert_marks, MARKED, absent)
-        self._run(connection, self._statements.renew_marks, MARKED + READ, present)
+        self._insert_marks.run(connection, absent)
+        self._renew_marks.run(connection, present)
         current = self._read(connection, rows)
         return [
             row["record_identifier"]
@@ -101,28 +131,20 @@ class RowWriter:
     def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
         """Write answers, where the row waits for them."""
         current = self._read(connection, rows, lock=True)
-        due = [
-            row
-            for row in rows
-            if current.get(row["record_identifier"]) in {(row["batch_id"], one) for one in (*DOUBTFUL, row["status"])}
-        ]
-        self._run(connection, self._statements.settle, ANSWERED, due)
+        due = [row for row in rows if is_due(row, *current.get(row["record_identifier"], (None, None)))]
+        self._settle.run(connection, due)
         return [row["record_identifier"] for row in due]
 
     def note(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
         """Write weak outcomes, where nothing stronger stands."""
-        self._run(connection, self._statements.weaken, NOTED, rows)
-        self._run(connection, self._statements.insert_notes, NOTED, rows)
+        self._weaken.run(connection, rows)
+        self._insert_notes.run(connection, rows)
         return ()
 
     def _read(self, connection: Connection, rows: Sequence[Row], *, lock: bool = False) -> dict[str, tuple[Any, Any]]:
         query = self._current.with_for_update() if lock else self._current
         found = connection.execute(query, {"identifiers": [row["record_identifier"] for row in rows]})
         return {identifier: (batch_id, status) for identifier, batch_id, status in found}
-
-    def _run(self, connection: Connection, statement: Executable, fields: tuple[str, ...], rows: Sequence[Row]) -> None:
-        if rows:
-            connection.execute(statement, [{parameter(name): row[name] for name in fields} for row in rows])
 
 
 def one_by_one(

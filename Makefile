@@ -1,0 +1,100 @@
+# The loop: setup, check, test. Each target works as the first command in a fresh clone.
+# Needs only Python 3.11 or newer, make, and the package index that pip is configured for.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# Further arguments for pytest: make test ARGS="-k ledger"
+ARGS ?=
+
+PY := .venv/bin/python
+EXTRAS := [pandas,postgres,sqlite]
+MADE := build/wheel
+CHECKED := $(wildcard airflow_provider_contacts example_dags tests demo bench)
+
+# A stamp's name holds the digest of its inputs, so that a removed file and a changed branch count as changes too.
+digest = $(shell find $(1) -type f ! -name '*.pyc' -exec cksum {} + 2>/dev/null | sort | cksum | cut -d' ' -f1)
+PINS := $(call digest,pyproject.toml constraints.txt .ci/install)
+LOWER_PINS := $(call digest,pyproject.toml constraints.txt constraints-lower.txt .ci/install)
+SOURCES := $(call digest,pyproject.toml README.md LICENSE airflow_provider_contacts)
+
+TOOLS := .venv/.tools-$(PINS)
+WHEEL := $(MADE)/.built-$(SOURCES)
+INSTALLED := .venv/.installed-$(PINS)-$(SOURCES)
+INSTALLED_LOWER := .venv-lower/.installed-$(LOWER_PINS)-$(SOURCES)
+
+# The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
+TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
+
+# Pins for every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
+COMPILE := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+  --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite
+
+.PHONY: help setup check format test test-lower demo bench constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## make .venv: the wheel of this checkout, and what tests and checks need
+
+check: setup ## formats, lints, types
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(CHECKED)
+
+format: setup ## write the formats and the safe fixes
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+test: setup ## unit and integration tests, against the installed wheel
+	$(TESTED) $(PY) -m pytest tests/unit tests/integration $(ARGS)
+
+test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that pyproject.toml admits
+	$(TESTED) .venv-lower/bin/python -m pytest tests/unit tests/integration $(ARGS)
+
+demo: setup ## the main job, end to end, on this machine alone
+	$(PY) demo/run.py
+
+bench: setup ## how fast, and in how much memory
+	$(PY) bench/run.py
+
+constraints: $(TOOLS) ## resolve anew: constraints.txt (newest) and constraints-lower.txt (lowest)
+	mkdir -p build
+	$(COMPILE) --group dev --group lock --output-file constraints.txt pyproject.toml
+	$(COMPILE) --resolution lowest-direct --no-deps --output-file build/lowest.txt pyproject.toml
+	$(COMPILE) --group test --constraint build/lowest.txt --output-file constraints-lower.txt pyproject.toml
+
+clean: ## remove everything that these targets made
+	rm -rf .venv .venv-lower .demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(TOOLS): ## pip, the build backend and, where it can be had, uv
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --constraint constraints.txt pip hatchling
+	$(PY) -m pip install --quiet --constraint constraints.txt uv || echo "no uv: pip installs the rest, which takes a minute longer"
+	rm -f .venv/.tools-*
+	touch $@
+
+$(WHEEL): $(TOOLS)
+	rm -rf $(MADE)
+	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(MADE) .
+	touch $@
+
+$(INSTALLED): $(WHEEL)
+	compgen -G '.venv/.installed-$(PINS)-*' >/dev/null || \
+	  .ci/install .venv constraints.txt --group dev "$$(echo $(MADE)/*.whl)$(EXTRAS)"
+	$(PY) -m pip install --quiet --no-deps --force-reinstall $(MADE)/*.whl
+	rm -f .venv/.installed-*
+	touch $@
+
+$(INSTALLED_LOWER): $(WHEEL)
+	test -x .venv-lower/bin/python || $(PYTHON) -m venv --without-pip .venv-lower
+	compgen -G '.venv-lower/.installed-$(LOWER_PINS)-*' >/dev/null || \
+	  .ci/install .venv-lower constraints-lower.txt --group test "$$(echo $(MADE)/*.whl)$(EXTRAS)"
+	$(PY) -m pip --python .venv-lower/bin/python install --quiet --no-deps --force-reinstall $(MADE)/*.whl
+	rm -f .venv-lower/.installed-*
+	touch $@

@@ -1,0 +1,47 @@
+"""A row of the outcome table as the value that the next execution decides by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_contacts.core.errors import LedgerError
+from airflow_provider_contacts.core.ledger import Standing
+from airflow_provider_contacts.core.outcome import Status, digest_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+STANDING_COLUMNS = (
+    "record_identifier",
+    "status",
+    "batch_id",
+    "sync_run_id",
+    "payload_hash",
+    "destination_record_id",
+    "error_code",
+    "error_field",
+    "status_message",
+    "http_status",
+    "attempts",
+)
+
+
+def standing_of(row: RowMapping) -> Standing:
+    """Return a row as a value.
+
+    :raises LedgerError: for a status that is none of ours, which only a person can have written.
+    """
+    values: dict[str, Any] = {str(name): value for name, value in row.items()}
+    age, attempts, text = values.pop("age"), values.pop("attempts"), values.pop("status")
+    try:
+        status = Status(text)
+    except ValueError:
+        msg = (
+            f"the row of record {digest_of(values['record_identifier'])} has a status that is none of "
+            f"{', '.join(Status)}; correct it"
+        )
+        failure = LedgerError(msg)
+    else:
+        # A database whose clock was set back must not make a mark look old, nor one without a mark.
+        return Standing(**values, status=status, attempts=attempts or 0, age=max(0.0, float(age or 0.0)))
+    raise failure

@@ -1,0 +1,127 @@
+"""The five vendors as one object, and as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from airflow_provider_contacts.simulator.apptoto import Apptoto
+from airflow_provider_contacts.simulator.connection import Receive, Scope, Send
+from airflow_provider_contacts.simulator.control import control_routes
+from airflow_provider_contacts.simulator.dex import Dex
+from airflow_provider_contacts.simulator.exchange import World
+from airflow_provider_contacts.simulator.intermezzo import Intermezzo
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.nedzo import Nedzo
+from airflow_provider_contacts.simulator.serving import Exchange
+from airflow_provider_contacts.simulator.talkdesk import Talkdesk
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor
+
+
+class Simulator:
+    """Five vendors, each under ``/<name>``, and ``/_simulator`` to look behind them.
+
+    Knobs are named ``<vendor>.<knob>``, ``<vendor>.read.<knob>`` and ``<vendor>.token.<knob>``; ``all`` stands for
+    every vendor that has the knob. It serves one event loop; knobs may be set from other threads.
+
+    :param settings: knobs to values, as text or as JSON-like values.
+    :param seed: of every chance; the same seed and requests give the same faults.
+    :param forget: count contacts instead of keeping them: for a million of them. Reads then find nothing.
+    :param now: seconds of a clock that cannot jump (rates, tokens).
+    :param clock: seconds since 1970 (time stamps).
+    :param sleep: waits so many seconds (latency).
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+        forget: bool = False,
+        now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        world = World(seed, now, clock, forget)
+        self.intermezzo = Intermezzo(world)
+        self.nedzo = Nedzo(world)
+        self.dex = Dex(world)
+        self.apptoto = Apptoto(world)
+        self.talkdesk = Talkdesk(world)
+        made = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
+        self.vendors: dict[str, SimulatedVendor] = {vendor.name: vendor for vendor in made}
+        self._sleep = sleep
+        self._control = control_routes(self)
+        self._first_settings = dict(settings or {})
+        self.update(self._first_settings)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        if scope["type"] == "http":
+            raw: bytes = scope.get("raw_path") or scope["path"].encode()
+            name, slash, rest = raw.decode("latin-1").removeprefix("/").partition("/")
+            if name in self.vendors:
+                await Exchange(self.vendors[name], slash + rest, scope, receive, send, sleep=self._sleep).run()
+                return
+        await self._control(scope, receive, send)
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one knob.
+
+        :raises ValueError: for an unknown knob, or a value that it does not take; the text says what is wanted.
+        """
+        self.update({name: value})
+
+    def update(self, settings: Mapping[str, Any]) -> None:
+        """Set several knobs, or none if any of them is wrong; raises as :meth:`set`."""
+        chosen = [(vendor, knob, value) for name, value in settings.items() for vendor, knob in self._find(name, value)]
+        for vendor, knob, value in chosen:
+            vendor.set(knob, value)
+
+    def reset(self, *, knobs: bool = False) -> None:
+        """Forget all contacts and requests.
+
+        :param knobs: also set every knob back to what it was at the start.
+        """
+        for vendor in self.vendors.values():
+            vendor.reset()
+            if knobs:
+                vendor.restore_knobs()
+        if knobs:
+            self.update(self._first_settings)
+
+    def connections(self, url: str) -> dict[str, dict[str, Any]]:
+        """Return a ready Airflow connection to each vendor.
+
+        :param url: where the simulator is served, without a slash at its end.
+        """
+        return {name: vendor.connection(f"{url}/{name}") for name, vendor in self.vendors.items()}
+
+    def all_knobs(self) -> Iterator[tuple[str, Knob]]:
+        """Yield every knob with its whole name."""
+        for vendor in self.vendors.values():
+            for name, knob in vendor.all_knobs():
+                yield f"{vendor.name}.{name}", knob
+
+    def _find(self, name: str, value: Any) -> list[tuple[SimulatedVendor, str]]:
+        """Return every vendor that a knob's whole name means; the value is checked with each."""
+        word, _, knob = name.partition(".")
+        vendors = list(self.vendors.values()) if word == "all" else [self.vendors[word]] if word in self.vendors else []
+        found = [vendor for vendor in vendors if _has(vendor, knob)]
+        if not found:
+            names = [known for known, _ in self.all_knobs()]
+            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            raise ValueError(f"there is no knob {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        for vendor in found:
+            try:
+                vendor.check(knob, value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return [(vendor, knob) for vendor in found]
+
+
+def _has(vendor: SimulatedVendor, knob: str) -> bool:
+    return any(knob.removeprefix("write.") == name for name, _ in vendor.all_knobs())

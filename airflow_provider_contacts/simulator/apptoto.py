@@ -1,0 +1,243 @@
+"""Apptoto: a list in, the list of those created out; what is not in it has no reason given.
+
+Sources: apidocs.apptoto.com/reference/v1eventstest (SEED), …/v1contacts-1 (PUT), and a client that ran for years
+(lookup by external id, paging, the broken filter, bad gateways on large batches: FOUND).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Stored
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.oauth import accepted, basic_of
+from airflow_provider_contacts.simulator.replies import gateway_page
+from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, json_body, whole_number
+
+LARGEST_PAGE = 200
+
+KNOBS = (
+    *common_knobs("404", "as reject_form says"),
+    Knob(
+        "reject_form",
+        "choice",
+        "400",
+        "how the vendor says no to a contact [UNKNOWN]: a status for the whole batch, or silently left out",
+        ("400", "422", "drop"),
+    ),
+    Knob("name_culprit", "boolean", "false", "whether a 4xx names the contact that caused it [UNKNOWN]"),
+    Knob("atomic", "boolean", "true", "whether a 4xx stores nothing; false: what stood before the culprit [UNKNOWN]"),
+    Knob("drop_contacts", "number", "0", "chance of each contact to be silently left out"),
+    Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text", "message")),
+    Knob("auto_create_books", "boolean", "true", "an unknown address_book is made; false: 400 [SEED]"),
+    Knob("both_books", "choice", "id", "address_book and address_book_id together [UNKNOWN]", ("id", "name", "400")),
+    Knob("unknown_book_status", "integer", "404", "answer to an address_book_id that does not exist [UNKNOWN]"),
+    Knob("both_phones", "choice", "accept", "phone and phone_numbers together [UNKNOWN]", ("accept", "400")),
+    Knob("known_external_id", "choice", "duplicate", "POST of an external_id that exists [UNKNOWN]",
+         ("duplicate", "update", "reject")),
+    Knob("echo_external_id", "boolean", "true", "whether contacts show their external_id [INFERRED]"),
+    Knob("country", "choice", "US", "country by which national numbers are normalised", tuple(PHONE_COUNTRIES)),
+    Knob("gateway_limit", "integer", "0", "more contacts a request end in a 502; 0: none do [FOUND for events]"),
+    Knob("gateway_stores", "choice", "all", "what such a request stores [UNKNOWN]", ("all", "none", "half")),
+    Knob("max_batch", "integer", "0", "contacts a request may hold; 0: no limit; more get 413 [UNKNOWN]"),
+    Knob("book_filter_works", "boolean", "false", "whether GET contacts honours address_book_id [FOUND: it did not]"),
+    Knob("absent_status", "integer", "404", "answer to GET contact for one that is not there [FOUND: not 200]"),
+)  # fmt: skip
+
+
+class Apptoto(SimulatedVendor):
+    """Apptoto's server."""
+
+    name = "apptoto"
+    knob_list = KNOBS
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the endpoints."""
+        return (
+            Route("POST", "/v1/contacts", "write", self._create),
+            Route("GET", "/v1/contact", "read", self._read_one),
+            Route("GET", "/v1/contacts", "read", self._read_page),
+            Route("PUT", "/v1/contacts", "write", self._put),
+            Route("DELETE", "/v1/contacts", "write", self._delete),
+            Route("GET", "/v1/address_books", "read", self._read_books),
+        )
+
+    def clear(self) -> None:
+        """Keep one empty address book."""
+        self.books: dict[int, str] = {1: "Demo"}
+        self.by_external: dict[str, list[Stored]] = {}
+
+    def add_book(self, name: str) -> int:
+        """Add an empty address book and return its id."""
+        book = max(self.books) + 1
+        self.books[book] = name
+        return book
+
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready connection."""
+        extra = {"address_book_id": 1}
+        return {
+            "conn_type": "apptoto",
+            "host": url,
+            "login": "demo@example.com",
+            "password": "demo-key",
+            "extra": extra,
+        }
+
+    def authorize(self, call: Call) -> None:
+        """Accept any account and key, or the demanded ones."""
+        if not accepted(self.knobs["credential"], *basic_of(call)):
+            raise RefusedCallError(401, "HTTP Basic: Access denied.")
+
+    def refuse(self, error: RefusedCallError) -> Answer:
+        """Return one of the forms that a client guesses at."""
+        headers = {"WWW-Authenticate": 'Basic realm="Apptoto"'} if error.status == HTTPStatus.UNAUTHORIZED else {}
+        if error.status == HTTPStatus.BAD_GATEWAY:
+            return gateway_page(502)
+        if self.knobs["error_body"] == "text":
+            return Answer(error.status, error.message, content_type="text/plain", headers=headers)
+        key = "error" if self.knobs["error_body"] == "json" else "message"
+        return Answer(error.status, {key: error.message}, headers=headers)
+
+    def records_in(self, payload: Any) -> list[Any] | None:
+        """Return contacts or books."""
+        if not isinstance(payload, dict):
+            return None
+        found = payload.get("contacts", payload.get("address_books"))
+        return found if isinstance(found, list) else None
+
+    def _create(self, call: Call) -> Answer:
+        contacts = self._contacts(call)
+        limit = self.knobs["gateway_limit"]
+        too_many = bool(limit) and len(contacts) > limit
+        form = self.knobs["reject_form"]
+        refused = [index for index, contact in enumerate(contacts) if self._refused(contact)]
+        if refused and form != "drop":
+            if not self.knobs["atomic"]:
+                for contact in contacts[: refused[0]]:
+                    self._keep(call, contact)
+            self._refuse_batch(int(form), refused[0], "is refused")
+        bad = set(refused)
+        good = [contact for index, contact in enumerate(contacts) if index not in bad and not self._dropped()]
+        if too_many:
+            good = good[: {"all": len(good), "none": 0, "half": len(good) // 2}[self.knobs["gateway_stores"]]]
+        views = [self._keep(call, contact) for contact in call.portion(good)]
+        if too_many:
+            raise RefusedCallError(502, "Bad Gateway")
+        return Answer(200, {"contacts": views})
+
+    def _contacts(self, call: Call) -> list[dict[str, Any]]:
+        body = json_body(call, 400, "Bad request")
+        contacts = body.get("contacts") if isinstance(body, dict) else None
+        if not isinstance(contacts, list) or not contacts:
+            raise RefusedCallError(400, "param is missing or the value is empty: contacts")
+        call.received = len(contacts)
+        if self.knobs["max_batch"] and len(contacts) > self.knobs["max_batch"]:
+            raise RefusedCallError(413, "Request Entity Too Large")
+        for index, contact in enumerate(contacts):
+            if text := contact_fault(contact, both_phones=self.knobs["both_phones"] == "accept"):
+                self._refuse_batch(400, index, text)
+        for contact in contacts:
+            self._check_book(contact)
+        return contacts
+
+    def _check_book(self, contact: dict[str, Any]) -> None:
+        by_id, by_name = "address_book_id" in contact, "address_book" in contact
+        if by_id and by_name and self.knobs["both_books"] == "400":
+            raise RefusedCallError(400, "address_book and address_book_id given")
+        if by_id and not (by_name and self.knobs["both_books"] == "name"):
+            if contact["address_book_id"] not in self.books:
+                raise RefusedCallError(self.knobs["unknown_book_status"], "Address book not found")
+        elif contact["address_book"] not in self.books.values() and not self.knobs["auto_create_books"]:
+            raise RefusedCallError(400, "Address book not found")
+
+    def _refused(self, contact: dict[str, Any]) -> bool:
+        external = contact.get("external_id")
+        if external and self.knobs["known_external_id"] == "reject" and self.by_external.get(external):
+            return True
+        return bool(self.knobs["reject"]) and self.rejected(contact)
+
+    def _dropped(self) -> bool:
+        chance = self.knobs["drop_contacts"]
+        return bool(chance) and self.faults["write"].random.random() < chance
+
+    def _refuse_batch(self, status: int, index: int, text: str) -> None:
+        raise RefusedCallError(status, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
+
+    def _book_of(self, contact: dict[str, Any]) -> int:
+        """Return the contact's address book, made if it is new."""
+        prefers_name = "address_book" in contact and self.knobs["both_books"] == "name"
+        if "address_book_id" in contact and not prefers_name:
+            return int(contact["address_book_id"])
+        name = contact["address_book"]
+        return next((book for book, title in self.books.items() if title == name), 0) or self.add_book(name)
+
+    def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
+        external = contact.get("external_id")
+        existing = self.by_external.get(external, []) if external else []
+        if existing and self.knobs["known_external_id"] == "update":
+            return self._update(existing[0], contact)
+        book = self._book_of(contact)
+        view = shown(contact, self.new_number(), book, self.knobs["country"])
+        if not self.knobs["echo_external_id"]:
+            view.pop("external_id", None)
+        self.store(call, contact, str(book), view["id"], view)
+        if external and not self.world.forget:
+            self.by_external.setdefault(external, []).append(self.stored[-1])
+        return view
+
+    def _update(self, existing: Stored, contact: dict[str, Any]) -> dict[str, Any]:
+        self.counts["updated"] += 1
+        existing.view = patched(existing.view, contact, self.knobs["country"])
+        return existing.view
+
+    def _put(self, call: Call) -> Answer:
+        """Create or update by id or external id (FOUND)."""
+        body = json_body(call, 400, "Bad request")
+        contacts = body.get("contacts") if isinstance(body, dict) else None
+        if not isinstance(contacts, list) or not all(isinstance(contact, dict) for contact in contacts):
+            raise RefusedCallError(400, "param is missing or the value is empty: contacts")
+        call.received = len(contacts)
+        views = []
+        for contact in contacts:
+            known = self.by_external.get(contact.get("external_id") or "", [])
+            existing = self.by_id.get(contact.get("id", 0)) or (known[0] if known else None)
+            if existing is None and (text := contact_fault(contact, both_phones=True)):
+                raise RefusedCallError(400, text)
+            views.append(self._update(existing, contact) if existing else self._keep(call, contact))
+        return Answer(200, {"contacts": views})
+
+    def _read_one(self, call: Call) -> Answer:
+        known = self.by_external.get(call.query.get("external_id", ""), [])
+        number = call.query.get("id", "")
+        contact = known[0] if known else self.by_id.get(int(number)) if number.isdecimal() else None
+        if contact is None:
+            raise RefusedCallError(self.knobs["absent_status"], "Not Found")
+        return Answer(200, contact.view)
+
+    def _read_page(self, call: Call) -> Answer:
+        contacts = self.stored
+        if self.knobs["book_filter_works"] and "address_book_id" in call.query:
+            contacts = self.by_place.get(call.query["address_book_id"], [])
+        size, page = whole_number(call, "page_size", LARGEST_PAGE, LARGEST_PAGE), whole_number(call, "page", 1)
+        return Answer(200, {"contacts": [one.view for one in contacts[(page - 1) * size : page * size]]})
+
+    def _delete(self, call: Call) -> Answer:
+        """Delete by the id in the body (FOUND)."""
+        body = json_body(call, 400, "Bad request")
+        contact = self.by_id.get(body.get("id", 0)) if isinstance(body, dict) else None
+        if contact is None:
+            raise RefusedCallError(404, "Not Found")
+        self.remove(contact)
+        for known in self.by_external.values():
+            if contact in known:
+                known.remove(contact)
+        return Answer(200, {})
+
+    def _read_books(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+        types = {"phone_types": ["mobile", "home", "work"], "email_types": ["home", "work"]}
+        return Answer(
+            200, {"address_books": [{"id": book, "name": name, **types} for book, name in self.books.items()]}
+        )

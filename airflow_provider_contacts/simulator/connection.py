@@ -1,0 +1,75 @@
+"""Closing a connection below HTTP: with FIN, as a server that stops, or RST, as one that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+EXTENSION = "airflow_provider_contacts.transport"
+"""Key in the scope's extensions under which the server hands on the transport of the connection."""
+
+_DIE_AT_ONCE = struct.pack("ii", 1, 0)
+
+
+class ConnectionDroppedError(OSError):
+    """Raised instead of closing a connection where there is none, as in a test without sockets.
+
+    :param form: ``fin``, ``rst``, or ``timeout`` for an answer that never comes.
+    """
+
+    def __init__(self, form: str) -> None:
+        super().__init__(f"the simulator dropped the connection ({form})")
+        self.form = form
+
+
+async def drop(scope: Scope, receive: Receive, form: str) -> None:
+    """Close the connection of a request and wait until it is gone.
+
+    What has been written before goes out first with ``fin``. Where bytes of the request are still unread, the
+    operating system sends RST in any case.
+
+    :raises ConnectionDroppedError: without a connection.
+    """
+    transport: asyncio.Transport | None = scope.get("extensions", {}).get(EXTENSION)
+    if transport is None:
+        raise ConnectionDroppedError(form)
+    if form == "rst":
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DIE_AT_ONCE)
+        transport.abort()
+    else:
+        transport.close()
+    await gone(receive)
+
+
+async def hang(scope: Scope, receive: Receive) -> None:
+    """Wait until the client gives up.
+
+    :raises ConnectionDroppedError: at once without a connection, since such a client's patience cannot be known.
+    """
+    if EXTENSION not in scope.get("extensions", {}):
+        raise ConnectionDroppedError("timeout")
+    await gone(receive)
+
+
+async def gone(receive: Receive) -> None:
+    """Return when the connection is closed."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

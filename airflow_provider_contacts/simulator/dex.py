@@ -1,0 +1,244 @@
+"""Dex: a list in, a list out, and one flag; nothing in the answer says which contact is which but order and names.
+
+Sources: guidev3.getdex.com/api-reference/reference/contacts/create-contacts (SEED), getdex.com/docs/api-reference/…
+find-contacts-by-email, filter-contacts, get-a-contact, and clients that use them (FOUND).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_contacts.simulator.dex_contacts import (
+    contact_faults,
+    emails_of,
+    full_view,
+    matches,
+    short_view,
+)
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.oauth import bearer_of
+from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, json_body, whole_number
+
+KNOBS = (
+    *common_knobs("accept", "as reject_form says"),
+    Knob(
+        "reject_form",
+        "choice",
+        "400",
+        "how the vendor says no to a contact [UNKNOWN]: 400; error true and nothing stored; error true and the others"
+        " stored and returned; left out of a success",
+        ("400", "flag", "flag_stored", "left_out"),
+    ),
+    Knob("name_culprit", "boolean", "false", "whether a 400 names the contact that caused it [UNKNOWN]"),
+    Knob("atomic", "boolean", "true", "whether a 400 stores nothing; false: what stood before the culprit [UNKNOWN]"),
+    Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text")),
+    Knob("error_flag", "trigger", "never", "store nothing and answer 200 with error true"),
+    Knob("error_flag_stored", "trigger", "never", "store, return, and answer error true all the same"),
+    Knob("error_value", "choice", "boolean", "how error is written", ("boolean", "text", "null", "absent")),
+    Knob("success_status", "integer", "200", "200 or 201 [INFERRED]"),
+    Knob("client_ids", "choice", "honour", "an id sent by the client [UNKNOWN]", ("honour", "ignore")),
+    Knob("known_id", "choice", "409", "an id that exists already [UNKNOWN]", ("409", "existing", "duplicate")),
+    Knob("linkedin_handle", "boolean", "true", "store a LinkedIn URL as its bare handle [FOUND]"),
+    Knob("empty_contact", "choice", "accept", "a contact without any field [UNKNOWN]", ("accept", "refuse")),
+    Knob("max_batch", "integer", "100", "contacts a request may hold; 0: no limit [FOUND in the vendor's tools]"),
+    Knob("oversize_status", "integer", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
+    Knob("by_emails_creates", "boolean", "false", "default of the two switches of by-emails [UNKNOWN]"),
+    Knob("by_emails_shape", "choice", "array", "data of by-emails [FOUND both]", ("array", "map")),
+    Knob("filter_from", "choice", "both", "where the filter is read from [FOUND both]", ("body", "query", "both")),
+    Knob("page_size", "integer", "500", "contacts a page of GET contacts [FOUND]"),
+    Knob("honours_take", "boolean", "false", "whether take changes that; limit, offset and page never do [FOUND]"),
+    Knob("page_key", "choice", "items", "name of the list in a page [FOUND both]", ("items", "contacts")),
+    Knob("endless_cursor", "boolean", "false", "always answer the first page with a cursor"),
+    Knob("one_shape", "choice", "data", "where GET of one contact shows it [UNKNOWN]", ("data", "contact", "bare")),
+    Knob("plan", "text", "professional", "plan of the user"),
+)
+
+
+class Dex(SimulatedVendor):
+    """Dex's server."""
+
+    name = "dex"
+    knob_list = KNOBS
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the endpoints."""
+        return (
+            Route("POST", "/v1/contacts/", "write", self._create),
+            Route("GET", "/v1/contacts", "read", self._read_page),
+            Route("POST", "/v1/contacts/by-emails", "read", self._by_emails),
+            Route("POST", "/v1/contacts/filter", "read", self._filter),
+            Route("GET", "/v1/contacts/count", "read", self._count),
+            Route("GET", "/v1/contacts/{id}", "read", self._read_one),
+            Route("DELETE", "/v1/contacts/{id}", "write", self._delete),
+            Route("GET", "/v1/users/me", "read", self._read_user),
+        )
+
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready connection."""
+        return {"conn_type": "dex", "host": url, "password": "dex_demo_key"}
+
+    def authorize(self, call: Call) -> None:
+        """Accept any key of the known form, or the demanded one."""
+        key, demanded = bearer_of(call), self.knobs["credential"]
+        if not (key == demanded if demanded else key.startswith("dex_")):
+            raise RefusedCallError(401, "Unauthorized")
+
+    def refuse(self, error: RefusedCallError) -> Answer:
+        """Return the flag with a text, or plain text."""
+        if self.knobs["error_body"] == "text":
+            return Answer(error.status, error.message, content_type="text/plain")
+        return Answer(error.status, {"error": True, "message": error.message})
+
+    def records_in(self, payload: Any) -> list[Any] | None:
+        """Return the contacts of an answer."""
+        data = payload.get("data") if isinstance(payload, dict) else None
+        found = (
+            next((data[key] for key in ("contacts", "items") if key in data), None) if isinstance(data, dict) else data
+        )
+        return found if isinstance(found, list) else None
+
+    def _create(self, call: Call) -> Answer:
+        contacts = self._contacts(call)
+        moment = self.moment()
+        refused = self._refused(contacts)
+        form = self.knobs["reject_form"]
+        if refused and form == "400":
+            if not self.knobs["atomic"]:
+                for contact in contacts[: refused[0][0]]:
+                    self._keep(call, contact, moment)
+            self._refuse_batch(refused)
+        if (refused and form == "flag") or self.knobs["error_flag"].fires(call.nth):
+            return self._flagged(200, {"error": True, "data": {"contacts": []}})
+        bad = {index for index, _ in refused}
+        good = call.portion([contact for index, contact in enumerate(contacts) if index not in bad])
+        views = [short_view(self._keep(call, contact, moment)) for contact in good]
+        error = bool(refused and form == "flag_stored") or self.knobs["error_flag_stored"].fires(call.nth)
+        return self._flagged(self.knobs["success_status"], {"error": error, "data": {"contacts": views}})
+
+    def _contacts(self, call: Call) -> list[dict[str, Any]]:
+        body = json_body(call, 400, "Bad request")
+        contacts = body.get("contacts") if isinstance(body, dict) else None
+        if not isinstance(contacts, list) or not contacts:
+            raise RefusedCallError(400, "contacts must be a non-empty array")
+        call.received = len(contacts)
+        most = self.knobs["max_batch"]
+        if most and len(contacts) > most:
+            raise RefusedCallError(self.knobs["oversize_status"], f"at most {most} contacts")
+        faults = [(index, text) for index, contact in enumerate(contacts) if (text := self._fault(contact))]
+        if faults:
+            self._refuse_batch(faults)
+        return contacts
+
+    def _fault(self, contact: Any) -> str:
+        if contact == {} and self.knobs["empty_contact"] == "refuse":
+            return "must not be empty"
+        return contact_faults(contact)
+
+    def _refused(self, contacts: list[dict[str, Any]]) -> list[tuple[int, str]]:
+        """Return index and text of every contact that has the right shape and is refused all the same."""
+        refused = []
+        if self.knobs["client_ids"] == "honour" and self.knobs["known_id"] == "409":
+            known = [contact for contact in contacts if contact.get("id") in self.by_id]
+            if known:
+                raise RefusedCallError(409, "a contact with this id exists")
+        if self.knobs["reject"]:
+            refused = [(index, "is refused") for index, contact in enumerate(contacts) if self.rejected(contact)]
+        return refused
+
+    def _refuse_batch(self, faults: list[tuple[int, str]]) -> None:
+        index, text = faults[0]
+        raise RefusedCallError(400, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
+
+    def _keep(self, call: Call, contact: dict[str, Any], moment: str) -> dict[str, Any]:
+        honoured = self.knobs["client_ids"] == "honour" and "id" in contact
+        if honoured and self.knobs["known_id"] == "existing" and contact["id"] in self.by_id:
+            return self.by_id[contact["id"]].view
+        id_ = contact["id"] if honoured else self.new_uuid()
+        view = full_view(contact, id_, moment, handle=self.knobs["linkedin_handle"])
+        self.store(call, contact, "", id_, view)
+        return view
+
+    def _flagged(self, status: int, body: dict[str, Any]) -> Answer:
+        form = self.knobs["error_value"]
+        if form == "absent":
+            del body["error"]
+        elif form != "boolean":
+            body["error"] = str(body["error"]).lower() if form == "text" else None
+        return Answer(status, body)
+
+    def _by_emails(self, call: Call) -> Answer:
+        body = json_body(call, 400, "Bad request")
+        emails = body.get("emails") if isinstance(body, dict) else None
+        if not isinstance(emails, list) or not all(isinstance(email, str) for email in emails):
+            raise RefusedCallError(400, "emails must be an array of strings")
+        wanted = {email.lower() for email in emails}
+        found: dict[str, dict[str, Any]] = {}
+        for contact in self.stored:
+            for email in emails_of(contact.view):
+                if email in wanted:
+                    found.setdefault(str(contact.id), contact.view)
+        default = self.knobs["by_emails_creates"]
+        if any(body.get(switch, default) for switch in ("createFromGoogleContacts", "createFromOAuthInteractions")):
+            present = {email for view in found.values() for email in emails_of(view)}
+            for email in sorted(wanted - present):
+                made = self._keep(call, {"contact_emails": [{"email": email}], "source": "google"}, self.moment())
+                found[made["id"]] = made
+        if self.knobs["by_emails_shape"] == "map":
+            by_email = {email: view for view in found.values() for email in emails_of(view)}
+            return self._flagged(200, {"error": False, "data": by_email})
+        return self._flagged(200, {"error": False, "data": list(found.values())})
+
+    def _filter(self, call: Call) -> Answer:
+        where: Any = {}
+        if call.body and self.knobs["filter_from"] != "query":
+            body = json_body(call, 400, "Bad request")
+            where = body.get("where", {}) if isinstance(body, dict) else {}
+        if not where and self.knobs["filter_from"] != "body":
+            ids = [value for name, value in call.query.items() if name.startswith(("in", "where[in]"))]
+            where = {"in": [part for value in ids for part in value.split(",")]} if ids else {}
+        if not isinstance(where, dict):
+            raise RefusedCallError(400, "where must be an object")
+        return self._page(call, [contact.view for contact in self.stored if matches(contact.view, where)])
+
+    def _read_page(self, call: Call) -> Answer:
+        return self._page(call, [contact.view for contact in self.stored])
+
+    def _page(self, call: Call, views: list[dict[str, Any]]) -> Answer:
+        size = self.knobs["page_size"]
+        if self.knobs["honours_take"]:
+            size = whole_number(call, "take", size, size)
+        cursor = call.query.get("cursor", "")
+        start = int(cursor.removeprefix("c")) if cursor.removeprefix("c").isdecimal() else 0
+        if self.knobs["endless_cursor"]:
+            return self._flagged(
+                200, {"error": False, "data": {self.knobs["page_key"]: views[:size], "nextCursor": "c0"}}
+            )
+        following = f"c{start + size}" if start + size < len(views) else None
+        data = {self.knobs["page_key"]: views[start : start + size], "nextCursor": following}
+        return self._flagged(200, {"error": False, "data": data})
+
+    def _read_one(self, call: Call) -> Answer:
+        contact = self.by_id.get(call.params["id"])
+        if contact is None:
+            raise RefusedCallError(404, "Contact not found")
+        shape = self.knobs["one_shape"]
+        if shape == "bare":
+            return Answer(200, contact.view)
+        return self._flagged(
+            200, {"error": False, "data": contact.view if shape == "data" else {"contact": contact.view}}
+        )
+
+    def _delete(self, call: Call) -> Answer:
+        contact = self.by_id.get(call.params["id"])
+        if contact is None:
+            raise RefusedCallError(404, "Contact not found")
+        self.remove(contact)
+        return self._flagged(200, {"error": False, "data": {"id": contact.id}})
+
+    def _count(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+        return self._flagged(200, {"error": False, "data": {"count": self.count_by_place[""]}})
+
+    def _read_user(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+        user = {"id": "00000000-0000-4000-8000-00000000000d", "email": "demo@example.com", "plan": self.knobs["plan"]}
+        return self._flagged(200, {"error": False, "data": user})

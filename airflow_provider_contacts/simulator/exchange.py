@@ -1,0 +1,142 @@
+"""One request and its answer as a vendor sees them, and what is kept of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What vendors need from outside.
+
+    :param now: seconds of a clock that cannot jump.
+    :param clock: seconds since 1970.
+    :param forget: count contacts instead of keeping them.
+    """
+
+    seed: int
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    forget: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One request.
+
+    :param number: counts all requests to the vendor, from 1.
+    :param nth: counts those of the same kind.
+    :param path: below the vendor's prefix, still percent-encoded.
+    :param params: decoded parts of the path, by the route's names.
+    :param headers: names in lower case.
+    :param base: URL of the vendor as the client addressed it, for links.
+    :param share: how much of a batch may be stored, from the fault that is about to happen.
+    :param received: records that the request held.
+    """
+
+    number: int
+    method: str
+    path: str
+    nth: int = 0
+    params: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    base: str = ""
+    share: float = 1.0
+    received: int = 0
+    stored: int = 0
+
+    def json(self) -> Any:
+        """Return the parsed body; NaN and Infinity are no JSON.
+
+        :raises ValueError: for anything that is not one JSON text.
+        """
+        try:
+            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+
+    def portion(self, records: list[Any]) -> list[Any]:
+        """Return what of a batch is handled at all: all of it, or less when a fault cuts the handling short."""
+        return records if self.share >= 1 else records[: int(len(records) * self.share)]
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer.
+
+    :param payload: JSON-ready, or text where ``content_type`` says so; ``None`` for no body.
+    """
+
+    status: int
+    payload: Any = None
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """Return the body."""
+        if self.payload is None:
+            return b""
+        if self.content_type.startswith("text/"):
+            return str(self.payload).encode()
+        return json.dumps(self.payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+class RefusedCallError(Exception):
+    """The vendor says no to the whole request; the vendor's own ``refuse`` says it in its own form.
+
+    :param errors: path (parts), message and machine word of each reason.
+    """
+
+    def __init__(
+        self, status: int, message: str, errors: list[tuple[tuple[str | int, ...], str, str]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = errors or []
+
+
+@dataclass(slots=True)
+class Stored:
+    """One contact that exists at the vendor.
+
+    :param received: exactly what the request held for it.
+    :param place: the list, organization or address book that it is in.
+    :param request: number of the request that created it.
+    :param view: what the vendor shows of it.
+    """
+
+    id: str | int
+    received: dict[str, Any] = field(repr=False)
+    place: str
+    request: int
+    view: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that arrived, and how it ended. Holds no header and no body.
+
+    :param kind: ``write``, ``read`` or ``token``.
+    :param status: 0 where no answer was sent.
+    :param faults: names of the faults that hit it.
+    """
+
+    number: int
+    kind: str
+    method: str
+    path: str
+    status: int
+    received: int
+    stored: int
+    faults: tuple[str, ...]
+    at: float
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,139 @@
+"""Tokens by the client credentials grant (RFC 6749, 4.4), and bearer headers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote_plus
+
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, World
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
+
+
+def token_knobs(life: str) -> tuple[Knob, ...]:
+    """Return the knobs of a vendor with a token endpoint."""
+    return (
+        Knob("token_life", "number", life, "seconds after which a token is refused; expires_in says the same"),
+        Knob("expires_in", "text", "", "what expires_in says instead; none: left out"),
+        Knob(
+            "ready_tokens",
+            "text",
+            "any",
+            "bearer tokens that did not come from the token endpoint: any, none, or the only one accepted",
+        ),
+    )
+
+
+@dataclass(slots=True)
+class Token:
+    """One token given out.
+
+    :param until: moment on the clock that cannot jump.
+    """
+
+    until: float
+    scope: str
+
+
+class Tokens:
+    """The tokens of one vendor."""
+
+    def __init__(self, prefix: str, world: World, knobs: Settings) -> None:
+        self._prefix = f"sim.{prefix}."
+        self._world = world
+        self._knobs = knobs
+        self._random = random.Random(f"{world.seed}.{prefix}.tokens")  # noqa: S311  # the tokens open nothing
+        self._given: dict[str, Token] = {}
+
+    def clear(self) -> None:
+        """Make every token worthless."""
+        self._given.clear()
+
+    def revoke(self, call: Call) -> None:
+        """Make the token of one request worthless."""
+        self._given.pop(bearer_of(call), None)
+
+    def grant(self, scope: str) -> dict[str, Any]:
+        """Return the answer that holds a new token."""
+        word = f"{self._prefix}{self._random.getrandbits(128):032x}"
+        life = self._knobs["token_life"]
+        self._given[word] = Token(self._world.now() + life, scope)
+        reply: dict[str, Any] = {"access_token": word, "token_type": "Bearer"}
+        told = self._knobs["expires_in"]
+        if told != "none":
+            reply["expires_in"] = told or int(life)
+        return {**reply, "scope": scope} if scope else reply
+
+    def scope_of(self, call: Call) -> str | None:
+        """Return the scope of the request's token, ``None`` for a ready token, which may do everything.
+
+        :raises RefusedCallError: 401 for no token, one that is not known, or one past its life.
+        """
+        word = bearer_of(call)
+        if not word:
+            raise RefusedCallError(401, "Missing token")
+        if word.startswith(self._prefix):
+            token = self._given.get(word)
+            if token is None or token.until <= self._world.now():
+                raise RefusedCallError(401, "Token expired or revoked")
+            return token.scope
+        ready = self._knobs["ready_tokens"]
+        if ready not in {"any", word} or ready == "none":
+            raise RefusedCallError(401, "Unknown token")
+        return None
+
+
+def bearer_of(call: Call) -> str:
+    """Return the bearer token of a request, empty if it has none."""
+    scheme, _, word = call.headers.get("authorization", "").partition(" ")
+    return word.strip() if scheme.lower() == "bearer" else ""
+
+
+def basic_of(call: Call) -> tuple[str, str]:
+    """Return user and password of a request, both empty if the header is missing or broken."""
+    scheme, _, word = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(word.strip(), validate=True).decode("utf-8").partition(":")
+    except ValueError:
+        return "", ""
+    return user, password
+
+
+def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[str, str] | Answer:
+    """Return the parameters of a token request, or the error of one that is not in the wanted encoding."""
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    sent = {"application/json": "json", "application/x-www-form-urlencoded": "form"}.get(kind, "none")
+    if sent == "none" or encoding not in {"any", sent}:
+        return oauth_error(400, "invalid_request", "the body is not in the documented encoding")
+    if sent == "form":
+        return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+    try:
+        body = json.loads(call.body)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return oauth_error(400, "invalid_request", "the body is no JSON object")
+    return {str(name): str(value) for name, value in body.items()}
+
+
+def client_of(call: Call, parameters: dict[str, str], method: Literal["basic", "post", "any"]) -> tuple[str, str]:
+    """Return client id and secret, shown in the header (form-encoded, RFC 6749, 2.3.1) or in the body."""
+    user, password = basic_of(call) if method != "post" else ("", "")
+    if user or method == "basic":
+        return unquote_plus(user), unquote_plus(password)
+    return parameters.get("client_id", ""), parameters.get("client_secret", "")
+
+
+def accepted(credential: str, user: str, password: str) -> bool:
+    """Tell whether a pair is the demanded one, or, if none is demanded, whether both are there."""
+    return f"{user}:{password}" == credential if credential else bool(user and password)
+
+
+def oauth_error(status: int, error: str, description: str) -> Answer:
+    """Return an error of a token endpoint (RFC 6749, 5.2)."""
+    return Answer(status, {"error": error, "error_description": description}, headers={"Cache-Control": "no-store"})

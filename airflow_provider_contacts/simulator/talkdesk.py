@@ -1,0 +1,276 @@
+"""Talkdesk record lists: HAL JSON, per-record errors inside a 201, tokens that live ten minutes.
+
+Sources: docs.talkdesk.com/reference/record-lists-bulks (SEED), …/record-lists-2, …/get-a-list-of-records, …/cc-basic,
+docs.talkdesk.com/docs/paging-results (FOUND).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.oauth import (
+    accepted,
+    client_of,
+    oauth_error,
+    token_knobs,
+    token_request,
+)
+from airflow_provider_contacts.simulator.talkdesk_lists import UNIQUE_TYPES, RecordList, page_of
+from airflow_provider_contacts.simulator.talkdesk_records import (
+    CODES,
+    RECORD_KNOBS,
+    content_faults,
+    shape_faults,
+)
+from airflow_provider_contacts.simulator.vendor import (
+    Route,
+    SimulatedVendor,
+    common_knobs,
+    json_body,
+)
+
+SCOPE = "record-lists:manage"
+
+SHOWN = (
+    "phone_number", "phone_numbers", "first_name", "last_name", "timezone", "priority", "extra_data",
+    "external_provider", "external_id", "external_url", "sync_external_id",
+)  # fmt: skip
+
+KNOBS = (
+    *common_knobs("404", "a 201 with the strings of reject_codes on the record"),
+    Knob("reject_codes", "text", "OTHER", f"error strings of a rejected record, with commas; {', '.join(CODES)}"),
+    *token_knobs("599"),
+    Knob("granted_scope", "text", SCOPE, "scopes that the client has; asking for others gives a 401 at the token"),
+    Knob("write_scope", "text", SCOPE, "scope that creating needs [SEED]"),
+    Knob("read_scope", "text", SCOPE, "scope that reading needs; one page says tod.records-list.manage [UNKNOWN]"),
+    Knob("max_batch", "integer", "100", "records a request may hold [INFERRED]"),
+    Knob("oversize_status", "integer", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
+    *RECORD_KNOBS,
+    Knob("list_capacity", "integer", "250000", "records a list can hold [FOUND]"),
+    Knob("full_list", "choice", "OTHER", "a record too many: OTHER on it, or the whole request [UNKNOWN]",
+         ("OTHER", "400", "409")),
+    Knob("embed", "choice", "all", "which records the answer embeds [UNKNOWN]", ("all", "created", "failed", "none")),
+    Knob("created_errors", "choice", "empty", "errors of a created record [UNKNOWN]", ("empty", "absent", "null")),
+    Knob("id_on_failed", "boolean", "false", "give failed records an id all the same: a contradiction"),
+    Knob("has_error_key", "text", "has_error", "name of the flag; PATCH uses has_errors; empty: left out [FOUND]"),
+    Knob("total_errors", "choice", "errors", "what total_errors counts [INFERRED]", ("errors", "records", "absent")),
+    Knob("default_priority", "integer", "11", "priority of a record that came without, outside 1-10 [FOUND]"),
+    Knob("reformat_phones", "boolean", "false", "show numbers without blanks and signs [INFERRED]"),
+)  # fmt: skip
+
+
+class Talkdesk(SimulatedVendor):
+    """Talkdesk's server."""
+
+    name = "talkdesk"
+    knob_list = KNOBS
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the endpoints."""
+        return (
+            Route("POST", "/record-lists/{list_id}/records/bulks", "write", self._create),
+            Route("POST", "/oauth/token", "token", self._token),
+            Route("GET", "/record-lists", "read", self._read_lists),
+            Route("POST", "/record-lists", "write", self._create_list),
+            Route("GET", "/record-lists/{list_id}", "read", self._read_list),
+            Route("GET", "/record-lists/{list_id}/records", "read", self._read_records),
+            Route("POST", "/record-lists/{list_id}/records", "write", self._create_one),
+            Route("GET", "/record-lists/{list_id}/records/{record_id}", "read", self._read_one),
+            Route("DELETE", "/record-lists/{list_id}/records/{record_id}", "write", self._delete),
+        )
+
+    def clear(self) -> None:
+        """Keep three empty lists, one of each kind."""
+        self.lists: dict[str, RecordList] = {}
+        self.add_list("demo-list", "NOTHING")
+        self.add_list("demo-phone", "PHONE_NUMBER")
+        self.add_list("demo-external", "EXTERNAL")
+
+    def add_list(self, list_id: str, unique: str = "NOTHING") -> None:
+        """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
+        self.lists[list_id] = RecordList(list_id, list_id, unique)
+
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready connection."""
+        return {
+            "conn_type": "talkdesk",
+            "host": url,
+            "login": "demo-client",
+            "password": "demo-secret",
+            "extra": {"token_url": f"{url}/oauth/token", "record_list_id": "demo-list"},
+        }
+
+    def authorize(self, call: Call) -> None:
+        """Accept a token whose scope covers the request."""
+        scope = self.tokens.scope_of(call)
+        needed = self.knobs["read_scope" if call.method == "GET" else "write_scope"]
+        if scope is not None and needed not in scope.split():
+            raise RefusedCallError(403, "The token lacks the scope that is needed")
+
+    def refuse(self, error: RefusedCallError) -> Answer:
+        """Return code, message and the fields (SEED; the words of ``code`` and the form of names are INFERRED)."""
+        body: dict[str, Any] = {"code": f"{error.status}00001", "message": error.message}
+        if error.errors:
+            body["fields"] = [{"name": str(path[0]), "description": text} for path, text, _ in error.errors]
+        return Answer(
+            error.status,
+            body,
+            headers={"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {},
+        )
+
+    def records_in(self, payload: Any) -> list[Any] | None:
+        """Return what is embedded."""
+        embedded = payload.get("_embedded") if isinstance(payload, dict) else None
+        return next(iter(embedded.values())) if embedded else None
+
+    def _token(self, call: Call) -> Answer:
+        parameters = token_request(call, "form")
+        if isinstance(parameters, Answer):
+            return parameters
+        if not accepted(self.knobs["credential"], *client_of(call, parameters, "basic")):
+            return oauth_error(401, "invalid_client", "client authentication failed")
+        if parameters.get("grant_type") != "client_credentials":
+            return oauth_error(400, "unsupported_grant_type", "only client_credentials is offered here")
+        granted = self.knobs["granted_scope"]
+        asked = parameters.get("scope", "").split()
+        if not set(asked) <= set(granted.split()):
+            return oauth_error(401, "invalid_scope", "the client does not have that scope, or not yet")
+        return Answer(200, self.tokens.grant(" ".join(asked) or granted), headers={"Cache-Control": "no-store"})
+
+    def _list(self, call: Call) -> RecordList:
+        found = self.lists.get(call.params["list_id"])
+        if found is None:
+            raise RefusedCallError(404, "Record list not found")
+        return found
+
+    def _records(self, call: Call) -> list[dict[str, Any]]:
+        body = json_body(call, 400, "Bad request")
+        records = body.get("records") if isinstance(body, dict) else None
+        if not isinstance(records, list) or not records:
+            text = "must be an array with at least one item"
+            raise RefusedCallError(400, "Errors found in the submitted data", [(("records",), text, "")])
+        call.received = len(records)
+        if len(records) > self.knobs["max_batch"]:
+            raise RefusedCallError(self.knobs["oversize_status"], "Too many records")
+        return self._shaped(records)
+
+    def _shaped(self, records: list[Any]) -> list[dict[str, Any]]:
+        faults = [fault for index, record in enumerate(records) for fault in shape_faults(index, record)]
+        if faults:
+            errors: list[tuple[tuple[str | int, ...], str, str]] = [((name,), text, "") for name, text in faults]
+            raise RefusedCallError(400, "Errors found in the submitted data", errors)
+        return records
+
+    def _create(self, call: Call) -> Answer:
+        target = self._list(call)
+        records = self._records(call)
+        self._check_room(target, len(records))
+        moment = self.moment()
+        views = [self._add(call, target, record, moment) for record in call.portion(records)]
+        failed = [view for view in views if view.get("errors")]
+        body: dict[str, Any] = {"record_list_id": target.id, "total_created": len(views) - len(failed)}
+        if key := self.knobs["has_error_key"]:
+            body[key] = bool(failed)
+        if (counts := self.knobs["total_errors"]) != "absent":
+            body["total_errors"] = len(failed) if counts == "records" else sum(len(view["errors"]) for view in failed)
+        href = f"{call.base}/record-lists/{target.id}"
+        body["_links"] = {"self": {"href": f"{href}/records/bulks"}, "record_list": {"href": href}}
+        wanted = {"all": views, "failed": failed, "none": [], "created": [v for v in views if not v.get("errors")]}
+        if self.knobs["embed"] != "none":
+            body["_embedded"] = {"records": list(wanted[self.knobs["embed"]])}
+        return Answer(201, body, content_type="application/hal+json")
+
+    def _check_room(self, target: RecordList, count: int) -> None:
+        form = self.knobs["full_list"]
+        if form != "OTHER" and self.count_by_place[target.id] + count > self.knobs["list_capacity"]:
+            raise RefusedCallError(int(form), "The record list is full")
+
+    def _add(self, call: Call, target: RecordList, record: dict[str, Any], moment: str) -> dict[str, Any]:
+        codes = content_faults(record, self.knobs)
+        taken = target.claims(record, codes)
+        if not codes and self.count_by_place[target.id] >= self.knobs["list_capacity"]:
+            codes.append("OTHER")
+        if self.knobs["reject"] and self.rejected(record):
+            codes.extend(self.knobs["reject_codes"].split(","))
+        view = {"record_list_id": target.id} | {name: record[name] for name in SHOWN if name in record}
+        view.setdefault("priority", self.knobs["default_priority"])
+        if self.knobs["reformat_phones"]:
+            view["phone_numbers"] = [
+                {**entry, "phone_number": entry["phone_number"].translate(_NO_SIGNS)}
+                for entry in view.get("phone_numbers") or () if "phone_number" in entry
+            ]  # fmt: skip
+        if codes:
+            return ({"id": self.new_uuid()} if self.knobs["id_on_failed"] else {}) | view | {"errors": codes}
+        target.keys.update(taken)
+        id_ = self.new_uuid()
+        href = f"{call.base}/record-lists/{target.id}"
+        view |= {"id": id_, "created_at": moment, "updated_at": moment}
+        view["_links"] = {"self": {"href": f"{href}/records/{id_}"}, "record_list": {"href": href}}
+        self.store(call, record, target.id, id_, view)
+        shown = self.knobs["created_errors"]
+        return view if shown == "absent" else view | {"errors": [] if shown == "empty" else None}
+
+    def _create_one(self, call: Call) -> Answer:
+        target = self._list(call)
+        record = json_body(call, 400, "Bad request")
+        call.received = 1
+        view = self._add(call, target, self._shaped([record])[0], self.moment())
+        if view.get("errors"):
+            raise RefusedCallError(
+                400, "Errors found in the submitted data", [((code,), code, "") for code in view["errors"]]
+            )
+        return Answer(201, view, content_type="application/hal+json")
+
+    def _create_list(self, call: Call) -> Answer:
+        body = json_body(call, 400, "Bad request")
+        if not isinstance(body, dict) or not isinstance(body.get("name"), str) or not body["name"]:
+            raise RefusedCallError(400, "Errors found in the submitted data", [(("name",), "is required", "")])
+        unique = body.get("unique_identifier_type", "NOTHING")
+        if unique not in UNIQUE_TYPES:
+            text = f"must be one of {', '.join(UNIQUE_TYPES)}"
+            raise RefusedCallError(400, "Errors found in the submitted data", [(("unique_identifier_type",), text, "")])
+        made = RecordList(self.new_uuid(), body["name"], unique)
+        self.lists[made.id] = made
+        return Answer(201, self._show(call, made), content_type="application/hal+json")
+
+    def _show(self, call: Call, shown: RecordList) -> dict[str, Any]:
+        return {
+            "id": shown.id,
+            "name": shown.name,
+            "unique_identifier_type": shown.unique,
+            "status": "ACCEPTED",
+            "records_count": self.count_by_place[shown.id],
+            "teams": [],
+            "_links": {"self": {"href": f"{call.base}/record-lists/{shown.id}"}},
+        }
+
+    def _read_list(self, call: Call) -> Answer:
+        return Answer(200, self._show(call, self._list(call)), content_type="application/hal+json")
+
+    def _read_lists(self, call: Call) -> Answer:
+        return page_of(call, "record_lists", [self._show(call, one) for one in self.lists.values()])
+
+    def _read_records(self, call: Call) -> Answer:
+        target = self._list(call)
+        return page_of(call, "records", [contact.view for contact in self.by_place.get(target.id, ())])
+
+    def _read_one(self, call: Call) -> Answer:
+        contact = self.by_id.get(call.params["record_id"])
+        if contact is None or contact.place != self._list(call).id:
+            raise RefusedCallError(404, "Record not found")
+        return Answer(200, contact.view, content_type="application/hal+json")
+
+    def _delete(self, call: Call) -> Answer:
+        target = self._list(call)
+        contact = self.by_id.get(call.params["record_id"])
+        if contact is None or contact.place != target.id:
+            raise RefusedCallError(404, "Record not found")
+        target.keys.difference_update(target.claims(contact.received, []))
+        self.remove(contact)
+        return Answer(204)
+
+
+_NO_SIGNS = str.maketrans("", "", " ()./-")

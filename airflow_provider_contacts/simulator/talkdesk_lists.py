@@ -1,0 +1,62 @@
+"""A record list at Talkdesk, what must be unique in it, and the pages in which it is read.
+
+Sources: docs.talkdesk.com/reference/record-lists-2, …/get-a-list-of-records, docs.talkdesk.com/docs/paging-results
+(FOUND).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_contacts.simulator.exchange import Answer, Call
+from airflow_provider_contacts.simulator.talkdesk_records import external_of, numbers_of
+from airflow_provider_contacts.simulator.vendor import whole_number
+
+UNIQUE_TYPES = ("NOTHING", "PHONE_NUMBER", "EXTERNAL")
+LARGEST_PAGE = 100
+
+
+@dataclass(slots=True)
+class RecordList:
+    """One list.
+
+    :param unique: what a record must not share with another one of the list.
+    :param keys: the values taken.
+    """
+
+    id: str
+    name: str
+    unique: str
+    keys: set[Any] = field(default_factory=set)
+
+    def claims(self, record: dict[str, Any], codes: list[str]) -> list[Any]:
+        """Return the values that the record would take in this list, and add what stands against it to ``codes``."""
+        if self.unique == "PHONE_NUMBER":
+            keys: list[Any] = list(dict.fromkeys(numbers_of(record)))
+            if any(key in self.keys for key in keys):
+                codes.append("PHONE_NUMBER_NOT_UNIQUE")
+            return keys
+        if self.unique == "EXTERNAL":
+            key = external_of(record)
+            if key is None:
+                codes.append("EXTERNAL_REF_MISSING")
+                return []
+            if key in self.keys:
+                codes.append("EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE")
+            return [key]
+        return []
+
+
+def page_of(call: Call, name: str, items: list[dict[str, Any]]) -> Answer:
+    """Return one HAL page (FOUND: page, per_page, total_pages, _links.next; default 50 a page)."""
+    size = whole_number(call, "per_page", 50, LARGEST_PAGE)
+    page = whole_number(call, "page", 1)
+    pages = max(1, -(-len(items) // size))
+    shown = items[(page - 1) * size : page * size]
+    href = f"{call.base}{call.path}?per_page={size}&page="
+    links = {"self": {"href": f"{href}{page}"}}
+    if page < pages:
+        links["next"] = {"href": f"{href}{page + 1}"}
+    body = {"total": len(items), "count": len(shown), "page": page, "per_page": size, "total_pages": pages}
+    return Answer(200, {**body, "_embedded": {name: shown}, "_links": links}, content_type="application/hal+json")

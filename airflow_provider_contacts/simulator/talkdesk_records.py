@@ -1,0 +1,120 @@
+"""What Talkdesk finds wrong with one record: the fourteen documented error strings, by content.
+
+Source: docs.talkdesk.com/reference/record-lists-bulks (SEED: fields, lengths and the list of strings; when which of
+them is given is INFERRED from their names, and set by knobs where more than one reading is possible).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_contacts.simulator.checks import is_phone, zone_fits, zones
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
+
+CODES = (
+    "PHONE_NUMBER_INVALID",
+    "PHONE_NUMBER_MISSING",
+    "PHONE_NUMBER_NOT_UNIQUE",
+    "FIRST_NAME_INVALID",
+    "FIRST_NAME_MISSING",
+    "LAST_NAME_INVALID",
+    "LAST_NAME_MISSING",
+    "TIMEZONE_INVALID",
+    "TIMEZONE_MISSING",
+    "TIMEZONE_UNMATCHED",
+    "PRIORITY_INVALID",
+    "EXTERNAL_REF_MISSING",
+    "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE",
+    "OTHER",
+)
+
+PHONE_TYPES = frozenset({"HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"})
+LONGEST_PHONE, LONGEST_NAME, LONGEST_ZONE, HIGHEST_PRIORITY = 20, 80, 35, 10
+
+RECORD_KNOBS = (
+    Knob("timezone_required", "boolean", "false", "TIMEZONE_MISSING for a record without one [UNKNOWN]"),
+    Knob("timezone_match", "boolean", "false", "TIMEZONE_UNMATCHED where zone and number differ in country [UNKNOWN]"),
+    Knob("same_phone_type", "choice", "accept", "two numbers of one type in a record [UNKNOWN]", ("accept", "refuse")),
+    Knob("deprecated_phone", "choice", "accept", "phone_number without phone_numbers [UNKNOWN]", ("accept", "refuse")),
+)
+
+
+def numbers_of(record: dict[str, Any]) -> list[str]:
+    """Return the numbers of a record whose shape is right."""
+    listed = [entry["phone_number"] for entry in record.get("phone_numbers") or () if "phone_number" in entry]
+    return listed or ([record["phone_number"]] if record.get("phone_number") else [])
+
+
+def external_of(record: dict[str, Any]) -> tuple[str, str] | None:
+    """Return provider and id, ``None`` unless both are there."""
+    provider, external = record.get("external_provider"), record.get("external_id")
+    return (provider, external) if provider and external else None
+
+
+def shape_faults(index: int, record: Any) -> list[tuple[str, str]]:
+    """Return the name and description of every value of a wrong JSON type: these refuse the whole request."""
+    at = f"records[{index}]"
+    if not isinstance(record, dict):
+        return [(at, "must be an object")]
+    faults = [
+        (f"{at}.{name}", "must be a string")
+        for name in ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number")
+        if not isinstance(record.get(name, ""), str)
+    ]
+    if not isinstance(record.get("extra_data", {}), dict):
+        faults.append((f"{at}.extra_data", "must be an object"))
+    if not isinstance(record.get("sync_external_id", False), bool):
+        faults.append((f"{at}.sync_external_id", "must be a boolean"))
+    numbers = record.get("phone_numbers", [])
+    if not isinstance(numbers, list):
+        return [*faults, (f"{at}.phone_numbers", "must be an array")]
+    for place, entry in enumerate(numbers):
+        if not isinstance(entry, dict):
+            faults.append((f"{at}.phone_numbers[{place}]", "must be an object"))
+        elif not isinstance(entry.get("phone_number", ""), str):
+            faults.append((f"{at}.phone_numbers[{place}].phone_number", "must be a string"))
+    return faults
+
+
+def content_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
+    """Return the error strings of one record whose shape is right, those of uniqueness aside."""
+    codes = _phone_faults(record, knobs)
+    for name, missing, invalid in (
+        ("first_name", "FIRST_NAME_MISSING", "FIRST_NAME_INVALID"),
+        ("last_name", "LAST_NAME_MISSING", "LAST_NAME_INVALID"),
+    ):
+        if not record.get(name):
+            codes.append(missing)
+        elif len(record[name]) > LONGEST_NAME:
+            codes.append(invalid)
+    if "timezone" in record:
+        zone = record["timezone"]
+        if not isinstance(zone, str) or len(zone) > LONGEST_ZONE or zone not in zones():
+            codes.append("TIMEZONE_INVALID")
+        elif knobs["timezone_match"] and not all(zone_fits(zone, number) for number in numbers_of(record)):
+            codes.append("TIMEZONE_UNMATCHED")
+    elif knobs["timezone_required"]:
+        codes.append("TIMEZONE_MISSING")
+    priority = record.get("priority", 1)
+    if type(priority) is not int or not 1 <= priority <= HIGHEST_PRIORITY:
+        codes.append("PRIORITY_INVALID")
+    return codes
+
+
+def _phone_faults(record: dict[str, Any], knobs: Settings) -> list[str]:  # noqa: PLR0911  # the first broken rule counts
+    entries = record.get("phone_numbers")
+    if not entries:
+        single = record.get("phone_number")
+        if not single or knobs["deprecated_phone"] == "refuse":
+            return ["PHONE_NUMBER_MISSING"]
+        return [] if len(single) <= LONGEST_PHONE and is_phone(single) else ["PHONE_NUMBER_INVALID"]
+    types = [entry.get("phone_type") for entry in entries]
+    if any(not entry.get("phone_number") for entry in entries):
+        return ["PHONE_NUMBER_MISSING"]
+    if any(not isinstance(type_, str) or type_ not in PHONE_TYPES for type_ in types):
+        return ["PHONE_NUMBER_INVALID"]
+    if knobs["same_phone_type"] == "refuse" and len(set(types)) < len(types):
+        return ["PHONE_NUMBER_INVALID"]
+    if any(len(entry["phone_number"]) > LONGEST_PHONE or not is_phone(entry["phone_number"]) for entry in entries):
+        return ["PHONE_NUMBER_INVALID"]
+    return []

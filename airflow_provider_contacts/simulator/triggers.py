@@ -1,0 +1,72 @@
+"""When a fault happens: by chance, at certain requests, or for the next few."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"
+
+_COUNTED = re.compile(r"(nth|every|next):(\d+(?:,\d+)*)")
+
+
+@dataclass(slots=True)
+class Trigger:
+    """One fault's condition; asked once a request.
+
+    :param text: the condition as it was set.
+    :param chance: used when no other field is set.
+    :param numbers: request numbers (from 1, of the same vendor and kind of request, since start or reset).
+    :param every: every so many requests.
+    :param left: how many of the next requests are still hit.
+    """
+
+    text: str
+    random: random.Random
+    chance: float = 0.0
+    numbers: frozenset[int] = frozenset()
+    every: int = 0
+    left: int = 0
+
+    def fires(self, number: int) -> bool:
+        """Tell whether request ``number`` is hit, and remember that it was asked."""
+        if self.left:
+            self.left -= 1
+            return True
+        if self.numbers:
+            return number in self.numbers
+        if self.every:
+            return number % self.every == 0
+        return self.chance > 0 and self.random.random() < self.chance
+
+    def __str__(self) -> str:
+        """Return the condition as it stands now, with what is left of a ``next``."""
+        return f"next:{self.left}" if self.text.startswith("next:") else self.text
+
+
+def trigger(value: Any, seed: str) -> Trigger:
+    """Read a trigger from text, a number or a boolean.
+
+    :param seed: of the chance; triggers with different seeds are independent, equal ones repeat exactly.
+    :raises ValueError: with the allowed forms.
+    """
+    text = {True: "always", False: "never"}.get(value, str(value)) if isinstance(value, bool) else str(value).strip()
+    source = random.Random(seed)  # noqa: S311  # repeatable faults, not cryptography
+    if text in {"never", "always"}:
+        return Trigger(text, source, chance=float(text == "always"))
+    if match := _COUNTED.fullmatch(text):
+        word, counts = match[1], [int(count) for count in match[2].split(",")]
+        if word == "nth":
+            return Trigger(text, source, numbers=frozenset(counts))
+        if len(counts) == 1:
+            every, left = (counts[0], 0) if word == "every" else (0, counts[0])
+            return Trigger(text, source, every=every, left=left)
+    try:
+        chance = float(text)
+    except ValueError:
+        chance = -1.0
+    if not 0 <= chance <= 1:
+        raise ValueError(f"one of {FORMS} is wanted")
+    return Trigger(text, source, chance=chance)

@@ -1,0 +1,271 @@
+"""What all simulated vendors have in common: routes, knobs, the contacts that exist, the requests that came."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Seen, Stored, World
+from airflow_provider_contacts.simulator.faults import KINDS, Faults
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.oauth import Tokens
+
+REMEMBERED_REQUESTS = 1000
+"""Requests that are kept when contacts are only counted."""
+
+
+def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
+    """Return the knobs that every vendor has.
+
+    :param slash: the default of ``slash``.
+    :param reject: what a hit of ``reject`` leads to at this vendor.
+    """
+    return (
+        Knob("reject", "patterns", "", f"field~regex, or a JSON list of them: records that are refused; {reject}"),
+        Knob("credential", "text", "", "the only one accepted, key or login:password; empty: any of the right form"),
+        Knob(
+            "slash",
+            "choice",
+            slash,
+            "what the other form of a path, with or without the slash at its end, does [UNKNOWN]",
+            ("redirect", "404", "accept"),
+        ),
+        Knob("max_body", "integer", "10000000", "bytes a request may have; more get 413 [UNKNOWN]"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint.
+
+    :param template: path below the vendor's prefix, with ``{names}``.
+    :param kind: whose faults apply: ``write`` for what creates or changes contacts, ``read``, ``token``.
+    """
+
+    method: str
+    template: str
+    kind: str
+    handler: Callable[[Call], Answer]
+
+    def pattern(self) -> re.Pattern[str]:
+        """Return the template as an expression over percent-encoded paths."""
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template))
+
+
+class SimulatedVendor(ABC):
+    """One vendor's server without its socket.
+
+    ``stored`` holds every contact in the order of creation, ``requests`` every request in the order of arrival.
+    """
+
+    name: ClassVar[str]
+    knob_list: ClassVar[tuple[Knob, ...]]
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.knobs = Settings(self.knob_list, f"{world.seed}.{self.name}")
+        self.faults = {kind: Faults(kind, f"{world.seed}.{self.name}.{kind}", world.now, world.clock) for kind in KINDS}
+        self.tokens = Tokens(self.name, world, self.knobs)
+        self._routes = [(route, route.pattern()) for route in self.routes()]
+        self._ids = 0
+        self.reset()
+
+    @abstractmethod
+    def routes(self) -> tuple[Route, ...]:
+        """Return the endpoints, the busiest first."""
+
+    @abstractmethod
+    def authorize(self, call: Call) -> None:
+        """Check the credential of a request.
+
+        :raises RefusedCallError: if it is missing, wrong, expired or not allowed to do this.
+        """
+
+    @abstractmethod
+    def refuse(self, error: RefusedCallError) -> Answer:
+        """Return the vendor's own form of a refusal."""
+
+    @abstractmethod
+    def records_in(self, payload: Any) -> list[Any] | None:
+        """Return the list of records in an answer, the very list, ``None`` if it has none."""
+
+    @abstractmethod
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready Airflow connection to this vendor, served under ``url``."""
+
+    def clear(self) -> None:  # noqa: B027  # a vendor may have no places
+        """Return the vendor's places (lists, organizations, books) to how they were at the start."""
+
+    def reset(self) -> None:
+        """Forget all contacts, requests and tokens; knobs and ids keep where they are."""
+        self.stored: list[Stored] = []
+        self.by_place: dict[str, list[Stored]] = {}
+        self.by_id: dict[str | int, Stored] = {}
+        self.requests: MutableSequence[Seen] = deque(maxlen=REMEMBERED_REQUESTS) if self.world.forget else []
+        self.counts: Counter[str] = Counter()
+        self.count_by_place: Counter[str] = Counter()
+        for faults in self.faults.values():
+            faults.reset()
+        self.tokens.clear()
+        self.clear()
+
+    def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | RefusedCallError:
+        """Return the endpoint behind a path and the decoded names in it, or why there is none."""
+        other_method = False
+        for route, pattern in self._routes:
+            if found := pattern.fullmatch(path):
+                if route.method == method:
+                    return route, {name: unquote(value) for name, value in found.groupdict().items()}
+                other_method = True
+        return RefusedCallError(405, "Method Not Allowed") if other_method else RefusedCallError(404, "Not Found")
+
+    def handle(self, route: Route, call: Call) -> Answer:
+        """Answer one request as the vendor would, faults aside."""
+        if len(call.body) > self.knobs["max_body"]:
+            return self.refuse(RefusedCallError(413, "Request body too large"))
+        try:
+            if route.kind != "token":
+                self.authorize(call)
+            return route.handler(call)
+        except RefusedCallError as error:
+            return self.refuse(error)
+
+    def store(self, call: Call, received: dict[str, Any], place: str, id_: str | int, view: dict[str, Any]) -> None:
+        """Keep one new contact, or count it."""
+        call.stored += 1
+        self.counts["stored"] += 1
+        self.count_by_place[place] += 1
+        if self.world.forget:
+            return
+        contact = Stored(id_, received, place, call.number, view)
+        self.stored.append(contact)
+        self.by_id[id_] = contact
+        self.by_place.setdefault(place, []).append(contact)
+
+    def remove(self, contact: Stored) -> None:
+        """Delete one contact."""
+        self.stored.remove(contact)
+        self.by_place[contact.place].remove(contact)
+        self.by_id.pop(contact.id, None)
+        self.count_by_place[contact.place] -= 1
+        self.counts["deleted"] += 1
+
+    def duplicates(self, field: str | None = None) -> dict[str, int]:
+        """Return each value that more than one stored contact was sent with, and in how many it is.
+
+        :param field: name of a field at any depth; ``None`` compares whole contacts, shown as JSON.
+        """
+        seen: Counter[str] = Counter()
+        for contact in self.stored:
+            if field is None:
+                seen[json.dumps(contact.received, sort_keys=True)] += 1
+            else:
+                seen.update(set(_values_of(contact.received, field)))
+        return {value: count for value, count in seen.items() if count > 1}
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts: requests by kind, records received, contacts stored, updated, deleted, by place."""
+        return {
+            "requests": {kind: self.counts[kind] for kind in KINDS},
+            **{name: self.counts[name] for name in ("received", "stored", "updated", "deleted")},
+            "present": self.counts["stored"] - self.counts["deleted"],
+            "by_place": dict(self.count_by_place),
+        }
+
+    def rejected(self, record: dict[str, Any]) -> bool:
+        """Tell whether the ``reject`` knob hits a record."""
+        return any(pattern.hits(record) for pattern in self.knobs["reject"])
+
+    def new_uuid(self) -> str:
+        """Return an id in the form of a UUID that this simulator never gave before."""
+        self._ids += 1
+        return f"{self.world.seed & 0xFFFFFFFF:08x}-{len(self.name):04x}-4000-8000-{self._ids:012x}"
+
+    def new_number(self) -> int:
+        """Return a number that this simulator never gave before."""
+        self._ids += 1
+        return 1000 + self._ids
+
+    def moment(self) -> str:
+        """Return the present time as ISO 8601 text."""
+        return datetime.fromtimestamp(self.world.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one knob: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests.
+
+        :raises KeyError: for an unknown knob.
+        :raises ValueError: for a value that the knob does not take.
+        """
+        target, name = self._settings_of(name)
+        target.set(name, value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise what :meth:`set` would raise, and set nothing."""
+        target, name = self._settings_of(name)
+        (target.settings if isinstance(target, Faults) else target).read(name, value)
+
+    def restore_knobs(self) -> None:
+        """Set every knob to its default."""
+        self.knobs.restore()
+        for faults in self.faults.values():
+            faults.restore()
+
+    def all_knobs(self) -> Iterator[tuple[str, Knob]]:
+        """Yield every knob with the name under which it is set."""
+        yield from self.knobs.knobs.items()
+        for kind, faults in self.faults.items():
+            for name, knob in faults.settings.knobs.items():
+                yield (name if kind == "write" else f"{kind}.{name}"), knob
+
+    def knob_values(self) -> dict[str, Any]:
+        """Return the present value of every knob."""
+        values = dict(self.knobs.shown())
+        for kind, faults in self.faults.items():
+            for name, value in faults.settings.shown().items():
+                values[name if kind == "write" else f"{kind}.{name}"] = value
+        return values
+
+    def _settings_of(self, name: str) -> tuple[Settings | Faults, str]:
+        kind, dot, rest = name.partition(".")
+        if dot and kind in self.faults:
+            return self.faults[kind], rest
+        return (self.knobs, name) if name in self.knobs.knobs else (self.faults["write"], name)
+
+
+def _values_of(value: Any, field: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == field and not isinstance(item, (dict, list)):
+                yield str(item)
+            else:
+                yield from _values_of(item, field)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values_of(item, field)
+
+
+def json_body(call: Call, status: int, message: str) -> Any:
+    """Return the parsed body.
+
+    :raises RefusedCallError: with ``status`` for another content type or for what is not JSON.
+    """
+    if not call.headers.get("content-type", "").lower().startswith("application/json"):
+        raise RefusedCallError(status, f"{message}: the content type is not application/json")
+    try:
+        return call.json()
+    except ValueError:
+        raise RefusedCallError(status, f"{message}: not JSON") from None
+
+
+def whole_number(call: Call, name: str, default: int, most: int | None = None) -> int:
+    """Return a query parameter as a whole number from 1, the default if it is none."""
+    text = call.query.get(name, "")
+    number = max(int(text), 1) if text.isdecimal() else default
+    return number if most is None else min(number, most)

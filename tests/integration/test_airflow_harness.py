@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseHook, BaseOperator, RetryDecision, RetryPolicy, Variable, XComArg
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRescheduleException,
+    AirflowRuntimeError,
+)
+
+from tests.airflow_fixtures import RunDag, SetConnections
+from tests.airflow_harness import Call, MemAPI, airflow_connections, run_op, scope_of, states_of
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class ProbeOperator(BaseOperator):
+    """Does what ``plan`` says, a word a try, and keeps what it saw in its result."""
+
+    template_fields: Sequence[str] = ("text",)
+
+    def __init__(self, *, plan: str = "return", text: str = "", **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.plan, self.text = plan, text
+
+    def execute(self, context: Any) -> Any:
+        store = context["task_state_store"]
+        seen = [*store.get("seen", default=[]), context["ti"].try_number]
+        store.set("seen", seen)
+        words = self.plan.split()
+        match words[min(len(seen), len(words)) - 1]:
+            case "fail":
+                raise RuntimeError("no luck")
+            case "stop":
+                raise AirflowFailException("hopeless")
+            case "later":
+                raise AirflowRescheduleException(LATER)  # type: ignore[no-untyped-call]  # Airflow leaves it bare
+            case _:
+                pass
+        return {"text": self.text, "seen": seen, "reschedules": context["task_reschedule_count"]}
+
+
+class ThreeSeconds(RetryPolicy):
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
+        assert isinstance(exception, RuntimeError), (try_number, max_tries, context)
+        return RetryDecision.retry(timedelta(seconds=3), reason="asked for")
+
+
+def probe(dag_id: str = "probe", **arguments: Any) -> ProbeOperator:
+    with DAG(dag_id, schedule=None):
+        return ProbeOperator(task_id="task", **arguments)
+
+
+def test_success_pushes_the_return_value_and_renders_templates() -> None:
+    api, op = MemAPI(), probe(text="{{ run_id }} {{ ti.task_id }} {{ ds }}")
+    result = run_op(op, api)
+    assert (result.state, result.error) == ("success", None)
+    assert states_of(api) == ["success"]
+    text = "run task 2026-01-02"
+    assert api.xcoms[scope_of(op), "return_value"] == {"text": text, "seen": [1], "reschedules": 0}
+    assert api.rendered[scope_of(op)] == {"text": text}
+
+
+def test_failure_without_retries() -> None:
+    api = MemAPI()
+    result = run_op(probe(plan="fail"), api)
+    assert (result.state, repr(result.error)) == ("failed", "RuntimeError('no luck')")
+    assert states_of(api) == ["failed"]
+
+
+def test_a_hopeless_failure_is_not_retried() -> None:
+    api = MemAPI()
+    result = run_op(probe(plan="stop", retries=3), api)
+    assert (result.state, type(result.error)) == ("failed", AirflowFailException)
+    assert states_of(api) == ["failed"]
+
+
+def test_retries_end_with_the_last_one_and_share_the_state_store() -> None:
+    api, op = MemAPI(), probe(plan="fail", retries=2)
+    assert [run_op(op, api, number).state for number in (1, 2, 3)] == ["up_for_retry", "up_for_retry", "failed"]
+    assert states_of(api) == ["up_for_retry", "up_for_retry", "failed"]
+    assert api.store[scope_of(op)] == {"seen": [1, 2, 3]}
+
+
+def test_a_retry_policy_says_how_long_to_wait() -> None:
+    api = MemAPI()
+    result = run_op(probe(plan="fail", retries=1, retry_policy=ThreeSeconds()), api)
+    assert result.state == "up_for_retry"
+    assert (api.states[0]["retry_delay_seconds"], api.states[0]["retry_reason"]) == (3.0, "asked for")
+
+
+def test_a_reschedule_costs_no_try_and_is_counted() -> None:
+    api, op = MemAPI(), probe(plan="later later return")
+    assert run_op(op, api).state == "up_for_reschedule"
+    assert datetime.fromisoformat(api.states[0]["reschedule_date"]) == LATER
+    assert run_op(op, api).state == "up_for_reschedule"
+    assert run_op(op, api).state == "success"
+    assert api.xcoms[scope_of(op), "return_value"] == {"text": "", "seen": [1, 1, 1], "reschedules": 2}
+
+
+class StoreOperator(BaseOperator):
+    def execute(self, context: Any) -> Any:
+        store, answers = context["task_state_store"], []
+        for key in ("a/b c?", "rows:0", "rows:1"):
+            answers.append(store.get(key))
+            store.set(key, {"n": [1, 2.5, None, True, key]})
+            answers.append(store.get(key))
+        store.delete("rows:0")
+        answers.append(store.get("rows:0", default="gone"))
+        store.clear()
+        store.set("last", 1)
+        return answers
+
+
+def test_the_state_store_puts_gets_deletes_and_clears() -> None:
+    with DAG("store", schedule=None):
+        op = StoreOperator(task_id="task")
+    api = MemAPI()
+    assert run_op(op, api).state == "success"
+    answers = api.xcoms[scope_of(op), "return_value"]
+    assert answers[:2] == [None, {"n": [1, 2.5, None, True, "a/b c?"]}]
+    assert answers[-1] == "gone"
+    assert api.store[scope_of(op)] == {"last": 1}
+
+
+class LookingOperator(BaseOperator):
+    def execute(self, context: Any) -> Any:
+        connection = BaseHook.get_connection("vendor")
+        with pytest.raises(AirflowNotFoundException):
+            BaseHook.get_connection("absent")
+        pushed = {"key": "mine", "value": [1]}
+        context["ti"].xcom_push(**pushed)
+        return {
+            "connection": [connection.conn_type, connection.host, connection.port, connection.extra_dejson],
+            "absent_variable": Variable.get("absent", default="none"),
+            "variable": Variable.get("known"),
+            "pulled": context["ti"].xcom_pull(task_ids="task", key="mine"),
+            "upstream": context["ti"].xcom_pull(task_ids="upstream"),
+            "nothing": context["ti"].xcom_pull(task_ids="nobody"),
+        }
+
+
+def test_connections_variables_and_xcoms_are_served() -> None:
+    with DAG("looking", schedule=None):
+        op = LookingOperator(task_id="task")
+    vendor = {"conn_type": "http", "host": "localhost", "port": 8080, "extra": {"verify": False}}
+    api = MemAPI(connections={"vendor": vendor}, variables={"known": "yes"})
+    api.xcoms[("looking", "run", "upstream", -1), "return_value"] = {"rows": 3}
+    assert run_op(op, api).error is None
+    assert api.xcoms[scope_of(op), "return_value"] == {
+        "connection": ["http", "localhost", 8080, {"verify": False}],
+        "absent_variable": "none",
+        "variable": "yes",
+        "pulled": [1],
+        "upstream": {"rows": 3},
+        "nothing": None,
+    }
+    assert api.xcoms[scope_of(op), "mine"] == [1]
+    assert any(call.path == ("connections", "vendor") for call in api.calls)
+
+
+class RowsOperator(BaseOperator):
+    template_fields: Sequence[str] = ("rows",)
+
+    def __init__(self, *, rows: Any, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.rows = rows
+
+    def execute(self, context: Any) -> Any:  # noqa: ARG002  # Airflow's signature
+        return {"kind": type(self.rows).__name__, "rows": list(self.rows), "some": list(self.rows[1:])}
+
+
+def test_a_mapped_upstream_is_a_lazy_sequence_in_the_order_of_the_map_index() -> None:
+    with DAG("mapped", schedule=None):
+        upstream = ProbeOperator.partial(task_id="upstream").expand(text=["a", "b"])
+        op = RowsOperator(task_id="task", rows=upstream.output)
+    api = MemAPI()
+    for map_index in (10, 0, 2):
+        api.xcoms[("mapped", "run", "upstream", map_index), "return_value"] = [{"id": map_index}]
+    assert run_op(op, api).error is None
+    assert api.xcoms[scope_of(op), "return_value"] == {
+        "kind": "LazyXComSequence",
+        "rows": [[{"id": 0}], [{"id": 2}], [{"id": 10}]],
+        "some": [[{"id": 2}], [{"id": 10}]],
+    }
+
+
+def test_one_map_index_of_a_mapped_operator_can_be_run() -> None:
+    with DAG("expanded", schedule=None):
+        op = ProbeOperator.partial(task_id="task", retries=1).expand(text=["a", "b {{ ti.map_index }}"])
+    api = MemAPI()
+    assert run_op(op, api, map_index=1).error is None
+    assert api.xcoms[scope_of(op, map_index=1), "return_value"]["text"] == "b 1"
+    assert api.store == {scope_of(op, map_index=1): {"seen": [1]}}
+
+
+def test_a_new_try_deletes_what_the_last_one_pushed() -> None:
+    api, op = MemAPI(), probe(plan="fail", retries=1)
+    api.xcoms[scope_of(op), "progress"] = 1
+    run_op(op, api)
+    assert not api.xcoms
+
+
+class LateOperator(BaseOperator):
+    """A try that a newer one has overtaken while it was paused."""
+
+    def __init__(self, *, overtake: Any, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.overtake = overtake
+
+    def execute(self, context: Any) -> Any:
+        context["task_state_store"].set("by", "first")
+        self.overtake()
+        context["task_state_store"].set("by", "late")
+
+
+def test_an_overtaken_try_cannot_write_its_state() -> None:
+    api = MemAPI()
+    with DAG("late", schedule=None):
+        op = LateOperator(task_id="task", overtake=lambda: api.newest.update(dict.fromkeys(api.newest, "another")))
+    result = run_op(op, api)
+    assert (result.state, type(result.error)) == ("failed", AirflowRuntimeError)
+    assert api.store[scope_of(op)] == {"by": "first"}
+
+
+def test_the_server_can_be_made_to_refuse() -> None:
+    def no_store(call: Call) -> int | None:
+        return 503 if call.path[0] == "store" and call.method == "PUT" else None
+
+    api = MemAPI(refuse=no_store)
+    result = run_op(probe(), api)
+    assert result.state == "failed"
+    assert isinstance(result.error, AirflowRuntimeError)  # as in a worker
+    assert result.error.error.detail == {"status_code": 503, "message": "Server returned error"}
+
+
+class CountingOperator(BaseOperator):
+    def execute(self, context: Any) -> Any:
+        return context["ti"].get_task_states(dag_id="x")
+
+
+def test_what_the_harness_does_not_know_fails_loudly() -> None:
+    with DAG("counting", schedule=None):
+        op = CountingOperator(task_id="task")
+    with pytest.raises(AssertionError, match="does not serve"):
+        run_op(op, MemAPI())
+
+
+@pytest.mark.parametrize("before", [None, '{"conn_type": "old"}'])
+def test_connections_stand_in_the_environment_for_the_block_only(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SOME_VENDOR", raising=False)
+    if before:
+        monkeypatch.setenv("AIRFLOW_CONN_SOME_VENDOR", before)
+    with airflow_connections({"some_vendor": {"conn_type": "http", "extra": {"a": 1}}}):
+        assert BaseHook.get_connection("some_vendor").extra_dejson == {"a": 1}
+    assert os.environ.get("AIRFLOW_CONN_SOME_VENDOR") == before
+
+
+def test_a_dag_runs_with_retries_mapping_and_xcom(run_dag: RunDag, set_connections: SetConnections) -> None:
+    set_connections({"vendor": {"conn_type": "http", "host": "localhost"}})
+
+    class HostOperator(ProbeOperator):
+        def execute(self, context: Any) -> Any:
+            super().execute(context)
+            return BaseHook.get_connection("vendor").host
+
+    with DAG("whole", schedule=None) as dag:
+        first = ProbeOperator.partial(
+            task_id="first", plan="fail return", retries=1, retry_delay=timedelta(seconds=0)
+        ).expand(text=["a", "b"])
+        RowsOperator(task_id="second", rows=XComArg(first)) >> HostOperator(task_id="third")
+    run = run_dag(dag)
+    assert run.state == "success"
+    tries = {(ti.task_id, ti.map_index): (ti.state, ti.try_number) for ti in run.get_task_instances()}
+    assert tries == {
+        ("first", 0): ("success", 2),
+        ("first", 1): ("success", 2),
+        ("second", -1): ("success", 1),
+        ("third", -1): ("success", 1),
+    }
+
+
+def test_a_failing_dag_run_says_so(run_dag: RunDag) -> None:
+    ran: list[int] = []
+
+    class HopelessOperator(BaseOperator):
+        def execute(self, context: Any) -> Any:
+            ran.append(context["ti"].try_number)
+            raise AirflowFailException("hopeless")
+
+    with DAG("failing", schedule=None) as dag:
+        HopelessOperator(task_id="task", retries=3)
+    assert (run_dag(dag).state, ran) == ("failed", [1])
+
+
+def test_a_dag_run_does_not_leave_its_signal_handler(run_dag: RunDag) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with DAG("signals", schedule=None) as dag:
+        ProbeOperator(task_id="task")
+    assert run_dag(dag).state == "success"
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers.engine import connect
+from airflow_provider_contacts.ledgers.identity import RunIdentity
+from airflow_provider_contacts.ledgers.runs import Execution
+from airflow_provider_contacts.ledgers.tables import build
+from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Server
+
+NUMBERS = count(1)
+
+REFUSE = "ALTER TABLE contact_outcomes ADD CHECK ({column} <> 'boom')"
+
+
+def backdate(seconds: int) -> str:
+    return f"UPDATE contact_outcomes SET batch_started_at = batch_started_at - interval '{seconds} seconds'"
+
+
+def fresh(postgres: Server, driver: str = "psycopg") -> Database:
+    """Return an empty database: a schema of its own."""
+    schema = f"test_{next(NUMBERS)}"
+    owner = Database(postgres.url())
+    owner.run(f"CREATE SCHEMA {schema}")
+    owner.close()
+    return Database(postgres.url(driver=driver, options=f"-csearch_path%3D{schema}"), REFUSE, backdate)
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[Database]:
+    found = fresh(postgres)
+    yield found
+    found.close()
+
+
+class TestPostgres(LedgerConformance):
+    pass
+
+
+class TestPsycopg2(LedgerConformance):
+    """The older driver hands parameters over in its own way."""
+
+    @pytest.fixture
+    def database(self, postgres: Server) -> Iterator[Database]:
+        found = fresh(postgres, "psycopg2")
+        yield found
+        found.close()
+
+
+class Hook:
+    """What an Airflow PostgreSQL hook looks like from here."""
+
+    conn_type = "postgres"
+    ignored_extra_options = frozenset({"cursor"})
+
+    def __init__(self, url: str, extra: dict[str, Any]) -> None:
+        self.url = url
+        self.connection = self
+        self.extra_dejson = extra
+
+    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
+        return sqlalchemy.create_engine(self.url, **engine_kwargs)
+
+
+def shown(engine: sqlalchemy.Engine, name: str) -> str:
+    with engine.connect() as connection:
+        return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
+
+
+def test_connections_wait_for_the_disk(postgres: Server, database: Database) -> None:
+    database.run("CREATE ROLE careless LOGIN", "ALTER ROLE careless SET synchronous_commit = off")
+    database.run("ALTER ROLE careless SET default_transaction_isolation = 'serializable'")
+    extra = {"application_name": "contacts", "cursor": "dictcursor"}
+    engine = connect(Hook(postgres.url(user="careless"), extra))
+    assert shown(engine, "synchronous_commit") == "on"
+    assert shown(engine, "transaction_isolation") == "read committed"
+    assert shown(engine, "application_name") == "contacts"
+    engine.dispose()
+
+
+def test_a_stronger_setting_is_left(postgres: Server, database: Database) -> None:
+    database.run("CREATE ROLE careful LOGIN", "ALTER ROLE careful SET synchronous_commit = remote_apply")
+    engine = connect(Hook(postgres.url(user="careful"), {}))
+    assert shown(engine, "synchronous_commit") == "remote_apply"
+    engine.dispose()
+
+
+def test_select_insert_and_update_suffice(postgres: Server, database: Database) -> None:
+    database.run("CREATE SCHEMA crm", "CREATE ROLE writer LOGIN", "GRANT USAGE ON SCHEMA crm TO writer")
+    writer = Database(postgres.url(user="writer"))
+    with pytest.raises(ConfigError, match=r"permission denied(.|\n)*CREATE TABLE crm.outcomes_runs"):
+        writer.open(table="crm.outcomes")
+    database.open(table="crm.outcomes")
+    with pytest.raises(LedgerError, match="permission denied"):
+        writer.open(table="crm.outcomes")
+    database.run("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO writer")
+    ledger = writer.open("mine", table="crm.outcomes")
+    make(ledger, "good", Status.SUCCEEDED)
+    make(ledger, "bad", Status.INVALID)
+    assert claim(ledger, "bad", "next") == {"bad", "next"}
+    assert ledger.finish({"num_planned": 3}, "succeeded")
+    writer.close()
+
+
+def test_a_schema_that_is_not_there(database: Database) -> None:
+    with pytest.raises(ConfigError, match="nosuch"):
+        database.open(table="nosuch.outcomes")
+
+
+def test_a_server_that_is_not_there() -> None:
+    with pytest.raises(LedgerError, match=r"refused|No such file"):
+        Database("postgresql+psycopg://user:hunter2@127.0.0.1:1/x").open()
+
+
+def test_a_newer_execution_waits_for_a_claim_in_flight(database: Database) -> None:
+    older = database.open()
+    with ThreadPoolExecutor(1) as threads:
+        with older._engine.begin() as connection:
+            older._execution.check(connection)
+            newer: Future[Any] = threads.submit(database.open, try_number=2)
+            with pytest.raises(TimeoutError):
+                newer.result(timeout=0.5)
+        assert claim(newer.result(timeout=30), "key") == {"key"}
+    with pytest.raises(SupersededError):
+        claim(older, "other")
+
+
+def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) -> None:
+    database.open("before")
+    found = build("contact_outcomes", "postgresql")
+    engine = database.engine()
+    executions = []
+    with engine.connect() as one, engine.connect() as other:
+        for number, connection in enumerate((one, other), start=1):
+            run = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=number)
+            executions.append(Execution(found, run, f"token-{number}"))
+            executions[-1].register(connection, "sync")
+        one.commit()
+        other.commit()
+    with engine.begin() as connection:
+        for execution in executions:
+            with pytest.raises(SupersededError):
+                execution.check(connection)
+    assert claim(database.open(), "key") == {"key"}
+
+
+def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
+    one, other = database.open("one"), database.open("other")
+    make(one, "old", Status.FAILED)
+    ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
+    with ThreadPoolExecutor(1) as threads:
+        with one._engine.begin() as connection:
+            rows = [row for each in ours for row in [one_row(each)]]
+            assert set(one._claim(connection, rows)) == {"old", "new"}
+            waiting = threads.submit(other.claim, theirs)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert set(waiting.result(timeout=30)) == set()
+
+
+def one_row(each: Any) -> Any:
+    from airflow_provider_contacts.ledgers.rows import marked
+
+    return marked(each, "undelivered")
+
+
+AT_COMMIT = """
+CREATE SEQUENCE commits;
+CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('commits') <= {times} THEN {what}; END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER trouble AFTER INSERT OR UPDATE ON contact_outcomes
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trouble()
+"""
+BREAK = "PERFORM pg_terminate_backend(pg_backend_pid())"
+DEADLOCK = "RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01', DETAIL = 'Key (record_identifier)=(secret)'"
+
+
+def test_a_commit_of_unknown_fate_is_no_claim(database: Database) -> None:
+    ledger = database.open()
+    database.run(AT_COMMIT.format(times=1, what=BREAK))
+    with pytest.raises(LedgerError) as caught:
+        claim(ledger, "secret")
+    assert "secret" not in str(caught.value)
+    assert claim(ledger, "other") == {"other"}, "the next call has a new connection"
+
+
+def test_an_answer_outlives_a_broken_connection(database: Database) -> None:
+    ledger = database.open()
+    claim(ledger, "key")
+    database.run(AT_COMMIT.format(times=1, what=BREAK))
+    assert set(settle(ledger, "key", Status.SUCCEEDED)) == {"key"}
+    assert database.row("key")["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(("times", "claimed"), [(2, True), (3, False)])
+def test_a_deadlock_is_tried_again_and_not_for_ever(database: Database, times: int, claimed: bool) -> None:
+    ledger = database.open()
+    database.run(AT_COMMIT.format(times=times, what=DEADLOCK))
+    if claimed:
+        assert claim(ledger, "secret") == {"secret"}
+        return
+    with pytest.raises(LedgerError, match="40P01") as caught:
+        claim(ledger, "secret")
+    assert "secret" not in str(caught.value)
+    assert database.rows() == []
+
+
+def test_real_deadlocks_end(database: Database) -> None:
+    before = database.open("before")
+    keys = [f"key-{number}" for number in range(200)]
+    for key in keys:
+        make(before, key, Status.FAILED)
+    runners = [database.open(f"run-{number}") for number in range(3)]
+    start = threading.Barrier(len(runners))
+
+    def race(ledger: Any) -> set[str]:
+        ours = marks(ledger, *keys)
+        start.wait(timeout=30)
+        return set(ledger.claim(ours))
+
+    with ThreadPoolExecutor(len(runners)) as threads:
+        won = list(threads.map(race, runners))
+    assert sorted(one for each in won for one in each) == sorted(keys)
+
+
+def test_error_details_are_not_told(database: Database) -> None:
+    ledger = database.open()
+    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_identifier <> 'secret')")
+    for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
+        with pytest.raises(LedgerError, match="23514") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_payload_that_is_refused_does_not_stop_the_push(database: Database) -> None:
+    ledger = database.open()
+    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_payload IS NULL)")
+    assert set(ledger.claim([mark(ledger, "one")])) == {"one"}
+
+
+def test_keys_are_found_by_index(database: Database) -> None:
+    ledger = database.open()
+    ledger.claim([mark(ledger, f"key-{number}") for number in range(5000)])
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("ANALYZE contact_outcomes")
+        query = ledger._statements.rows_of(ledger._tables.outcomes.c.status)
+        compiled = str(query.compile(connection, compile_kwargs={"render_postcompile": True}))
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN {compiled}", {**query.compile().params, "identifiers": ["key-1", "key-2"]}
+        ).scalars()
+        text = "\n".join(plan)
+    assert "Index" in text
+    assert "Index Cond: (((sync_id)::text = 'sync'::text) AND ((record_identifier)::text" in text

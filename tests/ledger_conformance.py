@@ -1,0 +1,855 @@
+"""What every outcome table must do, whichever database holds it; each database's test file runs all of this."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+import airflow_provider_contacts
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.core.ledger import Ledger, Mark, Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.ledgers.engine import prepare
+from airflow_provider_contacts.ledgers.identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+
+HOST, OBJECT = "api.dex.test", "list-1"
+
+COLUMNS = [
+    "sync_id",
+    "record_identifier",
+    "destination",
+    "destination_host",
+    "destination_object",
+    "status",
+    "destination_record_id",
+    "error_code",
+    "error_field",
+    "status_message",
+    "errors",
+    "http_status",
+    "attempts",
+    "payload_hash",
+    "record_payload",
+    "row_index",
+    "batch_id",
+    "sync_run_id",
+    "dag_id",
+    "run_id",
+    "task_id",
+    "map_index",
+    "try_number",
+    "batch_started_at",
+    "batch_completed_at",
+]
+
+KEYS = [
+    "a",
+    "A",
+    "a ",
+    " a",
+    "a\t",
+    "\u00e4",
+    "a\u0308",
+    "\u00df",
+    "ss",
+    "1",
+    "1.0",
+    "01",
+    "\U0001f600",
+    "e\u200bx",
+    "ex",
+    "O'Hara",
+    '["a","b"]',
+    "%s",
+    ":name",
+    "\\",
+    "null",
+    "x" * 255,
+    "\U0001f600" * 255,
+]
+
+HOSTILE = [
+    "NUL \x00 inside",
+    "\ud800 lone surrogates \udfff",
+    "\x1b[31mred\x07\x7f\x9f",
+    "\U0001f600" * 5000,
+    "x" * 1_000_000,
+    "'; DROP TABLE contact_outcomes; --",
+    "%s %(x)s :x {x} \\u0000 \\",
+    "",
+]
+
+PACKAGE_FOLDER = Path(str(airflow_provider_contacts.__file__)).parent.parent
+
+KILLED = """
+import os, signal, sys
+from tests_of_ledgers import Database, claim
+ledger = Database(sys.argv[1]).open("crash")
+assert claim(ledger, "one", "two") == {"one", "two"}
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@dataclass
+class Database:
+    """One empty database, and the handful of statements that differ between kinds.
+
+    :param refuse: makes the database refuse every write whose message or id is ``boom``.
+    :param backdate: SQL that moves every mark by so many seconds.
+    """
+
+    url: str
+    refuse: str = ""
+    backdate: Callable[[int], str] = str
+    engines: list[sqlalchemy.Engine] = field(default_factory=list)
+
+    def engine(self) -> sqlalchemy.Engine:
+        engine = sqlalchemy.create_engine(self.url, hide_parameters=True)
+        prepare(engine)
+        self.engines.append(engine)
+        return engine
+
+    def run(self, *statements: str) -> None:
+        with self.engine().begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def rows(self, table: str = "contact_outcomes") -> list[dict[str, Any]]:
+        with self.engine().connect() as connection:
+            found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY 1, 2")
+            return [dict(row) for row in found.mappings()]
+
+    def row(self, identifier: str) -> dict[str, Any]:
+        (row,) = [row for row in self.rows() if row["record_identifier"] == identifier]
+        return row
+
+    def open(self, run_id: str = "run", try_number: int = 1, **changes: Any) -> SqlLedger:
+        settings: dict[str, Any] = {
+            "run": RunIdentity.of(dag_id="dag", run_id=run_id, task_id="task", map_index=-1, try_number=try_number),
+            "sync_id": "sync",
+            "destination": "dex",
+            "destination_host": HOST,
+            "destination_object": OBJECT,
+        }
+        return SqlLedger.open(self.engine(), **{**settings, **changes})
+
+    def close(self) -> None:
+        for engine in self.engines:
+            engine.dispose()
+
+
+NUMBERS = count(1)
+
+
+def mark(ledger: Ledger, identifier: str, standing: Standing | None = None, **changes: Any) -> Mark:
+    values: dict[str, Any] = {
+        "record_identifier": identifier,
+        "row_index": 7,
+        "batch_id": f"{ledger.token}.{next(NUMBERS)}",
+        "attempts": (standing.attempts if standing else 0) + 1,
+        "payload_hash": "v1:abc",
+        "payload": {"email": "ada@example.com"},
+        "standing": standing,
+    }
+    return Mark(**{**values, **changes})
+
+
+def marks(ledger: Ledger, *identifiers: str, **changes: Any) -> list[Mark]:
+    known = ledger.standing(identifiers)
+    return [mark(ledger, one, known.get(one), **changes) for one in identifiers]
+
+
+def claim(ledger: Ledger, *identifiers: str, **changes: Any) -> set[str]:
+    return set(ledger.claim(marks(ledger, *identifiers, **changes)))
+
+
+def outcome(identifier: str, status: Status, batch_id: str | None = None, **changes: Any) -> Outcome:
+    values: dict[str, Any] = {"record_identifier": identifier, "row_index": 7, "attempts": 1, "payload_hash": "v1:abc"}
+    return Outcome(status=status, batch_id=batch_id, **{**values, **changes})
+
+
+def settle(ledger: Ledger, identifier: str, status: Status, **changes: Any) -> Collection[str]:
+    """Settle a record with the batch that its row carries now."""
+    return ledger.settle([outcome(identifier, status, ledger.standing([identifier])[identifier].batch_id, **changes)])
+
+
+def make(ledger: Ledger, identifier: str, status: Status) -> None:
+    """Bring a record to a status on the way that leads there."""
+    if status is Status.INVALID:
+        ledger.note([outcome(identifier, status, attempts=0)])
+        return
+    claim(ledger, identifier)
+    if status is not Status.SENDING:
+        settle(ledger, identifier, status)
+
+
+def decoded(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+STANDING = [Status.SUCCEEDED, Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN, Status.SENDING]
+
+
+class LedgerConformance:
+    """Needs a ``database`` fixture: an empty :class:`Database`."""
+
+    # What a mark and an answer write
+
+    def test_the_columns_are_the_contract(self, database: Database) -> None:
+        make(database.open(), "one", Status.SENDING)
+        assert list(database.row("one")) == COLUMNS
+        assert list(database.rows("contact_outcomes_runs")[0]) == [
+            *("sync_run_id", "try_number", "sync_id"),
+            *tables.COUNTERS,
+            *("status", "started_at", "completed_at", "status_message", "execution_token"),
+        ]
+
+    def test_a_mark_is_a_row(self, database: Database) -> None:
+        ledger = database.open()
+        assert isinstance(ledger.token, str)
+        assert ledger.durable
+        one = mark(ledger, "one")
+        assert set(ledger.claim([one])) == {"one"}
+        row = database.row("one")
+        assert row.pop("batch_started_at") is not None
+        assert decoded(row.pop("record_payload")) == {"email": "ada@example.com"}
+        assert {name: value for name, value in row.items() if value is not None} == {
+            "sync_id": "sync",
+            "record_identifier": "one",
+            "destination": "dex",
+            "destination_host": HOST,
+            "destination_object": OBJECT,
+            "status": "sending",
+            "attempts": 1,
+            "payload_hash": "v1:abc",
+            "row_index": 7,
+            "batch_id": one.batch_id,
+            "sync_run_id": "dag/run/task/-1",
+            "dag_id": "dag",
+            "run_id": "run",
+            "task_id": "task",
+            "map_index": -1,
+            "try_number": 1,
+        }
+
+    def test_an_answer_is_written(self, database: Database) -> None:
+        ledger = database.open()
+        claim(ledger, "one")
+        errors = (RecordError("taken", "email", "is taken"), RecordError("short", None, None))
+        said: dict[str, Any] = {
+            "error_code": "taken",
+            "error_field": "email",
+            "status_message": "is taken",
+            "http_status": 422,
+        }
+        written = settle(
+            ledger, "one", Status.REJECTED, errors=errors, attempts=3, destination_record_id="id-1", **said
+        )
+        assert set(written) == {"one"}
+        row = database.row("one")
+        assert {name: row[name] for name in said} == said
+        assert (row["status"], row["attempts"], row["destination_record_id"]) == ("rejected", 3, "id-1")
+        assert row["batch_completed_at"] >= row["batch_started_at"]
+        assert decoded(row["errors"]) == [
+            {"code": "taken", "field": "email", "message": "is taken"},
+            {"code": "short", "field": None, "message": None},
+        ]
+        standing = ledger.standing(["one"])["one"]
+        assert standing == Standing(
+            record_identifier="one",
+            status=Status.REJECTED,
+            batch_id=row["batch_id"],
+            sync_run_id="dag/run/task/-1",
+            payload_hash="v1:abc",
+            destination_record_id="id-1",
+            attempts=3,
+            age=standing.age,
+            **said,
+        )
+
+    def test_a_new_mark_renews_the_row(self, database: Database) -> None:
+        first = database.open("first")
+        claim(first, "one")
+        settle(first, "one", Status.FAILED, error_code="x", error_field="y", status_message="z", http_status=503)
+        database.run(database.backdate(1000))
+        second = database.open("second")
+        (again,) = marks(second, "one", payload_hash="v1:def", payload={"new": 1}, row_index=9)
+        assert set(second.claim([again])) == {"one"}
+        row = database.row("one")
+        assert (row["status"], row["attempts"], row["batch_id"]) == ("sending", 2, again.batch_id)
+        assert (row["run_id"], row["payload_hash"], row["row_index"]) == ("second", "v1:def", 9)
+        assert decoded(row["record_payload"]) == {"new": 1}
+        emptied = ("error_code", "error_field", "status_message", "errors", "http_status", "batch_completed_at")
+        assert all(row[name] is None for name in emptied)
+        assert second.standing(["one"])["one"].age < 100
+
+    def test_what_is_unknown_is_left_out(self, database: Database) -> None:
+        ledger = database.open()
+        claim(ledger, "one")
+        assert set(ledger.standing(["one", "two"])) == {"one"}
+        assert ledger.standing([]) == {}
+
+    def test_nothing_to_do_is_nothing_done(self, database: Database) -> None:
+        ledger = database.open()
+        ledger.note([])
+        assert (set(ledger.claim([])), set(ledger.settle([]))) == (set(), set())
+        assert database.rows() == []
+
+    def test_a_record_twice_in_one_claim_is_a_mistake(self, database: Database) -> None:
+        ledger = database.open()
+        with pytest.raises(ValueError, match="twice"):
+            ledger.claim([mark(ledger, "one"), mark(ledger, "one")])
+
+    def test_sync_ids_do_not_meet(self, database: Database) -> None:
+        one, other = database.open(sync_id="one"), database.open("other", sync_id="other")
+        make(one, "same", Status.SUCCEEDED)
+        assert other.standing(["same"]) == {}
+        assert claim(other, "same") == {"same"}
+
+    # Claims
+
+    def test_a_new_key_has_one_winner(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other")
+        ours, theirs = marks(one, "key"), marks(other, "key")
+        assert set(one.claim(ours)) == {"key"}
+        assert set(other.claim(theirs)) == set()
+        assert database.row("key")["batch_id"] == ours[0].batch_id
+
+    @pytest.mark.parametrize("status", STANDING)
+    def test_a_standing_row_has_one_winner(self, database: Database, status: Status) -> None:
+        make(database.open("before"), "key", status)
+        one, other = database.open("one"), database.open("other")
+        ours, theirs = marks(one, "key"), marks(other, "key")
+        assert set(other.claim(theirs)) == {"key"}
+        assert set(one.claim(ours)) == set()
+        assert database.row("key")["batch_id"] == theirs[0].batch_id
+
+    def test_a_row_changed_by_hand_is_not_claimed(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "key", Status.UNKNOWN)
+        ours = marks(ledger, "key")
+        database.run("UPDATE contact_outcomes SET status = 'succeeded'")
+        assert set(ledger.claim(ours)) == set()
+
+    def test_a_row_that_vanished_is_not_claimed(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "key", Status.FAILED)
+        ours = marks(ledger, "key")
+        database.run("DELETE FROM contact_outcomes")
+        assert set(ledger.claim(ours)) == set()
+
+    def test_a_lost_claim_does_not_cost_the_others(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other")
+        make(one, "failed", Status.FAILED)
+        ours = marks(one, "new", "failed", "taken", "fine")
+        claim(other, "taken")
+        assert set(one.claim(ours)) == {"new", "failed", "fine"}
+
+    def test_claims_race(self, database: Database) -> None:
+        keys = [f"key-{number}" for number in range(60)]
+        before = database.open("before")
+        for key in keys[:30]:
+            make(before, key, Status.FAILED)
+        runners = [database.open(f"run-{number}") for number in range(4)]
+        start = threading.Barrier(len(runners))
+
+        def race(position: int) -> set[str]:
+            ledger = runners[position]
+            ours = marks(ledger, *(keys if position % 2 else reversed(keys)))
+            start.wait(timeout=30)
+            parts = [ours[first : first + 7] for first in range(0, len(ours), 7)]
+            return {one for part in parts for one in ledger.claim(part)}
+
+        with ThreadPoolExecutor(len(runners)) as threads:
+            won = list(threads.map(race, range(len(runners))))
+        assert sorted(one for each in won for one in each) == sorted(keys)
+        for ledger, mine in zip(runners, won, strict=True):
+            standing = ledger.standing(keys)
+            assert {one for one in keys if str(standing[one].batch_id).startswith(ledger.token)} == mine
+
+    def test_ten_thousand_at_once(self, database: Database) -> None:
+        ledger = database.open()
+        keys = [f"key-{number}" for number in range(10_000)]
+        fresh = marks(ledger, *keys)
+        assert set(ledger.claim(fresh)) == set(keys)
+        standing = ledger.standing(keys)
+        assert {one: standing[one].batch_id for one in keys} == {one.record_identifier: one.batch_id for one in fresh}
+        answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
+        assert set(ledger.settle(answers)) == set(keys)
+        ledger.note([outcome(one, Status.INVALID) for one in keys])
+        assert {one.status for one in ledger.standing(keys).values()} == {Status.INVALID}
+
+    def test_rows_go_in_bulk(self, database: Database) -> None:
+        ledger = database.open()
+        fresh = marks(ledger, *(f"key-{number}" for number in range(200)))
+        answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
+        statements = []
+        sqlalchemy.event.listen(
+            ledger._engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+        )
+        ledger.claim(fresh)
+        ledger.settle(answers)
+        ledger.note([outcome(one.record_identifier, Status.FAILED) for one in fresh])
+        assert len([one for one in statements if not one.startswith("BEGIN")]) <= 10
+
+    # Answers
+
+    def test_only_the_batch_that_the_row_carries_is_answered(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other")
+        (old,) = marks(one, "key")
+        one.claim([old])
+        claim(other, "key")
+        assert set(one.settle([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(one.settle([outcome("key", Status.SUCCEEDED, None)])) == set()
+        assert set(one.settle([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert database.row("key")["status"] == "sending"
+
+    def test_a_late_answer_replaces_the_doubt_about_it(self, database: Database) -> None:
+        slow, heir = database.open(), database.open(try_number=2)
+        (sent,) = marks(heir, "key")
+        heir.claim([sent])
+        assert set(heir.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
+        assert set(slow.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert set(heir.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        assert database.row("key")["status"] == "succeeded"
+
+    @pytest.mark.parametrize("concluded", [Status.FAILED, Status.REJECTED])
+    def test_a_late_confirmation_stands_over_a_conclusion(self, database: Database, concluded: Status) -> None:
+        ledger = database.open()
+        (sent,) = marks(ledger, "key")
+        ledger.claim([sent])
+        assert set(ledger.settle([outcome("key", concluded, sent.batch_id)])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        assert database.row("key")["status"] == concluded
+        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert database.row("key")["status"] == "succeeded"
+
+    def test_the_same_answer_twice_is_one(self, database: Database) -> None:
+        ledger = database.open()
+        (sent,) = marks(ledger, "key")
+        ledger.claim([sent])
+        answer = outcome("key", Status.SUCCEEDED, sent.batch_id, destination_record_id="id")
+        assert set(ledger.settle([answer])) == set(ledger.settle([answer])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.FAILED, sent.batch_id)])) == set()
+
+    def test_answers_tell_which_were_written(self, database: Database) -> None:
+        ledger = database.open()
+        fresh = marks(ledger, "a", "b", "c")
+        ledger.claim(fresh)
+        database.run("UPDATE contact_outcomes SET status = 'succeeded' WHERE record_identifier = 'b'")
+        assert set(ledger.settle([outcome(one.record_identifier, Status.REJECTED, one.batch_id) for one in fresh])) == {
+            "a",
+            "c",
+        }
+
+    # Notes
+
+    @pytest.mark.parametrize("status", STANDING)
+    @pytest.mark.parametrize("note", [Status.INVALID, Status.FAILED])
+    def test_no_weaker_word_over_a_stronger_one(self, database: Database, status: Status, note: Status) -> None:
+        make(database.open("before"), "key", status)
+        before = database.row("key")
+        ledger = database.open("after")
+        ledger.note([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
+        row = database.row("key")
+        if status in {Status.SUCCEEDED, Status.UNKNOWN, Status.SENDING}:
+            assert row == before
+        else:
+            assert (row["status"], row["error_code"], row["run_id"]) == (note, "why", "after")
+            assert (row["payload_hash"], row["row_index"], row["attempts"]) == ("v1:new", 3, before["attempts"])
+
+    def test_a_note_on_a_new_record_is_a_row(self, database: Database) -> None:
+        ledger = database.open()
+        ledger.note([outcome("key", Status.FAILED, "token.1", attempts=2, payload={"a": 1})])
+        row = database.row("key")
+        assert (row["status"], row["batch_id"], row["attempts"]) == ("failed", "token.1", 2)
+        assert decoded(row["record_payload"]) == {"a": 1}
+        assert row["batch_started_at"] is None
+        assert row["batch_completed_at"] is not None
+        assert claim(ledger, "key") == {"key"}
+
+    @pytest.mark.parametrize(
+        "payload", [None, {"when": object()}, {"deep": [float("nan"), {1: b"x"}]}, {"\ud800": "\x00"}, {"x": {1, "a"}}]
+    )
+    def test_a_note_takes_any_payload(self, database: Database, payload: Mapping[str, Any] | None) -> None:
+        ledger = database.open()
+        ledger.note([outcome("key", Status.INVALID, payload=payload)])
+        stored = decoded(database.row("key")["record_payload"])
+        assert stored is None if payload is None else isinstance(stored, dict)
+
+    # Fencing
+
+    @pytest.mark.parametrize("try_number", [1, 2])
+    def test_the_newest_execution_alone_marks(self, database: Database, try_number: int) -> None:
+        older = database.open()
+        (sent,) = marks(older, "sent")
+        older.claim([sent])
+        newer = database.open(try_number=try_number)
+        with pytest.raises(SupersededError):
+            claim(older, "next")
+        with pytest.raises(SupersededError):
+            older.note([outcome("noted", Status.FAILED)])
+        assert [row["record_identifier"] for row in database.rows()] == ["sent"]
+        assert set(older.settle([outcome("sent", Status.SUCCEEDED, sent.batch_id)])) == {"sent"}
+        assert claim(newer, "next") == {"next"}
+
+    def test_an_older_try_that_comes_later_is_the_newest(self, database: Database) -> None:
+        first, second = database.open(try_number=2), database.open(try_number=1)
+        assert claim(second, "key") == {"key"}
+        with pytest.raises(SupersededError):
+            claim(first, "other")
+
+    def test_runs_do_not_fence_each_other(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other")
+        assert claim(one, "a") | claim(other, "b") == {"a", "b"}
+
+    def test_tokens_are_drawn_anew(self, database: Database) -> None:
+        assert database.open().token != database.open().token
+        assert database.open(token="mine").token == "mine"
+
+    # The table of runs
+
+    def test_the_end_of_a_try(self, database: Database) -> None:
+        ledger = database.open()
+        (row,) = database.rows("contact_outcomes_runs")
+        assert (row["status"], row["completed_at"], row["sync_id"]) == (None, None, "sync")
+        summary = {"num_planned": 3, "num_succeeded": 2, "sync_id": "ignored", "error_codes": {}}
+        assert ledger.finish(summary, "partial", "NUL \x00 and " + "x" * 5000)
+        (row,) = database.rows("contact_outcomes_runs")
+        assert (row["num_planned"], row["num_succeeded"], row["num_failed"]) == (3, 2, None)
+        assert (row["status"], row["sync_run_id"], row["try_number"]) == ("partial", "dag/run/task/-1", 1)
+        assert len(row["status_message"]) == 2000
+        assert row["completed_at"] >= row["started_at"]
+
+    def test_a_reschedule_begins_its_row_anew_and_keeps_its_start(self, database: Database) -> None:
+        first = database.open()
+        first.finish({"num_planned": 3}, "aborted", "waiting")
+        (before,) = database.rows("contact_outcomes_runs")
+        second = database.open()
+        (row,) = database.rows("contact_outcomes_runs")
+        assert (row["num_planned"], row["status"], row["status_message"]) == (None, None, None)
+        assert row["started_at"] == before["started_at"]
+        assert not first.finish({"num_planned": 9}, "failed")
+        assert second.finish({"num_planned": 4}, "succeeded")
+        (row,) = database.rows("contact_outcomes_runs")
+        assert (row["num_planned"], row["status"]) == (4, "succeeded")
+
+    def test_an_earlier_try_keeps_its_counters(self, database: Database) -> None:
+        database.open().finish({"num_planned": 3}, "failed")
+        database.open(try_number=2)
+        rows = database.rows("contact_outcomes_runs")
+        assert [(row["num_planned"], row["status"]) for row in rows] == [(3, "failed"), (None, None)]
+
+    def test_what_a_run_delivered_over_its_tries(self, database: Database) -> None:
+        make(database.open("other"), "theirs", Status.SUCCEEDED)
+        first = database.open()
+        make(first, "a", Status.SUCCEEDED)
+        make(first, "b", Status.FAILED)
+        second = database.open(try_number=2)
+        make(second, "b", Status.SUCCEEDED)
+        assert second.delivered() == 2
+
+    # Keys, texts, payloads
+
+    def test_keys_compare_byte_for_byte(self, database: Database) -> None:
+        ledger = database.open()
+        for number, key in enumerate(KEYS):
+            assert ledger.standing([key]) == {}
+            assert claim(ledger, key, row_index=number) == {key}
+        standing = ledger.standing(KEYS)
+        assert set(standing) == set(KEYS)
+        assert all(one == row.record_identifier for one, row in standing.items())
+        rows = {row["record_identifier"]: row["row_index"] for row in database.rows()}
+        assert rows == {key: number for number, key in enumerate(KEYS)}
+        assert set(settle(ledger, "a ", Status.SUCCEEDED)) == {"a "}
+        assert ledger.standing(["a"])["a"].status is Status.SENDING
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+    def test_no_text_of_a_vendor_prevents_an_outcome(self, database: Database, text: str) -> None:
+        ledger = database.open()
+        claim(ledger, "key", payload={"echo": text, text: [text]})
+        written = settle(
+            ledger,
+            "key",
+            Status.REJECTED,
+            destination_record_id=text,
+            error_code=text,
+            error_field=text,
+            status_message=text,
+            errors=tuple(RecordError(text, text, text) for _ in range(200)),
+        )
+        assert set(written) == {"key"}
+        row = database.row("key")
+        assert row["status"] == "rejected"
+        assert len(row["status_message"]) == min(len(text), 2000)
+        assert all(
+            len(row[name]) == min(len(text), 255) for name in ("destination_record_id", "error_code", "error_field")
+        )
+        errors = decoded(row["errors"])
+        assert len(errors) == 50
+        assert errors[0]["message"] == row["status_message"]
+        stored = json.dumps(row, default=str, ensure_ascii=False)
+        assert not re.search("[\x00-\x08\ud800-\udfff]", stored)
+        ledger.note([outcome("noted", Status.INVALID, status_message=text, error_field=text, payload={text: text})])
+        assert database.row("noted")["status"] == "invalid"
+
+    @pytest.mark.parametrize("column", ["status_message", "error_field", "destination_record_id", "error_code"])
+    def test_what_the_database_refuses_costs_the_text_only(self, database: Database, column: str) -> None:
+        ledger = database.open()
+        fresh = marks(ledger, "a", "b", "c")
+        ledger.claim(fresh)
+        database.run(*database.refuse.format(column=column).split(";;"))
+        answers = [
+            outcome("a", Status.REJECTED, fresh[0].batch_id, status_message="fine", destination_record_id="id-a"),
+            outcome("b", Status.REJECTED, fresh[1].batch_id, **{"destination_record_id": "id-b", column: "boom"}),
+            outcome("c", Status.SUCCEEDED, fresh[2].batch_id, destination_record_id="id-c"),
+        ]
+        assert set(ledger.settle(answers)) == {"a", "b", "c"}
+        assert [row["status"] for row in database.rows()] == ["rejected", "rejected", "succeeded"]
+        assert [row["status_message"] for row in database.rows()] == ["fine", None, None]
+        kept = column in {"status_message", "error_field"}
+        assert [row["destination_record_id"] for row in database.rows()] == ["id-a", "id-b" if kept else None, "id-c"]
+        ledger.note([outcome("d", Status.INVALID, **{column: "boom"}), outcome("e", Status.FAILED)])
+        assert {one: row.status for one, row in ledger.standing(["d", "e"]).items()} == {
+            "d": Status.INVALID,
+            "e": Status.FAILED,
+        }
+
+    @pytest.mark.parametrize(
+        ("policy", "succeeded", "rejected"),
+        [("undelivered", False, True), ("all", True, True), ("never", False, False)],
+    )
+    def test_payload_policies(self, database: Database, policy: str, succeeded: bool, rejected: bool) -> None:
+        ledger = database.open(store_payload=policy)
+        claim(ledger, "good", "bad")
+        assert {row["record_payload"] is not None for row in database.rows()} == {rejected}
+        said: dict[str, Any] = {
+            "status_message": "leak",
+            "errors": (RecordError("code", "email", "leak"),),
+            "error_code": "code",
+        }
+        settle(ledger, "good", Status.SUCCEEDED)
+        settle(ledger, "bad", Status.REJECTED, error_field="email", **said)
+        ledger.note([outcome("noted", Status.INVALID, payload={"email": "leak"}, **said)])
+        kept = {row["record_identifier"]: row["record_payload"] is not None for row in database.rows()}
+        assert kept == {"good": succeeded, "bad": rejected, "noted": rejected}
+        if policy == "never":
+            assert "leak" not in repr(database.rows())
+            assert decoded(database.row("bad")["errors"]) == [{"code": "code", "field": "email"}]
+
+    def test_never_forgets_what_an_earlier_policy_kept(self, database: Database) -> None:
+        claim(database.open("before"), "key")
+        settle(database.open("after", store_payload="never"), "key", Status.UNKNOWN)
+        assert database.row("key")["record_payload"] is None
+
+    # Times
+
+    def test_ages_are_the_databases(self, database: Database) -> None:
+        ledger = database.open()
+        claim(ledger, "key")
+        assert 0 <= ledger.standing(["key"])["key"].age < 30
+        database.run(database.backdate(3600))
+        assert 3600 <= ledger.standing(["key"])["key"].age < 3630
+        database.run(database.backdate(-9999))
+        assert ledger.standing(["key"])["key"].age == 0
+        ledger.note([outcome("noted", Status.FAILED)])
+        assert ledger.standing(["noted"])["noted"].age == 0
+
+    # By hand
+
+    @pytest.mark.parametrize(("word", "status"), [("succeeded", Status.SUCCEEDED), ("failed", Status.FAILED)])
+    def test_the_printed_sql_settles_by_hand(self, database: Database, word: str, status: Status) -> None:
+        ledger = database.open()
+        make(ledger, "key", Status.UNKNOWN)
+        statements = [
+            " ".join(part.split())
+            for part in re.findall(r"^    (?:SELECT|UPDATE)[^;]*;", tables.__doc__ or "", re.MULTILINE)
+        ]
+        assert len(statements) == 3
+        (update,) = [one for one in statements if f"SET status = '{word}'" in one]
+        database.run(
+            update.replace("sync_id = '...'", "sync_id = 'sync'").replace(
+                "record_identifier = '...'", "record_identifier = 'key'"
+            )
+        )
+        assert ledger.standing(["key"])["key"].status is status
+
+    def test_a_mistyped_status_is_told(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "ada@example.com", Status.UNKNOWN)
+        database.run("UPDATE contact_outcomes SET status = 'Succeeded'")
+        with pytest.raises(LedgerError, match="correct it") as caught:
+            ledger.standing(["ada@example.com"])
+        assert "ada" not in str(caught.value)
+
+    # Destinations
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"destination_host": "sandbox.test"},
+            {"destination_object": "list-2"},
+            {"destination_object": None},
+            {"destination": "nedzo"},
+        ],
+    )
+    def test_a_sync_id_belongs_to_one_destination(self, database: Database, other: dict[str, Any]) -> None:
+        ledger = database.open()
+        claim(ledger, "one")
+        with pytest.raises(ConfigError, match="another sync_id"):
+            database.open(**other)
+        assert claim(ledger, "two") == {"two"}, "the mistaken execution has not taken over"
+        database.open(sync_id="other", **other)
+
+    def test_two_destinations_that_start_together(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other", destination_host="sandbox.test")
+        claim(one, "one")
+        with pytest.raises(ConfigError, match="another sync_id"):
+            claim(other, "two")
+        assert claim(one, "three") == {"three"}
+
+    def test_a_vendor_without_objects(self, database: Database) -> None:
+        claim(database.open(destination_object=None), "one")
+        assert claim(database.open(destination_object=""), "two") == {"two"}
+
+    def test_a_new_sync_id_for_a_known_destination_is_told(self, database: Database) -> None:
+        assert database.open(sync_id="b").warnings == ()
+        claim(database.open(sync_id="b"), "one")
+        claim(database.open(sync_id="a", destination_host="elsewhere"), "one")
+        (warning,) = database.open(sync_id="c").warnings
+        assert "sync_id b" in warning
+        assert database.open(sync_id="b").warnings == ()
+        assert database.open(sync_id="c", destination_object="list-2").warnings == ()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"sync_id": ""},
+            {"sync_id": "x" * 513},
+            {"destination_host": "x" * 256},
+            {"destination_object": "NUL \x00"},
+            {"store_payload": "sometimes"},
+            {"table": "a.b.c"},
+            {"table": "contact outcomes"},
+            {"table": 'x"; DROP TABLE y; --'},
+            {"table": "1st"},
+            {"table": "x" * 59},
+            {"table": ""},
+            {"table": ".x"},
+        ],
+    )
+    def test_what_cannot_be_stored_is_refused_at_once(self, database: Database, wrong: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError):
+            database.open(**wrong)
+
+    def test_the_longest_names(self, database: Database) -> None:
+        run = RunIdentity.of(dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250, map_index=2**31 - 1, try_number=1)
+        table = "T" + "x" * 57
+        ledger = database.open(table=table, run=run, sync_id="s" * 512, destination_object="o" * 255)
+        assert claim(ledger, "x" * 255) == {"x" * 255}
+
+    # Tables
+
+    def test_missing_tables_are_told_with_their_ddl(self, database: Database) -> None:
+        with pytest.raises(ConfigError) as caught:
+            database.open(create_tables=False)
+        printed = re.findall(r"CREATE TABLE .*?;", str(caught.value), re.DOTALL)
+        assert len(printed) == 2
+        database.run(*printed)
+        assert claim(database.open(create_tables=False), "one") == {"one"}
+
+    def test_missing_columns_are_added(self, database: Database) -> None:
+        make(database.open(), "old", Status.FAILED)
+        dropped = ("error_field", "attempts", "errors", "batch_completed_at", "map_index")
+        database.run(*(f"ALTER TABLE contact_outcomes DROP COLUMN {name}" for name in dropped))
+        database.run("ALTER TABLE contact_outcomes_runs DROP COLUMN execution_token")
+        with pytest.raises(ConfigError) as caught:
+            database.open(create_tables=False)
+        assert "CREATE TABLE" not in str(caught.value)
+        assert all(f"ADD COLUMN {name} " in str(caught.value) for name in (*dropped, "execution_token"))
+        ledger = database.open(try_number=2)
+        assert ledger.standing(["old"])["old"].attempts == 0
+        assert claim(ledger, "old", "new") == {"old", "new"}
+
+    def test_further_columns_are_no_harm(self, database: Database) -> None:
+        database.open()
+        database.run("ALTER TABLE contact_outcomes ADD COLUMN note TEXT")
+        assert claim(database.open(create_tables=False), "one") == {"one"}
+
+    def test_somebody_elses_table_is_left_alone(self, database: Database) -> None:
+        database.run("CREATE TABLE contact_outcomes (id INTEGER, email VARCHAR(20))")
+        with pytest.raises(ConfigError, match="not ours"):
+            database.open()
+        with database.engine().connect() as connection:
+            names = [column["name"] for column in sqlalchemy.inspect(connection).get_columns("contact_outcomes")]
+        assert names == ["id", "email"]
+
+    def test_tables_are_created_once_by_tasks_that_start_together(self, database: Database) -> None:
+        start = threading.Barrier(4)
+
+        def begin(number: int) -> set[str]:
+            start.wait(timeout=30)
+            return claim(database.open(f"run-{number}"), f"key-{number}")
+
+        with ThreadPoolExecutor(4) as threads:
+            assert len(list(threads.map(begin, range(4)))) == 4
+        assert len(database.rows()) == 4
+
+    # Failures
+
+    def test_errors_name_no_record(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "secret@example.com", Status.UNKNOWN)
+        batch = database.rows()[0]["batch_id"]
+        ours = marks(ledger, "secret@example.com", "other-secret")
+        database.run("DROP TABLE contact_outcomes")
+        calls: Sequence[Callable[[], object]] = [
+            lambda: ledger.claim(ours),
+            lambda: ledger.standing(["secret@example.com"]),
+            lambda: ledger.settle([outcome("secret@example.com", Status.SUCCEEDED, batch)]),
+            lambda: ledger.note([outcome("secret@example.com", Status.FAILED)]),
+        ]
+        for call in calls:
+            with pytest.raises(LedgerError) as caught:
+                call()
+            assert "secret" not in str(caught.value)
+            assert caught.value.__cause__ is None
+            assert caught.value.__context__ is None
+
+    def test_unstorable_keys_raise_without_their_text(self, database: Database) -> None:
+        ledger = database.open()
+        with pytest.raises(LedgerError) as caught:
+            ledger.standing(["secret \ud800"])
+        assert "secret" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+    def test_marks_outlive_a_killed_worker(self, database: Database, tmp_path: Path) -> None:
+        script = tmp_path / "killed.py"
+        script.write_text(KILLED)
+        (tmp_path / "tests_of_ledgers.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER)}
+        ended = subprocess.run(
+            [sys.executable, str(script), database.url], env=environment, check=False, capture_output=True, timeout=60
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        with closing(database.open("crash", try_number=2)) as ledger:
+            standing = ledger.standing(["one", "two"])
+        assert {row.status for row in standing.values()} == {Status.SENDING}
+        assert {row.sync_run_id for row in standing.values()} == {"dag/crash/task/-1"}

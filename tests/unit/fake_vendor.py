@@ -1,0 +1,644 @@
+"""A vendor that can lie, a ledger that can fail, and a clock that nobody waits for: a whole push in one thread.
+
+The server's side (``FakeServer``) and the rows (``Table``) outlive an execution, as they do in life: an execution can
+be killed at any call that it makes, and the next one meets what was left, a request still on its way included.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from airflow_provider_contacts.core.auth import bearer
+from airflow_provider_contacts.core.engine import Push
+from airflow_provider_contacts.core.errors import LedgerError, SupersededError, UnreadableError
+from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
+from airflow_provider_contacts.core.ledger import Ledger, Mark, Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
+from airflow_provider_contacts.core.reading import as_count, as_list, as_mapping, as_text, doubt_all
+from airflow_provider_contacts.core.record import Mapper
+from airflow_provider_contacts.core.settings import DEFAULT_ASSUMPTIONS, Clock, PushSettings
+from airflow_provider_contacts.core.vendor import (
+    Again,
+    Answer,
+    ConnectionForm,
+    Created,
+    Doubt,
+    Limits,
+    Payload,
+    RecordContract,
+    Rejected,
+    Reply,
+    Request,
+    Stop,
+    Vendor,
+)
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+
+EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+# The vendor: every word of a vendor file that the core reads, and nothing else.
+
+
+class Address(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    city: StrictStr | None = None
+    zip: StrictStr | None = None
+
+
+class Contact(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
+    email: Email | None = None
+    note: StrictStr | None = None
+    age: Annotated[StrictInt, Field(ge=0, le=150)] | None = None
+    born: DateText | None = None
+    seen: DateTimeText | None = None
+    uid: UuidText | None = None
+    tags: list[StrictStr] | None = None
+    address: Address | None = None
+    extra: dict[str, Any] | None = None
+
+
+def shape(record: dict[str, Any]) -> dict[str, Any]:
+    """Join the parts of a name, and gather ``extra.*``."""
+    parts = [record.pop(part) for part in ("first_name", "last_name") if part in record]
+    if parts:
+        record["name"] = " ".join(map(str, parts))
+    for name in [name for name in record if name.startswith("extra.")]:
+        record.setdefault("extra", {})[name.removeprefix("extra.")] = record.pop(name)
+    return record
+
+
+def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+    """Read ``{"count", "results": [{"at", ...}]}``: ``at`` is the position in the request."""
+    try:
+        body = as_mapping(answer.json())
+    except UnreadableError:
+        return doubt_all(len(sent), "unreadable")
+    rows = as_list(body.get("results"))
+    if rows is None or as_count(body.get("count")) != len(rows):
+        return doubt_all(len(sent), "counts_disagree")
+    places = Counter(as_count(as_mapping(row).get("at")) for row in rows)
+    by_place = {row["at"]: row for row in map(as_mapping, rows) if places[as_count(row.get("at"))] == 1}
+    return [read_row(by_place.get(index)) for index in range(len(sent))]
+
+
+def read_row(row: Mapping[str, Any] | None) -> Reply:
+    match row:
+        case {"id": str(found)}:
+            return Created(found)
+        case {"rejected": str(code)}:
+            return Rejected((RecordError(code, "name"),))
+        case {"again": str(code)}:
+            return Again(code)
+        case {"stop": str(code)}:
+            return Stop(code)
+        case {"doubt": str(code)}:
+            return Doubt(code, id="evidence")
+        case _:
+            return Doubt("not_returned")
+
+
+def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
+    try:
+        rows = as_list(as_mapping(answer.json()).get("named")) or []
+    except UnreadableError:
+        return {}
+    found = [index for row in rows if (index := as_count(row)) is not None and index < len(sent)]
+    return {index: (RecordError("bad_name", "name"),) for index in found}
+
+
+def refusal_code(answer: Answer) -> str | None:
+    try:
+        return as_text(as_mapping(answer.json()).get("code"))
+    except UnreadableError:
+        return None
+
+
+VENDOR = Vendor(
+    name="fake",
+    title="Fake",
+    docs_url="https://fake.invalid",
+    form=ConnectionForm(),
+    base_url=lambda _account: "https://fake.invalid",
+    auth=lambda _account: bearer("secret"),
+    contract=RecordContract(
+        model=Contact,
+        nested=frozenset({"tags", "address", "extra"}),
+        nullable=frozenset({"note"}),
+        shorthands={"first_name": "name", "last_name": "name", "extra.*": "extra"},
+        shape=shape,
+    ),
+    limits=Limits(batch_size=4, max_in_flight=3),
+    request_path=lambda _destination: "/contacts",
+    envelope=(b'{"contacts":[', b"]}"),
+    read=read,
+    read_refusal=read_refusal,
+    refusal_code=refusal_code,
+)
+
+
+# Time.
+
+
+class FakeClock:
+    """Seconds that pass only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def clock(self, chance: Callable[[], float] = lambda: 0.5) -> Clock:
+        return Clock(
+            monotonic=lambda: self.seconds,
+            now=lambda: EPOCH + timedelta(seconds=self.seconds),
+            random=chance,
+        )
+
+
+class Killed(BaseException):
+    """The process is gone; nothing that it calls from now on works."""
+
+
+class Fuse:
+    """Burns at the nth call of any kind, before or after its effect, and stays burnt."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.at is not None and self.steps >= self.at:
+            raise Killed
+
+
+# The server's side.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What the server does with one request.
+
+    :param status: of the answer; ``None``: no answer comes.
+    :param applies: whether the records that it takes come to exist.
+    :param connects: ``False``: no byte ever reaches it.
+    :param body: instead of the honest one.
+    :param edit: changes the honest rows of a 2xx.
+    :param count_off: how wrong the honest count is.
+    :param delay: seconds until the answer.
+    :param lag: seconds until the records exist.
+    """
+
+    status: int | None = 200
+    applies: bool = True
+    connects: bool = True
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list
+    count_off: int = 0
+    delay: float = 0.01
+    lag: float = 0.0
+
+
+HONEST = Deed()
+LOST = Deed(status=None, applies=False)
+APPLIED_AND_LOST = Deed(status=None)
+NOT_CONNECTED = Deed(connects=False, applies=False)
+GARBAGE = Deed(body=b"<html>", applies=False)
+APPLIED_AND_GARBAGE = Deed(body=b"<html>")
+SHORT = Deed(edit=lambda rows: rows[:-1])
+SHUFFLED = Deed(edit=lambda rows: rows[::-1])
+CONTRADICTORY = Deed(count_off=1)
+UNAUTHORIZED = Deed(status=401, applies=False, body=b"{}")
+
+
+def answers(status: int, *, applies: bool = False, retry_after: str | None = None) -> Deed:
+    """Answer with a status."""
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return Deed(status=status, applies=applies, body=b"{}", headers=headers)
+
+
+Script = Callable[[int, Sequence[Payload]], Deed]
+
+
+def first(*deeds: Deed, then: Deed = HONEST) -> Script:
+    """Do these for the first requests, and ``then`` for every other one."""
+    return lambda index, _sent: deeds[index] if index < len(deeds) else then
+
+
+ALWAYS_HONEST = first()
+
+
+@dataclass(kw_only=True)
+class FakeServer:
+    """The vendor's side: what it was sent, what it made of it, and when.
+
+    :param script: what it does with the nth request (from 0).
+    :param refuses: records for which it refuses the whole batch, with 422.
+    :param names: whether a refusal names them.
+    :param atomic: whether a refused batch creates nothing.
+    :param verdicts: for a taken batch: record to ``"rejected"``, ``"again"``, ``"stop"``, ``"doubt"`` or ``"created"``.
+    """
+
+    clock: FakeClock
+    script: Script = ALWAYS_HONEST
+    refuses: Callable[[Payload], bool] = lambda _: False
+    names: bool = False
+    atomic: bool = True
+    verdicts: Callable[[Payload], str] = lambda _: "created"
+    applied: list[Payload] = field(default_factory=list)
+    requests: list[list[str]] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
+    arrivals: list[tuple[float, list[Payload]]] = field(default_factory=list)
+
+    def take(self, sent: list[Payload]) -> tuple[Deed, Answer]:
+        """Take one request: what is done about it, and the answer that the deed may or may not let through."""
+        deed = self.script(len(self.requests), sent)
+        self.requests.append([payload["name"] for payload in sent])
+        self.sent_at.append(self.clock.seconds)
+        culprits = [index for index, payload in enumerate(sent) if self.refuses(payload)]
+        if culprits:
+            taken = [] if self.atomic else [p for index, p in enumerate(sent) if index not in culprits]
+            body = json.dumps({"code": "refused", **({"named": culprits} if self.names else {})}).encode()
+            answer = Answer(422, {}, body)
+        else:
+            verdicts = [self.verdicts(payload) for payload in sent]
+            taken = [payload for payload, verdict in zip(sent, verdicts, strict=True) if verdict == "created"]
+            answer = Answer(200, {}, self._body(sent, verdicts, deed))
+        if deed.applies and deed.connects:
+            self.arrivals.append((self.clock.seconds + deed.lag, taken))
+        if deed.status not in {200, None}:
+            answer = replace(answer, status=deed.status or 0)
+        body = deed.body if deed.body is not None else answer.body
+        return deed, replace(answer, body=body, headers=deed.headers)
+
+    def _body(self, sent: Sequence[Payload], verdicts: Sequence[str], deed: Deed) -> bytes:
+        rows: list[dict[str, Any]] = [
+            {"at": index, "id": f"id-{payload['name']}"} if verdict == "created" else {"at": index, verdict: verdict}
+            for index, (payload, verdict) in enumerate(zip(sent, verdicts, strict=True))
+        ]
+        rows = deed.edit(rows)
+        return json.dumps({"count": len(rows) + deed.count_off, "results": rows}).encode()
+
+    def arrive(self) -> None:
+        """Let everything come to exist whose time has come."""
+        due = [one for one in self.arrivals if one[0] <= self.clock.seconds]
+        self.arrivals = [one for one in self.arrivals if one[0] > self.clock.seconds]
+        for _, payloads in due:
+            self.applied.extend(payloads)
+
+    def created(self) -> Counter[str]:
+        """Return how often each name exists."""
+        self.arrive()
+        return Counter(payload["name"] for payload in self.applied)
+
+
+class FakeSender:
+    """Requests to a :class:`FakeServer`; waiting for results is what makes time pass.
+
+    :param slow_start: seconds between the hand-over of a request and its leaving.
+    """
+
+    def __init__(
+        self, server: FakeServer, fuse: Fuse | None = None, *, renewable: bool = False, slow_start: float = 0.0
+    ) -> None:
+        self.renewable = renewable
+        self.renewed: list[int] = []
+        self.most_in_flight = 0
+        self._server = server
+        self._clock = server.clock
+        self._fuse = fuse or Fuse()
+        self._slow_start = slow_start
+        self._pending: list[tuple[float, int, Result]] = []
+
+    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
+        self._fuse.step()
+        assert request.method == "POST"
+        assert request.path == "/contacts"
+        now = self._clock.seconds
+        if now + self._slow_start > not_after:
+            self._pending.append((now + self._slow_start, tag, NotSent("mark_expired")))
+            return
+        deed, answer = self._server.take(json.loads(request.body or b"")["contacts"])
+        result: Result = answer if deed.status is not None else NoAnswer("connection_lost")
+        if not deed.connects:
+            result = NotSent("not_connected")
+        at = now + self._slow_start + deed.delay
+        if deed.delay > timeout:
+            at, result = now + self._slow_start + timeout, NoAnswer("timeout")
+        self._pending.append((at, tag, result))
+        self.most_in_flight = max(self.most_in_flight, len(self._pending))
+        self._fuse.step()
+
+    def collect(self, timeout: float) -> list[tuple[int, Result]]:
+        self._fuse.step()
+        # Some time always passes, as in life.
+        until = self._clock.seconds + max(timeout, 1e-6)
+        next_at = min((at for at, _, _ in self._pending), default=until)
+        self._clock.seconds = max(self._clock.seconds, min(until, next_at))
+        self._server.arrive()
+        due = sorted((one for one in self._pending if one[0] <= self._clock.seconds), key=lambda one: one[0])
+        self._pending = [one for one in self._pending if one[0] > self._clock.seconds]
+        self._fuse.step()
+        return [(tag, result) for _, tag, result in due]
+
+    def renew(self, tag: int) -> None:
+        self.renewed.append(tag)
+
+
+# The ledger's side.
+
+WEAK = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED})
+DOUBTFUL = frozenset({Status.SENDING, Status.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the outcome table."""
+
+    status: Status
+    batch_id: str | None = None
+    sync_run_id: str | None = None
+    payload_hash: str | None = None
+    payload: Mapping[str, Any] | None = None
+    attempts: int = 0
+    marked_at: float | None = None
+    destination_record_id: str | None = None
+    error_code: str | None = None
+    http_status: int | None = None
+
+
+@dataclass(kw_only=True)
+class Table:
+    """The rows, and the newest execution of each run."""
+
+    clock: FakeClock
+    rows: dict[str, Row] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+    tokens: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def put(self, identifier: str, status: Status, *, age: float = 0.0, **values: Any) -> None:
+        """Write a row as some execution left it ``age`` seconds ago."""
+        defaults: dict[str, Any] = {"batch_id": "other.1", "sync_run_id": "run-0", "attempts": 1}
+        row = Row(status=status, marked_at=self.clock.seconds - age, **{**defaults, **values})
+        self.rows[identifier] = row
+
+    def statuses(self) -> dict[str, str]:
+        return {identifier: row.status.value for identifier, row in self.rows.items()}
+
+
+Trouble = Callable[[str, int], None]
+"""Is told every call: ``claim:before``, ``claim:after`` and so on, and which one of its kind it is; may raise."""
+
+
+def failing(word: str, *calls: int, error: type[LedgerError] = LedgerError) -> Trouble:
+    """Fail the nth calls (all without numbers) at one point, e.g. ``claim:after`` for an ambiguous commit."""
+
+    def trouble(point: str, call: int) -> None:
+        if point == word and (not calls or call in calls):
+            raise error("the database is away")
+
+    return trouble
+
+
+class FakeLedger:
+    """A table's rules without a database.
+
+    :param slow: word to seconds that such a call takes.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        table: Table,
+        sync_run_id: str = "run-1",
+        *,
+        fuse: Fuse | None = None,
+        trouble: Trouble = lambda _point, _call: None,
+        slow: Mapping[str, float] | None = None,
+    ) -> None:
+        self.token = f"t{next(table.tokens)}"
+        self.sync_run_id = sync_run_id
+        self.calls: Counter[str] = Counter()
+        self._table = table
+        self._fuse = fuse or Fuse()
+        self._trouble = trouble
+        self._slow = slow or {}
+        table.newest[sync_run_id] = self.token
+
+    def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+        self._begin("standing")
+        assert len(set(identifiers)) == len(identifiers)
+        found = {one: self._standing(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
+        self._end("standing")
+        return found
+
+    def _standing(self, identifier: str, row: Row) -> Standing:
+        age = 0.0 if row.marked_at is None else self._table.clock.seconds - row.marked_at
+        return Standing(
+            record_identifier=identifier,
+            status=row.status,
+            batch_id=row.batch_id,
+            sync_run_id=row.sync_run_id,
+            payload_hash=row.payload_hash,
+            destination_record_id=row.destination_record_id,
+            error_code=row.error_code,
+            http_status=row.http_status,
+            attempts=row.attempts,
+            age=age,
+        )
+
+    def claim(self, marks: Sequence[Mark]) -> Collection[str]:
+        self._begin("claim")
+        assert len({mark.record_identifier for mark in marks}) == len(marks), "one claim names a record twice"
+        if self._table.newest[self.sync_run_id] != self.token:
+            raise SupersededError("a newer execution has taken over")
+        written = [mark.record_identifier for mark in marks if self._claim(mark)]
+        self._end("claim")
+        return written
+
+    def _claim(self, mark: Mark) -> bool:
+        assert mark.batch_id.startswith(f"{self.token}.")
+        row = self._table.rows.get(mark.record_identifier)
+        read_version = None if mark.standing is None else (mark.standing.status, mark.standing.batch_id)
+        if (None if row is None else (row.status, row.batch_id)) != read_version:
+            return False
+        self._table.rows[mark.record_identifier] = Row(
+            status=Status.SENDING,
+            batch_id=mark.batch_id,
+            sync_run_id=self.sync_run_id,
+            payload_hash=mark.payload_hash,
+            payload=mark.payload,
+            attempts=mark.attempts,
+            marked_at=self._table.clock.seconds,
+        )
+        return True
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+        self._begin("settle")
+        written = [outcome.record_identifier for outcome in outcomes if self._settle(outcome)]
+        self._end("settle")
+        return written
+
+    def _settle(self, outcome: Outcome) -> bool:
+        row = self._table.rows.get(outcome.record_identifier)
+        if row is None or outcome.batch_id is None or row.batch_id != outcome.batch_id:
+            return False
+        if row.status not in DOUBTFUL and row.status is not outcome.status:
+            return False
+        self._table.rows[outcome.record_identifier] = replace(
+            row,
+            status=outcome.status,
+            destination_record_id=outcome.destination_record_id,
+            error_code=outcome.error_code,
+            http_status=outcome.http_status,
+            attempts=max(row.attempts, outcome.attempts),
+        )
+        return True
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        self._begin("note")
+        if self._table.newest[self.sync_run_id] != self.token:
+            raise SupersededError("a newer execution has taken over")
+        for outcome in outcomes:
+            assert outcome.status in {Status.INVALID, Status.FAILED}
+            row = self._table.rows.get(outcome.record_identifier)
+            if row is None or row.status in WEAK:
+                self._table.rows[outcome.record_identifier] = Row(
+                    status=outcome.status,
+                    batch_id=outcome.batch_id,
+                    sync_run_id=self.sync_run_id,
+                    payload_hash=outcome.payload_hash,
+                    payload=outcome.payload,
+                    attempts=max(outcome.attempts, row.attempts if row else 0),
+                    marked_at=row.marked_at if row else None,
+                    error_code=outcome.error_code,
+                    http_status=outcome.http_status,
+                )
+        self._end("note")
+
+    def _begin(self, word: str) -> None:
+        self._fuse.step()
+        self.calls[word] += 1
+        self._table.clock.advance(self._slow.get(word, 0.0))
+        self._trouble(f"{word}:before", self.calls[word])
+
+    def _end(self, word: str) -> None:
+        self._trouble(f"{word}:after", self.calls[word])
+        self._fuse.step()
+
+
+# All of it together.
+
+
+@dataclass(kw_only=True)
+class Pushed:
+    """One execution, when it is over.
+
+    :param error: what it raised.
+    """
+
+    push: Push
+    sender: FakeSender
+    ledger: Ledger
+    outcomes: list[Outcome] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def statuses(self) -> dict[int, str]:
+        """Return row index to status; two outcomes of one row are a failure."""
+        found = {outcome.row_index: outcome.status.value for outcome in self.outcomes}
+        assert len(found) == len(self.outcomes), "a record has two outcomes"
+        return dict(sorted(found.items()))
+
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(self.statuses().values()))
+
+    def codes(self) -> dict[int, str | None]:
+        return dict(sorted((outcome.row_index, outcome.error_code) for outcome in self.outcomes))
+
+
+def names(count: int) -> list[dict[str, Any]]:
+    """Return ``count`` rows, each with its own name, which is their sync key too."""
+    return [{"name": f"n{index}"} for index in range(count)]
+
+
+LIMITS = Limits(batch_size=4, max_in_flight=3)
+
+
+class World:
+    """A vendor's account, a table and a clock, in which executions come and go."""
+
+    def __init__(self, script: Script = ALWAYS_HONEST, **server: Any) -> None:
+        self.time = FakeClock()
+        self.server = FakeServer(clock=self.time, script=script, **server)
+        self.table = Table(clock=self.time)
+
+    def execution(
+        self,
+        rows: Iterable[Any],
+        *,
+        run: str = "run-1",
+        ledger: Ledger | None = None,
+        sync_key: tuple[str, ...] = ("name",),
+        vendor: Vendor = VENDOR,
+        limits: Limits = LIMITS,
+        on_unknown: OnUnknown = "hold",
+        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
+        request_attempts: int = 5,
+        request_timeout: float = 60.0,
+        max_wait: float = 60.0,
+        stopping: Callable[[], bool] = lambda: False,
+        fuse: Fuse | None = None,
+        trouble: Trouble = lambda _point, _call: None,
+        slow: Mapping[str, float] | None = None,
+        renewable: bool = False,
+        slow_start: float = 0.0,
+    ) -> Pushed:
+        """Return an execution that has not begun, registered as the newest of its run."""
+        sender = FakeSender(self.server, fuse, renewable=renewable, slow_start=slow_start)
+        found = ledger or FakeLedger(self.table, run, fuse=fuse, trouble=trouble, slow=slow)
+        push = Push(
+            iter(rows),
+            mapper=Mapper(vendor=vendor, destination={}, sync_id="sync", sync_key=sync_key),
+            ledger=found,
+            sender=sender,
+            settings=PushSettings(
+                limits=limits,
+                request_attempts=request_attempts,
+                request_timeout=request_timeout,
+                max_wait=max_wait,
+                on_unknown=on_unknown,
+                assumptions=assumptions,
+            ),
+            stopping=stopping,
+            clock=self.time.clock(),
+        )
+        return Pushed(push=push, sender=sender, ledger=found)
+
+    def push(self, rows: Iterable[Any], **options: Any) -> Pushed:
+        """Run an execution to its end, whatever that is."""
+        pushed = self.execution(rows, **options)
+        try:
+            for outcome in pushed.push.run():
+                pushed.outcomes.append(outcome)
+        except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
+            pushed.error = error
+        return pushed
+
+    def later(self, seconds: float = 4000.0) -> None:
+        """Let time pass, in which what is on its way arrives."""
+        self.time.advance(seconds)
+        self.server.arrive()

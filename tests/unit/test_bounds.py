@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# Its client library is built from source against a system library, so `make test-lower` cannot ask for it.
+NOT_INSTALLED = ("mysql",)
+
+# Imported names whose distribution is called otherwise, or comes with one that pyproject.toml names.
+BROUGHT_BY = {
+    "airflow": "apache-airflow",
+    "pandas": "apache-airflow-providers-common-sql",  # an extra, and the user's own frames
+    "pydantic_core": "pydantic",
+    "sqlparse": "apache-airflow-providers-common-sql",
+    "starlette": "apache-airflow-core",  # of one version with apache-airflow
+    "uvicorn": "apache-airflow-core",
+}
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    tested = [text for extra, texts in extras.items() if extra not in NOT_INSTALLED for text in texts]
+    return [Requirement(text) for text in [*PROJECT["dependencies"], *tested]]
+
+
+def lower_bound(requirement: Requirement) -> Version:
+    (bound,) = [Version(part.version) for part in requirement.specifier if part.operator == ">="]
+    return bound
+
+
+def pins(name: str) -> Iterator[Requirement]:
+    for line in (ROOT / name).read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield Requirement(line)
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_the_lower_bound_is_the_version_that_is_tested(requirement: Requirement) -> None:
+    tested = [
+        pin
+        for pin in pins("constraints-lower.txt")
+        if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
+    ]
+    assert tested, f"constraints-lower.txt does not name {requirement.name}: make constraints"
+    (pin,) = tested
+    (exact,) = pin.specifier
+    # 3.3 and 3.3.0 are one version.
+    assert Version(exact.version) == lower_bound(requirement)
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_the_newest_tested_version_is_admitted(requirement: Requirement) -> None:
+    (pin,) = [
+        pin for pin in pins("constraints.txt") if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
+    ]
+    (exact,) = pin.specifier
+    assert requirement.specifier.contains(exact.version)
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-lower.txt"])
+def test_constraints_are_exact_and_name_no_address(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    assert "://" not in text
+    assert not re.search(r"^\s*-", text, flags=re.MULTILINE), "an option such as an index does not belong here"
+    loose = [str(pin) for pin in pins(name) if [part.operator for part in pin.specifier] != ["=="]]
+    assert loose == []
+
+
+def imported_roots() -> set[str]:
+    trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "airflow_provider_contacts").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in names} - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
+
+
+def test_what_is_imported_is_required() -> None:
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()} <= declared | {
+        "apache-airflow-core"
+    }
+
+
+@pytest.mark.parametrize("root", sorted(set(BROUGHT_BY) - {"airflow"}))
+def test_what_is_brought_along_is_required_there(root: str) -> None:
+    names = {canonicalize_name(Requirement(text).name) for text in requires(BROUGHT_BY[root]) or ()}
+    assert canonicalize_name(root) in names

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+from sqlalchemy.dialects import mysql  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.ledgers.__main__ import main
+from airflow_provider_contacts.ledgers.engine import connect, prepare
+from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.statements import Statements
+from airflow_provider_contacts.ledgers.texts import payload_json
+from airflow_provider_contacts.ledgers.trouble import DataRefusedError
+from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
+
+REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes WHEN NEW.{column} = 'boom'
+BEGIN SELECT RAISE(ABORT, 'refused'); END;;
+CREATE TRIGGER refuse_insert BEFORE INSERT ON contact_outcomes WHEN NEW.{column} = 'boom'
+BEGIN SELECT RAISE(ABORT, 'refused'); END"""
+
+RUN = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+
+
+def backdate(seconds: int) -> str:
+    return f"""UPDATE contact_outcomes
+    SET batch_started_at = strftime('%Y-%m-%d %H:%M:%f', batch_started_at, '{-seconds} seconds')"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "outcomes.db"
+
+
+@pytest.fixture
+def database(file: Path) -> Iterator[Database]:
+    found = Database(f"sqlite:///{file}", REFUSE, backdate)
+    yield found
+    found.close()
+
+
+class TestSqlite(LedgerConformance):
+    pass
+
+
+class Hook:
+    """What an Airflow SQL hook looks like from here."""
+
+    conn_type = "sqlite"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
+        return sqlalchemy.create_engine(self.url, **engine_kwargs)
+
+
+def test_connections_write_through(file: Path) -> None:
+    engine = connect(Hook(f"sqlite:///{file}"))
+    with engine.connect() as connection:
+        settings = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        ]
+    engine.dispose()
+    assert settings == ["wal", 2, 30_000]
+
+
+def test_a_url_without_a_driver_is_told_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="SQLite, PostgreSQL, MySQL or MariaDB") as caught:
+        connect(Hook("nosuch://user:hunter2@host/db"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_other_databases_are_told_which_can() -> None:
+    engine: Any = SimpleNamespace(dialect=SimpleNamespace(name="snowflake"))
+    with pytest.raises(ConfigError, match=r"SQLite, PostgreSQL, MySQL or MariaDB, not snowflake"):
+        prepare(engine)
+
+
+def test_preparing_twice_does_no_harm(database: Database) -> None:
+    engine = database.engine()
+    prepare(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE x (y INTEGER)")
+
+
+def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file: Path) -> None:
+    ledger = database.open(shared_source=True)
+    source = sqlite3.connect(file)
+    source.execute("CREATE TABLE people (id INTEGER)")
+    source.executemany("INSERT INTO people VALUES (?)", [(number,) for number in range(5000)])
+    source.commit()
+    cursor = source.execute("SELECT id FROM people")
+    for (number,) in cursor:
+        if number % 1000 == 0:
+            make(ledger, str(number), Status.SUCCEEDED)
+    source.close()
+    assert len(database.rows()) == 5
+
+
+def test_a_shared_file_without_wal_is_refused() -> None:
+    engine = sqlalchemy.create_engine("sqlite://")
+    place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
+    with pytest.raises(ConfigError, match="WAL"):
+        SqlLedger.open(engine, run=RUN, sync_id="s", **place, shared_source=True)
+    ledger = SqlLedger.open(engine, run=RUN, sync_id="s", **place)
+    assert claim(ledger, "one") == {"one"}
+    ledger.close()
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/absent/outcomes.db")
+    with pytest.raises(LedgerError, match="unable to open"):
+        database.open()
+
+
+def test_a_file_that_cannot_be_written(database: Database, file: Path) -> None:
+    database.open().close()
+    database.close()
+    readonly = Database(f"sqlite:///file:{file}?mode=ro&uri=true")
+    with pytest.raises(LedgerError, match="readonly"):
+        readonly.open()
+    readonly.close()
+
+
+def test_a_write_refused_in_every_form_is_an_error_without_data(database: Database) -> None:
+    ledger = database.open()
+    claim(ledger, "secret")
+    database.run("CREATE TRIGGER no BEFORE UPDATE ON contact_outcomes BEGIN SELECT RAISE(ABORT, 'secret'); END")
+    with pytest.raises(DataRefusedError) as caught:
+        make(ledger, "secret", Status.SUCCEEDED)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("flavour", tables.FLAVOURS)
+def test_the_ddl_is_printed(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ddl", flavour, "--table", "crm.outcomes"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("CREATE TABLE crm.outcomes") == 2
+    assert "CREATE TABLE crm.outcomes_runs (" in printed
+
+
+def test_the_printed_ddl_is_the_table(database: Database) -> None:
+    command = [sys.executable, "-m", "airflow_provider_contacts.ledgers", "ddl", "sqlite"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PACKAGE_FOLDER).stdout
+    database.run(*printed.split(";")[:2])
+    assert claim(database.open(create_tables=False), "one") == {"one"}
+
+
+def test_a_bad_table_name_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ddl", "sqlite", "--table", "a b"])
+    assert "outcomes_table" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flavour", "collation"), [("mysql", "utf8mb4_0900_bin"), ("mariadb", "utf8mb4_nopad_bin")])
+def test_mysql_keys_neither_fold_nor_pad(flavour: tables.Flavour, collation: str) -> None:
+    assert tables.ddl(tables.build("contact_outcomes", flavour)).count(collation) == 2
+
+
+def test_mysql_never_stores_what_it_cuts() -> None:
+    binding = Binding(sync_id="s", destination="dex", destination_host="h", destination_object=None)
+    statements = Statements(tables.build("x", "mysql"), binding, RUN, "undelivered")
+    for statement in (statements.insert_marks, statements.insert_notes):
+        text = str(statement.compile(dialect=mysql.dialect()))
+        assert "ON DUPLICATE KEY UPDATE record_identifier = x.record_identifier" in text
+        assert "IGNORE" not in text
+
+
+def test_payloads_without_end_are_left_out() -> None:
+    endless: dict[str, Any] = {}
+    endless["self"] = endless
+    assert payload_json(endless) is None
+    assert payload_json({"kept": "\\u0000 as text"}) == '{"kept": "\\\\u0000 as text"}'

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sqlite3
+import subprocess
+import sys
+import unicodedata
+from collections import Counter, defaultdict
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "demo" / "make_contacts.py"
+ROWS = 2000
+MAIL = re.compile(r"[a-z0-9.-]+@([a-z]+\.)?example\.(com|org|net)")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_contacts", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["make_contacts"] = module  # its dataclass looks itself up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def warehouse(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Counter[str]]:
+    path = tmp_path_factory.mktemp("demo") / "warehouse.db"
+    return path, script.write(path, ROWS, 1)
+
+
+def rows_of(path: Path, sql: str = "SELECT * FROM contacts ORDER BY rowid") -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(sql)]
+
+
+def digest_of_table(path: Path) -> str:
+    return hashlib.sha256(repr(rows_of(path)).encode()).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_table_and_another_one_another(
+    script: ModuleType, warehouse: tuple[Path, Counter[str]], tmp_path: Path
+) -> None:
+    first, second, third = warehouse[0], tmp_path / "second.db", tmp_path / "third.db"
+    script.write(second, 10, 7)  # what was in the file before is replaced
+    script.write(second, ROWS, 1)
+    script.write(third, ROWS, 2)
+    assert digest_of_table(first) == digest_of_table(second)
+    assert digest_of_table(first) != digest_of_table(third)
+    assert len(rows_of(first)) == ROWS
+
+
+def troubles_of(row: dict[str, Any]) -> set[str]:
+    """Return what is wrong with a row by itself, judged without the script's help."""
+    text = {name: value for name, value in row.items() if name != "priority"}
+    blank = " \t\u00a0"
+    signs = {unicodedata.category(sign) for value in text.values() if isinstance(value, str) for sign in value}
+    found = {
+        "id": not re.fullmatch(r"C\d{6,}", row["contact_id"] or ""),
+        "email": not MAIL.fullmatch(row["email"] or ""),
+        "phone": not re.fullmatch(r"\+[1-9]\d{6,14}", str(row["phone"])),
+        "kind": not all(isinstance(value, str) for value in text.values() if value is not None),
+        "missing": None in text.values() or "" in text.values(),
+        "long": len(row["full_name"]) > 80,
+        "space": any(isinstance(value, str) and value.strip(blank) != value for value in text.values()),
+        "emoji": "So" in signs,
+        "control": "Cc" in signs - {""} and not any("\t" in str(value) for value in text.values()),
+        "priority": row["priority"] not in range(1, 6),
+        "mononym": not row["last_name"],
+    }
+    return {name for name, is_so in found.items() if is_so}
+
+
+EXPECTED = {
+    "email missing (NULL)": {"email", "missing"},
+    "email empty": {"email", "missing"},
+    "email malformed": {"email"},
+    "phone missing (NULL)": {"phone", "missing"},
+    "phone empty": {"phone", "missing"},
+    "phone malformed": {"phone"},
+    "name over 80 signs": {"long"},
+    "row repeated (same contact_id)": set[str](),
+    "person under a second id": set[str](),
+    "emoji": {"emoji"},
+    "text empty": {"missing"},
+    "text missing (NULL)": {"missing"},
+    "number in a text column": {"kind"},
+    "control sign": {"control"},
+    "priority out of range": {"priority"},
+    "mononym (no last name)": {"missing", "mononym"},
+    "contact_id missing (NULL)": {"id", "missing"},
+}
+
+
+def test_dirt_is_what_it_says_and_the_rest_is_clean(script: ModuleType, warehouse: tuple[Path, Counter[str]]) -> None:
+    path, counted = warehouse
+    kinds = [kind for kind, _ in script.contacts(ROWS, 1)]
+    assert Counter(kind for kind in kinds if kind) == counted
+    assert {kind: counted[kind] for kind in script.DIRT} == {
+        kind: round(rate * ROWS) for kind, (rate, _) in script.DIRT.items()
+    }
+    assert min(counted.values()) >= 3
+    for kind, row in zip(kinds, rows_of(path), strict=True):
+        found = troubles_of(row)
+        if kind == "stray white space":
+            assert "space" in found
+        elif kind == "number in a text column":
+            assert found - {"phone"} == {"kind"}
+        else:
+            assert found == (EXPECTED[kind] if kind else set()), kind
+
+
+def test_repeated_rows_and_persons(warehouse: tuple[Path, Counter[str]]) -> None:
+    path, counted = warehouse
+    rows = rows_of(path)
+    ids = Counter(row["contact_id"] for row in rows if row["contact_id"])
+    assert sum(ids.values()) - len(ids) == counted["row repeated (same contact_id)"]
+    ids_of = defaultdict(set)
+    for row in rows:
+        if MAIL.fullmatch(row["email"] or ""):
+            ids_of[row["email"]].add(row["contact_id"])
+    assert sum(len(own) - 1 for own in ids_of.values()) == counted["person under a second id"]
+    changed = [row for row in rows if ids[row["contact_id"]] > 1 and row["updated_at"] == "2026-01-01T00:00:00+00:00"]
+    assert len(changed) == counted["row repeated (same contact_id)"] // 2
+
+
+def test_clean_rows_make_sense(script: ModuleType) -> None:
+    clean = [row for kind, row in script.contacts(ROWS, 3) if kind is None]
+    assert len({row["contact_id"] for row in clean}) == len({row["email"] for row in clean}) == len(clean)
+    for row in clean:
+        assert row["created_at"] <= row["updated_at"] < script.LAST_MOMENT
+        assert datetime.fromisoformat(row["created_at"]).tzinfo
+        assert date(1940, 1, 1) <= date.fromisoformat(row["birthday"]) < date(2007, 1, 1)
+        assert ZoneInfo(row["timezone"]).key == row["timezone"]
+        assert re.fullmatch(r"[a-z]{2}-[A-Z]{2}", row["language"])
+        assert {row["first_name"] in row["full_name"], row["last_name"] in row["full_name"]} == {True}
+
+
+def test_many_countries_and_scripts(warehouse: tuple[Path, Counter[str]]) -> None:
+    rows = rows_of(warehouse[0])
+    assert len({row["country"] for row in rows}) >= 30
+    scripts = {unicodedata.name(sign).split()[0] for row in rows for sign in row["full_name"] or "" if sign.isalpha()}
+    wanted = "LATIN CYRILLIC GREEK ARABIC HEBREW CJK HIRAGANA KATAKANA HANGUL DEVANAGARI THAI GEORGIAN ARMENIAN"
+    assert set(f"{wanted} ETHIOPIC BENGALI TAMIL".split()) <= scripts
+
+
+def test_numbers_stay_numbers_in_the_columns_without_a_type(warehouse: tuple[Path, Counter[str]]) -> None:
+    kinds = rows_of(warehouse[0], "SELECT typeof(phone) AS p, typeof(company) AS c FROM contacts")
+    counts = Counter(row["p"] for row in kinds) + Counter(row["c"] for row in kinds)
+    assert (counts["integer"], counts["real"]) == (5, 5)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 50])
+def test_a_small_table_is_possible(script: ModuleType, tmp_path: Path, rows: int) -> None:
+    script.write(tmp_path / "small.db", rows, 1)
+    assert len(rows_of(tmp_path / "small.db")) == rows
+
+
+def test_the_command_prints_what_it_made(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "warehouse.db"
+    command = [sys.executable, str(SCRIPT), "--rows", "1000", "--seed", "5", "--out", str(out)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"{out}: 1000 contacts, 844 clean; the others have\n" in printed
+    assert "      15  email missing (NULL)\n" in printed
+    refused = subprocess.run([*command, "--rows", "-1"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2

@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_contacts.core.ledger import Standing
+from airflow_provider_contacts.core.outcome import RecordError, Status
+from airflow_provider_contacts.core.policy import RESPECT, Assumptions, Decision, Verdict, decide, judge
+from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Payload, Rejected, Reply, Stop, Vendor
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+from tests.unit.fake_vendor import EPOCH, VENDOR
+
+ONE: list[Payload] = [{"name": "a"}]
+TWO: list[Payload] = [{"name": "a"}, {"name": "b"}]
+
+
+def verdict(
+    result: Result,
+    sent: Sequence[Payload] = TWO,
+    *,
+    vendor: Vendor = VENDOR,
+    refusals_atomic: bool = True,
+    retry_after_is_refusal: bool = True,
+) -> Verdict:
+    assumptions = Assumptions(refusals_atomic=refusals_atomic, retry_after_is_refusal=retry_after_is_refusal)
+    return judge(result, sent, vendor, assumptions, EPOCH)
+
+
+def body(*rows: dict[str, Any], **more: Any) -> bytes:
+    return json.dumps({"count": len(rows), "results": [*rows], **more}).encode()
+
+
+def after(seconds: str) -> dict[str, str]:
+    return {"retry-after": seconds}
+
+
+BAD = RecordError("bad_name", "name")
+REFUSED = b'{"code": "nope"}'
+NAMING = b'{"code": "nope", "named": [1]}'
+
+# Every row of the table: cause, then what each of two records of one request becomes.
+TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
+    "never connected": (NotSent("not_connected"), Again("not_connected"), {"usable": False}),
+    "mark too old": (NotSent("mark_expired"), Again("mark_expired"), {"usable": False}),
+    "token endpoint away": (
+        NotSent("token_unavailable", wait=7.0),
+        Again("token_unavailable"),
+        {"usable": False, "wait": 7.0},
+    ),
+    "token refused": (NotSent("token_refused", refused=True), Stop("token_refused"), {}),
+    "timeout": (NoAnswer("timeout"), Doubt("timeout"), {"usable": False}),
+    "connection lost": (NoAnswer("connection_lost"), Doubt("connection_lost"), {"usable": False}),
+    "429": (Answer(429), Again("rate_limited"), {}),
+    "429 with a wish": (Answer(429, after("7")), Again("rate_limited"), {"wait": 7.0}),
+    "425": (Answer(425), Again("http_425"), {}),
+    "503": (Answer(503), Doubt("http_503"), {"usable": False}),
+    "503 with a wish": (Answer(503, after("7")), Again("http_503"), {"wait": 7.0}),
+    "503 with an unreadable wish": (Answer(503, after("soon")), Doubt("http_503"), {"usable": False}),
+    "408": (Answer(408), Doubt("http_408"), {"usable": False}),
+    "408 with a wish": (Answer(408, after("7")), Doubt("http_408"), {"usable": False}),
+    "500": (Answer(500), Doubt("http_500"), {"usable": False}),
+    "500 with a wish": (Answer(500, after("7")), Doubt("http_500"), {"usable": False}),
+    "501": (Answer(501), Doubt("http_501"), {"usable": False}),
+    "502": (Answer(502), Doubt("http_502"), {"usable": False}),
+    "504": (Answer(504), Doubt("http_504"), {"usable": False}),
+    "520": (Answer(520), Doubt("http_520"), {"usable": False}),
+    "599": (Answer(599), Doubt("http_599"), {"usable": False}),
+    "a status that is none": (Answer(42), Doubt("http_42"), {"usable": False}),
+    "101": (Answer(101), Doubt("http_101"), {"usable": False}),
+    "401": (Answer(401), Stop("http_401"), {"renew": True}),
+    **{
+        str(status): (Answer(status), Stop(f"http_{status}"), {})
+        for status in (300, 301, 302, 303, 304, 307, 308, 402, 403, 404, 405, 406, 410, 411, 414, 415, 418, 431, 451)
+    },
+    **{
+        f"{status} naming nobody": (
+            Answer(status, body=REFUSED),
+            Again("refused_with_others"),
+            {"halve": True, "progress": True},
+        )
+        for status in (400, 409, 413, 422)
+    },
+    **{
+        f"{status} naming one": (
+            Answer(status, body=NAMING),
+            (Again("refused_with_others"), Rejected((BAD,))),
+            {"progress": True},
+        )
+        for status in (400, 409, 413, 422)
+    },
+    "2xx, created": (
+        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        (Created("1"), Created("2")),
+        {"progress": True},
+    ),
+    "201, created": (
+        Answer(201, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        (Created("1"), Created("2")),
+        {"progress": True},
+    ),
+    "2xx, shuffled": (
+        Answer(200, body=body({"at": 1, "id": "2"}, {"at": 0, "id": "1"})),
+        (Created("1"), Created("2")),
+        {"progress": True},
+    ),
+    "2xx, short": (
+        Answer(200, body=body({"at": 0, "id": "1"})),
+        (Created("1"), Doubt("not_returned")),
+        {"progress": True},
+    ),
+    "2xx, one refused": (
+        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "rejected": "bad"})),
+        (Created("1"), Rejected((RecordError("bad", "name"),))),
+        {"progress": True},
+    ),
+    "2xx, one later, with a wish": (
+        Answer(200, after("7"), body({"at": 0, "again": "busy"}, {"at": 1, "rejected": "bad"})),
+        (Again("busy"), Rejected((RecordError("bad", "name"),))),
+        {"progress": True, "wait": 7.0},
+    ),
+    "2xx, all later": (
+        Answer(200, body=body({"at": 0, "again": "busy"}, {"at": 1, "again": "busy"})),
+        Again("busy"),
+        {},
+    ),
+    "2xx, no more at all": (
+        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "stop": "plan"})),
+        (Created("1"), Stop("plan")),
+        {"progress": True},
+    ),
+    "2xx with a wish that concerns nobody": (
+        Answer(200, after("7"), body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        (Created("1"), Created("2")),
+        {"progress": True},
+    ),
+    "2xx, one in doubt": (
+        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "doubt": "odd"})),
+        (Created("1"), Doubt("odd", id="evidence")),
+        {"progress": True},
+    ),
+    "2xx, counts disagree": (
+        Answer(200, body=json.dumps({"count": 3, "results": [{"at": 0, "id": "1"}]}).encode()),
+        Doubt("counts_disagree"),
+        {"usable": False},
+    ),
+    "2xx, no JSON": (Answer(200, body=b"<html>"), Doubt("unreadable"), {"usable": False}),
+    "2xx, empty": (Answer(200), Doubt("unreadable"), {"usable": False}),
+    "204": (Answer(204), Doubt("unreadable"), {"usable": False}),
+    "2xx, no UTF-8": (Answer(200, body=b"\xff\xfe{}"), Doubt("unreadable"), {"usable": False}),
+    "2xx, half": (
+        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})[:-3]),
+        Doubt("unreadable"),
+        {"usable": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", TABLE)
+def test_what_a_cause_becomes(cause: str) -> None:
+    result, replies, rest = TABLE[cause]
+    wanted = replies if isinstance(replies, tuple) else (replies, replies)
+    assert verdict(result) == Verdict(replies=list(wanted), **rest)
+
+
+ALONE: dict[str, tuple[Result, Reply]] = {
+    **{
+        f"{status} names it": (Answer(status, body=b'{"named": [0]}'), Rejected((BAD,)))
+        for status in (400, 409, 413, 422)
+    },
+    **{
+        f"{status} has a code": (Answer(status, body=REFUSED), Rejected((RecordError("nope"),)))
+        for status in (400, 409, 422)
+    },
+    **{
+        f"{status} says nothing": (Answer(status), Rejected((RecordError(f"http_{status}"),)))
+        for status in (400, 413, 422)
+    },
+    "409 says nothing": (Answer(409), Rejected((RecordError("conflict"),))),
+    "422 names another": (Answer(422, body=b'{"named": [5]}'), Rejected((RecordError("http_422"),))),
+}
+
+
+@pytest.mark.parametrize("cause", ALONE)
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_refused_record_alone_is_rejected_whatever_is_assumed(cause: str, atomic: bool) -> None:
+    result, reply = ALONE[cause]
+    assert verdict(result, ONE, refusals_atomic=atomic) == Verdict(replies=[reply], progress=True)
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_without_atomic_refusals_whoever_is_not_named_is_in_doubt(status: int) -> None:
+    code = "nope"
+    assert verdict(Answer(status, body=REFUSED), refusals_atomic=False) == Verdict(
+        replies=[Doubt(code)] * 2, progress=True
+    )
+    named = verdict(Answer(status, body=NAMING), refusals_atomic=False)
+    assert named == Verdict(replies=[Doubt(code), Rejected((BAD,))], progress=True)
+
+
+def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
+    found = verdict(Answer(503, after("7")), retry_after_is_refusal=False)
+    assert found == Verdict(replies=[Doubt("http_503")] * 2, usable=False)
+    assert verdict(Answer(429, after("7")), retry_after_is_refusal=False).replies == [Again("rate_limited")] * 2
+
+
+def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
+    vendor = replace(VENDOR, again_statuses=frozenset({409, 404}))
+    for status in (404, 409):
+        assert verdict(Answer(status, after("3")), vendor=vendor) == Verdict(
+            replies=[Again(f"http_{status}")] * 2, wait=3.0
+        )
+    assert verdict(Answer(403), vendor=vendor).replies == [Stop("http_403")] * 2
+
+
+@given(
+    st.integers(0, 999),
+    st.binary(max_size=20) | st.just(body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([ONE, TWO]),
+)
+def test_only_a_2xx_creates_and_every_record_gets_a_reply(
+    status: int, content: bytes, atomic: bool, refusal: bool, sent: list[Payload]
+) -> None:
+    found = verdict(Answer(status, body=content), sent, refusals_atomic=atomic, retry_after_is_refusal=refusal)
+    assert len(found.replies) == len(sent)
+    assert 200 <= status < 300 or not any(isinstance(reply, Created) for reply in found.replies)
+    if 500 <= status:
+        assert all(isinstance(reply, Doubt) for reply in found.replies)
+
+
+def broken(*_: Any) -> Any:
+    raise KeyError("quotes ada@secret.example")
+
+
+@pytest.mark.parametrize("reader", [broken, lambda *_: None, lambda *_: [], lambda *_: [Created("1")] * 3])
+def test_a_reader_that_fails_makes_doubt_not_success(reader: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        found = verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=reader))
+    assert found == Verdict(replies=[Doubt("unreadable")] * 2, usable=False)
+    assert "fake" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_reader_of_refusals_that_fails_names_nobody() -> None:
+    vendor = replace(VENDOR, read_refusal=broken, refusal_code=broken)
+    assert verdict(Answer(422), vendor=vendor).halve
+    assert verdict(Answer(422), ONE, vendor=vendor).replies == [Rejected((RecordError("http_422"),))]
+    assert verdict(Answer(422), vendor=vendor, refusals_atomic=False).replies == [Doubt("http_422")] * 2
+
+
+# What becomes of a record before anything is sent.
+
+HASH, OTHER_HASH = "v1:a", "v1:b"
+TOKEN, RUN = "t9", "run-9"
+
+
+def standing(
+    status: Status, *, run: str = RUN, batch: str | None = "t1.1", payload: str = HASH, age: float = 10.0
+) -> Standing:
+    return Standing(
+        record_identifier="k", status=status, batch_id=batch, sync_run_id=run, payload_hash=payload, age=age
+    )
+
+
+def decision(found: Standing | None, *, fit: bool = True, on_unknown: Any = "hold", payload: str = HASH) -> Decision:
+    return decide(found, payload, fit=fit, token=TOKEN, sync_run_id=RUN, on_unknown=on_unknown)
+
+
+NEXT_TRY = {
+    Status.SUCCEEDED: Decision.SKIP,
+    Status.REJECTED: Decision.SETTLED,
+    Status.INVALID: Decision.SETTLED,
+    Status.FAILED: Decision.SEND,
+    Status.UNKNOWN: Decision.HOLD,
+    Status.SENDING: Decision.HOLD,
+}
+NEXT_RUN = {
+    Status.SUCCEEDED: Decision.SKIP,
+    Status.REJECTED: Decision.SEND,
+    Status.INVALID: Decision.SEND,
+    Status.FAILED: Decision.SEND,
+    Status.UNKNOWN: Decision.HOLD,
+    Status.SENDING: Decision.ELSEWHERE,
+}
+
+
+@pytest.mark.parametrize("status", NEXT_TRY)
+def test_the_next_try_of_the_same_run(status: Status) -> None:
+    assert decision(standing(status)) is NEXT_TRY[status]
+
+
+@pytest.mark.parametrize("status", NEXT_RUN)
+def test_the_next_run(status: Status) -> None:
+    assert decision(standing(status, run="run-8")) is NEXT_RUN[status]
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID])
+def test_a_settled_record_is_sent_again_once_its_payload_has_changed(status: Status) -> None:
+    assert decision(standing(status, payload=OTHER_HASH)) is Decision.SEND
+    assert decision(standing(status, payload=OTHER_HASH), fit=False) is Decision.INVALID
+
+
+@pytest.mark.parametrize("on_unknown", ["hold", "reconcile", "resend"])
+def test_delivered_is_final(on_unknown: str) -> None:
+    for run, payload, fit in itertools.product((RUN, "run-8"), (HASH, OTHER_HASH), (True, False)):
+        found = standing(Status.SUCCEEDED, run=run, payload=payload)
+        assert decision(found, fit=fit, on_unknown=on_unknown) is Decision.SKIP
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.SENDING])
+@pytest.mark.parametrize("fit", [True, False])
+def test_a_doubt_is_resent_only_where_asked_for_and_fit(status: Status, fit: bool) -> None:
+    assert decision(standing(status), fit=fit) is Decision.HOLD
+    assert decision(standing(status), fit=fit, on_unknown="reconcile") is Decision.HOLD
+    assert decision(standing(status), fit=fit, on_unknown="resend") is (Decision.RESEND if fit else Decision.HOLD)
+
+
+@pytest.mark.parametrize("on_unknown", ["hold", "reconcile", "resend"])
+@pytest.mark.parametrize("fit", [True, False])
+def test_another_runs_mark_is_respected_for_an_hour(on_unknown: str, fit: bool) -> None:
+    fresh, old = (standing(Status.SENDING, run="run-8", age=age) for age in (RESPECT - 0.1, RESPECT))
+    assert decision(fresh, fit=fit, on_unknown=on_unknown) is Decision.ELSEWHERE
+    wanted = Decision.RESEND if fit and on_unknown == "resend" else Decision.HOLD
+    assert decision(old, fit=fit, on_unknown=on_unknown) is wanted
+
+
+@pytest.mark.parametrize("age", [0.0, RESPECT * 2])
+def test_a_mark_left_by_an_earlier_try_is_in_doubt_at_any_age(age: float) -> None:
+    assert decision(standing(Status.SENDING, age=age)) is Decision.HOLD
+
+
+@pytest.mark.parametrize("run", [RUN, "run-8"])
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.UNKNOWN, Status.SENDING])
+def test_our_own_check_never_replaces_a_stronger_word(status: Status, run: str) -> None:
+    for payload in (HASH, OTHER_HASH):
+        assert decision(standing(status, run=run, payload=payload), fit=False) is not Decision.INVALID
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID, Status.FAILED])
+def test_our_own_check_replaces_a_weak_word_of_an_earlier_run(status: Status) -> None:
+    assert decision(standing(status, run="run-8"), fit=False) is Decision.INVALID
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in {Status.SKIPPED, Status.DUPLICATE}])
+def test_what_this_execution_decided_makes_a_duplicate(status: Status) -> None:
+    for fit, on_unknown in itertools.product((True, False), ("hold", "resend")):
+        assert decision(standing(status, batch=f"{TOKEN}.3"), fit=fit, on_unknown=on_unknown) is Decision.DUPLICATE
+
+
+def test_only_a_whole_token_is_ours() -> None:
+    assert decision(standing(Status.FAILED, batch=f"{TOKEN}1.3")) is Decision.SEND
+    assert decision(standing(Status.FAILED, batch=TOKEN)) is Decision.SEND
+    assert decision(standing(Status.FAILED, batch=None)) is Decision.SEND
+
+
+def test_a_new_record_is_sent_or_invalid() -> None:
+    assert decision(None) is Decision.SEND
+    assert decision(None, fit=False) is Decision.INVALID

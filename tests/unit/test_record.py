@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pandas as pd  # noqa: TID253  # its missing values are what is tested
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.identity import canonical, digest
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.vendor import Payload, Vendor
+from tests.unit.fake_vendor import VENDOR
+
+
+def generated(payload: Payload, sync_id: str, identifier: str) -> Payload:
+    return {} if "uid" in payload else {"uid": f"made-from-{sync_id}-{identifier}"}
+
+
+ADDING = replace(VENDOR, destination_fields=lambda found: {"extra": {"list": found["list_id"]}}, generated=generated)
+
+
+def mapper(vendor: Vendor = VENDOR, **options: Any) -> Mapper:
+    return Mapper(vendor=vendor, destination={"list_id": 7}, sync_id="sync", **options)
+
+
+def prepared(row: Any, found: Mapper | None = None) -> Prepared:
+    result = (found or mapper()).prepare(3, row)
+    assert isinstance(result, Prepared), result
+    return result
+
+
+def errors(row: Any, found: Mapper | None = None) -> list[tuple[str, str | None]]:
+    result = (found or mapper()).prepare(3, row)
+    assert isinstance(result, Unfit), result
+    return [(code, where) for code, where, _ in result.errors]
+
+
+def test_a_row_becomes_a_payload_and_its_bytes() -> None:
+    result = prepared({"name": " Zoë ", "age": 7, "email": "A@b.example"})
+    assert result.payload == {"name": " Zoë ", "age": 7, "email": "A@b.example"}
+    assert json.loads(result.body) == result.payload
+    assert result.row_index == 3
+    assert result.payload_hash == f"v1:{digest(canonical(result.payload))}"
+    assert result.record_identifier == f"sha256:{digest(canonical(result.payload))}"
+
+
+def test_columns_are_mapped_before_anything_else() -> None:
+    found = mapper(field_map={"full": "name", "mail": "email"}, sync_key=("id",))
+    result = prepared({"id": 5.0, "full": "Ada", "mail": "a@b.example"}, found)
+    assert result.payload == {"name": "Ada", "email": "a@b.example"}
+    assert result.record_identifier == "5"
+
+
+def test_a_sync_key_that_is_a_field_is_sent_too() -> None:
+    result = prepared({"email": "a@b.example", "name": "Ada"}, mapper(sync_key=("email",)))
+    assert result.payload["email"] == "a@b.example"
+    assert result.record_identifier == "a@b.example"
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, pd.NaT, pd.NA, Decimal("NaN"), Decimal("sNaN"), ""])
+def test_missing_values_are_left_out(nothing: Any) -> None:
+    assert prepared({"name": "Ada", "email": nothing, "tags": nothing, "extra.x": nothing}).payload == {"name": "Ada"}
+
+
+def test_a_given_none_is_sent_where_null_is_documented_and_nothing_else_is() -> None:
+    assert prepared({"name": "Ada", "note": None}).payload == {"name": "Ada", "note": None}
+    assert prepared({"name": "Ada", "note": math.nan}).payload == {"name": "Ada"}
+    assert prepared({"name": "Ada", "note": ""}).payload == {"name": "Ada"}
+
+
+def test_members_that_are_missing_are_left_out_of_nested_values() -> None:
+    row = {
+        "name": "Ada",
+        "address": {"city": None, "zip": "1"},
+        "extra": {"a": [{"b": math.nan}, None, pd.NaT], "c": ""},
+    }
+    assert prepared(row).payload == {
+        "name": "Ada",
+        "address": {"zip": "1"},
+        "extra": {"a": [{}, None, None], "c": ""},
+    }
+
+
+def test_an_empty_required_text_is_refused_by_the_contract() -> None:
+    assert errors({"name": ""}) == [("too_short", "name")]
+    assert errors({"name": None}) == [("missing_field", "name")]
+    assert errors({}) == [("missing_field", "name")]
+
+
+def test_shorthands_fill_native_fields() -> None:
+    row = {"first_name": "Ada", "last_name": "L", "extra.x": 1, "extra.y.z": "2"}
+    assert prepared(row).payload == {"name": "Ada L", "extra": {"x": 1, "y.z": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        ({"name": "Ada", "first_name": "Ada"}, "first_name"),
+        ({"last_name": "L", "name": "Ada"}, "last_name"),
+        ({"name": "Ada", "extra": {"a": 1}, "extra.b": 2}, "extra.b"),
+    ],
+)
+def test_a_shorthand_beside_its_native_field_is_a_conflict(row: dict[str, Any], where: str) -> None:
+    assert errors(row) == [("conflict", where)]
+
+
+def test_a_missing_native_field_is_no_conflict() -> None:
+    assert prepared({"first_name": "Ada", "name": None}).payload == {"name": "Ada"}
+
+
+def test_two_columns_for_one_field_are_a_conflict() -> None:
+    assert errors(
+        {"name": "Ada", "mail": "a@b.example", "email": "a@b.example"}, mapper(field_map={"mail": "email"})
+    ) == [("conflict", "email")]
+
+
+def test_nested_fields_are_read_from_json_text() -> None:
+    row = {"name": "Ada", "tags": '["a", "b"]', "address": '{"city": "Riga", "zip": null}', "extra": '{"n": 1.5}'}
+    assert prepared(row).payload == {
+        "name": "Ada",
+        "tags": ["a", "b"],
+        "address": {"city": "Riga"},
+        "extra": {"n": 1.5},
+    }
+    assert errors({"name": "Ada", "tags": "a, b"}) == [("invalid_json", "tags")]
+    assert errors({"name": "Ada", "tags": "[" * 100_000}) == [("invalid_json", "tags")]
+    assert prepared({"name": "Ada", "extra": '{"n": NaN}'}).payload == {"name": "Ada", "extra": {}}
+    assert errors({"name": "Ada", "extra": '{"n": Infinity}'}) == [("not_json", None)]
+
+
+def test_json_text_for_nothing_is_nothing() -> None:
+    assert prepared({"name": "Ada", "tags": "null"}).payload == {"name": "Ada"}
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"name": 7}, [("wrong_type", "name")]),
+        ({"name": b"Ada"}, [("wrong_type", "name")]),
+        ({"name": "x" * 81}, [("too_long", "name")]),
+        ({"name": "Ada", "age": 151}, [("out_of_range", "age")]),
+        ({"name": "Ada", "age": -1}, [("out_of_range", "age")]),
+        ({"name": "Ada", "age": "7"}, [("wrong_type", "age")]),
+        ({"name": "Ada", "age": 7.0}, [("wrong_type", "age")]),
+        ({"name": "Ada", "age": True}, [("wrong_type", "age")]),
+        ({"name": "Ada", "email": "ada"}, [("invalid_email", "email")]),
+        ({"name": "Ada", "born": "2026-1-2"}, [("invalid_date", "born")]),
+        ({"name": "Ada", "seen": "2026-01-02T03:04:05"}, [("invalid_datetime", "seen")]),
+        ({"name": "Ada", "uid": "1"}, [("invalid_uuid", "uid")]),
+        ({"name": "Ada", "address": {"street": "x"}}, [("unknown_field", "address.street")]),
+        ({"name": "Ada", "address": ["x"]}, [("wrong_type", "address")]),
+        ({"name": "Ada", "tags": ["a", 1]}, [("wrong_type", "tags.1")]),
+        ({"name": 7, "age": "x"}, [("wrong_type", "name"), ("wrong_type", "age")]),
+        ({"name": "Ada", "phone": "1"}, [("unknown_field", "phone")]),
+        ({"name": "a\ud800"}, [("invalid_text", "name")]),
+        ({"name": "Ada", "extra": {"a": "\udfff"}}, [("invalid_text", None)]),
+        ({"name": "Ada", "extra": {"a": math.inf}}, [("not_json", None)]),
+        ({"name": "Ada", "extra": {"a": Decimal("-Infinity")}}, [("not_json", None)]),
+        ({"name": "Ada", "extra": {"a": {1, 2}}}, [("not_json", None)]),
+        ({"name": "Ada", "extra": {"a": object()}}, [("not_json", None)]),
+        ({"name": "Ada", "extra": {"a": b"\xff"}}, [("not_json", None)]),
+    ],
+    ids=lambda value: "",
+)
+def test_every_reason_has_its_code_and_field(row: dict[str, Any], found: list[tuple[str, str | None]]) -> None:
+    assert errors(row) == found
+
+
+def test_our_own_messages_quote_no_value() -> None:
+    row = {"name": 7, "email": "secret-value", "age": "secret-value", "born": "secret-value", "uid": "secret-value"}
+    row |= {"seen": "secret-value", "tags": "secret-value-is-no-json", "secret": 1}
+    for kept in ("email", "age", "born", "uid", "seen", "tags"):
+        result = mapper().prepare(0, {"name": "Ada", kept: row[kept]})
+        assert isinstance(result, Unfit)
+        assert "secret-value" not in str(result.errors)
+        assert "secret-value" not in repr(result)
+
+
+def test_dates_and_ids_leave_as_text() -> None:
+    row = {"name": "Ada", "born": date(2026, 1, 2), "seen": datetime(2026, 1, 2, tzinfo=UTC), "uid": UUID(int=1)}
+    assert prepared(row).payload == {
+        "name": "Ada",
+        "born": "2026-01-02",
+        "seen": "2026-01-02T00:00:00+00:00",
+        "uid": "00000000-0000-0000-0000-000000000001",
+    }
+
+
+def test_an_unknown_column_is_an_error_or_ignored() -> None:
+    row = {"name": "Ada", "colour": "red"}
+    assert errors(row) == [("unknown_field", "colour")]
+    assert prepared(row, mapper(unmapped="ignore")).payload == {"name": "Ada"}
+
+
+@pytest.mark.parametrize("row", [None, "name", 7, [("name", "Ada")], {1: "Ada"}, {"name": "Ada", None: 1}])
+def test_what_is_no_mapping_of_names_is_invalid(row: Any) -> None:
+    assert errors(row) == [("not_a_mapping", None)]
+
+
+def test_a_record_without_its_key_is_identified_by_its_payload() -> None:
+    found = mapper(sync_key=("id",), field_map={})
+    one = found.prepare(0, {"id": None, "name": "Ada"})
+    two = found.prepare(1, {"name": "Ada"})
+    other = found.prepare(2, {"name": "Bob"})
+    assert isinstance(one, Unfit)
+    assert [(code, where) for code, where, _ in one.errors] == [("missing_key", "id")]
+    assert one.record_identifier == two.record_identifier == prepared({"name": "Ada"}).record_identifier
+    assert other.record_identifier != one.record_identifier
+
+
+def test_a_record_without_its_key_tells_its_other_faults_too() -> None:
+    assert errors({"name": 7, "id": 1.5}, mapper(sync_key=("id",))) == [("invalid_key", "id"), ("wrong_type", "name")]
+
+
+def test_an_invalid_record_keeps_its_key() -> None:
+    result = mapper(sync_key=("id",)).prepare(0, {"id": 1, "name": 7})
+    assert isinstance(result, Unfit)
+    assert result.record_identifier == "1"
+
+
+def test_the_digest_leaves_out_what_we_add() -> None:
+    found = mapper(ADDING, sync_key=("id",))
+    result = prepared({"id": 1, "name": "Ada"}, found)
+    assert result.payload == {"name": "Ada", "extra": {"list": 7}, "uid": "made-from-sync-1"}
+    assert json.loads(result.body) == result.payload
+    assert result.payload_hash == prepared({"name": "Ada"}).payload_hash
+    elsewhere = Mapper(vendor=ADDING, destination={"list_id": 8}, sync_id="other", sync_key=("id",))
+    assert prepared({"id": 1, "name": "Ada"}, elsewhere).payload_hash == result.payload_hash
+
+
+def test_a_generated_value_is_the_same_in_every_try() -> None:
+    found = mapper(ADDING)
+    assert prepared({"name": "Ada"}, found).body == prepared({"name": "Ada"}, mapper(ADDING)).body
+
+
+def test_the_digest_tells_payloads_apart_and_not_their_order() -> None:
+    one = prepared({"name": "Ada", "age": 1})
+    assert one.payload_hash == prepared({"age": 1, "name": "Ada", "note": math.nan}).payload_hash
+    assert one.payload_hash != prepared({"name": "Ada", "age": 2}).payload_hash
+
+
+def test_no_value_shows_in_a_repr() -> None:
+    for row in ({"name": "Ada Secret", "id": "ada@secret.example"}, {"name": 7, "id": "ada@secret.example"}):
+        shown = repr(mapper(sync_key=("id",)).prepare(0, row)).lower()
+        assert "secret" not in shown
+
+
+def test_the_columns_of_a_source_are_checked_before_anything_is_sent() -> None:
+    mapper(sync_key=("id",), field_map={"full": "name"}).check(["id", "full", "email", "extra.x"])
+    mapper(sync_key=("id",), field_map={"full": "name"}).check(None)
+    mapper(unmapped="ignore").check(["name", "colour"])
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "said"),
+    [
+        ({"sync_key": ("id",)}, ["name"], "sync_key.*'id'"),
+        ({"field_map": {"full": "name"}}, ["name"], "field_map.*'full'"),
+        ({"field_map": {"full": "nmae"}}, None, "nmae"),
+        ({"field_map": {"full": "name"}}, ["full", "name"], "'name'"),
+        ({}, ["name", "colour"], "colour"),
+    ],
+)
+def test_columns_that_cannot_be_right_are_a_configuration_error(
+    options: dict[str, Any], columns: list[str] | None, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        mapper(**options).check(columns)
+
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.builds(lambda: 10**5000),
+    st.floats(),
+    st.decimals(),
+    st.text(st.characters(categories=["L", "N", "Cs", "Cc"])),
+    st.binary(),
+    st.datetimes(timezones=st.none() | st.timezones()),
+    st.dates(),
+    st.uuids(),
+    st.sampled_from([pd.NaT, pd.NA, object(), {1, 2}, "[", "[1]", '{"a": {}}', "a@b.example"]),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.one_of(st.text(max_size=3), st.integers(), st.none()), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+COLUMNS = st.sampled_from(
+    [*VENDOR.contract.model.model_fields, "first_name", "last_name", "extra.x", "id", "zzz", "\ud800"]
+)
+ROWS = st.one_of(VALUES, st.dictionaries(st.one_of(COLUMNS, st.text(max_size=3), st.integers()), VALUES, max_size=6))
+
+
+@given(ROWS, st.sampled_from([(), ("id",), ("id", "name")]), st.sampled_from(["error", "ignore"]))
+def test_nothing_raises_on_any_row(row: Any, sync_key: tuple[str, ...], unmapped: Any) -> None:
+    result = mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, row)
+    assert 0 < len(result.record_identifier) <= 255
+    result.record_identifier.encode()
+    assert result.payload_hash.startswith("v1:")
+    if isinstance(result, Prepared):
+        assert json.loads(result.body) == result.payload
+        assert result == mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, row)
+    else:
+        assert result.errors
+
+
+def test_endless_nesting_is_no_error_of_ours() -> None:
+    circle: dict[str, Any] = {}
+    circle["extra"] = circle
+    deep: Any = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    knot: tuple[list[Any]] = ([],)
+    knot[0].append(knot)
+    for value in (circle, deep, knot, {"a": knot}):
+        assert isinstance(mapper().prepare(0, {"name": "Ada", "extra": value}), Unfit)
+        assert isinstance(mapper().prepare(0, {"name": value}), Unfit)

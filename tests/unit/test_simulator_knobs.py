@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of, start_lines
+from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.simulator.faults import Faults
+from airflow_provider_contacts.simulator.knobs import Rate, duration, patterns, rate
+from airflow_provider_contacts.simulator.triggers import trigger
+
+
+def fired(value: Any, seed: str = "s", requests: int = 12) -> list[int]:
+    condition = trigger(value, seed)
+    return [number for number in range(1, requests + 1) if condition.fires(number)]
+
+
+@pytest.mark.parametrize(
+    ("value", "numbers"),
+    [
+        ("never", []),
+        (0, []),
+        (False, []),
+        ("always", list(range(1, 13))),
+        (1.0, list(range(1, 13))),
+        (True, list(range(1, 13))),
+        ("nth:3", [3]),
+        ("nth:2,7", [2, 7]),
+        ("every:5", [5, 10]),
+        ("next:2", [1, 2]),
+    ],
+)
+def test_a_trigger_fires_at_these_requests(value: Any, numbers: list[int]) -> None:
+    assert fired(value) == numbers
+
+
+def test_a_chance_is_repeatable_and_differs_by_seed() -> None:
+    assert fired(0.3, "a", 500) == fired("0.3", "a", 500) != fired(0.3, "b", 500)
+    assert 100 < len(fired(0.3, "a", 500)) < 200
+
+
+@pytest.mark.parametrize("value", ["sometimes", "1.5", "-0.1", "nth:", "every:2,3", "next:x", "nan", None])
+def test_a_wrong_trigger_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="nth:3"):
+        trigger(value, "s")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("80ms", (0.08, 0.08)), ("1.5s", (1.5, 1.5)), ("2", (2.0, 2.0)), ("20-200ms", (0.02, 0.2)), ("1s-3s", (1.0, 3.0))],
+)
+def test_durations(text: str, seconds: tuple[float, float]) -> None:
+    assert duration(text) == pytest.approx(seconds)
+
+
+def test_rates() -> None:
+    assert rate("60/min") == Rate(60, 60)
+    assert rate("2/s") == Rate(2, 1)
+    assert rate("none") is None
+
+
+@pytest.mark.parametrize(
+    ("record", "hit"),
+    [
+        ({"email": "a@bad.example"}, True),
+        ({"email": "a@good.example"}, False),
+        ({"contact_emails": [{"email": "x@y.z"}, {"email": "a@bad.example"}]}, True),
+        ({"email": {"values": ["bad"]}}, True),
+        ({"email": None}, False),
+        ({"name": "bad"}, False),
+    ],
+)
+def test_a_pattern_finds_its_field_at_any_depth(record: dict[str, Any], *, hit: bool) -> None:
+    assert patterns("email~bad")[0].hits(record) is hit
+
+
+def test_several_patterns_come_as_json_or_as_a_list() -> None:
+    assert [one.field for one in patterns('["a~x", "b~y"]')] == ["a", "b"]
+    assert [one.field for one in patterns(["a~x"])] == ["a"]
+    assert patterns("") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("talkdesk.store_then_dorp", "1", "did you mean talkdesk.store_then_drop"),
+        ("salesforce.rate", "1/s", "there is no knob"),
+        ("talkdesk.token.expire_token", "1", "there is no knob"),
+        ("talkdesk.latency", "soon", "a duration such as"),
+        ("talkdesk.rate", "fast", "a rate such as"),
+        ("intermezzo.mode", "quantum", "all_or_nothing, stop_at_first, partial"),
+        ("dex.max_batch", "many", "a whole number"),
+        ("dex.atomic", "perhaps", "true or false"),
+        ("dex.reject", "email", "field~regex"),
+        ("dex.reject", "email~(", "regular expression"),
+    ],
+)
+def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: str, text: str) -> None:
+    simulator = Simulator()
+    before = {name: vendor.knob_values() for name, vendor in simulator.vendors.items()}
+    with pytest.raises(ValueError, match=text.replace(".", r"\.").replace("(", r"\(")):
+        simulator.update({"dex.plan": "free", name: value})
+    assert {name: vendor.knob_values() for name, vendor in simulator.vendors.items()} == before
+
+
+def test_all_sets_every_vendor_that_has_the_knob() -> None:
+    simulator = Simulator({"all.read.http_500": 1, "all.token_life": 30})
+    assert {vendor.knob_values()["read.http_500"] for vendor in simulator.vendors.values()} == {"1"}
+    assert simulator.talkdesk.knobs["token_life"] == simulator.intermezzo.knobs["token_life"] == 30
+
+
+def test_a_reset_keeps_knobs_unless_asked() -> None:
+    simulator = Simulator({"dex.plan": "free"})
+    simulator.update({"dex.plan": "other", "dex.http_500": "always"})
+    simulator.reset()
+    assert simulator.dex.knob_values()["plan"] == "other"
+    simulator.reset(knobs=True)
+    assert (simulator.dex.knob_values()["plan"], simulator.dex.knob_values()["http_500"]) == ("free", "never")
+    assert simulator.dex.faults["write"].draw() == frozenset()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_the_rate_lets_a_burst_pass_and_then_one_an_interval() -> None:
+    clock = Clock()
+    faults = Faults("write", "s", clock, clock)
+    faults.set("rate", "60/min")
+    faults.set("burst", "3")
+    assert [faults.too_early("key") > 0 for _ in range(5)] == [False, False, False, True, True]
+    assert faults.too_early("other key") == 0
+    assert faults.too_early("key") == pytest.approx(1.0)
+    clock.seconds += 1.0
+    assert faults.too_early("key") == 0
+    assert faults.too_early("key") > 0
+    clock.seconds += 3600
+    assert [faults.too_early("key") > 0 for _ in range(4)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("form", "header"),
+    [
+        ("wait", "3"),
+        ("date", "Thu, 01 Jan 1970 00:16:43 GMT"),
+        ("zero", "0"),
+        ("negative", "-5"),
+        ("garbage", "soon"),
+        ("absurd", "999999999999"),
+        ("1.5", "1.5"),
+        ("none", None),
+    ],
+)
+def test_retry_after_has_every_form(form: str, header: str | None) -> None:
+    faults = Faults("write", "s", Clock(), Clock())
+    faults.set("retry_after", form)
+    assert faults.retry_after("retry_after", 2.1).get("Retry-After") == header
+
+
+def test_every_knob_is_listed_with_a_meaning_and_a_default_that_it_takes() -> None:
+    simulator = Simulator()
+    listing = "\n".join(knob_lines(simulator))
+    for name, knob in simulator.all_knobs():
+        assert knob.meaning
+        assert knob.name in listing
+        simulator.set(name, knob.default)
+
+
+def test_the_start_names_a_connection_of_every_vendor() -> None:
+    lines = "\n".join(start_lines(Simulator(), "http://127.0.0.1:8780"))
+    for name in ("INTERMEZZO", "NEDZO", "DEX", "APPTOTO", "TALKDESK"):
+        assert f"export AIRFLOW_CONN_{name}_DEFAULT='{{" in lines
+    assert '"token_url": "http://127.0.0.1:8780/talkdesk/oauth/token"' in lines
+
+
+@pytest.mark.parametrize("argument", ["dex.http_500", "dex.http_500=maybe", "dex.nothing=1"])
+def test_the_command_refuses_a_wrong_setting(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--set", argument]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_settings_may_hold_the_sign_themselves() -> None:
+    assert settings_of(["dex.reject=email~a=b"]) == {"dex.reject": "email~a=b"}
+
+
+def test_the_list_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-knobs"]) == 0
+    assert "intermezzo.mode" in capsys.readouterr().out

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.simulator.in_process import ask
+from airflow_provider_contacts.simulator.talkdesk_records import CODES
+
+if TYPE_CHECKING:
+    import httpx
+
+BEARER = {"Authorization": "Bearer ready-token"}
+TOKEN = {"grant_type": "client_credentials", "scope": "record-lists:manage"}
+
+
+def record(number: str = "+351929312319", **more: Any) -> dict[str, Any]:
+    made = {
+        "phone_numbers": [{"phone_number": number, "phone_type": "MOBILE"}],
+        "first_name": "Joey",
+        "last_name": "Tribbiani",
+        **more,
+    }
+    return {name: value for name, value in made.items() if value != "absent"}
+
+
+def bulk(simulator: Simulator, *records: Any, to: str = "demo-list", **more: Any) -> httpx.Response:
+    path = f"/talkdesk/record-lists/{to}/records/bulks"
+    return ask(simulator, "POST", path, json={"records": list(records)}, **{"headers": BEARER, **more})
+
+
+def errors(answer: httpx.Response) -> list[list[str]]:
+    assert answer.status_code == 201
+    return [one["errors"] for one in answer.json()["_embedded"]["records"]]
+
+
+CASES = [
+    ("PHONE_NUMBER_MISSING", record(phone_numbers=[])),
+    ("PHONE_NUMBER_MISSING", record(phone_numbers="absent")),
+    ("PHONE_NUMBER_INVALID", record("not a number")),
+    ("PHONE_NUMBER_INVALID", record("+35192931231935192931")),
+    ("PHONE_NUMBER_INVALID", record(phone_numbers=[{"phone_number": "+351929312319", "phone_type": "mobile"}])),
+    ("FIRST_NAME_MISSING", record(first_name="")),
+    ("FIRST_NAME_INVALID", record(first_name="é" * 81)),
+    ("LAST_NAME_MISSING", record(last_name="absent")),
+    ("LAST_NAME_INVALID", record(last_name="x" * 81)),
+    ("TIMEZONE_INVALID", record(timezone="Mars/Olympus")),
+    ("TIMEZONE_INVALID", record(timezone=None)),
+    ("PRIORITY_INVALID", record(priority=11)),
+    ("PRIORITY_INVALID", record(priority=0)),
+    ("PRIORITY_INVALID", record(priority=True)),
+    ("PRIORITY_INVALID", record(priority="7")),
+]
+
+
+@pytest.mark.parametrize(("code", "sent"), CASES)
+def test_one_record_has_this_error_and_the_other_is_created(code: str, sent: dict[str, Any]) -> None:
+    simulator = Simulator()
+    answer = bulk(simulator, sent, record("+351 929 312 318", first_name="é" * 80, timezone="GMT", priority=10))
+    assert errors(answer) == [[code], []]
+    body = answer.json()
+    assert (body["has_error"], body["total_errors"], body["total_created"]) == (True, 1, 1)
+    assert [("id" in one) for one in body["_embedded"]["records"]] == [False, True]
+    assert len(simulator.talkdesk.stored) == 1
+
+
+def test_the_other_codes_come_from_lists_knobs_and_capacity() -> None:
+    simulator = Simulator({"talkdesk.timezone_required": True, "talkdesk.timezone_match": True})
+    assert errors(bulk(simulator, record())) == [["TIMEZONE_MISSING"]]
+    assert errors(bulk(simulator, record(timezone="Asia/Tokyo"))) == [["TIMEZONE_UNMATCHED"]]
+    fresh = Simulator({"talkdesk.list_capacity": 1})
+    assert errors(bulk(fresh, record(), record())) == [[], ["OTHER"]]
+    assert errors(bulk(fresh, record(), record(), to="demo-phone")) == [[], ["PHONE_NUMBER_NOT_UNIQUE"]]
+    assert errors(bulk(fresh, record(), to="demo-external")) == [["EXTERNAL_REF_MISSING"]]
+    referred = record(external_provider="crm", external_id="1")
+    assert errors(bulk(fresh, referred, referred, to="demo-external")) == [[], ["EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"]]
+    made = {code for code, _ in CASES} | {"TIMEZONE_MISSING", "TIMEZONE_UNMATCHED", "OTHER", "EXTERNAL_REF_MISSING"}
+    assert made | {"PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"} == set(CODES)
+
+
+def test_a_record_may_have_several_errors_and_total_errors_counts_them_all() -> None:
+    simulator = Simulator()
+    answer = bulk(simulator, record("x", first_name="", priority=99))
+    assert errors(answer) == [["PHONE_NUMBER_INVALID", "FIRST_NAME_MISSING", "PRIORITY_INVALID"]]
+    assert answer.json()["total_errors"] == 3
+    simulator.set("talkdesk.total_errors", "records")
+    assert bulk(simulator, record("x", first_name="")).json()["total_errors"] == 1
+
+
+def test_a_list_of_unique_numbers_refuses_a_second_sending() -> None:
+    simulator = Simulator()
+    assert errors(bulk(simulator, record(), to="demo-phone")) == [[]]
+    assert errors(bulk(simulator, record(), to="demo-phone")) == [["PHONE_NUMBER_NOT_UNIQUE"]]
+    assert errors(bulk(simulator, record(), record())) == [[], []]
+    assert simulator.talkdesk.count_by_place == {"demo-phone": 1, "demo-list": 2}
+
+
+@pytest.mark.parametrize(
+    ("records", "name"),
+    [
+        ([], "records"),
+        ("text", "records"),
+        ([record(), 7], "records[1]"),
+        ([record(first_name=7)], "records[0].first_name"),
+        ([record(extra_data=[])], "records[0].extra_data"),
+        ([record(sync_external_id="yes")], "records[0].sync_external_id"),
+        ([record(phone_numbers="1")], "records[0].phone_numbers"),
+        ([record(phone_numbers=[7])], "records[0].phone_numbers[0]"),
+        ([record(7)], "records[0].phone_numbers[0].phone_number"),  # type: ignore[arg-type]  # that is the point
+    ],
+)
+def test_a_wrong_type_refuses_the_request_and_names_the_field(records: Any, name: str) -> None:
+    simulator = Simulator()
+    path = "/talkdesk/record-lists/demo-list/records/bulks"
+    answer = ask(simulator, "POST", path, headers=BEARER, json={"records": records})
+    assert answer.status_code == 400
+    assert {"code", "message", "fields"} == answer.json().keys()
+    assert answer.json()["fields"][0]["name"] == name
+    assert simulator.talkdesk.stored == []
+
+
+def test_a_hundred_and_one_records_are_too_many() -> None:
+    simulator = Simulator()
+    assert bulk(simulator, *[record()] * 100).json()["total_created"] == 100
+    assert bulk(simulator, *[record()] * 101).status_code == 400
+    simulator.set("talkdesk.oversize_status", 413)
+    assert bulk(simulator, *[record()] * 101).status_code == 413
+
+
+def test_the_answer_has_every_doubtful_form() -> None:
+    def body(**knobs: Any) -> dict[str, Any]:
+        simulator = Simulator({f"talkdesk.{name}": value for name, value in knobs.items()})
+        return dict(bulk(simulator, record(), record("bad")).json())
+
+    assert "_embedded" not in body(embed="none")
+    assert len(body(embed="created")["_embedded"]["records"]) == 1
+    assert body(embed="failed")["_embedded"]["records"][0]["errors"]
+    assert "errors" not in body(created_errors="absent")["_embedded"]["records"][0]
+    assert all("id" in one for one in body(id_on_failed=True)["_embedded"]["records"])
+    assert body(has_error_key="has_errors")["has_errors"] is True
+    assert "has_error" not in body(has_error_key="")
+    assert "total_errors" not in body(total_errors="absent")
+    assert body()["_embedded"]["records"][0]["priority"] == 11
+    simulator = Simulator({"talkdesk.reformat_phones": True})
+    shown = bulk(simulator, record("+351 929-312")).json()["_embedded"]["records"][0]["phone_numbers"]
+    assert shown[0]["phone_number"] == "+351929312"
+
+
+def test_rejection_by_pattern_carries_the_chosen_codes() -> None:
+    simulator = Simulator({"talkdesk.reject": "last_name~^Trib", "talkdesk.reject_codes": "OTHER,LAST_NAME_INVALID"})
+    assert errors(bulk(simulator, record(), record(last_name="Doe"))) == [["OTHER", "LAST_NAME_INVALID"], []]
+
+
+def token(simulator: Simulator, **more: Any) -> httpx.Response:
+    return ask(simulator, "POST", "/talkdesk/oauth/token", **{"auth": ("id", "secret"), "data": TOKEN, **more})
+
+
+def test_tokens_expire() -> None:
+    now = [0.0]
+    simulator = Simulator(now=lambda: now[0])
+    reply = token(simulator).json()
+    assert (reply["expires_in"], reply["token_type"], reply["scope"]) == (599, "Bearer", "record-lists:manage")
+    headers = {"Authorization": f"Bearer {reply['access_token']}"}
+    assert bulk(simulator, record(), headers=headers).status_code == 201
+    now[0] = 598.9
+    assert bulk(simulator, record(), headers=headers).status_code == 201
+    now[0] = 599.0
+    refused = bulk(simulator, record(), headers=headers)
+    assert (refused.status_code, set(refused.json())) == (401, {"code", "message"})
+    again = {"Authorization": f"Bearer {token(simulator).json()['access_token']}"}
+    assert bulk(simulator, record(), headers=again).status_code == 201
+    simulator.set("talkdesk.expire_token", "next:1")
+    assert [bulk(simulator, record(), headers=again).status_code for _ in range(2)] == [401, 401]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "error"),
+    [
+        ({"auth": None}, 401, "invalid_client"),
+        ({"auth": ("id", "")}, 401, "invalid_client"),
+        ({"data": {"grant_type": "password"}}, 400, "unsupported_grant_type"),
+        ({"data": {"grant_type": "client_credentials", "scope": "other"}}, 401, "invalid_scope"),
+        ({"data": None, "json": TOKEN}, 400, "invalid_request"),
+    ],
+)
+def test_the_token_endpoint_refuses(request_: dict[str, Any], status: int, error: str) -> None:
+    answer = token(Simulator(), **request_)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+
+
+def test_scope_and_credential_are_checked() -> None:
+    simulator = Simulator({"talkdesk.granted_scope": "other", "talkdesk.credential": "id:secret"})
+    assert token(simulator, auth=("id", "wrong")).status_code == 401
+    word = token(simulator, data={"grant_type": "client_credentials"}).json()["access_token"]
+    assert bulk(simulator, record(), headers={"Authorization": f"Bearer {word}"}).status_code == 403
+    assert bulk(simulator, record(), headers={"Authorization": word}).status_code == 401
+    simulator.set("talkdesk.ready_tokens", "none")
+    assert bulk(simulator, record()).status_code == 401
+
+
+def test_lists_and_records_are_read_page_by_page() -> None:
+    simulator = Simulator()
+    bulk(simulator, *[record(first_name=f"N{number}") for number in range(100)])
+    bulk(simulator, *[record(first_name=f"N{number}") for number in range(100, 120)])
+    names: list[str] = []
+    path = "/talkdesk/record-lists/demo-list/records"
+    pages = 0
+    while path:
+        page = ask(simulator, "GET", path, headers=BEARER).json()
+        names += [one["first_name"] for one in page["_embedded"]["records"]]
+        path = page["_links"].get("next", {}).get("href", "").removeprefix("http://simulator")
+        pages += 1
+    assert (pages, page["total_pages"]) == (3, 3)
+    assert names == [f"N{number}" for number in range(120)]
+    shown = ask(simulator, "GET", "/talkdesk/record-lists/demo-list", headers=BEARER).json()
+    assert (shown["records_count"], shown["unique_identifier_type"]) == (120, "NOTHING")
+    lists = ask(simulator, "GET", "/talkdesk/record-lists", headers=BEARER).json()["_embedded"]["record_lists"]
+    assert [one["id"] for one in lists] == ["demo-list", "demo-phone", "demo-external"]
+
+
+def test_lists_are_made_and_records_deleted() -> None:
+    simulator = Simulator()
+    asked = {"name": "New", "unique_identifier_type": "PHONE_NUMBER"}
+    made = ask(simulator, "POST", "/talkdesk/record-lists", headers=BEARER, json=asked).json()["id"]
+    [one] = bulk(simulator, record(), to=made).json()["_embedded"]["records"]
+    path = f"/talkdesk/record-lists/{made}/records/{one['id']}"
+    assert ask(simulator, "GET", path, headers=BEARER).json()["first_name"] == "Joey"
+    assert ask(simulator, "DELETE", path, headers=BEARER).status_code == 204
+    assert ask(simulator, "GET", path, headers=BEARER).status_code == 404
+    assert errors(bulk(simulator, record(), to=made)) == [[]]
+    single = ask(simulator, "POST", f"/talkdesk/record-lists/{made}/records", headers=BEARER, json=record())
+    assert (single.status_code, single.json()["fields"][0]["name"]) == (400, "PHONE_NUMBER_NOT_UNIQUE")
+
+
+def test_a_full_list_may_refuse_the_whole_request() -> None:
+    simulator = Simulator({"talkdesk.list_capacity": 2, "talkdesk.full_list": "409"})
+    assert bulk(simulator, *[record()] * 3).status_code == 409
+    assert simulator.talkdesk.stored == []
