@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, XComArg
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.execution import TaskPlan
+    from airflow_provider_contacts.parameters import TaskPlan
     from airflow_provider_contacts.sources import RowSource
 
 HIDDEN = "(records)"
@@ -136,8 +136,8 @@ class ContactsOperator(BaseOperator):
             self._stop.set()
 
     def _plan(self) -> TaskPlan:
-        from airflow_provider_contacts.execution import TaskPlan
-        from airflow_provider_contacts.hooks import PushOptions
+        from airflow_provider_contacts.core.options import PushOptions
+        from airflow_provider_contacts.parameters import TaskPlan
 
         return TaskPlan(
             contacts_conn_id=self.contacts_conn_id,
@@ -168,18 +168,45 @@ class ContactsOperator(BaseOperator):
         )
 
 
+class HiddenRecords:
+    """Records in a mapped task's fixed parameters, which Airflow writes into the serialized DAG.
+
+    :param records: a literal list or DataFrame.
+    """
+
+    def __init__(self, records: Any) -> None:
+        self.records = records
+
+    def __repr__(self) -> str:
+        """Return the word that stands for the records."""
+        return HIDDEN
+
+
 class PushContactsOperator(ContactsOperator):
     """Push records of an upstream task into a vendor, and record what became of each.
 
     :param records: a list of mappings, an upstream task's output (also a mapped one's: lists in it flatten once), or
-        a pandas DataFrame. Contents are data: never rendered, never among the fields that the UI shows.
+        a pandas DataFrame. Contents are data: never rendered, never among the fields that the UI shows. Literal lists
+        in ``expand(records=[…])`` are the exception, since Airflow stores what a task is expanded over with the DAG;
+        expand over an upstream's output instead.
     """
 
     template_fields: Sequence[str] = ("records", *ContactsOperator.template_fields)
 
     def __init__(self, *, records: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.records = records
+        if isinstance(records, list | tuple) and any(isinstance(one, XComArg) for one in records):
+            raise ValueError("records is a list of upstream outputs: give one output, or a.output.concat(b.output)")
+        self._records = records.records if isinstance(records, HiddenRecords) else records
+        # Assigned by its name too, as Airflow wants it of a template field.
+        self.records = self._records
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return a mapped task without its mapped parameters; see Airflow."""
+        if "records" in kwargs and not isinstance(kwargs["records"], XComArg):
+            kwargs["records"] = HiddenRecords(kwargs["records"])
+        return super().partial(**kwargs)
 
     @property
     def records(self) -> Any:
@@ -235,7 +262,7 @@ class SqlToContactsOperator(ContactsOperator):
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Run the query."""
-        from airflow_provider_contacts.execution import sql_hook
+        from airflow_provider_contacts.connections import sql_hook
         from airflow_provider_contacts.sources import rows_of_query
 
         return rows_of_query(sql_hook(self.sql_conn_id, "sql_conn_id"), self.sql, self.parameters, self.chunk_size)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -185,12 +186,21 @@ class Client:
         self._done.put((tag, result))
 
     async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
-        session = await self._open()
-        headers = {"content-type": "application/json"} if request.body is not None else {}
         try:
-            headers["authorization"] = await self._authorization(tag)
+            session, built = await self._prepared(tag, request)
         except TokenError as error:
             return error.result
+        except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
+            log.warning("A request could not be prepared (%s); it was not sent", type(error).__name__)
+            return NotSent("not_prepared")
+        if time.monotonic() > not_after:
+            return NotSent("mark_expired")
+        return await exchange(session, built, timeout)
+
+    async def _prepared(self, tag: int, request: Request) -> tuple[httpx.AsyncClient, httpx.Request]:
+        session = await self._open()
+        headers = {"content-type": "application/json"} if request.body is not None else {}
+        headers["authorization"] = await self._authorization(tag)
         built = session.build_request(
             request.method,
             self._endpoint.base_url + request.path,
@@ -198,9 +208,7 @@ class Client:
             params=request.query or None,
             headers=headers,
         )
-        if time.monotonic() > not_after:
-            return NotSent("mark_expired")
-        return await exchange(session, built, timeout)
+        return session, built
 
     async def _authorization(self, tag: int) -> str:
         credential = self._endpoint.credential
@@ -227,7 +235,9 @@ class Client:
             import httpx
 
             transport = new_transport(self._endpoint, self._endpoint.base_url)
-            self._session = httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+            # httpx keeps cookies of its own, whatever the transport does: this jar takes none.
+            jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            self._session = httpx.AsyncClient(transport=transport, cookies=jar, follow_redirects=False, trust_env=False)
         return self._session
 
     async def _shut(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.client import Endpoint
+from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.core.client import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.identity import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
@@ -64,6 +65,9 @@ SHARED_SETTINGS = (
 
 LONGEST_TIMEOUT = 600.0
 
+# RFC 9110, 11.6.2: a scheme, one blank, and signs that a header can carry.
+AUTHORIZATION = re.compile(r"[A-Za-z]+ [\x21-\x7e]+")
+
 TRUE_WORDS = {"true", "1", "yes", "on"}
 FALSE_WORDS = {"false", "0", "no", "off"}
 
@@ -108,21 +112,27 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
     settings = (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)
     where = f"connection {stored.conn_id!r}"
     extra = parse_settings(stored.extra, settings, f"the extra of {where}")
+    for name, text in (("login", stored.login), ("password", stored.password)):
+        if not text.isprintable() or text != text.strip():
+            raise ConfigError(f"{where}: {name} holds a line break or another control sign, or a blank at an end")
     account = Account(login=stored.login, password=stored.password, extra=extra)
     try:
         base_url = stated_url(stored) or vendor.base_url(account)
         credential = vendor.auth(account)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+    check_credential(credential, where)
     urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
     plain = [check_url(url, where, allow_http=extra.get("allow_http", False)) for url in urls]
+    endpoint = Endpoint(
+        base_url=base_url.rstrip("/"),
+        credential=credential,
+        verify=extra.get("verify", True),
+        proxy=extra.get("proxy", ""),
+    )
+    check_way(endpoint, urls, where)
     return Target(
-        endpoint=Endpoint(
-            base_url=base_url.rstrip("/"),
-            credential=credential,
-            verify=extra.get("verify", True),
-            proxy=extra.get("proxy", ""),
-        ),
+        endpoint=endpoint,
         host=(urlsplit(base_url).hostname or "").lower(),
         request_timeout=check_seconds(extra.get("request_timeout"), f"request_timeout in {where}", LONGEST_TIMEOUT),
         reconcile_delay=check_seconds(extra.get("reconcile_delay"), f"reconcile_delay in {where}", LONGEST_TIMEOUT)
@@ -137,15 +147,60 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
 
 
 def stated_url(stored: StoredConnection) -> str:
-    """Return the base URL that host, schema and port make up as in Airflow's HTTP hook; empty without a host."""
+    """Return the base URL that host, schema and port make up as in Airflow's HTTP hook; empty without a host.
+
+    :raises ConfigError: where a port is given twice.
+    """
     host = stored.host.strip()
     if not host:
         return ""
-    if "://" in host:
-        return host
-    name, slash, path = host.partition("/")
-    port = f":{stored.port}" if stored.port else ""
-    return f"{stored.schema or 'https'}://{name}{port}{slash}{path}"
+    scheme, sign, rest = host.partition("://")
+    if not sign:
+        scheme, rest = stored.schema.strip() or "https", host
+    name, slash, path = rest.partition("/")
+    if name.count(":") > 1 and not name.startswith("["):
+        name = f"[{name}]"
+    if stored.port and not name.endswith(f":{stored.port}"):
+        if re.search(r":\d*$", name):
+            raise ConfigError("host and port name two different ports")
+        name = f"{name}:{stored.port}"
+    return f"{scheme}://{name}{slash}{path}"
+
+
+def check_credential(credential: Credential, where: str) -> None:
+    """Check that a header can carry a credential; the text never shows it.
+
+    :raises ConfigError: else.
+    """
+    if isinstance(credential, FixedHeader) and not AUTHORIZATION.fullmatch(credential.value):
+        raise ConfigError(f"{where}: the password holds blanks or signs that no header can carry")
+
+
+def check_way(endpoint: Endpoint, urls: Sequence[str], where: str) -> None:
+    """Check the CA bundle and the proxies: what cannot be opened must not be found out in the middle of a push.
+
+    :raises ConfigError: naming the setting, never its value: a proxy's URL may hold a password.
+    """
+    if isinstance(endpoint.verify, str):
+        try:
+            ca_context(endpoint.verify)
+        except (OSError, ValueError):
+            raise ConfigError(f"{where}: verify is true, false, or the path of a CA bundle that can be read") from None
+    for url in urls:
+        proxy = proxy_for(url, endpoint.proxy)
+        if proxy and not is_proxy(proxy):
+            origin = "proxy" if endpoint.proxy else "the environment's proxy (HTTPS_PROXY and such)"
+            raise ConfigError(f"{where}: {origin} is no URL of the form http://host:port")
+
+
+def is_proxy(url: str) -> bool:
+    """Tell whether a URL is one of a proxy that can be used."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return url.isprintable() and " " not in url and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def check_url(url: str, where: str, *, allow_http: bool) -> bool:
@@ -159,6 +214,8 @@ def check_url(url: str, where: str, *, allow_http: bool) -> bool:
         _ = parts.port
     except ValueError:
         raise ConfigError(f"{where}: host or token_url is no URL") from None
+    if not url.isprintable() or " " in url:
+        raise ConfigError(f"{where}: host or token_url holds blanks or control signs")
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(f"{where}: host and token_url are https URLs without credentials, query or fragment")
     if parts.scheme == "https" or is_loopback(host):
@@ -203,7 +260,7 @@ def parse_settings(given: Mapping[str, Any], settings: Sequence[Setting], where:
     return {
         key: parse_setting(known[key], value, where)
         for key, value in given.items()
-        if not is_missing(value) and value != ""
+        if not is_missing(value) and not (isinstance(value, str) and not value.strip())
     }
 
 
@@ -233,7 +290,7 @@ def as_text(value: Any) -> str | None:
 
 def as_integer(value: Any) -> int | None:
     """Return a whole number, also from text."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -244,7 +301,7 @@ def as_number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None
 
@@ -260,7 +317,7 @@ def as_boolean(value: Any) -> bool | None:
 def as_boolean_or_path(value: Any) -> bool | str | None:
     """Return a truth value or a path."""
     found = as_boolean(value)
-    return found if found is not None or not isinstance(value, str) else value
+    return found if found is not None or not isinstance(value, str) else value.strip()
 
 
 def check_destination(vendor: Vendor, given: Any, defaults: Destination) -> dict[str, Any]:
@@ -270,14 +327,14 @@ def check_destination(vendor: Vendor, given: Any, defaults: Destination) -> dict
     :raises ConfigError: for unknown, missing or contradicting keys.
     """
     form = vendor.destination
-    if isinstance(given, str) and given.strip():
+    if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = json.loads(given) if given.strip() else None
         except ValueError:
             raise ConfigError("destination is a mapping, or the JSON text of one") from None
-    if given is not None and not isinstance(given, Mapping | str):
+    if given is not None and not isinstance(given, Mapping):
         raise ConfigError("destination is a mapping, or the JSON text of one")
-    stated = parse_settings(given if isinstance(given, Mapping) else {}, form.settings, "destination")
+    stated = parse_settings(given or {}, form.settings, "destination")
     base = dict(defaults)
     if any(key in stated for key in form.exactly_one):
         base = {key: value for key, value in base.items() if key not in form.exactly_one}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.core.client import TOKEN_TIMEOUT, Endpoint, ca_context, proxy_for
-from airflow_provider_contacts.core.errors import RefusedError
+from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError
 from airflow_provider_contacts.core.tokens import TokenError, read_token, token_request
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, Result
@@ -23,14 +23,19 @@ def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str
     A token is minted with the first request and renewed ahead of its expiry.
 
     :param on_secret: is given every minted token, so that it can be masked in logs.
-    :raises RefusedError: from a request, if the token endpoint gives no token.
+    :raises RefusedError: from a request, if the token endpoint refuses.
+    :raises LookupFailedError: from a request, if it gives no token for a reason that may pass.
     """
     import httpx
 
     header = header_source(endpoint, on_secret)
 
+    own = httpx.URL(endpoint.base_url)
+
     def authorize(request: httpx.Request) -> httpx.Request:
-        request.headers["authorization"] = header()
+        # A link in an answer may lead anywhere; the credential must not follow it.
+        if (request.url.scheme, request.url.host, request.url.port) == (own.scheme, own.host, own.port):
+            request.headers["authorization"] = header()
         return request
 
     return httpx.Client(
@@ -66,7 +71,10 @@ def header_source(endpoint: Endpoint, on_secret: Callable[[str], None]) -> Calla
             try:
                 token = read_token(post_token(endpoint, credential), credential)
             except TokenError as error:
-                raise RefusedError(f"no token could be had ({error.result.code}): check login and password") from None
+                text = f"no token could be had ({error.result.code})"
+                if error.result.refused:
+                    raise RefusedError(f"{text}: check login, password and token_url") from None
+                raise LookupFailedError(text) from None
             on_secret(token.text)
             held.update(header=f"Bearer {token.text}", until=asked_at + token.life)
         return str(held["header"])

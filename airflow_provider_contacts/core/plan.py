@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.core.intake import Intake
-from airflow_provider_contacts.core.ledger import Ledger
+from airflow_provider_contacts.core.errors import LedgerError
+from airflow_provider_contacts.core.intake import Intake, Item
+from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger, Standing
 from airflow_provider_contacts.core.outcome import Outcome
-from airflow_provider_contacts.core.policy import OnUnknown
+from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
+from airflow_provider_contacts.core.settings import PushSettings
 from airflow_provider_contacts.core.vendor import Limits
-
-CHUNK = 2000
 
 
 @dataclass(slots=True)
@@ -28,27 +28,85 @@ class Plan:
     num_requests: int = 0
 
 
+class Overlay:
+    """What stands in a ledger, under what this plan has decided so far, which it keeps to itself.
+
+    :param under: only asked.
+    """
+
+    durable = False
+
+    def __init__(self, under: Ledger) -> None:
+        self.token = under.token
+        self.sync_run_id = under.sync_run_id
+        self._under = under
+        self._decided = MemoryLedger(under.token, under.sync_run_id)
+
+    def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+        """Return what is known of these records."""
+        return {**self._under.standing(identifiers), **self._decided.standing(identifiers)}
+
+    def note(self, outcomes: Collection[Outcome]) -> None:
+        """Remember the outcomes of records that need no request."""
+        self._decided.note(list(outcomes))
+
+    def claim(self, marks: Collection[Any]) -> Collection[str]:
+        """Refuse: a plan sends nothing."""
+        raise LedgerError(f"a plan claims nothing, not {len(marks)} records")
+
+    def settle(self, outcomes: Collection[Outcome]) -> Collection[str]:
+        """Refuse: a plan sends nothing."""
+        raise LedgerError(f"a plan settles nothing, not {len(outcomes)} records")
+
+
+@dataclass(slots=True)
+class Cutter:
+    """Counts the requests that the engine would cut a stream of records into.
+
+    :param overhead: bytes of the envelope.
+    """
+
+    limits: Limits
+    overhead: int
+    count: int = 0
+    size: int = field(default=0)
+
+    def cut(self, item: Item) -> bool:
+        """Return whether this record begins a new request."""
+        if item.not_before:
+            return True  # it waits until an earlier request must have ended, and then goes alone
+        size = len(item.prepared.body)
+        full = self.count >= self.limits.batch_size or self.size + 1 + size > self.limits.body_bytes
+        if not self.count or full:
+            self.count, self.size = 1, self.overhead + size
+            return True
+        self.count, self.size = self.count + 1, self.size + 1 + size
+        return False
+
+
 def planned(
-    rows: Iterator[Any], *, mapper: Mapper, ledger: Ledger, limits: Limits, on_unknown: OnUnknown, plan: Plan
+    rows: Iterator[Any], *, mapper: Mapper, ledger: Ledger, settings: PushSettings, plan: Plan
 ) -> Iterator[Outcome]:
     """Yield the outcomes that need no request; count the others in ``plan``.
 
     Remembers the identifiers it would send, some hundred bytes each, to tell the duplicates among them.
     """
-    active: set[str] = set()
+    overlay, limits = Overlay(ledger), settings.limits
     intake = Intake(
-        rows, mapper=mapper, ledger=ledger, on_unknown=on_unknown, active=active, chunk_size=CHUNK, settling=0.0
+        rows,
+        mapper=mapper,
+        ledger=overlay,
+        on_unknown=settings.on_unknown,
+        active=set(),
+        # As the engine reads: copies of a key within one chunk are decided together.
+        chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
+        settling=settings.request_timeout + SETTLING,
     )
-    overhead = sum(map(len, mapper.vendor.envelope))
-    count, size = 0, overhead
+    cutter = Cutter(limits, sum(map(len, mapper.vendor.envelope)))
     while (taken := intake.take()) is not None:
         if taken.error is not None:
             raise taken.error
+        overlay.note(taken.to_note)
         yield from taken.outcomes
         plan.num_to_send += len(taken.items)
-        for item in taken.items:
-            bytes_more = len(item.prepared.body) + (1 if count else 0)
-            if not count or count >= limits.batch_size or size + bytes_more > limits.body_bytes or item.doubted:
-                plan.num_requests += 1
-                count, size, bytes_more = 0, overhead, len(item.prepared.body)
-            count, size = count + 1, size + bytes_more
+        plan.num_requests += sum(map(cutter.cut, taken.items))

@@ -143,6 +143,7 @@ class Mapper:
         try:
             mapped = self._map(row)
             payload = self._payload(mapped)
+            added = self._destination(payload)
             plain = encode(payload)
         except InvalidRecordError as error:
             return self._unfit(row_index, identifier, mapped or dict(row), errors + error.errors)
@@ -152,7 +153,6 @@ class Mapper:
         if errors:
             return self._unfit(row_index, None, payload, errors, payload_digest)
         identifier = identifier or f"sha256:{payload_digest}"
-        added = dict(self.vendor.destination_fields(self.destination))
         if self.vendor.generated is not None:
             added |= self.vendor.generated(payload, self.sync_id, identifier)
         sent = {**payload, **added} if added else payload
@@ -194,6 +194,23 @@ class Mapper:
                 raise InvalidRecordError([("conflict", name, "two columns become this field")])
             mapped[name] = value
         return clean(mapped, self.vendor.contract)
+
+    def _destination(self, payload: Payload) -> Payload:
+        """Return the fields that name the destination, and take them out of a payload that repeats them.
+
+        A record must not choose another destination: what is remembered under a ``sync_id`` belongs to one.
+        """
+        fields = dict(self.vendor.destination_fields(self.destination))
+        for name in {*fields, *(setting.name for setting in self.vendor.destination.settings)} & payload.keys():
+            given = payload.pop(name)
+            if given is None:
+                continue
+            if name not in fields:
+                text = "set it in the destination, not in the record"
+                raise InvalidRecordError([("not_allowed", name, text)])
+            if str(given).casefold() != str(fields[name]).casefold():
+                raise InvalidRecordError([("conflict", name, "differs from the destination")])
+        return fields
 
     def _payload(self, mapped: dict[str, Any]) -> Payload:
         from pydantic import ValidationError

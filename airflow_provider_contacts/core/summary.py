@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError, UndeliveredError
@@ -52,9 +53,9 @@ def entry_of(outcome: Outcome) -> dict[str, Any]:
         "record_identifier": outcome.record_identifier,
         "row_index": outcome.row_index,
         "status": outcome.status.value,
-        "destination_record_id": outcome.destination_record_id,
-        "error_code": outcome.error_code,
-        "error_field": outcome.error_field,
+        "destination_record_id": storable(outcome.destination_record_id),
+        "error_code": storable(outcome.error_code),
+        "error_field": storable(outcome.error_field),
         "status_message": storable(outcome.status_message),
     }
 
@@ -89,7 +90,7 @@ class Tally:
         elif status is Status.UNKNOWN and not outcome.from_this_run:
             self.num_held += 1
         if outcome.error_code and status in UNDELIVERED:
-            code = outcome.error_code[:LONGEST_CODE]
+            code = (storable(outcome.error_code) or "")[:LONGEST_CODE]
             self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
 
     @property
@@ -119,18 +120,21 @@ class Tally:
         """Return why the task must fail, or ``None``.
 
         :param max_rejected: how many rejected and invalid are tolerated; below 1, a fraction of planned records
-            that are neither skipped nor duplicate.
+            that are neither skipped nor duplicate. What an earlier try of this run delivered is no skipped one here: a
+            retry must not fail for having less left to do.
         :param max_unknown: how many records that became unknown in this run are tolerated.
         """
         counted = self.statuses
         refused = counted[Status.REJECTED] + counted[Status.INVALID]
-        base = sum(counted.values()) - counted[Status.SKIPPED] - counted[Status.DUPLICATE]
+        delivered_before = self.num_delivered - counted[Status.SUCCEEDED]
+        base = sum(counted.values()) - counted[Status.SKIPPED] - counted[Status.DUPLICATE] + delivered_before
         allowed = max_rejected * base if 0 < max_rejected < 1 else max_rejected
         unknown = counted[Status.UNKNOWN] - self.num_held
         reasons = []
         if counted[Status.FAILED]:
             reasons.append(f"{counted[Status.FAILED]} failed")
-        if refused > allowed:
+        # A hair's breadth: 0.29 of 100 is a little less than 29 for a float.
+        if refused > allowed + 1e-9:
             reasons.append(f"{refused} rejected or invalid (tolerated: {max_rejected:g})")
         if unknown > max_unknown:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
@@ -141,6 +145,55 @@ class Tally:
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 
 
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What the summary is made of.
+
+    :param started_at: UTC.
+    :param ended: how the push ended has been written down.
+    """
+
+    vendor: str
+    sync_id: str
+    sync_run_id: str
+    destination_object: str | None
+    outcomes_table: str | None
+    outcomes: OutcomeList
+    started_at: datetime
+    tally: Tally = field(default_factory=Tally)
+    num_requests: int = 0
+    ended: bool = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome, and keep it if it is wanted."""
+        self.tally.add(outcome)
+        self.outcomes.add(outcome)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters of the runs table."""
+        return {**self.tally.counts(), "num_requests": self.num_requests}
+
+    def summary(self, status: str) -> dict[str, Any]:
+        """Return the value that goes to XCom: built-in types alone."""
+        completed_at = datetime.now(UTC)
+        listed = self.outcomes.wanted != "none"
+        return {
+            "sync_id": self.sync_id,
+            "sync_run_id": self.sync_run_id,
+            "destination": self.vendor,
+            "destination_object": self.destination_object,
+            "status": status,
+            **self.counts(),
+            "error_codes": dict(self.tally.codes),
+            "outcomes_table": self.outcomes_table,
+            "outcomes_complete": listed and self.outcomes.complete,
+            "started_at": self.started_at.isoformat(),
+            "completed_at": completed_at.isoformat(),
+            "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
+            **({"outcomes": self.outcomes.entries} if listed else {}),
+        }
+
+
 def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
     """Return a tolerance as a number, also from a rendered text.
 
@@ -148,7 +201,7 @@ def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
     """
     try:
         number = float(value) if not isinstance(value, bool) else -1.0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if number.is_integer() and number >= 0:
         return number

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.ledgers.engine import connect, inspect_store
-from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
 from airflow_provider_contacts.ledgers.reading import ReadingLedger
 from airflow_provider_contacts.ledgers.rows import Policy
 from airflow_provider_contacts.ledgers.runs import Execution
+from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.sql import SqlLedger
 from airflow_provider_contacts.ledgers.tables import build
 
@@ -69,6 +71,8 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
     :raises ConfigError: for a database or destination that cannot be used.
     """
     engine = connect(opening.hook)
+    if len(opening.run.sync_run_id) > RUN_LENGTH:
+        raise ConfigError(f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together")
     tables = build(opening.table, inspect_store(engine, shared_source=same_file(opening.hook, opening.source)))
     binding = Binding(
         sync_id=opening.sync_id,
@@ -77,10 +81,22 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
         destination_object=opening.destination_object or None,
     )
     binding.check()
-    execution = Execution(tables, opening.run, secrets.token_hex(8))
-    return ReadingLedger(
-        engine, SqlLedger(engine, tables, binding, execution, opening.store_payload, fresh=False), opening.table
+    if not opening.create_tables:
+        ensure(engine, tables, create=False)
+    ledger = ReadingLedger(
+        engine,
+        SqlLedger(
+            engine,
+            tables,
+            binding,
+            Execution(tables, opening.run, secrets.token_hex(8)),
+            opening.store_payload,
+            fresh=False,
+        ),
+        tables.outcomes,
     )
+    ledger.check(binding)
+    return ledger
 
 
 def same_file(one: Any, other: Any) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
-from sqlalchemy import Engine, inspect  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, Table, inspect  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.core.ledger import Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.ledgers.binding import check_binding
+from airflow_provider_contacts.ledgers.engine import READING
+from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.trouble import transact
 
 
 class ReadingLedger:
@@ -20,13 +24,29 @@ class ReadingLedger:
 
     durable = True
 
-    def __init__(self, engine: Engine, ledger: SqlLedger, table: str) -> None:
+    def __init__(self, engine: Engine, ledger: SqlLedger, outcomes: Table) -> None:
         self._engine = engine
         self._ledger = ledger
         self.token = ledger.token
         self.sync_run_id = ledger.sync_run_id
-        schema, _, name = table.rpartition(".")
-        self._exists = inspect(engine).has_table(name, schema=schema or None)
+        self._outcomes = outcomes
+        self._exists = transact(engine, self._found, repeatable=True, options={READING: True})
+
+    def _found(self, connection: Connection) -> bool:
+        return inspect(connection).has_table(self._outcomes.name, schema=self._outcomes.schema)
+
+    def check(self, binding: Binding) -> None:
+        """Check that the ``sync_id`` is new, or belongs to this destination.
+
+        :raises ConfigError: else.
+        """
+        if self._exists:
+            transact(
+                self._engine,
+                lambda connection: check_binding(connection, self._outcomes, binding),
+                repeatable=True,
+                options={READING: True},
+            )
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records."""

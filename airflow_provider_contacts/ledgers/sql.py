@@ -20,7 +20,7 @@ from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked
 from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
-from airflow_provider_contacts.ledgers.statements import Statements
+from airflow_provider_contacts.ledgers.statements import Statements, parameter
 from airflow_provider_contacts.ledgers.tables import Tables, build
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
 from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
@@ -139,7 +139,7 @@ class SqlLedger:
             return {
                 row["record_identifier"]: standing_of(row)
                 for chunk in chunks(identifiers)
-                for row in connection.execute(query, {"identifiers": chunk}).mappings()
+                for row in connection.execute(query, {parameter("record_identifier"): chunk}).mappings()
             }
 
         return transact(self._engine, read, repeatable=True, options={READING: True})

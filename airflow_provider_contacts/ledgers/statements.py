@@ -82,11 +82,21 @@ def one_row(name: str) -> ColumnElement[Any]:
     return bindparam(parameter(name), type_=kind_of(name))
 
 
-def many_rows(fields: tuple[str, ...]) -> FromClause:
-    """Return the rows that a statement is run for, from one array a field."""
-    arrays = [cast(bindparam(parameter(name)), postgresql.ARRAY(kind_of(name))) for name in fields]
-    columns: list[ColumnElement[Any]] = [column(name, kind_of(name)) for name in fields]
+def many_rows(fields: tuple[str, ...], sync_id: str) -> FromClause:
+    """Return the rows that a statement is run for, from one array a field, the ``sync_id`` beside each.
+
+    Were the ``sync_id`` a constant, the planner would, before the first ANALYZE, take it to be rare and read all its
+    rows rather than look up keys. A key that comes whole out of a function leaves it the index.
+    """
+    arrays: list[ColumnElement[Any]] = [array_of(name) for name in fields]
+    arrays.append(func.array_fill(cast(literal(sync_id), Text()), postgresql.array([func.cardinality(arrays[0])])))
+    columns: list[ColumnElement[Any]] = [column(name, kind_of(name)) for name in (*fields, "sync_id")]
     return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+
+
+def array_of(name: str) -> ColumnElement[Any]:
+    """Return the parameter that carries a field of all rows."""
+    return cast(bindparam(parameter(name)), postgresql.ARRAY(kind_of(name)))
 
 
 class Statements:
@@ -109,19 +119,21 @@ class Statements:
         self.weaken = self._update(NOTED, self._is_weak, self._note)
 
     def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
-        """Return the query for some rows of this ``sync_id``, named by the parameter ``identifiers``."""
-        key = self.table.c.record_identifier
-        some = self._among("identifiers") if self.bulk else key.in_(bindparam("identifiers", expanding=True))
-        return select(*columns).where(self.table.c.sync_id == self.binding.sync_id, some)
+        """Return the query for some rows of this ``sync_id``, named by the parameter of ``record_identifier``."""
+        query, key = select(*columns), self.table.c.record_identifier
+        if self.bulk:
+            return query.where(*self._found(many_rows(("record_identifier",), self.binding.sync_id)))
+        some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
+        return query.where(self.table.c.sync_id == self.binding.sync_id, some)
 
-    def _among(self, array: str) -> ColumnElement[bool]:
-        identifiers = cast(bindparam(array), postgresql.ARRAY(Text()))
-        return self.table.c.record_identifier == func.any(identifiers)
+    def _found(self, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
+        columns = self.table.c
+        return columns.sync_id == rows.c.sync_id, columns.record_identifier == rows.c.record_identifier
 
     def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
         """Return the insertion of rows that are absent; those present are left as they are."""
         if self.bulk:
-            given = many_rows(fields)
+            given = many_rows(fields, self.binding.sync_id)
             row = values(lambda name: given.c[name])
             selected = select(*(self._typed(name, value) for name, value in row.items())).select_from(given)
             inserted = postgresql.insert(self.table).from_select(list(row), selected, include_defaults=False)
@@ -138,30 +150,21 @@ class Statements:
         condition: Callable[[Given], ColumnElement[bool]],
         values: Callable[[Given], dict[str, Any]],
     ) -> Update:
-        given: Given = one_row
-        if self.bulk:
-            rows = many_rows(fields)
-            given = lambda name: rows.c[name]  # noqa: E731  # the other branch's function is a value, too
-        conditions = []
-        if self.bulk:
-            # Said twice: before the first ANALYZE the planner would read the whole sync_id rather than look up keys.
-            conditions = [self._among(parameter("record_identifier"))]
-        statement = (
-            update(self.table)
-            .where(
-                *conditions,
-                self.table.c.sync_id == self.binding.sync_id,
-                self.table.c.record_identifier == given("record_identifier"),
-                condition(given),
-            )
-            .values({name: self._typed(name, value) for name, value in values(given).items()})
-        )
-        return statement.returning(self.table.c.record_identifier) if self.bulk else statement
+        columns = self.table.c
+        if not self.bulk:
+            one = (columns.sync_id == self.binding.sync_id, columns.record_identifier == one_row("record_identifier"))
+            return update(self.table).where(*one, condition(one_row)).values(values(one_row))
+        rows = many_rows(fields, self.binding.sync_id)
+
+        def given(name: str) -> ColumnElement[Any]:
+            return rows.c[name]
+
+        changes = {name: self._typed(name, value) for name, value in values(given).items()}
+        found = update(self.table).where(*self._found(rows), condition(given))
+        return found.values(changes).returning(columns.record_identifier)
 
     def _typed(self, name: str, value: Any) -> Any:
         """Cast for PostgreSQL, which takes neither text for JSON nor an untyped value out of a query."""
-        if not self.bulk:
-            return value
         kind = self.table.c[name].type
         if not isinstance(value, ColumnElement):
             # Not to the column's own length: a cast would cut in silence.

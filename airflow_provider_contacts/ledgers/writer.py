@@ -143,7 +143,7 @@ class RowWriter:
 
     def _read(self, connection: Connection, rows: Sequence[Row], *, lock: bool = False) -> dict[str, tuple[Any, Any]]:
         query = self._current.with_for_update() if lock else self._current
-        found = connection.execute(query, {"identifiers": [row["record_identifier"] for row in rows]})
+        found = connection.execute(query, {parameter("record_identifier"): [row["record_identifier"] for row in rows]})
         return {identifier: (batch_id, status) for identifier, batch_id, status in found}
 
 

@@ -71,7 +71,7 @@ def usable(programs: Path, as_whom: dict[str, Any]) -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return str(told.stdout).split()[-1]
+    return str(told.stdout).split()[2]
 
 
 @pytest.fixture(scope="session")

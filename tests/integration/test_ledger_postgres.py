@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.ledgers.engine import connect
 from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.runs import Execution
+from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, parameter
 from airflow_provider_contacts.ledgers.tables import build
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
 
@@ -253,16 +255,25 @@ def test_a_payload_that_is_refused_does_not_stop_the_push(database: Database) ->
     assert set(ledger.claim([mark(ledger, "one")])) == {"one"}
 
 
-def test_keys_are_found_by_index(database: Database) -> None:
+@pytest.mark.parametrize("analysed", [False, True])
+def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
+    database.open()
+    database.run("ALTER TABLE contact_outcomes SET (autovacuum_enabled = off)")
     ledger = database.open()
-    ledger.claim([mark(ledger, f"key-{number}") for number in range(5000)])
-    with database.engine().begin() as connection:
-        connection.exec_driver_sql("ANALYZE contact_outcomes")
-        query = ledger._statements.rows_of(ledger._tables.outcomes.c.status)
-        compiled = str(query.compile(connection, compile_kwargs={"render_postcompile": True}))
-        plan = connection.exec_driver_sql(
-            f"EXPLAIN {compiled}", {**query.compile().params, "identifiers": ["key-1", "key-2"]}
-        ).scalars()
-        text = "\n".join(plan)
-    assert "Index" in text
-    assert "Index Cond: (((sync_id)::text = 'sync'::text) AND ((record_identifier)::text" in text
+    ledger.claim([mark(ledger, f"key-{number}", payload={"some": "x" * 200}) for number in range(20_000)])
+    if analysed:
+        database.run("ANALYZE contact_outcomes")
+    plans = []
+    with ledger._engine.connect() as connection:
+        for fields, statement in (
+            (ANSWERED, ledger._statements.settle),
+            (MARKED + READ, ledger._statements.renew_marks),
+        ):
+            compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
+            arrays: dict[str, list[Any]] = {parameter(name): [None] * 100 for name in fields}
+            arrays[parameter("record_identifier")] = [f"key-{number}" for number in range(100)]
+            plan = connection.exec_driver_sql(f"EXPLAIN {compiled}", {**compiled.params, **arrays}).scalars()
+            plans.append("\n".join(plan))
+    for text in plans:
+        assert re.search(r"Index Cond: .*given\.sync_id.*given\.record_identifier", text), text
+        assert "Seq Scan" not in text

@@ -43,6 +43,7 @@ from airflow_provider_contacts.core.vendor import (
 )
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
+MOST_REQUESTS = 20_000
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 # The vendor: every word of a vendor file that the core reads, and nothing else.
@@ -265,6 +266,7 @@ class FakeServer:
 
     def take(self, sent: list[Payload]) -> tuple[Deed, Answer]:
         """Take one request: what is done about it, and the answer that the deed may or may not let through."""
+        assert len(self.requests) < MOST_REQUESTS, "the push does not end"
         deed = self.script(len(self.requests), sent)
         self.requests.append([payload["name"] for payload in sent])
         self.sent_at.append(self.clock.seconds)

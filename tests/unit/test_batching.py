@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from hypothesis import given
@@ -35,7 +36,7 @@ def test_a_batch_ends_only_where_the_next_item_does_not_fit(
     sizes: list[int], batch_size: int, body_bytes: int, overhead: int
 ) -> None:
     found = cut(sizes, batch_size=batch_size, body_bytes=body_bytes, overhead=overhead)
-    for batch, following in zip(found, found[1:], strict=False):
+    for batch, following in itertools.pairwise(found):
         more = [*batch, following[0]]
         assert len(more) > batch_size or length(more, overhead) > body_bytes
 

@@ -1,4 +1,4 @@
-"""Whatever the vendor does, and wherever a worker dies: one outcome a record, no record twice, no doubt called success."""
+"""Whatever the vendor does, wherever a worker dies: one outcome a record, no record twice, no doubt called success."""
 
 from __future__ import annotations
 

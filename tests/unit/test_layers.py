@@ -25,8 +25,14 @@ ALLOWED = {
     "retry_policy": frozenset({"core"}),
     "provider_info": frozenset({"core", "vendors"}),
     "hooks": frozenset({"core", "vendors", "ledgers", "sources"}),
-    "execution": frozenset({"core", "vendors", "ledgers", "sources", "retry_policy", "hooks"}),
-    "operators": frozenset({"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "execution"}),
+    "connections": frozenset({"core", "hooks"}),
+    "parameters": frozenset({"core", "sources"}),
+    "execution": frozenset(
+        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters"}
+    ),
+    "operators": frozenset(
+        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters", "execution"}
+    ),
     # It plays the vendors from their documentation, not from our reading of it: a shared mistake would hide itself.
     "simulator": frozenset[str](),
 }

@@ -168,7 +168,7 @@ def test_json_text_for_nothing_is_nothing() -> None:
         ({"name": "Ada", "extra": {"a": object()}}, [("not_json", None)]),
         ({"name": "Ada", "extra": {"a": b"\xff"}}, [("not_json", None)]),
     ],
-    ids=lambda value: "",
+    ids=lambda _: "",
 )
 def test_every_reason_has_its_code_and_field(row: dict[str, Any], found: list[tuple[str, str | None]]) -> None:
     assert errors(row) == found

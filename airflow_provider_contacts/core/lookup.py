@@ -1,0 +1,60 @@
+"""Reads before a push: is the destination there, does the credential work. Nothing is created."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from airflow_provider_contacts.core.connection import check_destination
+from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError, UnreadableError
+from airflow_provider_contacts.core.vendor import Answer, Destination, Request, Vendor
+from airflow_provider_contacts.core.wire import NotSent, Result
+
+
+class Caller(Protocol):
+    """The part of a client that is needed here."""
+
+    def call(self, request: Request) -> Result:
+        """Send one request and wait for its result."""
+
+
+def exact_destination(vendor: Vendor, caller: Caller, given: Any, defaults: Destination, where: str) -> Destination:
+    """Return the exact destination; asks the vendor where a name must become an id.
+
+    :param given: the operator's, see :func:`airflow_provider_contacts.core.connection.check_destination`.
+    :param where: names the connection for error texts.
+    :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
+    :raises RefusedError: where the vendor refuses the read.
+    :raises LookupFailedError: where the read gets no usable answer.
+    """
+    destination: Destination = check_destination(vendor, given, defaults)
+    lookup = vendor.lookup
+    request = lookup.request(destination) if lookup is not None else None
+    if lookup is not None and request is not None:
+        answer = read(vendor, caller, request, f"{where}: the destination cannot be looked up")
+        try:
+            destination = lookup.read(answer, destination)
+        except UnreadableError:
+            raise LookupFailedError(f"{where}: the answer to the destination's look-up is unreadable") from None
+    # Both refuse what no request could carry: now, before a run is registered or a query is run.
+    vendor.request_path(destination)
+    vendor.destination_fields(destination)
+    return destination
+
+
+def read(vendor: Vendor, caller: Caller, request: Request, trouble: str) -> Answer:
+    """Return the 2xx answer to one read request.
+
+    :param trouble: begins the error text.
+    :raises RefusedError: where another try could not help.
+    :raises LookupFailedError: where it could.
+    """
+    result = caller.call(request)
+    if isinstance(result, Answer) and 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        return result
+    code = f"http_{result.status}" if isinstance(result, Answer) else result.code
+    text = f"{trouble} ({vendor.title} says {code})" if isinstance(result, Answer) else f"{trouble} ({code})"
+    if isinstance(result, Answer):
+        refused = 300 <= result.status < 500 and result.status not in {408, 425, 429}  # noqa: PLR2004
+    else:
+        refused = isinstance(result, NotSent) and result.refused
+    raise RefusedError(text) if refused else LookupFailedError(text)

@@ -1,0 +1,772 @@
+"""The client against servers that misbehave, on real loopback sockets: what proves "not sent", and what is doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import itertools
+import json
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from airflow_provider_contacts.core.auth import ClientCredentials, Credential, bearer
+from airflow_provider_contacts.core.client import LARGEST_ANSWER, Client, Endpoint, proxy_for
+from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
+from airflow_provider_contacts.core.vendor import Answer, Request
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+
+POST = Request("POST", "/contacts/", b'{"contacts":[]}')
+SECRET = "tok-secret-123"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One request as it came."""
+
+    line: str
+    headers: Mapping[str, str]
+    body: bytes
+    connection: int
+
+    @property
+    def path(self) -> str:
+        return self.line.split(" ")[1]
+
+
+@dataclass
+class Wire:
+    """One accepted connection, and the request that has just come on it."""
+
+    socket: socket.socket
+    heard: Heard
+
+    def say(self, status: int, body: bytes = b"{}", headers: str = "", *, length: int | None = None) -> bool:
+        """Answer, and keep the connection."""
+        size = len(body) if length is None else length
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {size}\r\n{headers}\r\n"
+        self.socket.sendall(head.encode() + body)
+        return True
+
+    def reset(self) -> bool:
+        """Close with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return False
+
+
+Handle = Callable[[Wire], bool]
+
+
+def read_request(connection: socket.socket, number: int) -> Heard | None:
+    """Read one request whole; ``None`` at the end of the connection, or for what is no HTTP."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more or data[:1] == b"\x16" or more[:1] == b"\x16":
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, *rest = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): text.strip() for name, _, text in (one.partition(":") for one in rest)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += connection.recv(65536)
+    return Heard(line, headers, body, number)
+
+
+@dataclass
+class Server:
+    """A server that does with every request what it was told."""
+
+    handle: Handle
+    tls: ssl.SSLContext | None = None
+    heard: list[Heard] = field(default_factory=list)
+    connections: Iterator[int] = field(default_factory=itertools.count)
+    open: list[socket.socket] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.open.append(connection)
+                threading.Thread(target=self._serve, args=(connection, next(self.connections)), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        with suppress(OSError):
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            while (heard := read_request(connection, number)) is not None:
+                self.heard.append(heard)
+                if not self.handle(Wire(connection, heard)):
+                    break
+        with suppress(OSError):
+            connection.close()
+
+    def close(self) -> None:
+        # Both, so that a thread in accept() or recv() wakes.
+        for one in (self.listener, *self.open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                one.close()
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[Server] = []
+
+    def start(handle: Handle, tls: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(handle, tls))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@contextmanager
+def client_to(where: Server | str, credential: Credential | None = None, **options: Any) -> Iterator[Client]:
+    url = where if isinstance(where, str) else f"{'https' if where.tls else 'http'}://127.0.0.1:{where.port}"
+    secrets = options.pop("on_secret", lambda _: None)
+    client = Client(Endpoint(base_url=url, credential=credential or bearer(SECRET), **options), on_secret=secrets)
+    with client:
+        yield client
+
+
+def gather(client: Client, count: int, patience: float = 20.0) -> dict[int, Result]:
+    found: dict[int, Result] = {}
+    deadline = time.monotonic() + patience
+    while len(found) < count and time.monotonic() < deadline:
+        found.update(client.collect(0.5))
+    assert len(found) == count, "a request has no result"
+    return found
+
+
+def result_of(client: Client, request: Request = POST, *, timeout: float = 5.0, tag: int = 1) -> Result:
+    client.submit(tag, request, not_after=time.monotonic() + 5.0, timeout=timeout)
+    return gather(client, 1)[tag]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    return port
+
+
+def fine(wire: Wire) -> bool:
+    return wire.say(200, b'{"ok": true}')
+
+
+def silent(seconds: float) -> Handle:
+    """Say nothing for a while, then hang up."""
+
+    def handle(_: Wire) -> bool:
+        time.sleep(seconds)
+        return False
+
+    return handle
+
+
+# What is sent, and what comes back.
+
+
+def test_a_request_leaves_as_it_was_asked_for_and_its_answer_comes_whole(serve: Serve) -> None:
+    server = serve(lambda wire: wire.say(207, b'{"a": 1}', "X-Kind: Odd\r\nRetry-After: 3\r\n"))
+    with client_to(server) as client:
+        found = result_of(client, Request("POST", "/v1/contacts/", b"[1]", (("a b", "c&d"),)))
+    assert isinstance(found, Answer)
+    assert (found.status, found.body) == (207, b'{"a": 1}')
+    assert (found.headers["x-kind"], found.headers["retry-after"]) == ("Odd", "3")
+    (heard,) = server.heard
+    assert heard.line.startswith("POST /v1/contacts/?a%20b=c%26d HTTP/1.1") or heard.line.startswith(
+        "POST /v1/contacts/?a+b=c%26d HTTP/1.1"
+    )
+    assert heard.body == b"[1]"
+    assert heard.headers["authorization"] == f"Bearer {SECRET}"
+    assert heard.headers["content-type"] == "application/json"
+
+
+def test_results_come_back_as_they_come(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        time.sleep(0.3 if wire.heard.path == "/slow" else 0.0)
+        return wire.say(200)
+
+    with client_to(serve(handle)) as client:
+        client.submit(1, Request("POST", "/slow", b""), not_after=time.monotonic() + 5, timeout=5)
+        client.submit(2, Request("POST", "/fast", b""), not_after=time.monotonic() + 5, timeout=5)
+        assert [tag for tag, _ in client.collect(5.0)] == [2]
+        assert [tag for tag, _ in client.collect(5.0)] == [1]
+        begun = time.monotonic()
+        assert client.collect(0.1) == []
+        assert 0.05 < time.monotonic() - begun < 1.0
+        assert client.collect(0) == []
+
+
+def test_a_wake_up_ends_the_waiting(serve: Serve) -> None:
+    with client_to(serve(fine)) as client:
+        threading.Timer(0.1, client.wake).start()
+        begun = time.monotonic()
+        assert client.collect(10.0) == []
+        assert time.monotonic() - begun < 5.0
+
+
+def test_many_requests_are_in_flight_at_once(serve: Serve) -> None:
+    gate = threading.Barrier(100, timeout=10)
+
+    def handle(wire: Wire) -> bool:
+        gate.wait()
+        return wire.say(200)
+
+    with client_to(serve(handle)) as client:
+        for tag in range(100):
+            client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=10)
+        found = gather(client, 100)
+    assert {result.status for result in found.values() if isinstance(result, Answer)} == {200}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_is_not_followed(serve: Serve, status: int) -> None:
+    server = serve(lambda wire: wire.say(status, b"", f"Location: http://{wire.heard.headers['host']}/elsewhere\r\n"))
+    with client_to(server) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert found.status == status
+    assert [heard.path for heard in server.heard] == ["/contacts/"]
+
+
+def test_a_cookie_is_never_sent_back(serve: Serve) -> None:
+    server = serve(lambda wire: wire.say(200, headers="Set-Cookie: session=1; Path=/\r\nConnection: close\r\n"))
+    with client_to(server) as client:
+        for tag in range(3):
+            result_of(client, tag=tag)
+    assert ["cookie" in heard.headers for heard in server.heard] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"), [("gzip", gzip.compress(b'{"a": 1}')), ("deflate", zlib.compress(b'{"a": 1}'))]
+)
+def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes) -> None:
+    with client_to(serve(lambda wire: wire.say(200, packed, f"Content-Encoding: {encoding}\r\n"))) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert found.body == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("packed", [b"no gzip at all", gzip.compress(b"x" * 100)[:10] + b"\xff" * 20])
+def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, packed: bytes) -> None:
+    with client_to(serve(lambda wire: wire.say(201, packed, "Content-Encoding: gzip\r\n"))) as client:
+        found = result_of(client)
+        assert isinstance(found, Answer)
+        assert (found.status, found.body) == (201, b"")
+        assert isinstance(result_of(client), Answer)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_huge_answer_is_not_kept(serve: Serve, packed: bool) -> None:
+    huge = b"0" * (LARGEST_ANSWER + 1)
+    body = gzip.compress(huge, 1) if packed else huge
+    with client_to(serve(lambda wire: wire.say(200, body, "Content-Encoding: gzip\r\n" if packed else ""))) as client:
+        found = result_of(client, timeout=60.0)
+    assert isinstance(found, Answer)
+    assert (found.status, found.body) == (200, b"")
+
+
+# Proof that nothing was sent.
+
+
+def test_a_refused_connection_is_proof() -> None:
+    with client_to(f"http://127.0.0.1:{free_port()}") as client:
+        assert result_of(client) == NotSent("not_connected")
+
+
+def test_a_name_that_does_not_resolve_is_proof() -> None:
+    with client_to("http://vendor.invalid") as client:
+        assert result_of(client, timeout=20.0) == NotSent("not_connected")
+
+
+def test_a_failed_tls_handshake_is_proof(serve: Serve) -> None:
+    server = serve(fine)
+    with client_to(f"https://127.0.0.1:{server.port}") as client:
+        assert result_of(client) == NotSent("not_connected")
+    assert server.heard == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", key, "-out", cert]
+    subprocess.run([*made, *subject], check=True, capture_output=True)
+    return cert, key
+
+
+def test_a_certificate_that_is_not_trusted_is_proof_and_one_that_is_is_fine(
+    serve: Serve, certificate: tuple[str, str]
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    server = serve(fine, tls)
+    with client_to(server) as client:
+        assert result_of(client) == NotSent("not_connected")
+    for verify in (
+        False,
+        certificate[0],
+    ):
+        with client_to(server, verify=verify) as client:
+            assert isinstance(result_of(client), Answer)
+    assert len(server.heard) == 2
+
+
+def test_a_mark_that_is_too_old_is_not_sent(serve: Serve) -> None:
+    server = serve(fine)
+    with client_to(server) as client:
+        client.submit(1, POST, not_after=time.monotonic() - 0.001, timeout=5)
+        assert gather(client, 1) == {1: NotSent("mark_expired")}
+        assert isinstance(result_of(client), Answer)
+    assert len(server.heard) == 1
+
+
+def test_a_client_that_cannot_be_built_has_sent_nothing(tmp_path: Path) -> None:
+    with client_to("https://127.0.0.1:1", verify=str(tmp_path / "no-such-file.pem")) as client:
+        assert result_of(client) == NotSent("not_prepared")
+
+
+def test_a_request_that_cannot_be_built_has_sent_nothing(serve: Serve) -> None:
+    server = serve(fine)
+    with client_to(server) as client:
+        assert result_of(client, Request("POST", "/a\x00b", b"")) == NotSent("not_prepared")
+    assert server.heard == []
+
+
+# Doubt.
+
+
+@pytest.mark.parametrize("reused", [False, True])
+@pytest.mark.parametrize("end", ["FIN", "RST"])
+def test_a_server_that_reads_the_request_and_hangs_up_leaves_doubt(serve: Serve, end: str, reused: bool) -> None:
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path == "/first":
+            return wire.say(200)
+        return wire.reset() if end == "RST" else False
+
+    server = serve(handle)
+    with client_to(server) as client:
+        if reused:
+            assert isinstance(result_of(client, Request("POST", "/first", b"{}")), Answer)
+        assert result_of(client) == NoAnswer("connection_lost")
+    assert [heard.path for heard in server.heard].count("/contacts/") == 1
+    assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_a_server_that_hangs_up_in_the_middle_of_the_head_leaves_doubt(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
+        return False
+
+    with client_to(serve(handle)) as client:
+        assert result_of(client) == NoAnswer("connection_lost")
+
+
+@pytest.mark.parametrize("said", [b"garbage\r\n\r\n", b"HTTP/1.1 abc X\r\n\r\n", b"\x00" * 100 + b"\r\n\r\n"])
+def test_a_server_that_speaks_no_http_leaves_doubt(serve: Serve, said: bytes) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(said)
+        return False
+
+    with client_to(serve(handle)) as client:
+        assert result_of(client) == NoAnswer("connection_lost")
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_that_breaks_off_is_a_status_without_a_body(serve: Serve, end: str, chunked: bool) -> None:
+    def handle(wire: Wire) -> bool:
+        if chunked:
+            wire.socket.sendall(b'HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n')
+        else:
+            wire.say(200, b'{"a":', length=100)
+        time.sleep(0.2)
+        return wire.reset() if end == "RST" else False
+
+    with client_to(serve(handle)) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert (found.status, found.body) == (200, b"")
+
+
+def test_silence_is_a_timeout(serve: Serve) -> None:
+    server = serve(silent(3.0))
+    with client_to(server) as client:
+        begun = time.monotonic()
+        assert result_of(client, timeout=0.4) == NoAnswer("timeout")
+        assert time.monotonic() - begun < 2.0
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_server_that_drips_does_not_stretch_the_timeout(serve: Serve, part: str) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(b"HTTP/1.1 200 X\r\n" + (b"Content-Length: 1000\r\n\r\n" if part == "body" else b""))
+        for _ in range(100):
+            wire.socket.sendall(b"x")
+            time.sleep(0.05)
+        return False
+
+    with client_to(serve(handle)) as client:
+        begun = time.monotonic()
+        assert result_of(client, timeout=0.5) == NoAnswer("timeout")
+        assert time.monotonic() - begun < 2.0
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
+def test_a_server_that_does_not_read_leaves_doubt_at_the_timeout() -> None:
+    big = Request("POST", "/contacts/", b"x" * 50_000_000)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        assert result_of(client, big, timeout=0.6) == NoAnswer("timeout")
+        # Lets go of the connection, which would otherwise wait for the other side to read on.
+        listener.close()
+        time.sleep(0.1)
+
+
+# Tokens.
+
+JSON_CREDENTIAL: dict[str, Any] = {
+    "client_id": "id-1",
+    "client_secret": "client-secret-9",
+    "encoding": "json",
+    "parameters": (("audience", "https://api.example"),),
+}
+BASIC_CREDENTIAL: dict[str, Any] = {
+    "client_id": "id-1",
+    "client_secret": "client-secret-9",
+    "method": "client_secret_basic",
+    "scope": "record-lists:manage read",
+}
+
+
+@dataclass
+class Tokens:
+    """A token endpoint and an API on one server."""
+
+    serve: Serve
+    reply: Callable[[int], tuple[int, bytes]] = lambda number: (
+        200,
+        json.dumps({"access_token": f"{SECRET}-{number}", "token_type": "Bearer", "expires_in": 600}).encode(),
+    )
+    api: Handle = fine
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.server = self.serve(self._handle)
+
+    def _handle(self, wire: Wire) -> bool:
+        if wire.heard.path != "/oauth/token":
+            return self.api(wire)
+        self.number += 1
+        return wire.say(*self.reply(self.number))
+
+    def credential(self, **values: Any) -> ClientCredentials:
+        return ClientCredentials(token_url=f"http://127.0.0.1:{self.server.port}/oauth/token", **values)
+
+    def asked(self) -> list[Heard]:
+        return [heard for heard in self.server.heard if heard.path == "/oauth/token"]
+
+    def calls(self) -> list[str]:
+        return [heard.headers["authorization"] for heard in self.server.heard if heard.path != "/oauth/token"]
+
+
+def test_a_token_is_asked_for_in_a_json_body(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    with client_to(tokens.server, tokens.credential(**JSON_CREDENTIAL)) as client:
+        assert isinstance(result_of(client), Answer)
+    (heard,) = tokens.asked()
+    assert heard.line.startswith("POST ")
+    assert heard.headers["content-type"] == "application/json"
+    assert "authorization" not in heard.headers
+    assert json.loads(heard.body) == {
+        "grant_type": "client_credentials",
+        "client_id": "id-1",
+        "client_secret": "client-secret-9",
+        "audience": "https://api.example",
+    }
+    assert tokens.calls() == [f"Bearer {SECRET}-1"]
+
+
+def test_a_token_is_asked_for_in_a_form_with_a_basic_header(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        assert isinstance(result_of(client), Answer)
+    (heard,) = tokens.asked()
+    assert heard.headers["content-type"].startswith("application/x-www-form-urlencoded")
+    assert heard.headers["authorization"] == "Basic " + base64.b64encode(b"id-1:client-secret-9").decode()
+    assert parse_qs(heard.body.decode()) == {
+        "grant_type": ["client_credentials"],
+        "scope": ["record-lists:manage read"],
+    }
+
+
+def test_one_token_serves_many_requests_at_once(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    told: list[str] = []
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL), on_secret=told.append) as client:
+        for tag in range(50):
+            client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=5)
+        gather(client, 50)
+        assert client.renewable
+    assert tokens.number == 1
+    assert told == [f"{SECRET}-1"]
+    assert set(tokens.calls()) == {f"Bearer {SECRET}-1"}
+
+
+def test_a_token_is_dropped_only_while_it_is_the_current_one(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    tokens.api = lambda wire: wire.say(401 if wire.heard.headers["authorization"].endswith("-1") else 200)
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        for tag in (1, 2):
+            client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=5)
+        assert {result.status for result in gather(client, 2).values() if isinstance(result, Answer)} == {401}
+        client.renew(1)
+        assert result_of(client, tag=3) == Answer(200, {"content-length": "2"}, b"{}")
+        client.renew(2)
+        client.renew(99)
+        assert isinstance(result_of(client, tag=4), Answer)
+    assert tokens.number == 2
+    assert tokens.calls()[2:] == [f"Bearer {SECRET}-2"] * 2
+
+
+def test_a_single_call_renews_a_refused_token_once(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    tokens.api = lambda wire: wire.say(401 if wire.heard.headers["authorization"].endswith("-1") else 200)
+    with client_to(tokens.server, tokens.credential(**JSON_CREDENTIAL)) as client:
+        found = client.call(Request("GET", "/me"))
+        assert isinstance(found, Answer)
+        assert found.status == 200
+    assert (tokens.number, len(tokens.calls())) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "result"),
+    [
+        (401, b'{"error": "invalid_client"}', NotSent("token_refused", refused=True)),
+        (401, b"<html>", NotSent("token_refused", refused=True)),
+        (400, b'{"message": "no"}', NotSent("token_refused", refused=True)),
+        (403, b"", NotSent("token_refused", refused=True)),
+        (404, b"[]", NotSent("token_refused", refused=True)),
+        (429, b'{"error": "too_many_requests"}', NotSent("token_unavailable")),
+        (500, b'{"error": "server_error"}', NotSent("token_unavailable")),
+        (503, b"", NotSent("token_unavailable")),
+        (302, b"", NotSent("token_unavailable")),
+        (200, b"<html>", NotSent("token_unreadable")),
+        (200, b"", NotSent("token_unreadable")),
+        (200, b"[]", NotSent("token_unreadable")),
+        (200, b"{}", NotSent("token_unreadable")),
+        (200, b'{"access_token": 7}', NotSent("token_unreadable")),
+        (200, b'{"access_token": ""}', NotSent("token_unreadable")),
+        (200, b'{"access_token": "a\\r\\nX-Evil: 1"}', NotSent("token_unreadable")),
+        (200, b'{"access_token": "t", "scope": "read"}', NotSent("token_scope", refused=True)),
+    ],
+)
+def test_what_a_token_endpoint_says_instead_of_a_token(serve: Serve, status: int, body: bytes, result: NotSent) -> None:
+    tokens = Tokens(serve, reply=lambda _: (status, body))
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        assert result_of(client) == result
+    assert tokens.calls() == []
+
+
+@pytest.mark.parametrize("end", ["FIN", "RST", "refused"])
+def test_a_token_endpoint_that_cannot_be_asked(serve: Serve, end: str) -> None:
+    server = serve(lambda wire: wire.reset() if end == "RST" else False)
+    port = free_port() if end == "refused" else server.port
+    credential = ClientCredentials(token_url=f"http://127.0.0.1:{port}/oauth/token", **JSON_CREDENTIAL)
+    with client_to(server, credential) as client:
+        assert result_of(client) == NotSent("token_unavailable")
+
+
+def test_a_granted_scope_that_is_wide_enough_will_do(serve: Serve) -> None:
+    body = b'{"access_token": "t", "scope": "other read record-lists:manage"}'
+    tokens = Tokens(serve, reply=lambda _: (200, body))
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        assert isinstance(result_of(client), Answer)
+
+
+def test_a_secret_that_no_header_can_carry_is_refused_not_lost(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    values = {**BASIC_CREDENTIAL, "client_secret": "пароль"}
+    with client_to(tokens.server, tokens.credential(**values)) as client:
+        found = result_of(client)
+    assert isinstance(found, NotSent)
+    assert found.refused
+
+
+@pytest.mark.parametrize(
+    ("told", "good_for"),
+    [(600, 540.0), (100, 80.0), ("600", 540.0), (10, 8.0), (None, 240.0), (-1, 240.0), ("x", 240.0), (0, 240.0)],
+)
+def test_a_token_is_renewed_ahead_of_its_expiry(told: Any, good_for: float) -> None:
+    now = 1000.0
+    asked: list[float] = []
+
+    async def post(_: TokenRequest) -> Result:
+        asked.append(now)
+        return Answer(200, {}, json.dumps({"access_token": f"t{len(asked)}", "expires_in": told}).encode())
+
+    async def use() -> list[str]:
+        nonlocal now
+        credential = ClientCredentials(token_url="https://t.invalid", **BASIC_CREDENTIAL)
+        source = TokenSource(credential, post, on_secret=lambda _: None, monotonic=lambda: now)
+        found = [await source.get()]
+        now += good_for - 0.1
+        found.append(await source.get())
+        now += 0.2
+        return [*found, await source.get()]
+
+    assert asyncio.run(use()) == ["t1", "t1", "t2"]
+
+
+def test_a_token_error_shows_no_secret() -> None:
+    async def post(_: TokenRequest) -> Result:
+        return Answer(401, {}, b'{"error_description": "client-secret-9 is wrong"}')
+
+    credential = ClientCredentials(token_url="https://t.invalid", **BASIC_CREDENTIAL)
+    source = TokenSource(credential, post, on_secret=lambda _: None)
+    with pytest.raises(TokenError) as caught:
+        asyncio.run(source.get())
+    assert "client-secret-9" not in repr(caught.value) + str(caught.value)
+
+
+# Proxies.
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_a_proxy_of_the_environment_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with client_to("http://vendor.invalid") as client:
+        assert isinstance(result_of(client), Answer)
+    assert proxy.heard[0].line.startswith("POST http://vendor.invalid/contacts/ ")
+
+
+def test_a_tunnel_that_a_proxy_refuses_is_proof(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(lambda wire: wire.say(502, b""))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with client_to("https://vendor.invalid") as client:
+        assert result_of(client) == NotSent("not_connected")
+    assert proxy.heard[0].line.startswith("CONNECT vendor.invalid:443 ")
+    assert "authorization" not in proxy.heard[0].headers
+
+
+def test_a_proxy_that_is_not_there_is_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    with client_to("https://vendor.invalid") as client:
+        assert result_of(client) == NotSent("not_connected")
+
+
+def test_the_token_endpoint_is_asked_through_the_proxy_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(lambda wire: wire.say(502, b""))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+    credential = ClientCredentials(token_url="https://login.invalid/token", **JSON_CREDENTIAL)
+    with client_to("https://vendor.invalid", credential) as client:
+        assert result_of(client) == NotSent("token_unavailable")
+    assert [heard.line.split(" ")[1] for heard in proxy.heard] == ["login.invalid:443"]
+
+
+def test_loopback_is_never_reached_through_a_proxy_of_the_environment(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, server = serve(fine), serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with client_to(server) as client:
+        assert isinstance(result_of(client), Answer)
+    assert (len(proxy.heard), len(server.heard)) == (0, 1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp's own name for proxy credentials, in httpx-aiohttp
+def test_a_stated_proxy_is_used_even_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated, other = serve(fine), serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{other.port}")
+    monkeypatch.setenv("NO_PROXY", "*")
+    with client_to("http://vendor.invalid", proxy=f"http://user:pass@127.0.0.1:{stated.port}") as client:
+        assert isinstance(result_of(client), Answer)
+    assert stated.heard[0].headers["proxy-authorization"] == "Basic " + base64.b64encode(b"user:pass").decode()
+    assert other.heard == []
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "proxied"),
+    [
+        ("", "https://api.vendor.example", True),
+        ("vendor.example", "https://api.vendor.example", False),
+        ("other.example", "https://api.vendor.example", True),
+        ("*", "https://api.vendor.example", False),
+        ("", "https://localhost:1", False),
+        ("", "https://[::1]:1", False),
+        ("", "http://api.vendor.example", False),
+    ],
+)
+def test_the_environment_is_read_as_usual(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, proxied: bool
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (proxy_for(url, "") is not None) == proxied
+    assert proxy_for(url, "http://stated:1") == "http://stated:1"
+
+
+# The end.
+
+
+def test_closing_does_not_wait_for_what_is_under_way(serve: Serve) -> None:
+    server = serve(silent(20.0))
+    client = Client(Endpoint(base_url=f"http://127.0.0.1:{server.port}", credential=bearer(SECRET)))
+    for tag in range(5):
+        client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=60)
+    while len(server.heard) < 5:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    client.close()
+    client.close()
+    assert time.monotonic() - begun < 3.0
+    assert "contacts-client" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_unused_client_closes(serve: Serve) -> None:
+    with client_to(serve(fine)):
+        pass
+
+
+def test_nothing_secret_shows(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    credential = tokens.credential(**BASIC_CREDENTIAL)
+    proxy = f"http://user:proxy-secret@127.0.0.1:{tokens.server.port}"
+    with client_to(tokens.server, credential, proxy=proxy) as client:
+        result = result_of(client)
+        shown = repr(client) + repr(credential) + repr(bearer(SECRET)) + repr(client._endpoint) + repr(result)
+    for secret in ("client-secret-9", SECRET, "proxy-secret"):
+        assert secret not in shown

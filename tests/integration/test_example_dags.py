@@ -1,0 +1,110 @@
+"""Every example DAG is run by Airflow against the simulator and a small warehouse, twice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from tests.airflow_fixtures import RunDag, SetConnections
+from tests.pushing import SUM, Served
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "example_dags").glob("*.py"))
+WITH_TABLE = [f"example_{name}" for name in vendors.names()]
+ROWS = 200
+
+
+def load(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.dag
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("warehouse") / "warehouse.db"
+    script = ROOT / "demo" / "make_contacts.py"
+    subprocess.run([sys.executable, script, "--out", file, "--rows", str(ROWS)], check=True, capture_output=True)
+    return file
+
+
+def test_every_vendor_has_its_example() -> None:
+    assert {file.stem for file in FILES} >= {*WITH_TABLE, "example_upstream"}
+
+
+def test_all_examples_are_found_without_an_error(airflow_db: Path) -> None:  # noqa: ARG001  # its database is needed
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(ROOT / "example_dags"), bundle_name="testing")
+    assert bag.import_errors == {}
+    assert set(bag.dag_ids) == {file.stem for file in FILES}
+    assert all(task.retries == 3 for dag in bag.dags.values() for task in dag.tasks)
+
+
+def summary_of(run: Any, task_id: str = "push") -> dict[str, Any]:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids=task_id, limit=1)
+        value = session.scalars(query).one().value
+    found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return found
+
+
+@pytest.mark.parametrize("dag_id", WITH_TABLE)
+def test_an_example_runs_and_sends_nothing_twice(
+    dag_id: str, warehouse: Path, tmp_path: Path, served: Served, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    simulator, vendor = served.simulator, dag_id.removeprefix("example_")
+    outcomes = tmp_path / "outcomes.db"
+    set_connections(
+        {
+            **{f"{name}_default": value for name, value in simulator.connections(served.url).items()},
+            "warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
+            "outcomes": {"conn_type": "sqlite", "host": str(outcomes)},
+        }
+    )
+    dag = load(ROOT / "example_dags" / f"{dag_id}.py")
+    run = run_dag(dag)
+    assert run.state == "success"
+    summary = summary_of(run)
+    assert summary["num_planned"] == sum(summary[name] for name in SUM) == ROWS
+    assert summary["num_succeeded"] == simulator.vendors[vendor].counts["stored"] > ROWS / 2
+    with closing(sqlite3.connect(outcomes)) as connection:
+        rows = Counter(status for (status,) in connection.execute("SELECT status FROM contact_outcomes"))
+    counted = {name: summary[f"num_{name}"] for name in ("succeeded", "rejected", "invalid", "failed", "unknown")}
+    assert {name: rows[name] for name in counted} == counted
+    # Again: what is there is skipped. The share of bad rows is then one of those alone, and no longer tolerated.
+    stored = simulator.vendors[vendor].counts["stored"]
+    for task in dag.tasks:
+        task.retries, task.max_rejected = 0, ROWS
+    again = summary_of(run_dag(dag))
+    assert again["num_succeeded"] == 0
+    # A second copy of a record that is there already is skipped, too.
+    there = [one["num_skipped"] + one["num_succeeded"] + one["num_duplicate"] for one in (summary, again)]
+    assert there[0] == there[1]
+    assert simulator.vendors[vendor].counts["stored"] == stored
+
+
+def test_the_upstream_example_hands_its_outcomes_on(
+    served: Served, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    set_connections({"dex_default": served.simulator.dex.connection(f"{served.url}/dex")})
+    run = run_dag(load(ROOT / "example_dags" / "example_upstream.py"))
+    assert run.state == "success"
+    assert summary_of(run, "report") == {"succeeded": 2, "invalid": 1}
+    assert served.simulator.dex.counts["stored"] == 2

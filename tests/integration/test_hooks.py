@@ -1,0 +1,245 @@
+"""The five hooks, as a task uses them, against a real socket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx  # noqa: TID253  # its errors are what is looked at
+import pytest
+from airflow.sdk import BaseHook
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.errors import ConfigError, LookupFailedError, RefusedError
+from airflow_provider_contacts.hooks import (
+    ApptotoHook,
+    ContactsHook,
+    DexHook,
+    IntermezzoHook,
+    NedzoHook,
+    TalkdeskHook,
+)
+from tests.airflow_fixtures import SetConnections
+from tests.airflow_harness import airflow_connections
+from tests.pushing import Served, World, callees, people
+
+HOOKS = {hook.conn_type: hook for hook in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)}
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "apptoto": [{"key": f"k{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3)],
+    "dex": people(3),
+    "intermezzo": [{"key": f"k{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3)],
+    "nedzo": [{"key": f"k{n}", "email": f"n{n}@example.com"} for n in range(3)],
+    "talkdesk": callees(3),
+}
+READS = {
+    "apptoto": "/v1/address_books",
+    "dex": "/v1/users/me",
+    "intermezzo": "/organizations",
+    "nedzo": "/v1/workspaces",
+    "talkdesk": "/record-lists",
+}
+
+
+@pytest.fixture
+def vendor_connections(served: Served) -> Iterator[dict[str, dict[str, Any]]]:
+    found = {f"{name}_default": value for name, value in served.simulator.connections(served.url).items()}
+    with airflow_connections(found):
+        yield found
+
+
+def changed(connections: dict[str, dict[str, Any]], conn_id: str, **values: Any) -> dict[str, dict[str, Any]]:
+    return {conn_id: {**connections[conn_id], **values}}
+
+
+def test_there_is_a_hook_a_vendor() -> None:
+    assert set(HOOKS) == set(vendors.names())
+
+
+@pytest.mark.usefixtures("vendor_connections")
+@pytest.mark.parametrize("name", HOOKS)
+def test_push_yields_one_outcome_a_record(name: str, served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    hook = HOOKS[name]()
+    rows = [*ROWS[name], ROWS[name][0], {"key": "odd", "no_such_field": 1}]
+    outcomes = sorted(hook.push(rows, sync_key="key", requests_per_second=500), key=lambda one: one.row_index)
+    assert [one.status for one in outcomes] == ["succeeded"] * 3 + ["duplicate", "invalid"]
+    stored = served.simulator.vendors[name].stored
+    assert {one.destination_record_id for one in outcomes[:3]} <= {str(one.id) for one in stored} | {None}
+    assert len(stored) == 3
+    warned = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert any("nothing of this push is remembered" in text for text in warned)
+
+
+@pytest.mark.usefixtures("vendor_connections")
+@pytest.mark.parametrize("name", HOOKS)
+def test_get_conn_is_authenticated(name: str, served: Served) -> None:
+    vendor = served.simulator.vendors[name]
+    with HOOKS[name]().get_conn() as client:
+        assert client.get(READS[name]).status_code == 200
+        assert client.get(READS[name]).status_code == 200
+    assert vendor.counts["token"] == (1 if name in {"intermezzo", "talkdesk"} else 0), "one token for both"
+    assert not client.follow_redirects
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_the_credential_does_not_follow_a_link_to_another_host(served: Served) -> None:
+    elsewhere = served.url.replace("127.0.0.1", "localhost")
+    with DexHook().get_conn() as client:
+        own = client.build_request("GET", "/v1/users/me")
+        client.send(own)
+        foreign = client.build_request("GET", f"{elsewhere}/dex/v1/users/me")
+        refused = client.send(foreign)
+    assert own.headers["authorization"].startswith("Bearer ")
+    assert "authorization" not in foreign.headers
+    assert refused.status_code == 401
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_get_conn_tells_a_refused_credential_from_an_endpoint_that_is_away(served: Served) -> None:
+    served.simulator.set("talkdesk.token.http_401", "next:1")
+    served.simulator.set("intermezzo.token.http_500", "next:1")
+    with TalkdeskHook().get_conn() as client, pytest.raises(RefusedError, match="check login"):
+        client.get("/record-lists")
+    with IntermezzoHook().get_conn() as client, pytest.raises(LookupFailedError, match="token_unavailable"):
+        client.get("/organizations")
+
+
+@pytest.mark.usefixtures("vendor_connections")
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_connection_is_tested_by_a_real_read(name: str, served: Served) -> None:
+    hook = HOOKS[name]()
+    assert hook.test_connection() == (True, f"{hook.vendor.title} accepts the credential")
+    assert served.simulator.vendors[name].counts["read"] == 1
+    assert served.simulator.vendors[name].counts["write"] == 0
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_refused_credential_is_told_without_showing_it(
+    name: str, served: Served, vendor_connections: dict[str, dict[str, Any]]
+) -> None:
+    secret = "dex_canary4711"
+    served.simulator.set(f"{name}.credential", "right:right")
+    with airflow_connections(changed(vendor_connections, f"{name}_default", password=secret)):
+        works, text = HOOKS[name]().test_connection()
+    assert not works
+    assert f"connection '{name}_default'" in text
+    assert secret not in text
+
+
+def test_a_connection_that_makes_no_sense_is_told(vendor_connections: dict[str, dict[str, Any]]) -> None:
+    assert DexHook("nobody").test_connection() == (False, "there is no connection 'nobody'")
+    with airflow_connections(changed(vendor_connections, "dex_default", password="")):
+        works, text = DexHook().test_connection()
+    assert (works, "password" in text) == (False, True)
+    with airflow_connections(changed(vendor_connections, "dex_default", host="http://127.0.0.1:9")):
+        works, text = DexHook().test_connection()
+    assert (works, "not_connected" in text) == (False, True)
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_a_connection_of_another_type_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'dex_default' has the type 'dex'; NedzoHook takes 'nedzo'"):
+        list(NedzoHook("dex_default").push([]))
+
+
+@pytest.mark.usefixtures("vendor_connections")
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"outcomes_conn_id": "db"}, "unknown push options"),
+        ({"on_unknown": "reconcile"}, "not there yet"),
+        ({"batch_size": 1000}, "batch_size is at most 100"),
+        ({"destination": {"list": 1}}, "unknown keys"),
+        ({"field_map": {"a": "no_such"}}, "field_map names no field"),
+    ],
+)
+def test_a_wrong_option_raises_before_anything_is_sent(served: Served, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        list(DexHook().push(people(1), **options))
+    assert served.simulator.dex.counts["write"] == 0
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_a_refused_push_yields_every_outcome_and_then_raises(served: Served) -> None:
+    served.simulator.set("dex.http_403", "always")
+    found = []
+    with pytest.raises(RefusedError, match="http_403"):
+        found.extend(iter_into(found, DexHook().push(people(250), sync_key="key")))
+    assert [one.status for one in found] == ["failed"] * 250
+
+
+def iter_into(found: list[Any], outcomes: Iterator[Any]) -> list[Any]:
+    for one in outcomes:
+        found.append(one)  # noqa: PERF402  # what came before an exception is what is looked at
+    return []
+
+
+def test_a_named_destination_is_looked_up(served: Served, vendor_connections: dict[str, dict[str, Any]]) -> None:
+    rows = ROWS["apptoto"]
+    outcomes = list(ApptotoHook().push(rows, destination={"address_book": "Demo"}, sync_key="key"))
+    assert [one.status for one in outcomes] == ["succeeded"] * 3
+    with pytest.raises(ConfigError, match="Typo"):
+        list(ApptotoHook().push(rows, destination={"address_book": "Typo"}))
+    with airflow_connections(changed(vendor_connections, "apptoto_default", extra={"address_book": "Demo"})):
+        assert [one.status for one in ApptotoHook().push(rows, sync_key="key")] == ["succeeded"] * 3
+
+
+def test_plain_http_to_this_machine_is_no_warning(
+    vendor_connections: dict[str, dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    list(DexHook().push(people(1), sync_key="key"))
+    assert not any("without TLS" in text for text in caplog.messages)
+    # A name that may lead anywhere; .invalid leads nowhere.
+    host = {"host": "http://vendor.invalid", "extra": {"allow_http": "true"}}
+    with airflow_connections(changed(vendor_connections, "dex_default", **host)):
+        outcomes = list(DexHook().push(people(1), sync_key="key", request_attempts=1))
+    assert any("dex_default sends contacts and credentials without TLS" in text for text in caplog.messages)
+    assert [(one.status, one.error_code) for one in outcomes] == [("failed", "not_connected")]
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert [one.status for one in DexHook().push(people(1), sync_key="key")] == ["succeeded"]
+    with DexHook().get_conn() as client:
+        assert client.get("/v1/users/me").status_code == 200
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_airflow_resolves_a_connection_to_its_hook() -> None:
+    for name, hook in HOOKS.items():
+        found = BaseHook.get_hook(f"{name}_default")
+        assert type(found) is hook
+        assert isinstance(found, ContactsHook)
+        assert found.contacts_conn_id == f"{name}_default"
+        assert repr(found) == f"{hook.__name__}('{name}_default')"
+
+
+def test_a_hook_is_used_in_a_task(world: World) -> None:
+    from airflow.sdk import DAG, task
+
+    with DAG("d", schedule=None) as dag:
+
+        @task(task_id="push")
+        def counted() -> dict[str, int]:
+            found: dict[str, int] = {}
+            for outcome in TalkdeskHook("talkdesk_default").push(callees(5), sync_key="key"):
+                found[outcome.status.value] = found.get(outcome.status.value, 0) + 1
+            return found
+
+        counted()
+    op = dag.get_task("push")
+    assert world.run(op).error is None
+    assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"succeeded": 5}
+
+
+def test_an_answer_that_is_garbage_is_told_as_such(set_connections: SetConnections, served: Served) -> None:
+    set_connections({"book": {**served.simulator.apptoto.connection(f"{served.url}/apptoto"), "extra": {}}})
+    served.simulator.set("apptoto.read.garbage", "always")
+    with pytest.raises(LookupFailedError, match="unreadable"):
+        list(ApptotoHook("book").push([], destination={"address_book": "Demo"}))
+    assert issubclass(LookupFailedError, Exception)
+    assert not issubclass(LookupFailedError, httpx.HTTPError)

@@ -1,0 +1,219 @@
+"""Whatever goes wrong, no personal data and no secret shows outside the table and the vendor."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_contacts.core.errors import ContactsError
+from airflow_provider_contacts.hooks import ContactsHook, DexHook, TalkdeskHook
+from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from tests.airflow_harness import airflow_connections
+from tests.pushing import World
+
+SECRET = "secretcanary"
+PERSON = "personcanary"
+PARAMETERS: dict[str, Any] = {"task_id": "push", "sync_key": "key", "request_attempts": 1, "retries": 3}
+BY_VENDOR = {
+    "apptoto": ("name", "email", "phone"),
+    "dex": ("first_name", "email", "phone_number"),
+    "intermezzo": ("name", "email", "phone_number"),
+    "nedzo": ("first_name", "email", "phone"),
+    "talkdesk": ("first_name", "last_name", "phone_number"),
+}
+TROUBLES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "garbage": {"garbage": "always"},
+    "truncated": {"truncated": "always"},
+    "html": {"html_200": "always"},
+    "short": {"short": "always"},
+    "foreign": {"foreign_record": "always"},
+    "lost": {"store_then_drop": "always"},
+    "reset": {"close_before_store": "always", "drop_form": "rst"},
+    "redirect": {"redirect": "always"},
+    "rejected": {"reject": f"__first__~{PERSON}"},
+    **{f"http_{status}": {f"http_{status}": "always"} for status in (400, 401, 403, 422, 429, 500, 503)},
+    "token refused": {"token.http_401": "always"},
+    "token garbage": {"token.garbage": "always"},
+}
+
+
+def rows_of(vendor: str) -> list[dict[str, Any]]:
+    """Return records that are good, bad and odd, every value of them a canary."""
+    name, second, phone = BY_VENDOR[vendor]
+    good = [
+        {"key": f"{PERSON}-key{n}", name: f"{PERSON} {n}", second: f"{PERSON}{n}@example.com", phone: f"+1555777{n:04}"}
+        for n in range(3)
+    ]
+    return [
+        *good,
+        good[0],
+        {**good[0], "key": f"{PERSON}-bad", second: f"{PERSON} none", name: 5},
+        {**good[1], "key": f"{PERSON}-odd", f"{PERSON}_column": f"{PERSON} odd"},
+        {**good[2], "key": {PERSON: PERSON}},
+        f"{PERSON} is no mapping",
+    ]
+
+
+def texts_of(error: BaseException | None) -> Iterator[str]:
+    """Yield everything that a log could print of an exception and of those behind it."""
+    if error is None:
+        return
+    yield from traceback.format_exception(error)
+    seen: BaseException | None = error
+    while seen is not None:
+        yield f"{seen!r} {seen} {seen.args!r} {getattr(seen, '__notes__', '')}"
+        seen = seen.__cause__ or seen.__context__
+
+
+@pytest.fixture
+def printed(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
+    """Return a list for further texts; at the end, nothing that was said anywhere may hold a canary."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    texts: list[str] = []
+    yield texts
+    form = logging.Formatter("%(name)s %(message)s")
+    texts.extend(form.format(record) for record in caplog.records)
+    texts.extend(repr(record.args) for record in caplog.records)
+    texts.extend(capfd.readouterr())
+    assert sum(map(len, texts)) > 500, "something was said"
+    for canary in (SECRET, PERSON, "1555777"):
+        assert [text[:2000] for text in texts if canary in text] == []
+
+
+def secretive(world: World) -> None:
+    """Give every connection secrets that are canaries."""
+    for name in BY_VENDOR:
+        form = {"dex": f"dex_{SECRET}"}.get(name, SECRET)
+        changed = {"login": f"{SECRET}@example.com"} if name == "apptoto" else {}
+        world.connect(f"{name}_default", password=form, **changed)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("vendor", BY_VENDOR)
+def test_a_push_in_trouble_shows_nobody(world: World, vendor: str, trouble: str, printed: list[str]) -> None:
+    secretive(world)
+    set_knobs(world, vendor, trouble)
+    with DAG("d", schedule=None):
+        op = PushContactsOperator(
+            **PARAMETERS,
+            records=rows_of(vendor),
+            contacts_conn_id=f"{vendor}_default",
+            outcomes_conn_id="outcomes",
+            xcom_outcomes="none",
+            requests_per_second=500,
+        )
+    result = world.run(op)
+    summary = world.summary(op)
+    assert summary["num_planned"] == 8
+    assert summary["num_undelivered"] >= 4
+    printed.extend(texts_of(result.error))
+    printed.extend([json.dumps(summary), json.dumps(list(world.api.rendered.values()))])
+    printed.append(json.dumps(world.api.states))
+    kept = json.dumps(world.query("SELECT * FROM contact_outcomes")) + json.dumps(
+        world.query("SELECT * FROM contact_outcomes_runs")
+    )
+    assert SECRET not in kept
+    assert PERSON in kept, "the table is where they belong"
+
+
+def set_knobs(world: World, vendor: str, trouble: str) -> None:
+    for knob, value in TROUBLES[trouble].items():
+        if isinstance(value, str):
+            value = value.replace("__first__", BY_VENDOR[vendor][0])  # noqa: PLW2901  # the same value, completed
+        world.simulator.set(f"{vendor}.{knob}", value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"extra": {"tokn_url": SECRET}},
+        {"extra": {"proxy": f"{SECRET}:1"}},
+        {"extra": {"verify": f"/{SECRET}"}},
+        {"extra": '{"token_url": "' + SECRET},
+        {"extra": {"request_timeout": SECRET}},
+        {"password": f"{SECRET}\n"},
+        {"password": f"{SECRET} {SECRET}"},
+        {"host": f"https://{SECRET}:{SECRET}@vendor.example"},
+        {"host": f"https://vendor.example?key={SECRET}"},
+        {"extra": {"proxy": f"http://user:{SECRET}@127.0.0.1:9"}},
+    ],
+)
+def test_a_wrong_connection_shows_no_secret(world: World, changed: dict[str, Any], printed: list[str]) -> None:
+    secretive(world)
+    world.connect("dex_default", **changed)
+    with DAG("d", schedule=None):
+        op = PushContactsOperator(**PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default")
+    result = world.run(op)
+    assert result.error is not None
+    printed.extend(texts_of(result.error))
+    with airflow_connections({"wrong": {**world.api.connections["dex_default"], "extra": as_text(changed)}}):
+        printed.append(str(DexHook("wrong").test_connection()))
+
+
+def as_text(changed: dict[str, Any]) -> str:
+    extra = changed.get("extra", {})
+    return extra if isinstance(extra, str) else json.dumps(extra)
+
+
+@pytest.mark.parametrize("hook", [DexHook, TalkdeskHook])
+@pytest.mark.parametrize("trouble", ["none", "http_403", "lost", "token refused"])
+def test_a_hook_shows_nobody(world: World, hook: type[ContactsHook], trouble: str, printed: list[str]) -> None:
+    secretive(world)
+    vendor = hook.conn_type
+    set_knobs(world, vendor, trouble)
+    conn_id = f"{vendor}_default"
+    with airflow_connections({conn_id: world.api.connections[conn_id]}):
+        found = hook(conn_id)
+        printed.append(repr(found))
+        printed.append(repr(found.target()))
+        with found.client(found.target()) as client:
+            printed.append(repr(client))
+        with found.get_conn() as plain:
+            printed.append(repr(plain))
+            try:
+                printed.append(repr(plain.get("/v1/nothing")))
+            except ContactsError as error:
+                printed.extend(texts_of(error))
+        try:
+            for outcome in found.push(rows_of(vendor), sync_key="key", request_attempts=1):
+                printed.append(repr(outcome))
+        except ContactsError as error:
+            printed.extend(texts_of(error))
+
+
+def test_the_query_of_a_source_shows_nobody(world: World, printed: list[str]) -> None:
+    world.fill([{"key": f"{PERSON}{n}", "email": f"{PERSON}{n}"} for n in range(5)])
+    with DAG("d", schedule=None):
+        op = SqlToContactsOperator(
+            **PARAMETERS,
+            sql="SELECT key, email FROM people",
+            sql_conn_id="warehouse",
+            contacts_conn_id="dex_default",
+            outcomes_conn_id="outcomes",
+        )
+    result = world.run(op)
+    assert world.summary(op)["num_invalid"] == 5
+    printed.extend(texts_of(result.error))
+
+
+def test_a_ledger_in_trouble_shows_nobody(world: World, printed: list[str]) -> None:
+    with DAG("d", schedule=None):
+        op = PushContactsOperator(
+            **PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default", outcomes_conn_id="outcomes"
+        )
+    world.run(op)
+    world.query("CREATE TRIGGER broken BEFORE UPDATE ON contact_outcomes BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    with suppress(KeyError):
+        world.api.xcoms.clear()
+    result = world.run(op, run_id="second")
+    printed.extend(texts_of(result.error))
+    assert result.error is not None

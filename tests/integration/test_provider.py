@@ -1,0 +1,85 @@
+"""What Airflow finds of this package."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+from airflow_provider_contacts.provider_info import get_provider_info
+
+NAME = "airflow-provider-contacts"
+INFO = get_provider_info()
+TYPES = {one["connection-type"]: one for one in INFO["connection-types"]}
+SCHEMA = next(folder for folder in map(Path, airflow.__path__) if (folder / "provider_info.schema.json").exists())
+
+installed = pytest.mark.skipif(
+    not any(point.dist and point.dist.name == NAME for point in entry_points(group="apache_airflow_provider")),
+    reason=f"{NAME} is not installed, so that Airflow cannot find it",
+)
+
+
+def test_the_description_is_what_airflow_wants() -> None:
+    jsonschema.validate(INFO, json.loads((SCHEMA / "provider_info.schema.json").read_text()))
+    assert json.loads(json.dumps(INFO)) == INFO, "built-in types alone"
+
+
+def test_every_vendor_has_a_connection_type_with_its_form() -> None:
+    assert set(TYPES) == set(vendors.names())
+    for name, found in TYPES.items():
+        vendor = vendors.load(name)
+        own = {setting.name for setting in (*vendor.form.settings, *vendor.destination.settings, *SHARED_SETTINGS)}
+        assert set(found["conn-fields"]) == own
+        assert all(field["label"] and field["description"] for field in found["conn-fields"].values())
+        assert "null" in {kind for field in found["conn-fields"].values() for kind in field["schema"]["type"]}
+        assert found["conn-fields"]["proxy"]["schema"]["format"] == "password"
+        module, _, attribute = found["hook-class-name"].rpartition(".")
+        hook = getattr(importlib.import_module(module), attribute)
+        assert (hook.conn_type, hook.hook_name) == (name, found["hook-name"])
+        assert hook.default_conn_name == f"{name}_default"
+
+
+def test_every_named_module_is_there() -> None:
+    named = [name for key in ("hooks", "operators") for one in INFO[key] for name in one["python-modules"]]
+    assert len(named) == 2 * len(TYPES)
+    for name in named:
+        assert importlib.import_module(name)
+    titles = {one["integration-name"] for one in INFO["integrations"]}
+    assert {one["integration-name"] for key in ("hooks", "operators") for one in INFO[key]} <= titles
+
+
+@installed
+def test_airflow_finds_hooks_forms_and_behaviours() -> None:
+    from airflow.providers_manager import ProvidersManager
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+    manager, runtime = ProvidersManager(), ProvidersManagerTaskRuntime()
+    assert NAME in manager.providers
+    for name, found in TYPES.items():
+        hook: Any = runtime.hooks[name]
+        assert (hook.hook_class_name, hook.package_name) == (found["hook-class-name"], NAME)
+        assert hook.connection_id_attribute_name == "contacts_conn_id"
+        assert name in manager.field_behaviours
+        widgets = {key for key in manager.connection_form_widgets if key.startswith(f"extra__{name}__")}
+        assert widgets == {f"extra__{name}__{field}" for field in found["conn-fields"]}
+
+
+@installed
+def test_airflows_own_command_lists_the_package(tmp_path: Path) -> None:
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{tmp_path / 'airflow.db'}"
+    command = [sys.executable, "-m", "airflow", "providers", "list", "--output", "json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    listed = json.loads(done.stdout[done.stdout.index("[{") :])
+    assert NAME in {one["package_name"] for one in listed}

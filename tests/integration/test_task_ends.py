@@ -1,0 +1,369 @@
+"""How a task ends, and what the next try and the next run make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from tests.airflow_harness import states_of
+from tests.pushing import World, callees, people
+
+ROOT = Path(__file__).resolve().parents[2]
+DEX = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key", "outcomes_conn_id": "outcomes"}
+CALLS = {**DEX, "contacts_conn_id": "talkdesk_default"}
+BAD = {"key": "bad", "email": "none"}
+
+
+def push(records: Any, **parameters: Any) -> Any:
+    with DAG("d", schedule=None):
+        return PushContactsOperator(**{"retries": 3, **DEX, **parameters}, records=records)
+
+
+# The end.
+
+
+def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    op = push(people(2), request_attempts=1)
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "UndeliveredError")
+    assert str(result.error) == "of 2 records 2 failed; first codes: rate_limited (2)"
+    summary = world.summary(op)
+    assert (summary["status"], summary["num_failed"]) == ("failed", 2)
+    assert world.runs() == [("d/run/push/-1", 1, "failed")]
+
+
+def test_failed_beside_rejected_is_still_a_plain_failure(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    assert world.run(push([*people(1), BAD], request_attempts=1)).state == "up_for_retry"
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "records", "counter"),
+    [
+        ("dex.latency", "0ms", [BAD], "num_invalid"),
+        ("dex.store_then_500", "always", people(1), "num_unknown"),
+        ("talkdesk.reject", "first_name~0", callees(1), "num_rejected"),
+    ],
+)
+def test_what_a_retry_cannot_help_fails_for_good(
+    world: World, knob: str, value: str, records: Any, counter: str
+) -> None:
+    world.simulator.set(knob, value)
+    op = push(records, contacts_conn_id="talkdesk_default" if "talkdesk" in knob else "dex_default")
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert world.summary(op)[counter] == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_of_everything_fails_for_good(world: World, status: int) -> None:
+    world.simulator.set(f"dex.http_{status}", "always")
+    op = push([*people(250), BAD])
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert f"http_{status}" in str(result.error)
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_failed"], summary["num_invalid"]) == (251, 250, 1)
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "state"),
+    [(0, "failed"), (1, "failed"), (2, "success"), ("2", "success"), ("0.5", "success"), (0.49, "failed")],
+)
+def test_rejected_and_invalid_are_tolerated_as_asked(world: World, tolerated: Any, state: str) -> None:
+    world.run(push(people(4)), run_id="before")
+    # Of eight records three are skipped and one is a duplicate: the fraction is of the other four.
+    records = [*people(6)[1:], people(6)[5], BAD, {**BAD, "key": "worse"}]
+    op = push(records, max_rejected=tolerated)
+    assert world.run(op).state == state
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_skipped"], summary["num_duplicate"]) == (8, 3, 1)
+
+
+@pytest.mark.parametrize(("tolerated", "state"), [(1, "failed"), ("2", "success")])
+def test_unknown_are_tolerated_as_asked(world: World, tolerated: Any, state: str) -> None:
+    world.simulator.set("dex.store_then_drop", "next:1")
+    op = push(people(4), batch_size=2, max_unknown=tolerated)
+    assert world.run(op).state == state
+    assert (world.summary(op)["num_unknown"], world.summary(op)["status"]) == (2, "partial")
+
+
+def test_a_missing_answer_to_the_look_up_may_be_tried_again(world: World) -> None:
+    world.simulator.set("apptoto.read.http_500", "always")
+    op = push([{"name": "A", "email": "a@example.com"}], sync_key=None, contacts_conn_id="apptoto_default",
+              destination={"address_book": "Demo"})  # fmt: skip
+    assert world.run(op).state == "up_for_retry"
+    world.simulator.set("apptoto.read.http_500", "never")
+    world.simulator.set("apptoto.read.http_401", "always")
+    assert world.run(op, 2).state == "failed"
+
+
+# A long Retry-After.
+
+
+def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
+    world.simulator.set("dex.http_429", "nth:2")
+    world.simulator.set("dex.retry_after", "300")
+    op = push(people(6), batch_size=2, max_in_flight=1)
+    before = datetime.now(UTC)
+    assert world.run(op).state == "up_for_reschedule"
+    until = datetime.fromisoformat(world.api.states[0]["reschedule_date"])
+    assert timedelta(seconds=290) < until - before < timedelta(seconds=310)
+    assert world.runs() == [("d/run/push/-1", 1, "partial")]
+    # The same try comes back, at no cost of one.
+    result = world.run(op)
+    assert result.error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (2, 4, 6)
+    assert world.runs() == [("d/run/push/-1", 1, "succeeded")]
+    assert len(world.stored()) == 6
+
+
+def test_without_a_table_a_long_wait_is_a_plain_failure(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    world.simulator.set("dex.retry_after", "300")
+    op = push(people(1), outcomes_conn_id=" ")
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "RetryLaterError")
+    assert states_of(world.api) == ["up_for_retry"]
+    assert world.summary(op)["num_failed"] == 1
+
+
+def test_a_vendor_that_never_lets_anything_in_is_an_error(world: World) -> None:
+    from airflow_provider_contacts.execution import MOST_RESCHEDULES
+
+    world.simulator.set("dex.http_429", "always")
+    world.simulator.set("dex.retry_after", "300")
+    op = push(people(1))
+    assert world.run(op).state == "up_for_reschedule"
+    (ti_id,) = world.api.reschedules
+    world.api.reschedules[ti_id] = MOST_RESCHEDULES
+    assert world.run(op).state == "up_for_retry"
+
+
+# The next try.
+
+
+def test_a_retry_sends_only_what_was_not_delivered(world: World) -> None:
+    world.simulator.set("dex.http_429", "nth:2")
+    op = push(people(6), batch_size=2, max_in_flight=1, request_attempts=1)
+    assert world.run(op).state == "up_for_retry"
+    assert (world.summary(op)["num_delivered"], world.summary(op)["status"]) == (4, "partial")
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (4, 2, 6)
+    assert (summary["num_requests"], len(world.stored())) == (1, 6)
+    assert [(number, status) for _, number, status in world.runs()] == [(1, "partial"), (2, "succeeded")]
+
+
+def test_clearing_a_task_is_a_next_try(world: World) -> None:
+    op = push(people(2))
+    world.run(op)
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_delivered"], world.sent()) == (2, 2, 1)
+
+
+def test_what_is_settled_is_counted_again_and_not_sent(world: World) -> None:
+    world.simulator.set("talkdesk.reject", "first_name~First0")
+    op = push([*callees(1), BAD_CALL], **CALLS)
+    world.run(op)
+    sent = world.sent("talkdesk")
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_rejected"], summary["num_invalid"], world.sent("talkdesk")) == (1, 1, sent)
+    # A payload that has changed is sent again, in the same run too.
+    changed = push([{**callees(1)[0], "first_name": "New"}, BAD_CALL], **CALLS, max_rejected=1)
+    assert world.run(changed, 3).error is None
+    assert world.summary(changed)["num_succeeded"] == 1
+
+
+BAD_CALL = {"key": "bad", "first_name": "A", "last_name": "B"}
+
+
+def test_an_unknown_is_held_and_counted_in_the_same_run(world: World) -> None:
+    world.simulator.set("dex.store_then_drop", "next:1")
+    op = push(people(1))
+    world.run(op)
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_unknown"], summary["num_held"], world.sent()) == (1, 0, 1)
+
+
+# The next run.
+
+
+def test_the_next_run_sends_again_what_was_refused_and_skips_what_is_there(world: World) -> None:
+    world.simulator.set("talkdesk.reject", "first_name~First0")
+    op = push([*callees(3), BAD_CALL], **CALLS, max_rejected=2)
+    assert world.run(op).error is None
+    world.simulator.set("talkdesk.reject", "")
+    changed = {**callees(3)[2], "first_name": "New"}
+    mended = {**BAD_CALL, "phone_number": "+15550199"}
+    op = push([*callees(2), changed, mended], **CALLS)
+    assert world.run(op, run_id="second").error is None
+    summary = world.summary(op, run_id="second")
+    assert (summary["num_succeeded"], summary["num_skipped"], summary["num_changed"]) == (2, 2, 1)
+    assert summary["num_delivered"] == 2
+    assert len(world.stored("talkdesk")) == 4
+
+
+def test_an_unknown_of_an_earlier_run_is_held_and_does_not_fail_it_again(world: World) -> None:
+    world.simulator.set("dex.store_then_drop", "next:1")
+    world.run(push(people(1)))
+    op = push(people(2))
+    assert world.run(op, run_id="second").state == "success"
+    summary = world.summary(op, run_id="second")
+    assert (summary["num_unknown"], summary["num_held"], summary["num_succeeded"]) == (1, 1, 1)
+    assert summary["status"] == "partial"
+    assert len(world.stored()) == 2
+
+
+def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:
+    world.simulator.set("dex.close_before_store", "next:1")
+    world.run(push(people(1)))
+    world.query("UPDATE contact_outcomes SET batch_started_at = datetime('now', '-1 hour')")
+    assert world.run(push(people(1), on_unknown="resend"), run_id="second").error is None
+    assert world.statuses() == {"p0": "succeeded"}
+
+
+def test_another_runs_sending_is_left_alone(world: World) -> None:
+    world.run(push(people(2)))
+    world.query("UPDATE contact_outcomes SET status = 'sending' WHERE record_identifier = 'p0'")
+    op = push(people(2))
+    assert world.run(op, run_id="second").state == "up_for_retry"
+    assert world.summary(op, run_id="second")["error_codes"] == {"claimed_elsewhere": 1}
+    assert world.sent() == 1
+
+
+def test_a_broken_xcom_does_not_hide_why_the_task_fails(world: World) -> None:
+    world.api.refuse = lambda call: 500 if call.method == "POST" and call.path[0] == "xcoms" else None
+    result = world.run(push([BAD]))
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "1 rejected or invalid" in str(result.error)
+
+
+def test_a_source_that_fails_in_its_middle_is_a_plain_failure(world: World) -> None:
+    world.fill(people(400))
+    with DAG("d", schedule=None):
+        op = SqlToContactsOperator(
+            sql="SELECT key, CASE WHEN key = 'p300' THEN abs(-9223372036854775808) ELSE email END AS email FROM people",
+            sql_conn_id="warehouse", chunk_size=10, retries=3, **DEX,
+        )  # fmt: skip
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "OperationalError")
+    summary = world.summary(op)
+    assert (summary["status"], summary["num_planned"]) == ("failed", 290), "what was fetched before"
+    assert world.runs() == [("d/run/push/-1", 1, "failed")]
+
+
+# Signals and time-outs: a real process, since Airflow's handler and the kill after it belong to one.
+
+CHILD = """
+import json, sys
+import tests.airflow_fixtures
+from datetime import timedelta
+from airflow.sdk import DAG
+from airflow_provider_contacts.operators import PushContactsOperator
+from tests.airflow_harness import MemAPI, run_op, scope_of
+from tests.pushing import people
+connections, limit = json.loads(sys.argv[1]), float(sys.argv[2])
+with DAG("d", schedule=None):
+    op = PushContactsOperator(
+        task_id="push", contacts_conn_id="dex_default", outcomes_conn_id="outcomes", sync_key="key", retries=3,
+        records=people(20), batch_size=1, max_in_flight=2,
+        execution_timeout=timedelta(seconds=limit) if limit else None,
+    )
+api = MemAPI(connections=connections)
+result = run_op(op, api)
+print(json.dumps([str(result.state), type(result.error).__name__, api.xcoms[scope_of(op), "return_value"]]))
+"""
+
+
+def child(world: World, limit: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, json.dumps(world.api.connections), str(limit)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": ""}
+    environment.pop("AIRFLOW_HOME", None)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def wait_for_requests(world: World, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while world.sent() < count:
+        assert time.monotonic() < deadline, "the task sends nothing"
+        time.sleep(0.02)
+
+
+def said(process: subprocess.Popen[str]) -> Any:
+    out, _ = process.communicate(timeout=30)
+    return json.loads(out.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("limit", [0.0, 4.0], ids=["SIGTERM", "execution_timeout"])
+def test_a_stopped_task_records_what_is_answered_in_time(world: World, limit: float) -> None:
+    # The first request is answered within the three seconds that are left, the second never.
+    world.simulator.set("dex.reply_delay", "1500ms" if not limit else "100ms")
+    world.simulator.set("dex.store_then_hang", "nth:2")
+    process = child(world, limit)
+    wait_for_requests(world, 2)
+    if not limit:
+        process.send_signal(signal.SIGTERM)
+    stopped = time.monotonic()
+    state, error, summary = said(process)
+    assert time.monotonic() - stopped < (limit or 0) + 5
+    assert state in {"up_for_retry", "TaskInstanceState.UP_FOR_RETRY"}
+    assert error == ("AirflowTaskTimeout" if limit else "InterruptedPushError")
+    found = world.statuses()
+    assert [key for key, status in found.items() if status == "unknown"] == ["p1"]
+    assert found["p0"] == "succeeded"
+    assert set(found.values()) <= {"succeeded", "unknown", "failed"}
+    assert world.runs() == [("d/run/push/-1", 1, "aborted")]
+    assert (summary["status"], summary["num_unknown"]) == ("aborted", 1)
+    assert summary["num_succeeded"] == sum(status == "succeeded" for status in found.values())
+    # The next try sends the rest, and holds the one in doubt.
+    world.simulator.reset(knobs=False)
+    world.simulator.set("dex.store_then_hang", "never")
+    world.simulator.set("dex.reply_delay", "0ms")
+    op = push(people(20))
+    world.run(op, 2)
+    assert world.summary(op)["num_unknown"] == 1
+    assert len(world.stored()) == 20 - 1 - summary["num_succeeded"]
+
+
+# PostgreSQL.
+
+
+def test_source_and_outcomes_in_postgresql(world: World, postgres: Any) -> None:
+    url = {"conn_type": "postgres", "host": str(postgres.folder), "login": "postgres", "schema": "postgres"}
+    world.connect("warehouse", **url)
+    world.connect("outcomes", **url)
+    with DAG("d", schedule=None):
+        op = SqlToContactsOperator(
+            sql="SELECT 'k' || n AS key, CASE n WHEN 7 THEN 'none' ELSE 'p' || n || '@example.com' END AS email "
+            "FROM generate_series(1, %(count)s) n",
+            parameters={"count": 300}, sql_conn_id="warehouse", chunk_size=50, outcomes_table="public.task_ends",
+            retries=3, request_attempts=1, max_rejected="0.004", **DEX,
+        )  # fmt: skip
+    world.simulator.set("dex.http_429", "nth:2")
+    assert world.run(op).state == "up_for_retry"
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_delivered"], summary["num_invalid"], summary["num_planned"]) == (299, 1, 300)
+    assert len(world.stored()) == 299
+    op.max_rejected = 1
+    assert world.run(op, run_id="second").error is None
+    assert world.summary(op, run_id="second")["num_skipped"] == 299

@@ -1,0 +1,91 @@
+"""What a new vendor needs beside its file; each test names what is missing."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.hooks import ContactsHook
+
+ROOT = Path(__file__).resolve().parents[2]
+HOOKS = {hook.conn_type: hook for hook in ContactsHook.__subclasses__()}
+NAMES = vendors.names()
+
+
+def test_there_are_vendors() -> None:
+    assert len(NAMES) >= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_calls_itself_by_its_files_name(name: str) -> None:
+    assert vendors.load(name).name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_has_a_hook(name: str) -> None:
+    hook = HOOKS.get(name)
+    assert hook is not None, f"hooks.py has no class with conn_type {name!r}"
+    title = vendors.load(name).title
+    assert (hook.__name__, hook.default_conn_name, hook.hook_name) == (
+        f"{name.capitalize()}Hook",
+        f"{name}_default",
+        title,
+    )
+    assert hook.__doc__
+
+
+def test_a_hook_has_a_vendor() -> None:
+    assert sorted(HOOKS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_has_an_example(name: str) -> None:
+    file = ROOT / "example_dags" / f"example_{name}.py"
+    assert file.exists(), f"{file.name} is missing"
+    assert f'contacts_conn_id="{name}_default"' in file.read_text("utf-8")
+    assert ast.get_docstring(ast.parse(file.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_has_documented_exchanges(name: str) -> None:
+    assert len(list((ROOT / "tests" / "exchanges" / name).glob("*.json"))) >= 5, f"tests/exchanges/{name} holds too few"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_has_its_unit_tests(name: str) -> None:
+    for file in (f"test_vendor_{name}.py", f"test_simulator_{name}.py"):
+        assert (ROOT / "tests" / "unit" / file).exists(), f"tests/unit/{file} is missing"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_is_simulated(name: str) -> None:
+    from airflow_provider_contacts.simulator.app import Simulator
+
+    assert importlib.util.find_spec(f"airflow_provider_contacts.simulator.{name}"), f"simulator/{name}.py is missing"
+    found = Simulator().connections("http://127.0.0.1:1").get(name)
+    assert found is not None, f"simulator/app.py does not serve {name}"
+    assert found["conn_type"] == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_stands_in_the_readmes_table(name: str) -> None:
+    title = vendors.load(name).title
+    rows = re.findall(
+        r"^\| *(?:\[|\*\*|`)*" + re.escape(title) + r"\b.*\|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert rows, f"README.md has no table row that begins with {title}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_assumptions_of_a_vendor_can_be_switched(name: str) -> None:
+    from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+
+    vendor = vendors.load(name)
+    settings = [setting.name for setting in (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)]
+    assert {"refusals_atomic", "retry_after_is_refusal"} <= set(settings)
+    assert len(settings) == len(set(settings)), "a setting is declared twice"

@@ -1,0 +1,282 @@
+"""A stored connection becomes a target, or an error that names what is wrong and shows no secret."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.core.connection import (
+    SHARED_SETTINGS,
+    StoredConnection,
+    Target,
+    check_destination,
+    is_loopback,
+    resolve,
+)
+from airflow_provider_contacts.core.errors import ConfigError
+
+DEX = vendors.load("dex")
+NEDZO = vendors.load("nedzo")
+APPTOTO = vendors.load("apptoto")
+TALKDESK = vendors.load("talkdesk")
+INTERMEZZO = vendors.load("intermezzo")
+SECRET = "dex_canary4711"
+
+
+@pytest.fixture(autouse=True)
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def dex(**values: Any) -> Target:
+    return resolve(DEX, StoredConnection(**{"conn_id": "dex_default", "password": SECRET, **values}))
+
+
+# Where.
+
+
+@pytest.mark.parametrize(
+    ("stored", "url", "host"),
+    [
+        ({}, "https://api.prod.getdex.com", "api.prod.getdex.com"),
+        ({"host": "  "}, "https://api.prod.getdex.com", "api.prod.getdex.com"),
+        ({"host": "vendor.example"}, "https://vendor.example", "vendor.example"),
+        ({"host": "Vendor.Example/base/"}, "https://Vendor.Example/base", "vendor.example"),
+        ({"host": "vendor.example", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
+        ({"host": "vendor.example/base", "port": 8443}, "https://vendor.example:8443/base", "vendor.example"),
+        ({"host": "vendor.example:8443", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
+        ({"host": "https://vendor.example", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
+        ({"host": "https://vendor.example:8443/b/"}, "https://vendor.example:8443/b", "vendor.example"),
+        ({"host": "localhost", "schema": "http", "port": 80}, "http://localhost:80", "localhost"),
+        ({"host": "http://127.0.0.1:8780/dex"}, "http://127.0.0.1:8780/dex", "127.0.0.1"),
+        ({"host": "::1", "schema": "http", "port": 8780}, "http://[::1]:8780", "::1"),
+        ({"host": "[::1]:8780", "schema": "http"}, "http://[::1]:8780", "::1"),
+    ],
+)
+def test_host_schema_and_port_make_the_url(stored: dict[str, Any], url: str, host: str) -> None:
+    target = dex(**stored)
+    assert (target.endpoint.base_url, target.host) == (url, host)
+    assert not target.plain_http
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"host": "ftp://vendor.example"},
+        {"host": "vendor.example", "schema": "postgres"},
+        {"host": "https://user:pass@vendor.example"},
+        {"host": "https://vendor.example?a=1"},
+        {"host": "https://vendor.example#a"},
+        {"host": "https://"},
+        {"host": "https://vendor.example:port"},
+        {"host": "vendor.example:99999"},
+        {"host": "https://vendor.example:1", "port": 2},
+        {"host": "https://ven dor.example"},
+        {"host": "https://vendor.example/a\nb"},
+    ],
+)
+def test_what_is_no_url_is_refused(stored: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="connection 'dex_default'") as caught:
+        dex(**stored)
+    assert SECRET not in str(caught.value)
+    assert "pass" not in str(caught.value)
+
+
+# Plain http.
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
+def test_this_machine_is_a_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "0.0.0.0", "10.0.0.1", "", "127.0.0.1.example"])  # noqa: S104  # never bound
+def test_another_machine_is_none(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_plain_http_is_refused_unless_it_is_allowed() -> None:
+    with pytest.raises(ConfigError, match="allow_http"):
+        dex(host="http://vendor.example")
+    assert dex(host="http://vendor.example", extra={"allow_http": "True"}).plain_http
+    assert not dex(host="http://localhost", extra={"allow_http": "true"}).plain_http
+
+
+def test_a_token_url_is_held_to_the_same_rule() -> None:
+    def of(token_url: str, **extra: Any) -> Target:
+        extra = {"token_url": token_url, "organization_id": "org_1", **extra}
+        return resolve(
+            INTERMEZZO,
+            StoredConnection(conn_id="c", login="id", password="secret", host="https://a.example", extra=extra),
+        )
+
+    with pytest.raises(ConfigError, match="plain http to 'token.example'"):
+        of("http://token.example/t")
+    assert of("http://token.example/t", allow_http=True).plain_http
+    assert not of("http://localhost/t").plain_http
+
+
+# Extras.
+
+
+def test_extras_are_parsed_from_text() -> None:
+    extra = {
+        "verify": "FALSE",
+        "request_timeout": "12.5",
+        "reconcile_delay": " 3 ",
+        "refusals_atomic": "no",
+        "retry_after_is_refusal": "0",
+        "proxy": "http://user:pw@proxy.example:3128",
+    }
+    target = dex(extra=extra)
+    assert (target.endpoint.verify, target.request_timeout, target.reconcile_delay) == (False, 12.5, 3.0)
+    assert (target.assumptions.refusals_atomic, target.assumptions.retry_after_is_refusal) == (False, False)
+    assert target.endpoint.proxy == extra["proxy"]
+    assert "pw" not in repr(target)
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  ", math.nan])
+def test_null_and_empty_mean_absent(nothing: Any) -> None:
+    names = [setting.name for setting in (*SHARED_SETTINGS, *TALKDESK.form.settings, *TALKDESK.destination.settings)]
+    stored = StoredConnection(conn_id="c", password="token", extra=dict.fromkeys(names, nothing))
+    target = resolve(TALKDESK, stored)
+    assert (target.endpoint.verify, target.request_timeout, target.reconcile_delay) == (True, None, 5.0)
+    assert (target.assumptions.refusals_atomic, target.defaults, target.endpoint.proxy) == (True, {}, "")
+
+
+def test_an_unknown_key_is_named_and_its_value_is_not() -> None:
+    with pytest.raises(ConfigError, match=r"unknown keys \['api_key', 'vrify'\].*known are") as caught:
+        dex(extra={"vrify": "canary-1", "api_key": "canary-2"})
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("request_timeout", "soon"),
+        ("request_timeout", 0),
+        ("request_timeout", 601),
+        ("request_timeout", True),
+        ("request_timeout", "inf"),
+        ("request_timeout", 10**400),
+        ("reconcile_delay", -1),
+        ("allow_http", "maybe"),
+        ("allow_http", 2),
+        ("refusals_atomic", []),
+        ("verify", 2),
+        ("verify", "/no/such/bundle.pem"),
+        ("proxy", "proxy:3128"),
+        ("proxy", "socks5://proxy:1"),
+        ("proxy", "http://user:canary@pro xy:1"),
+        ("proxy", "http://proxy:99999"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_its_name(key: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=key) as caught:
+        dex(extra={key: value})
+    assert "canary" not in str(caught.value)
+
+
+def test_a_file_that_is_no_ca_bundle_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bundle.pem"
+    file.write_text("no certificate")
+    with pytest.raises(ConfigError, match="verify"):
+        dex(extra={"verify": str(file)})
+
+
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:canary@proxy.example:1080")
+    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+        dex()
+    assert "canary" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "getdex.com")
+    assert dex().endpoint.proxy == ""
+
+
+# Credentials.
+
+
+@pytest.mark.parametrize(
+    "password", ["", "dex_a\n", " dex_a", "dex_a ", "dex_a b", "dex_ä", "dex_a\tb", "dex_\x00", "dex_\u200b"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_unseen(password: str) -> None:
+    with pytest.raises(ConfigError, match="password") as caught:
+        dex(password=password)
+    assert "dex_a" not in str(caught.value)
+    assert "dex_ä" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("login", "password"), [("a@example.com\r\n", "k"), ("a@example.com", "k\n")])
+def test_a_line_break_is_no_part_of_a_basic_credential(login: str, password: str) -> None:
+    with pytest.raises(ConfigError, match="line break"):
+        resolve(APPTOTO, StoredConnection(conn_id="c", login=login, password=password, extra={"address_book_id": 1}))
+
+
+def test_a_ready_token_or_a_client() -> None:
+    ready = resolve(TALKDESK, StoredConnection(conn_id="c", password="token", extra={"record_list_id": "l"}))
+    assert ready.endpoint.credential == FixedHeader("Bearer token")
+    extra = {"record_list_id": "l", "account": "acme", "region": "eu"}
+    client = resolve(TALKDESK, StoredConnection(conn_id="c", login="id", password="sécret", extra=extra))
+    assert isinstance(client.endpoint.credential, ClientCredentials)
+    assert "sécret" not in repr(client)
+    assert SECRET not in repr(dex())
+
+
+# Destinations.
+
+
+@pytest.mark.parametrize(
+    ("given", "defaults", "wanted"),
+    [
+        ({"address_book_id": "7"}, {}, 7),
+        ({}, {"address_book_id": 1}, 1),
+        (None, {"address_book_id": 1}, 1),
+        ("", {"address_book_id": 1}, 1),
+        ({"address_book_id": 7}, {"address_book_id": 1}, 7),
+        ('{"address_book_id": 7}', {"address_book": "Demo"}, 7),
+        ({"address_book_id": None, "address_book": ""}, {"address_book_id": 1}, 1),
+    ],
+)
+def test_the_task_over_the_connection(given: Any, defaults: dict[str, Any], wanted: int) -> None:
+    assert {key: int(value) for key, value in check_destination(APPTOTO, given, defaults).items()} == {
+        "address_book_id": wanted
+    }
+
+
+def test_a_name_on_the_task_replaces_the_connections_id() -> None:
+    assert check_destination(APPTOTO, {"address_book": "Demo"}, {"address_book_id": 1}) == {"address_book": "Demo"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "given", "text"),
+    [
+        (APPTOTO, {"address_book": "a", "address_book_id": 1}, "exactly one of"),
+        (APPTOTO, {}, "exactly one of"),
+        (TALKDESK, {}, r"needs the destination \['record_list_id'\]"),
+        (TALKDESK, {"record_list_id": " "}, r"needs the destination \['record_list_id'\]"),
+        (INTERMEZZO, None, r"needs the destination \['organization_id'\]"),
+        (TALKDESK, {"record_list": "x"}, r"unknown keys \['record_list'\] in destination; known are"),
+        (DEX, {"list": "x"}, r"unknown keys \['list'\] in destination; known are \[\]"),
+        (DEX, "list", "destination is a mapping"),
+        (DEX, "[1]", "destination is a mapping"),
+        (DEX, '"x"', "destination is a mapping"),
+        (DEX, ["list"], "destination is a mapping"),
+        (TALKDESK, {"record_list_id": 1.5}, "'record_list_id' in destination is no text"),
+        (APPTOTO, {"address_book_id": "one"}, "'address_book_id' in destination is no"),
+    ],
+)
+def test_a_wrong_destination_says_what_is_wanted(vendor: Any, given: Any, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        check_destination(vendor, given, {})
+
+
+def test_nothing_is_needed_where_the_vendor_needs_nothing() -> None:
+    assert check_destination(DEX, None, {}) == {}
+    assert check_destination(NEDZO, {}, {}) == {}

@@ -1,0 +1,74 @@
+"""What may be said of one push."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.options import PushOptions, push_options
+
+DEX = vendors.load("dex")
+
+
+@pytest.mark.parametrize(("key", "columns"), [(None, ()), ("a", ("a",)), (["a", "b"], ("a", "b")), (("a",), ("a",))])
+def test_a_key_is_a_name_or_several(key: Any, columns: tuple[str, ...]) -> None:
+    assert push_options({"sync_key": key}).key_columns() == columns
+
+
+@pytest.mark.parametrize("key", ["", [], [""], ["a", "a"], [1], 5, {"a": 1}, b"a"])
+def test_anything_else_is_no_key(key: Any) -> None:
+    with pytest.raises(ConfigError, match="sync_key"):
+        push_options({"sync_key": key})
+
+
+def test_an_unknown_option_is_named_with_those_that_are_known() -> None:
+    with pytest.raises(ConfigError, match=r"unknown push options \['batchsize'\]; known are .*'batch_size'"):
+        push_options({"batchsize": 1})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"field_map": {"a": 1}},
+        {"field_map": {"": "b"}},
+        {"max_in_flight": True},
+        {"batch_size": "5"},
+        {"requests_per_second": float("nan")},
+        {"requests_per_second": -1},
+        {"request_attempts": 0},
+        {"request_timeout": 0},
+        {"request_timeout": float("inf")},
+        {"max_wait": None},
+        {"max_wait": 86_401},
+    ],
+)
+def test_a_value_out_of_range_names_its_option(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(ConfigError, match=name):
+        push_options(given)
+
+
+def test_reconcile_is_not_there_yet() -> None:
+    with pytest.raises(ConfigError, match='on_unknown="reconcile" is not there yet'):
+        push_options({"on_unknown": "reconcile"})
+
+
+def test_the_users_limits_lie_over_the_vendors() -> None:
+    assert push_options({}).limits(DEX) == DEX.limits
+    mine = push_options({"batch_size": 7, "max_in_flight": 50, "requests_per_second": 0.5}).limits(DEX)
+    assert (mine.batch_size, mine.max_in_flight, mine.requests_per_second) == (7, 50, 0.5)
+    assert mine.body_bytes == DEX.limits.body_bytes
+
+
+def test_a_batch_larger_than_the_vendor_takes_is_refused() -> None:
+    assert push_options({"batch_size": DEX.limits.batch_size}).limits(DEX) == DEX.limits
+    with pytest.raises(ConfigError, match="batch_size is at most 100 for Dex"):
+        push_options({"batch_size": DEX.limits.batch_size + 1}).limits(DEX)
+
+
+@pytest.mark.parametrize(("task", "stated", "used"), [(60.0, None, 60), (60.0, 5.0, 5), (30.0, 5.0, 30)])
+def test_the_task_over_the_connection(task: float, stated: float | None, used: float) -> None:
+    assert PushOptions(request_timeout=task).timeout(stated) == used
