@@ -33,23 +33,19 @@ def summary_of(run: Any) -> dict[str, Any]:
 
     with create_session() as session:
         query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids="push", limit=1)
-        value = session.scalars(query).first()
-        found = value.value if value is not None else {}
-    return json.loads(found) if isinstance(found, str) else dict(found)
+        row: Any = session.execute(query).first()
+    found = row[0].value if row is not None else "{}"
+    return dict(json.loads(found) if isinstance(found, str) else found)
 
 
-def main(target: str, *files: str) -> int:
-    """Run the DAGs; return how many did not succeed."""
+def main(target: str, *files: str) -> None:
+    """Run the DAGs, and write state and summary of each."""
     found = {}
-    failed = 0
     for file in map(Path, files):
         run = load(file).test()
-        state = str(run.state)
-        failed += state != "success"
-        found[run.dag_id] = {"state": state, "summary": summary_of(run)}
+        found[run.dag_id] = {"state": str(run.state), "summary": summary_of(run)}
     Path(target).write_text(json.dumps(found, indent=1))
-    return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

@@ -32,5 +32,5 @@ with DAG(
         outcomes_conn_id="outcomes",
         # For a simulator only: the vendor's own pace, 100 requests a minute, holds where this line is left out.
         requests_per_second=500,
-        max_rejected=0.33,
+        max_rejected=400,
     )

@@ -30,5 +30,5 @@ with DAG(
         sync_key="contact_id",
         contacts_conn_id="dex_default",
         outcomes_conn_id="outcomes",
-        max_rejected=0.33,
+        max_rejected=400,
     )

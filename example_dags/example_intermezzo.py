@@ -29,5 +29,5 @@ with DAG(
         sync_key="contact_id",
         contacts_conn_id="intermezzo_default",
         outcomes_conn_id="outcomes",
-        max_rejected=0.33,
+        max_rejected=400,
     )

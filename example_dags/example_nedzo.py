@@ -34,5 +34,5 @@ with DAG(
         # For a simulator only: the vendor's own pace, one request a second, holds where these two lines are left out.
         requests_per_second=500,
         max_in_flight=16,
-        max_rejected=0.33,
+        max_rejected=400,
     )

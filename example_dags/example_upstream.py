@@ -1,9 +1,8 @@
 """Push records of an upstream task into Dex, and use every record's outcome in a downstream task.
 
-No outcome table: the outcomes travel in the summary's XCom. Good for small pushes; what must be remembered over runs
-belongs into a table (see the other examples).
+The outcomes travel in the summary's XCom, all of them; the table remembers over runs what was delivered.
 
-Connection: ``dex_default``.
+Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``dex_default``.
 """
 
 from __future__ import annotations
@@ -42,6 +41,8 @@ with DAG(
         records=signups(),
         sync_key="signup",
         contacts_conn_id="dex_default",
+        outcomes_conn_id="outcomes",
+        xcom_outcomes="all",
         max_rejected=1,
     )
 

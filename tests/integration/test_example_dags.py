@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from tests.airflow_fixtures import RunDag, SetConnections
-from tests.pushing import SUM, Served
+from tests.pushing import SUM, Served, World
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))
@@ -60,32 +58,26 @@ def summary_of(run: Any, task_id: str = "push") -> dict[str, Any]:
 
     with create_session() as session:
         query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids=task_id, limit=1)
-        value = session.scalars(query).one().value
+        row: Any = session.scalars(query).one()
+        value = row.value
     found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
     return found
 
 
 @pytest.mark.parametrize("dag_id", WITH_TABLE)
 def test_an_example_runs_and_sends_nothing_twice(
-    dag_id: str, warehouse: Path, tmp_path: Path, served: Served, run_dag: RunDag, set_connections: SetConnections
+    dag_id: str, warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
 ) -> None:
-    simulator, vendor = served.simulator, dag_id.removeprefix("example_")
-    outcomes = tmp_path / "outcomes.db"
-    set_connections(
-        {
-            **{f"{name}_default": value for name, value in simulator.connections(served.url).items()},
-            "warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
-            "outcomes": {"conn_type": "sqlite", "host": str(outcomes)},
-        }
-    )
+    simulator, vendor = world.simulator, dag_id.removeprefix("example_")
+    world.connect("warehouse", host=str(warehouse))
+    set_connections(world.api.connections)
     dag = load(ROOT / "example_dags" / f"{dag_id}.py")
     run = run_dag(dag)
     assert run.state == "success"
     summary = summary_of(run)
     assert summary["num_planned"] == sum(summary[name] for name in SUM) == ROWS
     assert summary["num_succeeded"] == simulator.vendors[vendor].counts["stored"] > ROWS / 2
-    with closing(sqlite3.connect(outcomes)) as connection:
-        rows = Counter(status for (status,) in connection.execute("SELECT status FROM contact_outcomes"))
+    rows = Counter(world.statuses().values())
     counted = {name: summary[f"num_{name}"] for name in ("succeeded", "rejected", "invalid", "failed", "unknown")}
     assert {name: rows[name] for name in counted} == counted
     # Again: what is there is skipped. The share of bad rows is then one of those alone, and no longer tolerated.

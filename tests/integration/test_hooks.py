@@ -162,7 +162,7 @@ def test_a_wrong_option_raises_before_anything_is_sent(served: Served, options: 
 @pytest.mark.usefixtures("vendor_connections")
 def test_a_refused_push_yields_every_outcome_and_then_raises(served: Served) -> None:
     served.simulator.set("dex.http_403", "always")
-    found = []
+    found: list[Any] = []
     with pytest.raises(RefusedError, match="http_403"):
         found.extend(iter_into(found, DexHook().push(people(250), sync_key="key")))
     assert [one.status for one in found] == ["failed"] * 250
@@ -174,7 +174,7 @@ def iter_into(found: list[Any], outcomes: Iterator[Any]) -> list[Any]:
     return []
 
 
-def test_a_named_destination_is_looked_up(served: Served, vendor_connections: dict[str, dict[str, Any]]) -> None:
+def test_a_named_destination_is_looked_up(vendor_connections: dict[str, dict[str, Any]]) -> None:
     rows = ROWS["apptoto"]
     outcomes = list(ApptotoHook().push(rows, destination={"address_book": "Demo"}, sync_key="key"))
     assert [one.status for one in outcomes] == ["succeeded"] * 3

@@ -20,9 +20,14 @@ SUMMARY = {
     *("num_duplicate", "num_changed", "num_held", "num_undelivered", "num_delivered", "num_requests"),
     *("error_codes", "outcomes_table", "outcomes_complete", "started_at", "completed_at", "duration_seconds"),
 }
-DEX = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key"}
-TABLED = {**DEX, "outcomes_conn_id": "outcomes"}
-CALLS = {"task_id": "push", "contacts_conn_id": "talkdesk_default", "sync_key": "key", "outcomes_conn_id": "outcomes"}
+DEX: dict[str, Any] = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key"}
+TABLED: dict[str, Any] = {**DEX, "outcomes_conn_id": "outcomes"}
+CALLS: dict[str, Any] = {
+    "task_id": "push",
+    "contacts_conn_id": "talkdesk_default",
+    "sync_key": "key",
+    "outcomes_conn_id": "outcomes",
+}
 PEOPLE = "SELECT * FROM people"
 
 
@@ -104,7 +109,7 @@ def test_the_sync_id_names_the_destinations_object(world: World) -> None:
 
 def test_an_address_book_counts_by_its_resolved_id(world: World) -> None:
     record = {"key": "a", "name": "Ada", "email": "ada@example.com"}
-    parameters = {**TABLED, "contacts_conn_id": "apptoto_default"}
+    parameters: dict[str, Any] = {**TABLED, "contacts_conn_id": "apptoto_default"}
     op = push([record], **parameters, destination={"address_book": "Demo"})
     assert world.run(op).error is None
     assert world.summary(op)["sync_id"] == "d.push@apptoto_default:1"
@@ -155,13 +160,19 @@ def test_do_xcom_push_off_leaves_nothing_even_after_a_failure(world: World) -> N
 
 
 def frame(rows: list[dict[str, Any]]) -> Any:
-    import pandas as pd  # noqa: TID253  # here, since it is slow
+    import pandas as pd  # here, since it is slow
 
     return pd.DataFrame(rows)
 
 
 def test_a_data_frames_holes_are_left_out(world: World) -> None:
-    rows = [{"key": 1, "email": "a@example.com", "company": None}, {"key": None, "email": "b@example.com"}]
+    rows: list[dict[str, Any]] = [
+        {"key": 1, "email": "a@example.com", "company": None},
+        {"key": None, "email": "b@example.com"},
+    ]
+        {"key": 1, "email": "a@example.com", "company": None},
+        {"key": None, "email": "b@example.com"},
+    ]
     op = push(frame(rows), **TABLED, max_rejected=1, xcom_outcomes="all")
     world.run(op)
     # pandas has made 1.0 of the key, since the other one is missing
@@ -303,7 +314,7 @@ def test_a_sql_file_is_read_and_rendered(world: World) -> None:
     (world.folder / "people.sql").write_text("SELECT * FROM people WHERE key = 'p{{ 1 + 2 }}'")
     with DAG("d", schedule=None, template_searchpath=str(world.folder)) as dag:
         op = SqlToContactsOperator(sql="people.sql", sql_conn_id="warehouse", **TABLED)
-    dag.resolve_template_files()
+    dag.resolve_template_files()  # type: ignore[no-untyped-call]  # Airflow's own
     assert world.run(op).error is None
     assert [one["first_name"] for one in world.stored()] == ["First3"]
 
@@ -352,7 +363,7 @@ def test_the_connections_timeout_counts_where_the_task_gives_none(world: World) 
 
 def test_two_fields_and_what_is_unmapped(world: World) -> None:
     row = {"key": "a", "mail": "a@example.com", "shoe_size": 41}
-    parameters = {**TABLED, "field_map": {"mail": "email"}}
+    parameters: dict[str, Any] = {**TABLED, "field_map": {"mail": "email"}}
     refused = push([row], **parameters)
     assert world.run(refused).state == "failed"
     assert world.summary(refused)["error_codes"] == {"unknown_field": 1}
@@ -533,7 +544,7 @@ BAD_CONNECTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
 def test_a_wrong_connection_fails_for_good_before_anything_is_sent(world: World, case: str) -> None:
     vendor, changed, destination, text = BAD_CONNECTIONS[case]
     world.connect(f"{vendor}_default", **changed)
-    parameters = {**TABLED, "contacts_conn_id": f"{vendor}_default", "destination": destination}
+    parameters: dict[str, Any] = {**TABLED, "contacts_conn_id": f"{vendor}_default", "destination": destination}
     result = world.run(push([{"key": "a", "email": "a@example.com"}], **parameters))
     assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
     assert text in str(result.error)
@@ -584,7 +595,7 @@ def test_a_plan_counts_what_a_push_then_does(world: World) -> None:
     records = [changed, *people(40, start=1), *people(2), {"key": "lost", "email": "l@example.com"}, bad, bad]
     # In chunks of 100, so that copies meet in different ones too.
     records = [*records, *people(100, start=41), bad, *people(1, start=41)]
-    parameters = {**TABLED, "batch_size": 10, "max_in_flight": 1, "max_rejected": 5}
+    parameters: dict[str, Any] = {**TABLED, "batch_size": 10, "max_in_flight": 1, "max_rejected": 5}
     before = world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent()
     plan = push(records, **parameters, plan_only=True)
     assert world.run(plan, run_id="second").error is None

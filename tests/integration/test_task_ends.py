@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,22 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import states_of
 from tests.pushing import World, callees, people
 
 ROOT = Path(__file__).resolve().parents[2]
-DEX = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key", "outcomes_conn_id": "outcomes"}
-CALLS = {**DEX, "contacts_conn_id": "talkdesk_default"}
-BAD = {"key": "bad", "email": "none"}
+assert airflow_provider_contacts.__file__ is not None
+PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
+DEX: dict[str, Any] = {
+    "task_id": "push",
+    "contacts_conn_id": "dex_default",
+    "sync_key": "key",
+    "outcomes_conn_id": "outcomes",
+}
+CALLS: dict[str, Any] = {**DEX, "contacts_conn_id": "talkdesk_default"}
+BAD: dict[str, Any] = {"key": "bad", "email": "none"}
 
 
 def push(records: Any, **parameters: Any) -> Any:
@@ -192,7 +198,7 @@ def test_what_is_settled_is_counted_again_and_not_sent(world: World) -> None:
     assert world.summary(changed)["num_succeeded"] == 1
 
 
-BAD_CALL = {"key": "bad", "first_name": "A", "last_name": "B"}
+BAD_CALL: dict[str, Any] = {"key": "bad", "first_name": "A", "last_name": "B"}
 
 
 def test_an_unknown_is_held_and_counted_in_the_same_run(world: World) -> None:
@@ -295,10 +301,11 @@ print(json.dumps([str(result.state), type(result.error).__name__, api.xcoms[scop
 
 
 def child(world: World, limit: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD, json.dumps(world.api.connections), str(limit)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": ""}
+    command = [sys.executable, "-P", "-c", CHILD, json.dumps(world.api.connections), str(limit)]
+    # The package that is tested comes first: it may be the installed one.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
     environment.pop("AIRFLOW_HOME", None)
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=world.folder)
 
 
 def wait_for_requests(world: World, count: int) -> None:
@@ -315,7 +322,7 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 @pytest.mark.parametrize("limit", [0.0, 4.0], ids=["SIGTERM", "execution_timeout"])
 def test_a_stopped_task_records_what_is_answered_in_time(world: World, limit: float) -> None:
-    # The first request is answered within the three seconds that are left, the second never.
+    # One of two requests is answered within the three seconds that are left, the other never.
     world.simulator.set("dex.reply_delay", "1500ms" if not limit else "100ms")
     world.simulator.set("dex.store_then_hang", "nth:2")
     process = child(world, limit)
@@ -324,12 +331,13 @@ def test_a_stopped_task_records_what_is_answered_in_time(world: World, limit: fl
         process.send_signal(signal.SIGTERM)
     stopped = time.monotonic()
     state, error, summary = said(process)
-    assert time.monotonic() - stopped < (limit or 0) + 5
+    # Three seconds for the last words; the rest is for a machine that is busy with other tests.
+    assert time.monotonic() - stopped < limit + 8
     assert state in {"up_for_retry", "TaskInstanceState.UP_FOR_RETRY"}
     assert error == ("AirflowTaskTimeout" if limit else "InterruptedPushError")
     found = world.statuses()
-    assert [key for key, status in found.items() if status == "unknown"] == ["p1"]
-    assert found["p0"] == "succeeded"
+    assert sorted([found["p0"], found["p1"]]) == ["succeeded", "unknown"]
+    assert list(found.values()).count("unknown") == 1
     assert set(found.values()) <= {"succeeded", "unknown", "failed"}
     assert world.runs() == [("d/run/push/-1", 1, "aborted")]
     assert (summary["status"], summary["num_unknown"]) == ("aborted", 1)

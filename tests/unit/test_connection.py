@@ -117,7 +117,7 @@ def test_a_token_url_is_held_to_the_same_rule() -> None:
             StoredConnection(conn_id="c", login="id", password="secret", host="https://a.example", extra=extra),
         )
 
-    with pytest.raises(ConfigError, match="plain http to 'token.example'"):
+    with pytest.raises(ConfigError, match=r"plain http to 'token\.example'"):
         of("http://token.example/t")
     assert of("http://token.example/t", allow_http=True).plain_http
     assert not of("http://localhost/t").plain_http
