@@ -170,9 +170,6 @@ def test_a_data_frames_holes_are_left_out(world: World) -> None:
         {"key": 1, "email": "a@example.com", "company": None},
         {"key": None, "email": "b@example.com"},
     ]
-        {"key": 1, "email": "a@example.com", "company": None},
-        {"key": None, "email": "b@example.com"},
-    ]
     op = push(frame(rows), **TABLED, max_rejected=1, xcom_outcomes="all")
     world.run(op)
     # pandas has made 1.0 of the key, since the other one is missing

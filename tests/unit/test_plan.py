@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.core.batching import batches
@@ -81,6 +81,7 @@ def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[Me
     ),
     st.sampled_from(["hold", "resend"]),
 )
+@example([{"key": "a", "name": ""}] * 30, {}, "hold")
 def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standing: Any, on_unknown: Any) -> None:
     # Four times over, so that copies meet in different chunks too.
     ledger, chosen, given_rows = setting(rows * 4, standing)

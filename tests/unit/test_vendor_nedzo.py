@@ -109,7 +109,6 @@ def read(body: Any, status: int = 200) -> Reply:
         ({"email": "a@example.com", "dnc": None, "phone": None}, None),
         ({"email": "a@example.com", "phone": ""}, {"email": "a@example.com"}),
         ({"email": "a@example.com", "phone": float("nan")}, {"email": "a@example.com"}),
-        ({"email": "a@example.com", "contact_list_id": LIST_ID.upper()}, None),
         ({"email": "a@example.com", "custom_fields": [{"custom_field_id": FIELD_ID, "value": "7"}]}, None),
         ({"email": "a@example.com", "custom_fields": []}, None),
         ({"email": "a@example.com", "custom_fields": None}, None),
@@ -163,9 +162,14 @@ def test_a_record_that_is_broken_is_not_sent(
 
 
 def test_everything_but_the_address_may_be_null() -> None:
-    record = {**dict.fromkeys([*TEXT_FIELDS, "contact_list_id", "dnc", "custom_fields"]), "email": "a@example.com"}
+    record = {**dict.fromkeys([*TEXT_FIELDS, "dnc", "custom_fields"]), "email": "a@example.com"}
     assert payload_of(record) == record
-    assert {*record} == {*VENDOR.contract.model.model_fields}
+    assert {*record, "contact_list_id"} == {*VENDOR.contract.model.model_fields}
+
+
+def test_a_record_does_not_choose_its_list() -> None:
+    assert "contact_list_id" not in payload_of({"email": "a@example.com", "contact_list_id": None})
+    assert faults_of({"email": "a@example.com", "contact_list_id": LIST_ID}) == [("not_allowed", "contact_list_id")]
 
 
 @pytest.mark.parametrize("name", TEXT_FIELDS)
