@@ -36,7 +36,8 @@ class ContactsOperator(BaseOperator):
         ``{dag_id}.{task_id}@{contacts_conn_id}[:{destination object}]``.
     :param on_unknown: ``"hold"``, ``"reconcile"`` or ``"resend"``: what to do with a record that may already exist.
     :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
-        are neither skipped nor duplicate.
+        are neither skipped nor duplicate; what an earlier try of the same run delivered belongs to those planned. Where
+        every run reads the whole table, only new rows are planned besides the bad ones: a count fits better there.
     :param max_unknown: records that became unknown in this run tolerated. Any ``failed`` fails the task.
     :param batch_size: records a request; default and upper bound: the vendor's.
     :param max_in_flight: requests at the same time; default: the vendor's.

@@ -844,7 +844,7 @@ class LedgerConformance:
         script = tmp_path / "killed.py"
         script.write_text(KILLED)
         (tmp_path / "tests_of_ledgers.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
-        environment = {**os.environ, "PYTHONPATH": str(PACKAGE_FOLDER)}
+        environment = {**os.environ, "PYTHONPATH": f"{PACKAGE_FOLDER}{os.pathsep}{tmp_path}"}
         ended = subprocess.run(
             [sys.executable, str(script), database.url], env=environment, check=False, capture_output=True, timeout=60
         )

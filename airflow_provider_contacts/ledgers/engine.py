@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -87,7 +89,16 @@ def prepare(engine: Engine) -> None:
 def set_up_sqlite(connection: Any, _: Any) -> None:
     """Leave transactions to :func:`begin_sqlite`, and write through to the disk."""
     connection.isolation_level = None
-    run_all(connection, SQLITE_SETTINGS)
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return run_all(connection, SQLITE_SETTINGS)
+        except sqlite3.OperationalError as error:
+            # Changing the journal of a new file does not wait for the busy time-out: two that find a deadlock are told
+            # at once. Mapped tasks start together, so one of them comes back.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def set_up_postgresql(connection: Any, _: Any) -> None:

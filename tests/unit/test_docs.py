@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.record import CODES
+from airflow_provider_contacts.core.summary import Tally
+from airflow_provider_contacts.hooks import ContactsHook
+from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.operators import ContactsOperator, PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.simulator.app import Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+TITLES = [vendors.load(name).title for name in vendors.names()]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def blocks(language: str, pages: list[Path] = PAGES) -> Iterator[tuple[str, str]]:
+    """Yield page and content of every block of a language."""
+    for page in pages:
+        found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        yield from ((name_of(page), text) for text in found)
+
+
+def words(text: str) -> set[str]:
+    """Return the names in code spans."""
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join(re.findall(r"`([^`\n]+)`", text))))
+
+
+def own_parameters(operator: type) -> set[str]:
+    names = set(inspect.signature(operator.__init__).parameters)  # type: ignore[misc]  # read, not called
+    return names - {"self", "args", "kwargs"}
+
+
+@pytest.mark.parametrize("operator", [ContactsOperator, PushContactsOperator, SqlToContactsOperator])
+def test_every_parameter_is_in_the_readme(operator: type) -> None:
+    assert own_parameters(operator) >= {"contacts_conn_id"} or operator is not ContactsOperator
+    assert own_parameters(operator) - words(text_of("README.md")) == set()
+
+
+@pytest.mark.parametrize("operator", [PushContactsOperator, SqlToContactsOperator])
+def test_every_template_field_is_in_the_readme(operator: type[ContactsOperator]) -> None:
+    paragraph = next(part for part in text_of("README.md").split("\n\n") if "Templated are" in part)
+    assert set(operator.template_fields) - {"records"} <= words(paragraph)
+
+
+def test_a_default_in_the_readme_is_the_operators() -> None:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ContactsOperator.__init__).parameters.items()
+        if parameter.default not in {inspect.Parameter.empty, None}
+    }
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text_of("README.md"), re.MULTILINE))
+    assert {name: ast.literal_eval(rows[name]) for name in defaults} == defaults
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_vendor_has_its_rows(title: str) -> None:
+    rows = [line for line in text_of("README.md").splitlines() if re.match(rf"\| *\[?{re.escape(title)}\b", line)]
+    assert len(rows) >= 3, f"README.md: {title} is missing in a table"
+
+
+@pytest.mark.parametrize("hook", ContactsHook.__subclasses__())
+def test_every_hook_and_its_connection_are_named(hook: type[ContactsHook]) -> None:
+    assert {hook.__name__, hook.conn_type} <= words(text_of("README.md"))
+    assert hook.conn_type in words(text_of("docs/connections.md"))
+
+
+@pytest.mark.parametrize("name", vendors.names())
+def test_the_vendors_table_has_its_limits_and_destination(name: str) -> None:
+    vendor = vendors.load(name)
+    row = next(
+        line for line in text_of("README.md").splitlines() if f"(airflow_provider_contacts/vendors/{name}.py)" in line
+    )
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    assert re.match(r"\d+", cells[3])[0] == str(vendor.limits.batch_size)  # type: ignore[index]  # no number is a failure too
+    rate = vendor.limits.requests_per_second
+    assert cells[4].startswith(f"{rate:g} a second" if rate else f"{vendor.limits.max_in_flight} in flight")
+    assert {setting.name for setting in vendor.destination.settings} <= words(cells[2])
+
+
+@pytest.mark.parametrize("name", vendors.names())
+def test_every_extra_key_is_documented(name: str) -> None:
+    vendor = vendors.load(name)
+    keys = {setting.name for setting in (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)}
+    assert keys - words(text_of("docs/connections.md")) == set()
+
+
+def test_every_flat_name_is_in_the_readme() -> None:
+    flat = {name for one in vendors.names() for name in vendors.load(one).contract.shorthands}
+    assert {name for name in flat if name.removesuffix(".*") not in words(text_of("README.md"))} == set()
+
+
+def test_every_column_is_documented() -> None:
+    built = tables.build("contact_outcomes", "sqlite")
+    known = words(text_of("docs/outcomes.md"))
+    assert {column.name for column in built.outcomes.columns} - known == set()
+    assert {column.name for column in built.runs.columns} - known - words(text_of("README.md")) - {
+        counter for counter in tables.COUNTERS if f'"{counter}"' in text_of("README.md")
+    } == set()
+
+
+def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
+    (shown,) = [json.loads(text) for page, text in blocks("json") if page == "README.md"]
+    assert set(shown) >= {*Tally().counts(), "num_requests", "error_codes"}
+    seven = [f"num_{status.value}" for status in Status if status is not Status.SENDING]
+    assert shown["num_planned"] == sum(shown[name] for name in seven)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_is_explained(status: Status) -> None:
+    assert f"`{status.value}`" in text_of("README.md")
+
+
+CODE_PATTERNS = (
+    r'\b(?:Doubt|Again|Stop|NotSent|NoAnswer|Halt|PydanticCustomError|RecordError)\(\s*"([a-z][a-z0-9_]*)"',
+    r'\bdoubt_all\([^"\n]*"([a-z_]+)"',
+    r'\[\(\s*"([a-z_]+)",',
+    r'\berror_code="([a-z_]+)"',
+    r'\b(?:code|UNSPECIFIED) = "([a-z_]+)"',
+    r'^NOT_A_MAPPING[^"]*"([a-z_]+)"',
+)
+
+
+def codes_in_the_source() -> set[str]:
+    """Return the error codes that the package itself makes, as far as they stand there as literals."""
+    package = ROOT / "airflow_provider_contacts"
+    files = [*(package / "core").glob("*.py"), *(package / "vendors").glob("*.py")]
+    return {
+        code
+        for file in files
+        for pattern in CODE_PATTERNS
+        for code in re.findall(pattern, file.read_text("utf-8"), re.MULTILINE)
+    }
+
+
+def test_every_code_of_ours_is_explained() -> None:
+    found = codes_in_the_source() | set(CODES.values()) | {"wrong_type"}
+    assert {"missing_key", "interrupted", "not_a_mapping", "counters_disagree", "unspecified"} <= found
+    assert found - words(text_of("docs/outcomes.md")) == set()
+
+
+def named_knobs() -> list[str]:
+    """Return every knob that a page names."""
+    whole = re.compile(r"\b(?:all|intermezzo|nedzo|dex|apptoto|talkdesk)\.(?:read\.|token\.)?[a-z][a-z0-9_]*(?==|\": )")
+    return sorted({knob for page in PAGES for knob in whole.findall(page.read_text("utf-8"))})
+
+
+def test_every_named_knob_exists() -> None:
+    known = {name for name, _ in Simulator().all_knobs()}
+    shared = {f"all.{name.partition('.')[2]}" for name in known}
+    assert "dex.store_then_drop" in named_knobs()
+    assert set(named_knobs()) - known - shared == set()
+
+
+def test_the_shown_knob_values_are_taken() -> None:
+    pairs = re.findall(r"`([a-z]+\.[a-z0-9_.]+)=([^`]+)`", text_of("docs/simulator.md"))
+    simulator = Simulator()
+    assert len(pairs) > 10
+    for name, value in pairs:
+        simulator.set(name, value)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    yield from re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name_of(page)}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{name_of(page)}: {link}"
+
+
+def test_the_decisions_are_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text("utf-8"))
+    assert listed == sorted(page.name for page in folder.glob("0*.md"))
+
+
+@pytest.mark.parametrize(("page", "code"), [*blocks("python")])
+def test_python_parses(page: str, code: str) -> None:
+    ast.parse(code, page)
+
+
+def test_python_in_shell_parses() -> None:
+    found = [re.findall(r"<<'(\w+)'\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL) for _, text in blocks("sh")]
+    (inner,) = [text for one in found for _, text in one]
+    ast.parse(inner)
+
+
+@pytest.mark.parametrize(("page", "text"), [*blocks("json")])
+def test_json_parses(page: str, text: str) -> None:
+    assert isinstance(json.loads(text), dict), page
+
+
+# What one database alone understands, and what a page takes from another table.
+OTHERS = ("interval '", "convert_to(", "FROM leads")
+
+
+def test_sql_runs() -> None:
+    database = sqlite3.connect(":memory:")
+    database.executescript(tables.ddl(tables.build("contact_outcomes", "sqlite")))
+    run = [text for _, text in blocks("sql") if not any(mark in text for mark in OTHERS)]
+    assert len(run) > 8
+    for text in run:
+        assert sqlite3.complete_statement(text)
+        database.execute(text)
+    database.close()
+
+
+SHOWN = "callbacks.push@talkdesk_default:0e1f7d32"
+
+
+def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None:
+    updates = [text for page, text in blocks("sql") if page == "README.md" and text.startswith("UPDATE")]
+    assert updates == [
+        text
+        for page, text in blocks("sql")
+        if page == "docs/outcomes.md" and "AND status IN ('unknown'" in text and text.startswith("UPDATE")
+    ]
+    columns = "sync_id, record_identifier, destination, destination_host, status, attempts"
+    before = {
+        (SHOWN, "lead-17"): "unknown",
+        (SHOWN, "lead-18"): "sending",
+        (SHOWN, "lead-19"): "unknown",
+        ("other", "lead-17"): "unknown",
+    }
+    for start, settled in (
+        (before, {"lead-17": "succeeded", "lead-18": "failed"}),
+        (dict.fromkeys(before, "rejected"), {}),
+    ):
+        database = sqlite3.connect(":memory:")
+        database.executescript(tables.ddl(tables.build("contact_outcomes", "sqlite")))
+        for (sync_id, identifier), status in start.items():
+            values = (sync_id, identifier, "talkdesk", "host", status, 1)
+            database.execute(f"INSERT INTO contact_outcomes ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
+        for update in updates:
+            database.execute(update)
+        rows = database.execute("SELECT sync_id, record_identifier, status FROM contact_outcomes")
+        after = {(sync_id, identifier): status for sync_id, identifier, status in rows}
+        assert after == start | {(SHOWN, identifier): status for identifier, status in settled.items()}
+        database.close()
