@@ -39,7 +39,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "reset": {"close_before_store": "always", "drop_form": "rst"},
     "redirect": {"redirect": "always"},
     "rejected": {"reject": f"__first__~{PERSON}"},
-    **{f"http_{status}": {f"http_{status}": "always"} for status in (400, 401, 403, 422, 429, 500, 503)},
+    **{f"http_{status}": {f"http_{status}": "always"} for status in (403, 422, 429, 500)},
     "token refused": {"token.http_401": "always"},
     "token garbage": {"token.garbage": "always"},
 }
