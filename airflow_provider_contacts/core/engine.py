@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.errors import (
+    ContactsError,
     InterruptedPushError,
     LedgerError,
     RefusedError,
@@ -194,7 +195,8 @@ class Push:
         marks = [mark(item, batch_id) for batch_id, group in groups.items() for item in group.items]
         try:
             claimed = set(self._ledger.claim(marks))
-        except LedgerError as error:
+        except ContactsError as error:
+            # A ConfigError too: another push has just bound this sync_id to another place.
             yield from self._unclaim(groups, error)
             return
         lost: list[Item] = []
@@ -239,7 +241,7 @@ class Push:
         self._drawn += 1
         return self._drawn
 
-    def _unclaim(self, groups: dict[str, Group], error: LedgerError) -> Iterator[Outcome]:
+    def _unclaim(self, groups: dict[str, Group], error: ContactsError) -> Iterator[Outcome]:
         """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written."""
         superseded = isinstance(error, SupersededError)
         self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))

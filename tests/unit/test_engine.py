@@ -826,6 +826,19 @@ def test_a_ledger_that_fails_after_a_lost_claim_costs_no_outcome() -> None:
     assert pushed.counts() == {"succeeded": 3, "failed": 1}
 
 
+def test_a_claim_that_another_destination_forbids_costs_no_outcome() -> None:
+    world = World()
+
+    def bound(point: str, call: int) -> None:
+        if (point, call) == ("claim:before", 1):
+            raise ConfigError("this sync_id belongs to another list")
+
+    pushed = world.push(names(4), trouble=bound)
+    assert isinstance(pushed.error, ConfigError)
+    assert pushed.counts() == {"failed": 4}
+    assert world.server.applied == []
+
+
 @pytest.mark.parametrize("seconds", [FRESH - 0.5, FRESH + 0.5])
 def test_a_mark_that_has_grown_old_is_not_sent(seconds: float) -> None:
     world = World()
