@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
@@ -38,6 +39,9 @@ TOKEN_TIMEOUT = 30.0
 # Servers close idle connections, often after five seconds; a request on a connection that is just being closed is a
 # doubt for nothing. So ours are closed first.
 KEEPALIVE = 2.0
+
+# Turns of the loop in which an aborted connection, also one within TLS, lets go of its socket.
+TURNS = 3
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer's body that are read; a longer one is nobody's honest answer."""
@@ -75,6 +79,32 @@ def proxy_for(url: str, stated: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that can close every connection made on it.
+
+    A connection that its owner has closed lives on until the loop turns again, and one with unsent bytes for as long
+    as the other side does not read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: WeakSet[asyncio.BaseTransport] = WeakSet()
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        """Connect as usual, and remember it."""
+        made = await super().create_connection(*args, **options)
+        self._made.add(made[0])
+        return made
+
+    async def disconnect(self) -> None:
+        """Close what is open, at once."""
+        for transport in list(self._made):
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
 class Client:
     """A sender over real sockets, and single calls for reading. Used from one thread, which must close it.
 
@@ -86,7 +116,7 @@ class Client:
         self._on_secret = on_secret
         self._secrets: SimpleQueue[str] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Result] | None] = SimpleQueue()
-        self._loop = asyncio.new_event_loop()
+        self._loop = Loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, str] = {}
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -241,11 +271,14 @@ class Client:
         return self._session
 
     async def _shut(self) -> None:
-        for task in self._tasks:
+        # All of them: a call that was interrupted in the caller's thread is still under way here.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
         if self._session is not None:
             await self._session.aclose()
+        await self._loop.disconnect()
 
 
 def new_transport(endpoint: Endpoint, url: str) -> httpx.AsyncBaseTransport:
