@@ -159,6 +159,7 @@ class ContactsHook(BaseHook):
             request_timeout=options.timeout(target.request_timeout),
             max_wait=options.max_wait,
             on_unknown=options.on_unknown,
+            reconcile_delay=target.reconcile_delay,
             assumptions=target.assumptions,
         )
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.core.doubts import Doubts, held, look
 from airflow_provider_contacts.core.errors import (
     ContactsError,
     InterruptedPushError,
@@ -28,6 +30,7 @@ from airflow_provider_contacts.core.ledger import Ledger
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import SETTLING, Verdict, judge
+from airflow_provider_contacts.core.reconcile import Ask, Case, Open
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, Halt, PushSettings
 from airflow_provider_contacts.core.vendor import Request, Stop
@@ -83,11 +86,14 @@ class Push:
         limits = settings.limits
         self._pace = Pace(limits.requests_per_second, limits.burst)
         self._active: set[str] = set()
+        self._doubts = Doubts(
+            mapper=mapper, ledger=ledger, sender=sender, settings=settings, pace=self._pace, clock=clock
+        )
         self._intake = Intake(
             rows,
             mapper=mapper,
             ledger=ledger,
-            on_unknown=settings.on_unknown,
+            on_unknown=self._doubts.on_unknown,
             active=self._active,
             chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
             settling=settings.request_timeout + SETTLING,
@@ -98,6 +104,7 @@ class Push:
         self._waiting: list[Group] = []
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
+        self._settled: deque[Outcome] = deque()
         self._halt: Halt | None = None
         self._silent = 0
         self._drawn = 0
@@ -112,11 +119,13 @@ class Push:
         try:
             yield from self._drive()
         except InterruptedPushError:
-            yield from self._abandon()
+            self._abandon()
+            yield from self._handed_over()
             raise
         except BaseException:
             # A time-out's exception or the caller's closing: no more can be yielded, but all can be written.
-            self.last_words = self._abandon()
+            self._abandon()
+            self.last_words = list(self._handed_over())
             raise
         if self._halt is not None and self._halt.error is not None:
             raise self._halt.error
@@ -125,16 +134,37 @@ class Push:
         while True:
             if self._stopping():
                 raise InterruptedPushError("the push was told to stop; what had not been answered is unknown")
-            yield from self._take_in()
-            yield from self._dismiss() if self._halt else self._launch()
-            if not self._flights and not self._ready and not self._waiting and self._exhausted:
+            self._take_in()
+            if self._halt:
+                self._dismiss()
+            else:
+                self._launch()
+            self._look()
+            yield from self._handed_over()
+            if self._drained and not self._flights and self._doubts.empty:
                 return
             self._collect(self._idle_seconds())
-            yield from self._absorb()
+            self._absorb()
+
+    def _handed_over(self) -> Iterator[Outcome]:
+        """Yield what is settled; what is not yielded when the caller stops listening stays for the last words."""
+        while self._settled:
+            yield self._settled.popleft()
+
+    def _finish(self, outcomes: Iterable[Outcome]) -> None:
+        """Be done with records: their rows, if they have any, are written."""
+        for outcome in outcomes:
+            self._active.discard(outcome.record_identifier)
+            self._settled.append(outcome)
+
+    @property
+    def _drained(self) -> bool:
+        """Whether nothing is left to be sent, nor will there be."""
+        return self._exhausted and not (self._ready or self._waiting or self._loose)
 
     # From the source to the queue.
 
-    def _take_in(self) -> Iterator[Outcome]:
+    def _take_in(self) -> None:
         """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
         if self._halt is not None and not self._halt.drain:
             self._exhausted = True
@@ -147,20 +177,27 @@ class Push:
             if taken.error is not None:
                 note = not isinstance(taken.error, LedgerError)
                 self._stop(Halt("not_attempted", taken.error, drain=False, note=note))
-            yield from self._record(taken)
+            self._record(taken)
             self._loose.extend(taken.items)
         self._cut()
 
     def _hungry(self) -> bool:
-        return not self._exhausted and len(self._ready) + len(self._waiting) < self._settings.limits.max_in_flight
+        queued = len(self._ready) + len(self._waiting)
+        return not self._exhausted and not self._doubts.busy and queued < self._settings.limits.max_in_flight
 
-    def _record(self, taken: Taken) -> Iterator[Outcome]:
-        """Write the rows of what was decided without sending, then hand it on."""
+    def _record(self, taken: Taken) -> None:
+        """Write the rows of what was decided without sending, and hand it on; doubts go where they are looked into."""
+        try:
+            self._doubts.inherit(taken.doubts)
+        except LedgerError as error:
+            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            self._finish(held(record, standing, self._ledger.sync_run_id) for record, standing in taken.doubts)
         if taken.to_settle:
             self._settle(taken.to_settle)
         if taken.to_note:
             self._note(taken.to_note)
-        yield from taken.outcomes
+        # Not finished as the others are: another record of the same key may be under way.
+        self._settled.extend(taken.outcomes)
 
     def _cut(self) -> None:
         """Cut loose records into groups; an unfilled last one waits for more, while there is more."""
@@ -184,7 +221,9 @@ class Push:
 
     # From the queue to the vendor.
 
-    def _launch(self) -> Iterator[Outcome]:
+    def _launch(self) -> None:
+        if self._doubts.busy:
+            return
         now = self._clock.monotonic()
         self._promote(now)
         free = self._settings.limits.max_in_flight - len(self._flights)
@@ -197,7 +236,7 @@ class Push:
             claimed = set(self._ledger.claim(marks))
         except ContactsError as error:
             # A ConfigError too: another push has just bound this sync_id to another place.
-            yield from self._unclaim(groups, error)
+            self._unclaim(groups, error)
             return
         lost: list[Item] = []
         for batch_id, group in groups.items():
@@ -206,7 +245,7 @@ class Push:
             if kept:
                 self._submit(Flight(group=self._with(group, kept), batch_id=batch_id, marked_at=now))
         if lost:
-            yield from self._yield_to_others(lost)
+            self._yield_to_others(lost)
 
     def _promote(self, now: float) -> None:
         """Put groups whose wait is over first in the queue."""
@@ -241,31 +280,26 @@ class Push:
         self._drawn += 1
         return self._drawn
 
-    def _unclaim(self, groups: dict[str, Group], error: ContactsError) -> Iterator[Outcome]:
+    def _unclaim(self, groups: dict[str, Group], error: ContactsError) -> None:
         """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written."""
         superseded = isinstance(error, SupersededError)
         self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
         outcomes = [self._never_sent(i, "not_attempted", b) for b, group in groups.items() for i in group.items]
         if not superseded:
             self._settle(outcomes)
-        for outcome in outcomes:
-            self._active.discard(outcome.record_identifier)
-        yield from outcomes
+        self._finish(outcomes)
 
-    def _yield_to_others(self, lost: list[Item]) -> Iterator[Outcome]:
+    def _yield_to_others(self, lost: list[Item]) -> None:
         final = [item for item in lost if item.claims + 1 >= LOST_CLAIMS]
         try:
             taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
         except LedgerError as error:
             self._stop(Halt("not_attempted", error, drain=False, note=False))
             final, taken = lost, Taken()
-        # Before anything is yielded: whoever closes the push then must not lose them.
         now = self._clock.monotonic()
         self._waiting.extend(Group(items=(item,), due=now + item.not_before) for item in taken.items)
-        yield from self._record(taken)
-        for item in final:
-            self._active.discard(item.prepared.record_identifier)
-            yield self._never_sent(item, "claimed_elsewhere", None)
+        self._record(taken)
+        self._finish(self._never_sent(item, "claimed_elsewhere", None) for item in final)
 
     def _never_sent(self, item: Item, code: str, batch_id: str | None) -> Outcome:
         return never_sent(item, code, batch_id, self._ledger.sync_run_id)
@@ -277,7 +311,9 @@ class Push:
         if self._hungry() or (self._halt is not None and not self._flights):
             return 0.0
         now = self._clock.monotonic()
-        moments = [now + 1.0]
+        moments = [now + 1.0, self._doubts.next_at(now)]
+        if self._doubts.busy:
+            return max(0.0, min(moments) - now)
         if self._waiting:
             moments.append(min(group.due for group in self._waiting))
         if self._ready and len(self._flights) < self._settings.limits.max_in_flight:
@@ -288,27 +324,39 @@ class Push:
         for tag, result in self._sender.collect(seconds):
             if tag in self._flights:
                 self._results[tag] = result
+                continue
+            try:
+                self._doubts.land(tag, result)
+            except LedgerError as error:
+                self._stop(Halt("not_attempted", error, drain=False))
 
-    def _absorb(self) -> list[Outcome]:
+    def _absorb(self) -> None:
         """Turn results into outcomes, write them in one go, and queue what is sent again."""
         landed = {tag: self._land(tag, self._flights[tag], result) for tag, result in self._results.items()}
         if not landed:
-            return []
+            return
         landings = list(landed.values())
-        self._settle([one for landing in landings for one in (*landing.outcomes, *landing.interim)])
-        for tag in landed:
+        self._settle([one for landing in landings for one in landing.written])
+        for tag, landing in landed.items():
+            for doubted in landing.doubts:
+                self._doubts.arise(doubted, self._flights[tag].marked_at)
             del self._flights[tag], self._results[tag]
         self._waiting.extend(group for landing in landings for group in landing.groups)
-        outcomes = [outcome for landing in landings for outcome in landing.outcomes]
-        for outcome in outcomes:
-            self._active.discard(outcome.record_identifier)
-        return outcomes
+        self._finish(outcome for landing in landings for outcome in landing.outcomes)
 
     def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
         now = self._clock.monotonic()
         verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
         due = self._due_again(tag, flight, verdict, now)
-        landing = land(flight, result, verdict, again_due=due, sync_run_id=self._ledger.sync_run_id)
+        landing = land(
+            flight,
+            result,
+            verdict,
+            again_due=due,
+            sync_run_id=self._ledger.sync_run_id,
+            read_back=self._doubts.read_back,
+            exists_codes=self._vendor.exists_codes,
+        )
         self._watch(verdict, landing)
         return landing
 
@@ -346,6 +394,30 @@ class Push:
                 log.warning("%s requests in a row without a usable answer; the rest is not sent", self._silent)
                 self._stop(Halt("vendor_unreachable"))
 
+    # Records in doubt.
+
+    def _look(self) -> None:
+        """Read the vendor back about records in doubt, and act on what has been found out."""
+        if self._halt is None:
+            room = self._settings.limits.max_in_flight
+            self._doubts.advance(self._ask, idle=not self._flights, drained=self._drained, room=room)
+        findings = self._doubts.findings()
+        if not findings:
+            return
+        looked = look(findings, self._ledger.sync_run_id)
+        self._settle(looked.settled)
+        if looked.noted:
+            self._note(looked.noted)
+        self._loose.extend(looked.items)
+        self._finish(looked.outcomes)
+        self._cut()
+
+    def _ask(self, ask: Ask) -> int:
+        tag = self._drawn_tag()
+        timeout = self._settings.request_timeout
+        self._sender.submit(tag, ask.request, not_after=inf, timeout=timeout)
+        return tag
+
     # The end.
 
     def _stop(self, halt: Halt) -> None:
@@ -354,15 +426,16 @@ class Push:
             self._halt = halt
             log.warning("Nothing more is sent: %s", halt.code if halt.error is None else type(halt.error).__name__)
 
-    def _dismiss(self) -> list[Outcome]:
+    def _dismiss(self) -> None:
         """Give every record that waits its outcome: not sent in this try."""
         halt = self._halt or Halt("not_attempted")
         items = [item for group in (*self._ready, *self._waiting) for item in group.items] + self._loose
         self._ready.clear()
         self._waiting.clear()
         self._loose = []
+        self._hold(self._doubts.give_up())
         if not items:
-            return []
+            return
         outcomes = [self._never_sent(item, halt.code, f"{self._ledger.token}.n") for item in items]
         inherited = [
             o for o, i in zip(outcomes, items, strict=True) if i.standing and i.standing.status is Status.SENDING
@@ -371,11 +444,16 @@ class Push:
             self._settle(inherited)
         if halt.note:
             self._note([outcome for outcome in outcomes if outcome.status is Status.FAILED])
-        for outcome in outcomes:
-            self._active.discard(outcome.record_identifier)
-        return outcomes
+        self._finish(outcomes)
 
-    def _abandon(self) -> list[Outcome]:
+    def _hold(self, cases: Sequence[Case]) -> None:
+        """Give every record that could not be looked for its outcome: in doubt, as it was."""
+        looked = look([Open(case, "not_attempted") for case in cases], self._ledger.sync_run_id)
+        if looked.settled:
+            self._settle(looked.settled)
+        self._finish(looked.outcomes)
+
+    def _abandon(self) -> None:
         """Give requests in flight a last chance, then write everything that is known."""
         self._stop(Halt("not_attempted", drain=False))
         self._exhausted = True
@@ -384,7 +462,8 @@ class Push:
             self._collect(left)
         for tag in self._flights:
             self._results.setdefault(tag, NoAnswer("interrupted"))
-        return self._absorb() + self._dismiss()
+        self._absorb()
+        self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Write outcomes, patiently: what was sent must not be forgotten because a database restarts."""

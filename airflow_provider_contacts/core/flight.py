@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_contacts.core.intake import Item, standing_outcome
@@ -43,10 +43,24 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubted:
+    """A record that may exist, to be looked for at the vendor.
+
+    :param item: with its row as it has just been written.
+    :param refusal: its outcome if it turns out to be absent: the vendor refused it, saying that it exists.
+    """
+
+    item: Item
+    outcome: Outcome
+    refusal: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
     """What a result makes of a flight's records.
 
     :param outcomes: records that are done with.
+    :param doubts: records that are done with unless reading the vendor back settles them.
     :param interim: rows of records that will be sent again, certain again in the meantime.
     :param groups: those records, to be sent again.
     """
@@ -54,6 +68,12 @@ class Landing:
     outcomes: list[Outcome]
     interim: list[Outcome]
     groups: list[Group]
+    doubts: list[Doubted] = field(default_factory=list)
+
+    @property
+    def written(self) -> list[Outcome]:
+        """Every outcome that wants its row written."""
+        return [*self.outcomes, *self.interim, *(doubted.outcome for doubted in self.doubts)]
 
 
 def mark(item: Item, batch_id: str) -> Mark:
@@ -70,10 +90,21 @@ def mark(item: Item, batch_id: str) -> Mark:
     )
 
 
-def land(flight: Flight, result: Result, verdict: Verdict, *, again_due: float | None, sync_run_id: str) -> Landing:
+def land(  # a result has many sides
+    flight: Flight,
+    result: Result,
+    verdict: Verdict,
+    *,
+    again_due: float | None,
+    sync_run_id: str,
+    read_back: bool = False,
+    exists_codes: Collection[str] = (),
+) -> Landing:
     """Return what becomes of a flight's records.
 
     :param again_due: the moment from which records may be sent again; ``None``: not in this try.
+    :param read_back: whether records in doubt are looked for at the vendor.
+    :param exists_codes: codes by which the vendor says that a contact exists.
     """
     landing = Landing(outcomes=[], interim=[], groups=[])
     http_status = result.status if isinstance(result, Answer) else None
@@ -82,13 +113,32 @@ def land(flight: Flight, result: Result, verdict: Verdict, *, again_due: float |
         outcome = outcome_of(item, reply, flight.batch_id, http_status)
         repeats = again_due is not None and (isinstance(reply, Again) or (verdict.renew and isinstance(reply, Stop)))
         if not repeats:
-            landing.outcomes.append(outcome)
+            doubted = doubt_of(item, outcome, sync_run_id, exists_codes) if read_back else None
+            if doubted is not None:
+                landing.doubts.append(doubted)
+            else:
+                landing.outcomes.append(outcome)
             continue
         landing.interim.append(outcome)
         back.append(again(item, outcome, sync_run_id))
     if back and again_due is not None:
         landing.groups.extend(regroup(flight.group, back, verdict, again_due))
     return landing
+
+
+def doubt_of(item: Item, outcome: Outcome, sync_run_id: str, exists_codes: Collection[str]) -> Doubted | None:
+    """Return what must be looked for at the vendor, if the outcome leaves doubt.
+
+    A record that was in doubt and is refused because it exists may have been created by the earlier request.
+    """
+    refusal: Outcome | None = None
+    if outcome.status is Status.REJECTED and item.reconciled and exists_codes:
+        if not any(error.code in exists_codes for error in outcome.errors):
+            return None
+        refusal, outcome = outcome, replace(outcome, status=Status.UNKNOWN)
+    if outcome.status is not Status.UNKNOWN:
+        return None
+    return Doubted(item=again(item, outcome, sync_run_id), outcome=outcome, refusal=refusal)
 
 
 def again(item: Item, interim: Outcome, sync_run_id: str) -> Item:

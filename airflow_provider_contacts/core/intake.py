@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
+from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 
 
@@ -24,6 +24,8 @@ class Item:
         success is ``unknown``.
     :param not_before: seconds that must have passed since the row was read, so that an earlier request has ended.
     :param claims: claims that were lost to somebody else.
+    :param reconciled: it was in doubt, and a reading did not find it.
+    :param rounds: readings in this try that it has been through.
     """
 
     prepared: Prepared
@@ -32,6 +34,8 @@ class Item:
     doubted: bool = False
     not_before: float = 0.0
     claims: int = 0
+    reconciled: bool = False
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ class Taken:
     :param to_note: those among them that want a row.
     :param to_settle: rows left ``sending`` by a dead execution, now ``unknown``.
     :param items: records to send.
+    :param doubts: records to look for at the vendor first.
     :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
     """
 
@@ -49,6 +54,7 @@ class Taken:
     to_note: list[Outcome] = field(default_factory=list)
     to_settle: list[Outcome] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    doubts: list[tuple[Prepared | Unfit, Standing]] = field(default_factory=list)
     error: Exception | None = None
 
 
@@ -118,9 +124,9 @@ class Intake:
         for item in items:
             record = item.prepared
             standing = standings.get(record.record_identifier)
-            before = len(taken.items)
+            before = len(taken.items) + len(taken.doubts)
             self._decide(record, standing, taken, {}, claims=item.claims + 1)
-            if len(taken.items) == before:
+            if len(taken.items) + len(taken.doubts) == before:
                 self._active.discard(record.record_identifier)
         return taken
 
@@ -151,6 +157,10 @@ class Intake:
             self._active.add(record.record_identifier)
             taken.items.append(self._item(record, standing, doubted=decision is Decision.RESEND, claims=claims))
             return
+        if decision is Decision.RECONCILE and standing is not None:
+            self._active.add(record.record_identifier)
+            taken.doubts.append((record, standing))
+            return
         outcome = self._decided(record, standing, decision)
         taken.outcomes.append(outcome)
         if decision is Decision.INVALID:
@@ -168,6 +178,7 @@ class Intake:
             doubted=doubted,
             not_before=max(0.0, rest),
             claims=claims,
+            reconciled=standing is not None and standing.error_code == ABSENT and standing.status is Status.FAILED,
         )
 
     def _decided(self, record: Prepared | Unfit, standing: Standing | None, decision: Decision) -> Outcome:
@@ -187,21 +198,26 @@ class Intake:
         return standing_outcome(record, standing, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
-        found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
-        errors = tuple(RecordError(code, where, text) for code, where, text in found)
-        first = errors[0] if errors else RecordError("")
-        return Outcome(
-            record_identifier=record.record_identifier,
-            row_index=record.row_index,
-            status=status,
-            error_code=first.code or None,
-            error_field=first.field,
-            status_message=first.message,
-            errors=errors,
-            payload_hash=record.payload_hash,
-            payload=record.payload,
-            batch_id=f"{self._ledger.token}.i{self._notes}",
-        )
+        return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
+
+
+def own_outcome(record: Prepared | Unfit, status: Status, batch_id: str | None) -> Outcome:
+    """Return the outcome of a record that our own check decides."""
+    found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
+    errors = tuple(RecordError(code, where, text) for code, where, text in found)
+    first = errors[0] if errors else RecordError("")
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        error_code=first.code or None,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+        batch_id=batch_id,
+    )
 
 
 def elsewhere(record: Prepared | Unfit) -> Outcome:
@@ -227,7 +243,7 @@ def standing_outcome(record: Prepared | Unfit, standing: Standing, status: Statu
         row_index=record.row_index,
         status=status,
         destination_record_id=standing.destination_record_id,
-        error_code="interrupted" if standing.status is Status.SENDING else standing.error_code,
+        error_code=INTERRUPTED if standing.status is Status.SENDING else standing.error_code,
         error_field=standing.error_field,
         status_message=standing.status_message,
         http_status=standing.http_status,

@@ -6,10 +6,11 @@ One ledger value belongs to one execution of one push. It is used from one threa
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.vendor import Payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Standing:
     """What the ledger holds of one record.
 
     :param age: seconds since the row's mark (``batch_started_at``), by the ledger's own clock.
+    :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
     :param sync_run_id: the run that wrote it last.
     :param batch_id: with ``status`` the version of the row: every mark draws a new one.
     """
@@ -33,6 +35,18 @@ class Standing:
     http_status: int | None = None
     attempts: int = 0
     age: float = 0.0
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A row that names a contact at the vendor.
+
+    :param record_identifier: ``None`` for a row of another ``sync_id``.
+    """
+
+    id: str = field(repr=False)
+    record_identifier: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +110,12 @@ class Ledger(Protocol):
         They never replace ``succeeded``, ``unknown`` or ``sending``.
         """
 
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return the payloads that were sent last, of those records for which one is stored."""
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the rows of this destination, of any ``sync_id``, that name one of these contacts."""
+
 
 class MemoryLedger:
     """The ledger of a push that nobody remembers: it tells a duplicate within the input, nothing more.
@@ -109,6 +129,7 @@ class MemoryLedger:
         self.token = token
         self.sync_run_id = sync_run_id
         self._rows: dict[str, Standing] = {}
+        self._ids: dict[str, str] = {}
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what this execution has decided so far."""
@@ -141,3 +162,13 @@ class MemoryLedger:
                 sync_run_id=self.sync_run_id,
                 attempts=outcome.attempts,
             )
+            if outcome.destination_record_id is not None:
+                self._ids[outcome.destination_record_id] = outcome.record_identifier
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
+        """Return nothing: no payload is kept."""
+        return {}
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the records of this push that were given one of these contacts."""
+        return [Holder(one, self._ids[one]) for one in record_ids if one in self._ids]

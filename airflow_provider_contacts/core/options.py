@@ -37,8 +37,6 @@ class PushOptions:
         for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is one of {list(allowed)}")
-        if self.on_unknown == "reconcile":
-            raise ConfigError('on_unknown="reconcile" is not there yet; use "hold" or "resend"')
         for name in ("batch_size", "max_in_flight"):
             if getattr(self, name) is not None and not is_count(getattr(self, name)):
                 raise ConfigError(f"{name} is a whole number of at least 1, or None for the vendor's own")

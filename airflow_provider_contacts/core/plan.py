@@ -8,12 +8,12 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.intake import Intake, Item
-from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger, Standing
+from airflow_provider_contacts.core.ledger import Holder, Ledger, MemoryLedger, Standing
 from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import PushSettings
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.core.vendor import Limits, Payload
 
 
 @dataclass(slots=True)
@@ -49,6 +49,14 @@ class Overlay:
     def note(self, outcomes: Collection[Outcome]) -> None:
         """Remember the outcomes of records that need no request."""
         self._decided.note(list(outcomes))
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return the payloads that were sent last."""
+        return self._under.sent(identifiers)
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the rows that name one of these contacts."""
+        return self._under.holders(record_ids)
 
     def claim(self, marks: Collection[Any]) -> Collection[str]:
         """Refuse: a plan sends nothing."""
@@ -96,7 +104,8 @@ def planned(
         rows,
         mapper=mapper,
         ledger=overlay,
-        on_unknown=settings.on_unknown,
+        # Nothing is read back for a plan: what is in doubt counts as held.
+        on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
         active=set(),
         # As the engine reads: copies of a key within one chunk are decided together.
         chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),

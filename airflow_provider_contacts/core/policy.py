@@ -31,6 +31,12 @@ T = TypeVar("T")
 
 OnUnknown = Literal["hold", "reconcile", "resend"]
 
+INTERRUPTED = "interrupted"
+"""Error code of a doubt whose request nobody saw the end of."""
+
+ABSENT = "absent"
+"""Error code of a record that was in doubt and that reading the vendor back did not find."""
+
 RESPECT = 3600.0
 """Seconds for which another run's ``sending`` is left alone."""
 
@@ -177,6 +183,7 @@ class Decision(Enum):
 
     SEND = "send"
     RESEND = "resend"
+    RECONCILE = "reconcile"
     SKIP = "skip"
     HOLD = "hold"
     SETTLED = "settled"
@@ -210,6 +217,8 @@ def decide(  # noqa: PLR0911  # one return a row of the table
         case Status.SENDING if not this_run and standing.age < RESPECT:
             return Decision.ELSEWHERE
         case Status.SENDING | Status.UNKNOWN:
+            if on_unknown == "reconcile":
+                return Decision.RECONCILE
             return Decision.RESEND if on_unknown == "resend" and fit else Decision.HOLD
         case Status.REJECTED | Status.INVALID if this_run and standing.payload_hash == payload_hash:
             return Decision.SETTLED

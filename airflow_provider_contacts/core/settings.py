@@ -16,13 +16,17 @@ DEFAULT_ASSUMPTIONS = Assumptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSettings:
-    """The limits of one push; names, defaults and units are the operators'."""
+    """The limits of one push; names, defaults and units are the operators'.
+
+    :param reconcile_delay: seconds after the end of a request before which a read cannot prove that it created nothing.
+    """
 
     limits: Limits
     request_attempts: int = 5
     request_timeout: float = 60.0
     max_wait: float = 60.0
     on_unknown: OnUnknown = "hold"
+    reconcile_delay: float = 5.0
     assumptions: Assumptions = DEFAULT_ASSUMPTIONS
 
 

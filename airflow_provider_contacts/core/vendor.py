@@ -15,6 +15,8 @@ from airflow_provider_contacts.core.errors import UnreadableError
 from airflow_provider_contacts.core.outcome import RecordError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import BaseModel
 
     from airflow_provider_contacts.core.auth import Credential
@@ -112,6 +114,68 @@ class Stop:
 
 
 Reply = Created | Rejected | Again | Doubt | Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One contact as the vendor shows it when it is read back.
+
+    :param id: the vendor's id as text.
+    :param fields: what the read shows, under the names and in the shape in which it would be sent; a field that the
+        read does not show is absent, one that it shows as empty is there and empty.
+    :param created_at: aware; ``None`` where the vendor does not tell.
+    """
+
+    id: str = field(repr=False)
+    fields: Payload = field(repr=False)
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One read request on the way to an answer about some records.
+
+    :param about: the records that its contacts can settle, by their index among those sought.
+    :param context: whatever the vendor file must know to read the answer, e.g. which of two designs was asked.
+    """
+
+    request: Request
+    about: tuple[int, ...]
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one answer to a question shows.
+
+    :param contacts: those that could be the sought ones; leaving out is allowed only where content proves it.
+    :param more: what must be asked next; ``None``: all has been read.
+    """
+
+    contacts: tuple[Contact, ...]
+    more: Question | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """How records in doubt are looked for at the vendor. Nothing of it may create anything.
+
+    :param questions: the first requests for these payloads, as they were sent, at this destination. A record that no
+        question is about cannot be read back, and stays in doubt.
+    :param read: a 2xx answer, or one of ``absent_statuses``, to a question.
+        Raises ``UnreadableError`` for anything that is not a whole, sensible answer: doubt is not absence.
+    :param identity: dotted paths of the native fields that tell one person from another (lists are looked through),
+        e.g. ``("email", "phones.number")``. A contact that shares one of them with the sought record, but differs
+        elsewhere, is neither a match nor proof of absence.
+    :param absent_statuses: statuses by which a look-up of one contact says that there is none.
+    :param most_requests: read requests for one reading; a longer one is not complete.
+    """
+
+    questions: Callable[[Sequence[Payload], Destination], Sequence[Question]]
+    read: Callable[[Answer, Question], Page]
+    identity: tuple[str, ...]
+    absent_statuses: frozenset[int] = frozenset()
+    most_requests: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +330,9 @@ class Vendor:
     :param again_statuses: 4xx statuses that mean "later" at this vendor.
     :param check: the read request behind ``test_connection``; ``None`` where none is documented.
     :param lookup: see :class:`Lookup`.
+    :param read_back: see :class:`ReadBack`; ``None`` where the vendor documents no read that would do.
+    :param exists_codes: codes of a rejection which says that such a contact is there already. For a record that was in
+        doubt it may be the record itself.
     :param refusals_atomic: assumption: a refused batch created nothing. Extra key of the same name.
     :param retry_after_is_refusal: assumption: 503 with ``Retry-After`` created nothing. Extra key of the same name.
     """
@@ -289,5 +356,7 @@ class Vendor:
     again_statuses: frozenset[int] = frozenset()
     check: Callable[[Destination], Request] | None = None
     lookup: Lookup | None = None
+    read_back: ReadBack | None = None
+    exists_codes: frozenset[str] = frozenset()
     refusals_atomic: bool = True
     retry_after_is_refusal: bool = True

@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from sqlalchemy import Connection, Engine, Table, inspect  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.core.ledger import Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.binding import check_binding
 from airflow_provider_contacts.ledgers.engine import READING
 from airflow_provider_contacts.ledgers.identity import Binding
@@ -51,6 +52,14 @@ class ReadingLedger:
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records."""
         return self._ledger.standing(identifiers) if self._exists else {}
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return the payloads that were sent last."""
+        return self._ledger.sent(identifiers) if self._exists else {}
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the rows that name one of these contacts."""
+        return self._ledger.holders(record_ids) if self._exists else []
 
     def claim(self, marks: Sequence[Mark]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
         """Refuse: a plan sends nothing."""

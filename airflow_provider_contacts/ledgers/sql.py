@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from sqlalchemy import func, select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.ledger import Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.binding import check_binding, neighbours
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, inspect_store, prepare
+from airflow_provider_contacts.ledgers.evidence import holders, payloads
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
 from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
 from airflow_provider_contacts.ledgers.runs import Execution
@@ -133,7 +135,8 @@ class SqlLedger:
         """
         columns = self._tables.outcomes.c
         age = seconds_since(columns.batch_started_at, self._tables.flavour).label("age")
-        query = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age)
+        ended = seconds_since(columns.batch_completed_at, self._tables.flavour).label("ended")
+        query = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended)
 
         def read(connection: Connection) -> dict[str, Standing]:
             return {
@@ -209,6 +212,29 @@ class SqlLedger:
                 lambda connection: one_by_one(connection, rows, write, without_text),
                 repeatable=True,
             )
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return the payloads that were sent last, of those records for which one is stored.
+
+        :raises LedgerError: if the database fails.
+        """
+
+        def read(connection: Connection) -> dict[str, Payload]:
+            return dict(one for some in chunks(identifiers) for one in payloads(connection, self._statements, some))
+
+        return transact(self._engine, read, repeatable=True, options={READING: True})
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the rows of this destination, of any ``sync_id``, that name one of these contacts.
+
+        :raises LedgerError: if the database fails.
+        """
+
+        def read(connection: Connection) -> list[Holder]:
+            found = (holders(connection, self._tables, self._binding, some) for some in chunks(record_ids))
+            return [holder for some in found for holder in some]
+
+        return transact(self._engine, read, repeatable=True, options={READING: True})
 
     def delivered(self) -> int:
         """Return how many records this run has delivered, over all its tries."""

@@ -33,6 +33,7 @@ def standing_of(row: RowMapping) -> Standing:
     """
     values: dict[str, Any] = {str(name): value for name, value in row.items()}
     age, attempts, text = values.pop("age"), values.pop("attempts"), values.pop("status")
+    ended = values.pop("ended")
     try:
         status = Status(text)
     except ValueError:
@@ -43,5 +44,11 @@ def standing_of(row: RowMapping) -> Standing:
         failure = LedgerError(msg)
     else:
         # A database whose clock was set back must not make a mark look old, nor one without a mark.
-        return Standing(**values, status=status, attempts=attempts or 0, age=max(0.0, float(age or 0.0)))
+        return Standing(
+            **values,
+            status=status,
+            attempts=attempts or 0,
+            age=max(0.0, float(age or 0.0)),
+            ended=None if ended is None else max(0.0, float(ended)),
+        )
     raise failure

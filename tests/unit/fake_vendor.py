@@ -20,7 +20,7 @@ from airflow_provider_contacts.core.auth import bearer
 from airflow_provider_contacts.core.engine import Push
 from airflow_provider_contacts.core.errors import LedgerError, SupersededError, UnreadableError
 from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
-from airflow_provider_contacts.core.ledger import Ledger, Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
 from airflow_provider_contacts.core.reading import as_count, as_list, as_mapping, as_text, doubt_all
@@ -30,10 +30,14 @@ from airflow_provider_contacts.core.vendor import (
     Again,
     Answer,
     ConnectionForm,
+    Contact,
     Created,
     Doubt,
     Limits,
+    Page,
     Payload,
+    Question,
+    ReadBack,
     RecordContract,
     Rejected,
     Reply,
@@ -55,7 +59,7 @@ class Address(BaseModel):
     zip: StrictStr | None = None
 
 
-class Contact(BaseModel):
+class Person(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
     name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
     email: Email | None = None
@@ -133,7 +137,7 @@ VENDOR = Vendor(
     base_url=lambda _account: "https://fake.invalid",
     auth=lambda _account: bearer("secret"),
     contract=RecordContract(
-        model=Contact,
+        model=Person,
         nested=frozenset({"tags", "address", "extra"}),
         nullable=frozenset({"note"}),
         shorthands={"first_name": "name", "last_name": "name", "extra.*": "extra"},
@@ -145,6 +149,39 @@ VENDOR = Vendor(
     read=read,
     read_refusal=read_refusal,
     refusal_code=refusal_code,
+)
+
+
+# Reading back: ``{"items": [{"id", "at", the fields}], "next": page or null}``, five a page.
+
+
+def questions(sought: Sequence[Payload], _destination: Mapping[str, Any]) -> list[Question]:
+    return [Question(request=Request("GET", "/contacts", query=(("page", "1"),)), about=tuple(range(len(sought))))]
+
+
+def read_page(answer: Answer, question: Question) -> Page:
+    body = as_mapping(answer.json())
+    rows = as_list(body.get("items"))
+    if rows is None:
+        raise UnreadableError("no items")
+    contacts = []
+    for row in map(as_mapping, rows):
+        found, at = as_text(row.get("id")), as_text(row.get("at"))
+        if found is None:
+            raise UnreadableError("a contact without an id")
+        shown = {name: value for name, value in row.items() if name not in {"id", "at"}}
+        contacts.append(Contact(id=found, fields=shown, created_at=datetime.fromisoformat(at) if at else None))
+    page = as_count(body.get("next"))
+    more = None
+    if page is not None:
+        more = Question(request=Request("GET", "/contacts", query=(("page", str(page)),)), about=question.about)
+    return Page(contacts=tuple(contacts), more=more)
+
+
+READABLE = replace(
+    VENDOR,
+    read_back=ReadBack(questions=questions, read=read_page, identity=("email",), most_requests=50),
+    exists_codes=frozenset({"exists"}),
 )
 
 
@@ -242,6 +279,15 @@ def first(*deeds: Deed, then: Deed = HONEST) -> Script:
 ALWAYS_HONEST = first()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A contact at the vendor."""
+
+    id: str
+    payload: Payload
+    at: float
+
+
 @dataclass(kw_only=True)
 class FakeServer:
     """The vendor's side: what it was sent, what it made of it, and when.
@@ -251,6 +297,10 @@ class FakeServer:
     :param names: whether a refusal names them.
     :param atomic: whether a refused batch creates nothing.
     :param verdicts: for a taken batch: record to ``"rejected"``, ``"again"``, ``"stop"``, ``"doubt"`` or ``"created"``.
+    :param reads: what it does with the nth read.
+    :param read_lag: seconds until a read shows what exists.
+    :param shows: what a read shows of a payload.
+    :param dated: whether a read tells when a contact was created.
     """
 
     clock: FakeClock
@@ -259,6 +309,12 @@ class FakeServer:
     names: bool = False
     atomic: bool = True
     verdicts: Callable[[Payload], str] = lambda _: "created"
+    reads: Script = lambda _index, _sent: HONEST
+    read_lag: float = 0.0
+    shows: Callable[[Payload], Payload] = dict
+    dated: bool = False
+    contacts: list[Stored] = field(default_factory=list)
+    read_at: list[float] = field(default_factory=list)
     applied: list[Payload] = field(default_factory=list)
     requests: list[list[str]] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
@@ -298,8 +354,37 @@ class FakeServer:
         """Let everything come to exist whose time has come."""
         due = [one for one in self.arrivals if one[0] <= self.clock.seconds]
         self.arrivals = [one for one in self.arrivals if one[0] > self.clock.seconds]
-        for _, payloads in due:
+        for at, payloads in due:
             self.applied.extend(payloads)
+            for payload in payloads:
+                self.put(payload, at)
+
+    def put(self, payload: Payload, at: float | None = None) -> str:
+        """Let a contact exist, also one that nobody sent."""
+        taken = {stored.id for stored in self.contacts}
+        first = f"id-{payload['name']}"
+        new = first if first not in taken else f"{first}#{len(self.contacts)}"
+        self.contacts.append(Stored(id=new, payload=payload, at=self.clock.seconds if at is None else at))
+        return new
+
+    def show(self, page: int) -> tuple[Deed, Answer]:
+        """Answer one read."""
+        self.arrive()
+        deed = self.reads(len(self.read_at), [])
+        assert len(self.read_at) < MOST_REQUESTS, "the reading does not end"
+        self.read_at.append(self.clock.seconds)
+        seen = [stored for stored in self.contacts if stored.at + self.read_lag <= self.clock.seconds]
+        items = [
+            {
+                "id": stored.id,
+                **({"at": (EPOCH + timedelta(seconds=stored.at)).isoformat()} if self.dated else {}),
+                **self.shows(stored.payload),
+            }
+            for stored in seen[(page - 1) * 5 : page * 5]
+        ]
+        after = page + 1 if len(seen) > page * 5 else None
+        body = json.dumps({"items": items, "next": after}).encode() if deed.body is None else deed.body
+        return deed, Answer(deed.status or 0, deed.headers, body)
 
     def created(self) -> Counter[str]:
         """Return how often each name exists."""
@@ -327,9 +412,12 @@ class FakeSender:
 
     def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
         self._fuse.step()
-        assert request.method == "POST"
         assert request.path == "/contacts"
         now = self._clock.seconds
+        if request.method == "GET":
+            self._read(tag, request, now, timeout)
+            return
+        assert request.method == "POST"
         if now + self._slow_start > not_after:
             self._pending.append((now + self._slow_start, tag, NotSent("mark_expired")))
             return
@@ -342,6 +430,16 @@ class FakeSender:
             at, result = now + self._slow_start + timeout, NoAnswer("timeout")
         self._pending.append((at, tag, result))
         self.most_in_flight = max(self.most_in_flight, len(self._pending))
+        self._fuse.step()
+
+    def _read(self, tag: int, request: Request, now: float, timeout: float) -> None:
+        assert request.body is None
+        deed, answer = self._server.show(int(dict(request.query)["page"]))
+        result: Result = answer if deed.status is not None else NoAnswer("connection_lost")
+        if not deed.connects:
+            result = NotSent("not_connected")
+        assert deed.delay <= timeout
+        self._pending.append((now + deed.delay, tag, result))
         self._fuse.step()
 
     def collect(self, timeout: float) -> list[tuple[int, Result]]:
@@ -380,6 +478,7 @@ class Row:
     destination_record_id: str | None = None
     error_code: str | None = None
     http_status: int | None = None
+    ended_at: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -461,7 +560,24 @@ class FakeLedger:
             http_status=row.http_status,
             attempts=row.attempts,
             age=age,
+            ended=None if row.ended_at is None else self._table.clock.seconds - row.ended_at,
         )
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        self._begin("sent")
+        rows = {one: self._table.rows[one] for one in identifiers if one in self._table.rows}
+        self._end("sent")
+        return {one: dict(row.payload) for one, row in rows.items() if row.payload is not None}
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        self._begin("holders")
+        found = [
+            Holder(row.destination_record_id, identifier)
+            for identifier, row in self._table.rows.items()
+            if row.destination_record_id is not None and row.destination_record_id in record_ids
+        ]
+        self._end("holders")
+        return found
 
     def claim(self, marks: Sequence[Mark]) -> Collection[str]:
         self._begin("claim")
@@ -508,6 +624,7 @@ class FakeLedger:
             error_code=outcome.error_code,
             http_status=outcome.http_status,
             attempts=max(row.attempts, outcome.attempts),
+            ended_at=self._table.clock.seconds,
         )
         return True
 
@@ -602,6 +719,7 @@ class World:
         request_attempts: int = 5,
         request_timeout: float = 60.0,
         max_wait: float = 60.0,
+        reconcile_delay: float = 5.0,
         stopping: Callable[[], bool] = lambda: False,
         fuse: Fuse | None = None,
         trouble: Trouble = lambda _point, _call: None,
@@ -623,6 +741,7 @@ class World:
                 request_timeout=request_timeout,
                 max_wait=max_wait,
                 on_unknown=on_unknown,
+                reconcile_delay=reconcile_delay,
                 assumptions=assumptions,
             ),
             stopping=stopping,

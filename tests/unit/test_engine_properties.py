@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_contacts.core.doubts import MOST_ROUNDS
 from airflow_provider_contacts.core.errors import ContactsError, LedgerError
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
@@ -20,6 +22,7 @@ from tests.unit.fake_vendor import (
     CONTRADICTORY,
     HONEST,
     NOT_CONNECTED,
+    READABLE,
     SHORT,
     SHUFFLED,
     UNAUTHORIZED,
@@ -34,6 +37,7 @@ from tests.unit.fake_vendor import (
 
 ATTEMPTS = 3
 MOST_RECORDS = 14
+SLOWEST = 61.0  # seconds: a reading must wait for the slowest creation
 NAMES = [f"n{index}" for index in range(MOST_RECORDS)]
 
 WHENEVER = st.sampled_from([0.01, 0.5, 2.0, 30.0, 70.0])
@@ -54,6 +58,11 @@ DEEDS = st.one_of(
     st.sampled_from([answers(429), answers(425), answers(403), answers(429, retry_after="5")]),
     st.sampled_from([answers(429, retry_after="900"), answers(503, retry_after="3")]),
 )
+READS = st.one_of(
+    st.just(HONEST),
+    st.sampled_from([answers(500), answers(404), answers(401), answers(429, retry_after="5"), NOT_CONNECTED]),
+    st.sampled_from([Deed(status=None), Deed(body=b"{}"), Deed(body=b'{"items": [], "next": 1}')]),
+)
 VERDICTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["rejected", "again", "doubt", "stop"]), max_size=3)
 STANDINGS = st.dictionaries(
     st.sampled_from(NAMES),
@@ -66,7 +75,11 @@ STANDINGS = st.dictionaries(
     max_size=5,
 )
 POINTS = st.sampled_from(
-    [f"{word}:{moment}" for word in ("standing", "claim", "settle", "note") for moment in ("before", "after")]
+    [
+        f"{word}:{moment}"
+        for word in ("standing", "claim", "settle", "note", "sent", "holders")
+        for moment in ("before", "after")
+    ]
 )
 ROWS = st.lists(
     st.one_of(
@@ -127,9 +140,10 @@ def make_world(
         atomic=atomic,
     )
     for name, (status, exists, run, age) in standings.items():
-        world.table.put(name, status, sync_run_id=run, age=age)
+        world.table.put(name, status, sync_run_id=run, age=age, payload={"name": name} if exists else None)
         if status is Status.SUCCEEDED or (exists and status in {Status.SENDING, Status.UNKNOWN}):
             world.server.applied.append({"name": name})
+            world.server.put({"name": name})
     return world
 
 
@@ -201,6 +215,8 @@ def live(
         on_unknown=on_unknown,
         assumptions=Assumptions(refusals_atomic=atomic),
         request_attempts=ATTEMPTS,
+        reconcile_delay=SLOWEST,
+        vendor=READABLE,
         renewable=True,
         fuse=Fuse(life.fuse),
         trouble=troubled(life.trouble),
@@ -209,12 +225,15 @@ def live(
     event(f"ended: {type(pushed.error).__name__}")
     check_outcomes(world, pushed, read)
     # A tree of halves has fewer than two nodes a record; each is tried so often, and once more with a new credential.
-    assert len(world.server.requests) - requests <= 2 * len(rows) * (ATTEMPTS + 1)
+    rounds = MOST_ROUNDS if on_unknown == "reconcile" else 1
+    assert len(world.server.requests) - requests <= 2 * len(rows) * (ATTEMPTS + 1) * rounds
     world.later(life.pause)
 
 
 LIMITS = st.builds(Limits, batch_size=st.sampled_from([1, 3, 8]), max_in_flight=st.sampled_from([1, 2, 4]))
-EASY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# More of them for a campaign.
+EXAMPLES = int(os.environ.get("CONTACTS_EXAMPLES", "150"))
+EASY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CASES = given(
     rows=ROWS,
     deeds=st.lists(DEEDS, max_size=14),
@@ -302,6 +321,52 @@ def test_an_honest_vendor_gets_the_rest_in_the_end(  # noqa: PLR0917  # hypothes
         Status.DUPLICATE,
         Status.UNKNOWN,
     }
+    check_rows(world)
+    assert max(world.server.created().values(), default=0) <= 1
+
+
+@EASY
+@given(
+    rows=ROWS,
+    deeds=st.lists(DEEDS, max_size=14),
+    reads=st.lists(READS, max_size=14),
+    verdicts=VERDICTS,
+    refused=st.sets(st.sampled_from(NAMES), max_size=3),
+    standings=STANDINGS,
+    names=st.booleans(),
+    atomic=st.booleans(),
+    limits=LIMITS,
+    lives=LIVES,
+)
+def test_reconciling_creates_no_record_twice_and_settles_what_can_be_read(  # noqa: PLR0917  # hypothesis names them
+    rows: list[Any],
+    deeds: list[Deed],
+    reads: list[Deed],
+    verdicts: dict[str, str],
+    refused: set[str],
+    standings: dict[str, tuple[Status, bool, str, float]],
+    names: bool,
+    atomic: bool,
+    limits: Limits,
+    lives: list[Life],
+) -> None:
+    world = make_world(deeds, verdicts, refused, standings, names=names, atomic=atomic)
+    world.server.reads = lambda index, _sent: reads[index] if index < len(reads) else HONEST
+    for life in lives:
+        live(world, rows, life, limits=limits, atomic=atomic, on_unknown="reconcile")
+        assert max(on_its_way(world).values(), default=0) <= 1
+    check_rows(world)
+    world.server.script, world.server.refuses, world.server.verdicts, world.server.reads = (
+        ALWAYS_HONEST,
+        lambda _: False,
+        lambda _: "created",
+        ALWAYS_HONEST,
+    )
+    final = world.push(rows, run="run-9", limits=limits, vendor=READABLE, on_unknown="reconcile")
+    assert final.error is None
+    for outcome in final.outcomes:
+        # What was sent before this table was is not known, and nothing can be looked for.
+        assert outcome.status is not Status.UNKNOWN or outcome.record_identifier in standings
     check_rows(world)
     assert max(world.server.created().values(), default=0) <= 1
 

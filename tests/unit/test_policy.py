@@ -320,7 +320,7 @@ def test_delivered_is_final(on_unknown: str) -> None:
 @pytest.mark.parametrize("fit", [True, False])
 def test_a_doubt_is_resent_only_where_asked_for_and_fit(status: Status, fit: bool) -> None:
     assert decision(standing(status), fit=fit) is Decision.HOLD
-    assert decision(standing(status), fit=fit, on_unknown="reconcile") is Decision.HOLD
+    assert decision(standing(status), fit=fit, on_unknown="reconcile") is Decision.RECONCILE
     assert decision(standing(status), fit=fit, on_unknown="resend") is (Decision.RESEND if fit else Decision.HOLD)
 
 

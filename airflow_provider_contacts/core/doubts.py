@@ -1,0 +1,271 @@
+"""The records of a push that are in doubt, until a reading of the vendor has settled them or nothing can."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from airflow_provider_contacts.core.flight import Doubted, again
+from airflow_provider_contacts.core.intake import Item, own_outcome, standing_outcome
+from airflow_provider_contacts.core.ledger import Ledger, Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.pace import Pace
+from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING, OnUnknown
+from airflow_provider_contacts.core.reconcile import Absent, Ask, Case, Finding, Found, Reading, summary_of
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.settings import Clock, PushSettings
+from airflow_provider_contacts.core.vendor import Payload
+from airflow_provider_contacts.core.wire import Result, Sender
+
+log = logging.getLogger(__name__)
+
+MOST_DOUBTS = 1000
+"""Doubts born in this try that are gathered before they are looked into; so many are kept in memory."""
+
+MOST_ROUNDS = 3
+"""Readings that one record goes through in one try: each follows a request whose answer was lost."""
+
+
+class Doubts:
+    """What is in doubt, and the reading that goes on about it.
+
+    ``on_unknown`` is what can be done about doubts: what was asked for, or ``"hold"`` where the vendor has no reads.
+
+    Nothing is sent while a reading goes on, and none begins while a create request is under way: contacts that other
+    requests create meanwhile could be taken for those sought.
+    """
+
+    def __init__(
+        self,
+        *,
+        mapper: Mapper,
+        ledger: Ledger,
+        sender: Sender,
+        settings: PushSettings,
+        pace: Pace,
+        clock: Clock,
+    ) -> None:
+        self._vendor = mapper.vendor
+        self._destination = mapper.destination
+        self._ledger = ledger
+        self._sender = sender
+        self._settings = settings
+        self._pace = pace
+        self._clock = clock
+        wanted = settings.on_unknown == "reconcile"
+        self._words = mapper.vendor.read_back if wanted else None
+        self.on_unknown: OnUnknown = "hold" if wanted and self._words is None else settings.on_unknown
+        if wanted and self._words is None:
+            log.warning("%s documents no way to read contacts back: what is in doubt stays unknown", self._vendor.title)
+        self._inherited: list[Case] = []
+        self._born: list[Case] = []
+        self._reading: Reading | None = None
+        self._asked: dict[int, Ask] = {}
+        self._findings: list[Finding] = []
+
+    @property
+    def read_back(self) -> bool:
+        """Whether doubts are looked into at all."""
+        return self._words is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether nothing may be read from the source or sent for now."""
+        return bool(self._inherited or self._reading is not None or len(self._born) >= MOST_DOUBTS)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in doubt any more."""
+        return not (self._inherited or self._born or self._reading is not None)
+
+    def inherit(self, found: Sequence[tuple[Prepared | Unfit, Standing]]) -> None:
+        """Take in records that an earlier execution left in doubt.
+
+        :raises LedgerError: where the payloads that were sent cannot be read.
+        """
+        sent = self._ledger.sent([standing.record_identifier for _, standing in found]) if found else {}
+        now = self._clock.monotonic()
+        for record, standing in found:
+            own = record.payload if isinstance(record, Prepared) else None
+            sought = sent.get(standing.record_identifier)
+            if sought is None and own is not None and record.payload_hash == standing.payload_hash:
+                sought = own
+            self._inherited.append(
+                Case(
+                    record=record,
+                    standing=standing,
+                    sought=sought,
+                    marked_at=now - standing.age,
+                    absent_from=self._ended_at(standing, now) + self._settings.reconcile_delay,
+                )
+            )
+
+    def _ended_at(self, standing: Standing, now: float) -> float:
+        """Return the moment by which the request of an earlier execution had come to its end."""
+        if standing.status is Status.UNKNOWN and standing.error_code != INTERRUPTED and standing.ended is not None:
+            return now - standing.ended
+        return now - standing.age + self._settings.request_timeout + SETTLING
+
+    def arise(self, doubted: Doubted, marked_at: float) -> None:
+        """Take in a record whose request has just ended in doubt."""
+        item = doubted.item
+        if item.standing is None:
+            raise ValueError("a doubt has a row")
+        sought: Payload = dict(item.prepared.payload)
+        self._born.append(
+            Case(
+                record=item.prepared,
+                standing=item.standing,
+                sought=sought,
+                marked_at=marked_at,
+                absent_from=self._clock.monotonic() + self._settings.reconcile_delay,
+                doubt=doubted.outcome,
+                refusal=doubted.refusal,
+                rounds=item.rounds,
+            )
+        )
+
+    def advance(self, submit: Callable[[Ask], int], *, idle: bool, drained: bool, room: int) -> None:
+        """Begin a reading if it is time, and ask what may be asked now.
+
+        :param submit: sends a request and returns its tag.
+        :param idle: no create request is under way.
+        :param drained: nothing is left to be sent, nor will there be.
+        :param room: requests that may be under way.
+        """
+        if self._reading is None and idle:
+            self._begin(drained=drained)
+        if self._reading is not None:
+            for ask in self._reading.take(self._clock.monotonic(), room - len(self._asked)):
+                self._asked[submit(ask)] = ask
+            self._gather()
+
+    def _begin(self, *, drained: bool) -> None:
+        cases = self._inherited
+        if not cases and (drained or len(self._born) >= MOST_DOUBTS):
+            cases, self._born = self._born, []
+        if not cases or self._words is None:
+            return
+        self._inherited = []
+        log.info("%s is read back about %s records in doubt", self._vendor.title, len(cases))
+        self._reading = Reading(
+            cases,
+            vendor=self._vendor,
+            read_back=self._words,
+            destination=self._destination,
+            settings=self._settings,
+            pace=self._pace,
+            clock=self._clock,
+            held=self._ledger.holders,
+            renewable=self._sender.renewable,
+        )
+
+    def land(self, tag: int, result: Result) -> bool:
+        """Take in a result, if it is one of a read; return whether it was.
+
+        :raises LedgerError: where the ledger cannot say which contacts are held.
+        """
+        ask = self._asked.pop(tag, None)
+        if ask is not None and self._reading is not None:
+            if self._reading.land(ask, result):
+                self._sender.renew(tag)
+            self._gather()
+        return ask is not None
+
+    def _gather(self) -> None:
+        if self._reading is not None:
+            found = self._reading.findings()
+            if found:
+                log.info("Of the records in doubt: %s", summary_of(found))
+            self._findings.extend(found)
+            if self._reading.done:
+                self._reading = None
+
+    def findings(self) -> list[Finding]:
+        """Return what has been found out since the last call."""
+        found, self._findings = self._findings, []
+        return found
+
+    def next_at(self, now: float) -> float:
+        """Return the moment from which :meth:`advance` has something to do; infinity while answers are awaited."""
+        return self._reading.next_at(now) if self._reading is not None else inf
+
+    def give_up(self) -> list[Case]:
+        """Return every case that has no finding; nothing more is asked about them."""
+        reading, self._reading = self._reading, None
+        left = [*(reading.give_up() if reading is not None else ()), *self._inherited, *self._born]
+        self._inherited, self._born = [], []
+        self._asked.clear()
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What findings make of their records.
+
+    :param settled: rows that are in doubt no more, or in doubt for good.
+    :param noted: records whose row is certain now, and that our own check refuses today.
+    :param items: records to be sent again.
+    :param outcomes: records that are done with.
+    """
+
+    settled: list[Outcome] = field(default_factory=list)
+    noted: list[Outcome] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def look(findings: Sequence[Finding], sync_run_id: str) -> Looked:
+    """Return what findings make of their records."""
+    looked = Looked()
+    for finding in findings:
+        case = finding.case
+        doubt = case.doubt or held(case.record, case.standing, sync_run_id)
+        match finding:
+            case Found(id=found):
+                certain = replace(without_error(doubt), status=Status.SUCCEEDED, destination_record_id=found)
+                looked.settled.append(certain)
+                looked.outcomes.append(certain)
+            case Absent():
+                miss(case, doubt, looked, sync_run_id)
+            case _:
+                if case.standing.status is Status.SENDING:
+                    looked.settled.append(doubt)
+                looked.outcomes.append(doubt)
+    return looked
+
+
+def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
+    """Add what becomes of a record that is not at the vendor: it is certain now, and sent again."""
+    if case.refusal is not None:
+        looked.settled.append(case.refusal)
+        looked.outcomes.append(case.refusal)
+        return
+    reason = RecordError(ABSENT)
+    certain = replace(
+        without_error(doubt), status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(reason,)
+    )
+    looked.settled.append(certain)
+    if isinstance(case.record, Unfit):
+        refused = own_outcome(case.record, Status.INVALID, doubt.batch_id)
+        looked.noted.append(refused)
+        looked.outcomes.append(refused)
+    elif case.rounds + 1 >= MOST_ROUNDS:
+        looked.outcomes.append(certain)
+    else:
+        item = Item(prepared=case.record, attempts=doubt.attempts, reconciled=True, rounds=case.rounds + 1)
+        looked.items.append(again(item, certain, sync_run_id))
+
+
+def held(record: Prepared | Unfit, standing: Standing, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record whose row is in doubt and stays so."""
+    return standing_outcome(record, standing, Status.UNKNOWN, sync_run_id)
+
+
+def without_error(outcome: Outcome) -> Outcome:
+    """Return an outcome of this run, without what was said of the doubt."""
+    return replace(
+        outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True, changed=False
+    )

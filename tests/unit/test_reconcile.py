@@ -1,0 +1,483 @@
+"""Records in doubt are looked for at the vendor: found, absent twice, or in doubt still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError
+from airflow_provider_contacts.core.ledger import MemoryLedger
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.vendor import Answer, Page, Payload, Question, Vendor
+from tests.unit.fake_vendor import (
+    APPLIED_AND_GARBAGE,
+    APPLIED_AND_LOST,
+    EPOCH,
+    GARBAGE,
+    HONEST,
+    LOST,
+    NOT_CONNECTED,
+    READABLE,
+    UNAUTHORIZED,
+    VENDOR,
+    Deed,
+    Pushed,
+    World,
+    answers,
+    failing,
+    first,
+    names,
+)
+
+DELAY = 5.0
+
+
+def reconciled(world: World, rows: list[Any], vendor: Vendor = READABLE, **options: Any) -> Pushed:
+    return world.push(rows, vendor=vendor, on_unknown="reconcile", reconcile_delay=DELAY, **options)
+
+
+def doubtful(world: World, rows: list[dict[str, Any]], script: Deed = APPLIED_AND_LOST) -> None:
+    """Leave these rows in doubt, as an earlier run would."""
+    world.server.script = first(script, script, script, script)
+    pushed = world.push(rows, run="run-0", vendor=READABLE)
+    assert set(pushed.counts()) == {"unknown"}
+    world.server.script = first()
+    world.server.requests.clear()
+
+
+# New doubts.
+
+
+def test_what_was_created_is_found_and_not_sent_again() -> None:
+    world = World(first(APPLIED_AND_LOST))
+    pushed = reconciled(world, names(6))
+    assert pushed.counts() == {"succeeded": 6}
+    assert {outcome.destination_record_id for outcome in pushed.outcomes} == {f"id-n{n}" for n in range(6)}
+    assert set(world.server.created().values()) == {1}
+    assert set(world.table.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize("deed", [LOST, GARBAGE, answers(500)])
+def test_what_was_not_created_is_sent_again_after_two_reads_without_it(deed: Deed) -> None:
+    world = World(first(deed))
+    pushed = reconciled(world, names(6))
+    assert pushed.counts() == {"succeeded": 6}
+    assert set(world.server.created().values()) == {1}
+    assert len(world.server.requests) == 3
+    early, late = world.server.read_at[0], world.server.read_at[-1]
+    assert early >= world.server.sent_at[0] + DELAY
+    assert late >= early + DELAY
+    assert world.server.sent_at[-1] >= late
+
+
+def test_a_record_that_shows_late_is_not_sent_again() -> None:
+    world = World(first(APPLIED_AND_LOST), read_lag=DELAY - 0.5)
+    assert reconciled(world, names(3)).counts() == {"succeeded": 3}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_request_that_is_lost_twice_is_looked_into_twice() -> None:
+    world = World(first(LOST, APPLIED_AND_LOST))
+    assert reconciled(world, names(3)).counts() == {"succeeded": 3}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_vendor_that_never_answers_creates_is_given_up() -> None:
+    world = World(lambda _index, _sent: LOST)
+    pushed = reconciled(world, names(1))
+    assert pushed.codes() == {0: "absent"}
+    assert pushed.counts() == {"failed": 1}
+    assert len(world.server.requests) == 3
+    assert world.table.statuses() == {"n0": "failed"}
+
+
+def test_nothing_is_sent_or_read_from_the_source_while_a_reading_goes_on() -> None:
+    doubts = World()
+    doubtful(doubts, names(2))
+    reconciled(doubts, names(9))
+    assert min(doubts.server.sent_at[1:]) >= max(doubts.server.read_at)
+
+
+# Inherited doubts.
+
+
+@pytest.mark.parametrize("run", ["run-0", "run-1"])
+def test_an_inherited_doubt_is_settled_before_anything_is_sent(run: str) -> None:
+    world = World()
+    doubtful(world, names(3))
+    world.later()
+    pushed = reconciled(world, names(5), run=run)
+    assert pushed.counts() == {"succeeded": 5}
+    assert world.server.requests == [["n3", "n4"]]
+    assert set(world.server.created().values()) == {1}
+
+
+def test_an_inherited_doubt_that_is_absent_is_sent() -> None:
+    world = World()
+    doubtful(world, names(3), LOST)
+    pushed = reconciled(world, names(3), run="run-0")
+    assert pushed.counts() == {"succeeded": 3}
+    assert world.server.created() == {"n0": 1, "n1": 1, "n2": 1}
+    assert [outcome.attempts for outcome in pushed.outcomes] == [2, 2, 2]
+
+
+def test_a_dead_workers_mark_is_found_at_any_age() -> None:
+    world = World()
+    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"})
+    world.server.put({"name": "n0"})
+    before = world.time.seconds
+    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
+    assert world.time.seconds - before < 1.0
+    assert world.server.requests == []
+
+
+def test_a_dead_workers_mark_counts_as_absent_only_when_its_request_has_ended() -> None:
+    world = World()
+    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"})
+    marked = world.time.seconds
+    assert reconciled(world, names(1), request_timeout=20.0).counts() == {"succeeded": 1}
+    assert world.server.sent_at[0] >= marked + 20.0 + 5.0 + 2 * DELAY
+
+
+def test_a_request_still_on_its_way_is_waited_for() -> None:
+    world = World()
+    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"})
+    world.server.arrivals.append((world.time.seconds + 24.0, [{"name": "n0"}]))
+    assert reconciled(world, names(1), request_timeout=20.0).counts() == {"succeeded": 1}
+    assert world.server.created() == {"n0": 1}
+
+
+def test_another_runs_mark_is_respected() -> None:
+    world = World()
+    world.table.put("n0", Status.SENDING, sync_run_id="run-9", payload={"name": "n0"}, age=100.0)
+    assert reconciled(world, names(1)).codes() == {0: "claimed_elsewhere"}
+    assert world.server.read_at == []
+
+
+def test_what_was_sent_is_sought_not_what_is_there_today() -> None:
+    world = World()
+    sent = {"name": "old", "email": "a@b.example"}
+    digest = "v1:something-else"
+    world.table.put("k", Status.UNKNOWN, payload=sent, payload_hash=digest, age=4000.0, ended_at=0.0)
+    world.server.put(sent)
+    row = {"key": "k", "name": "new", "email": "a@b.example"}
+    pushed = reconciled(world, [row], sync_key=("key",))
+    assert pushed.counts() == {"succeeded": 1}
+    assert world.server.requests == []
+
+
+def test_what_was_sent_and_is_not_known_any_more_stays_in_doubt() -> None:
+    world = World()
+    world.table.put("n0", Status.UNKNOWN, payload=None, payload_hash="v1:another", age=4000.0, ended_at=0.0)
+    pushed = reconciled(world, names(1))
+    assert pushed.counts() == {"unknown": 1}
+    assert (world.server.requests, world.server.read_at) == ([], [])
+
+
+def test_an_unchanged_payload_is_sought_where_none_was_stored() -> None:
+    world = World()
+    doubtful(world, names(2))
+    world.table.rows = {key: replace(row, payload=None) for key, row in world.table.rows.items()}
+    assert reconciled(world, names(2)).counts() == {"succeeded": 2}
+    assert world.server.requests == []
+
+
+def test_a_record_that_our_check_refuses_today_is_still_looked_for() -> None:
+    world = World()
+    payload = {"name": "n0", "note": "x"}
+    world.server.put(payload)
+    world.table.put("k", Status.UNKNOWN, payload=payload, payload_hash="v1:x", age=4000.0, ended_at=0.0)
+    world.table.put("l", Status.UNKNOWN, payload={"name": "no"}, payload_hash="v1:x", age=4000.0, ended_at=0.0)
+    rows = [{"key": "k", "name": "n0", "age": -1}, {"key": "l", "name": "no", "age": -1}]
+    pushed = reconciled(world, rows, sync_key=("key",))
+    assert pushed.statuses() == {0: "succeeded", 1: "invalid"}
+    assert world.table.statuses() == {"k": "succeeded", "l": "invalid"}
+
+
+def test_a_key_in_doubt_that_comes_twice_is_looked_for_once() -> None:
+    world = World()
+    doubtful(world, names(1))
+    pushed = reconciled(world, names(1) * 2)
+    assert pushed.counts() == {"succeeded": 1, "duplicate": 1}
+
+
+# What a match is.
+
+
+def test_an_id_that_another_row_holds_is_no_match() -> None:
+    world = World()
+    world.table.put("k1", Status.SUCCEEDED, destination_record_id=world.server.put({"name": "same"}))
+    world.table.put("k2", Status.UNKNOWN, payload={"name": "same"}, age=4000.0, ended_at=0.0)
+    pushed = reconciled(world, [{"key": "k2", "name": "same"}], sync_key=("key",))
+    assert pushed.counts() == {"succeeded": 1}
+    assert pushed.outcomes[0].destination_record_id == "id-same"  # told by the create request's answer
+    assert world.server.requests == [["same"]]
+
+
+def test_equal_contents_match_as_a_multiset() -> None:
+    world = World()
+    for key in ("a", "b", "c"):
+        world.table.put(key, Status.UNKNOWN, payload={"name": "same"}, age=4000.0, ended_at=0.0)
+    found = {world.server.put({"name": "same"}) for _ in range(2)}
+    pushed = reconciled(world, [{"key": key, "name": "same"} for key in "abc"], sync_key=("key",))
+    assert pushed.counts() == {"succeeded": 3}
+    assert world.server.requests == [["same"]]
+    assert len({outcome.destination_record_id for outcome in pushed.outcomes} & found) == 2
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"name": "Other", "email": "a@b.example"},  # the same address under another name
+        {"name": "n0"},  # an address was sent and none is shown
+        {"name": "n0", "email": "a@b.example", "note": "b"},
+    ],
+)
+def test_what_is_only_like_a_record_proves_nothing(there: Payload) -> None:
+    world = World()
+    sent = {"name": "n0", "email": "a@b.example", "note": "a"}
+    world.table.put("n0", Status.UNKNOWN, payload=sent, age=4000.0, ended_at=0.0)
+    world.server.put(there)
+    pushed = reconciled(world, [sent])
+    assert pushed.counts() == {"unknown": 1}
+    assert world.server.requests == []
+
+
+def test_case_blanks_and_fields_that_are_not_shown_do_not_matter() -> None:
+    world = World(shows=lambda payload: {"name": payload["name"].upper() + " ", "email": payload["email"].upper()})
+    sent = {"name": "Ann  Lee", "email": "a@b.example", "note": "a"}
+    doubtful(world, [sent])
+    assert reconciled(world, [sent]).counts() == {"succeeded": 1}
+    assert world.server.requests == []
+
+
+@pytest.mark.parametrize("date", [True, False])
+def test_what_is_older_than_the_mark_is_another_one(date: bool) -> None:
+    world = World(dated=True)
+    world.server.put({"name": "n0"}, world.time.seconds - 5000.0)
+
+    def honest(_index: int, _sent: Any) -> Deed:
+        now = EPOCH.timestamp() + world.time.seconds
+        return replace(HONEST, headers={"date": http_date(now)}) if date else HONEST
+
+    world.server.reads = honest
+    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, age=4000.0, ended_at=0.0)
+    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
+    assert world.server.requests == [["n0"]]
+
+
+def test_a_vendor_whose_clock_is_wrong_is_measured_by_its_own() -> None:
+    world = World(first(APPLIED_AND_LOST), dated=True)
+    world.server.shows = lambda payload: {**payload, "at": iso(world.server.contacts[0].at - 900.0)}
+    world.server.reads = lambda _index, _sent: replace(
+        HONEST, headers={"date": http_date(EPOCH.timestamp() + world.time.seconds - 900.0)}
+    )
+    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
+    assert len(world.server.requests) == 1
+
+
+def test_a_little_older_without_the_vendors_clock_proves_nothing() -> None:
+    world = World(dated=True)
+    world.server.put({"name": "n0"}, world.time.seconds - 4100.0)
+    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, age=4000.0, ended_at=0.0)
+    assert reconciled(world, names(1)).counts() == {"unknown": 1}
+
+
+def http_date(seconds: float) -> str:
+    from email.utils import formatdate
+
+    return formatdate(seconds, usegmt=True)
+
+
+def iso(seconds: float) -> str:
+    from datetime import timedelta
+
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+# Reads that fail.
+
+
+@pytest.mark.parametrize(
+    "deed", [answers(404), answers(403), answers(500), GARBAGE, LOST, NOT_CONNECTED, Deed(body=b'{"items": [{}]}')]
+)
+def test_a_read_that_fails_proves_nothing(deed: Deed) -> None:
+    world = World()
+    doubtful(world, names(3), LOST)
+    world.server.reads = lambda _index, _sent: deed
+    pushed = reconciled(world, names(4))
+    assert pushed.counts() == {"unknown": 3, "succeeded": 1}
+    assert world.server.requests == [["n3"]]
+
+
+@pytest.mark.parametrize("deed", [answers(500), answers(429, retry_after="2"), GARBAGE, LOST, NOT_CONNECTED])
+def test_a_read_is_repeated(deed: Deed) -> None:
+    world = World(first(APPLIED_AND_LOST))
+    world.server.reads = first(deed, deed)
+    assert reconciled(world, names(3)).counts() == {"succeeded": 3}
+    assert len(world.server.read_at) == 3
+
+
+def test_a_refused_credential_is_renewed_once() -> None:
+    world = World(first(APPLIED_AND_LOST))
+    world.server.reads = first(UNAUTHORIZED)
+    pushed = reconciled(world, names(3), renewable=True)
+    assert pushed.counts() == {"succeeded": 3}
+    assert len(pushed.sender.renewed) == 1
+    world.server.reads = lambda _index, _sent: UNAUTHORIZED
+    doubtful(world, [{"name": "x"}])
+    assert reconciled(world, [{"name": "x"}], renewable=True).counts() == {"unknown": 1}
+
+
+def test_every_page_is_read() -> None:
+    world = World()
+    for index in range(22):
+        world.server.put({"name": f"x{index}"})
+    doubtful(world, names(2))
+    assert reconciled(world, names(2)).counts() == {"succeeded": 2}
+    assert len(world.server.read_at) == 5
+
+
+@pytest.mark.parametrize("body", [b'{"items": [], "next": 1}', b'{"items": [], "next": 2}'])
+def test_pages_that_go_round_are_no_complete_read(body: bytes) -> None:
+    world = World()
+    doubtful(world, names(1), LOST)
+    world.server.reads = lambda _index, _sent: Deed(body=body)
+    assert reconciled(world, names(1)).counts() == {"unknown": 1}
+    assert len(world.server.read_at) <= 3
+
+
+def test_pages_without_an_end_are_no_complete_read() -> None:
+    world = World()
+    doubtful(world, names(1), LOST)
+    world.server.reads = lambda index, _sent: Deed(body=b'{"items": [], "next": %d}' % (index + 2))
+    assert reconciled(world, names(1)).counts() == {"unknown": 1}
+    assert len(world.server.read_at) == 50
+
+
+def fail(*_: Any) -> Any:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("broken", ["questions", "read"])
+def test_a_vendor_file_that_fails_proves_nothing(broken: str) -> None:
+    words = READABLE.read_back
+    assert words is not None
+    bad = replace(words, questions=fail) if broken == "questions" else replace(words, read=fail)
+    vendor = replace(READABLE, read_back=bad)
+    world = World(first(APPLIED_AND_LOST))
+    assert reconciled(world, names(2), vendor).counts() == {"unknown": 2}
+
+
+def test_a_record_that_no_question_is_about_stays_in_doubt() -> None:
+    words = READABLE.read_back
+    assert words is not None
+    half: Callable[[Any, Any], list[Question]] = lambda sought, where: [  # noqa: E731  # one use
+        replace(one, about=(0,)) for one in words.questions(sought, where)
+    ]
+    vendor = replace(READABLE, read_back=replace(words, questions=half))
+    world = World(first(LOST))
+    assert reconciled(world, names(2), vendor).counts() == {"succeeded": 1, "unknown": 1}
+
+
+def test_a_status_that_means_absent_is_read() -> None:
+    words = READABLE.read_back
+    assert words is not None
+
+    def read(answer: Answer, question: Question) -> Page:
+        return Page(contacts=()) if answer.status == 404 else words.read(answer, question)
+
+    vendor = replace(READABLE, read_back=replace(words, read=read, absent_statuses=frozenset({404})))
+    world = World(first(LOST))
+    world.server.reads = lambda _index, _sent: answers(404)
+    assert reconciled(world, names(2), vendor).counts() == {"succeeded": 2}
+
+
+def test_a_vendor_that_cannot_be_read_back_holds_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(first(APPLIED_AND_LOST))
+    pushed = reconciled(world, names(2), VENDOR)
+    assert pushed.counts() == {"unknown": 2}
+    assert "no way to read contacts back" in caplog.text
+    assert reconciled(world, names(2), VENDOR).counts() == {"unknown": 2}
+
+
+# "It exists already" of a record that was in doubt.
+
+
+@pytest.mark.parametrize(("lag", "status"), [(12.0, "succeeded"), (1e9, "rejected")])
+def test_exists_of_a_record_in_doubt_is_confirmed_by_a_read(lag: float, status: str) -> None:
+    world = World(first(APPLIED_AND_LOST), read_lag=lag)
+    lost = first(APPLIED_AND_LOST, then=Deed(edit=lambda _: [{"at": 0, "rejected": "exists"}], applies=False))
+    world.server.script = lost
+    pushed = reconciled(world, names(1))
+    assert pushed.counts() == {status: 1}
+    assert world.server.created() == {"n0": 1}
+    assert world.table.statuses() == {"n0": status}
+
+
+def test_exists_of_a_record_that_never_was_in_doubt_is_a_rejection() -> None:
+    world = World(first(Deed(edit=lambda _: [{"at": 0, "rejected": "exists"}], applies=False)))
+    assert reconciled(world, names(1)).counts() == {"rejected": 1}
+    assert world.server.read_at == []
+
+
+# The end of a push in the middle of a reading.
+
+
+def test_a_stop_in_the_middle_of_a_reading_leaves_the_doubt() -> None:
+    world = World()
+    doubtful(world, names(3))
+    asked = 0
+
+    def stopping() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3
+
+    pushed = reconciled(world, names(9), stopping=stopping)
+    assert isinstance(pushed.error, InterruptedPushError)
+    assert set(pushed.statuses().values()) <= {"unknown", "failed"}
+    assert len(pushed.outcomes) == 9
+    assert world.server.requests == []
+    assert {world.table.rows[f"n{n}"].status for n in range(3)} == {Status.UNKNOWN}
+
+
+@pytest.mark.parametrize("word", ["sent:before", "holders:before"])
+def test_a_ledger_that_fails_in_a_reading_costs_no_outcome(word: str) -> None:
+    world = World()
+    doubtful(world, names(3))
+    pushed = reconciled(world, names(5), trouble=failing(word))
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"unknown": 3, "failed": 2}
+    assert world.server.requests == []
+
+
+def test_closing_early_forgets_no_record() -> None:
+    world = World(first(APPLIED_AND_LOST))
+    execution = world.execution(names(9), vendor=READABLE, on_unknown="reconcile")
+    outcomes = execution.push.run()
+    given = [next(outcomes)]
+    outcomes.close()
+    everything = [*given, *execution.push.last_words]
+    assert sorted(outcome.row_index for outcome in everything) == list(range(9))
+
+
+def test_a_push_that_nobody_remembers_reads_back_too() -> None:
+    world = World(first(APPLIED_AND_LOST, LOST))
+    pushed = reconciled(world, names(8), ledger=MemoryLedger("t"))
+    assert pushed.counts() == {"succeeded": 8}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_many_doubts_are_looked_into_before_there_are_more() -> None:
+    words = READABLE.read_back
+    assert words is not None
+    vendor = replace(READABLE, read_back=replace(words, most_requests=5000))
+    world = World(lambda index, _sent: APPLIED_AND_GARBAGE if index % 2 else HONEST)
+    pushed = reconciled(world, names(2500), vendor)
+    assert pushed.counts() == {"succeeded": 2500}
+    assert set(world.server.created().values()) == {1}
+    assert world.server.sent_at[-1] > world.server.read_at[0]
