@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import chain, islice
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
@@ -17,25 +16,22 @@ from airflow_provider_contacts.connections import contacts_hook, sql_hook
 from airflow_provider_contacts.core.engine import Push
 from airflow_provider_contacts.core.errors import (
     ConfigError,
-    ContactsError,
-    InterruptedPushError,
     RefusedError,
     RetryLaterError,
     UndeliveredError,
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
-from airflow_provider_contacts.core.plan import Plan, planned
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
 from airflow_provider_contacts.parameters import TaskPlan, check
+from airflow_provider_contacts.reporting import finish, plan_only, reported, status_of, with_progress
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.core.connection import Target
-    from airflow_provider_contacts.core.outcome import Outcome
     from airflow_provider_contacts.core.record import Mapper
-    from airflow_provider_contacts.core.settings import PushSettings
     from airflow_provider_contacts.core.vendor import Destination
+    from airflow_provider_contacts.ledgers.opening import Opening as TableOpening
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +40,6 @@ MOST_WITHOUT_TABLE = 20_000
 
 MOST_RESCHEDULES = 100
 """Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
-
-PROGRESS_EVERY = 30.0
-"""Seconds between two progress lines in the log."""
 
 
 class StopSign:
@@ -70,10 +63,15 @@ class StopSign:
         self._wake = wake
 
 
-def run_task(plan: TaskPlan, context: Context, stop: StopSign) -> dict[str, Any]:
-    """Run a plan, push the summary to XCom also when the task fails, and end the task as the outcomes say."""
+def run_task(
+    plan: TaskPlan, context: Context, stop: StopSign, begin: Callable[[], Execution] | None = None
+) -> dict[str, Any]:
+    """Run a plan, push the summary to XCom also when the task fails, and end the task as the outcomes say.
+
+    :param begin: makes the execution, for one that is not a push of a source.
+    """
     try:
-        execution = Execution(plan, context, stop)
+        execution = begin() if begin is not None else Execution(plan, context, stop)
         return execution.run()
     except (ConfigError, RefusedError) as error:
         raise AirflowFailException(str(error)) from error
@@ -82,12 +80,23 @@ def run_task(plan: TaskPlan, context: Context, stop: StopSign) -> dict[str, Any]
             raise
         raise AirflowFailException(str(error)) from error
     except RetryLaterError as error:
-        # A reschedule leaves nothing behind but the table: without one, the next try would send everything again.
+        # Without a memory that outlives this execution, the next one would send everything again.
         count = context.get("task_reschedule_count") or 0
         if not execution.remembers or count >= MOST_RESCHEDULES:
             raise
         log.info("The task comes back at %s", error.until.isoformat())
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]  # Airflow's own
+
+
+class TaskIntake(NamedTuple):
+    """What a push is made of.
+
+    :param ledger: as the push sees it.
+    """
+
+    rows: Iterator[Any]
+    mapper: Mapper
+    ledger: Ledger
 
 
 class Execution:
@@ -98,15 +107,17 @@ class Execution:
 
     def __init__(self, plan: TaskPlan, context: Context, stop: StopSign) -> None:
         self._plan = plan
+        self._context = context
         self._ti: Any = context["ti"]
         self._stop = stop
         self._checked = check(plan)
         self._hook = contacts_hook(self._checked.contacts_conn_id)
+        self._remembers = False
 
     @property
     def remembers(self) -> bool:
         """Whether the next execution will know what this one did."""
-        return self._checked.outcomes_conn_id is not None
+        return self._remembers
 
     def run(self) -> dict[str, Any]:
         """Check, push, count; see :func:`run_task`."""
@@ -118,14 +129,37 @@ class Execution:
             report = self._report(destination)
             # Parameters that need no row are checked before a run is registered or a query is run.
             self._hook.mapper(plan.options, destination, report.sync_id, None)
-            with self._ledger(target, report) as ledger, reported(report, ledger), plan.rows() as source:
-                mapper = self._hook.mapper(plan.options, destination, report.sync_id, source.columns)
-                rows = source if self.remembers else few_enough(source)
+            with (
+                self._ledger(target, report) as ledger,
+                reported(report, ledger),
+                self._intake(ledger, target, report, destination) as intake,
+            ):
+                self._remembers = ledger.durable
                 if self._checked.plan_only:
-                    return plan_only(report, rows, mapper, ledger, settings)
-                stopping = self._stop.is_set
-                push = Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings, stopping=stopping)
+                    return plan_only(report, intake.rows, intake.mapper, intake.ledger, settings)
+                push = Push(
+                    intake.rows,
+                    mapper=intake.mapper,
+                    ledger=intake.ledger,
+                    sender=client,
+                    settings=settings,
+                    stopping=self._stop.is_set,
+                )
                 return self._push(report, push, ledger)
+
+    @contextmanager
+    def _intake(
+        self,
+        ledger: Ledger,
+        target: Target,  # noqa: ARG002  # where another source needs it
+        report: Report,
+        destination: Destination,
+    ) -> Iterator[TaskIntake]:
+        """Open the source, and let go of it whatever happens."""
+        plan = self._plan
+        with plan.rows() as source:
+            mapper = self._hook.mapper(plan.options, destination, report.sync_id, source.columns)
+            yield TaskIntake(source if self._checked.outcomes_conn_id else few_enough(source), mapper, ledger)
 
     def _report(self, destination: Destination) -> Report:
         ti, checked, vendor = self._ti, self._checked, self._hook.vendor
@@ -152,19 +186,22 @@ class Execution:
         """Open the memory of this execution, and close it whatever happens."""
         checked = self._checked
         if not checked.outcomes_conn_id:
-            if not checked.plan_only:
-                log.warning(
-                    "No outcomes_conn_id: outcomes go to XCom alone, and nothing is remembered when this try ends; "
-                    "a retry or the next run sends the same records again"
-                )
-            yield MemoryLedger(secrets.token_hex(8), report.sync_run_id)
+            yield self._ledger_without_table(target, report)
             return
-        from airflow_provider_contacts.ledgers.identity import RunIdentity
-        from airflow_provider_contacts.ledgers.opening import Opening, open_for_reading, open_ledger
+        from airflow_provider_contacts.ledgers.opening import open_for_reading, open_ledger
 
-        ti, source = self._ti, self._plan.source_conn_id
-        opening = Opening(
-            hook=sql_hook(checked.outcomes_conn_id, "outcomes_conn_id"),
+        opening = self._opening(checked.outcomes_conn_id, target, report)
+        ledger = open_for_reading(opening) if checked.plan_only else open_ledger(opening)
+        with closing(ledger):
+            yield ledger
+
+    def _opening(self, outcomes_conn_id: str, target: Target, report: Report) -> TableOpening:
+        from airflow_provider_contacts.ledgers.identity import RunIdentity
+        from airflow_provider_contacts.ledgers.opening import Opening
+
+        ti, checked, source = self._ti, self._checked, self._plan.source_conn_id
+        return Opening(
+            hook=sql_hook(outcomes_conn_id, "outcomes_conn_id"),
             source=sql_hook(source, "sql_conn_id") if source else None,
             table=checked.outcomes_table,
             create_tables=checked.create_tables,
@@ -181,9 +218,21 @@ class Execution:
             destination_host=target.host,
             destination_object=report.destination_object,
         )
-        ledger = open_for_reading(opening) if checked.plan_only else open_ledger(opening)
-        with closing(ledger):
-            yield ledger
+
+    def _ledger_without_table(self, target: Target, report: Report) -> Ledger:
+        from airflow_provider_contacts.ledgers.task_state_opening import Opening, open_task_state
+
+        opening = Opening(
+            accessor=self._context.get("task_state_store"),
+            first=self._ti.try_number == 1 and not self._context.get("task_reschedule_count"),
+            plan_only=self._checked.plan_only,
+            sync_run_id=report.sync_run_id,
+            sync_id=report.sync_id,
+            destination=report.vendor,
+            destination_host=target.host,
+            destination_object=report.destination_object,
+        )
+        return open_task_state(opening) or MemoryLedger(secrets.token_hex(8), report.sync_run_id)
 
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None
@@ -196,8 +245,7 @@ class Execution:
             for outcome in push.last_words:
                 report.add(outcome)
         report.num_requests = push.num_requests
-        checked = self._checked
-        verdict = error or report.tally.verdict(checked.max_rejected, checked.max_unknown)
+        verdict = error or self._verdict(report)
         status = status_of(error) or report.tally.status()
         log.info("Push %s: %s", status, tally_of(report.counts()))
         finish(ledger, report, status, verdict)
@@ -206,6 +254,10 @@ class Execution:
             return summary
         self._leave(summary)
         raise verdict
+
+    def _verdict(self, report: Report) -> UndeliveredError | None:
+        """Return why the task must fail although the push came to its end."""
+        return report.tally.verdict(self._checked.max_rejected, self._checked.max_unknown)
 
     def _leave(self, summary: dict[str, Any]) -> None:
         """Push the summary of a task that fails; an API that is away must not hide why it fails."""
@@ -217,43 +269,6 @@ class Execution:
             log.warning("The summary could not be pushed to XCom: %s", type(error).__name__)
 
 
-@contextmanager
-def reported(report: Report, ledger: Ledger) -> Iterator[None]:
-    """Write into the run's row why a push did not even begin: a row without an end looks like a dead worker."""
-    try:
-        yield
-    except BaseException as error:
-        if not report.ended:
-            finish(ledger, report, status_of(error) or "failed", error)
-        raise
-
-
-def with_progress(report: Report, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Hand outcomes on, and say now and then how far it is."""
-    last = monotonic()
-    for outcome in outcomes:
-        yield outcome
-        if monotonic() - last > PROGRESS_EVERY:
-            last = monotonic()
-            log.info("So far: %s", tally_of(report.tally.counts()))
-
-
-def plan_only(
-    report: Report, rows: Iterator[Any], mapper: Mapper, ledger: Ledger, settings: PushSettings
-) -> dict[str, Any]:
-    """Return the summary of what a push would do now."""
-    plan = Plan()
-    for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan):
-        report.tally.add(outcome)
-    report.num_requests = plan.num_requests
-    report.outcomes.wanted = "none"
-    summary = report.summary("succeeded")
-    summary["num_planned"] += plan.num_to_send
-    summary["num_to_send"] = plan.num_to_send
-    log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
-    return summary
-
-
 def few_enough(rows: Iterator[Any]) -> Iterator[Any]:
     """Return the rows, if there are not more than XCom can remember.
 
@@ -263,28 +278,3 @@ def few_enough(rows: Iterator[Any]) -> Iterator[Any]:
     if len(first) > MOST_WITHOUT_TABLE:
         raise ConfigError(f"more than {MOST_WITHOUT_TABLE} records need an outcome table: set outcomes_conn_id")
     return chain(first)
-
-
-def status_of(error: BaseException | None) -> str | None:
-    """Return the run's status word where the push did not come to its end."""
-    if error is None:
-        return None
-    if isinstance(error, RetryLaterError):
-        return "partial"
-    stopped = isinstance(error, InterruptedPushError) or not isinstance(error, Exception)
-    return "aborted" if stopped else "failed"
-
-
-def finish(ledger: Any, report: Report, status: str, verdict: BaseException | None) -> None:
-    """Write the counters into the run's row; a ledger that is away must not hide why the push failed."""
-    report.ended = True
-    close = getattr(ledger, "finish", None)
-    if close is None:
-        return
-    message = str(verdict) if isinstance(verdict, ContactsError) else type(verdict).__name__ if verdict else None
-    try:
-        close(report.counts(), status, message)
-    except ContactsError:
-        if verdict is None:
-            raise
-        log.warning("The run's row could not be written")

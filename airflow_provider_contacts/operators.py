@@ -8,165 +8,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator, XComArg
 
+from airflow_provider_contacts.base_operator import ContactsOperator
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.parameters import TaskPlan
     from airflow_provider_contacts.sources import RowSource
+
+__all__ = [
+    "ContactsOperator",
+    "PushContactsOperator",
+    "ReplayContactsOperator",
+    "SettleContactsOperator",
+    "SqlToContactsOperator",
+]
 
 HIDDEN = "(records)"
 """What stands for the records wherever Airflow stores or shows an operator's fields."""
-
-
-class ContactsOperator(BaseOperator):
-    """What the two pushing operators share; see them for their sources.
-
-    :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
-    :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra:
-        Intermezzo ``organization_id``; Nedzo ``contact_list_id`` (optional); Dex none; Apptoto ``address_book_id`` or
-        ``address_book``; Talkdesk ``record_list_id``.
-    :param sync_key: source column or columns that identify a record; ``None``: the digest of its payload does.
-    :param field_map: source column to vendor field, applied first.
-    :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
-    :param outcomes_conn_id: SQL connection (SQLite, PostgreSQL, MySQL or MariaDB) with the outcome table; ``None``:
-        outcomes go to XCom alone.
-    :param outcomes_table: name of the table, ``schema.table`` allowed; the runs table has ``_runs`` behind it.
-    :param create_tables: create what is missing, else the error prints the DDL.
-    :param sync_id: what records are remembered under; default
-        ``{dag_id}.{task_id}@{contacts_conn_id}[:{destination object}]``.
-    :param on_unknown: ``"hold"``, ``"reconcile"`` or ``"resend"``: what to do with a record that may already exist.
-    :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
-        are neither skipped nor duplicate; what an earlier try of the same run delivered belongs to those planned. Where
-        every run reads the whole table, only new rows are planned besides the bad ones: a count fits better there.
-    :param max_unknown: records that became unknown in this run tolerated. Any ``failed`` fails the task.
-    :param batch_size: records a request; default and upper bound: the vendor's.
-    :param max_in_flight: requests at the same time; default: the vendor's.
-    :param requests_per_second: sustained rate; default: the vendor's.
-    :param request_attempts: requests for a record within one try, as long as it is certain that none created it.
-    :param request_timeout: seconds for a request and its answer, 600 at most. Where it is left at its default, the
-        connection's ``request_timeout`` counts.
-    :param max_wait: seconds that a vendor's ``Retry-After`` is waited for; a longer one reschedules the task.
-    :param store_payload: which payloads the outcome table keeps: ``"undelivered"``, ``"all"`` or ``"never"`` (then no
-        text of the vendor either).
-    :param xcom_outcomes: which outcomes the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``;
-        ``auto`` is ``all`` without an outcome table (above 10,000 records ``undelivered``), else ``none``.
-    :param plan_only: check everything and count; send and remember nothing.
-    """
-
-    template_fields: Sequence[str] = (
-        "contacts_conn_id",
-        "destination",
-        "outcomes_conn_id",
-        "outcomes_table",
-        "sync_id",
-        "max_rejected",
-        "max_unknown",
-        "plan_only",
-    )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"destination": "json"}
-    ui_color = "#d8e8d0"
-
-    def __init__(
-        self,
-        *,
-        contacts_conn_id: str,
-        destination: Mapping[str, Any] | str | None = None,
-        sync_key: str | Sequence[str] | None = None,
-        field_map: Mapping[str, str] | None = None,
-        unmapped: Literal["error", "ignore"] = "error",
-        outcomes_conn_id: str | None = None,
-        outcomes_table: str = "contact_outcomes",
-        create_tables: bool = True,
-        sync_id: str | None = None,
-        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
-        max_rejected: float | str = 0,
-        max_unknown: float | str = 0,
-        batch_size: int | None = None,
-        max_in_flight: int | None = None,
-        requests_per_second: float | None = None,
-        request_attempts: int = 5,
-        request_timeout: float = 60.0,
-        max_wait: float = 60.0,
-        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
-        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
-        plan_only: bool | str = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.contacts_conn_id = contacts_conn_id
-        self.destination = destination
-        self.sync_key = sync_key
-        self.field_map = field_map
-        self.unmapped = unmapped
-        self.outcomes_conn_id = outcomes_conn_id
-        self.outcomes_table = outcomes_table
-        self.create_tables = create_tables
-        self.sync_id = sync_id
-        self.on_unknown = on_unknown
-        self.max_rejected = max_rejected
-        self.max_unknown = max_unknown
-        self.batch_size = batch_size
-        self.max_in_flight = max_in_flight
-        self.requests_per_second = requests_per_second
-        self.request_attempts = request_attempts
-        self.request_timeout = request_timeout
-        self.max_wait = max_wait
-        self.store_payload = store_payload
-        self.xcom_outcomes = xcom_outcomes
-        self.plan_only = plan_only
-        self._stop: Any = None
-
-    def rows(self) -> AbstractContextManager[RowSource]:
-        """Open the source."""
-        raise NotImplementedError
-
-    def source_conn_id(self) -> str | None:
-        """Return the connection that is read, if it is one."""
-        return None
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Push, and return the summary."""
-        from airflow_provider_contacts.execution import StopSign, run_task
-
-        self._stop = StopSign()
-        return run_task(self._plan(), context, self._stop)
-
-    def on_kill(self) -> None:
-        """Send nothing more; what is in flight gets its last three seconds."""
-        if self._stop is not None:
-            self._stop.set()
-
-    def _plan(self) -> TaskPlan:
-        from airflow_provider_contacts.core.options import PushOptions
-        from airflow_provider_contacts.parameters import TaskPlan
-
-        return TaskPlan(
-            contacts_conn_id=self.contacts_conn_id,
-            destination=self.destination,
-            options=PushOptions(
-                sync_key=self.sync_key,
-                field_map=self.field_map,
-                unmapped=self.unmapped,
-                on_unknown=self.on_unknown,
-                batch_size=self.batch_size,
-                max_in_flight=self.max_in_flight,
-                requests_per_second=self.requests_per_second,
-                request_attempts=self.request_attempts,
-                request_timeout=self.request_timeout,
-                max_wait=self.max_wait,
-            ),
-            outcomes_conn_id=self.outcomes_conn_id,
-            outcomes_table=self.outcomes_table,
-            create_tables=self.create_tables,
-            sync_id=self.sync_id,
-            max_rejected=self.max_rejected,
-            max_unknown=self.max_unknown,
-            store_payload=self.store_payload,
-            xcom_outcomes=self.xcom_outcomes,
-            plan_only=self.plan_only,
-            rows=self.rows,
-            source_conn_id=self.source_conn_id(),
-        )
 
 
 class HiddenRecords:
@@ -271,3 +131,162 @@ class SqlToContactsOperator(ContactsOperator):
     def source_conn_id(self) -> str | None:
         """Return the connection that is read."""
         return self.sql_conn_id
+
+
+class ReplayContactsOperator(ContactsOperator):
+    """Send again what stands undelivered in the outcome table, as far as a filter names it.
+
+    The rows keep their ``sync_id`` and identifier, and go on counting ``attempts``. What is delivered is never sent
+    again, and what may exist already only where ``statuses`` and ``on_unknown`` both say so. The payloads are those in
+    the table, checked anew; or the records of a query, of which those are sent that the filter names by their key.
+
+    :param outcomes_conn_id: SQL connection with the outcome table; required.
+    :param sync_id: whose records, as the summary of the push says it; required.
+    :param statuses: some of ``failed``, ``rejected``, ``invalid`` and ``unknown``; the last one needs an ``on_unknown``
+        other than ``"hold"``.
+    :param error_codes: of the rows; ``None``: any.
+    :param since: aware datetime or ISO text with its offset: rows whose outcome was written earlier are left alone.
+    :param max_attempts: rows that so many requests have carried are left alone.
+    :param sql: one statement, or the path of a ``.sql`` file; ``None``: the payloads come from the outcome table.
+    :param sql_conn_id: any Airflow SQL connection.
+    :param parameters: bind values in the paramstyle of the connection's driver.
+    :param chunk_size: rows fetched at once.
+    :param kwargs: those of :class:`ContactsOperator`; ``sync_key``, ``field_map`` and ``unmapped`` are for ``sql``, and
+        must be as in the push.
+    """
+
+    template_fields: Sequence[str] = (
+        *("statuses", "error_codes", "since", "max_attempts", "sql", "sql_conn_id", "parameters"),
+        *ContactsOperator.template_fields,
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = SqlToContactsOperator.template_fields_renderers
+
+    def __init__(
+        self,
+        *,
+        outcomes_conn_id: str,
+        sync_id: str,
+        statuses: Sequence[str] | str = ("failed", "rejected", "invalid"),
+        error_codes: Sequence[str] | str | None = None,
+        since: datetime | str | None = None,
+        max_attempts: int | str | None = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        chunk_size: int = 5000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(outcomes_conn_id=outcomes_conn_id, sync_id=sync_id, **kwargs)
+        self.statuses = statuses
+        self.error_codes = error_codes
+        self.since = since
+        self.max_attempts = max_attempts
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.chunk_size = chunk_size
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send again, and return the summary."""
+        from airflow_provider_contacts.execution import StopSign
+        from airflow_provider_contacts.replay import run_replay
+        from airflow_provider_contacts.replay_parameters import replay_plan
+
+        self._stop = StopSign()
+        filters = {name: getattr(self, name) for name in ("statuses", "error_codes", "since", "max_attempts")}
+        return run_replay(replay_plan(self._plan(), sql=self.sql, filters=filters), context, self._stop)
+
+    def rows(self) -> AbstractContextManager[RowSource]:
+        """Run the query."""
+        from airflow_provider_contacts.connections import sql_hook
+        from airflow_provider_contacts.sources import rows_of_query
+
+        hook = sql_hook(self.sql_conn_id or "", "sql_conn_id")
+        return rows_of_query(hook, self.sql or "", self.parameters, self.chunk_size)
+
+    def source_conn_id(self) -> str | None:
+        """Return the connection that is read, if it is another one."""
+        return self.sql_conn_id or None
+
+
+class SettleContactsOperator(BaseOperator):
+    """Write a person's verdict on named records that may or may not exist: they do, or they do not.
+
+    Only ``unknown`` rows change, and rows left ``sending`` for an hour. Every other named record is counted in the
+    summary, and fails the task without a retry, unless it has the same verdict already. Needs no vendor connection.
+
+    :param sync_id: whose records, as the summary of the push says it.
+    :param records: for ``succeeded`` a mapping of ``record_identifier`` to the vendor's id of the contact, for
+        ``failed`` a list of identifiers; JSON text of either, as a template leaves it, or an upstream task's output.
+        They are not among the fields that the UI shows.
+    :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not, and the next run
+        or a replay sends them.
+    :param settled_by: who says so; written into the rows, with the time.
+    :param outcomes_conn_id: SQL connection with the outcome table.
+    :param outcomes_table: its name, ``schema.table`` allowed.
+    :param create_tables: add columns that a table of an earlier version lacks, else the error prints the DDL.
+    :param store_payload: as in the push: ``"all"`` keeps the payload of what exists.
+    """
+
+    template_fields: Sequence[str] = (
+        *("sync_id", "records", "verdict", "settled_by"),
+        *("outcomes_conn_id", "outcomes_table"),
+    )
+    ui_color = ContactsOperator.ui_color
+
+    def __init__(
+        self,
+        *,
+        sync_id: str,
+        records: Any,
+        verdict: Literal["succeeded", "failed"] | str,  # noqa: PYI051  # or a template
+        settled_by: str,
+        outcomes_conn_id: str,
+        outcomes_table: str = "contact_outcomes",
+        create_tables: bool = True,
+        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sync_id = sync_id
+        self._records = records
+        self.records = records
+        self._rendered = False
+        self.verdict = verdict
+        self.settled_by = settled_by
+        self.outcomes_conn_id = outcomes_conn_id
+        self.outcomes_table = outcomes_table
+        self.create_tables = create_tables
+        self.store_payload = store_payload
+
+    @property
+    def records(self) -> Any:
+        """The template or the upstream output, then a word that stands for the records."""
+        return self._records if is_template(self._records) and not self._rendered else HIDDEN
+
+    @records.setter
+    def records(self, value: Any) -> None:
+        # Rendering hands back what the getter showed.
+        if isinstance(value, str) and value == HIDDEN:
+            return
+        self._rendered = True
+        self._records = value
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Settle, and return the summary."""
+        from airflow_provider_contacts.settle import run_settle
+        from airflow_provider_contacts.settle_parameters import SettlePlan
+
+        names = ("sync_id", "verdict", "settled_by", "outcomes_conn_id", "outcomes_table", "create_tables")
+        given = {name: getattr(self, name) for name in (*names, "store_payload")}
+        return run_settle(SettlePlan(**given, records=self._records), context)
+
+
+def is_template(value: Any) -> bool:
+    """Tell whether a value is text for Jinja, an upstream output, or a container of such."""
+    if isinstance(value, Mapping):
+        return any(map(is_template, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(is_template, value))
+    return isinstance(value, XComArg) or (isinstance(value, str) and ("{{" in value or "{%" in value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -115,3 +116,16 @@ def parse_truth(value: Any, name: str) -> bool:
     if not isinstance(found, bool):
         raise ConfigError(f"{name} is true or false")
     return found
+
+
+def parse_json(value: Any, name: str) -> Any:
+    """Return a value, read from JSON where a template has made text of it.
+
+    :raises ConfigError: for other text.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{name} is text that is no JSON; in a template, end it with | tojson") from None

@@ -1,4 +1,7 @@
-"""What every outcome table must do, whichever database holds it; each database's test file runs all of this."""
+"""What every ledger must do, and what every outcome table besides; each memory's test file runs what is its own.
+
+A memory is handed over as a :class:`Memory`, which says the little that is done in each its own way.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 import airflow_provider_contacts
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
-from airflow_provider_contacts.core.ledger import Ledger, Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.ledgers.engine import prepare
@@ -57,6 +60,8 @@ COLUMNS = [
     "try_number",
     "batch_started_at",
     "batch_completed_at",
+    "settled_by",
+    "settled_at",
 ]
 
 KEYS = [
@@ -107,6 +112,27 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+class Memory(Protocol):
+    """Where ledgers keep what they know: empty at first, looked at from outside.
+
+    :param keeps_texts: whether payloads and a vendor's texts are kept.
+    """
+
+    keeps_texts: bool
+
+    def open(self, run_id: str = "run", try_number: int = 1, **changes: Any) -> Ledger:
+        """Return the ledger of a new execution; ``changes`` are ``sync_id``, ``token`` and the destination."""
+
+    def look(self) -> Ledger:
+        """Return a ledger of the run that reads afresh, without becoming the newest execution."""
+
+    def count(self) -> int:
+        """Return how many records have a row."""
+
+    def destroy(self) -> None:
+        """Make every later call fail, with an error that quotes what was to be written."""
+
+
 @dataclass
 class Database:
     """One empty database, and the handful of statements that differ between kinds.
@@ -119,6 +145,7 @@ class Database:
     refuse: str = ""
     backdate: Callable[[int], str] = str
     engines: list[sqlalchemy.Engine] = field(default_factory=list)
+    keeps_texts: bool = True
 
     def engine(self) -> sqlalchemy.Engine:
         engine = sqlalchemy.create_engine(self.url, hide_parameters=True)
@@ -149,6 +176,16 @@ class Database:
             "destination_object": OBJECT,
         }
         return SqlLedger.open(self.engine(), **{**settings, **changes})
+
+    def look(self) -> Ledger:
+        opened = self.open("another run")
+        return SqlLedger(opened._engine, opened._tables, opened._binding, opened._execution, opened._store, fresh=False)
+
+    def count(self) -> int:
+        return len(self.rows())
+
+    def destroy(self) -> None:
+        self.run("DROP TABLE contact_outcomes")
 
     def close(self) -> None:
         for engine in self.engines:
@@ -200,6 +237,12 @@ def make(ledger: Ledger, identifier: str, status: Status) -> None:
         settle(ledger, identifier, status)
 
 
+def standing_outside(memory: Memory, identifier: str) -> tuple[Status, str | None, int, str | None, str | None]:
+    """Return what is durable of a record: status, batch, attempts, digest, code."""
+    row = memory.look().standing([identifier])[identifier]
+    return row.status, row.batch_id, row.attempts, row.payload_hash, row.error_code
+
+
 def decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
@@ -207,8 +250,353 @@ def decoded(value: Any) -> Any:
 STANDING = [Status.SUCCEEDED, Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN, Status.SENDING]
 
 
-class LedgerConformance:
-    """Needs a ``database`` fixture: an empty :class:`Database`."""
+class EveryLedger:
+    """What every memory must do. Needs a ``memory`` fixture: an empty :class:`Memory`."""
+
+    # Marks
+
+    def test_a_mark_stands(self, memory: Memory) -> None:
+        ledger = memory.open()
+        assert isinstance(ledger.token, str)
+        assert ledger.durable
+        one = mark(ledger, "one")
+        assert set(ledger.claim([one])) == {"one"}
+        for reader in (ledger, memory.open(try_number=2)):
+            standing = reader.standing(["one"])["one"]
+            assert 0 <= standing.age < 30
+            assert standing == Standing(
+                record_identifier="one",
+                status=Status.SENDING,
+                batch_id=one.batch_id,
+                sync_run_id="dag/run/task/-1",
+                payload_hash="v1:abc",
+                attempts=1,
+                age=standing.age,
+                ended=None,
+            )
+
+    def test_an_answer_stands(self, memory: Memory) -> None:
+        ledger = memory.open()
+        (sent,) = marks(ledger, "one")
+        ledger.claim([sent])
+        said: dict[str, Any] = {"error_code": "taken", "error_field": "email", "http_status": 422}
+        answer = outcome("one", Status.REJECTED, sent.batch_id, attempts=3, destination_record_id="id-1",
+                         status_message="is taken", **said)  # fmt: skip
+        assert set(ledger.settle([answer])) == {"one"}
+        for reader in (ledger, memory.open(try_number=2)):
+            standing = reader.standing(["one"])["one"]
+            assert standing == Standing(
+                record_identifier="one",
+                status=Status.REJECTED,
+                batch_id=sent.batch_id,
+                sync_run_id="dag/run/task/-1",
+                payload_hash="v1:abc",
+                destination_record_id="id-1",
+                status_message="is taken" if memory.keeps_texts else None,
+                attempts=3,
+                age=standing.age,
+                ended=standing.ended,
+                **said,
+            )
+            assert standing.ended is not None
+            assert 0 <= standing.ended < 30
+
+    def test_a_new_mark_renews_what_stood(self, memory: Memory) -> None:
+        first = memory.open()
+        claim(first, "one")
+        settle(first, "one", Status.FAILED, error_code="x", error_field="y", http_status=503)
+        second = memory.open(try_number=2)
+        (again,) = marks(second, "one", payload_hash="v1:def")
+        assert set(second.claim([again])) == {"one"}
+        standing = memory.open(try_number=3).standing(["one"])["one"]
+        assert (standing.status, standing.attempts, standing.batch_id) == (Status.SENDING, 2, again.batch_id)
+        assert (standing.payload_hash, standing.error_code, standing.error_field) == ("v1:def", None, None)
+        assert (standing.http_status, standing.destination_record_id) == (None, None)
+
+    def test_what_is_unknown_is_left_out(self, memory: Memory) -> None:
+        ledger = memory.open()
+        claim(ledger, "one")
+        assert set(ledger.standing(["one", "two"])) == {"one"}
+        assert ledger.standing([]) == {}
+
+    def test_nothing_to_do_is_nothing_done(self, memory: Memory) -> None:
+        ledger = memory.open()
+        ledger.note([])
+        assert (set(ledger.claim([])), set(ledger.settle([]))) == (set(), set())
+        assert memory.count() == 0
+
+    def test_a_record_twice_in_one_claim_is_a_mistake(self, memory: Memory) -> None:
+        ledger = memory.open()
+        with pytest.raises(ValueError, match="twice"):
+            ledger.claim([mark(ledger, "one"), mark(ledger, "one")])
+
+    def test_sync_ids_do_not_meet(self, memory: Memory) -> None:
+        make(memory.open(sync_id="one"), "same", Status.SUCCEEDED)
+        other = memory.open(sync_id="other", try_number=2)
+        assert other.standing(["same"]) == {}
+        assert claim(other, "same") == {"same"}
+
+    @pytest.mark.parametrize("status", STANDING)
+    def test_a_mark_against_an_older_version_is_not_written(self, memory: Memory, status: Status) -> None:
+        ledger = memory.open()
+        early = marks(ledger, "key")
+        make(ledger, "key", status)
+        before = standing_outside(memory, "key")
+        assert set(ledger.claim(early)) == set()
+        assert standing_outside(memory, "key") == before
+
+    @pytest.mark.parametrize("status", [one for one in STANDING if one is not Status.SUCCEEDED])
+    def test_what_an_earlier_try_left_is_claimed_once(self, memory: Memory, status: Status) -> None:
+        make(memory.open(), "key", status)
+        ledger = memory.open(try_number=2)
+        ours, late = marks(ledger, "key"), marks(ledger, "key")
+        assert set(ledger.claim(ours)) == {"key"}
+        assert set(ledger.claim(late)) == set()
+        assert standing_outside(memory, "key")[:2] == (Status.SENDING, ours[0].batch_id)
+
+    def test_a_claim_lost_in_part(self, memory: Memory) -> None:
+        ledger = memory.open()
+        make(ledger, "failed", Status.FAILED)
+        ours = marks(ledger, "new", "failed", "taken", "fine")
+        claim(ledger, "taken")
+        assert set(ledger.claim(ours)) == {"new", "failed", "fine"}
+
+    def test_ten_thousand_at_once(self, memory: Memory) -> None:
+        ledger = memory.open()
+        keys = [f"key-{number}" for number in range(10_000)]
+        fresh = marks(ledger, *keys)
+        assert set(ledger.claim(fresh)) == set(keys)
+        standing = ledger.standing(keys)
+        assert {one: standing[one].batch_id for one in keys} == {one.record_identifier: one.batch_id for one in fresh}
+        answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
+        assert set(ledger.settle(answers)) == set(keys)
+        ledger.note([outcome(one, Status.INVALID) for one in keys])
+        assert {one.status for one in ledger.standing(keys).values()} == {Status.INVALID}
+
+    # Answers
+
+    def test_an_answer_to_an_earlier_batch_is_late(self, memory: Memory) -> None:
+        ledger = memory.open()
+        (old,) = marks(ledger, "key")
+        ledger.claim([old])
+        settle(ledger, "key", Status.FAILED)
+        claim(ledger, "key")
+        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, None)])) == set()
+        assert set(ledger.settle([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert standing_outside(memory, "key")[0] is Status.SENDING
+
+    def test_an_answer_ends_the_doubt_about_its_batch(self, memory: Memory) -> None:
+        ledger = memory.open()
+        (sent,) = marks(ledger, "key")
+        ledger.claim([sent])
+        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        assert standing_outside(memory, "key")[0] is Status.SUCCEEDED
+
+    @pytest.mark.parametrize("found", [Status.UNKNOWN, Status.SUCCEEDED, Status.FAILED])
+    def test_what_a_dead_execution_left_is_settled_by_the_next(self, memory: Memory, found: Status) -> None:
+        claim(memory.open(), "key")
+        heir = memory.open(try_number=2)
+        left = heir.standing(["key"])["key"]
+        assert set(settle(heir, "key", found, error_code="interrupted")) == {"key"}
+        standing = memory.open(try_number=3).standing(["key"])["key"]
+        assert (standing.status, standing.batch_id, standing.error_code) == (found, left.batch_id, "interrupted")
+        assert standing.payload_hash == "v1:abc"
+
+    @pytest.mark.parametrize("concluded", [Status.FAILED, Status.REJECTED])
+    def test_a_late_confirmation_stands_over_a_conclusion(self, memory: Memory, concluded: Status) -> None:
+        ledger = memory.open()
+        (sent,) = marks(ledger, "key")
+        ledger.claim([sent])
+        assert set(ledger.settle([outcome("key", concluded, sent.batch_id)])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        assert standing_outside(memory, "key")[0] is concluded
+        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert standing_outside(memory, "key")[0] is Status.SUCCEEDED
+
+    def test_the_same_answer_twice_is_one(self, memory: Memory) -> None:
+        ledger = memory.open()
+        (sent,) = marks(ledger, "key")
+        ledger.claim([sent])
+        answer = outcome("key", Status.SUCCEEDED, sent.batch_id, destination_record_id="id")
+        assert set(ledger.settle([answer])) == set(ledger.settle([answer])) == {"key"}
+        assert set(ledger.settle([outcome("key", Status.FAILED, sent.batch_id)])) == set()
+
+    def test_answers_tell_which_were_written(self, memory: Memory) -> None:
+        ledger = memory.open()
+        fresh = marks(ledger, "a", "b", "c")
+        ledger.claim(fresh)
+        settle(ledger, "b", Status.SUCCEEDED)
+        assert set(ledger.settle([outcome(one.record_identifier, Status.REJECTED, one.batch_id) for one in fresh])) == {
+            "a",
+            "c",
+        }
+
+    # What helps to look for a record at the vendor
+
+    def test_who_holds_a_contact(self, memory: Memory) -> None:
+        for sync_id, key in (("other", "x"), ("sync", "a")):
+            ledger = memory.open(sync_id=sync_id)
+            claim(ledger, key)
+            settle(ledger, key, Status.SUCCEEDED, destination_record_id=f"id-{key}")
+        claim(ledger, "b")
+        settle(ledger, "b", Status.UNKNOWN, destination_record_id="id-none")
+        elsewhere = memory.open(sync_id="elsewhere", destination_object="list-2")
+        claim(elsewhere, "y")
+        settle(elsewhere, "y", Status.SUCCEEDED, destination_record_id="id-y")
+        ledger = memory.open(try_number=2)
+        ledger.standing(["a"])
+        found = ledger.holders(["id-a", "id-x", "id-y", "id-none"])
+        assert set(found) == {Holder("id-a", "a"), Holder("id-x", None)}
+        assert set(ledger.holders([])) == set()
+
+    def test_what_was_sent_last_is_told_where_it_is_kept(self, memory: Memory) -> None:
+        ledger = memory.open()
+        claim(ledger, "one", payload={"email": "old@example.com"})
+        settle(ledger, "one", Status.FAILED)
+        claim(ledger, "one", payload={"email": "ada@example.com"})
+        found = memory.open(try_number=2).sent(["one", "two"])
+        assert found == ({"one": {"email": "ada@example.com"}} if memory.keeps_texts else {})
+
+    # Notes
+
+    @pytest.mark.parametrize("status", STANDING)
+    @pytest.mark.parametrize("note", [Status.INVALID, Status.FAILED])
+    def test_a_note_never_replaces_a_stronger_word(self, memory: Memory, status: Status, note: Status) -> None:
+        make(memory.open(), "key", status)
+        before = standing_outside(memory, "key")
+        ledger = memory.open(try_number=2)
+        ledger.note([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
+        kept = status in {Status.SUCCEEDED, Status.UNKNOWN, Status.SENDING}
+        assert standing_outside(memory, "key") == (before if kept else (note, None, before[2], "v1:new", "why"))
+
+    def test_a_note_on_a_new_record_stands(self, memory: Memory) -> None:
+        ledger = memory.open()
+        ledger.note([outcome("key", Status.FAILED, "token.1", attempts=2, payload={"a": object()})])
+        assert standing_outside(memory, "key") == (Status.FAILED, "token.1", 2, "v1:abc", None)
+        heir = memory.open(try_number=2)
+        assert claim(heir, "key") == {"key"}
+
+    # Fencing
+
+    @pytest.mark.parametrize("try_number", [1, 2])
+    def test_the_newest_execution_alone_marks(self, memory: Memory, try_number: int) -> None:
+        older = memory.open()
+        (sent,) = marks(older, "sent")
+        older.claim([sent])
+        newer = memory.open(try_number=try_number)
+        with pytest.raises(SupersededError):
+            claim(older, "next")
+        with pytest.raises(SupersededError):
+            older.note([outcome("noted", Status.FAILED)])
+        assert memory.count() == 1
+        assert set(older.settle([outcome("sent", Status.SUCCEEDED, sent.batch_id)])) == {"sent"}
+        assert claim(newer, "next") == {"next"}
+
+    def test_an_older_try_that_comes_later_is_the_newest(self, memory: Memory) -> None:
+        first, second = memory.open(try_number=2), memory.open(try_number=1)
+        assert claim(second, "key") == {"key"}
+        with pytest.raises(SupersededError):
+            claim(first, "other")
+
+    def test_runs_do_not_fence_each_other(self, memory: Memory) -> None:
+        one, other = memory.open("one"), memory.open("other")
+        assert claim(one, "a") | claim(other, "b") == {"a", "b"}
+
+    def test_tokens_are_drawn_anew(self, memory: Memory) -> None:
+        assert memory.open().token != memory.open().token
+        assert memory.open(token="mine").token == "mine"
+
+    # Keys and texts
+
+    def test_no_two_keys_are_one(self, memory: Memory) -> None:
+        ledger = memory.open()
+        for key in KEYS:
+            assert ledger.standing([key]) == {}
+            assert claim(ledger, key) == {key}
+        heir = memory.open(try_number=2)
+        standing = heir.standing(KEYS)
+        assert set(standing) == set(KEYS)
+        assert all(one == row.record_identifier for one, row in standing.items())
+        assert set(settle(heir, "a ", Status.SUCCEEDED)) == {"a "}
+        assert heir.standing(["a"])["a"].status is Status.SENDING
+
+    @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+    def test_no_text_of_a_vendor_costs_an_outcome(self, memory: Memory, text: str) -> None:
+        ledger = memory.open()
+        claim(ledger, "key")
+        said: dict[str, Any] = {
+            "destination_record_id": text,
+            "error_code": text,
+            "error_field": text,
+            "status_message": text,
+            "errors": (RecordError(text, text, text),),
+        }
+        assert set(settle(ledger, "key", Status.REJECTED, **said)) == {"key"}
+        ledger.note([outcome("noted", Status.INVALID, **said)])
+        assert standing_outside(memory, "key")[0] is Status.REJECTED
+        assert standing_outside(memory, "noted")[0] is Status.INVALID
+
+    # Destinations
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"destination_host": "sandbox.test"},
+            {"destination_object": "list-2"},
+            {"destination_object": None},
+            {"destination": "nedzo"},
+        ],
+    )
+    def test_a_sync_id_belongs_to_one_destination(self, memory: Memory, other: dict[str, Any]) -> None:
+        ledger = memory.open()
+        claim(ledger, "one")
+        with pytest.raises(ConfigError, match="another sync_id"):
+            memory.open(**other)
+        assert claim(ledger, "two") == {"two"}, "the mistaken execution has not taken over"
+        memory.open(sync_id="other", **other)
+
+    def test_a_vendor_without_objects(self, memory: Memory) -> None:
+        claim(memory.open(destination_object=None), "one")
+        assert claim(memory.open(destination_object=""), "two") == {"two"}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"sync_id": ""}, {"sync_id": "x" * 513}, {"destination_host": "x" * 256}, {"destination_object": "NUL \x00"}],
+    )
+    def test_names_that_cannot_be_kept_are_refused_at_once(self, memory: Memory, wrong: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError):
+            memory.open(**wrong)
+
+    # Failures
+
+    def test_errors_name_no_record(self, memory: Memory) -> None:
+        ledger = memory.open()
+        make(ledger, "secret@example.com", Status.UNKNOWN)
+        batch = ledger.standing(["secret@example.com"])["secret@example.com"].batch_id
+        ours = marks(ledger, "secret@example.com", "other-secret")
+        memory.destroy()
+        calls: Sequence[Callable[[], object]] = [
+            lambda: ledger.claim(ours),
+            lambda: ledger.settle([outcome("secret@example.com", Status.SUCCEEDED, batch)]),
+            lambda: ledger.note([outcome("secret too", Status.FAILED)]),
+        ]
+        for call in calls:
+            with pytest.raises(LedgerError) as caught:
+                call()
+            assert "secret" not in str(caught.value)
+            assert caught.value.__cause__ is None
+            assert caught.value.__context__ is None
+
+
+class LedgerConformance(EveryLedger):
+    """What every outcome table must do besides. Needs a ``database`` fixture: an empty :class:`Database`."""
+
+    @pytest.fixture
+    def memory(self, database: Database) -> Memory:
+        return database
 
     # What a mark and an answer write
 
@@ -281,6 +669,7 @@ class LedgerConformance:
             destination_record_id="id-1",
             attempts=3,
             age=standing.age,
+            ended=standing.ended,
             **said,
         )
 
@@ -299,29 +688,6 @@ class LedgerConformance:
         emptied = ("error_code", "error_field", "status_message", "errors", "http_status", "batch_completed_at")
         assert all(row[name] is None for name in emptied)
         assert second.standing(["one"])["one"].age < 100
-
-    def test_what_is_unknown_is_left_out(self, database: Database) -> None:
-        ledger = database.open()
-        claim(ledger, "one")
-        assert set(ledger.standing(["one", "two"])) == {"one"}
-        assert ledger.standing([]) == {}
-
-    def test_nothing_to_do_is_nothing_done(self, database: Database) -> None:
-        ledger = database.open()
-        ledger.note([])
-        assert (set(ledger.claim([])), set(ledger.settle([]))) == (set(), set())
-        assert database.rows() == []
-
-    def test_a_record_twice_in_one_claim_is_a_mistake(self, database: Database) -> None:
-        ledger = database.open()
-        with pytest.raises(ValueError, match="twice"):
-            ledger.claim([mark(ledger, "one"), mark(ledger, "one")])
-
-    def test_sync_ids_do_not_meet(self, database: Database) -> None:
-        one, other = database.open(sync_id="one"), database.open("other", sync_id="other")
-        make(one, "same", Status.SUCCEEDED)
-        assert other.standing(["same"]) == {}
-        assert claim(other, "same") == {"same"}
 
     # Claims
 
@@ -384,18 +750,6 @@ class LedgerConformance:
             standing = ledger.standing(keys)
             assert {one for one in keys if str(standing[one].batch_id).startswith(ledger.token)} == mine
 
-    def test_ten_thousand_at_once(self, database: Database) -> None:
-        ledger = database.open()
-        keys = [f"key-{number}" for number in range(10_000)]
-        fresh = marks(ledger, *keys)
-        assert set(ledger.claim(fresh)) == set(keys)
-        standing = ledger.standing(keys)
-        assert {one: standing[one].batch_id for one in keys} == {one.record_identifier: one.batch_id for one in fresh}
-        answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
-        assert set(ledger.settle(answers)) == set(keys)
-        ledger.note([outcome(one, Status.INVALID) for one in keys])
-        assert {one.status for one in ledger.standing(keys).values()} == {Status.INVALID}
-
     def test_rows_go_in_bulk(self, database: Database) -> None:
         ledger = database.open()
         fresh = marks(ledger, *(f"key-{number}" for number in range(200)))
@@ -429,35 +783,6 @@ class LedgerConformance:
         assert set(slow.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
         assert set(heir.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
         assert database.row("key")["status"] == "succeeded"
-
-    @pytest.mark.parametrize("concluded", [Status.FAILED, Status.REJECTED])
-    def test_a_late_confirmation_stands_over_a_conclusion(self, database: Database, concluded: Status) -> None:
-        ledger = database.open()
-        (sent,) = marks(ledger, "key")
-        ledger.claim([sent])
-        assert set(ledger.settle([outcome("key", concluded, sent.batch_id)])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
-        assert database.row("key")["status"] == concluded
-        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
-        assert database.row("key")["status"] == "succeeded"
-
-    def test_the_same_answer_twice_is_one(self, database: Database) -> None:
-        ledger = database.open()
-        (sent,) = marks(ledger, "key")
-        ledger.claim([sent])
-        answer = outcome("key", Status.SUCCEEDED, sent.batch_id, destination_record_id="id")
-        assert set(ledger.settle([answer])) == set(ledger.settle([answer])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.FAILED, sent.batch_id)])) == set()
-
-    def test_answers_tell_which_were_written(self, database: Database) -> None:
-        ledger = database.open()
-        fresh = marks(ledger, "a", "b", "c")
-        ledger.claim(fresh)
-        database.run("UPDATE contact_outcomes SET status = 'succeeded' WHERE record_identifier = 'b'")
-        assert set(ledger.settle([outcome(one.record_identifier, Status.REJECTED, one.batch_id) for one in fresh])) == {
-            "a",
-            "c",
-        }
 
     # Notes
 
@@ -493,36 +818,6 @@ class LedgerConformance:
         ledger.note([outcome("key", Status.INVALID, payload=payload)])
         stored = decoded(database.row("key")["record_payload"])
         assert stored is None if payload is None else isinstance(stored, dict)
-
-    # Fencing
-
-    @pytest.mark.parametrize("try_number", [1, 2])
-    def test_the_newest_execution_alone_marks(self, database: Database, try_number: int) -> None:
-        older = database.open()
-        (sent,) = marks(older, "sent")
-        older.claim([sent])
-        newer = database.open(try_number=try_number)
-        with pytest.raises(SupersededError):
-            claim(older, "next")
-        with pytest.raises(SupersededError):
-            older.note([outcome("noted", Status.FAILED)])
-        assert [row["record_identifier"] for row in database.rows()] == ["sent"]
-        assert set(older.settle([outcome("sent", Status.SUCCEEDED, sent.batch_id)])) == {"sent"}
-        assert claim(newer, "next") == {"next"}
-
-    def test_an_older_try_that_comes_later_is_the_newest(self, database: Database) -> None:
-        first, second = database.open(try_number=2), database.open(try_number=1)
-        assert claim(second, "key") == {"key"}
-        with pytest.raises(SupersededError):
-            claim(first, "other")
-
-    def test_runs_do_not_fence_each_other(self, database: Database) -> None:
-        one, other = database.open("one"), database.open("other")
-        assert claim(one, "a") | claim(other, "b") == {"a", "b"}
-
-    def test_tokens_are_drawn_anew(self, database: Database) -> None:
-        assert database.open().token != database.open().token
-        assert database.open(token="mine").token == "mine"
 
     # The table of runs
 
@@ -677,7 +972,8 @@ class LedgerConformance:
     @pytest.mark.parametrize(("word", "status"), [("succeeded", Status.SUCCEEDED), ("failed", Status.FAILED)])
     def test_the_printed_sql_settles_by_hand(self, database: Database, word: str, status: Status) -> None:
         ledger = database.open()
-        make(ledger, "key", Status.UNKNOWN)
+        claim(ledger, "key")
+        settle(ledger, "key", Status.UNKNOWN, error_code="timeout", error_field="x", errors=(RecordError("timeout"),))
         statements = [
             " ".join(part.split())
             for part in re.findall(r"^    (?:SELECT|UPDATE)[^;]*;", tables.__doc__ or "", re.MULTILINE)
@@ -690,6 +986,27 @@ class LedgerConformance:
             )
         )
         assert ledger.standing(["key"])["key"].status is status
+        if status is Status.SUCCEEDED:
+            cleared = ("error_code", "error_field", "status_message", "errors", "record_payload")
+            assert {name: database.row("key")[name] for name in cleared} == dict.fromkeys(cleared)
+
+    @pytest.mark.parametrize("then", ["mark", "answer", "note"])
+    def test_a_persons_verdict_stands_until_something_else_is_written(self, database: Database, then: str) -> None:
+        ledger = database.open("first")
+        claim(ledger, "key")
+        database.run("UPDATE contact_outcomes SET status = 'failed', settled_by = 'ada', settled_at = batch_started_at")
+        if then == "answer":
+            settle(ledger, "key", Status.SUCCEEDED)
+        elif then == "mark":
+            assert set(database.open("second").claim(marks(ledger, "key")))
+        else:
+            ledger.note([outcome("key", Status.INVALID)])
+        row = database.row("key")
+        assert (row["status"], row["settled_by"], row["settled_at"]) == (
+            {"mark": "sending", "answer": "succeeded", "note": "invalid"}[then],
+            None,
+            None,
+        )
 
     def test_a_mistyped_status_is_told(self, database: Database) -> None:
         ledger = database.open()
@@ -701,33 +1018,12 @@ class LedgerConformance:
 
     # Destinations
 
-    @pytest.mark.parametrize(
-        "other",
-        [
-            {"destination_host": "sandbox.test"},
-            {"destination_object": "list-2"},
-            {"destination_object": None},
-            {"destination": "nedzo"},
-        ],
-    )
-    def test_a_sync_id_belongs_to_one_destination(self, database: Database, other: dict[str, Any]) -> None:
-        ledger = database.open()
-        claim(ledger, "one")
-        with pytest.raises(ConfigError, match="another sync_id"):
-            database.open(**other)
-        assert claim(ledger, "two") == {"two"}, "the mistaken execution has not taken over"
-        database.open(sync_id="other", **other)
-
     def test_two_destinations_that_start_together(self, database: Database) -> None:
         one, other = database.open("one"), database.open("other", destination_host="sandbox.test")
         claim(one, "one")
         with pytest.raises(ConfigError, match="another sync_id"):
             claim(other, "two")
         assert claim(one, "three") == {"three"}
-
-    def test_a_vendor_without_objects(self, database: Database) -> None:
-        claim(database.open(destination_object=None), "one")
-        assert claim(database.open(destination_object=""), "two") == {"two"}
 
     def test_a_new_sync_id_for_a_known_destination_is_told(self, database: Database) -> None:
         assert database.open(sync_id="b").warnings == ()
@@ -775,6 +1071,14 @@ class LedgerConformance:
         database.run(*printed)
         assert claim(database.open(create_tables=False), "one") == {"one"}
 
+    def test_a_table_that_is_gone_is_not_begun_anew(self, database: Database) -> None:
+        assert claim(database.open(), "one") == {"one"}
+        database.run("DROP TABLE contact_outcomes")
+        with pytest.raises(ConfigError, match="is gone"):
+            database.open(try_number=2)
+        database.run("DROP TABLE contact_outcomes_runs")
+        assert claim(database.open(), "one") == {"one"}
+
     def test_missing_columns_are_added(self, database: Database) -> None:
         make(database.open(), "old", Status.FAILED)
         dropped = ("error_field", "attempts", "errors", "batch_completed_at", "map_index")
@@ -814,24 +1118,13 @@ class LedgerConformance:
 
     # Failures
 
-    def test_errors_name_no_record(self, database: Database) -> None:
+    def test_an_error_of_a_look_up_names_no_record(self, database: Database) -> None:
         ledger = database.open()
-        make(ledger, "secret@example.com", Status.UNKNOWN)
-        batch = database.rows()[0]["batch_id"]
-        ours = marks(ledger, "secret@example.com", "other-secret")
-        database.run("DROP TABLE contact_outcomes")
-        calls: Sequence[Callable[[], object]] = [
-            lambda: ledger.claim(ours),
-            lambda: ledger.standing(["secret@example.com"]),
-            lambda: ledger.settle([outcome("secret@example.com", Status.SUCCEEDED, batch)]),
-            lambda: ledger.note([outcome("secret@example.com", Status.FAILED)]),
-        ]
-        for call in calls:
-            with pytest.raises(LedgerError) as caught:
-                call()
-            assert "secret" not in str(caught.value)
-            assert caught.value.__cause__ is None
-            assert caught.value.__context__ is None
+        database.destroy()
+        with pytest.raises(LedgerError) as caught:
+            ledger.standing(["secret@example.com"])
+        assert "secret" not in str(caught.value)
+        assert caught.value.__context__ is None
 
     def test_unstorable_keys_raise_without_their_text(self, database: Database) -> None:
         ledger = database.open()

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found
 from airflow_provider_contacts.core.flight import Doubted, again
 from airflow_provider_contacts.core.intake import Item, own_outcome, standing_outcome
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.pace import Pace
 from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING, OnUnknown
-from airflow_provider_contacts.core.reconcile import Absent, Ask, Case, Finding, Found, Reading, summary_of
+from airflow_provider_contacts.core.reconcile import Reading, summary_of
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.settings import Clock, PushSettings
 from airflow_provider_contacts.core.vendor import Payload

@@ -15,6 +15,7 @@ from math import inf
 from typing import Any
 
 from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.core.cases import Ask, Case, Open
 from airflow_provider_contacts.core.doubts import Doubts, held, look
 from airflow_provider_contacts.core.errors import (
     ContactsError,
@@ -30,7 +31,6 @@ from airflow_provider_contacts.core.ledger import Ledger
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import SETTLING, Verdict, judge
-from airflow_provider_contacts.core.reconcile import Ask, Case, Open
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, Halt, PushSettings
 from airflow_provider_contacts.core.vendor import Request, Stop

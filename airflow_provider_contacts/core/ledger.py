@@ -40,7 +40,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A row that names a contact at the vendor.
+    """A row whose record is a contact at the vendor.
 
     :param record_identifier: ``None`` for a row of another ``sync_id``.
     """
@@ -114,7 +114,10 @@ class Ledger(Protocol):
         """Return the payloads that were sent last, of those records for which one is stored."""
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the rows of this destination, of any ``sync_id``, that name one of these contacts."""
+        """Return the ``succeeded`` rows of this destination, of any ``sync_id``, that name one of these contacts.
+
+        An id that stands beside a doubt is evidence for a person, and holds nothing.
+        """
 
 
 class MemoryLedger:
@@ -162,7 +165,7 @@ class MemoryLedger:
                 sync_run_id=self.sync_run_id,
                 attempts=outcome.attempts,
             )
-            if outcome.destination_record_id is not None:
+            if outcome.destination_record_id is not None and outcome.status is Status.SUCCEEDED:
                 self._ids[outcome.destination_record_id] = outcome.record_identifier
 
     def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature

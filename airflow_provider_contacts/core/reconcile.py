@@ -8,25 +8,23 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import inf
 
+from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found, Open
 from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.ledger import Holder, Standing
+from airflow_provider_contacts.core.ledger import Holder
 from airflow_provider_contacts.core.matching import Index, Likeness, assign, compare
-from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.pace import Pace, backoff, retry_after
 from airflow_provider_contacts.core.policy import guarded
-from airflow_provider_contacts.core.record import Prepared, Unfit
 from airflow_provider_contacts.core.settings import Clock, PushSettings
 from airflow_provider_contacts.core.vendor import (
     Answer,
     Contact,
     Destination,
     Page,
-    Payload,
     Question,
     ReadBack,
     Request,
@@ -46,80 +44,6 @@ ROUNDING = 2.0
 CLOCK_ERROR = 300.0
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A record in doubt.
-
-    :param record: as the source gives it today.
-    :param standing: its row, which is ``unknown`` or ``sending``.
-    :param sought: what was sent; ``None`` if that is not known any more.
-    :param marked_at: the moment (monotonic) of its mark.
-    :param absent_from: the moment (monotonic) from which a read without it counts.
-    :param doubt: its outcome so far, for a doubt that was born in this try.
-    :param refusal: its outcome if it turns out to be absent, where the vendor's word that it exists made the doubt.
-    :param rounds: readings in this try that it has been through.
-    """
-
-    record: Prepared | Unfit
-    standing: Standing
-    sought: Payload | None = field(default=None, repr=False)
-    marked_at: float
-    absent_from: float
-    doubt: Outcome | None = None
-    refusal: Outcome | None = None
-    rounds: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The record is at the vendor, as this contact."""
-
-    case: Case
-    id: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The record is not at the vendor: two complete reads were without it."""
-
-    case: Case
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Nothing is proven.
-
-    :param code: why: ``not_read_back``, ``read_failed`` or ``ambiguous``.
-    """
-
-    case: Case
-    code: str
-
-
-Finding = Found | Absent | Open
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One read request, to be sent or on its way.
-
-    :param about: the cases that its contacts can settle.
-    :param tries: results so far that were of no use.
-    :param due: the moment (monotonic) before which it must not leave.
-    """
-
-    question: Question
-    about: tuple[int, ...]
-    tries: int = 0
-    renewed: bool = False
-    due: float = -inf
-
-    @property
-    def request(self) -> Request:
-        """The request itself."""
-        return self.question.request
 
 
 class Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.tables import Flavour
-from airflow_provider_contacts.ledgers.trouble import describe
+from airflow_provider_contacts.ledgers.trouble import describe, transact
 
 BUSY_SECONDS = 30
 
@@ -34,6 +34,13 @@ MYSQL_SETTINGS = (
     # Without it a text that is too long would be cut in silence, a key included.
     "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')",
 )
+
+# What of a server's own settings makes a commit durable, and the values that do.
+SERVER_SETTINGS: Mapping[Flavour, tuple[str, tuple[str, ...]]] = {
+    "postgresql": ("fsync", ("on",)),
+    "mysql": ("innodb_flush_log_at_trx_commit", ("1",)),
+    "mariadb": ("innodb_flush_log_at_trx_commit", ("1", "3")),
+}
 
 READING = "ledger_reading"
 
@@ -155,6 +162,26 @@ def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
             raise ConfigError(msg)
         return flavour_of(engine)
     raise failure
+
+
+def careless(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
+    """Return a warning where the server forgets commits when it dies: a setting that no connection can change.
+
+    :raises LedgerError: if the database fails.
+    """
+    if flavour not in SERVER_SETTINGS:
+        return ()
+    name, durable = SERVER_SETTINGS[flavour]
+    query = f"SHOW {name}" if flavour == "postgresql" else f"SELECT @@GLOBAL.{name}"
+    options = {READING: True}
+    value = str(transact(engine, lambda found: found.exec_driver_sql(query).scalar(), repeatable=True, options=options))
+    if value in durable:
+        return ()
+    text = (
+        f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
+        f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
+    )
+    return (text,)
 
 
 def flavour_of(engine: Engine) -> Flavour:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, select  # noqa: TID253  # imported only by what uses a table
 
 from airflow_provider_contacts.core.ledger import Holder
+from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.statements import Statements, parameter
@@ -37,13 +38,14 @@ def parsed(stored: Any) -> Payload | None:
 
 
 def holders(connection: Connection, tables: Tables, binding: Binding, record_ids: Sequence[str]) -> Iterator[Holder]:
-    """Yield the rows of a destination, of any ``sync_id``, that name one of these contacts.
+    """Yield the ``succeeded`` rows of a destination, of any ``sync_id``, that name one of these contacts.
 
     Reads the whole table, which has no index for this: it is asked once for each reading of the vendor.
     """
     columns = tables.outcomes.c
     query: Select[Any] = select(columns.destination_record_id, columns.sync_id, columns.record_identifier).where(
         columns.destination_record_id.in_(bindparam("record_ids", expanding=True)),
+        columns.status == Status.SUCCEEDED.value,
         columns.destination == binding.destination,
         columns.destination_host == binding.destination_host,
         columns.destination_object.is_not_distinct_from(binding.destination_object),

@@ -29,6 +29,7 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
         statements = [one for table in (tables.outcomes, tables.runs) for one in needed(engine, tables, table)]
         if not statements:
             return
+        check_not_lost(engine, tables)
         if not create:
             break
         reason = run(engine, statements) or "they were run, and the table still lacks them"
@@ -38,6 +39,29 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
         f"These statements do it:\n\n{listing}"
     )
     raise ConfigError(msg)
+
+
+def check_not_lost(engine: Engine, tables: Tables) -> None:
+    """Refuse to begin anew where runs are known whose outcomes are gone: everything would be sent again.
+
+    :raises ConfigError: saying what to do.
+    """
+    try:
+        with engine.connect().execution_options(**{READING: True}) as connection:
+            found = inspect(connection)
+            if found.has_table(tables.outcomes.name, schema=tables.outcomes.schema):
+                return
+            if not found.has_table(tables.runs.name, schema=tables.runs.schema):
+                return
+            known = connection.execute(select(tables.runs.c.sync_run_id).limit(1)).first()
+    except SQLAlchemyError:
+        return  # what cannot be looked at is told by those who need it
+    if known is not None:
+        msg = (
+            f"{tables.runs.fullname} knows earlier runs, but {tables.outcomes.fullname}, which holds what they "
+            "delivered, is gone. Restore it; or, to send every record again, remove the other table too"
+        )
+        raise ConfigError(msg)
 
 
 def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:

@@ -15,7 +15,7 @@ from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.binding import check_binding, neighbours
 from airflow_provider_contacts.ledgers.clock import seconds_since
-from airflow_provider_contacts.ledgers.engine import READING, inspect_store, prepare
+from airflow_provider_contacts.ledgers.engine import READING, careless, inspect_store, prepare
 from airflow_provider_contacts.ledgers.evidence import holders, payloads
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
 from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
@@ -101,8 +101,9 @@ class SqlLedger:
         execution = Execution(tables, run, token or secrets.token_hex(8))
         fresh = transact(engine, lambda found: check_binding(found, tables.outcomes, binding), options={READING: True})
         ledger = cls(engine, tables, binding, execution, store_payload, fresh=fresh)
+        ledger.warnings = careless(engine, tables.flavour)
         if fresh:
-            ledger.warnings = transact(
+            ledger.warnings += transact(
                 engine, lambda found: neighbours(found, tables.outcomes, binding), options={READING: True}
             )
         ledger._register()

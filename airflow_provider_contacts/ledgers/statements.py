@@ -62,6 +62,8 @@ DOUBTFUL = (Status.SENDING.value, Status.UNKNOWN.value)
 
 # What an earlier attempt left and a new mark makes untrue.
 CLEARED = ("destination_record_id", "error_code", "error_field", "status_message", "errors", "http_status")
+# A person's verdict, which whatever is written afterwards makes untrue.
+VERDICT = ("settled_by", "settled_at")
 
 Given = Callable[[str], ColumnElement[Any]]
 """A field of the row that is handed over."""
@@ -231,7 +233,7 @@ class Statements:
         return {
             **{name: given(name) for name in MARKED if name != "record_identifier"},
             **self._written_by(),
-            **dict.fromkeys(CLEARED, null()),
+            **dict.fromkeys(CLEARED + VERDICT, null()),
             "status": Status.SENDING.value,
             "batch_started_at": now(self.flavour),
             "batch_completed_at": null(),
@@ -241,6 +243,7 @@ class Statements:
         values = {name: given(name) for name in ANSWERED if name not in {"record_identifier", "batch_id", "attempts"}}
         values["attempts"] = self._most_attempts(given)
         values["batch_completed_at"] = now(self.flavour)
+        values |= dict.fromkeys(VERDICT, null())
         if self.store != "all":
             succeeded = given("status") == Status.SUCCEEDED.value
             kept = case((succeeded, null()), else_=self.table.c.record_payload)
@@ -259,6 +262,7 @@ class Statements:
         return {
             **{name: given(name) for name in NOTED if name != "record_identifier"},
             **self._written_by(),
+            **dict.fromkeys(VERDICT, null()),
             "attempts": self._most_attempts(given),
             "batch_completed_at": now(self.flavour),
         }

@@ -1,6 +1,7 @@
 """The outcome table and the table of runs, as columns and as DDL.
 
-The outcome table is enough to settle a record by hand. What is in doubt::
+``SettleContactsOperator`` writes a person's verdict on a record in doubt; the table is enough to do it by hand. What is
+in doubt::
 
     SELECT record_identifier, status, batch_started_at, error_code, record_payload
     FROM contact_outcomes WHERE sync_id = '...' AND status IN ('unknown', 'sending');
@@ -8,7 +9,9 @@ The outcome table is enough to settle a record by hand. What is in doubt::
 ``sending`` is in doubt only once no task is running that could still be sending it. After a look into the vendor's
 account, for each record that is there::
 
-    UPDATE contact_outcomes SET status = 'succeeded', destination_record_id = '...'
+    UPDATE contact_outcomes
+    SET status = 'succeeded', destination_record_id = '...', error_code = NULL, error_field = NULL,
+        status_message = NULL, errors = NULL, record_payload = NULL
     WHERE sync_id = '...' AND record_identifier = '...' AND status IN ('unknown', 'sending');
 
 and for each that is not, so that the next run sends it::
@@ -191,6 +194,8 @@ def outcome_columns(types: Types) -> list[Column[Any]]:
         Column("try_number", Integer),
         Column("batch_started_at", types.moment()),
         Column("batch_completed_at", types.moment()),
+        Column("settled_by", short),
+        Column("settled_at", types.moment()),
     ]
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_contacts import vendors
+from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_fixtures import RunDag, SetConnections
-from tests.pushing import SUM, World
+from tests.pushing import SUM, World, callees
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))
@@ -40,7 +42,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_vendor_has_its_example() -> None:
-    assert {file.stem for file in FILES} >= {*WITH_TABLE, "example_upstream"}
+    assert {file.stem for file in FILES} >= {*WITH_TABLE, "example_upstream", "example_replay"}
 
 
 def test_all_examples_are_found_without_an_error(airflow_db: Path) -> None:  # noqa: ARG001  # its database is needed
@@ -102,3 +104,25 @@ def test_the_upstream_example_hands_its_outcomes_on(
         assert run.state == "success"
         assert summary_of(run, "report") == report
     assert world.simulator.dex.counts["stored"] == 2
+
+
+def test_the_replay_example_settles_and_sends_again(
+    world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    set_connections(world.api.connections)
+    world.simulator.set("talkdesk.store_then_drop", "next:1")
+    parameters: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes"}
+    with DAG("d", schedule=None):
+        push = PushContactsOperator(
+            task_id="push", records=callees(3), sync_key="key", sync_id="s", max_unknown=3, **parameters
+        )
+    assert world.run(push).error is None
+    world.simulator.reset(knobs=False)
+    dag = load(ROOT / "example_dags" / "example_replay.py")
+    conf = {"sync_id": "s", "found": {"c0": "tk-1"}, "missing": ["c1"], "settled_by": "ada"}
+    run = run_dag(dag, run_conf=conf)
+    assert run.state == "success"
+    assert [summary_of(run, name)["num_settled"] for name in ("found", "missing")] == [1, 1]
+    assert (summary_of(run, "replay")["num_planned"], summary_of(run, "replay")["num_succeeded"]) == (1, 1)
+    assert world.statuses() == {"c0": "succeeded", "c1": "succeeded", "c2": "unknown"}
+    assert [one["first_name"] for one in world.stored("talkdesk")] == ["First1"]

@@ -147,7 +147,7 @@ def test_a_connection_of_another_type_is_refused() -> None:
     ("options", "text"),
     [
         ({"outcomes_conn_id": "db"}, "unknown push options"),
-        ({"on_unknown": "reconcile"}, "not there yet"),
+        ({"on_unknown": "ask"}, "on_unknown is one of"),
         ({"batch_size": 1000}, "batch_size is at most 100"),
         ({"destination": {"list": 1}}, "unknown keys"),
         ({"field_map": {"a": "no_such"}}, "field_map names no field"),

@@ -17,7 +17,6 @@ from airflow.sdk import DAG
 
 import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
-from tests.airflow_harness import states_of
 from tests.pushing import World, callees, people
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,16 +136,6 @@ def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
     assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (2, 4, 6)
     assert world.runs() == [("d/run/push/-1", 1, "succeeded")]
     assert len(world.stored()) == 6
-
-
-def test_without_a_table_a_long_wait_is_a_plain_failure(world: World) -> None:
-    world.simulator.set("dex.http_429", "always")
-    world.simulator.set("dex.retry_after", "300")
-    op = push(people(1), outcomes_conn_id=" ")
-    result = world.run(op)
-    assert (result.state, type(result.error).__name__) == ("up_for_retry", "RetryLaterError")
-    assert states_of(world.api) == ["up_for_retry"]
-    assert world.summary(op)["num_failed"] == 1
 
 
 def test_a_vendor_that_never_lets_anything_in_is_an_error(world: World) -> None:

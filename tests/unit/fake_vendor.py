@@ -574,7 +574,9 @@ class FakeLedger:
         found = [
             Holder(row.destination_record_id, identifier)
             for identifier, row in self._table.rows.items()
-            if row.destination_record_id is not None and row.destination_record_id in record_ids
+            if row.status is Status.SUCCEEDED
+            and row.destination_record_id is not None
+            and row.destination_record_id in record_ids
         ]
         self._end("holders")
         return found

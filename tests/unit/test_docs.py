@@ -17,12 +17,23 @@ from airflow_provider_contacts.core.record import CODES
 from airflow_provider_contacts.core.summary import Tally
 from airflow_provider_contacts.hooks import ContactsHook
 from airflow_provider_contacts.ledgers import tables
-from airflow_provider_contacts.operators import ContactsOperator, PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.operators import (
+    ContactsOperator,
+    PushContactsOperator,
+    ReplayContactsOperator,
+    SettleContactsOperator,
+    SqlToContactsOperator,
+)
+from airflow_provider_contacts.replay import HINTS
+from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
+from airflow_provider_contacts.settle import WHY
 from airflow_provider_contacts.simulator.app import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
+PUSHING = [PushContactsOperator, SqlToContactsOperator]
+OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator]
 TITLES = [vendors.load(name).title for name in vendors.names()]
 
 
@@ -51,13 +62,13 @@ def own_parameters(operator: type) -> set[str]:
     return names - {"self", "args", "kwargs"}
 
 
-@pytest.mark.parametrize("operator", [ContactsOperator, PushContactsOperator, SqlToContactsOperator])
+@pytest.mark.parametrize("operator", [ContactsOperator, *OPERATORS, ContactsRetryPolicy])
 def test_every_parameter_is_in_the_readme(operator: type) -> None:
     assert own_parameters(operator) >= {"contacts_conn_id"} or operator is not ContactsOperator
     assert own_parameters(operator) - words(text_of("README.md")) == set()
 
 
-@pytest.mark.parametrize("operator", [PushContactsOperator, SqlToContactsOperator])
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_every_template_field_is_in_the_readme(operator: type[ContactsOperator]) -> None:
     paragraph = next(part for part in text_of("README.md").split("\n\n") if "Templated are" in part)
     assert set(operator.template_fields) - {"records"} <= words(paragraph)
@@ -159,6 +170,16 @@ def test_every_code_of_ours_is_explained() -> None:
     assert found - words(text_of("docs/outcomes.md")) == set()
 
 
+def test_every_word_of_a_replay_and_a_verdict_is_explained() -> None:
+    assert set(HINTS) <= words(text_of("docs/outcomes.md"))
+    assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_operator_is_shown(operator: type) -> None:
+    assert f"{operator.__name__}(" in text_of("README.md")
+
+
 def named_knobs() -> list[str]:
     """Return every knob that a page names."""
     whole = re.compile(r"\b(?:all|intermezzo|nedzo|dex|apptoto|talkdesk)\.(?:read\.|token\.)?[a-z][a-z0-9_]*(?==|\": )")
@@ -240,6 +261,7 @@ def test_sql_runs() -> None:
 
 
 SHOWN = "callbacks.push@talkdesk_default:0e1f7d32"
+CLEARED = ("error_code", "error_field", "status_message", "errors", "record_payload")
 
 
 def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None:
@@ -249,7 +271,7 @@ def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None
         for page, text in blocks("sql")
         if page == "docs/outcomes.md" and "AND status IN ('unknown'" in text and text.startswith("UPDATE")
     ]
-    columns = "sync_id, record_identifier, destination, destination_host, status, attempts"
+    columns = ", ".join(("sync_id, record_identifier, destination, destination_host, status, attempts", *CLEARED))
     before = {
         (SHOWN, "lead-17"): "unknown",
         (SHOWN, "lead-18"): "sending",
@@ -263,11 +285,14 @@ def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None
         database = sqlite3.connect(":memory:")
         database.executescript(tables.ddl(tables.build("contact_outcomes", "sqlite")))
         for (sync_id, identifier), status in start.items():
-            values = (sync_id, identifier, "talkdesk", "host", status, 1)
-            database.execute(f"INSERT INTO contact_outcomes ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
+            values = (sync_id, identifier, "talkdesk", "host", status, 1, *("x" for _ in CLEARED))
+            marks = ", ".join("?" * len(values))
+            database.execute(f"INSERT INTO contact_outcomes ({columns}) VALUES ({marks})", values)
         for update in updates:
             database.execute(update)
         rows = database.execute("SELECT sync_id, record_identifier, status FROM contact_outcomes")
         after = {(sync_id, identifier): status for sync_id, identifier, status in rows}
         assert after == start | {(SHOWN, identifier): status for identifier, status in settled.items()}
+        delivered = database.execute(f"SELECT {', '.join(CLEARED)} FROM contact_outcomes WHERE status = 'succeeded'")
+        assert [set(row) for row in delivered] == [{None}] * list(settled.values()).count("succeeded")
         database.close()

@@ -27,11 +27,20 @@ ALLOWED = {
     "hooks": frozenset({"core", "vendors", "ledgers", "sources"}),
     "connections": frozenset({"core", "hooks"}),
     "parameters": frozenset({"core", "sources"}),
+    "reporting": frozenset({"core"}),
     "execution": frozenset(
-        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters"}
+        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters", "reporting"}
     ),
+    "replay_parameters": frozenset({"core", "parameters"}),
+    "replay": frozenset({"core", "ledgers", "execution", "replay_parameters"}),
+    "settle_parameters": frozenset({"core", "parameters"}),
+    "settle": frozenset({"core", "ledgers", "connections", "settle_parameters"}),
+    "base_operator": frozenset({"core", "sources", "parameters", "execution"}),
     "operators": frozenset(
-        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters", "execution"}
+        {
+            *("core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters"),
+            *("execution", "base_operator", "replay", "replay_parameters", "settle", "settle_parameters"),
+        }
     ),
     # It plays the vendors from their documentation, not from our reading of it: a shared mistake would hide itself.
     "simulator": frozenset[str](),
@@ -148,7 +157,7 @@ def test_provider_info_loads_nothing_heavy(tmp_path: Path) -> None:
     assert roots(loaded_by(code, tmp_path)) & (HEAVY | {"airflow"}) == frozenset()
 
 
-@pytest.mark.parametrize("name", ["operators", "hooks"])
+@pytest.mark.parametrize("name", ["operators", "hooks", "retry_policy"])
 def test_a_dag_file_pays_little_for_us(name: str, tmp_path: Path) -> None:
     loaded = loaded_by(f"import {NAME}.{name}", tmp_path, before=AS_A_DAG_FILE)
     # Where the package is installed Airflow has called provider_info, and with it vendors, before any DAG file.

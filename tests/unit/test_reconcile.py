@@ -217,6 +217,15 @@ def test_an_id_that_another_row_holds_is_no_match() -> None:
     assert world.server.requests == [["same"]]
 
 
+def test_an_id_that_stands_beside_a_doubt_holds_nothing() -> None:
+    world = World()
+    found = world.server.put({"name": "n0"})
+    world.table.put("k1", Status.UNKNOWN, destination_record_id=found, payload={"name": "other"}, payload_hash="v1:x")
+    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, age=4000.0, ended_at=0.0)
+    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
+    assert world.server.requests == []
+
+
 def test_equal_contents_match_as_a_multiset() -> None:
     world = World()
     for key in ("a", "b", "c"):

@@ -18,7 +18,10 @@ LONG = {
     "airflow_provider_contacts/core/connection.py": "one table of settings and its parsers",
     "airflow_provider_contacts/core/engine.py": "the one loop; its order is the guarantee, so it is read in one go",
     "airflow_provider_contacts/core/record.py": "one way from a row to bytes",
-    "airflow_provider_contacts/vendors/dex.py": "a vendor is one file: facts with sources, contract, readers",
+    "airflow_provider_contacts/core/vendor.py": "the vocabulary: whoever writes a vendor reads it in one go",
+    "airflow_provider_contacts/vendors/apptoto.py": "a vendor is one file: facts with sources, contract, readers",
+    "airflow_provider_contacts/vendors/dex.py": "likewise",
+    "airflow_provider_contacts/vendors/dex_reads.py": "three ways to look a contact up, each with what it proves",
     "airflow_provider_contacts/vendors/intermezzo.py": "likewise",
     "airflow_provider_contacts/vendors/talkdesk.py": "likewise",
 }

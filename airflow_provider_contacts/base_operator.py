@@ -1,0 +1,166 @@
+"""What the operators that send share: their parameters, and one execution of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_contacts.parameters import TaskPlan
+    from airflow_provider_contacts.sources import RowSource
+
+
+class ContactsOperator(BaseOperator):
+    """What the sending operators share; see ``operators`` for them and their sources.
+
+    :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
+    :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra:
+        Intermezzo ``organization_id``; Nedzo ``contact_list_id`` (optional); Dex none; Apptoto ``address_book_id`` or
+        ``address_book``; Talkdesk ``record_list_id``.
+    :param sync_key: source column or columns that identify a record; ``None``: the digest of its payload does.
+    :param field_map: source column to vendor field, applied first.
+    :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
+    :param outcomes_conn_id: SQL connection (SQLite, PostgreSQL, MySQL or MariaDB) with the outcome table; ``None``:
+        outcomes go to XCom alone.
+    :param outcomes_table: name of the table, ``schema.table`` allowed; the runs table has ``_runs`` behind it.
+    :param create_tables: create what is missing, else the error prints the DDL.
+    :param sync_id: what records are remembered under; default
+        ``{dag_id}.{task_id}@{contacts_conn_id}[:{destination object}]``.
+    :param on_unknown: ``"hold"``, ``"reconcile"`` or ``"resend"``: what to do with a record that may already exist.
+    :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
+        are neither skipped nor duplicate; what an earlier try of the same run delivered belongs to those planned. Where
+        every run reads the whole table, only new rows are planned besides the bad ones: a count fits better there.
+    :param max_unknown: records that became unknown in this run tolerated. Any ``failed`` fails the task.
+    :param batch_size: records a request; default and upper bound: the vendor's.
+    :param max_in_flight: requests at the same time; default: the vendor's.
+    :param requests_per_second: sustained rate; default: the vendor's.
+    :param request_attempts: requests for a record within one try, as long as it is certain that none created it.
+    :param request_timeout: seconds for a request and its answer, 600 at most. Where it is left at its default, the
+        connection's ``request_timeout`` counts.
+    :param max_wait: seconds that a vendor's ``Retry-After`` is waited for; a longer one reschedules the task.
+    :param store_payload: which payloads the outcome table keeps: ``"undelivered"``, ``"all"`` or ``"never"`` (then no
+        text of the vendor either).
+    :param xcom_outcomes: which outcomes the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``;
+        ``auto`` is ``all`` without an outcome table (above 10,000 records ``undelivered``), else ``none``.
+    :param plan_only: check everything and count; send and remember nothing.
+    """
+
+    template_fields: Sequence[str] = (
+        "contacts_conn_id",
+        "destination",
+        "outcomes_conn_id",
+        "outcomes_table",
+        "sync_id",
+        "max_rejected",
+        "max_unknown",
+        "plan_only",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"destination": "json"}
+    ui_color = "#d8e8d0"
+
+    def __init__(
+        self,
+        *,
+        contacts_conn_id: str,
+        destination: Mapping[str, Any] | str | None = None,
+        sync_key: str | Sequence[str] | None = None,
+        field_map: Mapping[str, str] | None = None,
+        unmapped: Literal["error", "ignore"] = "error",
+        outcomes_conn_id: str | None = None,
+        outcomes_table: str = "contact_outcomes",
+        create_tables: bool = True,
+        sync_id: str | None = None,
+        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
+        max_rejected: float | str = 0,
+        max_unknown: float | str = 0,
+        batch_size: int | None = None,
+        max_in_flight: int | None = None,
+        requests_per_second: float | None = None,
+        request_attempts: int = 5,
+        request_timeout: float = 60.0,
+        max_wait: float = 60.0,
+        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
+        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
+        plan_only: bool | str = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.contacts_conn_id = contacts_conn_id
+        self.destination = destination
+        self.sync_key = sync_key
+        self.field_map = field_map
+        self.unmapped = unmapped
+        self.outcomes_conn_id = outcomes_conn_id
+        self.outcomes_table = outcomes_table
+        self.create_tables = create_tables
+        self.sync_id = sync_id
+        self.on_unknown = on_unknown
+        self.max_rejected = max_rejected
+        self.max_unknown = max_unknown
+        self.batch_size = batch_size
+        self.max_in_flight = max_in_flight
+        self.requests_per_second = requests_per_second
+        self.request_attempts = request_attempts
+        self.request_timeout = request_timeout
+        self.max_wait = max_wait
+        self.store_payload = store_payload
+        self.xcom_outcomes = xcom_outcomes
+        self.plan_only = plan_only
+        self._stop: Any = None
+
+    def rows(self) -> AbstractContextManager[RowSource]:
+        """Open the source."""
+        raise NotImplementedError
+
+    def source_conn_id(self) -> str | None:
+        """Return the connection that is read, if it is one."""
+        return None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push, and return the summary."""
+        from airflow_provider_contacts.execution import StopSign, run_task
+
+        self._stop = StopSign()
+        return run_task(self._plan(), context, self._stop)
+
+    def on_kill(self) -> None:
+        """Send nothing more; what is in flight gets its last three seconds."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def _plan(self) -> TaskPlan:
+        from airflow_provider_contacts.core.options import PushOptions
+        from airflow_provider_contacts.parameters import TaskPlan
+
+        return TaskPlan(
+            contacts_conn_id=self.contacts_conn_id,
+            destination=self.destination,
+            options=PushOptions(
+                sync_key=self.sync_key,
+                field_map=self.field_map,
+                unmapped=self.unmapped,
+                on_unknown=self.on_unknown,
+                batch_size=self.batch_size,
+                max_in_flight=self.max_in_flight,
+                requests_per_second=self.requests_per_second,
+                request_attempts=self.request_attempts,
+                request_timeout=self.request_timeout,
+                max_wait=self.max_wait,
+            ),
+            outcomes_conn_id=self.outcomes_conn_id,
+            outcomes_table=self.outcomes_table,
+            create_tables=self.create_tables,
+            sync_id=self.sync_id,
+            max_rejected=self.max_rejected,
+            max_unknown=self.max_unknown,
+            store_payload=self.store_payload,
+            xcom_outcomes=self.xcom_outcomes,
+            plan_only=self.plan_only,
+            rows=self.rows,
+            source_conn_id=self.source_conn_id(),
+        )

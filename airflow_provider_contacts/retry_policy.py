@@ -1,0 +1,96 @@
+"""When Airflow tries a task again, and when it does not: by what the task's failure says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import RetryDecision, RetryPolicy
+
+from airflow_provider_contacts.core.errors import (
+    ConfigError,
+    ContactsError,
+    RefusedError,
+    RetryLaterError,
+    SupersededError,
+    UndeliveredError,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DELAY = timedelta(minutes=1)
+LONGEST = timedelta(hours=1)
+LONGEST_WAIT = timedelta(hours=24)
+
+
+class ContactsRetryPolicy(RetryPolicy):
+    """Wait as long as the failure asks for, or give up at once where no further try can help.
+
+    Airflow asks it after each failed try, within ``retries``. What the vendor wants to be waited for is waited for,
+    from its own moment on; another failure of a push that could end better waits ``delay``, then twice as long, and so
+    on; a refused credential, a wrong parameter and records that no try can deliver fail the task for good. About any
+    other exception Airflow decides as it would have without this.
+
+    :param delay: after the first try.
+    :param longest: the longest such wait.
+    :param longest_wait: the longest wait that a vendor may ask for.
+    """
+
+    def __init__(
+        self, delay: timedelta = DELAY, longest: timedelta = LONGEST, longest_wait: timedelta = LONGEST_WAIT
+    ) -> None:
+        if not timedelta(0) < delay <= longest or longest_wait <= timedelta(0):
+            raise ValueError("delay and longest_wait are above zero, and longest is not shorter than delay")
+        self.delay = delay
+        self.longest = longest
+        self.longest_wait = longest_wait
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,  # noqa: ARG002  # Airflow's signature; it counts the tries itself
+        context: Context | None = None,  # noqa: ARG002  # likewise
+    ) -> RetryDecision:
+        """Return what Airflow is to do after a failure."""
+        if isinstance(exception, RetryLaterError):
+            wait = min(max(exception.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
+            return RetryDecision.retry(wait, reason="the vendor asks to be left alone until then")
+        if (reason := hopeless(exception)) is not None:
+            return RetryDecision.fail(reason=reason)
+        # Of an execution that was superseded, the newer one's end is what counts.
+        if isinstance(exception, ContactsError) and not isinstance(exception, SupersededError):
+            return RetryDecision.retry(self._backoff(try_number), reason="a further try may deliver more")
+        return RetryDecision.default()
+
+    def _backoff(self, try_number: int) -> timedelta:
+        # Twice as long fifty times is beyond every limit, and a thousand times no longer fits a timedelta.
+        doublings = min(max(try_number, 1) - 1, 50)
+        seconds = min(self.delay.total_seconds() * 2**doublings, self.longest.total_seconds())
+        return timedelta(seconds=seconds)
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the three lengths in seconds."""
+        return {
+            "__type": f"{type(self).__module__}.{type(self).__qualname__}",
+            **{name: getattr(self, name).total_seconds() for name in ("delay", "longest", "longest_wait")},
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> ContactsRetryPolicy:
+        """Return the policy that was serialized."""
+        return cls(**{name: timedelta(seconds=data[name]) for name in ("delay", "longest", "longest_wait")})
+
+
+def hopeless(exception: BaseException) -> str | None:
+    """Return why no further try can help, ``None`` if one can."""
+    match exception:
+        case ConfigError():
+            return "configured wrongly: a further try would find the same"
+        case RefusedError():
+            return "the vendor refuses credential, right or address"
+        case UndeliveredError(retryable=False):
+            return "no further try can deliver what is left"
+        case _:
+            return None

@@ -1,0 +1,95 @@
+"""One settling task: a person's verdict into the outcome table, and what of it could not be written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+
+from airflow_provider_contacts.connections import sql_hook
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.outcome import digest_of
+from airflow_provider_contacts.settle_parameters import CheckedSettle, SettlePlan, check_settle
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_contacts.ledgers.verdicts import Finding
+
+log = logging.getLogger(__name__)
+
+MOST_DIGESTS = 20
+"""Records that the summary names by their digests, of each kind."""
+
+WHY = {
+    "not_in_doubt": "not in doubt (any more)",
+    "still_sending": "sending, and may still be under way: wait until the row is an hour old",
+    "id_taken": "given an id that another delivered record of this destination has",
+    "absent": "not in the table under this sync_id",
+}
+
+
+def run_settle(plan: SettlePlan, context: Context) -> dict[str, Any]:
+    """Settle, and return the summary; fail for good where a named record could not be settled.
+
+    The others are settled all the same, and the summary is in XCom also when the task fails.
+    """
+    try:
+        checked = check_settle(plan)
+        summary = settled(checked)
+    except ConfigError as error:
+        raise AirflowFailException(str(error)) from error
+    wrong = [f"{summary[f'num_{kind}']} {text}" for kind, text in WHY.items() if summary[f"num_{kind}"]]
+    log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], checked.verdict)
+    if not wrong:
+        return summary
+    ti: Any = context["ti"]
+    if ti.task.do_xcom_push:
+        # An API that is away must not hide why the task fails.
+        with suppress(AirflowRuntimeError):
+            ti.xcom_push(key="return_value", value=summary)
+    named = ", ".join(digest for digests in summary["digests"].values() for digest in digests)
+    raise AirflowFailException(
+        f"of {summary['num_named']} named records {summary['num_settled']} were settled; the others are not changed: "
+        f"{'; '.join(wrong)}. Digests: {named}"
+    )
+
+
+def settled(checked: CheckedSettle) -> dict[str, Any]:
+    """Write the verdict; return the summary, which names no record but by its digest."""
+    from airflow_provider_contacts.ledgers.engine import connect
+    from airflow_provider_contacts.ledgers.verdicts import Verdict, open_tables, settle
+
+    engine = connect(sql_hook(checked.outcomes_conn_id, "outcomes_conn_id"))
+    verdict = Verdict(
+        sync_id=checked.sync_id,
+        status=checked.verdict,
+        records=checked.records,
+        settled_by=checked.settled_by,
+        store_payload=checked.store_payload,
+    )
+    try:
+        tables = open_tables(engine, checked.outcomes_table, create_tables=checked.create_tables)
+        return summary_of(checked, settle(engine, tables, verdict))
+    finally:
+        engine.dispose()
+
+
+def summary_of(checked: CheckedSettle, found: Mapping[str, Finding]) -> dict[str, Any]:
+    """Return the value that goes to XCom: built-in types alone."""
+    digests = {kind: sorted(digest_of(name) for name, one in found.items() if one.value == kind) for kind in WHY}
+    counts = {kind: sum(one.value == kind for one in found.values()) for kind in ("settled", "already_settled", *WHY)}
+    return {
+        "sync_id": checked.sync_id,
+        "verdict": checked.verdict.value,
+        "settled_by": checked.settled_by,
+        "settled_at": datetime.now(UTC).isoformat(),
+        "outcomes_table": checked.outcomes_table,
+        "num_named": len(found),
+        **{f"num_{kind}": count for kind, count in counts.items()},
+        "digests": {kind: names[:MOST_DIGESTS] for kind, names in digests.items() if names},
+    }

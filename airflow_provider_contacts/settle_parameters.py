@@ -1,0 +1,114 @@
+"""What a settling task is told: a person's verdict on named records, checked before any connection is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.core.identity import key_text
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.parameters import StorePayload, one_of, parse_json, parse_text, parse_truth
+
+LONGEST = 512
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlePlan:
+    """The parameters of a settling task as they are when it runs; see ``operators`` for their meaning."""
+
+    outcomes_conn_id: Any
+    outcomes_table: Any
+    create_tables: Any
+    sync_id: Any
+    records: Any = field(repr=False)
+    verdict: Any
+    settled_by: Any
+    store_payload: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSettle:
+    """The parameters in their types.
+
+    :param records: identifier to the vendor's id, which is ``None`` for the verdict ``failed``.
+    """
+
+    outcomes_conn_id: str
+    outcomes_table: str
+    create_tables: bool
+    sync_id: str
+    records: Mapping[str, str | None] = field(repr=False)
+    verdict: Status
+    settled_by: str
+    store_payload: StorePayload
+
+
+def check_settle(plan: SettlePlan) -> CheckedSettle:
+    """Check and parse what needs no connection.
+
+    :raises ConfigError: naming the parameter and what is allowed, and no record.
+    """
+    texts: dict[str, str] = {}
+    for name in ("outcomes_conn_id", "outcomes_table", "sync_id", "verdict", "settled_by"):
+        text = parse_text(getattr(plan, name), name)
+        if text is None or len(text) > LONGEST:
+            raise ConfigError(f"{name} must not be empty, nor longer than {LONGEST} characters")
+        texts[name] = text
+    one_of("verdict", texts["verdict"], ("succeeded", "failed"))
+    one_of("store_payload", plan.store_payload, ("undelivered", "all", "never"))
+    if len(texts["settled_by"]) > LONGEST_NAME or "\x00" in texts["settled_by"]:
+        raise ConfigError(f"settled_by is a text of at most {LONGEST_NAME} characters")
+    verdict = Status(texts["verdict"])
+    return CheckedSettle(
+        outcomes_conn_id=texts["outcomes_conn_id"],
+        outcomes_table=texts["outcomes_table"],
+        create_tables=parse_truth(plan.create_tables, "create_tables"),
+        sync_id=texts["sync_id"],
+        records=parse_ids(plan.records) if verdict is Status.SUCCEEDED else dict.fromkeys(parse_names(plan.records)),
+        verdict=verdict,
+        settled_by=texts["settled_by"],
+        store_payload=plan.store_payload,
+    )
+
+
+def parse_ids(value: Any) -> dict[str, str | None]:
+    """Return identifiers with the vendor's ids.
+
+    :raises ConfigError: unless each has one of its own.
+    """
+    given = parse_json(value, "records")
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
+    names = [name_of(one) for one in given]
+    ids = [name_of(one) for one in given.values()]
+    if len(set(ids)) != len(ids):
+        raise ConfigError("records gives one of the vendor's ids twice: two records must not claim one contact")
+    return dict(zip(names, ids, strict=True))
+
+
+def parse_names(value: Any) -> list[str]:
+    """Return identifiers.
+
+    :raises ConfigError: for anything but a list of them.
+    """
+    given = parse_json(value, "records")
+    if not isinstance(given, list | tuple) or not given:
+        raise ConfigError("records is a list of record identifiers for the verdict failed")
+    return [name_of(one) for one in given]
+
+
+def name_of(value: Any) -> str:
+    """Return an identifier or a vendor's id as the table holds it.
+
+    :raises ConfigError: for what the column cannot hold.
+    """
+    try:
+        text = key_text(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    except InvalidRecordError:
+        text = ""
+    if not 0 < len(text) <= LONGEST_NAME:
+        raise ConfigError(f"records holds texts or whole numbers, each of 1 to {LONGEST_NAME} characters")
+    return text

@@ -1,0 +1,60 @@
+"""Settle what a person has looked up at the vendor, then send again what is certainly not there.
+
+Trigger it with a configuration such as this one, from the outcome table and a look into the vendor's account:
+
+    {"sync_id": "example_talkdesk.push@talkdesk_default:demo-list",
+     "found": {"lead-17": "the-vendors-id"}, "missing": ["lead-18"], "settled_by": "ada"}
+
+Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``talkdesk_default``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Param
+
+from airflow_provider_contacts.operators import ReplayContactsOperator, SettleContactsOperator
+from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
+
+with DAG(
+    dag_id="example_replay",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    tags=["contacts", "talkdesk", "replay"],
+    doc_md=__doc__,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_policy": ContactsRetryPolicy()},
+    params={
+        "sync_id": Param("example_talkdesk.push@talkdesk_default:demo-list", type="string"),
+        "found": Param({"lead-17": "the-vendors-id"}, type="object", minProperties=1),
+        "missing": Param(["lead-18"], type="array", minItems=1),
+        "settled_by": Param("nobody", type="string", minLength=1),
+    },
+) as dag:
+    found = SettleContactsOperator(
+        task_id="found",
+        sync_id="{{ params.sync_id }}",
+        records="{{ params.found | tojson }}",
+        verdict="succeeded",
+        settled_by="{{ params.settled_by }}",
+        outcomes_conn_id="outcomes",
+    )
+    missing = SettleContactsOperator(
+        task_id="missing",
+        sync_id="{{ params.sync_id }}",
+        records="{{ params.missing | tojson }}",
+        verdict="failed",
+        settled_by="{{ params.settled_by }}",
+        outcomes_conn_id="outcomes",
+    )
+    replay = ReplayContactsOperator(
+        task_id="replay",
+        sync_id="{{ params.sync_id }}",
+        contacts_conn_id="talkdesk_default",
+        outcomes_conn_id="outcomes",
+        statuses=["failed"],
+        error_codes=["settled_by_hand"],
+        max_attempts=5,
+    )
+    [found, missing] >> replay

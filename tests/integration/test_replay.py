@@ -1,0 +1,643 @@
+"""Records sent again from the outcome table, in a task as a worker runs it, against a real socket."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
+from tests.pushing import World, callees, people
+
+SYNC = "the-sync"
+TABLED: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes", "sync_id": SYNC}
+BAD: dict[str, Any] = {"key": "bad", "first_name": "A", "last_name": "B"}
+
+
+def push(records: Any, **parameters: Any) -> Any:
+    with DAG("d", schedule=None):
+        return PushContactsOperator(
+            **{"task_id": "push", "sync_key": "key", "retries": 3, "max_rejected": 1000, "request_attempts": 1}
+            | TABLED
+            | parameters,
+            records=records,
+        )
+
+
+def replay(**parameters: Any) -> Any:
+    given: dict[str, Any] = {"task_id": "again", "retries": 3, "request_attempts": 1}
+    with DAG("d", schedule=None):
+        return ReplayContactsOperator(**given | TABLED | parameters)
+
+
+def rows_of(world: World) -> dict[str, dict[str, Any]]:
+    return {row["record_identifier"]: row for row in world.query("SELECT * FROM contact_outcomes")}
+
+
+def refused(world: World, records: Any, first_names: str, **parameters: Any) -> None:
+    """Push, and let the vendor refuse those of these first names; afterwards it refuses nobody."""
+    world.simulator.set("talkdesk.reject", f"first_name~{first_names}")
+    assert world.run(push(records, **parameters)).error is None
+    world.simulator.set("talkdesk.reject", "")
+
+
+def write_off(world: World, changes: str, keys: str = "%") -> None:
+    world.query(f"UPDATE contact_outcomes SET {changes} WHERE record_identifier LIKE '{keys}'")
+
+
+# What is sent.
+
+
+def test_what_was_refused_is_sent_again_and_keeps_its_row(world: World) -> None:
+    refused(world, [*callees(4), BAD], "First[12]$")
+    before = rows_of(world)
+    op = replay(max_rejected=1)
+    assert world.run(op).error is None
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_succeeded"], summary["num_invalid"]) == (3, 2, 1)
+    assert (summary["sync_id"], summary["sync_run_id"], summary["num_requests"]) == (SYNC, "d/run/again/-1", 1)
+    after = rows_of(world)
+    assert {key: row["status"] for key, row in after.items()} == {
+        **dict.fromkeys(("c0", "c1", "c2", "c3"), "succeeded"),
+        "bad": "invalid",
+    }
+    for key in ("c1", "c2"):
+        assert after[key]["payload_hash"] == before[key]["payload_hash"]
+        assert after[key]["attempts"] == before[key]["attempts"] + 1
+        assert (after[key]["task_id"], after[key]["record_payload"]) == ("again", None)
+    assert after["bad"] == before["bad"], "still refused: its row stays"
+    sent = [one["first_name"] for one in world.stored("talkdesk")]
+    assert sorted(sent) == ["First0", "First1", "First2", "First3"]
+    # To the regular push they are delivered.
+    again = push(callees(4))
+    world.run(again, run_id="second")
+    assert (
+        world.summary(again, run_id="second")["num_skipped"],
+        world.summary(again, run_id="second")["num_changed"],
+    ) == (4, 0)
+
+
+def test_failed_ones_are_sent_and_delivered_ones_never(world: World) -> None:
+    world.simulator.set("talkdesk.http_429", "always")
+    world.run(push(callees(3)))
+    world.simulator.set("talkdesk.http_429", "never")
+    write_off(world, "status = 'succeeded'", "c1")
+    op = replay()
+    assert world.run(op).error is None
+    assert sorted(one["first_name"] for one in world.stored("talkdesk")) == ["First0", "First2"]
+    assert world.summary(op)["num_planned"] == 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "keys"),
+    [
+        ({}, {"c0", "c1", "c2", "bad"}),
+        ({"statuses": ["rejected"]}, {"c0", "c1"}),
+        ({"statuses": "failed"}, {"c2"}),
+        ({"statuses": "{{ ['failed', 'invalid'] | tojson }}"}, {"c2", "bad"}),
+        ({"error_codes": ["PHONE", "later"]}, {"c1", "c2"}),
+        ({"error_codes": "missing_field"}, {"bad"}),
+        ({"max_attempts": 3}, {"c0", "c2", "bad"}),
+        ({"max_attempts": "{{ 1 }}"}, {"bad"}),
+        ({"since": datetime(2026, 3, 1, 12, tzinfo=UTC)}, {"c2", "bad"}),
+        ({"since": "2026-03-01T13:00:00+01:00"}, {"c2", "bad"}),
+        ({"since": "{{ '2026-03-01 12:00:00.001000+00:00' }}"}, {"bad"}),
+        ({"since": " "}, {"c0", "c1", "c2", "bad"}),
+        ({"statuses": ("rejected", "failed"), "error_codes": ["PHONE"], "max_attempts": 2}, set()),
+    ],
+)
+def test_a_filter_names_what_is_sent(world: World, filters: dict[str, Any], keys: set[str]) -> None:
+    refused(world, [*callees(3), BAD], "First[01]$")
+    long_ago = "batch_completed_at = '2026-01-01 00:00:00.000'"
+    write_off(world, f"error_code = 'NAME', {long_ago}", "c0")
+    write_off(world, f"error_code = 'PHONE', attempts = 3, {long_ago}", "c1")
+    payload = json.dumps({"phone_numbers": [{"phone_number": "+15550", "phone_type": "MOBILE"}], "first_name": "x"})
+    changes = f"status = 'failed', error_code = 'later', record_payload = '{payload}', payload_hash = 'v1:edited'"
+    write_off(world, f"{changes}, batch_completed_at = '2026-03-01 12:00:00.000'", "c2")
+    write_off(world, "error_code = 'missing_field'", "bad")
+    plan = replay(**filters, plan_only=True, xcom_outcomes="all")
+    assert world.run(plan).error is None
+    op = replay(**filters, xcom_outcomes="all", max_rejected=5)
+    assert world.run(op).error is None
+    summary = world.summary(op)
+    assert {one["record_identifier"] for one in summary["outcomes"]} == keys
+    assert [one["row_index"] for one in sorted(summary["outcomes"], key=lambda one: one["row_index"])] == list(
+        range(len(keys))
+    )
+
+
+def test_rows_of_another_sync_id_stay(world: World) -> None:
+    refused(world, callees(1), "First0", sync_id="other")
+    refused(world, callees(2)[1:], "First1")
+    op = replay()
+    assert world.run(op).error is None
+    assert world.summary(op)["num_planned"] == 1
+    assert {row["sync_id"]: row["status"] for row in world.query("SELECT * FROM contact_outcomes")} == {
+        "other": "rejected",
+        SYNC: "succeeded",
+    }
+
+
+def test_many_rows_come_in_pages_each_once(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    records = people(1300)
+    world.run(push(records, contacts_conn_id="dex_default"))
+    world.simulator.set("dex.http_429", "next:1")
+    op = replay(contacts_conn_id="dex_default")
+    assert world.run(op).state == "up_for_retry"
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_delivered"]) == (1300, 1300)
+    assert summary["num_skipped"] == 1300 - summary["num_succeeded"] > 0
+    assert Counter(one["first_name"] for one in world.stored()) == Counter(f"First{n}" for n in range(1300))
+
+
+# Unknown.
+
+
+def lose(world: World, count: int = 2) -> None:
+    world.simulator.set("talkdesk.store_then_drop", "next:1")
+    world.run(push(callees(count), max_unknown=count))
+    assert set(world.statuses().values()) == {"unknown"}
+
+
+def test_unknown_ones_are_left_alone_unless_asked_for(world: World) -> None:
+    lose(world)
+    op = replay()
+    assert world.run(op).error is None
+    assert (world.summary(op)["num_planned"], world.sent("talkdesk")) == (0, 1)
+
+
+def test_unknown_ones_are_resent_where_both_say_so(world: World) -> None:
+    lose(world)
+    world.simulator.reset(knobs=False)
+    write_off(world, "batch_started_at = datetime('now', '-2 hours')")
+    op = replay(statuses=["unknown"], on_unknown="resend")
+    assert world.run(op).error is None
+    assert set(world.statuses().values()) == {"succeeded"}
+    assert world.summary(op)["num_succeeded"] == 2
+
+
+def test_what_was_left_sending_counts_as_unknown_after_an_hour(world: World) -> None:
+    world.run(push(callees(3), store_payload="all"))
+    world.simulator.reset(knobs=False)
+    write_off(world, "status = 'sending', batch_started_at = datetime('now', '-2 hours')", "c0")
+    write_off(world, "status = 'sending', batch_started_at = datetime('now', '-50 minutes')", "c1")
+    op = replay(statuses=["unknown"], on_unknown="resend", error_codes=["interrupted"])
+    assert world.run(op).error is None
+    assert world.statuses() == {"c0": "succeeded", "c1": "sending", "c2": "succeeded"}
+    assert (world.summary(op)["num_planned"], len(world.stored("talkdesk"))) == (1, 1)
+
+
+def test_a_doubt_born_in_a_replay_is_held_by_its_next_try(world: World) -> None:
+    refused(world, callees(1), "First0")
+    world.simulator.set("talkdesk.store_then_drop", "next:1")
+    op = replay()
+    assert world.run(op).state == "failed"
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_unknown"], summary["num_held"], summary["num_planned"]) == (1, 0, 1)
+    assert len(world.stored("talkdesk")) == 1
+
+
+# The next try of the same replay.
+
+
+def test_the_next_try_counts_again_what_the_first_one_settled(world: World) -> None:
+    refused(world, [*callees(6), BAD], "First[0-5]$")
+    world.simulator.set("talkdesk.reject", "first_name~First0")
+    world.simulator.set("talkdesk.http_429", "next:1")
+    op = replay(batch_size=3, max_in_flight=1, max_rejected=2)
+    assert world.run(op).state == "up_for_retry"
+    first = world.summary(op)
+    assert (first["num_planned"], first["num_rejected"], first["num_invalid"], first["num_failed"]) == (7, 0, 1, 3)
+    assert first["num_succeeded"] == 3
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_skipped"], summary["num_succeeded"]) == (7, 3, 2)
+    assert (summary["num_rejected"], summary["num_invalid"], summary["num_delivered"]) == (1, 1, 5)
+    # Refused by this run: once more, and nothing is sent.
+    sent = world.sent("talkdesk")
+    assert world.run(op, 3).error is None
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_skipped"], summary["num_rejected"]) == (7, 5, 1)
+    assert world.sent("talkdesk") == sent
+    assert len(world.stored("talkdesk")) == 5
+
+
+def test_the_limit_of_attempts_holds_over_the_tries_of_a_replay(world: World) -> None:
+    refused(world, callees(2), "First")
+    world.simulator.set("talkdesk.http_429", "always")
+    op = replay(max_attempts=2)
+    assert world.run(op).state == "up_for_retry"
+    sent = world.sent("talkdesk")
+    result = world.run(op, 2)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException"), "no try could send them"
+    assert world.sent("talkdesk") == sent
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_failed"], summary["error_codes"]) == (2, 2, {"rate_limited": 2})
+
+
+def test_a_long_wait_reschedules_a_replay_too(world: World) -> None:
+    refused(world, callees(4), "First")
+    world.simulator.set("talkdesk.http_429", "next:1")
+    world.simulator.set("talkdesk.retry_after", "300")
+    op = replay(batch_size=2, max_in_flight=1)
+    assert world.run(op).state == "up_for_reschedule"
+    assert world.run(op).error is None
+    assert (world.summary(op)["num_planned"], world.summary(op)["num_delivered"]) == (4, 4)
+
+
+# What cannot be sent.
+
+
+def test_a_payload_that_is_not_stored_is_told_and_its_row_stays(world: World) -> None:
+    refused(world, [*callees(2), BAD], "First", store_payload="never")
+    before = rows_of(world)
+    op = replay(xcom_outcomes="all")
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException"), "a retry could not help"
+    assert "payload_not_stored" in str(result.error)
+    assert "give the record by sql" in str(result.error)
+    summary = world.summary(op)
+    assert (summary["num_failed"], summary["num_planned"]) == (3, 3)
+    assert summary["error_codes"] == {"payload_not_stored": 3}
+    assert {one["record_identifier"] for one in summary["outcomes"]} == {"c0", "c1", "bad"}
+    assert rows_of(world) == before
+
+
+def test_an_unknown_without_its_payload_stays_unknown(world: World) -> None:
+    lose(world)
+    write_off(world, "record_payload = NULL", "c0")
+    write_off(world, "batch_started_at = datetime('now', '-2 hours')")
+    world.simulator.reset(knobs=False)
+    op = replay(statuses=["unknown"], on_unknown="resend")
+    assert world.run(op).error is None
+    summary = world.summary(op)
+    assert (summary["num_unknown"], summary["num_held"], summary["num_succeeded"]) == (1, 1, 1)
+    assert summary["error_codes"] == {"payload_not_stored": 1}
+    assert world.statuses() == {"c0": "unknown", "c1": "succeeded"}
+
+
+def test_failed_beside_hopeless_ones_is_tried_again(world: World) -> None:
+    refused(world, callees(2), "First")
+    write_off(world, "record_payload = NULL", "c0")
+    world.simulator.set("talkdesk.http_429", "always")
+    assert world.run(replay()).state == "up_for_retry"
+
+
+def test_a_record_without_its_key_is_not_sent_for_its_payloads_sake(world: World) -> None:
+    record = {name: value for name, value in callees(1)[0].items() if name != "key"}
+    world.run(push([record]))
+    op = replay(max_rejected=1)
+    assert world.run(op).error is None
+    assert (world.summary(op)["error_codes"], world.sent("talkdesk")) == ({"missing_key": 1}, 0)
+
+
+def test_text_that_the_table_had_to_change_is_not_sent(world: World) -> None:
+    odd = {**callees(1)[0], "extra_data.note": "a\x00b"}
+    refused(world, [odd], "First0")
+    op = replay()
+    assert world.run(op).state == "failed"
+    assert world.summary(op)["error_codes"] == {"payload_not_stored": 1}
+
+
+def test_a_corrected_payload_is_sent_as_corrected(world: World) -> None:
+    refused(world, callees(1), "First0")
+    write_off(world, "record_payload = json_set(record_payload, '$.first_name', 'Corrected')")
+    before = rows_of(world)["c0"]["payload_hash"]
+    assert world.run(replay()).error is None
+    assert world.stored("talkdesk")[0]["first_name"] == "Corrected"
+    assert rows_of(world)["c0"]["payload_hash"] != before
+
+
+def test_a_sync_id_without_rows_is_warned_of(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    op = replay(sync_id="typo")
+    assert world.run(op).error is None
+    assert world.summary(op)["num_planned"] == 0
+    assert any("sync_id typo has no rows in contact_outcomes" in text for text in caplog.messages)
+
+
+# Destinations and what we add to a payload.
+
+
+def test_a_sync_id_stays_with_its_destination(world: World) -> None:
+    refused(world, callees(1), "First0")
+    result = world.run(replay(destination={"record_list_id": "other"}))
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "remembers records of talkdesk" in str(result.error)
+
+
+def test_an_address_book_and_a_made_external_id_are_as_before(world: World) -> None:
+    record = {"name": "Ada", "email": "ada@example.com"}
+    parameters: dict[str, Any] = {
+        "contacts_conn_id": "apptoto_default",
+        "destination": {"address_book": "Demo"},
+        "sync_key": None,
+    }
+    world.simulator.set("apptoto.http_429", "always")
+    world.run(push([record], **parameters))
+    world.simulator.set("apptoto.http_429", "never")
+    (before,) = rows_of(world).values()
+    made = json.loads(before["record_payload"])["external_id"]
+    assert world.run(replay(**{**parameters, "destination": {"address_book_id": 1}} | NO_KEY)).error is None
+    (after,) = rows_of(world).values()
+    assert (after["record_identifier"], after["payload_hash"]) == (before["record_identifier"], before["payload_hash"])
+    assert [(one["external_id"], one["address_book_id"]) for one in world.stored("apptoto")] == [(made, 1)]
+
+
+NO_KEY: dict[str, Any] = {"sync_key": None}
+
+
+def test_the_contact_list_of_a_payload_is_not_taken_for_the_records_choice(world: World) -> None:
+    world.connect("nedzo_default", extra={"contact_list_id": DEMO_LIST})
+    world.simulator.set("nedzo.http_429", "always")
+    world.run(push(people(1), contacts_conn_id="nedzo_default"))
+    world.simulator.set("nedzo.http_429", "never")
+    assert world.run(replay(contacts_conn_id="nedzo_default")).error is None
+    assert [one["contact_list_id"] for one in world.stored("nedzo")] == [DEMO_LIST]
+
+
+def test_a_record_that_chose_another_list_stays_refused(world: World) -> None:
+    world.connect("nedzo_default", extra={"contact_list_id": DEMO_LIST})
+    other = {**people(1)[0], "contact_list_id": "99999999-2222-4333-8444-555555555555"}
+    world.run(push([other], contacts_conn_id="nedzo_default"))
+    op = replay(contacts_conn_id="nedzo_default", max_rejected=1)
+    assert world.run(op).error is None
+    assert (world.summary(op)["error_codes"], world.sent("nedzo")) == ({"conflict": 1}, 0)
+
+
+# By key, from a query.
+
+
+def by_query(**parameters: Any) -> Any:
+    given: dict[str, Any] = {"sql": "SELECT * FROM people", "sql_conn_id": "warehouse", "sync_key": "key"}
+    return replay(**given | parameters)
+
+
+def test_a_query_gives_the_payloads_of_the_selected_alone(world: World) -> None:
+    refused(world, [*callees(6), BAD], "First[1234]$", store_payload="never")
+    corrected = {**callees(6)[2], "first_name": "Corrected"}
+    rows = [*callees(2), corrected, *callees(2, start=3), callees(2)[1], callees(1, start=8)[0]]
+    world.fill([*rows, {**BAD, "phone_number": "+15550199"}])
+    op = by_query(
+        statuses=["rejected", "invalid"], sql="SELECT * FROM people WHERE key <> :key", parameters={"key": "c4"}
+    )
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "not_in_query" in str(result.error)
+    summary = world.summary(op)
+    assert (summary["num_succeeded"], summary["num_duplicate"], summary["num_failed"]) == (4, 1, 1)
+    assert (summary["num_planned"], summary["error_codes"]) == (6, {"not_in_query": 1})
+    assert world.statuses() == {**dict.fromkeys(("c0", "c1", "c2", "c3", "c5", "bad"), "succeeded"), "c4": "rejected"}
+    assert sorted(one["first_name"] for one in world.stored("talkdesk")) == [
+        "A",
+        "Corrected",
+        "First0",
+        "First1",
+        "First3",
+        "First5",
+    ]
+    # The next try finds the same.
+    op.parameters = {"key": "none"}
+    world.run(op, 2)
+    summary = world.summary(op)
+    assert (summary["num_planned"], summary["num_skipped"], summary["num_succeeded"]) == (6, 5, 1), "c4 is there now"
+    assert len(world.stored("talkdesk")) == 7
+
+
+def test_a_query_without_a_key_finds_records_by_their_digest(world: World) -> None:
+    keyless = [{name: value for name, value in one.items() if name != "key"} for one in callees(3)]
+    refused(world, keyless, "First[01]$", sync_key=None, store_payload="never")
+    world.fill([keyless[0], {**keyless[1], "last_name": "Changed"}])
+    op = by_query(sync_key=None)
+    assert world.run(op).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_succeeded"], summary["error_codes"]) == (1, {"not_in_query": 1})
+
+
+def test_an_invalid_record_of_the_query_does_not_hide_a_doubt(world: World) -> None:
+    lose(world, 1)
+    world.fill([{**BAD, "key": "c0"}])
+    op = by_query(statuses=["unknown"], on_unknown="resend")
+    world.run(op)
+    assert (world.statuses(), world.summary(op)["num_unknown"]) == ({"c0": "unknown"}, 1)
+
+
+def test_what_a_query_gave_before_it_failed_has_its_outcome(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    world.run(push(people(1200), contacts_conn_id="dex_default"))
+    world.simulator.set("dex.http_429", "never")
+    world.fill(people(1200))
+    broken = (
+        "SELECT key, CASE WHEN key = 'p700' THEN abs(-9223372036854775808) ELSE email END AS email, first_name "
+        "FROM people"
+    )
+    op = by_query(sql=broken, chunk_size=10, contacts_conn_id="dex_default")
+    assert world.run(op).state == "up_for_retry"
+    assert world.summary(op)["num_planned"] == 690, "what was fetched before"
+
+
+def test_source_and_outcomes_may_be_one_file(world: World) -> None:
+    refused(world, callees(3), "First")
+    world.fill(callees(3), file="outcomes.db")
+    world.connect("warehouse", host=str(world.folder / "outcomes.db"))
+    assert world.run(by_query()).error is None
+    assert set(world.statuses().values()) == {"succeeded"}
+
+
+# Changes meanwhile.
+
+
+def test_a_row_that_changed_since_it_was_read_is_not_sent_with_its_old_payload(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    world.run(push(people(130), contacts_conn_id="dex_default"))
+    world.simulator.set("dex.http_429", "never")
+    # While the first records are sent, another run takes one that was read, and is still not taken in.
+    change = "UPDATE contact_outcomes SET batch_id = 'other.1', sync_run_id = 'other' WHERE record_identifier = 'p99'"
+    op = replay(contacts_conn_id="dex_default", max_in_flight=1)
+    world.query(
+        "CREATE TRIGGER other AFTER UPDATE OF status ON contact_outcomes "
+        f"WHEN NEW.record_identifier = 'p0' AND NEW.status = 'sending' BEGIN {change}; END"
+    )
+    assert world.run(op).state == "up_for_retry"
+    assert world.summary(op)["error_codes"] == {"claimed_elsewhere": 1}
+    assert len(world.stored()) == 129
+    assert world.statuses()["p99"] == "failed"
+
+
+def test_a_replay_in_trouble_shows_nobody(
+    world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    person = "personcanary"
+    records = [{**one, "key": f"{person}{n}", "last_name": person} for n, one in enumerate(callees(4))]
+    refused(world, records, "First")
+    write_off(world, "record_payload = NULL", f"{person}0")
+    write_off(world, f'record_payload = \'{{"{person}": "{person}"}}\'', f"{person}1")
+    world.fill(records[:2])
+    for name in ("", "airflow_provider_contacts", "airflow"):
+        caplog.set_level(logging.DEBUG, name)
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    world.simulator.set("talkdesk.reject", "first_name~First")
+    texts = []
+    for number, op in enumerate((replay(), by_query(task_id="query"))):
+        result = world.run(op)
+        assert result.state in {"failed", "up_for_retry"}, number
+        texts += [str(result.error), json.dumps(world.summary(op)), json.dumps(list(world.api.rendered.values()))]
+    assert [text for text in [*texts, *caplog.messages, *capfd.readouterr()] if person in text] == []
+
+
+# Plans and parameters.
+
+
+def test_a_plan_counts_what_a_replay_then_does(world: World) -> None:
+    refused(world, [*callees(5), BAD], "First[0-3]$")
+    write_off(world, "record_payload = NULL", "c0")
+    before = world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")
+    plan = replay(plan_only=True)
+    assert world.run(plan, run_id="plan").error is None
+    assert (world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")) == before
+    summary = world.summary(plan, run_id="plan")
+    assert (summary["num_planned"], summary["num_to_send"], summary["num_invalid"], summary["num_failed"]) == (
+        5,
+        3,
+        1,
+        1,
+    )
+
+
+def test_a_plan_without_a_table_finds_nothing(world: World) -> None:
+    op = replay(plan_only=True)
+    assert world.run(op).error is None
+    assert (world.summary(op)["num_planned"], world.query("SELECT name FROM sqlite_master")) == (0, [])
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "succeeded": ({"statuses": ["failed", "succeeded"]}, "what was delivered is never sent again"),
+    "sending": ({"statuses": ["sending"]}, "counts as unknown: name unknown"),
+    "skipped": ({"statuses": ["skipped"]}, "skipped records have no row"),
+    "duplicate": ({"statuses": ["duplicate"]}, "duplicates have no row"),
+    "a typo": ({"statuses": ["fialed"]}, "each of statuses is one of"),
+    "no status": ({"statuses": []}, "statuses names some of"),
+    "empty": ({"statuses": "{{ '' }}"}, "statuses names some of"),
+    "a number": ({"statuses": 5}, "statuses is a list of words"),
+    "unknown held": ({"statuses": ["unknown"]}, 'set on_unknown="reconcile"'),
+    "codes": ({"error_codes": "[broken"}, "error_codes is text that is no JSON"),
+    "naive": ({"since": "2026-01-01"}, "since is a moment with its UTC offset"),
+    "no time": ({"since": "yesterday"}, "since is a moment"),
+    "attempts": ({"max_attempts": 0}, "max_attempts is a whole number of at least 1"),
+    "attempts text": ({"max_attempts": "many"}, "max_attempts is a whole number"),
+    "no table": ({"outcomes_conn_id": " "}, "outcomes_conn_id must not be empty"),
+    "no sync_id": ({"sync_id": ""}, "sync_id must not be empty"),
+    "half a query": ({"sql": "SELECT 1"}, "sql and sql_conn_id belong together"),
+    "the other half": ({"sql_conn_id": "warehouse"}, "sql and sql_conn_id belong together"),
+    "a key": ({"sync_key": "key"}, "a stored payload has none"),
+    "a map": ({"field_map": {"a": "first_name"}}, "a stored payload has none"),
+    "never": ({"store_payload": "never"}, "would clear what this replay reads"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_parameter_fails_for_good_before_anything_is_opened(world: World, case: str) -> None:
+    changed, text = WRONG[case]
+    result = world.run(replay(**changed))
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert text in str(result.error)
+    assert not (world.folder / "outcomes.db").exists()
+
+
+def test_two_parameters_must_be_given() -> None:
+    for absent in ("outcomes_conn_id", "sync_id"):
+        given = {name: value for name, value in TABLED.items() if name != absent}
+        with pytest.raises(TypeError, match=absent), DAG("d", schedule=None):
+            ReplayContactsOperator(task_id="again", **given)
+
+
+# PostgreSQL.
+
+
+def test_paging_and_since_on_postgresql(world: World, postgres: Any) -> None:
+    import psycopg
+
+    url = {"conn_type": "postgres", "host": str(postgres.folder), "login": "postgres", "schema": "postgres"}
+    world.connect("warehouse", **url)
+    world.connect("outcomes", **url)
+    there: dict[str, Any] = {"outcomes_table": "public.replayed", "contacts_conn_id": "dex_default"}
+    numbers = "SELECT 'k' || n AS key, 'N' || n AS first_name FROM generate_series(1, 1200) n"
+    with DAG("d", schedule=None):
+        source = SqlToContactsOperator(
+            task_id="push", sql=numbers, sql_conn_id="warehouse", sync_key="key", retries=3, request_attempts=1,
+            **TABLED | there,
+        )  # fmt: skip
+    world.simulator.set("dex.http_429", "always")
+    assert world.run(source).state == "up_for_retry"
+    world.simulator.set("dex.http_429", "next:1")
+    with closing(psycopg.connect(host=str(postgres.folder), user="postgres", dbname="postgres")) as connection:
+        before: dict[str, str] = dict(
+            connection.execute("SELECT record_identifier, payload_hash FROM replayed").fetchall()
+        )
+        connection.execute(
+            "UPDATE replayed SET batch_completed_at = '2026-01-01 00:00+00' WHERE record_identifier IN ('k5', 'k7')"
+        )
+        connection.execute("UPDATE replayed SET record_payload = NULL WHERE record_identifier = 'k9'")
+        connection.commit()
+        since = datetime.now(UTC) - timedelta(days=1)
+        op = replay(**there, since=since)
+        assert world.run(op).state == "up_for_retry"
+        assert world.run(op, 2).state == "failed", "what is left has no payload"
+        summary = world.summary(op)
+        assert (summary["num_planned"], summary["num_delivered"]) == (1198, 1197)
+        assert summary["error_codes"] == {"payload_not_stored": 1}
+        query = by_query(**there, sql=numbers, task_id="rest")
+        assert world.run(query).error is None
+        assert world.summary(query)["num_succeeded"] == 3
+        found = connection.execute("SELECT record_identifier, payload_hash, status FROM replayed").fetchall()
+    assert {name: digest for name, digest, _ in found} == before
+    assert {status for _, _, status in found} == {"succeeded"}
+    assert Counter(one["first_name"] for one in world.stored()) == Counter(f"N{n}" for n in range(1, 1201))
+
+
+def test_a_dag_with_a_replay_is_stored_the_same_at_every_parse() -> None:
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    def stored() -> str:
+        op = replay(since=datetime(2026, 1, 1, tzinfo=UTC), error_codes=["a"], max_attempts=3)
+        return json.dumps(LazyDeserializedDAG.from_dag(op.dag).data, sort_keys=True)
+
+    assert stored() == stored()
+    assert "ReplayContactsOperator" in stored()
+
+
+def test_a_replay_is_mapped_over_sync_ids(world: World) -> None:
+    for name in ("one", "two"):
+        refused(world, callees(2), "First", sync_id=name)
+    with DAG("d", schedule=None):
+        given = {name: value for name, value in TABLED.items() if name != "sync_id"}
+        mapped = ReplayContactsOperator.partial(task_id="again", **given).expand(sync_id=["one", "two"])
+    for index in (0, 1):
+        assert world.run(mapped, map_index=index).error is None
+        assert world.summary(mapped, map_index=index)["num_succeeded"] == 2
+
+
+# Reading the vendor back.
+
+
+@pytest.mark.parametrize(("knob", "sent"), [("store_then_drop", 0), ("close_before_store", 1)])
+def test_unknown_ones_are_read_back_and_sent_only_if_they_are_not_there(world: World, knob: str, sent: int) -> None:
+    world.connect("dex_default", extra={"reconcile_delay": 0.2})
+    world.simulator.set(f"dex.{knob}", "next:1")
+    world.run(push(people(2), contacts_conn_id="dex_default", max_unknown=2))
+    assert set(world.statuses().values()) == {"unknown"}
+    op = replay(contacts_conn_id="dex_default", statuses=["unknown"], on_unknown="reconcile", request_timeout=1)
+    result = world.run(op)
+    assert result.error is None, world.summary(op)
+    assert set(world.statuses().values()) == {"succeeded"}
+    assert (world.summary(op)["num_succeeded"], world.summary(op)["num_requests"]) == (2, sent)
+    assert sorted(one["first_name"] for one in world.stored()) == ["First0", "First1"]

@@ -1,0 +1,163 @@
+"""What a failure says of the next try, and what Airflow then does."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseOperator, RetryAction
+
+from airflow_provider_contacts.core.errors import (
+    ConfigError,
+    ContactsError,
+    InterruptedPushError,
+    LedgerError,
+    LookupFailedError,
+    RefusedError,
+    RetryLaterError,
+    SupersededError,
+    UndeliveredError,
+)
+from airflow_provider_contacts.hooks import DexHook
+from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
+from tests.airflow_harness import MemAPI, airflow_connections, run_op
+from tests.pushing import World, people
+
+MINUTE = timedelta(minutes=1)
+POLICY = ContactsRetryPolicy(delay=MINUTE, longest=timedelta(minutes=5), longest_wait=timedelta(hours=1))
+
+
+def soon(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+class Failing(BaseOperator):
+    def __init__(self, *, error: BaseException, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.error = error
+
+    def execute(self, context: Any) -> None:  # noqa: ARG002  # Airflow's signature
+        raise self.error
+
+
+def ended(error: BaseException, try_number: int = 1, policy: ContactsRetryPolicy = POLICY) -> dict[str, Any]:
+    """Return what the worker reports after a task that failed so."""
+    with DAG("d", schedule=None):
+        op = Failing(task_id="task", error=error, retries=3, retry_delay=timedelta(minutes=30), retry_policy=policy)
+    api = MemAPI()
+    run_op(op, api, try_number)
+    return api.states[-1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConfigError("wrong"), RefusedError("http_403"), UndeliveredError("only rejected", retryable=False)],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_no_try_can_help_fails_at_once(error: Exception) -> None:
+    assert ended(error)["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UndeliveredError("one failed", retryable=True),
+        LedgerError("away"),
+        LookupFailedError("no answer"),
+        InterruptedPushError("stopped"),
+        ContactsError("other"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_could_end_better_waits_longer_each_time(error: Exception) -> None:
+    reports = [ended(error, number) for number in (1, 2, 3)]
+    assert [report["state"] for report in reports] == ["up_for_retry"] * 3
+    assert [report["retry_delay_seconds"] for report in reports] == [60.0, 120.0, 240.0]
+    assert ended(error, 4)["state"] == "failed", "no more than Airflow allows"
+
+
+def test_the_wait_has_an_end() -> None:
+    for number in (4, 50, 10_000):
+        decision = POLICY.evaluate(LedgerError("away"), number, 20_000)
+        assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(300, 299, 300), (-5, 0, 0), (1e6, 3600, 3600)])
+def test_the_vendors_moment_is_waited_for(seconds: float, least: float, most: float) -> None:
+    report = ended(RetryLaterError("later", soon(seconds)))
+    assert report["state"] == "up_for_retry"
+    assert least <= report["retry_delay_seconds"] <= most
+    assert "left alone" in report["retry_reason"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("source"), SupersededError("newer")], ids=["foreign", "superseded"])
+def test_about_anything_else_airflow_decides(error: Exception) -> None:
+    report = ended(error)
+    assert (report["state"], report.get("retry_delay_seconds")) == ("up_for_retry", None)
+
+
+def test_a_push_that_failed_for_a_while_comes_back_sooner(world: World) -> None:
+    world.simulator.set("dex.http_429", "always")
+    with DAG("d", schedule=None):
+        op = PushContactsOperator(
+            task_id="push", records=people(2), sync_key="key", contacts_conn_id="dex_default", request_attempts=1,
+            outcomes_conn_id="outcomes", retries=3, retry_delay=timedelta(hours=9), retry_policy=POLICY,
+        )  # fmt: skip
+    world.run(op)
+    assert (world.api.states[-1]["state"], world.api.states[-1]["retry_delay_seconds"]) == ("up_for_retry", 60.0)
+
+
+class Pushing(BaseOperator):
+    """What a task of one's own does with the hook."""
+
+    def execute(self, context: Any) -> int:  # noqa: ARG002  # Airflow's signature
+        return len(list(DexHook("dex_default").push(people(2), sync_key="key")))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "state", "least"),
+    [
+        ({"dex.http_401": "always"}, "failed", None),
+        ({"dex.http_429": "always", "dex.retry_after": "600"}, "up_for_retry", 590),
+    ],
+)
+def test_a_task_of_ones_own_is_told_too(world: World, knobs: dict[str, str], state: str, least: Any) -> None:
+    for name, value in knobs.items():
+        world.simulator.set(name, value)
+    with DAG("d", schedule=None):
+        op = Pushing(task_id="own", retries=3, retry_policy=POLICY)
+    with airflow_connections(world.api.connections):
+        world.run(op)
+    report = world.api.states[-1]
+    assert report["state"] == state
+    assert least is None or least <= report["retry_delay_seconds"] <= 600
+
+
+def test_it_serializes_and_so_does_a_dag_with_it() -> None:
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    data = json.loads(json.dumps(POLICY.serialize()))
+    again = ContactsRetryPolicy.deserialize(data)
+    assert (again.delay, again.longest, again.longest_wait) == (MINUTE, timedelta(minutes=5), timedelta(hours=1))
+    assert data["__type"] == "airflow_provider_contacts.retry_policy.ContactsRetryPolicy"
+
+    def stored() -> str:
+        with DAG("d", schedule=None, default_args={"retry_policy": ContactsRetryPolicy()}) as dag:
+            Failing(task_id="task", error=ValueError())
+            Failing.partial(task_id="mapped", retry_policy=ContactsRetryPolicy()).expand(error=[1])
+        return json.dumps(LazyDeserializedDAG.from_dag(dag).data, sort_keys=True)
+
+    assert "has_retry_policy" in stored()
+    assert stored() == stored(), "no address in memory, which would be a new version at every parse"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"delay": timedelta(0)}, {"delay": timedelta(hours=2)}, {"longest_wait": timedelta(0)}, {"longest": -MINUTE}],
+)
+def test_lengths_that_make_no_sense_are_refused(wrong: dict[str, timedelta]) -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        ContactsRetryPolicy(**wrong)

@@ -1,0 +1,233 @@
+"""Selecting rows and writing verdicts, on every kind of database that can hold the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.stored import Selection
+from airflow_provider_contacts.ledgers.engine import prepare
+from airflow_provider_contacts.ledgers.identity import RunIdentity
+from airflow_provider_contacts.ledgers.opening import Opening
+from airflow_provider_contacts.ledgers.selection import PAGE, SelectedRows
+from airflow_provider_contacts.ledgers.verdicts import Finding, Verdict, open_tables, settle
+
+NUMBERS = count(1)
+RUN = RunIdentity.of(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
+COLUMNS = "sync_id, record_identifier, destination, destination_host, destination_object, status, attempts, sync_run_id"
+MOMENT = datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
+
+
+class Hook:
+    """What an Airflow SQL hook looks like from here."""
+
+    conn_type = "other"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
+        return sqlalchemy.create_engine(self.url, **engine_kwargs)
+
+
+class Store:
+    """One empty outcome table."""
+
+    def __init__(self, url: str, *, existing: bool = True) -> None:
+        self.hook = Hook(url)
+        self.engine = sqlalchemy.create_engine(url, hide_parameters=True)
+        prepare(self.engine)
+        self.opening = Opening(
+            hook=self.hook, source=None, table="contact_outcomes", create_tables=True, store_payload="undelivered",
+            run=RUN, sync_id="s", destination="dex", destination_host="host", destination_object=None,
+        )  # fmt: skip
+        if existing:
+            from airflow_provider_contacts.ledgers.opening import open_ledger
+
+            open_ledger(self.opening).close()
+
+    def run(self, sql: str, *rows: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sqlalchemy.text(sql), *([list(rows)] if rows else []))
+
+    def add(self, name: str, status: str, *, run: str = "old", sync_id: str = "s", **more: Any) -> None:
+        """Insert a row, marked and answered now."""
+        values = {
+            "sync_id": sync_id,
+            "record_identifier": name,
+            "destination": "dex",
+            "destination_host": "host",
+            "status": status,
+            "attempts": 1,
+            "sync_run_id": run,
+            "batch_started_at": self.moment(datetime.now(UTC)),
+            "batch_completed_at": self.moment(datetime.now(UTC)),
+            **more,
+        }
+        marks = ", ".join(f":{column}" for column in values)
+        self.run(f"INSERT INTO contact_outcomes ({', '.join(values)}) VALUES ({marks})", values)
+
+    def moment(self, value: datetime) -> Any:
+        match self.engine.dialect.name:
+            case "sqlite":
+                return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03}"
+            case "postgresql":
+                return value
+            case _:
+                return value.replace(tzinfo=None)
+
+    def selected(self, *statuses: str, **more: Any) -> list[str]:
+        """Return the identifiers of the selected rows, page by page, the same as by name."""
+        selection = Selection(statuses=frozenset(map(Status, statuses)), **more)
+        with closing(SelectedRows.open(self.opening, selection)) as rows:
+            found = [stored.standing.record_identifier for page in rows.pages() for stored in page]
+            assert sorted(rows.among(["nobody", *found])) == sorted(found)
+        return found
+
+    def settle(self, status: Status, records: dict[str, str | None]) -> dict[str, str]:
+        tables = open_tables(self.engine, "contact_outcomes", create_tables=True)
+        verdict = Verdict(sync_id="s", status=status, records=records, settled_by="ada", store_payload="undelivered")
+        return {name: finding.value for name, finding in settle(self.engine, tables, verdict).items()}
+
+    def row(self, name: str) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            found = connection.execute(
+                sqlalchemy.text("SELECT * FROM contact_outcomes WHERE record_identifier = :name"), {"name": name}
+            )
+            return dict(found.mappings().one())
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database."""
+    name = f"selection_{next(NUMBERS)}"
+    match request.param:
+        case "sqlite":
+            return f"sqlite:///{tmp_path / 'outcomes.db'}"
+        case "postgresql":
+            server: Any = request.getfixturevalue("postgres")
+            owner = sqlalchemy.create_engine(server.url())
+            with owner.begin() as connection:
+                connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+            owner.dispose()
+            return str(server.url(options=f"-csearch_path%3D{name}"))
+        case _:
+            server = request.getfixturevalue("mariadb")
+            owner = sqlalchemy.create_engine(server.url(driver="pymysql"))
+            with owner.begin() as connection:
+                connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            owner.dispose()
+            return str(server.url(database=name, driver="pymysql"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    found = Store(url)
+    yield found
+    found.engine.dispose()
+
+
+def test_statuses_codes_attempts_and_the_runs_own(store: Store) -> None:
+    for name in ("failed", "rejected", "invalid", "unknown", "succeeded"):
+        store.add(name, name, error_code=f"c_{name}", attempts=len(name))
+    store.add("own", "succeeded", run=RUN.sync_run_id, attempts=99)
+    store.add("elsewhere", "failed", sync_id="t")
+    assert store.selected("failed", "rejected") == ["failed", "own", "rejected"]
+    assert store.selected("failed", "rejected", error_codes=("c_rejected", "other")) == ["own", "rejected"]
+    assert store.selected("failed", "rejected", max_attempts=7) == ["failed", "own"]
+    assert store.selected("unknown") == ["own", "unknown"]
+
+
+def test_what_was_left_sending(store: Store) -> None:
+    for name, minutes in (("young", 59), ("old", 61)):
+        marked = store.moment(datetime.now(UTC) - timedelta(minutes=minutes))
+        store.add(name, "sending", batch_started_at=marked, batch_completed_at=None)
+    store.add("unmarked", "sending", batch_started_at=None, batch_completed_at=None)
+    store.add("lost", "unknown", error_code="timeout")
+    assert store.selected("unknown") == ["lost", "old"]
+    assert store.selected("unknown", error_codes=("interrupted",)) == ["old"]
+    assert store.selected("failed") == []
+
+
+@pytest.mark.parametrize("zone", [0, 5])
+def test_since(store: Store, zone: int) -> None:
+    from datetime import timezone
+
+    for name, milliseconds in (("a", -1), ("b", 0), ("c", 1)):
+        store.add(name, "failed", batch_completed_at=store.moment(MOMENT + timedelta(milliseconds=milliseconds)))
+    store.add("d", "failed", batch_completed_at=store.moment(MOMENT.replace(microsecond=0)))
+    local = timezone(timedelta(hours=zone))
+    assert store.selected("failed", since=MOMENT.astimezone(local)) == ["b", "c"]
+    assert store.selected("failed", since=MOMENT.replace(microsecond=0).astimezone(local)) == ["a", "b", "c", "d"]
+
+
+def test_pages_in_order_of_the_bytes_each_row_once_while_they_change(store: Store) -> None:
+    names = sorted(
+        [f"{n:05}" for n in range(2 * PAGE + 3)] + ["a", "A", "a ", "\u00e4", "\U0001f600", "%", "_"], key=str.encode
+    )
+    for name in names:
+        store.add(name, "failed", record_payload='{"first_name": "\u00e4"}')
+    seen: list[str] = []
+    with closing(SelectedRows.open(store.opening, Selection(statuses=frozenset({Status.FAILED})))) as rows:
+        for page in rows.pages():
+            assert all(stored.payload == {"first_name": "\u00e4"} for stored in page)
+            seen += [stored.standing.record_identifier for stored in page]
+            # Its own, so still selected: they must not come again.
+            store.run(f"UPDATE contact_outcomes SET sync_run_id = '{RUN.sync_run_id}', attempts = 9")
+    assert seen == names
+
+
+def test_a_table_that_is_not_there_and_a_sync_id_without_rows(url: str) -> None:
+    store = Store(url, existing=False)
+    assert store.selected("failed") == []
+    with closing(SelectedRows.open(store.opening, Selection(statuses=frozenset()))) as rows:
+        assert rows.known is False
+    store.engine.dispose()
+
+
+def test_verdicts(store: Store) -> None:
+    long_ago = store.moment(datetime.now(UTC) - timedelta(hours=2))
+    for name in ("a", "A", "b", "left", "c"):
+        store.add(name, "unknown", record_payload="{}", errors="[]", error_code="timeout", destination_record_id="seen")
+    store.add("other", "succeeded", sync_id="t", destination_record_id="taken")
+    store.add("there", "succeeded", sync_id="t", destination_record_id="free", destination_host="sandbox")
+    store.run("UPDATE contact_outcomes SET status = 'sending' WHERE record_identifier IN ('left', 'c')")
+    store.run(f"UPDATE contact_outcomes SET batch_started_at = '{long_ago}' WHERE record_identifier = 'left'")
+    given: dict[str, str | None] = {"a": "free", "b": "taken", "left": "seen", "c": "c-1", "nobody": "n"}
+    assert store.settle(Status.SUCCEEDED, given) == {
+        "a": Finding.SETTLED,
+        "b": Finding.ID_TAKEN,
+        "left": Finding.SETTLED,
+        "c": Finding.STILL_SENDING,
+        "nobody": Finding.ABSENT,
+    }
+    row = store.row("left")
+    assert (row["status"], row["destination_record_id"], row["settled_by"]) == ("succeeded", "seen", "ada")
+    assert {row[name] for name in ("error_code", "errors", "record_payload", "status_message")} == {None}
+    assert row["settled_at"] is not None
+    again: dict[str, str | None] = {"a": "free", "left": "other"}
+    assert store.settle(Status.SUCCEEDED, again) == {"a": Finding.ALREADY_SETTLED, "left": Finding.NOT_IN_DOUBT}
+    nobody: dict[str, str | None] = {"A": None, "a": None}
+    assert store.settle(Status.FAILED, nobody) == {"A": Finding.SETTLED, "a": Finding.NOT_IN_DOUBT}
+    row = store.row("A")
+    assert (row["status"], row["error_code"], row["destination_record_id"]) == ("failed", "settled_by_hand", None)
+    assert row["record_payload"] is not None
+
+
+def test_many_verdicts(store: Store) -> None:
+    names = [f"n{n}" for n in range(1200)]
+    for name in names:
+        store.add(name, "unknown")
+    found = store.settle(Status.SUCCEEDED, {name: f"id-{name}" for name in names})
+    assert set(found.values()) == {Finding.SETTLED}
+    assert set(store.settle(Status.SUCCEEDED, {name: f"id-{name}" for name in names}).values()) == {
+        Finding.ALREADY_SETTLED
+    }

@@ -1,0 +1,356 @@
+"""Without an outcome table: what a next try of the same run knows from Airflow's task state store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.sdk import DAG
+
+import airflow_provider_contacts
+from airflow_provider_contacts.core.outcome import digest_of
+from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from tests.airflow_fixtures import RunDag, SetConnections
+from tests.airflow_harness import Call, Execution, scope_of, states_of
+from tests.pushing import World, callees, people
+
+ROOT = Path(__file__).resolve().parents[2]
+assert airflow_provider_contacts.__file__ is not None
+PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
+DEX: dict[str, Any] = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key", "retries": 3}
+CALLS: dict[str, Any] = {**DEX, "contacts_conn_id": "talkdesk_default"}
+BAD: dict[str, Any] = {"key": "bad", "email": "none"}
+
+
+def push(records: Any, **parameters: Any) -> Any:
+    with DAG("d", schedule=None):
+        return PushContactsOperator(**{**DEX, **parameters}, records=records)
+
+
+def is_write(call: Call) -> bool:
+    return call.method == "PUT" and call.path[0] == "store"
+
+
+def entries(world: World, op: Any) -> dict[str, str]:
+    """Return the status of every entry, by the digest that a log shows."""
+    kept = world.api.store[scope_of(op)]
+    segments = [value for key, value in sorted(kept.items()) if key.count(".") == 2]
+    return {entry[0][:12]: entry[1] for segment in segments for entry in segment}
+
+
+# The next try.
+
+
+def test_a_retry_sends_only_what_was_not_delivered(world: World) -> None:
+    world.simulator.set("dex.http_429", "nth:2")
+    op = push(people(6), batch_size=2, max_in_flight=1, request_attempts=1)
+    assert world.run(op).state == "up_for_retry"
+    assert (world.summary(op)["num_delivered"], world.summary(op)["status"]) == (4, "partial")
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (4, 2, 6)
+    assert (summary["num_requests"], len(world.stored())) == (1, 6)
+    ids = {entry["destination_record_id"] for entry in summary["outcomes"]}
+    assert ids == {one.id for one in world.simulator.dex.stored}
+
+
+@pytest.mark.parametrize("knob", ["dex.store_then_drop", "dex.store_then_500"])
+def test_a_lost_answer_is_held_and_not_sent_again(world: World, knob: str) -> None:
+    world.simulator.set(knob, "next:1")
+    world.simulator.set("dex.http_429", "nth:2")
+    op = push(people(6), batch_size=2, max_in_flight=1, request_attempts=1)
+    assert world.run(op).state == "up_for_retry"
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_unknown"], summary["num_held"], summary["num_delivered"]) == (2, 0, 4)
+    assert (len(world.stored()), len({one["first_name"] for one in world.stored()})) == (6, 6)
+    assert list(entries(world, op).values()).count("unknown") == 2
+
+
+def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:
+    world.simulator.set("dex.close_before_store", "next:1")
+    world.connect("dex_default", extra={"request_timeout": 0.5})
+    op = push(people(1), on_unknown="resend", request_timeout=0.5)
+    assert world.run(op).state == "failed"
+    begun = time.monotonic()
+    assert world.run(op, 2).error is None
+    # Once the request of the earlier try must have ended, counted from when this try saw its mark.
+    assert time.monotonic() - begun > 5
+    assert len(world.stored()) == 1
+
+
+def test_a_doubt_of_an_earlier_try_is_looked_for_at_the_vendor(world: World) -> None:
+    world.simulator.set("talkdesk.store_then_drop", "next:1")
+    world.connect(
+        "talkdesk_default", extra={**world.api.connections["talkdesk_default"]["extra"], "reconcile_delay": 0.1}
+    )
+    assert world.run(push(callees(2), **CALLS)).state == "failed"
+    op = push(callees(2), **CALLS, on_unknown="reconcile")
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_succeeded"], summary["num_delivered"], len(world.stored("talkdesk"))) == (2, 2, 2)
+    assert set(entries(world, op).values()) == {"succeeded"}
+
+
+def test_what_is_settled_is_counted_again_and_not_sent(world: World) -> None:
+    world.simulator.set("talkdesk.reject", "first_name~First0")
+    bad = {"key": "bad", "first_name": "A", "last_name": "B"}
+    op = push([*callees(1), bad], **CALLS)
+    world.run(op)
+    codes, sent = world.summary(op)["error_codes"], world.sent("talkdesk")
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_rejected"], summary["num_invalid"], world.sent("talkdesk")) == (1, 1, sent)
+    assert summary["error_codes"] == codes
+    # A payload that has changed is sent again, in the same run too.
+    changed = push([{**callees(1)[0], "first_name": "New"}, bad], **CALLS, max_rejected=1)
+    assert world.run(changed, 3).error is None
+    assert world.summary(changed)["num_succeeded"] == 1
+
+
+def test_clearing_a_task_is_a_next_try(world: World) -> None:
+    op = push(people(2))
+    world.run(op)
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_delivered"], world.sent()) == (2, 2, 1)
+
+
+def test_a_copy_of_a_key_is_a_duplicate_in_the_first_try_and_counts_as_the_first_later(world: World) -> None:
+    op = push([*people(2), people(1)[0]])
+    world.run(op)
+    assert world.summary(op)["num_duplicate"] == 1
+    world.run(op, 2)
+    assert (world.summary(op)["num_skipped"], world.sent()) == (3, 1)
+
+
+def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
+    world.simulator.set("dex.http_429", "nth:2")
+    world.simulator.set("dex.retry_after", "300")
+    op = push(people(6), batch_size=2, max_in_flight=1)
+    assert world.run(op).state == "up_for_reschedule"
+    assert world.run(op).error is None
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (2, 4, 6)
+    assert (len(world.stored()), states_of(world.api)) == (6, ["up_for_reschedule", "success"])
+
+
+# Where the memory ends.
+
+
+def test_the_next_run_begins_anew(world: World) -> None:
+    op = push(people(1))
+    world.run(op)
+    world.run(op, run_id="second")
+    assert (world.summary(op, run_id="second")["num_succeeded"], world.sent()) == (1, 2)
+
+
+def test_a_map_index_remembers_what_is_its_own(world: World) -> None:
+    with DAG("d", schedule=None):
+        op = PushContactsOperator.partial(**DEX).expand(records=[people(1), people(1)])
+    for map_index in (0, 1):
+        assert world.run(op, map_index=map_index).error is None
+        assert world.summary(op, map_index=map_index)["num_succeeded"] == 1
+    assert world.run(op, 2, map_index=1).error is None
+    assert (world.summary(op, map_index=1)["num_skipped"], world.sent()) == (1, 2)
+
+
+def test_another_sync_id_is_another_memory(world: World) -> None:
+    world.run(push(people(1), sync_id="one"))
+    other = push(people(1), sync_id="other")
+    assert world.run(other, 2).error is None
+    assert (world.summary(other)["num_succeeded"], world.sent()) == (1, 2)
+
+
+def test_another_destination_under_the_same_sync_id_is_refused(world: World) -> None:
+    op = push(callees(1), **CALLS, sync_id="same")
+    world.run(op)
+    moved = push(callees(1), **CALLS, sync_id="same", destination={"record_list_id": "elsewhere"})
+    result = world.run(moved, 2)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "another sync_id" in str(result.error)
+    assert world.sent("talkdesk") == 1
+
+
+def test_more_than_can_be_remembered_name_the_parameter_that_helps(world: World) -> None:
+    from airflow_provider_contacts.execution import MOST_WITHOUT_TABLE
+
+    world.fill(people(MOST_WITHOUT_TABLE + 1))
+    with DAG("d", schedule=None):
+        op = SqlToContactsOperator(sql="SELECT * FROM people", sql_conn_id="warehouse", **DEX)
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "set outcomes_conn_id" in str(result.error)
+    assert world.sent() == 0
+
+
+def test_a_plan_writes_nothing(world: World) -> None:
+    op = push(people(3))
+    world.run(op)
+    before = json.dumps(list(world.api.store.values()))
+    plan = push(people(5), plan_only=True)
+    assert world.run(plan, 2).error is None
+    assert (world.summary(plan)["num_skipped"], world.summary(plan)["num_to_send"]) == (3, 2)
+    assert json.dumps(list(world.api.store.values())) == before
+
+
+def test_nothing_that_is_kept_tells_who_a_record_is(world: World) -> None:
+    world.simulator.set("talkdesk.reject", "first_name~First0")
+    records = [{**one, "key": f"{one['first_name']}@example.com"} for one in callees(3)]
+    op = push(records, **CALLS, max_rejected=1)
+    assert world.run(op).error is None
+    stored = json.dumps(list(world.api.store.values()))
+    assert not any(word in stored for word in ("First", "Last", "example.com", "+1555"))
+    assert entries(world, op)[digest_of("First0@example.com")] == "rejected"
+
+
+# A store that fails.
+
+
+def test_without_a_store_a_first_try_pushes_and_says_that_it_forgets(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.api.refuse = lambda call: 403 if call.path[0] == "store" else None
+    world.simulator.set("dex.http_429", "nth:2")
+    op = push(people(4), batch_size=2, max_in_flight=1, request_attempts=1)
+    assert world.run(op).state == "up_for_retry"
+    assert world.summary(op)["num_succeeded"] == 2
+    assert len([text for text in caplog.messages if "sends the same records again" in text]) == 1
+    # Nobody knows what the first try has sent: the next one sends nothing rather than all of it.
+    sent = world.sent()
+    result = world.run(op, 2)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "StoreRefusedError")
+    assert world.sent() == sent
+
+
+def test_without_a_store_a_long_wait_is_a_plain_failure(world: World) -> None:
+    world.api.refuse = lambda call: 403 if call.path[0] == "store" else None
+    world.simulator.set("dex.http_429", "always")
+    world.simulator.set("dex.retry_after", "300")
+    op = push(people(1), outcomes_conn_id=" ")
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "RetryLaterError")
+    assert states_of(world.api) == ["up_for_retry"]
+    assert world.summary(op)["num_failed"] == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_store_that_is_away_sends_nothing_and_is_tried_again(world: World, method: str) -> None:
+    world.api.refuse = lambda call: 500 if call.path[0] == "store" and call.method == method else None
+    op = push(people(1))
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "LedgerError")
+    assert world.sent() == 0
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_mark_whose_fate_is_not_known_sends_nothing(world: World, written: bool) -> None:
+    def lose(call: Call) -> int | None:
+        if is_write(call) and call.path[-1] == "contacts.1.2" and (failures := failures_left.pop(0)):
+            if written:
+                world.api._store(call)
+            return int(failures)
+        return None
+
+    failures_left = [500, *[0] * 9]
+    world.api.refuse = lose
+    op = push(people(6), batch_size=2, max_in_flight=1)
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "LedgerError")
+    assert (world.sent(), world.summary(op)["num_failed"]) == (1, 4)
+    assert set(entries(world, op).values()) == {"succeeded", "failed"}
+    assert world.run(op, 2).error is None
+    assert (world.summary(op)["num_delivered"], len(world.stored())) == (6, 6)
+
+
+def test_a_newer_try_ends_the_older_one(world: World) -> None:
+    op = push(people(6), batch_size=2, max_in_flight=1)
+
+    def clear(call: Call) -> None:
+        if is_write(call) and call.path[-1] == "contacts.1.2":
+            # Airflow gives every try a new id, and from then on knows the old one no more.
+            world.api.begin(Execution(uuid4(), scope_of(op), max_tries=3, should_retry=True))
+
+    world.api.refuse = clear
+    result = world.run(op)
+    assert type(result.error).__name__ == "SupersededError"
+    assert world.sent() == 1
+    world.api.refuse = lambda call: None  # noqa: ARG005
+    assert world.run(op, 3).error is None
+    assert len(world.stored()) == 6
+
+
+# A worker that is killed: a real process.
+
+CHILD = """
+import json, sys
+import tests.airflow_fixtures
+from pathlib import Path
+from airflow.sdk import DAG
+from airflow_provider_contacts.operators import PushContactsOperator
+from tests.airflow_harness import MemAPI, run_op
+from tests.pushing import people
+class Written(MemAPI):
+    def __call__(self, request):
+        answer = super().__call__(request)
+        Path("store.json").write_text(json.dumps([value for value in self.store.values()]))
+        return answer
+with DAG("d", schedule=None):
+    op = PushContactsOperator(task_id="push", contacts_conn_id="dex_default", sync_key="key", retries=3,
+                              records=people(8), batch_size=2, max_in_flight=2)
+run_op(op, Written(connections=json.loads(sys.argv[1])))
+"""
+
+
+def test_what_a_killed_worker_had_sent_is_known_to_the_next_try(world: World) -> None:
+    world.simulator.set("dex.store_then_hang", "nth:3")
+    command = [sys.executable, "-P", "-c", CHILD, json.dumps(world.api.connections)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
+    environment.pop("AIRFLOW_HOME", None)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, cwd=world.folder)
+    op = push(people(8))
+    deadline = time.monotonic() + 60
+    # Three batches are through, the fourth was sent and is not answered.
+    while world.simulator.dex.counts["stored"] < 8 or kept(world).count('"succeeded"') < 6:
+        assert time.monotonic() < deadline, "the task does not get there"
+        time.sleep(0.02)
+    process.kill()
+    process.wait(timeout=30)
+    (world.api.store[scope_of(op)],) = json.loads(kept(world))
+    assert sorted(entries(world, op).values()) == ["sending"] * 2 + ["succeeded"] * 6
+    world.simulator.set("dex.store_then_hang", "never")
+    assert world.run(op, 2).state == "failed"
+    summary = world.summary(op)
+    assert (summary["num_skipped"], summary["num_unknown"], summary["num_requests"]) == (6, 2, 0)
+    assert summary["error_codes"] == {"interrupted": 2}
+    assert len(world.stored()) == 8
+    assert sorted(entries(world, op).values()) == ["succeeded"] * 6 + ["unknown"] * 2
+
+
+def kept(world: World) -> str:
+    file = world.folder / "store.json"
+    return file.read_text() if file.exists() else ""
+
+
+# Airflow's own API and database.
+
+
+def test_a_retry_within_airflow_itself(world: World, run_dag: RunDag, set_connections: SetConnections) -> None:
+    set_connections(world.api.connections)
+    world.simulator.set("dex.http_429", "nth:2")
+    with DAG("remembered", schedule=None) as dag:
+        PushContactsOperator(
+            **{**DEX, "retries": 1, "retry_delay": 0}, records=people(6), batch_size=2, max_in_flight=1,
+            request_attempts=1,
+        )  # fmt: skip
+    run = run_dag(dag)
+    assert run.state == "success"
+    assert len(world.stored()) == 6
+    assert len({one["first_name"] for one in world.stored()}) == 6

@@ -1,0 +1,275 @@
+"""Payloads out of the outcome table are what was sent, under the identifier and digest that they had."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.ledger import Mark, MemoryLedger, Standing
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.stored import AsReadLedger, ReadyMapper, Stored, StoredMapper, StoredPayload
+from airflow_provider_contacts.ledgers.selection import parsed, reasons_of
+from airflow_provider_contacts.ledgers.texts import errors_json, payload_json
+
+LIST = "11111111-2222-4333-8444-555555555555"
+PLACES: dict[str, list[dict[str, Any]]] = {
+    "apptoto": [{"address_book_id": 7}],
+    "dex": [{}],
+    "intermezzo": [{"organization_id": "org"}],
+    "nedzo": [{}, {"contact_list_id": LIST}],
+    "talkdesk": [{"record_list_id": "list"}],
+}
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "apptoto": [
+        {"name": "Ada L", "email": "ada@example.com"},
+        {"first_name": "Ada", "last_name": "L", "phone": "+15550100", "external_id": "mine"},
+        {"name": "Ada", "phone_numbers": [{"number": "+15550100"}]},
+    ],
+    "dex": [
+        {"email": "ada@example.com", "phone_number": "+15550100", "first_name": "Ada", "last_name": None},
+        {"contact_emails": '[{"email": "ada@example.com"}]', "birthday": "1990-01-31"},
+    ],
+    "intermezzo": [
+        {"first_name": "Ada", "last_name": "L", "email": None, "phone_number": "+15550100"},
+        {"name": "Ada", "email": "ada@example.com", "phone": {"phoneNumber": "+15550100", "phoneType": "work"}},
+    ],
+    "nedzo": [
+        {"email": "ada@example.com", "first_name": None, "city": "K\u00f6ln \U0001f600"},
+        {"email": "ada@example.com", "custom_fields": {LIST: "x"}},
+    ],
+    "talkdesk": [
+        {"first_name": "A", "last_name": "B", "phone_number": "+15550100", "extra_data.company": "C"},
+        {"first_name": "A", "last_name": "B", "phone_numbers": [{"phone_number": "+15550100", "phone_type": "MOBILE"}]},
+    ],
+}
+CASES = [
+    pytest.param(name, place, row, key, id=f"{name}-{p}-{n}-{'keyed' if key else 'digest'}")
+    for name in ROWS
+    for p, place in enumerate(PLACES[name])
+    for n, row in enumerate(ROWS[name])
+    for key in ((), ("key",))
+]
+
+
+def mapper_of(name: str, place: dict[str, Any], key: tuple[str, ...] = ()) -> Mapper:
+    return Mapper(vendor=vendors.load(name), destination=place, sync_id="s", sync_key=key)
+
+
+def stored_mapper(mapper: Mapper) -> StoredMapper:
+    given = {one.name: getattr(mapper, one.name) for one in fields(Mapper)}
+    return StoredMapper(**{**given, "sync_key": ()})
+
+
+def as_stored(record: Prepared | Unfit, status: Status, **changes: Any) -> Stored:
+    """Return a record as it comes back from the table."""
+    errors = record.errors if isinstance(record, Unfit) else ()
+    first = errors[0] if errors else (None, None, None)
+    standing = Standing(
+        record_identifier=record.record_identifier,
+        status=status,
+        batch_id="t.1",
+        payload_hash=record.payload_hash,
+        error_code=first[0],
+        error_field=first[1],
+        status_message=first[2],
+    )
+    payload = parsed(payload_json(record.payload))
+    return Stored(standing=replace(standing, **changes), reasons=errors, payload=payload)
+
+
+def prepared(record: Prepared | Unfit | None) -> Prepared:
+    assert isinstance(record, Prepared), record
+    return record
+
+
+def test_every_vendor_is_here() -> None:
+    assert set(ROWS) == set(PLACES) == set(vendors.names())
+
+
+@pytest.mark.parametrize(("name", "place", "row", "key"), CASES)
+def test_what_is_restored_is_what_was_sent(
+    name: str, place: dict[str, Any], row: dict[str, Any], key: tuple[str, ...]
+) -> None:
+    mapper = mapper_of(name, place, key)
+    sent = prepared(mapper.prepare(0, {**row, "key": "k-1"} if key else row))
+    again = prepared(stored_mapper(mapper).restore(as_stored(sent, Status.REJECTED)))
+    assert (again.record_identifier, again.payload_hash) == (sent.record_identifier, sent.payload_hash)
+    assert (again.payload, again.body) == (sent.payload, sent.body)
+    assert isinstance(again.payload, StoredPayload)
+    assert again.payload.batch_id == "t.1"
+
+
+def test_the_destination_is_todays_and_no_part_of_the_digest() -> None:
+    sent = prepared(mapper_of("nedzo", {"contact_list_id": LIST}).prepare(0, ROWS["nedzo"][0]))
+    assert sent.payload["contact_list_id"] == LIST
+    again = prepared(stored_mapper(mapper_of("nedzo", {})).restore(as_stored(sent, Status.FAILED)))
+    assert "contact_list_id" not in again.payload
+    assert again.payload_hash == sent.payload_hash
+
+
+def test_an_external_id_of_the_users_own_is_kept() -> None:
+    sent = prepared(mapper_of("apptoto", {"address_book_id": 7}).prepare(0, ROWS["apptoto"][1]))
+    again = prepared(
+        stored_mapper(mapper_of("apptoto", {"address_book_id": 7})).restore(as_stored(sent, Status.FAILED))
+    )
+    assert again.payload["external_id"] == "mine"
+
+
+@pytest.mark.parametrize("payload", [None, [], "text", 5])
+def test_no_payload_is_no_payload(payload: Any) -> None:
+    from airflow_provider_contacts.ledgers.selection import parsed
+
+    text = None if payload is None else json.dumps(payload)
+    found = parsed(text)
+    assert not isinstance(found, dict)
+    stored = Stored(standing=Standing(record_identifier="a", status=Status.FAILED), payload=None)
+    assert stored_mapper(mapper_of("dex", {})).restore(stored) is None
+    assert parsed("{broken") is None
+
+
+# Records that our own check refused.
+
+CALL: dict[str, Any] = {"first_name": "A", "last_name": "B", "phone_number": "+15550100"}
+
+
+def refused_call(row: dict[str, Any], key: tuple[str, ...] = ("key",)) -> tuple[StoredMapper, Stored]:
+    mapper = mapper_of("talkdesk", {"record_list_id": "list"}, key)
+    found = mapper.prepare(0, row)
+    assert isinstance(found, Unfit)
+    stored = as_stored(found, Status.INVALID)
+    return stored_mapper(mapper), replace(stored, reasons=reasons_of(parsed(errors_of(found))))
+
+
+def errors_of(found: Unfit) -> str | None:
+    from airflow_provider_contacts.core.outcome import RecordError
+
+    return errors_json([RecordError(*one) for one in found.errors], messages=True)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"key": "a", "first_name": "A"},
+        {"key": "a", **CALL, "shoe_size": 41},
+        {"key": "a", **CALL, "phone_numbers": []},
+        {**CALL, "key": None},
+        {**CALL, "key": 1.5},
+        # What the table shows as text was none, and text would pass.
+        {"key": "a", **CALL, "first_name": Decimal(5)},
+        {"key": "a", **CALL, "last_name": date(2026, 1, 1)},
+        {"key": "a", **CALL, "first_name": "half \ud800 sign"},
+    ],
+    ids=["incomplete", "unknown field", "conflict", "no key", "inexact key", "decimal", "date", "surrogate"],
+)
+def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) -> None:
+    mapper, stored = refused_call(row)
+    again = mapper.restore(stored)
+    assert isinstance(again, Unfit)
+    assert again.errors == stored.reasons
+    assert (again.record_identifier, again.payload_hash) == (
+        stored.standing.record_identifier,
+        stored.standing.payload_hash,
+    )
+
+
+def test_two_columns_for_one_field_are_not_taken_for_two_fields() -> None:
+    place = {"address_book_id": 7}
+    mapper = replace(mapper_of("apptoto", place), field_map={"name": "first_name"})
+    found = mapper.prepare(0, {"name": "Ada", "first_name": "Bo", "last_name": "L", "email": "ada@example.com"})
+    assert isinstance(found, Unfit)
+    assert isinstance(stored_mapper(mapper).restore(as_stored(found, Status.INVALID)), Unfit)
+
+
+def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
+    mapper, stored = refused_call({"key": "a", **CALL, "extra_data.x": 1}, ())
+    # An earlier version's check may have been stricter: this record would pass it today.
+    strict = as_stored(
+        Unfit(
+            record_identifier="a",
+            row_index=0,
+            errors=(("invalid_format", "first_name", None),),
+            payload=CALL,
+            payload_hash=f"v1:{rough(CALL)}",
+        ),
+        Status.INVALID,
+    )
+    again = prepared(mapper.restore(strict))
+    assert (again.record_identifier, again.payload["first_name"]) == ("a", "A")
+    assert stored.standing.status is Status.INVALID
+
+
+def rough(record: Any) -> str:
+    from airflow_provider_contacts.core.identity import rough_digest
+
+    return rough_digest(record)
+
+
+def test_a_sent_payload_that_was_changed_by_hand_is_checked() -> None:
+    mapper = mapper_of("talkdesk", {"record_list_id": "list"})
+    stored = as_stored(mapper.prepare(0, CALL), Status.REJECTED)
+    payload: Any = dict(stored.payload or {})
+    corrected = prepared(stored_mapper(mapper).restore(replace(stored, payload={**payload, "first_name": "New"})))
+    assert corrected.payload_hash != stored.standing.payload_hash
+    wrong = stored_mapper(mapper).restore(replace(stored, payload={**payload, "phone_numbers": 5}))
+    assert isinstance(wrong, Unfit)
+    assert wrong.record_identifier == stored.standing.record_identifier
+
+
+def test_text_that_the_table_had_to_change_is_no_payload() -> None:
+    mapper = mapper_of("talkdesk", {"record_list_id": "list"})
+    for text, there in (("a\x00b", False), ("a\ufffdb", True), ("ab", True)):
+        stored = as_stored(mapper.prepare(0, {**CALL, "first_name": text}), Status.REJECTED)
+        assert (stored_mapper(mapper).restore(stored) is not None) is there, text
+
+
+# Claims.
+
+
+class Recording(MemoryLedger):
+    claimed: tuple[str, ...] = ()
+
+    def claim(self, marks: Any) -> Any:
+        self.claimed = tuple(mark.record_identifier for mark in marks)
+        return super().claim(marks)
+
+
+def mark(name: str, payload: Any, standing: Standing | None) -> Mark:
+    return Mark(
+        record_identifier=name, row_index=0, batch_id="t.2", attempts=1, payload_hash="h", payload=payload,
+        standing=standing,
+    )  # fmt: skip
+
+
+def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from() -> None:
+    under = Recording("t")
+    ledger = AsReadLedger(under)
+    read = Standing(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
+    payload = StoredPayload({}, "old.1")
+    claimed = ledger.claim(
+        [
+            mark("as read", payload, read),
+            mark("other batch", payload, replace(read, batch_id="old.2")),
+            mark("settled", payload, replace(read, status=Status.FAILED)),
+            mark("gone", payload, None),
+            mark("own", payload, replace(read, status=Status.FAILED, batch_id="t.1")),
+            mark("from a query", {}, replace(read, batch_id="old.2")),
+            mark("new", {}, None),
+        ]
+    )
+    assert under.claimed == ("as read", "settled", "own", "from a query", "new")
+    assert set(claimed) == set(under.claimed)
+    assert (ledger.token, ledger.durable, set(ledger.standing(["as read"]))) == ("t", False, {"as read"})
+
+
+def test_a_ready_record_is_taken_as_it_is() -> None:
+    mapper = mapper_of("dex", {})
+    ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper)})
+    record = replace(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
+    assert ready.prepare(3, record) is record
