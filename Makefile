@@ -10,10 +10,17 @@ PYTHON ?= python3
 # Further arguments for pytest: make test ARGS="-k ledger"
 ARGS ?=
 
+# make campaign SEED=2; SMALL=1: two minutes, printed only
+SEED ?= 1
+SMALL ?=
+ON_UNKNOWN ?= hold reconcile
+
 PY := .venv/bin/python
 EXTRAS := [pandas,postgres,sqlite]
+# The extra mysql less its client library, which is built from source against a system library: the tests use PyMySQL.
+MYSQL := --no-deps apache-airflow-providers-mysql
 MADE := build/wheel
-CHECKED := $(wildcard airflow_provider_contacts example_dags tests demo bench)
+CHECKED := $(wildcard airflow_provider_contacts example_dags tests demo bench campaigns)
 
 # A stamp's name holds the digest of its inputs, so that a removed file and a changed branch count as changes too.
 digest = $(shell find $(1) -type f ! -name '*.pyc' -exec cksum {} + 2>/dev/null | sort | cksum | cut -d' ' -f1)
@@ -21,9 +28,14 @@ PINS := $(call digest,pyproject.toml constraints.txt .ci/install)
 LOWER_PINS := $(call digest,pyproject.toml constraints.txt constraints-lower.txt .ci/install)
 SOURCES := $(call digest,pyproject.toml README.md LICENSE airflow_provider_contacts)
 
+PEERS := build/peers
+PEERS_MADE := $(PEERS)/.made-$(call digest,campaigns/peers-requirements.txt .ci/install)
+SIZE := $(if $(SMALL),--kills 20 --records 300 --share 0.1,--write campaigns/RESULTS.md)
+
 TOOLS := .venv/.tools-$(PINS)
 WHEEL := $(MADE)/.built-$(SOURCES)
 INSTALLED := .venv/.installed-$(PINS)-$(SOURCES)
+DISTRIBUTED := .venv/.distributed-$(PINS)
 INSTALLED_LOWER := .venv-lower/.installed-$(LOWER_PINS)-$(SOURCES)
 
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
@@ -31,12 +43,13 @@ TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
 
 # Pins for every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
 COMPILE := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-  --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite
+  --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite \
+  --extra mysql --no-emit-package mysqlclient
 
-.PHONY: help setup check format test test-lower demo bench constraints clean
+.PHONY: help setup check format test test-lower test-distributed demo bench campaign campaign-peers constraints clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(INSTALLED) ## make .venv: the wheel of this checkout, and what tests and checks need
 
@@ -50,10 +63,15 @@ format: setup ## write the formats and the safe fixes
 	$(PY) -m ruff check --fix .
 
 test: setup ## unit and integration tests, against the installed wheel
+	.ci/mariadb
 	$(TESTED) $(PY) -m pytest tests/unit tests/integration $(ARGS)
 
 test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that pyproject.toml admits
+	.ci/mariadb
 	$(TESTED) .venv-lower/bin/python -m pytest tests/unit tests/integration $(ARGS)
+
+test-distributed: setup $(DISTRIBUTED) ## Airflow on two Celery workers, one of which is killed in the middle
+	$(PY) -m tests.distributed.run
 
 demo: setup ## the main job, end to end, on this machine alone
 	$(PY) demo/run.py
@@ -61,14 +79,21 @@ demo: setup ## the main job, end to end, on this machine alone
 bench: setup ## how fast, and in how much memory
 	$(PY) bench/run.py
 
+campaign: setup campaign-peers ## kill tasks and lose answers on purpose: what is created twice, or lost
+	.ci/mariadb
+	$(PY) -m campaigns --seed $(SEED) --on-unknown $(ON_UNKNOWN) --peers $(PEERS)/bin/python $(SIZE)
+
+campaign-peers: $(PEERS_MADE) ## other tools that the campaigns compare with, in an environment of their own
+
 constraints: $(TOOLS) ## resolve anew: constraints.txt (newest) and constraints-lower.txt (lowest)
 	mkdir -p build
-	$(COMPILE) --group dev --group lock --output-file constraints.txt pyproject.toml
+	$(COMPILE) --group dev --group distributed --group lock --output-file constraints.txt pyproject.toml
 	$(COMPILE) --resolution lowest-direct --no-deps --output-file build/lowest.txt pyproject.toml
 	$(COMPILE) --group test --constraint build/lowest.txt --output-file constraints-lower.txt pyproject.toml
 
 clean: ## remove everything that these targets made
 	rm -rf .venv .venv-lower .demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	.ci/mariadb --remove
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(TOOLS): ## pip, the build backend and, where it can be had, uv
@@ -85,16 +110,29 @@ $(WHEEL): $(TOOLS)
 	touch $@
 
 $(INSTALLED): $(WHEEL)
-	compgen -G '.venv/.installed-$(PINS)-*' >/dev/null || \
-	  .ci/install .venv constraints.txt --group dev "$$(echo $(MADE)/*.whl)$(EXTRAS)"
+	compgen -G '.venv/.installed-$(PINS)-*' >/dev/null || { \
+	  .ci/install .venv constraints.txt --group dev "$$(echo $(MADE)/*.whl)$(EXTRAS)" && \
+	  .ci/install .venv constraints.txt $(MYSQL); }
 	$(PY) -m pip install --quiet --no-deps --force-reinstall $(MADE)/*.whl
 	rm -f .venv/.installed-*
+	touch $@
+
+$(DISTRIBUTED): | $(INSTALLED)
+	.ci/install .venv constraints.txt --group distributed
+	rm -f .venv/.distributed-*
+	touch $@
+
+$(PEERS_MADE): $(TOOLS)
+	rm -rf $(PEERS)
+	$(PYTHON) -m venv --without-pip $(PEERS)
+	.ci/install $(PEERS) campaigns/peers-requirements.txt --requirement campaigns/peers-requirements.txt
 	touch $@
 
 $(INSTALLED_LOWER): $(WHEEL)
 	test -x .venv-lower/bin/python || $(PYTHON) -m venv --without-pip .venv-lower
 	compgen -G '.venv-lower/.installed-$(LOWER_PINS)-*' >/dev/null || \
-	  .ci/install .venv-lower constraints-lower.txt --group test "$$(echo $(MADE)/*.whl)$(EXTRAS)"
+	  { .ci/install .venv-lower constraints-lower.txt --group test "$$(echo $(MADE)/*.whl)$(EXTRAS)" && \
+	  .ci/install .venv-lower constraints-lower.txt $(MYSQL); }
 	$(PY) -m pip --python .venv-lower/bin/python install --quiet --no-deps --force-reinstall $(MADE)/*.whl
 	rm -f .venv-lower/.installed-*
 	touch $@

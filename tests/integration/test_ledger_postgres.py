@@ -18,9 +18,10 @@ from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, parameter
 from airflow_provider_contacts.ledgers.tables import build
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
+from tests.servers import wait_until
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Server
+    from tests.servers import Postgres
 
 NUMBERS = count(1)
 
@@ -31,7 +32,7 @@ def backdate(seconds: int) -> str:
     return f"UPDATE contact_outcomes SET batch_started_at = batch_started_at - interval '{seconds} seconds'"
 
 
-def fresh(postgres: Server, driver: str = "psycopg") -> Database:
+def fresh(postgres: Postgres, driver: str = "psycopg") -> Database:
     """Return an empty database: a schema of its own."""
     schema = f"test_{next(NUMBERS)}"
     owner = Database(postgres.url())
@@ -41,7 +42,7 @@ def fresh(postgres: Server, driver: str = "psycopg") -> Database:
 
 
 @pytest.fixture
-def database(postgres: Server) -> Iterator[Database]:
+def database(postgres: Postgres) -> Iterator[Database]:
     found = fresh(postgres)
     yield found
     found.close()
@@ -55,7 +56,7 @@ class TestPsycopg2(LedgerConformance):
     """The older driver hands parameters over in its own way."""
 
     @pytest.fixture
-    def database(self, postgres: Server) -> Iterator[Database]:
+    def database(self, postgres: Postgres) -> Iterator[Database]:
         found = fresh(postgres, "psycopg2")
         yield found
         found.close()
@@ -81,7 +82,7 @@ def shown(engine: sqlalchemy.Engine, name: str) -> str:
         return str(connection.exec_driver_sql(f"SHOW {name}").scalar_one())
 
 
-def test_connections_wait_for_the_disk(postgres: Server, database: Database) -> None:
+def test_connections_wait_for_the_disk(postgres: Postgres, database: Database) -> None:
     database.run("CREATE ROLE careless LOGIN", "ALTER ROLE careless SET synchronous_commit = off")
     database.run("ALTER ROLE careless SET default_transaction_isolation = 'serializable'")
     extra = {"application_name": "contacts", "cursor": "dictcursor"}
@@ -92,14 +93,34 @@ def test_connections_wait_for_the_disk(postgres: Server, database: Database) -> 
     engine.dispose()
 
 
-def test_a_stronger_setting_is_left(postgres: Server, database: Database) -> None:
+def test_a_stronger_setting_is_left(postgres: Postgres, database: Database) -> None:
     database.run("CREATE ROLE careful LOGIN", "ALTER ROLE careful SET synchronous_commit = remote_apply")
     engine = connect(Hook(postgres.url(user="careful"), {}))
     assert shown(engine, "synchronous_commit") == "remote_apply"
     engine.dispose()
 
 
-def test_select_insert_and_update_suffice(postgres: Server, database: Database) -> None:
+def test_a_server_that_forgets_is_told(postgres: Postgres, database: Database) -> None:
+    assert database.open().warnings == ()
+    set_on_the_server(postgres, "fsync = off")
+    try:
+        (warning,) = database.open().warnings
+    finally:
+        set_on_the_server(postgres, "fsync = on")
+    assert "fsync=off" in warning
+
+
+def set_on_the_server(postgres: Postgres, setting: str) -> None:
+    """Change a setting for everybody, and wait until it counts."""
+    name, _, value = setting.split()
+    engine = sqlalchemy.create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER SYSTEM SET {setting}")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    wait_until(lambda: shown(engine, name) == value, f"{setting} counts")
+
+
+def test_select_insert_and_update_suffice(postgres: Postgres, database: Database) -> None:
     database.run("CREATE SCHEMA crm", "CREATE ROLE writer LOGIN", "GRANT USAGE ON SCHEMA crm TO writer")
     writer = Database(postgres.url(user="writer"))
     with pytest.raises(ConfigError, match=r"permission denied(.|\n)*CREATE TABLE crm.outcomes_runs"):

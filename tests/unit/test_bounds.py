@@ -16,8 +16,6 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-# Its client library is built from source against a system library, so `make test-lower` cannot ask for it.
-NOT_INSTALLED = ("mysql",)
 
 # Imported names whose distribution is called otherwise, or comes with one that pyproject.toml names.
 BROUGHT_BY = {
@@ -32,7 +30,7 @@ BROUGHT_BY = {
 
 def requirements() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
-    tested = [text for extra, texts in extras.items() if extra not in NOT_INSTALLED for text in texts]
+    tested = [text for texts in extras.values() for text in texts]
     return [Requirement(text) for text in [*PROJECT["dependencies"], *tested]]
 
 

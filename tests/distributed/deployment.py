@@ -1,0 +1,165 @@
+"""An Airflow of several processes: its settings, its start, and its public REST API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import socket
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from tests.distributed.processes import Processes
+from tests.servers import Postgres
+
+HERE = Path(__file__).resolve().parent
+DAG, TASK, RUN = "shards", "push", "killed"
+DATABASES = ("airflow", "celery", "warehouse", "outcomes")
+WORKERS = ("worker-1", "worker-2")
+SLOTS = 4
+HEARTBEAT_TIMEOUT = 20
+# Kombu looks which tables there are and creates the others: two processes that start together fail each other.
+BROKER = """
+import os, kombu
+with kombu.Connection(os.environ["AIRFLOW__CELERY__BROKER_URL"]) as connection:
+    connection.SimpleQueue("default").close()
+"""
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the JSON object behind a loopback URL, by POST where there is a body."""
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
+    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def settings(folder: Path, database: Postgres, port: int) -> dict[str, str]:
+    """Return the environment of every process: CeleryExecutor, nothing but PostgreSQL behind it."""
+    # Whoever is asked listens at loopback: no proxy of this machine has a part in it.
+    unwanted = re.compile(r"AIRFLOW.*|.*_PROXY", re.IGNORECASE)
+    kept = {name: value for name, value in os.environ.items() if not unwanted.fullmatch(name)}
+    broker = database.url(database="celery", driver="psycopg2")
+    airflow = {
+        "core.executor": "CeleryExecutor",
+        "core.load_examples": "False",
+        "core.dags_folder": str(HERE / "dags"),
+        "core.dags_are_paused_at_creation": "False",
+        "core.simple_auth_manager_all_admins": "True",
+        "core.fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "core.execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
+        "core.hostname_callable": "worker_name.worker_name",
+        "api.host": "127.0.0.1",
+        "api.port": str(port),
+        "api.workers": "1",
+        "api.secret_key": secrets.token_hex(32),
+        "api_auth.jwt_secret": secrets.token_hex(32),
+        "database.sql_alchemy_conn": database.url(database="airflow", driver="psycopg2"),
+        # Celery without a server of its own: fine for a test, not for production.
+        "celery.broker_url": f"sqla+{broker}",
+        "celery.result_backend": f"db+{broker}",
+        "celery.worker_concurrency": str(SLOTS),
+        "workers.min_heartbeat_interval": "2",
+        "scheduler.task_instance_heartbeat_timeout": str(HEARTBEAT_TIMEOUT),
+        "scheduler.task_instance_heartbeat_timeout_detection_interval": "2",
+        # What the dead worker had fetched and not begun stays queued, until the scheduler queues it again.
+        "scheduler.task_queued_timeout": "60",
+        "scheduler.task_queued_timeout_check_interval": "5",
+    }
+    return (
+        kept
+        | {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in airflow.items()}
+        | {
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "C_FORCE_ROOT": "1",
+            # The installed package, not the checkout; and the one module that names a worker.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONPATH": str(HERE / "names"),
+            "PYTHONUNBUFFERED": "1",
+            **{
+                f"AIRFLOW_CONN_{name.upper()}": json.dumps(database.connection(database=name))
+                for name in ("warehouse", "outcomes")
+            },
+        }
+    )
+
+
+def make_tables(processes: Processes) -> None:
+    """Make what Airflow and the broker keep in PostgreSQL."""
+    processes.finish("broker", "-c", BROKER)
+    processes.finish("migrate", "-m", "airflow", "db", "migrate")
+
+
+def start(processes: Processes) -> None:
+    """Start every part; none is ready yet."""
+    for name in ("api-server", "scheduler", "dag-processor"):
+        processes.start(name, "-m", "airflow", name)
+    for name in WORKERS:
+        options = ("--concurrency", str(SLOTS), "--celery-hostname", name, "--skip-serve-logs")
+        pid = processes.folder / f"{name}.pid"
+        processes.start(name, "-m", "airflow", "celery", "worker", *options, "--pid", pid, WORKER_NAME=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Airflow's public REST API."""
+
+    port: int
+
+    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the answer to GET, or to POST where there is a body."""
+        return fetch(f"http://127.0.0.1:{self.port}/api/v2/{path}", body)
+
+    def ready(self) -> bool:
+        """Tell whether the DAG can be run."""
+        try:
+            health = self.ask("monitor/health")
+            self.ask(f"dags/{DAG}")
+        except (HTTPError, URLError, ConnectionError, TimeoutError):
+            return False
+        return bool(health["scheduler"]["status"] == "healthy")
+
+    def trigger(self) -> None:
+        """Begin the run."""
+        self.ask(f"dags/{DAG}/dagRuns", {"dag_run_id": RUN, "logical_date": None})
+
+    def dag_state(self) -> str:
+        """Return the state of the run."""
+        return str(self.ask(f"dags/{DAG}/dagRuns/{RUN}")["state"])
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the mapped tasks as they stand, those that do not exist yet left out."""
+        found = self.ask(f"dags/{DAG}/dagRuns/{RUN}/taskInstances?limit=100")["task_instances"]
+        return [one for one in found if one["map_index"] >= 0]
+
+    def tries(self, shard: int) -> list[dict[str, Any]]:
+        """Return every try of a mapped task."""
+        path = f"dags/{DAG}/dagRuns/{RUN}/taskInstances/{TASK}/{shard}/tries"
+        return list(self.ask(path)["task_instances"])
+
+    def summary(self, shard: int) -> dict[str, Any] | None:
+        """Return what a mapped task left in XCom."""
+        path = f"dags/{DAG}/dagRuns/{RUN}/taskInstances/{TASK}/xcomEntries/return_value?map_index={shard}"
+        try:
+            value = self.ask(path)["value"]
+        except HTTPError as error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return dict(json.loads(value) if isinstance(value, str) else value)

@@ -1,0 +1,198 @@
+"""Tasks that run at the same time and push the same records under one ``sync_id``: real processes, real servers.
+
+``CONTACTS_ROUNDS`` says how many rounds are played, each with its own seed; ``CONTACTS_SEED`` is the first of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.outcome import Status
+from tests.ledger_conformance import Database
+from tests.pushing import Served
+from tests.table_pushing import Job, Report, Runner, at_once, created, push, vendor_connection
+
+PROCESSES = 4
+ROUNDS = int(os.environ.get("CONTACTS_ROUNDS", "2"))
+FIRST = int(os.environ.get("CONTACTS_SEED", "1"))
+KEYS = 90
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def runners() -> Iterator[list[Runner]]:
+    started = [Runner() for _ in range(PROCESSES)]
+    yield started
+    for runner in started:
+        runner.close()
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Return an empty database on a server of each kind."""
+    name = f"concurrent_{next(NUMBERS)}"
+    server: Any = request.getfixturevalue({"postgresql": "postgres", "mariadb": "mariadb"}[request.param])
+    owner = Database(server.url())
+    with owner.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    owner.close()
+    found = Database(server.url(database=name))
+    yield found
+    found.close()
+
+
+@dataclass(slots=True)
+class Round:
+    """What one seed makes of chance."""
+
+    seed: int
+    served: Served
+    database: Database
+
+    def __post_init__(self) -> None:
+        self.served.simulator.reset(knobs=True)
+
+    @property
+    def random(self) -> random.Random:
+        return random.Random(self.seed)
+
+    def job(self, **values: Any) -> Job:
+        connection = vendor_connection(self.served.simulator, self.served.url)
+        settings: dict[str, Any] = {"database": self.database.url, "vendor": connection, "keys": []}
+        return Job(**{**settings, "sync_id": f"sync-{self.seed}", **values})
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        rows = [row for row in self.database.rows() if row["sync_id"] == f"sync-{self.seed}"]
+        return {row["record_identifier"]: row for row in rows}
+
+    def leave_failed(self, keys: list[str]) -> None:
+        """Leave rows behind that may be claimed anew."""
+        self.served.simulator.set("dex.http_429", "always")
+        left = push(self.job(keys=keys, dag_id="before", batch_size=100, request_attempts=1))
+        self.served.simulator.set("dex.http_429", "never")
+        assert left.by_status() == {"failed": len(keys)}
+
+
+def overlapping(chance: random.Random, keys: list[str]) -> Iterator[list[str]]:
+    """Yield what each process pushes: most of the keys, in an order of its own."""
+    for number in range(PROCESSES):
+        mine = chance.sample(keys, k=chance.randint(len(keys) * 2 // 3, len(keys)))
+        order = chance.choice(("shuffled", "ascending", "descending"))
+        if order != "shuffled":
+            mine.sort(reverse=order == "descending")
+        # Every key belongs to somebody.
+        yield mine if number else [*mine, *sorted(set(keys) - set(mine))]
+
+
+def check_counts(report: Report, job: Job) -> None:
+    """Check that every record of a job has ended in one outcome, one that a competitor may have."""
+    assert sorted(str(one) for one, _, _ in report.outcomes) == sorted(job.keys)
+    codes = {(status, code) for _, status, code in report.outcomes if status == "failed"}
+    assert codes <= {("failed", "claimed_elsewhere")}
+    assert set(report.by_status()) <= {"succeeded", "skipped", "failed", "unknown"}
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+@pytest.mark.parametrize("faults", [False, True], ids=["calm", "faults"])
+def test_no_key_is_created_twice(
+    served: Served, database: Database, runners: list[Runner], seed: int, faults: bool
+) -> None:
+    this = Round(seed, served, database)
+    chance = this.random
+    keys = [f"k{number:03}" for number in range(KEYS)]
+    this.leave_failed(chance.sample(keys, k=KEYS // 3))
+    served.simulator.set("dex.latency", "0ms-8ms")
+    if faults:
+        served.simulator.set("dex.store_then_drop", "0.05")
+        served.simulator.set("dex.http_429", "0.05")
+        served.simulator.set("dex.retry_after", "zero")
+    jobs = [
+        this.job(keys=mine, dag_id=f"dag-{number}", batch_size=chance.randint(1, 9), max_in_flight=chance.randint(1, 4))
+        for number, mine in enumerate(overlapping(chance, keys))
+    ]
+    reports = at_once(runners, jobs)
+    for report, job in zip(reports, jobs, strict=True):
+        assert report.error is None
+        check_counts(report, job)
+    assert max(created(served.simulator).values()) == 1
+    delivered = [one for report in reports for one in report.having(Status.SUCCEEDED)]
+    assert max(Counter(delivered).values()) == 1, "two have delivered one record"
+    rows = this.rows()
+    assert {one for one, row in rows.items() if row["status"] == "succeeded"} == set(delivered)
+    assert set(created(served.simulator)) - set(delivered) == {
+        one for one, row in rows.items() if row["status"] == "unknown" and created(served.simulator)[one]
+    }
+    if not faults:
+        assert set(delivered) == set(keys) == set(created(served.simulator))
+    # The run after them sends what is left over, and nothing else.
+    served.simulator.set("dex.store_then_drop", "never")
+    served.simulator.set("dex.http_429", "never")
+    last = push(this.job(keys=keys, dag_id="after"))
+    assert last.error is None
+    assert set(last.by_status()) <= {"succeeded", "skipped", "unknown"}
+    assert max(created(served.simulator).values()) == 1
+    assert set(created(served.simulator)) | set(last.having(Status.UNKNOWN)) == set(keys)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_a_zombie_sends_nothing_once_its_successor_has_begun(
+    served: Served, database: Database, runners: list[Runner], seed: int
+) -> None:
+    this = Round(seed, served, database)
+    chance = this.random
+    keys = [f"k{number:03}" for number in range(KEYS)]
+    served.simulator.set("dex.latency", "5ms-15ms")
+    zombie, heir = (
+        this.job(keys=chance.sample(keys, k=KEYS), try_number=number, batch_size=chance.randint(1, 3))
+        for number in (1, 2)
+    )
+    runners[0].start(zombie)
+    enough = chance.randint(1, 20)
+    while served.simulator.vendors["dex"].counts["write"] < enough:
+        time.sleep(0.002)
+    runners[1].start(heir)
+    reports = [runner.report() for runner in runners[:2]]
+    assert max(created(served.simulator).values()) == 1
+    assert (reports[0].error, reports[1].error) == ("SupersededError", None)
+    check_counts(reports[1], heir)
+    rows = this.rows()
+    begun = next(row["started_at"] for row in database.rows("contact_outcomes_runs") if row["try_number"] == 2)
+    late = [one for one, row in rows.items() if owner(row) == reports[0].token and row["batch_started_at"] > begun]
+    assert late == [], "marked by the zombie after its successor had registered"
+    # What the zombie had under way is in doubt for its successor, which leaves it; everything else is delivered.
+    doubtful = {one for one, row in rows.items() if row["status"] == "unknown"}
+    assert set(rows) == set(keys)
+    assert {row["status"] for row in rows.values()} <= {"succeeded", "unknown"}
+    assert set(keys) - doubtful <= set(created(served.simulator))
+    assert {owner(rows[one]) for one in doubtful} <= {reports[0].token}
+    assert max(created(served.simulator).values()) == 1
+
+
+def owner(row: dict[str, Any]) -> str:
+    """Return the token of the execution that has marked a row last."""
+    return str(row["batch_id"]).partition(".")[0]
+
+
+def test_many_that_begin_as_one_run(served: Served, database: Database, runners: list[Runner]) -> None:
+    # What a broken scheduler may do: the same try of the same task, several times over.
+    this = Round(FIRST, served, database)
+    served.simulator.set("dex.latency", "2ms-6ms")
+    keys = [f"k{number:03}" for number in range(KEYS)]
+    jobs = [this.job(keys=this.random.sample(keys, k=KEYS), batch_size=3) for _ in range(PROCESSES)]
+    reports = at_once(runners, jobs)
+    assert max(created(served.simulator).values()) == 1
+    assert {report.error for report in reports} <= {None, "SupersededError"}
+    assert [report.error for report in reports].count(None) <= 1
+    last = push(replace(jobs[0], try_number=2))
+    assert last.error is None
+    assert max(created(served.simulator).values()) == 1
+    assert set(created(served.simulator)) | set(last.having(Status.UNKNOWN)) == set(keys)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers.rows import marked
+from tests.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
+from tests.pushing import World, people
+
+if TYPE_CHECKING:
+    from tests.servers import MariaDB
+
+NUMBERS = count(1)
+
+REFUSE = "ALTER TABLE contact_outcomes ADD CHECK ({column} <> 'boom')"
+
+
+def backdate(seconds: int) -> str:
+    return f"UPDATE contact_outcomes SET batch_started_at = batch_started_at - INTERVAL {seconds} SECOND"
+
+
+def fresh(mariadb: MariaDB, driver: str = "pymysql") -> Database:
+    """Return an empty database, whose own character set could not hold every key."""
+    name = f"test_{next(NUMBERS)}"
+    owner = Database(mariadb.url(driver=driver))
+    owner.run(f"CREATE DATABASE {name} CHARACTER SET latin1")
+    owner.close()
+    return Database(mariadb.url(database=name, driver=driver), REFUSE, backdate)
+
+
+@pytest.fixture(params=os.environ.get("CONTACTS_MYSQL_DRIVERS", "pymysql").split(","))
+def database(mariadb: MariaDB, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Return an empty database.
+
+    ``CONTACTS_MYSQL_DRIVERS=mysqldb,mysqlconnector`` names other drivers to reach it by.
+    """
+    found = fresh(mariadb, request.param)
+    yield found
+    found.close()
+
+
+class TestMariaDB(LedgerConformance):
+    pass
+
+
+def test_rights_to_create_are_needed_only_to_create(mariadb: MariaDB, database: Database) -> None:
+    name = sqlalchemy.make_url(database.url).database
+    user = f"writer_{name}"
+    writer = Database(mariadb.url(user=user, database=str(name)))
+    database.run(f"CREATE USER {user}@localhost", f"GRANT SELECT ON {name}.* TO {user}@localhost")
+    with pytest.raises(ConfigError, match=r"command denied(.|\n)*CREATE TABLE contact_outcomes_runs"):
+        writer.open()
+    database.open()
+    with pytest.raises(LedgerError, match="command denied"):
+        writer.open()
+    database.run(f"GRANT INSERT, UPDATE ON {name}.* TO {user}@localhost")
+    ledger = writer.open("mine")
+    make(ledger, "good", Status.SUCCEEDED)
+    make(ledger, "bad", Status.INVALID)
+    assert claim(ledger, "bad", "next") == {"bad", "next"}
+    assert ledger.finish({"num_planned": 3}, "succeeded")
+    writer.close()
+
+
+def test_a_server_that_forgets_is_told(database: Database) -> None:
+    assert database.open().warnings == ()
+    database.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+    try:
+        (warning,) = database.open().warnings
+    finally:
+        database.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    assert "innodb_flush_log_at_trx_commit=2" in warning
+
+
+def test_error_details_are_not_told(database: Database) -> None:
+    ledger = database.open()
+    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_identifier <> 'secret')")
+    for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
+        with pytest.raises(LedgerError, match=r"23000|4025") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+
+
+def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
+    one, other = database.open("one"), database.open("other")
+    make(one, "old", Status.FAILED)
+    ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
+    with ThreadPoolExecutor(1) as threads:
+        with one._engine.begin() as connection:
+            assert set(one._claim(connection, [marked(each, "undelivered") for each in ours])) == {"old", "new"}
+            waiting = threads.submit(other.claim, theirs)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+        assert set(waiting.result(timeout=30)) == set()
+
+
+def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, database: Database) -> None:
+    name = sqlalchemy.make_url(database.url).database
+    world.connect("outcomes", **mariadb.connection(database=str(name)))
+    world.simulator.set("dex.http_429", "nth:2")
+    op = pushing(people(300), request_attempts=1, batch_size=50)
+    assert world.run(op).state == "up_for_retry"
+    assert world.run(op, 2).error is None
+    summary = world.summary(op)
+    assert (summary["num_delivered"], summary["num_planned"], len(world.stored())) == (300, 300, 300)
+    assert {row["status"] for row in database.rows()} == {"succeeded"}
+    # The next run knows them all, and the one record that is new.
+    op = pushing(people(301))
+    assert world.run(op, run_id="second").error is None
+    summary = world.summary(op, run_id="second")
+    assert (summary["num_skipped"], summary["num_succeeded"], len(world.stored())) == (300, 1, 301)
+    runs = database.rows("contact_outcomes_runs")
+    assert [(row["try_number"], row["status"]) for row in runs] == [(1, "partial"), (2, "succeeded"), (1, "succeeded")]
+
+
+def pushing(records: Any, **parameters: Any) -> Any:
+    from airflow.sdk import DAG
+
+    from airflow_provider_contacts.operators import PushContactsOperator
+
+    with DAG("d", schedule=None):
+        return PushContactsOperator(
+            task_id="push",
+            contacts_conn_id="dex_default",
+            outcomes_conn_id="outcomes",
+            sync_key="key",
+            retries=3,
+            records=records,
+            **parameters,
+        )
