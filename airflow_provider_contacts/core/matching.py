@@ -188,8 +188,13 @@ def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
 
 
 def shares(one: Mapping[str, frozenset[str]], other: Mapping[str, frozenset[str]]) -> bool:
-    """Tell whether two sets of traits have a text in common under the same path."""
-    return any(same_text(left, right) for path, texts in one.items() for left in texts for right in other.get(path, ()))
+    """Tell whether two sets of traits have a text, or the end of a phone number, in common under the same path."""
+    return any(
+        not {*handles(left)}.isdisjoint(handles(right))
+        for path, texts in one.items()
+        for left in texts
+        for right in other.get(path, ())
+    )
 
 
 def assign(options: Mapping[A, Sequence[B]]) -> dict[A, B]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_contacts.core.vendor import Doubt, Reply
@@ -20,6 +21,15 @@ def as_count(value: Any) -> int | None:
 def as_text(value: Any) -> str | None:
     """Return a non-empty text."""
     return value if isinstance(value, str) and value else None
+
+
+def as_moment(value: Any) -> datetime | None:
+    """Return an ISO 8601 text that tells its offset as a moment."""
+    try:
+        moment = datetime.fromisoformat(as_text(value) or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def as_id(value: Any) -> str | None:

@@ -210,6 +210,8 @@ class Reading:
                 likeness = compare(case.sought or {}, contact.fields, self._words.identity)
                 if likeness is not Likeness.OTHER:
                     self._count(key, contact, self._dated(case, contact, likeness, date))
+        if not page.whole:
+            self._failed.update(ask.about)
         if page.more is not None:
             self._put(Ask(question=page.more, about=ask.about))
 

@@ -39,7 +39,7 @@ class Request:
     method: str
     path: str
     body: bytes | None = field(default=None, repr=False)
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Question:
 
     request: Request
     about: tuple[int, ...]
-    context: str = ""
+    context: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,10 +150,13 @@ class Page:
 
     :param contacts: those that could be the sought ones; leaving out is allowed only where content proves it.
     :param more: what must be asked next; ``None``: all has been read.
+    :param whole: ``False`` where the vendor may have kept back contacts that the question is about: what is not shown
+        is not absent.
     """
 
     contacts: tuple[Contact, ...]
     more: Question | None = None
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,17 +210,17 @@ class Apptoto(SimulatedVendor):
         return Answer(200, {"contacts": views})
 
     def _read_one(self, call: Call) -> Answer:
-        known = self.by_external.get(call.query.get("external_id", ""), [])
+        known = self.readable(self.by_external.get(call.query.get("external_id", ""), []))
         number = call.query.get("id", "")
-        contact = known[0] if known else self.by_id.get(int(number)) if number.isdecimal() else None
+        contact = known[0] if known else self.readable_by_id(int(number)) if number.isdecimal() else None
         if contact is None:
             raise RefusedCallError(self.knobs["absent_status"], "Not Found")
         return Answer(200, contact.view)
 
     def _read_page(self, call: Call) -> Answer:
-        contacts = self.stored
+        contacts = self.readable(self.stored)
         if self.knobs["book_filter_works"] and "address_book_id" in call.query:
-            contacts = self.by_place.get(call.query["address_book_id"], [])
+            contacts = self.readable(self.by_place.get(call.query["address_book_id"], []))
         size, page = whole_number(call, "page_size", LARGEST_PAGE, LARGEST_PAGE), whole_number(call, "page", 1)
         return Answer(200, {"contacts": [one.view for one in contacts[(page - 1) * size : page * size]]})
 

@@ -44,11 +44,32 @@ KNOBS = (
     Knob("max_batch", "integer", "100", "contacts a request may hold; 0: no limit [FOUND in the vendor's tools]"),
     Knob("oversize_status", "integer", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
     Knob("by_emails_creates", "boolean", "false", "default of the two switches of by-emails [UNKNOWN]"),
-    Knob("by_emails_shape", "choice", "array", "data of by-emails [FOUND both]", ("array", "map")),
+    Knob(
+        "reads_show",
+        "choice",
+        "children",
+        "reads show emails and numbers [FOUND], or the 21 fields [FOUND]",
+        ("children", "fields"),
+    ),
+    Knob(
+        "stored_names",
+        "choice",
+        "as_sent",
+        "names that are kept: as sent, or as one name [UNKNOWN]",
+        ("as_sent", "whole"),
+    ),
+    Knob(
+        "by_emails_shape",
+        "choice",
+        "array",
+        "data of by-emails, a map with one contact an email [FOUND both]",
+        ("array", "map"),
+    ),
     Knob("filter_from", "choice", "both", "where the filter is read from [FOUND both]", ("body", "query", "both")),
     Knob("page_size", "integer", "500", "contacts a page of GET contacts [FOUND]"),
     Knob("honours_take", "boolean", "false", "whether take changes that; limit, offset and page never do [FOUND]"),
     Knob("page_key", "choice", "items", "name of the list in a page [FOUND both]", ("items", "contacts")),
+    Knob("last_cursor", "choice", "null", "nextCursor of the last page [UNKNOWN]", ("null", "absent")),
     Knob("endless_cursor", "boolean", "false", "always answer the first page with a cursor"),
     Knob("one_shape", "choice", "data", "where GET of one contact shows it [UNKNOWN]", ("data", "contact", "bare")),
     Knob("plan", "text", "professional", "plan of the user"),
@@ -156,6 +177,8 @@ class Dex(SimulatedVendor):
             return self.by_id[contact["id"]].view
         id_ = contact["id"] if honoured else self.new_uuid()
         view = full_view(contact, id_, moment, handle=self.knobs["linkedin_handle"])
+        if self.knobs["stored_names"] == "whole":
+            view |= {"first_name": None, "last_name": None}
         self.store(call, contact, "", id_, view)
         return view
 
@@ -174,7 +197,7 @@ class Dex(SimulatedVendor):
             raise RefusedCallError(400, "emails must be an array of strings")
         wanted = {email.lower() for email in emails}
         found: dict[str, dict[str, Any]] = {}
-        for contact in self.stored:
+        for contact in self.readable(self.stored):
             for email in emails_of(contact.view):
                 if email in wanted:
                     found.setdefault(str(contact.id), contact.view)
@@ -185,9 +208,15 @@ class Dex(SimulatedVendor):
                 made = self._keep(call, {"contact_emails": [{"email": email}], "source": "google"}, self.moment())
                 found[made["id"]] = made
         if self.knobs["by_emails_shape"] == "map":
-            by_email = {email: view for view in found.values() for email in emails_of(view)}
+            by_email: dict[str, dict[str, Any]] = {}
+            for view in found.values():
+                for email in wanted.intersection(emails_of(view)):
+                    by_email.setdefault(email, self._shown(view))
             return self._flagged(200, {"error": False, "data": by_email})
-        return self._flagged(200, {"error": False, "data": list(found.values())})
+        return self._flagged(200, {"error": False, "data": [self._shown(view) for view in found.values()]})
+
+    def _shown(self, view: dict[str, Any]) -> dict[str, Any]:
+        return view if self.knobs["reads_show"] == "children" else short_view(view)
 
     def _filter(self, call: Call) -> Answer:
         where: Any = {}
@@ -199,12 +228,13 @@ class Dex(SimulatedVendor):
             where = {"in": [part for value in ids for part in value.split(",")]} if ids else {}
         if not isinstance(where, dict):
             raise RefusedCallError(400, "where must be an object")
-        return self._page(call, [contact.view for contact in self.stored if matches(contact.view, where)])
+        return self._page(call, [one.view for one in self.readable(self.stored) if matches(one.view, where)])
 
     def _read_page(self, call: Call) -> Answer:
-        return self._page(call, [contact.view for contact in self.stored])
+        return self._page(call, [contact.view for contact in self.readable(self.stored)])
 
     def _page(self, call: Call, views: list[dict[str, Any]]) -> Answer:
+        views = list(map(self._shown, views))
         size = self.knobs["page_size"]
         if self.knobs["honours_take"]:
             size = whole_number(call, "take", size, size)
@@ -214,20 +244,21 @@ class Dex(SimulatedVendor):
             return self._flagged(
                 200, {"error": False, "data": {self.knobs["page_key"]: views[:size], "nextCursor": "c0"}}
             )
-        following = f"c{start + size}" if start + size < len(views) else None
-        data = {self.knobs["page_key"]: views[start : start + size], "nextCursor": following}
+        data: dict[str, Any] = {self.knobs["page_key"]: views[start : start + size]}
+        if start + size < len(views):
+            data["nextCursor"] = f"c{start + size}"
+        elif self.knobs["last_cursor"] == "null":
+            data["nextCursor"] = None
         return self._flagged(200, {"error": False, "data": data})
 
     def _read_one(self, call: Call) -> Answer:
-        contact = self.by_id.get(call.params["id"])
+        contact = self.readable_by_id(call.params["id"])
         if contact is None:
             raise RefusedCallError(404, "Contact not found")
-        shape = self.knobs["one_shape"]
+        shape, view = self.knobs["one_shape"], self._shown(contact.view)
         if shape == "bare":
-            return Answer(200, contact.view)
-        return self._flagged(
-            200, {"error": False, "data": contact.view if shape == "data" else {"contact": contact.view}}
-        )
+            return Answer(200, view)
+        return self._flagged(200, {"error": False, "data": view if shape == "data" else {"contact": view}})
 
     def _delete(self, call: Call) -> Answer:
         contact = self.by_id.get(call.params["id"])

@@ -109,6 +109,7 @@ class Stored:
     :param place: the list, organization or address book that it is in.
     :param request: number of the request that created it.
     :param view: what the vendor shows of it.
+    :param at: when it was created, on the clock that cannot jump.
     """
 
     id: str | int
@@ -116,6 +117,7 @@ class Stored:
     place: str
     request: int
     view: dict[str, Any] = field(repr=False)
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ KNOBS = (
     Knob("omit_empty", "boolean", "false", "leave data and errors out where they are empty [both optional, FOUND]"),
     Knob("normalise", "boolean", "false", "store emails in lower case and numbers without blanks [UNKNOWN]"),
     Knob("contacts_in_organization", "boolean", "true", "GET of one organization shows its contacts [INFERRED]"),
+    Knob("contacts_in_list", "boolean", "true", "GET of all organizations shows their contacts [FOUND]"),
     Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),
     Knob("paging", "choice", "array", "form of lists [FOUND both]", ("array", "items")),
 )
@@ -233,19 +234,19 @@ class Intermezzo(SimulatedVendor):
         return view
 
     def _contacts(self, org: str) -> list[Stored]:
-        return self.by_place.get(org, [])
+        return self.readable(self.by_place.get(org, []))
 
-    def _show(self, org: str) -> dict[str, Any]:
+    def _show(self, org: str, knob: str) -> dict[str, Any]:
         shown: dict[str, Any] = {"id": org, "name": self.organizations[org], "externalRef": None, "workSites": []}
-        if self.knobs["contacts_in_organization"]:
+        if self.knobs[knob]:
             shown["contacts"] = [contact.view for contact in self._contacts(org)]
         return shown
 
     def _read_organization(self, call: Call) -> Answer:
-        return Answer(200, self._show(self._organization(call)))
+        return Answer(200, self._show(self._organization(call), "contacts_in_organization"))
 
     def _read_organizations(self, call: Call) -> Answer:
-        return self._page(call, [self._show(org) for org in self.organizations])
+        return self._page(call, [self._show(org, "contacts_in_list") for org in self.organizations])
 
     def _read_contacts(self, call: Call) -> Answer:
         if not self.knobs["contacts_endpoint"]:

@@ -181,7 +181,7 @@ class Nedzo(SimulatedVendor):
     def _read_old(self, call: Call) -> Answer:
         self._exists("contact_reads")
         size, offset = whole_number(call, "limit", 20), int(call.query.get("offset", "0") or 0)
-        return Answer(200, [contact.view for contact in self.stored[offset : offset + size]])
+        return Answer(200, [contact.view for contact in self.readable(self.stored)[offset : offset + size]])
 
     def _read_old_one(self, call: Call) -> Answer:
         self._exists("contact_reads")
@@ -190,7 +190,7 @@ class Nedzo(SimulatedVendor):
     def _read_new(self, call: Call) -> Answer:
         self._exists("new_reads")
         size, offset = whole_number(call, "limit", 20), int(call.query.get("offset", "0") or 0)
-        return Answer(200, [_camel(contact) for contact in self.stored[offset : offset + size]])
+        return Answer(200, [_camel(contact) for contact in self.readable(self.stored)[offset : offset + size]])
 
     def _read_new_one(self, call: Call) -> Answer:
         self._exists("new_reads")
@@ -204,7 +204,7 @@ class Nedzo(SimulatedVendor):
         list_id = call.params["id"].lower()
         if list_id not in self.lists:
             raise RefusedCallError(404, "Contact list not found")
-        contacts = [contact.view for contact in self.by_place.get(list_id, ())]
+        contacts = [contact.view for contact in self.readable(self.by_place.get(list_id, ()))]
         data = {"contact_list": {"id": list_id, "name": self.lists[list_id], "contacts": contacts}}
         return Answer(200, _envelope(200, "OK", data))
 
@@ -213,7 +213,7 @@ class Nedzo(SimulatedVendor):
             raise RefusedCallError(404, "Not Found")
 
     def _one(self, call: Call) -> Stored:
-        contact = self.by_id.get(call.params["id"])
+        contact = self.readable_by_id(call.params["id"])
         if contact is None:
             raise RefusedCallError(404, "Contact not found")
         return contact

@@ -18,7 +18,7 @@ from airflow_provider_contacts.simulator.oauth import (
     token_knobs,
     token_request,
 )
-from airflow_provider_contacts.simulator.talkdesk_lists import UNIQUE_TYPES, RecordList, page_of
+from airflow_provider_contacts.simulator.talkdesk_lists import PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
 from airflow_provider_contacts.simulator.talkdesk_records import (
     CODES,
     RECORD_KNOBS,
@@ -58,6 +58,7 @@ KNOBS = (
     Knob("has_error_key", "text", "has_error", "name of the flag; PATCH uses has_errors; empty: left out [FOUND]"),
     Knob("total_errors", "choice", "errors", "what total_errors counts [INFERRED]", ("errors", "records", "absent")),
     Knob("default_priority", "integer", "11", "priority of a record that came without, outside 1-10 [FOUND]"),
+    *PAGE_KNOBS,
     Knob("reformat_phones", "boolean", "false", "show numbers without blanks and signs [INFERRED]"),
 )  # fmt: skip
 
@@ -251,14 +252,15 @@ class Talkdesk(SimulatedVendor):
         return Answer(200, self._show(call, self._list(call)), content_type="application/hal+json")
 
     def _read_lists(self, call: Call) -> Answer:
-        return page_of(call, "record_lists", [self._show(call, one) for one in self.lists.values()])
+        return page_of(call, "record_lists", [self._show(call, one) for one in self.lists.values()], self.knobs)
 
     def _read_records(self, call: Call) -> Answer:
         target = self._list(call)
-        return page_of(call, "records", [contact.view for contact in self.by_place.get(target.id, ())])
+        shown = self.readable(self.by_place.get(target.id, ()))
+        return page_of(call, "records", [contact.view for contact in shown], self.knobs)
 
     def _read_one(self, call: Call) -> Answer:
-        contact = self.by_id.get(call.params["record_id"])
+        contact = self.readable_by_id(call.params["record_id"])
         if contact is None or contact.place != self._list(call).id:
             raise RefusedCallError(404, "Record not found")
         return Answer(200, contact.view, content_type="application/hal+json")

@@ -10,11 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.simulator.exchange import Answer, Call
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.talkdesk_records import external_of, numbers_of
 from airflow_provider_contacts.simulator.vendor import whole_number
 
 UNIQUE_TYPES = ("NOTHING", "PHONE_NUMBER", "EXTERNAL")
 LARGEST_PAGE = 100
+
+PAGE_KNOBS = (
+    Knob("page_size", "integer", "50", "items a page where the request does not say [FOUND]"),
+    Knob("next_href", "choice", "absolute", "form of the next page's address [UNKNOWN]", ("absolute", "relative")),
+    Knob(
+        "page_totals",
+        "choice",
+        "both",
+        "numbers in a page [FOUND, in words that differ]: total and the page's count, one of them, the list's as count",
+        ("both", "total", "whole_count", "none"),
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -48,15 +61,22 @@ class RecordList:
         return []
 
 
-def page_of(call: Call, name: str, items: list[dict[str, Any]]) -> Answer:
-    """Return one HAL page (FOUND: page, per_page, total_pages, _links.next; default 50 a page)."""
-    size = whole_number(call, "per_page", 50, LARGEST_PAGE)
+def page_of(call: Call, name: str, items: list[dict[str, Any]], knobs: Settings) -> Answer:
+    """Return one HAL page (FOUND: page, per_page, total_pages, total, count, _links.next)."""
+    size = whole_number(call, "per_page", knobs["page_size"], LARGEST_PAGE)
     page = whole_number(call, "page", 1)
     pages = max(1, -(-len(items) // size))
     shown = items[(page - 1) * size : page * size]
-    href = f"{call.base}{call.path}?per_page={size}&page="
+    base = "" if knobs["next_href"] == "relative" else call.base
+    href = f"{base}{call.path}?per_page={size}&page="
     links = {"self": {"href": f"{href}{page}"}}
     if page < pages:
         links["next"] = {"href": f"{href}{page + 1}"}
-    body = {"total": len(items), "count": len(shown), "page": page, "per_page": size, "total_pages": pages}
+    numbers = {
+        "both": {"total": len(items), "count": len(shown)},
+        "total": {"total": len(items)},
+        "whole_count": {"count": len(items)},
+        "none": {},
+    }
+    body = {"page": page, "per_page": size, "total_pages": pages, **numbers[knobs["page_totals"]]}
     return Answer(200, {**body, "_embedded": {name: shown}, "_links": links}, content_type="application/hal+json")

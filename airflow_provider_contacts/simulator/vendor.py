@@ -6,7 +6,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -38,6 +38,7 @@ def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
             ("redirect", "404", "accept"),
         ),
         Knob("max_body", "integer", "10000000", "bytes a request may have; more get 413 [UNKNOWN]"),
+        Knob("read_lag", "number", "0", "seconds until a new contact shows in reads [UNKNOWN]"),
     )
 
 
@@ -144,10 +145,19 @@ class SimulatedVendor(ABC):
         self.count_by_place[place] += 1
         if self.world.forget:
             return
-        contact = Stored(id_, received, place, call.number, view)
+        contact = Stored(id_, received, place, call.number, view, self.world.now())
         self.stored.append(contact)
         self.by_id[id_] = contact
         self.by_place.setdefault(place, []).append(contact)
+
+    def readable(self, contacts: Iterable[Stored]) -> list[Stored]:
+        """Return the contacts that reads show already."""
+        lag = self.knobs["read_lag"]
+        return [one for one in contacts if self.world.now() - one.at >= lag] if lag else list(contacts)
+
+    def readable_by_id(self, id_: str | int) -> Stored | None:
+        """Return the contact of an id, if reads show it already."""
+        return next(iter(self.readable([self.by_id[id_]] if id_ in self.by_id else [])), None)
 
     def remove(self, contact: Stored) -> None:
         """Delete one contact."""

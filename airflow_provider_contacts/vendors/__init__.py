@@ -1,4 +1,7 @@
-"""The vendors, one file each, found by the listing of this folder: a new file is a new vendor."""
+"""The vendors, found by the listing of this folder: a new file is a new vendor.
+
+``<vendor>_reads.py`` is the second half of a vendor's file, where reading back made it too long for one.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,14 @@ from airflow_provider_contacts.core.errors import ConfigError
 if TYPE_CHECKING:
     from airflow_provider_contacts.core.vendor import Vendor
 
+SECOND_HALF = "_reads"
+
 
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all vendors, sorted; loads none of them."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in found if not name.endswith(SECOND_HALF)))
 
 
 def load(name: str) -> Vendor:

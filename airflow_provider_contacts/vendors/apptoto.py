@@ -64,6 +64,7 @@ from airflow_provider_contacts.core.vendor import (
     Setting,
     Vendor,
 )
+from airflow_provider_contacts.vendors.apptoto_reads import READ_BACK
 
 BASE_URL = "https://api.apptoto.com"
 ADDRESS_BOOKS = Request("GET", "/v1/address_books")
@@ -297,4 +298,7 @@ VENDOR = Vendor(
     read=read,
     check=lambda _destination: ADDRESS_BOOKS,
     lookup=Lookup(request=lookup_request, read=read_address_books),
+    read_back=READ_BACK,
+    # What a second contact of one external id is answered is UNKNOWN: a 409 may mean that it exists.
+    exists_codes=frozenset({"conflict"}),
 )

@@ -56,6 +56,7 @@ from airflow_provider_contacts.core.vendor import (
     Request,
     Vendor,
 )
+from airflow_provider_contacts.vendors.dex_reads import READ_BACK
 
 BASE_URL = "https://api.prod.getdex.com"
 
@@ -422,4 +423,7 @@ VENDOR = Vendor(
     envelope=(b'{"contacts":[', b"]}"),
     read=read,
     check=lambda _destination: Request("GET", "/v1/users/me"),
+    read_back=READ_BACK,
+    # What an id of ours that exists already is answered is UNKNOWN: a 409 INFERRED.
+    exists_codes=frozenset({"conflict"}),
 )

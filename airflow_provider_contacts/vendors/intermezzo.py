@@ -59,6 +59,7 @@ from airflow_provider_contacts.core.vendor import (
     Setting,
     Vendor,
 )
+from airflow_provider_contacts.vendors.intermezzo_reads import read_back
 
 BASE_URL = "https://preview.intermezzo.ai"
 TOKEN_URL = "https://auth.intermezzo.ai/oauth/token"  # noqa: S105  # an address, no secret
@@ -407,4 +408,7 @@ VENDOR = Vendor(
     read_refusal=read_refusal,
     refusal_code=refusal_code,
     check=check,
+    read_back=read_back(organization_path),
+    # What a 409 means is UNKNOWN: it may be that the contact exists.
+    exists_codes=frozenset({"conflict"}),
 )

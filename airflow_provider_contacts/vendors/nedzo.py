@@ -14,6 +14,11 @@ This file speaks the second, ``/v1/contact/``; the third, ``/v1/contacts``, is n
   envelope under a 4xx status, and that ``status_code`` may contradict the HTTP status: INFERRED.
 - UNKNOWN: whether this generation is still served, lengths of texts, the rule for duplicates, any read of contacts.
 
+Nothing is read back, so that what is in doubt stays in doubt. Of this generation the only answer known to show contacts
+is that of ``PATCH /v1/contact-list/{id}`` (FOUND, docs.nedzo.ai/api-reference/contact-list/update-contact-list), which
+is a write. The third's ``GET /v1/contacts`` (FOUND, docs.nedzo.ai/api-reference/contacts/list) has no filter by person,
+and whether it shows what this one creates is UNKNOWN, so a contact that it does not show proves nothing.
+
 A contact in a list may be called by a campaign, so a doubtful answer is never taken for success.
 """
 
@@ -282,4 +287,6 @@ VENDOR = Vendor(
     read_refusal=read_refusal,
     refusal_code=refusal_code,
     check=lambda _destination: Request("GET", "/v1/workspaces"),
+    # INFERRED from the third generation, where 409 says that a contact exists.
+    exists_codes=frozenset({"conflict"}),
 )

@@ -66,6 +66,7 @@ from airflow_provider_contacts.core.vendor import (
     Setting,
     Vendor,
 )
+from airflow_provider_contacts.vendors.talkdesk_reads import read_back
 
 BASE_URLS = MappingProxyType(
     {
@@ -100,6 +101,9 @@ FIELDS = MappingProxyType(
     }
 )
 """The documented words of a record's ``errors`` (SEED) and the field that each is about; ``OTHER`` is about none."""
+
+EXISTS = frozenset({"PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"})
+"""A record with this number or reference is in the list already, or was in the same request (SEED by their names)."""
 
 UNSPECIFIED = "unspecified"
 # A code or a field is counted, logged and shown: a sentence in its place, which may quote a record, must not become
@@ -571,4 +575,6 @@ VENDOR = Vendor(
     refusal_code=refusal_code,
     again_statuses=frozenset({409}),
     check=check,
+    read_back=read_back(list_path),
+    exists_codes=EXISTS,
 )

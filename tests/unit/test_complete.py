@@ -15,6 +15,8 @@ from airflow_provider_contacts.hooks import ContactsHook
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = {hook.conn_type: hook for hook in ContactsHook.__subclasses__()}
 NAMES = vendors.names()
+# What no vendor lacks without a reason.
+NOT_READ_BACK = {"nedzo": "the generation that is spoken documents no read of contacts; its file says more"}
 
 
 def test_there_are_vendors() -> None:
@@ -89,3 +91,33 @@ def test_the_assumptions_of_a_vendor_can_be_switched(name: str) -> None:
     settings = [setting.name for setting in (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)]
     assert {"refusals_atomic", "retry_after_is_refusal"} <= set(settings)
     assert len(settings) == len(set(settings)), "a setting is declared twice"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_vendor_is_read_back_or_says_why_not(name: str) -> None:
+    read_back = vendors.load(name).read_back
+    assert (read_back is None) == (name in NOT_READ_BACK), (
+        f'{name} needs a read_back, so that on_unknown="reconcile" settles what is in doubt, or a reason here'
+    )
+    if read_back is not None:
+        assert read_back.identity, f"{name} does not say what tells one person from another"
+        assert (ROOT / "tests" / "unit" / f"test_read_back_{name}.py").exists()
+        assert list((ROOT / "tests" / "exchanges" / name / "reads").glob("*.json")), "no reading is documented"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_tells_persons_apart_is_a_field(name: str) -> None:
+    vendor = vendors.load(name)
+    for path in vendor.read_back.identity if vendor.read_back is not None else ():
+        assert path.partition(".")[0] in vendor.contract.model.model_fields, path
+
+
+def test_no_reason_is_left_over() -> None:
+    assert set(NOT_READ_BACK) <= set(NAMES)
+
+
+def test_the_second_half_of_a_vendor_is_no_vendor() -> None:
+    folder = ROOT / "airflow_provider_contacts" / "vendors"
+    halves = {path.stem.removesuffix("_reads") for path in folder.glob("*_reads.py")}
+    assert halves <= set(NAMES)
+    assert {path.stem for path in folder.glob("*.py")} == {"__init__", *NAMES, *(f"{name}_reads" for name in halves)}

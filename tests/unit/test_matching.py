@@ -69,6 +69,7 @@ def test_what_does_not(sent: Any, shown: Any) -> None:
         ({"email": "a@b", "name": "A"}, {}, Likeness.LIKE),
         ({"email": "a@b", "name": "A"}, {"name": "A", "email": None}, Likeness.OTHER),
         ({"email": "a@b", "name": "A"}, {"name": "A", "email": "c@d"}, Likeness.OTHER),
+        ({"phones": [{"number": "+44 (0)20 7946 0958"}]}, {"phones": [{"number": "+442079460958"}]}, Likeness.LIKE),
         ({"name": "A"}, {"name": "A"}, Likeness.SAME),
         ({"name": "A"}, {"name": "A", "email": "a@b"}, Likeness.LIKE),
         ({"name": "A"}, {"name": "B", "email": "a@b"}, Likeness.OTHER),

@@ -392,6 +392,16 @@ def test_a_record_that_no_question_is_about_stays_in_doubt() -> None:
     assert reconciled(world, names(2), vendor).counts() == {"succeeded": 1, "unknown": 1}
 
 
+def test_a_page_that_is_not_whole_proves_presence_alone() -> None:
+    words = READABLE.read_back
+    assert words is not None
+    vendor = replace(READABLE, read_back=replace(words, read=lambda a, q: replace(words.read(a, q), whole=False)))
+    world = World(first(APPLIED_AND_LOST, LOST))
+    pushed = reconciled(world, names(8), vendor)
+    assert pushed.counts() == {"succeeded": 4, "unknown": 4}
+    assert len(world.server.requests) == 2
+
+
 def test_a_status_that_means_absent_is_read() -> None:
     words = READABLE.read_back
     assert words is not None

@@ -1,0 +1,347 @@
+"""Dex, read back: by the id that a record brought along, by its emails, or by its name among all contacts.
+
+Marks as in the vendor's file.
+
+- ``GET /v1/contacts/{id}`` shows the contact as ``data``, 404 where there is none: FOUND
+  (getdex.com/docs/api-reference/reference/contacts/get-a-contact). Whether an id of ours is honoured is UNKNOWN, so a
+  contact of that very id proves that the record is there, and a 404 proves nothing.
+- ``POST /v1/contacts/by-emails``: FOUND (…/contacts/find-contacts-by-email), as a list in its sample and as a map in
+  its text: both are read. Two switches make it create contacts, so both are sent as false; their default is UNKNOWN. It
+  shows "its matching contact" of an email, so that behind an older contact ours may hide: what it shows can be the
+  record, but only where it shows nothing is the record absent. Clients ask for 50 emails at a time (FOUND, public
+  scripts); one at a time, it is known whose contact is shown, since the sample has no emails. Whether their case
+  matters is UNKNOWN, so an email is asked for as sent and in lower case.
+- ``GET /v1/contacts`` gives all contacts, ``data.items`` and ``data.nextCursor``, and minds nothing but ``cursor``:
+  FOUND (repository nwalker85/ultradex, core/dex_client.py). An older form has ``data.contacts`` and
+  ``data.pagination.nextCursor``: FOUND (a public script). ``count`` beside them: FOUND (…/contacts/filter-contacts,
+  which calls its answer identical), where what it counts is not said. 500 contacts in a page: FOUND (as above).
+- ``POST /v1/contacts/filter`` is not used: its page and the clients disagree on where the filter stands, and one that
+  is not understood may find nothing.
+- ``created_at``, names and company of a contact: SEED.
+
+What it can prove: with an email that no other contact has, that the record is there and that it is not; with an id, or
+an email that others have, only that it is there. Without either: both, by the whole name, as a best effort, since a
+contact created after the record's mark under its very name is taken for it. A record without an email, an id or a whole
+name is not asked about. Social profiles and pictures, which come back in another form (FOUND), and all members whose
+form in a read is UNKNOWN are not compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_moment, as_text, fold_text
+from airflow_provider_contacts.core.vendor import (
+    Answer,
+    Contact,
+    Destination,
+    Page,
+    Payload,
+    Question,
+    ReadBack,
+    Request,
+)
+
+ALL = "/v1/contacts"
+BY_EMAILS = "/v1/contacts/by-emails"
+FULL_PAGE = 500
+MOST_REQUESTS = 5_000
+MOST_WORDS = 8
+
+SHOWN = (
+    "description", "job_title", "company", "education", "website", "legacy_location", "starred", "frequency",
+    "birthday", "source",
+)  # fmt: skip
+NAMES = ("full_name", "first_name", "last_name")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
+# As they are sent, and as older answers of the same vendor name them.
+EMAILS = ("contact_emails", "emails")
+NUMBERS = ("contact_phone_numbers", "phone_numbers", "phones")
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """The context of a question.
+
+    :param ids: the ids that the records of the question brought along, in lower case.
+    :param alone: no other question can prove that the record is absent.
+    :param seen: contacts of the pages before.
+    """
+
+    ids: tuple[str, ...] = ()
+    alone: bool = False
+    seen: int = 0
+
+    def text(self) -> str:
+        """Return it as a context."""
+        return json.dumps(asdict(self))
+
+
+def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:  # noqa: ARG001  # the signature is the word's
+    """Return the questions about the records: by id, by emails, and one for all that are known by their names alone."""
+    ids = [id_of(payload) for payload in sought]
+    times = Counter(ids)
+    told_apart = [index for index, one in enumerate(ids) if one is None or times[one] == 1]
+    emails = {index: found for index in told_apart if (found := emails_of(sought[index]))}
+    named = [index for index in told_apart if index not in emails and has_whole_name(sought[index])]
+    settled = {*emails, *named}
+    asked = [
+        Question(
+            request=Request("GET", f"{ALL}/{quote(str(sought[index]['id']), safe='')}"),
+            about=(index,),
+            context=Aside(alone=index not in settled).text(),
+        )
+        for index in told_apart
+        if ids[index] is not None
+    ]
+    asked += email_questions(emails, ids)
+    if named:
+        asked.append(Question(request=Request("GET", ALL), about=tuple(named), context=aside_of(named, ids)))
+    return asked
+
+
+def aside_of(about: Sequence[int], ids: Sequence[str | None]) -> str:
+    """Return the context of a question that other contacts than its records' may answer."""
+    return Aside(ids=tuple(one for index in about if (one := ids[index]) is not None)).text()
+
+
+def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | None]) -> Iterator[Question]:
+    """Yield a question for each email, told not to create what it does not find."""
+    spellings: dict[str, dict[str, None]] = {}
+    about: dict[str, list[int]] = {}
+    for index, found in emails.items():
+        for email in found:
+            spellings.setdefault(email.lower(), {}).update({email: None, email.lower(): None})
+            about.setdefault(email.lower(), []).append(index)
+    for email, written in spellings.items():
+        body = {"emails": list(written), "createFromGoogleContacts": False, "createFromOAuthInteractions": False}
+        request = Request("POST", BY_EMAILS, body=json.dumps(body).encode())
+        yield Question(request=request, about=tuple(about[email]), context=aside_of(about[email], ids))
+
+
+def id_of(payload: Payload) -> str | None:
+    """Return the id that a record brought along, for comparing."""
+    found = as_id(payload.get("id"))
+    return found.lower() if found else None
+
+
+def emails_of(payload: Payload) -> list[str]:
+    """Return a record's emails, each once."""
+    found = [as_text(as_mapping(entry).get("email")) for entry in as_list(payload.get("contact_emails")) or ()]
+    return list({email.lower(): email for email in found if email}.values())
+
+
+def has_whole_name(payload: Payload) -> bool:
+    """Tell whether a name stands for one person: whole, or first and last."""
+    first, last = fold_text(payload.get("first_name")), fold_text(payload.get("last_name"))
+    return bool(fold_text(payload.get("full_name")) or (first and last))
+
+
+def read(answer: Answer, question: Question) -> Page:
+    """Return the contacts of an answer.
+
+    :raises UnreadableError: for what is no such answer, whole and free of the error flag; a 404 that proves nothing.
+    """
+    told = json.loads(question.context)
+    aside = Aside(**told | {"ids": tuple(told["ids"])})
+    path = question.request.path
+    if answer.status == HTTPStatus.NOT_FOUND:
+        if aside.alone or path in {ALL, BY_EMAILS}:
+            raise UnreadableError("that there is no such id proves nothing")
+        return Page(contacts=())
+    body = answer.json()
+    if path == BY_EMAILS:
+        return read_by_emails(data_of(body), question, aside)
+    if path == ALL:
+        return read_page(as_mapping(data_of(body)), question, aside)
+    return only_found([read_one(body, path)])
+
+
+def only_found(contacts: Sequence[Contact]) -> Page:
+    """Return a page that proves presence alone, if it shows anything: behind a contact, another one may hide."""
+    shown = tuple(one for contact in contacts for one in in_every_name(contact))
+    return Page(contacts=shown, whole=not shown)
+
+
+def data_of(body: Any) -> Any:
+    """Return the data of an answer whose flag says in so many words that there is no error."""
+    if as_mapping(body).get("error") is not False:
+        raise UnreadableError("the error flag is set or missing")
+    return body.get("data")
+
+
+def read_one(body: Any, path: str) -> Contact:
+    """Return the contact of a look-up by id, which must have that id; it is shown bare or below one or two names."""
+    bare = as_id(as_mapping(body).get("id")) is not None and "data" not in body
+    data = as_mapping(body if bare else data_of(body))
+    shown = as_mapping(data["contact"]) if "contact" in data and "id" not in data else data
+    id_ = as_id(shown.get("id"))
+    if id_ is None or not path.lower().endswith(f"/{quote(id_.lower(), safe='', errors='replace')}"):
+        raise UnreadableError("not the contact that was asked for")
+    # It is the record, whenever it was created.
+    return replace(contact_of(shown, {id_.lower()}), created_at=None)
+
+
+def read_by_emails(data: Any, question: Question, aside: Aside) -> Page:
+    """Return the contacts of an email.
+
+    One that shows no emails has it, else it would not be shown; whether it has others is not told. So it stands there
+    twice, with this email for a record that has no other, and with none.
+    """
+    asked: list[str] = json.loads(question.request.body or b"{}")["emails"]
+    wanted = set(map(fold_text, asked))
+    contacts = [contact_of(shown, aside.ids) for shown in listed(data, wanted)]
+    told = {(contact.id, fold_text(contact.fields["full_name"]), contact.created_at) for contact in contacts}
+    if len({id_ for id_, *_ in told}) < len(told):
+        raise UnreadableError("two contacts of one id")
+    found: list[Contact] = []
+    for contact in contacts:
+        emails = contact.fields.get("contact_emails")
+        if emails and wanted.isdisjoint(fold_text(entry.get("email")) for entry in emails):
+            raise UnreadableError("a contact without the email that was asked for")
+        if emails:
+            found.append(contact)
+            continue
+        silent = {name: value for name, value in contact.fields.items() if name != "contact_emails"}
+        alone = {"contact_emails": [{"email": asked[0]}]}
+        found += [replace(contact, fields=silent | alone), replace(contact, fields=silent)]
+    return only_found(found)
+
+
+def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
+    """Return the contacts of a list, or of a map of the email to one, to several or to none.
+
+    :param wanted: the email, for comparing.
+    """
+    found = data
+    if isinstance(data, dict):
+        found = next((data[name] for name in ("contacts", "items") if name in data), None)
+        if found is None:
+            if any(fold_text(key) not in wanted for key in data):
+                raise UnreadableError("an email that was not asked for")
+            groups = [value if isinstance(value, list) else [value] for value in data.values() if value is not None]
+            found = [one for group in groups for one in group]
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise UnreadableError("neither a list nor a map of contacts")
+    return found
+
+
+def read_page(data: Mapping[str, Any], question: Question, aside: Aside) -> Page:
+    """Return the contacts of one page of all, and the question for the next one."""
+    items = next((data[name] for name in ("items", "contacts") if name in data), None)
+    if not isinstance(items, list):
+        raise UnreadableError("no list of contacts")
+    contacts = [contact_of(as_mapping(item), aside.ids) for item in items]
+    if any(contact.created_at is None for contact in contacts):
+        # By its name alone a contact can only be ours if it was created when ours was sent.
+        raise UnreadableError("a contact without the moment of its creation")
+    if len({contact.id for contact in contacts}) < len(contacts):
+        raise UnreadableError("two contacts of one id")
+    cursor, seen, count = cursor_of(data, len(items)), aside.seen + len(items), as_count(data.get("count"))
+    if count is not None and (count < len(items) or (cursor is None and count not in {len(items), seen})):
+        raise UnreadableError("the pages hold another number of contacts than they say")
+    shown = tuple(one for contact in contacts for one in in_every_name(contact))
+    if cursor is None:
+        return Page(contacts=shown)
+    request = Request("GET", ALL, query=(("cursor", cursor),))
+    return Page(contacts=shown, more=replace(question, request=request, context=replace(aside, seen=seen).text()))
+
+
+def cursor_of(data: Mapping[str, Any], count: int) -> str | None:
+    """Return where the next page begins, ``None`` after the last one.
+
+    :param count: contacts of this page; a full one must say in so many words that it is the last.
+    """
+    holder = next((one for one in (data, as_mapping(data.get("pagination"))) if "nextCursor" in one), None)
+    if holder is None:
+        if count >= FULL_PAGE:
+            raise UnreadableError("a full page that does not say what follows")
+        return None
+    value = holder["nextCursor"]
+    if value is None or value == "":
+        return None
+    cursor = as_id(value)
+    if cursor is None or not cursor.isascii() or not cursor.isprintable():
+        raise UnreadableError("a cursor that is none")
+    return cursor
+
+
+def contact_of(shown: Mapping[str, Any], ids: Collection[str]) -> Contact:
+    """Return a contact as it would be sent.
+
+    :param ids: those that sought records brought along, in lower case: only one of them is shown as the contact's own,
+        since a record's id that the vendor did not take says nothing against its contact.
+    """
+    id_ = as_id(shown.get("id"))
+    if id_ is None or not any(name in shown for name in NAMES):
+        raise UnreadableError("a contact without an id or a name")
+    fields: Payload = {name: shown[name] for name in SHOWN if name in shown} | names_of(shown)
+    if id_.lower() in ids:
+        fields["id"] = id_
+    if isinstance(birthday := fields.get("birthday"), str) and MOMENT.fullmatch(birthday):
+        fields["birthday"] = birthday[:10]
+    for name, spellings, member in (
+        ("contact_emails", EMAILS, "email"),
+        ("contact_phone_numbers", NUMBERS, "phone_number"),
+    ):
+        entries = next((shown[one] for one in spellings if shown.get(one) is not None), None)
+        if entries is not None:
+            fields[name] = [entry_of(entry, member) for entry in entries_of(entries)]
+    return Contact(id=id_, fields=fields, created_at=as_moment(shown.get("created_at")))
+
+
+def names_of(shown: Mapping[str, Any]) -> Payload:
+    """Return the names; a whole one that is not shown is made of its parts."""
+    names: Payload = {name: shown[name] for name in NAMES if name in shown}
+    if not fold_text(shown.get("full_name")):
+        parts = filter(None, (as_text(shown.get(name)) for name in ("first_name", "last_name")))
+        names["full_name"] = " ".join(parts) or None
+    return names
+
+
+def in_every_name(contact: Contact) -> Iterator[Contact]:
+    """Yield a contact with a whole name and no parts once for every way to part it: in one of them it was sent."""
+    parts = ("first_name", "last_name")
+    words = str(contact.fields["full_name"] or "").split()
+    if any(fold_text(contact.fields.get(part)) for part in parts) or not 0 < len(words) <= MOST_WORDS:
+        yield contact
+        return
+    cuts = range(1, len(words)) if len(words) > 1 else range(2)
+    for cut in cuts:
+        names = {"first_name": " ".join(words[:cut]) or None, "last_name": " ".join(words[cut:]) or None}
+        yield replace(contact, fields=contact.fields | names)
+
+
+def entries_of(value: Any) -> list[Any]:
+    """Return the emails or numbers of a contact."""
+    entries = as_list(value)
+    if entries is None:
+        raise UnreadableError("emails or numbers that are no list")
+    return entries
+
+
+def entry_of(entry: Any, member: str) -> Payload:
+    """Return an email or a number as it would be sent; a lone text is the thing itself."""
+    if isinstance(entry, str):
+        return {member: entry}
+    if not isinstance(entry, dict):
+        raise UnreadableError("an email or a number that is none")
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+READ_BACK = ReadBack(
+    questions=questions,
+    read=read,
+    # The names too: what is shown in another form must not make of a namesake somebody else.
+    identity=("id", "contact_emails.email", "contact_phone_numbers.phone_number", "full_name", "last_name"),
+    absent_statuses=frozenset({HTTPStatus.NOT_FOUND}),
+    most_requests=MOST_REQUESTS,
+)

@@ -1,0 +1,259 @@
+"""Talkdesk record lists, read back: the list, then all its records page by page.
+
+Marks as in the vendor's file.
+
+- The list's ``unique_identifier_type`` (``PHONE_NUMBER``, ``EXTERNAL``, ``NOTHING``): FOUND
+  (docs.talkdesk.com/reference/record-lists-2).
+- ``GET …/records``: ``_embedded.records``, ``_links.next``, ``page``, ``per_page``, ``count``, ``total_pages``, the
+  fields of a record: FOUND (docs.talkdesk.com/reference/get-a-list-of-records). No filter is documented there.
+- Follow ``next`` for as long as there is one, and never compute page numbers; 50 items a page unless asked otherwise:
+  FOUND (docs.talkdesk.com/docs/paging-results). How many more may be asked for: UNKNOWN, so none are.
+- ``total`` and ``count``: FOUND on both pages, where ``count`` is once the page's and once the whole list's. So a
+  number is held against what was read only where it can mean but one thing.
+- 250,000 records a list: FOUND (support.talkdesk.com, article 360043587352), which makes 5,000 pages.
+- ``created_at`` of a record: SEED for the answer to a create request, INFERRED here.
+
+What it can prove: that a record is in the list, and that it is not, however the list tells duplicates apart. What it
+cannot: pages are cut by position, so that a record can hide behind the edge of two pages if others are deleted between
+the two requests; the totals show that where they are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_moment, fold_text
+from airflow_provider_contacts.core.vendor import (
+    Answer,
+    Contact,
+    Destination,
+    Page,
+    Payload,
+    Question,
+    ReadBack,
+    Request,
+)
+
+RECORDS = "/records"
+MOST_PAGES = 5_000
+
+SHOWN = (
+    "first_name",
+    "last_name",
+    "timezone",
+    "priority",
+    "external_provider",
+    "external_id",
+    "external_url",
+    "sync_external_id",
+    "extra_data",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has been seen of a list; the context of a question.
+
+    :param references: the sought pairs of external provider and id, for comparing, if every sought record has one.
+    :param total: how many records the list has, where a page said so.
+    """
+
+    references: tuple[tuple[str, str], ...] = ()
+    seen: int = 0
+    total: int | None = None
+
+    def text(self) -> str:
+        """Return the progress as a context."""
+        return json.dumps(asdict(self))
+
+
+def read_back(list_path: Callable[[Destination], str]) -> ReadBack:
+    """Return how records are looked for.
+
+    :param list_path: of the record list of a destination.
+    """
+    return ReadBack(
+        questions=lambda sought, destination: questions(sought, list_path(destination)),
+        read=read,
+        identity=("phone_numbers.phone_number", "external_id"),
+        most_requests=MOST_PAGES + 1,
+    )
+
+
+def questions(sought: Sequence[Payload], path: str) -> list[Question]:
+    """Return the one question about all records, which is what list this is."""
+    references = {one for payload in sought if (one := reference(payload)) is not None}
+    all_have_one = all(reference(payload) is not None for payload in sought)
+    progress = Progress(references=tuple(sorted(references)) if all_have_one else ())
+    return [Question(request=Request("GET", path), about=tuple(range(len(sought))), context=progress.text())]
+
+
+def read(answer: Answer, question: Question) -> Page:
+    """Return what a page of the list shows, or for the list itself nothing but the way to its first page.
+
+    :raises UnreadableError: for what is no such page, whole and in agreement with itself and with those before it.
+    """
+    body = answer.json()
+    if not isinstance(body, dict):
+        raise UnreadableError("no object")
+    progress = progress_of(question.context)
+    if question.request.path.endswith(RECORDS):
+        return read_records(body, question, progress)
+    return read_list(body, question, progress)
+
+
+def progress_of(context: str) -> Progress:
+    """Return the progress that a context tells."""
+    told = json.loads(context)
+    return Progress(**told | {"references": tuple((one, two) for one, two in told["references"])})
+
+
+def read_list(body: Mapping[str, Any], question: Question, progress: Progress) -> Page:
+    """Return the way to the first page.
+
+    Where the list tells records by their external reference, one with another reference is nobody's: then those sought
+    are handed on. In any other list the number may be anybody's, and so may the reference.
+    """
+    path = question.request.path
+    shown = as_id(body.get("id"))
+    if (shown is None and "unique_identifier_type" not in body) or not same_list(shown, path):
+        raise UnreadableError("not the record list that was asked for")
+    if body.get("unique_identifier_type") != "EXTERNAL":
+        progress = replace(progress, references=())
+    request = Request("GET", f"{path}{RECORDS}")
+    return Page(contacts=(), more=replace(question, request=request, context=progress.text()))
+
+
+def read_records(body: Mapping[str, Any], question: Question, progress: Progress) -> Page:
+    """Return the records of one page and the question for the next one."""
+    request = next_request(body, question.request)
+    records = records_of(body, last=request is None)
+    contacts = [contact_of(record, question.request.path) for record in records]
+    if len({contact.id for contact in contacts}) < len(contacts):
+        raise UnreadableError("two records of one id")
+    progress = advance(progress, body, len(records))
+    if request is not None:
+        more = replace(question, request=request, context=progress.text())
+        return Page(contacts=others_left_out(contacts, progress), more=more)
+    if progress.total not in {None, progress.seen}:
+        raise UnreadableError("the pages hold another number of records than they say")
+    page, pages = as_count(body.get("page")), as_count(body.get("total_pages"))
+    if page is not None and pages is not None and page < pages:
+        raise UnreadableError("the next page is not named")
+    return Page(contacts=others_left_out(contacts, progress))
+
+
+def records_of(body: Mapping[str, Any], *, last: bool) -> list[Any]:
+    """Return the embedded records; none at all must be said, not merely be missing."""
+    embedded = body.get("_embedded")
+    records = as_mapping(embedded).get("records")
+    if isinstance(records, list):
+        return records
+    empty = records is None and isinstance(embedded, dict | None)
+    counts = [body[name] for name in ("total", "count") if body.get(name) is not None]
+    if not (empty and last and counts and all(as_count(one) == 0 for one in counts)):
+        raise UnreadableError("no list of records")
+    return []
+
+
+def advance(progress: Progress, body: Mapping[str, Any], count: int) -> Progress:
+    """Return the progress after a page of ``count`` records.
+
+    A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
+
+    :raises UnreadableError: where the page's numbers say that a record of it is missing, or that the list has shrunk.
+    """
+    total, listed = as_count(body.get("total")), as_count(body.get("count"))
+    if total is not None and listed not in {None, count, total}:
+        raise UnreadableError("the page holds another number of records than it says")
+    if total is None and listed is not None and listed != count:
+        # On its own, and not the page's, it can only be the whole list's.
+        total = listed
+    if progress.total is not None and total is not None and total < progress.total:
+        raise UnreadableError("the list has shrunk between two pages")
+    return replace(progress, seen=progress.seen + count, total=total if total is not None else progress.total)
+
+
+def next_request(body: Mapping[str, Any], asked: Request) -> Request | None:
+    """Return the request for the next page, ``None`` where this is the last one.
+
+    Of the address only the query is taken, and only if the address is that of these very records: whatever host it
+    names, the credential goes nowhere else.
+    """
+    links = body.get("_links")
+    if not isinstance(links, dict | None):
+        raise UnreadableError("links that are none")
+    link = as_mapping(links).get("next")
+    href = link.get("href") if isinstance(link, dict) else link
+    if href is None or href == "":
+        return None
+    if not isinstance(href, str) or not href.isascii() or not href.isprintable():
+        raise UnreadableError("the next page has no address")
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        raise UnreadableError("the next page has no address") from None
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    elsewhere = parts.path and not f"/{unquote(parts.path).lstrip('/')}".endswith(unquote(asked.path))
+    if parts.scheme not in {"", "http", "https"} or elsewhere or not query:
+        raise UnreadableError("the next page is not one of these records")
+    return replace(asked, query=query)
+
+
+def contact_of(record: Any, path: str) -> Contact:
+    """Return a record as it would be sent.
+
+    One that shows errors was not taken (SEED, of the answer to a create request) and yet is there: it keeps what tells
+    who it is, without a name, so that it is like a record and never is one.
+    """
+    shown = as_mapping(record)
+    id_ = as_id(shown.get("id"))
+    if id_ is None or not same_list(as_id(shown.get("record_list_id")), path.removesuffix(RECORDS)):
+        raise UnreadableError("a record without an id, or of another list")
+    fields: Payload = {name: shown[name] for name in SHOWN if name in shown}
+    fields["phone_numbers"] = numbers_of(shown)
+    if "external_id" in fields:
+        fields["external_id"] = as_id(fields["external_id"])
+    if shown.get("errors"):
+        fields["first_name"] = None
+    return Contact(id=id_, fields=fields, created_at=as_moment(shown.get("created_at")))
+
+
+def numbers_of(record: Mapping[str, Any]) -> list[Payload]:
+    """Return a record's numbers; the deprecated single number counts where there is no list.
+
+    :raises UnreadableError: if there is none, since every record has one.
+    """
+    listed = record.get("phone_numbers") or [{"phone_number": record.get("phone_number")}]
+    numbers = [as_mapping(entry) for entry in as_list(listed) or ()]
+    if not numbers or not all(as_id(number.get("phone_number")) for number in numbers):
+        raise UnreadableError("a record without a number")
+    return [
+        {"phone_number": as_id(number["phone_number"])}
+        | ({"phone_type": number["phone_type"]} if number.get("phone_type") is not None else {})
+        for number in numbers
+    ]
+
+
+def others_left_out(contacts: Sequence[Contact], progress: Progress) -> tuple[Contact, ...]:
+    """Return the contacts that can be sought ones; see :func:`read_list`."""
+    wanted = set(progress.references)
+    if not wanted:
+        return tuple(contacts)
+    return tuple(one for one in contacts if (found := reference(one.fields)) is None or found in wanted)
+
+
+def reference(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return external provider and id for comparing, ``None`` unless both are there."""
+    provider, external = fold_text(record.get("external_provider")), fold_text(record.get("external_id"))
+    return (provider, external) if provider and external else None
+
+
+def same_list(shown: str | None, path: str) -> bool:
+    """Tell whether a list's id, where one is shown, is that of a path."""
+    return shown is None or path.endswith(f"/{quote(shown, safe='', errors='replace')}")

@@ -1,0 +1,225 @@
+"""What holds of every vendor that is read back, whatever it answers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.vendor import Answer, Destination, Page, Question
+from airflow_provider_contacts.simulator.app import Simulator
+from tests.unit.reading_back import answer_of, at, create, payloads, read_all, words
+
+NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)
+
+DESTINATIONS: Mapping[str, Destination] = {
+    "apptoto": {"address_book_id": 1},
+    "dex": {},
+    "intermezzo": {"organization_id": "org_demo"},
+    "talkdesk": {"record_list_id": "demo-list"},
+}
+ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "apptoto": [{"name": "Ann Ames", "phone": "650-555-1212", "email": "ann@example.com"}],
+    "dex": [
+        {"full_name": "Ann Ames", "email": "ann@example.com"},
+        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+1 650 555 1212"},
+        {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "full_name": "Cat Cole", "email": "cat@example.com"},
+    ],
+    "intermezzo": [
+        {"name": "Ann Ames", "email": "ann@example.com"},
+        {"name": "Bob Bell", "phone_number": "+44 7911 123456", "roles": ["admin"]},
+    ],
+    "talkdesk": [
+        {"first_name": "Ann", "last_name": "Ames", "phone_number": "+351929312319", "external_id": "1"},
+        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312320"},
+        {"first_name": "Cat", "last_name": "Cole", "phone_number": "+351929312321"},
+    ],
+}
+KNOBS: Mapping[str, Mapping[str, Any]] = {
+    "dex": {"dex.page_size": 2},
+    "intermezzo": {"intermezzo.contacts_in_organization": False, "intermezzo.paging": "items"},
+    "talkdesk": {"talkdesk.page_size": 2},
+}
+WORDS = (
+    *(
+        "id",
+        "error",
+        "data",
+        "contact",
+        "contacts",
+        "items",
+        "meta",
+        "has_next",
+        "page",
+        "nextCursor",
+        "count",
+        "total",
+    ),
+    *("_embedded", "records", "_links", "next", "href", "phone_numbers", "phone_number", "number", "normalized"),
+    *("full_name", "first_name", "last_name", "name", "email", "contact_emails", "created_at", "external_id"),
+    *("unique_identifier_type", "phone", "phoneNumber", "roles", "errors", "address_book_id", "record_list_id"),
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 3)
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from(["ann@example.com", "Ann Ames", "demo-list", "org_demo", "2026-01-02T03:04:05Z", "?page=2"])
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+def real_answers(name: str) -> list[tuple[Answer, Question]]:
+    """Return true answers of the simulator to questions about contacts that are there, one that is not, and all."""
+    vendor = vendors.load(name)
+    simulator = Simulator(KNOBS.get(name))
+    destination = DESTINATIONS[name]
+    sent = payloads(vendor, destination, ROWS[name])
+    create(simulator, vendor, destination, sent)
+    strangers = (
+        payloads(vendor, destination, [{**row, "external_id": "99"} for row in ROWS[name]][:1])
+        if name
+        in {
+            "apptoto",
+            "talkdesk",
+        }
+        else []
+    )
+    return read_all(vendor, at(simulator, vendor), destination, [*sent, *strangers]).answers
+
+
+ANSWERS = {name: real_answers(name) for name in NAMES}
+
+
+def read(name: str, answer: Answer, question: Question) -> Page | None:
+    """Return the page, ``None`` for an answer that is none; nothing else may come of any bytes."""
+    try:
+        page = words(vendors.load(name)).read(answer, question)
+    except UnreadableError:
+        return None
+    assert isinstance(page, Page)
+    assert all(contact.id and isinstance(contact.id, str) for contact in page.contacts)
+    assert all(one.created_at is None or one.created_at.tzinfo is not None for one in page.contacts)
+    if page.more is not None:
+        assert page.more.about == question.about
+        assert page.more.request.path.startswith("/")
+        for part in (value for pair in page.more.request.query for value in pair):
+            part.encode()
+    return page
+
+
+def test_every_vendor_that_is_read_back_is_tested_here() -> None:
+    assert set(NAMES) == set(ROWS) == set(DESTINATIONS)
+    assert all(len(answers) > 1 for answers in ANSWERS.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(body=st.binary(max_size=60), status=st.sampled_from([200, 201, 204, 404]), place=st.integers(0, 20))
+def test_any_bytes(name: str, body: bytes, status: int, place: int) -> None:
+    answers = ANSWERS[name]
+    read(name, Answer(status, {}, body), answers[place % len(answers)][1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(body=JSON, status=st.sampled_from([200, 404]), place=st.integers(0, 20))
+def test_any_json(name: str, body: Any, status: int, place: int) -> None:
+    answers = ANSWERS[name]
+    read(name, answer_of(json.dumps(body).encode(), status), answers[place % len(answers)][1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_nesting_without_end(name: str) -> None:
+    for answer, question in ANSWERS[name]:
+        for body in (b"[" * 100_000, b'{"data":' * 100_000, answer.body[:-1] + b',"x":' + b"[" * 100_000):
+            assert read(name, Answer(200, {}, body), question) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_a_true_answer_with_one_thing_changed_loses_no_contact(name: str, data: st.DataObject, seed: int) -> None:
+    answers = [(answer, question) for answer, question in ANSWERS[name] if answer.status == 200]
+    draw = random.Random(seed)
+    answer, question = draw.choice(answers)
+    body = json.loads(answer.body)
+    path = draw.choice(list(paths(body)))
+    changed = replaced(body, path, data.draw(JSON | st.just(GONE)))
+    page = read(name, answer_of(changed), question)
+    if page is not None and (entries := contacts_in(changed)) is not None:
+        # Names in one piece come in several ways to part them: the ids count.
+        assert len({contact.id for contact in page.contacts}) == len({json.dumps(entry) for entry in entries})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_true_answer_cut_anywhere_is_none(name: str) -> None:
+    for answer, question in ANSWERS[name]:
+        for end in range(len(answer.body) if answer.status == 200 else 0):
+            assert read(name, Answer(200, {}, answer.body[:end]), question) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_question_asks_and_changes_nothing(name: str) -> None:
+    for _, question in ANSWERS[name]:
+        assert question.request.method == "GET" or question.request.path == "/v1/contacts/by-emails"
+        assert (question.request.body is None) == (question.request.method == "GET")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_sought_is_no_reason_to_fail(name: str) -> None:
+    asked = words(vendors.load(name)).questions([], DESTINATIONS[name])
+    assert all(question.about == () for question in asked)
+
+
+class Gone:
+    """Stands for a member that is left out."""
+
+
+GONE = Gone()
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to everything inside a JSON value."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield (*at, key)
+        yield from paths(member, (*at, key))
+
+
+def replaced(value: Any, path: Sequence[Any], by: Any) -> Any:
+    """Return a copy with what stands at a path replaced, or left out."""
+    changed = copy.deepcopy(value)
+    holder = changed
+    for key in path[:-1]:
+        holder = holder[key]
+    if by is GONE:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = by
+    return changed
+
+
+def contacts_in(body: Any) -> list[Any] | None:
+    """Return the list of contacts of an answer, wherever one of the vendors has it."""
+    for path in (("_embedded", "records"), ("data", "items"), ("data",), ("items", 0, "contacts")):
+        found = body
+        for key in path:
+            there = (isinstance(found, list) and key in range(len(found))) or (isinstance(found, dict) and key in found)
+            found = found[key] if there else None
+        if isinstance(found, list):
+            return found
+    return None

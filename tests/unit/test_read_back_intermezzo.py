@@ -1,0 +1,200 @@
+"""Intermezzo, read back: the organization's contacts, wherever they are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.vendor import Page, Request
+from airflow_provider_contacts.simulator.app import Simulator
+from tests.unit.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+
+VENDOR = vendors.load("intermezzo")
+READING = words(VENDOR)
+DEMO = {"organization_id": "org_demo"}
+
+ROWS: list[dict[str, Any]] = [
+    {"first_name": "Ann", "last_name": "Ames", "email": "Ann@Example.com", "phone_number": "+44 7911 123456"},
+    {"name": "Bob Bell", "email": None, "phone": {"phoneNumber": "+49 30 12345678", "phoneType": "mobile"}},
+    {"name": "Cat", "email": "cat@example.com", "roles": ["admin", "payroll"]},
+    {"name": "Dot", "roles": []},
+]
+ANN, BOB, CAT, DOT = SENT = payloads(VENDOR, DEMO, ROWS)
+NOBODY = {**ANN, "email": "nobody@example.com", "phone": {"phoneNumber": "+447000000000", "phoneType": "mobile"}}
+
+
+def contact(payload: dict[str, Any], id_: Any = "cnt_1", **more: Any) -> dict[str, Any]:
+    return {"email": None, "phone": None, "roles": [], **payload, "id": id_, **more}
+
+
+def organization(contacts: Any, **more: Any) -> dict[str, Any]:
+    return {"id": "org_demo", "legalName": "Demo", "workSites": [], "contacts": contacts, **more}
+
+
+def read(body: Any) -> Page:
+    [question] = READING.questions([ANN], DEMO)
+    return READING.read(answer_of(body), question)
+
+
+def test_the_organization_is_asked_once_for_all() -> None:
+    [question] = READING.questions([ANN, BOB], {"organization_id": "org/1"})
+    assert (question.request, question.about) == (Request("GET", "/organizations/org%2F1"), (0, 1))
+
+
+@pytest.mark.parametrize("in_one", [True, False])
+@pytest.mark.parametrize("paging", ["array", "items"])
+@pytest.mark.parametrize("normalise", [True, False])
+def test_what_was_created_is_found_and_nothing_else(paging: str, *, in_one: bool, normalise: bool) -> None:
+    simulator = Simulator(
+        {
+            "intermezzo.contacts_in_organization": in_one,
+            "intermezzo.paging": paging,
+            "intermezzo.normalise": normalise,
+        }
+    )
+    # Ours stands on the second page.
+    del simulator.intermezzo.organizations["org_demo"]
+    for number in range(120):
+        simulator.intermezzo.add_organization(f"org_{number}")
+    simulator.intermezzo.add_organization("org_demo")
+    create(simulator, VENDOR, {"organization_id": "org_7"}, [CAT])
+    create(simulator, VENDOR, DEMO, [ANN, BOB, DOT])
+    sought = [DOT, ANN, CAT, BOB, NOBODY]
+    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, sought)
+    _, ann, bob, dot = ids_of(simulator, VENDOR)
+    assert verdicts(VENDOR, sought, found) == [dot, ann, "absent", bob, "absent"]
+    assert found.incomplete == set()
+    assert len(found.requests) == (1 if in_one else 2 if paging == "array" else 3)
+
+
+def test_every_field_that_is_shown_is_read() -> None:
+    simulator = Simulator()
+    create(simulator, VENDOR, DEMO, SENT)
+    contacts = read_all(VENDOR, at(simulator, VENDOR), DEMO, [ANN]).contacts[0]
+    for payload, one in zip(SENT, contacts, strict=True):
+        assert {name: one.fields[name] for name in payload} == payload
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"contacts_in_organization": False, "contacts_in_list": False},
+        {"contacts_in_organization": False, "read.http_503": "nth:2"},
+        {"contacts_in_organization": False, "read.garbage": "nth:2"},
+        {"read.http_404": "always"},
+        {"read.http_403": "always"},
+        {"read.nulls": "always", "contacts_in_list": False},
+        {"read.cut_json": "always"},
+        {"read.duplicate_ids": "always"},
+    ],
+)
+def test_a_read_that_fails_is_not_complete(knobs: dict[str, Any]) -> None:
+    simulator = Simulator({f"intermezzo.{name}": value for name, value in knobs.items()})
+    if "read.nulls" not in knobs:
+        create(simulator, VENDOR, DEMO, SENT)
+    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [NOBODY])
+    assert verdicts(VENDOR, [NOBODY], found) == ["incomplete"]
+
+
+def test_a_new_contact_shows_late() -> None:
+    clock = [100.0]
+    simulator = Simulator({"intermezzo.read_lag": 3}, now=lambda: clock[0])
+    create(simulator, VENDOR, DEMO, [ANN])
+    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), DEMO, [ANN])) == ["absent"]
+    clock[0] += 3
+    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), DEMO, [ANN])) == ids_of(simulator, VENDOR)
+
+
+ONE = organization([contact(ANN)])
+OTHER = organization([contact(BOB, "cnt_9")], id="org_other")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE,
+        {name: value for name, value in ONE.items() if name != "id"},
+        [ONE],
+        [OTHER, ONE],
+        {"items": [OTHER, ONE], "meta": {"page": 1, "has_next": True}},
+        {"items": [ONE]},
+        organization({"items": [contact(ANN)], "meta": {"has_next": False}}),
+        organization([contact({**ANN, "phone": {"phone_number": "+44 7911 123456", "phone_type": "mobile"}})]),
+    ],
+)
+def test_every_form_in_which_the_contacts_are_shown(body: Any) -> None:
+    page = read(body)
+    assert page.more is None
+    [one] = page.contacts
+    assert (one.id, one.created_at) == ("cnt_1", None)
+    assert {name: one.fields[name] for name in ANN} == ANN
+
+
+def test_none_must_be_said() -> None:
+    assert read(organization([])) == Page(contacts=())
+    for silent in (organization(None), {"id": "org_demo"}, [{"id": "org_demo"}]):
+        page = read(silent)
+        assert page.contacts == ()
+        assert page.more is not None
+        assert page.more.request == Request("GET", "/organizations", query=(("page", "1"), ("size", "100")))
+        # Where the list shows none either, nothing is known.
+        with pytest.raises(UnreadableError):
+            READING.read(answer_of([silent] if isinstance(silent, dict) else silent), page.more)
+        with pytest.raises(UnreadableError):
+            READING.read(answer_of({"items": [{"id": "org_demo"}], "meta": {"page": 1, "has_next": True}}), page.more)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        "org_demo",
+        {"detail": "Not Found"},
+        [None],
+        [ONE, ONE],
+        [OTHER],
+        [{"contacts": []}],
+        OTHER,
+        {**ONE, "id": None},
+        {"items": None},
+        {"items": [OTHER]},
+        {"items": [OTHER], "meta": {"has_next": "true"}},
+        {"items": [OTHER], "meta": {"has_next": True}},
+        organization({}),
+        organization("cnt_1"),
+        organization({"items": [contact(ANN)]}),
+        organization({"items": [contact(ANN)], "meta": {"has_next": True}}),
+        organization([None]),
+        organization([contact(ANN), "cnt_2"]),
+        organization([contact(ANN, None)]),
+        organization([contact(ANN), contact(BOB)]),
+        organization([contact(ANN, name=None)]),
+        organization([contact(ANN, phone=7)]),
+        organization([contact(ANN, roles="admin")]),
+    ],
+)
+def test_what_shows_no_contacts(body: Any) -> None:
+    with pytest.raises(UnreadableError):
+        read(body)
+
+
+def test_pages_must_be_the_ones_asked_for() -> None:
+    more = read({"id": "org_demo"}).more
+    assert more is not None
+    following = READING.read(answer_of({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), more).more
+    assert following is not None
+    assert following.request.query == (("page", "2"), ("size", "100"))
+    with pytest.raises(UnreadableError):
+        READING.read(answer_of({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), following)
+
+
+def test_what_is_empty_is_shown_as_empty() -> None:
+    [one] = read(organization([contact(DOT, phone=None, roles=None)])).contacts
+    assert one.fields == {"name": "Dot", "email": None, "phone": None, "roles": []}
+    [lone] = read(organization([{"id": 5, "name": "Dot", "phone": "+44"}])).contacts
+    assert (lone.id, lone.fields) == ("5", {"name": "Dot", "phone": {"phoneNumber": "+44"}})

@@ -1,0 +1,302 @@
+"""Talkdesk, read back: the list, its pages, and what they prove."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.vendor import Page, Question, Request
+from airflow_provider_contacts.simulator.app import Simulator
+from tests.unit.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+
+VENDOR = vendors.load("talkdesk")
+READING = words(VENDOR)
+DEMO = {"record_list_id": "demo-list"}
+RECORDS = "/record-lists/demo-list/records"
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "first_name": "Joey",
+        "last_name": "Tribbiani",
+        "phone_number": "+351 929-312-319",
+        "timezone": "Europe/Lisbon",
+        "priority": 7,
+        "external_provider": "crm",
+        "external_id": "1",
+        "external_url": "https://crm.example/1",
+        "sync_external_id": True,
+        "extra_data.plan": "gold",
+        "extra_data.years": 3,
+    },
+    {
+        "first_name": "Zoé",
+        "last_name": "Ames",
+        "phone_numbers": [
+            {"phone_number": "+351929312320", "phone_type": "HOME"},
+            {"phone_number": "+351929312321", "phone_type": "MOBILE"},
+        ],
+        "external_provider": "crm",
+        "external_id": "2",
+    },
+    {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312322", "extra_data": {"a": {"b": [1, "x"]}}},
+]
+JOEY, ZOE, BOB = payloads(VENDOR, DEMO, ROWS)
+
+
+def records_question(sought: list[dict[str, Any]], kind: str = "NOTHING") -> Question:
+    """Return the question for the first page of a list of this kind."""
+    [first] = READING.questions(sought, DEMO)
+    more = READING.read(answer_of({"id": "demo-list", "unique_identifier_type": kind}), first).more
+    assert more is not None
+    return more
+
+
+def record(payload: dict[str, Any], id_: Any, **more: Any) -> dict[str, Any]:
+    return {**payload, "id": id_, "record_list_id": "demo-list", "created_at": "2026-01-02T03:04:05Z", **more}
+
+
+def page(*records: Any, **more: Any) -> dict[str, Any]:
+    return {"_embedded": {"records": list(records)}, "_links": {}, **more}
+
+
+def read(body: Any, sought: list[dict[str, Any]] | None = None) -> Page:
+    return READING.read(answer_of(body), records_question([JOEY] if sought is None else sought))
+
+
+def test_the_list_is_asked_first_and_then_its_records_without_any_parameter() -> None:
+    [first] = READING.questions([JOEY, BOB], {"record_list_id": "a/b c"})
+    assert (first.request, first.about) == (Request("GET", "/record-lists/a%2Fb%20c"), (0, 1))
+    shown = READING.read(answer_of({"id": "a/b c", "unique_identifier_type": "NOTHING"}), first)
+    assert shown.contacts == ()
+    assert shown.more is not None
+    assert (shown.more.request, shown.more.about) == (Request("GET", "/record-lists/a%2Fb%20c/records"), (0, 1))
+
+
+@pytest.mark.parametrize("page_totals", ["both", "total", "whole_count", "none"])
+@pytest.mark.parametrize("next_href", ["absolute", "relative"])
+@pytest.mark.parametrize("reformat_phones", [False, True])
+def test_what_was_created_is_found_and_nothing_else(page_totals: str, next_href: str, *, reformat_phones: bool) -> None:
+    simulator = Simulator(
+        {
+            "talkdesk.page_size": 2,
+            "talkdesk.page_totals": page_totals,
+            "talkdesk.next_href": next_href,
+            "talkdesk.reformat_phones": reformat_phones,
+        }
+    )
+    create(simulator, VENDOR, DEMO, [JOEY, ZOE, BOB, *payloads(VENDOR, DEMO, ROWS[:1])])
+    stranger = {
+        **JOEY,
+        "phone_numbers": [{"phone_number": "+351929000000", "phone_type": "MOBILE"}],
+        "external_id": "9",
+    }
+    sought = [BOB, JOEY, stranger, {**BOB, "last_name": "Ball"}]
+    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, sought)
+    joey, _, bob, twin = ids_of(simulator, VENDOR)
+    assert verdicts(VENDOR, sought, found) == [bob, ",".join(sorted([joey, twin])), "absent", "like"]
+    assert found.incomplete == set()
+    assert len(found.requests) == 3
+
+
+def test_every_field_that_is_shown_is_read() -> None:
+    simulator = Simulator()
+    create(simulator, VENDOR, DEMO, [JOEY, ZOE, BOB])
+    contacts = read_all(VENDOR, at(simulator, VENDOR), DEMO, [JOEY]).contacts[0]
+    for payload, contact in zip([JOEY, ZOE, BOB], contacts, strict=True):
+        assert {name: contact.fields[name] for name in payload} == payload
+        assert contact.created_at is not None
+
+
+def test_an_empty_list_is_empty() -> None:
+    found = read_all(VENDOR, at(Simulator(), VENDOR), DEMO, [JOEY])
+    assert verdicts(VENDOR, [JOEY], found) == ["absent"]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"read.http_403": "always"},
+        {"read.http_404": "nth:2"},
+        {"read.http_503": "nth:3"},
+        {"read.garbage": "nth:2"},
+        {"read.cut_json": "nth:2"},
+        {"read.html_200": "nth:1"},
+        {"read.empty_body": "nth:3"},
+        {"read.short": "nth:2"},
+        {"read.short": "nth:3"},
+        {"read.duplicate_ids": "nth:2"},
+    ],
+)
+def test_a_read_that_fails_is_not_complete(knobs: dict[str, Any]) -> None:
+    simulator = Simulator({"talkdesk.page_size": 2})
+    create(simulator, VENDOR, DEMO, [JOEY, ZOE, BOB])
+    simulator.update({f"talkdesk.{name}": value for name, value in knobs.items()})
+    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [{**JOEY, "last_name": "Nobody"}])
+    assert found.incomplete == {0}
+
+
+def test_a_new_record_shows_late() -> None:
+    clock = [100.0]
+    simulator = Simulator({"talkdesk.read_lag": 3}, now=lambda: clock[0])
+    create(simulator, VENDOR, DEMO, [JOEY])
+    assert verdicts(VENDOR, [JOEY], read_all(VENDOR, at(simulator, VENDOR), DEMO, [JOEY])) == ["absent"]
+    clock[0] += 3
+    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [JOEY])
+    assert verdicts(VENDOR, [JOEY], found) == ids_of(simulator, VENDOR)
+
+
+def test_in_a_list_by_reference_another_reference_is_another_record() -> None:
+    family = record(ZOE, "z", phone_numbers=JOEY["phone_numbers"])
+    unmarked = record({**BOB, "phone_numbers": JOEY["phone_numbers"]}, "b")
+    own = record(JOEY, "j", external_id="1 ", external_provider="CRM")
+    for kind, expected in (("EXTERNAL", ["b", "j"]), ("PHONE_NUMBER", ["z", "b", "j"]), ("NOTHING", ["z", "b", "j"])):
+        shown = READING.read(answer_of(page(family, unmarked, own)), records_question([JOEY], kind))
+        assert [one.id for one in shown.contacts] == expected
+    # One sought record without a reference, and nothing may be left out.
+    shown = READING.read(answer_of(page(family, own)), records_question([JOEY, BOB], "EXTERNAL"))
+    assert [one.id for one in shown.contacts] == ["z", "j"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"name": "another"},
+        {"id": "other-list", "unique_identifier_type": "NOTHING"},
+        {"id": "list", "unique_identifier_type": "NOTHING"},
+    ],
+)
+def test_what_is_not_the_list(body: Any) -> None:
+    [first] = READING.questions([JOEY], DEMO)
+    with pytest.raises(UnreadableError):
+        READING.read(answer_of(body), first)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"records": []},
+        {"_embedded": {}},
+        {"_embedded": None, "total": 1},
+        {"_embedded": {"records": None}, "count": "0"},
+        {"_embedded": {"records": {}}, "total": 0},
+        {"_embedded": [], "total": 0},
+        {"_embedded": None, "total": 0, "_links": {"next": {"href": "?page=2"}}},
+        page(record(JOEY, None)),
+        page(record(JOEY, "")),
+        page(record(JOEY, id_=True)),
+        page(record(JOEY, "j"), None),
+        page(record(JOEY, "j"), record(BOB, "j")),
+        page(record(JOEY, "j", record_list_id="other")),
+        page(record(JOEY, "j", phone_numbers=None)),
+        page(record(JOEY, "j", phone_numbers=[])),
+        page(record(JOEY, "j", phone_numbers=["+351"])),
+        page(record(JOEY, "j", phone_numbers={"phone_number": "+351"})),
+        page(record(JOEY, "j", phone_numbers=[{"phone_type": "HOME"}])),
+        page(record(JOEY, "j"), count=2, total=3),
+        page(record(JOEY, "j"), count=0, total=1),
+        page(record(JOEY, "j"), total=2),
+        page(record(JOEY, "j"), total=0),
+        page(record(JOEY, "j"), count=5),
+        page(record(JOEY, "j"), page=1, total_pages=2),
+        page(record(JOEY, "j"), _links=[]),
+        page(record(JOEY, "j"), _links={"next": 7}),
+        page(record(JOEY, "j"), _links={"next": {"href": 7}}),
+        page(record(JOEY, "j"), _links={"next": {"href": RECORDS}}),
+        page(record(JOEY, "j"), _links={"next": {"href": "/record-lists/other/records?page=2"}}),
+        page(record(JOEY, "j"), _links={"next": {"href": "https://evil.example/?page=2"}}),
+        page(record(JOEY, "j"), _links={"next": {"href": f"file://{RECORDS}?page=2"}}),
+        page(record(JOEY, "j"), _links={"next": {"href": f"http://[{RECORDS}?page=2"}}),
+        page(record(JOEY, "j"), _links={"next": {"href": "?page=\ud800"}}),
+    ],
+)
+def test_what_is_no_whole_page(body: Any) -> None:
+    with pytest.raises(UnreadableError):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"_embedded": {"records": []}},
+        {"_embedded": {}, "total": 0},
+        {"_embedded": None, "count": 0, "_links": None},
+        {"total": 0, "count": 0},
+        page(_links={"next": None}),
+        page(_links={"next": {"href": None}}),
+        page(_links={"next": {"href": ""}}),
+    ],
+)
+def test_an_empty_page_says_so(body: Any) -> None:
+    assert read(body) == Page(contacts=())
+
+
+@pytest.mark.parametrize(
+    ("href", "query"),
+    [
+        ("?page=2", (("page", "2"),)),
+        (f"{RECORDS}?page=2&per_page=50", (("page", "2"), ("per_page", "50"))),
+        (f"https://api.talkdeskapp.com{RECORDS}?page=2", (("page", "2"),)),
+        (f"http://127.0.0.1:8780/talkdesk{RECORDS}?cursor=a%2Bb%20c&empty=", (("cursor", "a+b c"), ("empty", ""))),
+        ("record-lists/demo-list/records?after=x", (("after", "x"),)),
+        # No byte goes there: only what stands behind the question mark is taken.
+        (f"https://elsewhere.example{RECORDS}?page=2", (("page", "2"),)),
+    ],
+)
+def test_of_the_next_address_only_the_query_is_taken(href: str, query: tuple[tuple[str, str], ...]) -> None:
+    more = read(page(record(JOEY, "j"), _links={"next": {"href": href}})).more
+    assert more is not None
+    assert more.request == Request("GET", RECORDS, query=query)
+    assert read(page(record(JOEY, "j"), _links={"next": href})).more == more
+
+
+def test_a_list_that_shrinks_between_two_pages_is_not_whole_and_one_that_grows_is() -> None:
+    link = {"next": {"href": "?page=2"}}
+    for later, whole in ((2, False), (3, True), (4, False)):
+        second = read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)).more
+        assert second is not None
+        body = page(record(ZOE, "3"), total=later)
+        if whole:
+            assert READING.read(answer_of(body), second).more is None
+        else:
+            with pytest.raises(UnreadableError):
+                READING.read(answer_of(body), second)
+    second = read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)).more
+    assert second is not None
+    # One record less, and the one behind the edge of the page has moved past us: the sum is right all the same.
+    with pytest.raises(UnreadableError):
+        READING.read(answer_of(page(record(ZOE, "4"), total=2, _links={"next": {"href": "?page=3"}})), second)
+    grown = page(record(BOB, "2"), record(ZOE, "3"), total=4)
+    assert len(READING.read(answer_of(grown), second).contacts) == 2
+
+
+def test_a_record_with_errors_is_like_ours_and_is_not_ours() -> None:
+    [sound] = read(page(record(JOEY, "j", errors=[]))).contacts
+    assert sound.fields["first_name"] == "Joey"
+    [wrong] = read(page(record(JOEY, "j", errors=["OTHER"]))).contacts
+    assert (wrong.fields["first_name"], wrong.fields["phone_numbers"]) == (None, JOEY["phone_numbers"])
+
+
+def test_older_forms_are_read() -> None:
+    single = {name: value for name, value in JOEY.items() if name != "phone_numbers"}
+    shown = record({**single, "phone_number": "+351929312319"}, 7, external_id=1, created_at="yesterday")
+    [contact] = read(page(shown)).contacts
+    assert contact.id == "7"
+    assert contact.fields["phone_numbers"] == [{"phone_number": "+351929312319"}]
+    assert contact.fields["external_id"] == "1"
+    assert contact.created_at is None
+    [dated] = read(page(record(JOEY, "j"))).contacts
+    assert dated.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_the_codes_that_say_it_exists() -> None:
+    assert VENDOR.exists_codes == {"PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"}
