@@ -26,6 +26,9 @@ WRITING_WORDS = frozenset(
     )
 )
 
+# These read what is left of a result before they close its cursor, or refuse to; it goes with its connection at once.
+DRAINING = frozenset({"MySQLdb", "mysql"})
+
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
 
 
@@ -98,6 +101,8 @@ def rows_of_query(hook: SqlHook, sql: str, parameters: Parameters | None, chunk_
     """
     _check_query(sql, parameters, chunk_size)
     opened = ExitStack()
+    outlives: list[Any] = []  # a cursor that nobody holds is closed, too
+    opened.callback(outlives.clear)
     try:
         connection = hook.get_conn()
         opened.callback(connection.close)
@@ -105,7 +110,9 @@ def rows_of_query(hook: SqlHook, sql: str, parameters: Parameters | None, chunk_
             hook.set_autocommit(connection, False)  # noqa: FBT003  # Airflow's signature
         driver = _driver_of(connection)
         cursor = _open_cursor(connection, driver)
-        opened.callback(cursor.close)
+        outlives.append(cursor)
+        if driver not in DRAINING:
+            opened.callback(cursor.close)
         columns, first = _execute(cursor, sql, parameters, chunk_size, describes_late=driver == "psycopg2")
     except BaseException as error:
         _release_after(error, opened.close)
@@ -166,7 +173,7 @@ def _survey(sql: str) -> tuple[str, int]:
 
 def _driver_of(connection: Any) -> str:
     """Return the top-level package of the driver whose connection this is, or derives from."""
-    known = {"MySQLdb", "psycopg", "psycopg2", "pymysql", "sqlite3"}
+    known = {"MySQLdb", "mysql", "psycopg", "psycopg2", "pymysql", "sqlite3"}
     packages = (kind.__module__.partition(".")[0] for kind in type(connection).__mro__)
     return next((name for name in packages if name in known), "")
 

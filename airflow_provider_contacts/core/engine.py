@@ -105,6 +105,7 @@ class Push:
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
         self._settled: deque[Outcome] = deque()
+        self._patience = SETTLE_ATTEMPTS
         self._halt: Halt | None = None
         self._silent = 0
         self._drawn = 0
@@ -467,7 +468,7 @@ class Push:
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Write outcomes, patiently: what was sent must not be forgotten because a database restarts."""
-        for attempt in range(1, SETTLE_ATTEMPTS + 1):
+        for attempt in range(1, self._patience + 1):
             try:
                 self._ledger.settle(outcomes)
             except SupersededError as error:
@@ -475,10 +476,13 @@ class Push:
                 break
             except LedgerError as error:
                 self._stop(Halt("not_attempted", error, drain=False))
-                if attempt == SETTLE_ATTEMPTS or not self._rest(backoff(attempt, self._clock.random)):
+                if attempt == self._patience or not self._rest(backoff(attempt, self._clock.random)):
                     break
             else:
+                self._patience = SETTLE_ATTEMPTS
                 return
+        # What it was waited for once in vain is not waited for again, for each request that still comes back.
+        self._patience = 1
         log.error(
             "%s outcomes could not be written; their rows stay as marked, and the next try holds them", len(outcomes)
         )

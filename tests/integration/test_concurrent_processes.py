@@ -19,6 +19,7 @@ import pytest
 from airflow_provider_contacts.core.outcome import Status
 from tests.ledger_conformance import Database
 from tests.pushing import Served
+from tests.servers import wait_until
 from tests.table_pushing import Job, Report, Runner, at_once, created, push, vendor_connection
 
 PROCESSES = 4
@@ -156,10 +157,14 @@ def test_a_zombie_sends_nothing_once_its_successor_has_begun(
         for number in (1, 2)
     )
     runners[0].start(zombie)
-    enough = chance.randint(1, 20)
+    enough = chance.randint(1, 10)
     while served.simulator.vendors["dex"].counts["write"] < enough:
         time.sleep(0.002)
+    # So slow that it has not finished when its successor begins.
+    served.simulator.set("dex.reply_delay", "1s")
     runners[1].start(heir)
+    wait_until(lambda: len(database.rows("contact_outcomes_runs")) > 1, "the successor begins")
+    served.simulator.set("dex.reply_delay", "0ms")
     reports = [runner.report() for runner in runners[:2]]
     assert max(created(served.simulator).values()) == 1
     assert (reports[0].error, reports[1].error) == ("SupersededError", None)

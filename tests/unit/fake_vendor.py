@@ -314,6 +314,7 @@ class FakeServer:
     shows: Callable[[Payload], Payload] = dict
     dated: bool = False
     contacts: list[Stored] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
     read_at: list[float] = field(default_factory=list)
     applied: list[Payload] = field(default_factory=list)
     requests: list[list[str]] = field(default_factory=list)
@@ -361,9 +362,9 @@ class FakeServer:
 
     def put(self, payload: Payload, at: float | None = None) -> str:
         """Let a contact exist, also one that nobody sent."""
-        taken = {stored.id for stored in self.contacts}
         first = f"id-{payload['name']}"
-        new = first if first not in taken else f"{first}#{len(self.contacts)}"
+        new = first if first not in self.ids else f"{first}#{len(self.contacts)}"
+        self.ids.add(new)
         self.contacts.append(Stored(id=new, payload=payload, at=self.clock.seconds if at is None else at))
         return new
 

@@ -826,6 +826,19 @@ def test_a_ledger_that_fails_after_a_lost_claim_costs_no_outcome() -> None:
     assert pushed.counts() == {"succeeded": 3, "failed": 1}
 
 
+def test_a_ledger_that_stays_away_is_waited_for_once() -> None:
+    # Two requests come back long after the first one, when the ledger has been given up.
+    world = World(first(HONEST, Deed(delay=50.0), Deed(delay=55.0)))
+    before = world.time.seconds
+    pushed = world.push(names(12), trouble=failing("settle:before"))
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"succeeded": 12}
+    assert isinstance(pushed.ledger, FakeLedger)
+    assert pushed.ledger.calls["settle"] == SETTLE_ATTEMPTS + 2
+    assert world.time.seconds - before < 56.0
+    assert set(world.table.statuses().values()) == {"sending"}
+
+
 def test_a_claim_that_another_destination_forbids_costs_no_outcome() -> None:
     world = World()
 

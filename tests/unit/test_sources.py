@@ -296,6 +296,22 @@ def test_mysql_leaves_the_result_at_the_server(driver: str, monkeypatch: pytest.
     assert ("cursor", unbuffered) in hook.connection.calls
 
 
+@pytest.mark.parametrize("module", ["MySQLdb.connections", "mysql.connector.connection_cext"])
+def test_mysql_does_not_read_on_what_is_left_when_the_reading_ends_early(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A cursor's close() reads the result to its end (MySQLdb) or refuses (MySQL's own): only its connection is closed.
+    cursors = ModuleType("MySQLdb.cursors")
+    cursors.SSCursor = object()  # type: ignore[attr-defined]  # a stand-in for the driver's module
+    monkeypatch.setitem(sys.modules, "MySQLdb", ModuleType("MySQLdb"))
+    monkeypatch.setitem(sys.modules, "MySQLdb.cursors", cursors)
+    hook = FakeHook(type("Connection", (FakeConnection,), {"__module__": module})(FakeCursor()))
+    with rows_of_query(hook, "SELECT 1", None, 1) as rows:
+        next(rows)
+    assert hook.connection.calls[-1] == "close"
+    assert "close" not in hook.connection.fake_cursor.calls
+
+
 def test_a_million_rows_take_the_memory_of_one_chunk() -> None:
     script = textwrap.dedent(
         """
