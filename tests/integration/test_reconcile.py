@@ -27,7 +27,8 @@ def rows(vendor: str, count: int = COUNT) -> list[dict[str, Any]]:
             return [{**row, "last_name": "Last", "phone": f"+1555010{n:04}"} for n, row in enumerate(people(count))]
         case "intermezzo":
             return [{**row, "last_name": f"Last{n}"} for n, row in enumerate(people(count))]
-    return people(count)
+        case _:
+            return people(count)
 
 
 def push(world: World, vendor: str, records: list[dict[str, Any]], **parameters: Any) -> Any:
