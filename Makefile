@@ -38,6 +38,8 @@ INSTALLED := .venv/.installed-$(PINS)-$(SOURCES)
 DISTRIBUTED := .venv/.distributed-$(PINS)
 INSTALLED_LOWER := .venv-lower/.installed-$(LOWER_PINS)-$(SOURCES)
 
+MUTMUT := .venv-mutants/.mutmut-3.8.1
+
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
 TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
 
@@ -46,7 +48,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --upgrade --universal --python-versi
   --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite \
   --extra mysql --no-emit-package mysqlclient
 
-.PHONY: help setup check format test test-lower test-distributed demo bench campaign campaign-peers constraints clean
+.PHONY: help setup check format test test-lower test-distributed mutants demo bench campaign campaign-peers constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -73,6 +75,11 @@ test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that p
 test-distributed: setup $(DISTRIBUTED) ## Airflow on two Celery workers, one of which is killed in the middle
 	$(PY) -m tests.distributed.run
 
+mutants: $(MUTMUT) ## mutation testing of core/: about two hours; ARGS="airflow_provider_contacts.core.policy.*" for a part
+	rm -rf mutants
+	CONTACTS_EXAMPLES=30 nice .venv-mutants/bin/python -m mutmut run --max-children 2 $(ARGS)
+	.ci/mutants
+
 demo: setup ## the main job, end to end, on this machine alone
 	$(PY) demo/run.py
 
@@ -92,7 +99,7 @@ constraints: $(TOOLS) ## resolve anew: constraints.txt (newest) and constraints-
 	$(COMPILE) --group test --constraint build/lowest.txt --output-file constraints-lower.txt pyproject.toml
 
 clean: ## remove everything that these targets made
-	rm -rf .venv .venv-lower .demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-lower .venv-mutants mutants .demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	.ci/mariadb --remove
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -126,6 +133,14 @@ $(PEERS_MADE): $(TOOLS)
 	rm -rf $(PEERS)
 	$(PYTHON) -m venv --without-pip $(PEERS)
 	.ci/install $(PEERS) campaigns/peers-requirements.txt --requirement campaigns/peers-requirements.txt
+	touch $@
+
+# A place of its own, which sees what the tests need: the tool is no dependency of anything here.
+$(MUTMUT): | $(INSTALLED)
+	rm -rf .venv-mutants
+	$(PY) -m venv .venv-mutants
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo .venv-mutants/lib/python*/site-packages)/project.pth"
+	.venv-mutants/bin/python -m pip install --quiet --constraint constraints.txt mutmut==$(MUTMUT:.venv-mutants/.mutmut-%=%)
 	touch $@
 
 $(INSTALLED_LOWER): $(WHEEL)

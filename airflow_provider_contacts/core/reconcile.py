@@ -78,6 +78,7 @@ class Reading:
         self._open = dict(enumerate(case for case in cases if case.sought is not None))
         self._misses: Counter[int] = Counter()
         self._given: set[str] = set()
+        self._foreign: set[str] = set()
         self._queue: deque[Ask] = deque()
         self._under_way = 0
         self._running = False
@@ -263,7 +264,9 @@ class Reading:
             return Found(case, found)
         if key in self._failed:
             return Open(case, "read_failed")
-        if self._like[key] - self._given - set(others):
+        # One that agrees in everything, and is another sync's record: the same person must not be sent twice.
+        foreign = self._foreign & self._same[key].keys()
+        if foreign or self._like[key] - self._given - set(others):
             return Open(case, "ambiguous")
         if self._began >= case.absent_from:
             self._misses[key] += 1
@@ -273,6 +276,7 @@ class Reading:
         """Return, for each open case, the ids that rows of other records hold."""
         seen = {one for found in (*self._same.values(), *self._like.values()) for one in found}
         holders = list(self._held(seen)) if seen else []
+        self._foreign = {one.id for one in holders if one.record_identifier is None}
         return {
             key: {one.id for one in holders if one.record_identifier != case.record.record_identifier}
             for key, case in self._open.items()

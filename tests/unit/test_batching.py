@@ -72,3 +72,7 @@ def test_batches_are_cut_while_the_input_is_read() -> None:
 
     next(batches(source(), batch_size=2, body_bytes=1000, size_of=lambda _: 1))
     assert len(read) <= 3
+
+
+def test_without_an_envelope_the_items_alone_count() -> None:
+    assert list(batches([2, 2], batch_size=9, body_bytes=5, size_of=lambda size: size)) == [[2, 2]]

@@ -74,6 +74,9 @@ def test_what_does_not(sent: Any, shown: Any) -> None:
         ({"name": "A"}, {"name": "A", "email": "a@b"}, Likeness.LIKE),
         ({"name": "A"}, {"name": "B", "email": "a@b"}, Likeness.OTHER),
         ({"name": "A"}, {"note": "A"}, Likeness.LIKE),
+        # Nothing is nobody's address, though both have it.
+        ({"email": None, "name": "A"}, {"email": None, "name": "B"}, Likeness.OTHER),
+        ({"email": {"x": "y"}, "name": "A"}, {"email": {"x": "y"}, "name": "B"}, Likeness.OTHER),
         ({"phones": [{"number": "0123 4567"}]}, {"phones": [{"number": "+11234567", "type": "x"}]}, Likeness.SAME),
         ({"email": "a@b", "phones": [{"number": "1"}]}, {"email": "a@b", "phones": []}, Likeness.LIKE),
     ],

@@ -51,9 +51,9 @@ def test_a_value_out_of_range_names_its_option(given: dict[str, Any]) -> None:
         push_options(given)
 
 
-def test_reconcile_is_not_there_yet() -> None:
-    with pytest.raises(ConfigError, match='on_unknown="reconcile" is not there yet'):
-        push_options({"on_unknown": "reconcile"})
+@pytest.mark.parametrize("word", ["hold", "reconcile", "resend"])
+def test_each_word_for_a_doubt_is_taken(word: str) -> None:
+    assert push_options({"on_unknown": word}).on_unknown == word
 
 
 def test_the_users_limits_lie_over_the_vendors() -> None:

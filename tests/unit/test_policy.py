@@ -5,6 +5,8 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -60,6 +62,11 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
     "connection lost": (NoAnswer("connection_lost"), Doubt("connection_lost"), {"usable": False}),
     "429": (Answer(429), Again("rate_limited"), {}),
     "429 with a wish": (Answer(429, after("7")), Again("rate_limited"), {"wait": 7.0}),
+    "429 with a date": (
+        Answer(429, after(format_datetime(EPOCH + timedelta(seconds=9), usegmt=True))),
+        Again("rate_limited"),
+        {"wait": 9.0},
+    ),
     "425": (Answer(425), Again("http_425"), {}),
     "503": (Answer(503), Doubt("http_503"), {"usable": False}),
     "503 with a wish": (Answer(503, after("7")), Again("http_503"), {"wait": 7.0}),
@@ -329,8 +336,8 @@ def test_a_doubt_is_resent_only_where_asked_for_and_fit(status: Status, fit: boo
 def test_another_runs_mark_is_respected_for_an_hour(on_unknown: str, fit: bool) -> None:
     fresh, old = (standing(Status.SENDING, run="run-8", age=age) for age in (RESPECT - 0.1, RESPECT))
     assert decision(fresh, fit=fit, on_unknown=on_unknown) is Decision.ELSEWHERE
-    wanted = Decision.RESEND if fit and on_unknown == "resend" else Decision.HOLD
-    assert decision(old, fit=fit, on_unknown=on_unknown) is wanted
+    wanted = {"reconcile": Decision.RECONCILE, "resend": Decision.RESEND if fit else Decision.HOLD}
+    assert decision(old, fit=fit, on_unknown=on_unknown) is wanted.get(on_unknown, Decision.HOLD)
 
 
 @pytest.mark.parametrize("age", [0.0, RESPECT * 2])
@@ -365,3 +372,28 @@ def test_only_a_whole_token_is_ours() -> None:
 def test_a_new_record_is_sent_or_invalid() -> None:
     assert decision(None) is Decision.SEND
     assert decision(None, fit=False) is Decision.INVALID
+
+
+# What a failing reader leaves behind.
+
+
+def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptureFixture) -> None:
+    verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=broken))
+    line = broken.__code__.co_firstlineno + 1
+    assert caplog.messages == [
+        f"A reader of fake failed: KeyError in line {line}; its answer counts as unreadable",
+    ]
+
+
+def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
+    verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=lambda *_: [Created("1")] * 3))
+    assert caplog.messages == ["The reader of fake gave 3 replies for 2 records; they are unknown"]
+
+
+def test_a_record_that_is_named_without_a_reason_is_rejected_for_the_refusals_own() -> None:
+    vendor = replace(VENDOR, read_refusal=lambda *_: {1: ()})
+    assert verdict(Answer(422, body=REFUSED), vendor=vendor) == Verdict(
+        replies=[Again("refused_with_others"), Rejected((RecordError("nope"),))], progress=True
+    )
+    vendor = replace(VENDOR, read_refusal=lambda *_: {0: ()})
+    assert verdict(Answer(409), ONE, vendor=vendor).replies == [Rejected((RecordError("conflict"),))]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError
-from airflow_provider_contacts.core.ledger import MemoryLedger
+from airflow_provider_contacts.core.ledger import Holder, MemoryLedger
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.vendor import Answer, Page, Payload, Question, Vendor
 from tests.unit.fake_vendor import (
@@ -24,6 +24,7 @@ from tests.unit.fake_vendor import (
     UNAUTHORIZED,
     VENDOR,
     Deed,
+    FakeLedger,
     Pushed,
     World,
     answers,
@@ -215,6 +216,18 @@ def test_an_id_that_another_row_holds_is_no_match() -> None:
     assert pushed.counts() == {"succeeded": 1}
     assert pushed.outcomes[0].destination_record_id == "id-same"  # told by the create request's answer
     assert world.server.requests == [["same"]]
+
+
+def test_an_equal_contact_of_another_sync_leaves_the_doubt() -> None:
+    class Elsewhere(FakeLedger):
+        def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+            return [Holder(one, None) for one in record_ids]
+
+    world = World()
+    doubtful(world, names(1), LOST)
+    world.server.put({"name": "n0"})
+    assert reconciled(world, names(1), ledger=Elsewhere(world.table)).counts() == {"unknown": 1}
+    assert world.server.requests == []
 
 
 def test_an_id_that_stands_beside_a_doubt_holds_nothing() -> None:
