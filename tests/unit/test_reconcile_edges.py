@@ -405,11 +405,19 @@ def test_a_likeness_that_another_row_explains_is_none() -> None:
 
     def held(ids: Collection[str]) -> list[Holder]:
         asked.append(set(ids))
-        return [Holder("1", "k"), Holder("2", None)]
+        return [Holder("1", "k"), Holder("2", "other")]
 
     bench = Bench(case, held=held)
     assert bench.show(other_name(), contact("2", "a")) == []
     assert asked == [{"1", "2"}]
+
+
+def test_a_likeness_of_another_sync_is_explained_and_its_equal_is_not() -> None:
+    case = a_case()
+    bench = Bench(case, held=lambda _: [Holder("1", None)])
+    assert bench.show(other_name()) == []
+    bench = Bench(case, held=lambda _: [Holder("2", None)])
+    assert bench.show(contact("2", "a")) == [Open(case, "ambiguous")]
 
 
 def test_a_contact_that_its_own_row_names_is_it() -> None:
