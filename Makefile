@@ -43,6 +43,9 @@ MUTMUT := .venv-mutants/.mutmut-3.8.1
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
 TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
 
+# What kills processes and servers takes minutes and says nothing of a library's version.
+ONCE := $(foreach name,campaigns concurrent_processes database_away,--ignore=tests/integration/test_$(name).py)
+
 # Pins for every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
 COMPILE := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
   --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite \
@@ -70,7 +73,7 @@ test: setup ## unit and integration tests, against the installed wheel
 
 test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that pyproject.toml admits
 	.ci/mariadb
-	$(TESTED) .venv-lower/bin/python -m pytest tests/unit tests/integration $(ARGS)
+	$(TESTED) .venv-lower/bin/python -m pytest tests/unit tests/integration $(ONCE) $(ARGS)
 
 test-distributed: setup $(DISTRIBUTED) ## Airflow on two Celery workers, one of which is killed in the middle
 	$(PY) -m tests.distributed.run

@@ -21,7 +21,7 @@ RECORDS = 24
 BATCH = 4
 MOST_TRIES = 12
 
-KNOBS: Mapping[str, str] = {"all__latency": "5ms-50ms", "all__reply_delay": "2ms-20ms"}
+KNOBS: Mapping[str, str] = {"all__latency": "10ms-120ms", "all__reply_delay": "2ms-20ms"}
 """So that requests are on their way for a while; both together are far below the judge's patience."""
 
 BY_THE_CLOCK = 0.5
