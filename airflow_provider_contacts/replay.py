@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_contacts.core.errors import UndeliveredError
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.policy import INTERRUPTED
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.stored import AsReadLedger, ReadyMapper, Selection, Stored, StoredMapper
 from airflow_provider_contacts.execution import Execution, StopSign, TaskIntake, run_task
@@ -194,7 +195,7 @@ class SentAgain:
         if code is not None:
             self._left.codes[code] += 1
         self._index += 1
-        interrupted = "interrupted" if standing.status is Status.SENDING else standing.error_code
+        interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
         self._report.add(
             Outcome(
                 record_identifier=standing.record_identifier,

@@ -264,6 +264,7 @@ class EveryLedger:
         for reader in (ledger, memory.open(try_number=2)):
             standing = reader.standing(["one"])["one"]
             assert 0 <= standing.age < 30
+            assert standing.oldest is None or standing.age <= standing.oldest < 30
             assert standing == Standing(
                 record_identifier="one",
                 status=Status.SENDING,
@@ -272,6 +273,7 @@ class EveryLedger:
                 payload_hash="v1:abc",
                 attempts=1,
                 age=standing.age,
+                oldest=standing.oldest,
                 ended=None,
             )
 
@@ -295,6 +297,7 @@ class EveryLedger:
                 status_message="is taken" if memory.keeps_texts else None,
                 attempts=3,
                 age=standing.age,
+                oldest=standing.oldest,
                 ended=standing.ended,
                 **said,
             )

@@ -18,7 +18,8 @@ class Case:
     :param record: as the source gives it today.
     :param standing: its row, which is ``unknown`` or ``sending``.
     :param sought: what was sent; ``None`` if that is not known any more.
-    :param marked_at: the moment (monotonic) of its mark.
+    :param marked_at: the earliest moment (monotonic) at which it can have been marked.
+    :param exact: whether it was marked then, but for the time that a ledger takes to answer.
     :param absent_from: the moment (monotonic) from which a read without it counts.
     :param doubt: its outcome so far, for a doubt that was born in this try.
     :param refusal: its outcome if it turns out to be absent, where the vendor's word that it exists made the doubt.
@@ -29,6 +30,7 @@ class Case:
     standing: Standing
     sought: Payload | None = field(default=None, repr=False)
     marked_at: float
+    exact: bool = True
     absent_from: float
     doubt: Outcome | None = None
     refusal: Outcome | None = None

@@ -119,7 +119,6 @@ class Client:
         self._loop = Loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, str] = {}
-        self._transport: httpx.AsyncBaseTransport | None = None
         self._tokens: TokenSource | None = None
         self._session: httpx.AsyncClient | None = None
         self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)

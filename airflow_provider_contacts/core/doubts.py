@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from typing import TypeGuard
 
 from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found
 from airflow_provider_contacts.core.flight import Doubted, again
@@ -17,6 +18,7 @@ from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING,
 from airflow_provider_contacts.core.reconcile import Reading, summary_of
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.settings import Clock, PushSettings
+from airflow_provider_contacts.core.stored import holds_replaced
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.core.wire import Result, Sender
 
@@ -81,31 +83,35 @@ class Doubts:
         """Whether nothing is in doubt any more."""
         return not (self._inherited or self._born or self._reading is not None)
 
-    def inherit(self, found: Sequence[tuple[Prepared | Unfit, Standing]]) -> None:
+    def inherit(self, found: Sequence[tuple[Prepared | Unfit, Standing]], looked_at: float) -> None:
         """Take in records that an earlier execution left in doubt.
 
+        :param looked_at: the moment (monotonic) before their rows were read. From it ages are counted back where a
+            mark must not look too young, and from now where it must not look too old.
         :raises LedgerError: where the payloads that were sent cannot be read.
         """
-        sent = self._ledger.sent([standing.record_identifier for _, standing in found]) if found else {}
+        changed = [standing.record_identifier for record, standing in found if not is_as_sent(record, standing)]
+        sent = self._ledger.sent(changed) if changed else {}
         now = self._clock.monotonic()
         for record, standing in found:
-            own = record.payload if isinstance(record, Prepared) else None
-            sought = sent.get(standing.record_identifier)
-            if sought is None and own is not None and record.payload_hash == standing.payload_hash:
-                sought = own
+            stored = sent.get(standing.record_identifier)
+            sought = stored if stored is not None and not holds_replaced(stored) else None
+            oldest = standing.oldest
             self._inherited.append(
                 Case(
                     record=record,
                     standing=standing,
-                    sought=sought,
-                    marked_at=now - standing.age,
+                    sought=record.payload if is_as_sent(record, standing) else sought,
+                    marked_at=looked_at - (standing.age if oldest is None else oldest),
+                    exact=oldest is None,
                     absent_from=self._ended_at(standing, now) + self._settings.reconcile_delay,
                 )
             )
 
     def _ended_at(self, standing: Standing, now: float) -> float:
         """Return the moment by which the request of an earlier execution had come to its end."""
-        if standing.status is Status.UNKNOWN and standing.error_code != INTERRUPTED and standing.ended is not None:
+        seen = standing.status is Status.UNKNOWN and standing.error_code not in {None, INTERRUPTED}
+        if seen and standing.ended is not None:
             return now - standing.ended
         return now - standing.age + self._settings.request_timeout + SETTLING
 
@@ -184,10 +190,14 @@ class Doubts:
             if self._reading.done:
                 self._reading = None
 
-    def findings(self) -> list[Finding]:
-        """Return what has been found out since the last call."""
-        found, self._findings = self._findings, []
-        return found
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What has been found out and is not written yet."""
+        return self._findings
+
+    def written(self) -> None:
+        """Forget the findings: their rows and outcomes are safe."""
+        self._findings = []
 
     def next_at(self, now: float) -> float:
         """Return the moment from which :meth:`advance` has something to do; infinity while answers are awaited."""
@@ -200,6 +210,11 @@ class Doubts:
         self._inherited, self._born = [], []
         self._asked.clear()
         return left
+
+
+def is_as_sent(record: Prepared | Unfit, standing: Standing) -> TypeGuard[Prepared]:
+    """Tell whether what the source gives today is what was sent."""
+    return isinstance(record, Prepared) and record.payload_hash == standing.payload_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +271,7 @@ def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
     elif case.rounds + 1 >= MOST_ROUNDS:
         looked.outcomes.append(certain)
     else:
-        item = Item(prepared=case.record, attempts=doubt.attempts, reconciled=True, rounds=case.rounds + 1)
+        item = Item(prepared=case.record, reconciled=True, rounds=case.rounds + 1)
         looked.items.append(again(item, certain, sync_run_id))
 
 
@@ -267,6 +282,4 @@ def held(record: Prepared | Unfit, standing: Standing, sync_run_id: str) -> Outc
 
 def without_error(outcome: Outcome) -> Outcome:
     """Return an outcome of this run, without what was said of the doubt."""
-    return replace(
-        outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True, changed=False
-    )
+    return replace(outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True)

@@ -97,6 +97,7 @@ class Push:
             active=self._active,
             chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
             settling=settings.request_timeout + SETTLING,
+            monotonic=clock.monotonic,
         )
         self._exhausted = False
         self._loose: list[Item] = []
@@ -189,7 +190,7 @@ class Push:
     def _record(self, taken: Taken) -> None:
         """Write the rows of what was decided without sending, and hand it on; doubts go where they are looked into."""
         try:
-            self._doubts.inherit(taken.doubts)
+            self._doubts.inherit(taken.doubts, taken.looked_at)
         except LedgerError as error:
             self._stop(Halt("not_attempted", error, drain=False, note=False))
             self._finish(held(record, standing, self._ledger.sync_run_id) for record, standing in taken.doubts)
@@ -402,13 +403,14 @@ class Push:
         if self._halt is None:
             room = self._settings.limits.max_in_flight
             self._doubts.advance(self._ask, idle=not self._flights, drained=self._drained, room=room)
-        findings = self._doubts.findings()
-        if not findings:
+        if not self._doubts.findings:
             return
-        looked = look(findings, self._ledger.sync_run_id)
+        looked = look(self._doubts.findings, self._ledger.sync_run_id)
         self._settle(looked.settled)
         if looked.noted:
             self._note(looked.noted)
+        # Only now: who is interrupted while the ledger writes must find them again.
+        self._doubts.written()
         self._loose.extend(looked.items)
         self._finish(looked.outcomes)
         self._cut()
@@ -457,13 +459,13 @@ class Push:
     def _abandon(self) -> None:
         """Give requests in flight a last chance, then write everything that is known."""
         self._stop(Halt("not_attempted", drain=False))
-        self._exhausted = True
         deadline = self._clock.monotonic() + LAST_WORD
         while len(self._results) < len(self._flights) and (left := deadline - self._clock.monotonic()) > 0:
             self._collect(left)
         for tag in self._flights:
             self._results.setdefault(tag, NoAnswer("interrupted"))
         self._absorb()
+        self._look()
         self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -47,6 +48,7 @@ class Taken:
     :param to_settle: rows left ``sending`` by a dead execution, now ``unknown``.
     :param items: records to send.
     :param doubts: records to look for at the vendor first.
+    :param looked_at: the moment (monotonic) before their rows were read.
     :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
     """
 
@@ -55,6 +57,7 @@ class Taken:
     to_settle: list[Outcome] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     doubts: list[tuple[Prepared | Unfit, Standing]] = field(default_factory=list)
+    looked_at: float = 0.0
     error: Exception | None = None
 
 
@@ -76,6 +79,7 @@ class Intake:
         active: set[str],
         chunk_size: int,
         settling: float,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows = enumerate(rows)
         self._mapper = mapper
@@ -84,6 +88,7 @@ class Intake:
         self._active = active
         self._chunk_size = chunk_size
         self._settling = settling
+        self._monotonic = monotonic
         self._notes = 0
 
     def take(self) -> Taken | None:
@@ -92,11 +97,12 @@ class Intake:
         if not chunk and error is None:
             return None
         wanted = {one.record_identifier for one in chunk} - self._active
+        before = self._monotonic()
         try:
             standings = self._ledger.standing(wanted) if wanted else {}
         except LedgerError as failure:
             return Taken(outcomes=[not_attempted(record) for record in chunk], error=failure)
-        taken = Taken(error=error)
+        taken = Taken(error=error, looked_at=before)
         seen: dict[str, Decision] = {}
         self._notes += 1
         for record in chunk:
@@ -119,8 +125,9 @@ class Intake:
 
     def decide_again(self, items: list[Item]) -> Taken:
         """Decide anew about records whose claim was lost: somebody else has written their rows."""
+        before = self._monotonic()
         standings: Mapping[str, Standing] = self._ledger.standing([i.prepared.record_identifier for i in items])
-        taken = Taken()
+        taken = Taken(looked_at=before)
         for item in items:
             record = item.prepared
             standing = standings.get(record.record_identifier)

@@ -18,6 +18,7 @@ class Standing:
     """What the ledger holds of one record.
 
     :param age: seconds since the row's mark (``batch_started_at``), by the ledger's own clock.
+    :param oldest: seconds since its mark at most, where ``age`` is only the least; ``None``: ``age`` is exact.
     :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
     :param sync_run_id: the run that wrote it last.
     :param batch_id: with ``status`` the version of the row: every mark draws a new one.
@@ -35,6 +36,7 @@ class Standing:
     http_status: int | None = None
     attempts: int = 0
     age: float = 0.0
+    oldest: float | None = None
     ended: float | None = None
 
 

@@ -40,7 +40,11 @@ READS = 2
 # A vendor's Date has whole seconds, and so may its times of creation.
 ROUNDING = 2.0
 
-# Without a Date the two clocks may differ, and what is this much older than the mark proves nothing either way.
+# The Date and the time of creation may come from two machines of the vendor. What is older than the mark, but not by
+# more than this, proves nothing either way.
+VENDOR_CLOCKS = 30.0
+
+# The same without a Date, or where the mark itself is not known so well: two clocks in two places.
 CLOCK_ERROR = 300.0
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -153,9 +157,12 @@ class Reading:
         self._index = Index({key: case.sought or {} for key, case in self._open.items()}, self._words.identity)
         keys = list(self._open)
         sought = [case.sought or {} for case in self._open.values()]
-        nothing: Sequence[Question] = ()
-        questions = guarded(self._vendor, lambda: self._words.questions(sought, self._destination), nothing)
-        asks = [Ask(question=one, about=tuple(keys[index] for index in one.about)) for one in questions]
+
+        def first() -> list[Ask]:
+            questions = self._words.questions(sought, self._destination)
+            return [Ask(question=one, about=tuple(keys[index] for index in one.about)) for one in questions]
+
+        asks = guarded(self._vendor, first, list[Ask]())
         self._failed = set(keys) - {key for ask in asks for key in ask.about}
         for key in self._failed:
             self._findings.append(Open(self._open.pop(key), "not_read_back"))
@@ -230,7 +237,7 @@ class Reading:
         older = (mark - contact.created_at).total_seconds()
         if older <= ROUNDING:
             return likeness
-        return Likeness.OTHER if date is not None or older > CLOCK_ERROR else Likeness.LIKE
+        return Likeness.OTHER if older > (VENDOR_CLOCKS if date and case.exact else CLOCK_ERROR) else Likeness.LIKE
 
     # The end of a pass.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, select  # noqa: TID253  # imported only by what uses a table
@@ -24,17 +24,16 @@ def payloads(
     query = statements.rows_of(columns.record_identifier, columns.record_payload)
     for identifier, stored in connection.execute(query, {parameter("record_identifier"): identifiers}):
         payload = parsed(stored)
-        if payload is not None:
+        if isinstance(payload, dict):
             yield identifier, payload
 
 
-def parsed(stored: Any) -> Payload | None:
-    """Return a stored payload; some drivers parse JSON themselves."""
+def parsed(stored: Any) -> Any:
+    """Return stored JSON, which some drivers parse already; ``None`` for none, and for what is no JSON."""
     try:
-        value = json.loads(stored) if isinstance(stored, str | bytes) else stored
+        return json.loads(stored) if isinstance(stored, str | bytes) else stored
     except (ValueError, RecursionError):
         return None
-    return dict(value) if isinstance(value, Mapping) else None
 
 
 def holders(connection: Connection, tables: Tables, binding: Binding, record_ids: Sequence[str]) -> Iterator[Holder]:

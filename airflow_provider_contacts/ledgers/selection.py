@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,17 +21,16 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     true,
 )
 
-from airflow_provider_contacts.core.errors import LedgerError
-from airflow_provider_contacts.core.ledger import Standing
-from airflow_provider_contacts.core.outcome import Status, digest_of
-from airflow_provider_contacts.core.policy import RESPECT
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.policy import INTERRUPTED, RESPECT
 from airflow_provider_contacts.core.record import Reasons
 from airflow_provider_contacts.core.stored import Selection, Stored
 from airflow_provider_contacts.ledgers.binding import next_binding
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, connect, inspect_store
+from airflow_provider_contacts.ledgers.evidence import parsed
 from airflow_provider_contacts.ledgers.identity import Binding
-from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS
+from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
 from airflow_provider_contacts.ledgers.statements import Statements, parameter
 from airflow_provider_contacts.ledgers.tables import Flavour, Tables, build
 from airflow_provider_contacts.ledgers.trouble import transact
@@ -72,6 +70,7 @@ class SelectedRows:
         self._columns: tuple[ColumnElement[Any], ...] = (
             *(columns[name] for name in STANDING_COLUMNS),
             seconds_since(columns.batch_started_at, tables.flavour).label("age"),
+            seconds_since(columns.batch_completed_at, tables.flavour).label("ended"),
             # As text on every database: drivers read JSON each in its own way.
             cast(columns.errors, Text).label("errors"),
             cast(columns.record_payload, Text).label("payload"),
@@ -152,7 +151,7 @@ def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnE
     wanted = [or_(*kinds)]
     if selection.error_codes is not None:
         # What the row will say once it counts as unknown.
-        code = case((columns.status == Status.SENDING.value, literal("interrupted")), else_=columns.error_code)
+        code = case((columns.status == Status.SENDING.value, literal(INTERRUPTED)), else_=columns.error_code)
         wanted.append(code.in_(selection.error_codes))
     if selection.since is not None:
         written = func.coalesce(columns.batch_completed_at, columns.batch_started_at)
@@ -188,25 +187,12 @@ def stored_of(row: RowMapping) -> Stored:
 
     :raises LedgerError: for a status that is none of ours, which only a person can have written.
     """
-    named: dict[str, Any] = {name: row[name] for name in STANDING_COLUMNS}
-    text, attempts, payload = named.pop("status"), named.pop("attempts"), parsed(row["payload"])
-    if text not in set(Status):
-        msg = f"the row of record {digest_of(row['record_identifier'])} has a status that is none of ours; correct it"
-        raise LedgerError(msg)
-    age = max(0.0, float(row["age"] or 0.0))
+    payload = parsed(row["payload"])
     return Stored(
-        standing=Standing(**named, status=Status(text), attempts=attempts or 0, age=age),
+        standing=standing_of({name: row[name] for name in (*STANDING_COLUMNS, "age", "ended")}),
         reasons=reasons_of(parsed(row["errors"])),
         payload=payload if isinstance(payload, dict) else None,
     )
-
-
-def parsed(text: str | None) -> Any:
-    """Return parsed JSON, ``None`` for none and for what somebody has made no JSON of."""
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def reasons_of(errors: Any) -> Reasons:

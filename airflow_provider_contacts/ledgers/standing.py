@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import Status, digest_of
-
-if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
 
 STANDING_COLUMNS = (
     "record_identifier",
@@ -26,8 +24,8 @@ STANDING_COLUMNS = (
 )
 
 
-def standing_of(row: RowMapping) -> Standing:
-    """Return a row as a value.
+def standing_of(row: Mapping[Any, Any]) -> Standing:
+    """Return a row as a value, of :data:`STANDING_COLUMNS` and the two ages.
 
     :raises LedgerError: for a status that is none of ours, which only a person can have written.
     """

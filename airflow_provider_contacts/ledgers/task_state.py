@@ -33,8 +33,9 @@ from airflow_provider_contacts.ledgers.task_state_journal import (
 class TaskStateLedger:
     """The ledger of one execution, in Airflow's task state store. Use it from the task's main thread alone.
 
-    Ages are counted from when this execution first saw a row: at least the true ones never are, whatever the clocks of
-    two workers say. A resend waits the longer for it.
+    Ages are counted from when this execution first saw a row: they are the least that the true ones can be, whatever
+    the clocks of two workers say. A resend waits the longer for it. The most that they can be is told by when the
+    execution began that left the row, by those clocks.
 
     :param known: what earlier executions left, by key.
     :param others: executions with other sync ids at the same place.
@@ -48,7 +49,9 @@ class TaskStateLedger:
         known: dict[str, Entry],
         others: Sequence[Head],
         sync_run_id: str,
+        *,
         monotonic: Callable[[], float],
+        now: Callable[[], float],
     ) -> None:
         self.token = journal.head.token
         self.sync_run_id = sync_run_id
@@ -58,6 +61,7 @@ class TaskStateLedger:
         self._held: frozenset[str] | None = None
         self._identifiers: dict[str, str] = {}
         self._monotonic = monotonic
+        self._now = now
         self._opened = monotonic()
         self._marked_at: dict[str, float] = {}
         self._written_at: dict[str, float] = {}
@@ -75,6 +79,7 @@ class TaskStateLedger:
         register: bool = True,
         token: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> TaskStateLedger:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
@@ -92,14 +97,14 @@ class TaskStateLedger:
         binding.check()
         heads = read_heads(store)
         check_binding(store, heads, binding)
-        head = Head(number=len(heads) + 1, token=token or secrets.token_hex(8), binding=binding)
+        head = Head(number=len(heads) + 1, token=token or secrets.token_hex(8), binding=binding, began=now())
         if register:
             store.set(head.key, head.told(0))
             store.set(NEWEST, {"token": head.token, "number": head.number})
         # Read after it is known to be the newest: what an older one writes from now on, it does not send.
         known = read_entries(store, [one for one in heads if one.binding.sync_id == sync_id])
         others = [one for one in heads if one.binding.sync_id != sync_id and one.binding.place() == binding.place()]
-        return cls(Journal(store, head), known, others, sync_run_id, monotonic)
+        return cls(Journal(store, head), known, others, sync_run_id, monotonic=monotonic, now=now)
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records; those without a row are left out."""
@@ -122,12 +127,18 @@ class TaskStateLedger:
                     http_status=entry.http_status,
                     attempts=entry.attempts,
                     age=self._since(self._marked_at, key),
+                    oldest=self._oldest(entry),
                     ended=ended,
                 )
         return found
 
     def _since(self, moments: Mapping[str, float], key: str) -> float:
         return self._monotonic() - moments.get(key, self._opened)
+
+    def _oldest(self, entry: Entry) -> float | None:
+        if entry.since is None or entry.key in self._marked_at:
+            return None
+        return max(self._since(self._marked_at, entry.key), self._now() - entry.since)
 
     def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: no payload is kept."""

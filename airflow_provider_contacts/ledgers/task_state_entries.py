@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
@@ -30,6 +30,7 @@ class Entry:
     """One record's place in the memory; fields as in the outcome table.
 
     :param key: see :func:`key_of`.
+    :param since: of what an earlier execution left: when that one began, in seconds since the epoch.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Entry:
     http_status: int | None = None
     error_code: str | None = None
     error_field: str | None = None
+    since: float | None = field(default=None, compare=False)
 
 
 def key_of(identifier: str) -> str:
@@ -74,6 +76,7 @@ def decided(outcome: Outcome, before: Entry | None) -> Entry:
         http_status=outcome.http_status,
         error_code=clean(outcome.error_code, CODE_LENGTH),
         error_field=clean(outcome.error_field, NAME_LENGTH),
+        since=before.since if before else None,
     )
 
 

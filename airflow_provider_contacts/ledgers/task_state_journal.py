@@ -1,7 +1,7 @@
 """How entries lie in a key-value store that can neither compare-and-set nor list its keys.
 
 ``contacts``            the newest execution: ``{"token", "number"}``
-``contacts.<n>``        the n-th execution: ``{"version", "token", "sync_id", "place", "segments"}``
+``contacts.<n>``        the n-th execution: ``{"version", "token", "sync_id", "place", "began", "segments"}``
 ``contacts.<n>.<m>``    its m-th segment: a list of entries
 
 An execution writes its own keys alone. Which records a segment names is fixed when it is first written; later writes
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError
@@ -52,12 +52,14 @@ class Store(Protocol):
 class Head:
     """One execution, as its own key tells it.
 
+    :param began: seconds since the epoch, by the clock of its worker.
     :param segments: at least so many were written.
     """
 
     number: int
     token: str
     binding: Binding
+    began: float
     segments: int = 0
 
     @property
@@ -74,7 +76,7 @@ class Head:
         binding = self.binding
         place = [binding.destination, binding.destination_host, binding.destination_object]
         told = {"version": VERSION, "token": self.token, "sync_id": binding.sync_id, "place": place}
-        return {**told, "segments": segments}
+        return {**told, "began": self.began, "segments": segments}
 
 
 def read_heads(store: Store) -> list[Head]:
@@ -108,10 +110,11 @@ def head_of(told: Any, number: int) -> Head:
             "token": str(token),
             "sync_id": str(sync_id),
             "place": [str(vendor), str(host), (str() | None) as object_],
+            "began": int() | float() as began,
             "segments": int(segments),
         }:
             binding = Binding(sync_id=sync_id, destination=vendor, destination_host=host, destination_object=object_)
-            return Head(number=number, token=token, binding=binding, segments=segments)
+            return Head(number=number, token=token, binding=binding, began=began, segments=segments)
         case _:
             raise LedgerError(
                 f"the key {NEWEST}.{number} of the task state store is not what this version of the package writes"
@@ -140,7 +143,7 @@ def read_entries(store: Store, heads: Iterable[Head]) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for head in heads:
         for values in read_segments(store, head):
-            entry = decoded(values, head.token)
+            entry = replace(decoded(values, head.token), since=head.began)
             if stands(found.get(entry.key), entry):
                 found[entry.key] = entry
     return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
@@ -24,13 +23,12 @@ from airflow_provider_contacts.ledgers.clock import now, seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, inspect_store
 from airflow_provider_contacts.ledgers.rows import Policy
 from airflow_provider_contacts.ledgers.schema import ensure
+from airflow_provider_contacts.ledgers.sql import chunks
 from airflow_provider_contacts.ledgers.tables import Tables, build
 from airflow_provider_contacts.ledgers.trouble import transact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping
-
-CHUNK = 500
 
 BY_HAND = "settled_by_hand"
 """Error code of a record of which a person says that it does not exist."""
@@ -88,19 +86,13 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> dict[str, Findin
     :raises LedgerError: if the database fails.
     """
     # In one order everywhere, so that two that settle wait for each other rather than block each other.
-    names = iter(sorted(verdict.records))
+    names = sorted(verdict.records)
 
     def write(connection: Connection) -> dict[str, Finding]:
         desk = Desk(connection, tables, verdict)
         return {name: finding for chunk in chunks(names) for name, finding in desk.settle(chunk).items()}
 
     return transact(engine, write)
-
-
-def chunks(names: Iterator[str]) -> Iterator[list[str]]:
-    """Yield names in lists: databases limit the parameters of one statement."""
-    while chunk := list(islice(names, CHUNK)):
-        yield chunk
 
 
 class Desk:

@@ -113,7 +113,7 @@ LIVES = st.lists(
         Life,
         run=st.sampled_from(["run-1", "run-1", "run-2"]),
         fuse=st.none() | st.integers(1, 40),
-        signal=st.none() | st.sampled_from([0.3, 1.0, 40.0]),
+        signal=st.none() | st.sampled_from([0.3, 1.0, 40.0, SLOWEST, 2 * SLOWEST]),
         trouble=st.none() | st.tuples(POINTS, st.integers(1, 4), st.sampled_from([1, 2, 99])),
         pause=st.sampled_from([0.0, 1.0, 70.0, 5000.0]),
     ),

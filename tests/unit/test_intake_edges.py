@@ -125,6 +125,7 @@ class Desk:
             active=self.active,
             chunk_size=chunk,
             settling=65.0,
+            monotonic=lambda: self.time.seconds,
         )
 
     def take(self) -> Taken:
@@ -140,7 +141,7 @@ class Desk:
 
 def test_a_new_record_is_sent_for_the_first_time() -> None:
     desk = Desk(names(1))
-    assert desk.take() == Taken(items=[Item(prepared=desk.prepared())])
+    assert desk.take() == Taken(items=[Item(prepared=desk.prepared())], looked_at=desk.time.seconds)
     assert desk.active == {"n0"}
     assert desk.intake.take() is None
 
@@ -197,7 +198,7 @@ def test_only_a_mark_that_was_left_is_settled(status: Status, settles: bool) -> 
 def test_another_runs_mark_gets_no_row_of_ours() -> None:
     desk = Desk(names(1))
     desk.table.put("n0", Status.SENDING, age=10.0)
-    assert desk.take() == Taken(outcomes=[elsewhere(desk.prepared())])
+    assert desk.take() == Taken(outcomes=[elsewhere(desk.prepared())], looked_at=desk.time.seconds)
 
 
 @pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID])

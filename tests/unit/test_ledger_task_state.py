@@ -136,7 +136,7 @@ def test_nothing_tells_who_a_record_is(memory: TaskStates, store: DictStore) -> 
 
 
 def test_the_shape_that_is_written(memory: TaskStates, store: DictStore) -> None:
-    ledger = memory.open(token="t1")
+    ledger = memory.open(token="t1", now=lambda: 1000.5)
     one = mark(ledger, "one", batch_id="t1.1")
     ledger.claim([one])
     ledger.settle([outcome("one", Status.SUCCEEDED, "t1.1", destination_record_id="id", http_status=201)])
@@ -147,10 +147,27 @@ def test_the_shape_that_is_written(memory: TaskStates, store: DictStore) -> None
             "token": "t1",
             "sync_id": "sync",
             "place": ["dex", HOST, OBJECT],
+            "began": 1000.5,
             "segments": 0,
         },
         "contacts.1.1": [[key_of("one"), "succeeded", "1", 1, "v1:abc", "id", 201]],
     }
+
+
+def test_a_mark_of_an_earlier_execution_may_be_as_old_as_that_one(memory: TaskStates) -> None:
+    first = memory.open(now=lambda: 1000.0)
+    claim(first, "one")
+    assert first.standing(["one"])["one"].oldest is None
+    later = memory.open(now=lambda: 1600.0)
+    standing = later.standing(["one"])["one"]
+    assert standing.age < 30
+    assert standing.oldest == 600.0
+    settle(later, "one", Status.UNKNOWN)
+    assert later.standing(["one"])["one"].oldest == 600.0
+    # Another worker's clock may be ahead of ours.
+    oldest = memory.open(now=lambda: 900.0).standing(["one"])["one"].oldest
+    assert oldest is not None
+    assert oldest < 30
 
 
 def test_a_claim_of_many_is_one_write_and_one_look(memory: TaskStates, store: DictStore) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError
-from airflow_provider_contacts.core.ledger import Holder, MemoryLedger
+from airflow_provider_contacts.core.ledger import Holder, MemoryLedger, Standing
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.vendor import Answer, Page, Payload, Question, Vendor
 from tests.unit.fake_vendor import (
@@ -308,6 +308,80 @@ def test_a_little_older_without_the_vendors_clock_proves_nothing() -> None:
     assert reconciled(world, names(1)).counts() == {"unknown": 1}
 
 
+def with_date(world: World) -> None:
+    """Let every read tell the vendor's clock."""
+    world.server.reads = lambda _index, _sent: replace(
+        HONEST, headers={"date": http_date(EPOCH.timestamp() + world.time.seconds)}
+    )
+
+
+@pytest.mark.parametrize("word", ["standing", "sent"])
+def test_a_slow_ledger_does_not_make_a_record_older_than_its_mark(word: str) -> None:
+    world = World(dated=True)
+    with_date(world)
+    world.table.put("k", Status.UNKNOWN, payload={"name": "old"}, payload_hash="v1:x", age=600.0, ended_at=0.0)
+    world.server.put({"name": "old"}, world.time.seconds - 599.9)
+
+    def slow(point: str, _call: int) -> None:
+        if point == f"{word}:after":
+            world.time.advance(120.0)
+
+    pushed = reconciled(world, [{"key": "k", "name": "new"}], sync_key=("key",), trouble=slow)
+    assert pushed.counts() == {"succeeded": 1}
+    assert world.server.requests == []
+
+
+def test_two_clocks_of_one_vendor_may_differ_a_little() -> None:
+    world = World(first(APPLIED_AND_LOST), dated=True)
+    with_date(world)
+    world.server.shows = lambda payload: {**payload, "at": iso(world.server.contacts[0].at - 20.0)}
+    assert reconciled(world, names(1)).counts() == {"unknown": 1}
+    assert len(world.server.requests) == 1
+
+
+def test_a_mark_whose_age_is_not_known_exactly_does_not_make_a_record_older() -> None:
+    class Vague(FakeLedger):
+        def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+            found = super().standing(identifiers)
+            return {key: replace(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
+
+    world = World(dated=True)
+    with_date(world)
+    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"}, age=900.0)
+    world.server.put({"name": "n0"}, world.time.seconds - 899.0)
+    assert reconciled(world, names(1), ledger=Vague(world.table)).counts() == {"succeeded": 1}
+    assert world.server.requests == []
+
+
+def test_a_stored_payload_that_lost_a_sign_is_not_what_was_sent() -> None:
+    world = World()
+    world.server.put({"name": "a\x00b"})
+    stored = {"name": "a\ufffdb"}
+    world.table.put("k", Status.UNKNOWN, payload=stored, payload_hash="v1:x", age=4000.0, ended_at=0.0)
+    assert reconciled(world, [{"key": "k", "name": "new"}], sync_key=("key",)).counts() == {"unknown": 1}
+    assert world.server.requests == []
+
+
+def test_what_is_unchanged_is_sought_as_it_was_sent_not_as_it_is_stored() -> None:
+    world = World()
+    rows = [{"key": "k", "name": "a\x00b"}]
+    world.server.script = first(APPLIED_AND_LOST)
+    world.push(rows, run="run-0", vendor=READABLE, sync_key=("key",))
+    world.table.rows["k"] = replace(world.table.rows["k"], payload={"name": "a\ufffdb"})
+    assert reconciled(world, rows, sync_key=("key",)).counts() == {"succeeded": 1}
+    assert len(world.server.requests) == 1
+
+
+def test_a_question_about_nobody_proves_nothing() -> None:
+    words = READABLE.read_back
+    assert words is not None
+    bad = replace(
+        words, questions=lambda sought, where: [replace(one, about=(7,)) for one in words.questions(sought, where)]
+    )
+    world = World(first(APPLIED_AND_LOST))
+    assert reconciled(world, names(2), replace(READABLE, read_back=bad)).counts() == {"unknown": 2}
+
+
 def http_date(seconds: float) -> str:
     from email.utils import formatdate
 
@@ -477,11 +551,38 @@ def test_a_stop_in_the_middle_of_a_reading_leaves_the_doubt() -> None:
     assert {world.table.rows[f"n{n}"].status for n in range(3)} == {Status.UNKNOWN}
 
 
+@pytest.mark.parametrize(("there", "status"), [(True, "succeeded"), (False, "unknown")])
+def test_a_stop_just_when_a_read_has_come_back_costs_no_outcome(there: bool, status: str) -> None:
+    world = World()
+    doubtful(world, names(1), APPLIED_AND_LOST if there else LOST)
+    pushed = reconciled(world, names(1), stopping=lambda: bool(world.server.read_at))
+    assert isinstance(pushed.error, InterruptedPushError)
+    assert pushed.counts() == {status: 1}
+    assert world.table.statuses() == {"n0": status}
+
+
+def test_a_signal_while_a_finding_is_written_costs_no_outcome() -> None:
+    class OutOfTime(BaseException):
+        pass
+
+    def alarm(point: str, call: int) -> None:
+        if (point, call) == ("settle:before", 1):
+            raise OutOfTime
+
+    world = World()
+    doubtful(world, names(1))
+    pushed = reconciled(world, names(1), trouble=alarm)
+    assert isinstance(pushed.error, OutOfTime)
+    assert [outcome.status for outcome in pushed.push.last_words] == [Status.SUCCEEDED]
+    assert world.table.statuses() == {"n0": "succeeded"}
+
+
 @pytest.mark.parametrize("word", ["sent:before", "holders:before"])
 def test_a_ledger_that_fails_in_a_reading_costs_no_outcome(word: str) -> None:
     world = World()
     doubtful(world, names(3))
-    pushed = reconciled(world, names(5), trouble=failing(word))
+    # What has changed since is sought as it is stored.
+    pushed = reconciled(world, [{**row, "note": "new"} for row in names(5)], trouble=failing(word))
     assert isinstance(pushed.error, LedgerError)
     assert pushed.counts() == {"unknown": 3, "failed": 2}
     assert world.server.requests == []

@@ -16,7 +16,15 @@ from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Fou
 from airflow_provider_contacts.core.ledger import Holder, Standing
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.pace import Pace
-from airflow_provider_contacts.core.reconcile import CLOCK_ERROR, READS, ROUNDING, Reading, summary_of, vendor_time
+from airflow_provider_contacts.core.reconcile import (
+    CLOCK_ERROR,
+    READS,
+    ROUNDING,
+    VENDOR_CLOCKS,
+    Reading,
+    summary_of,
+    vendor_time,
+)
 from airflow_provider_contacts.core.record import Prepared
 from airflow_provider_contacts.core.settings import PushSettings
 from airflow_provider_contacts.core.vendor import (
@@ -469,7 +477,9 @@ WITH_DATE = Answer(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000)
     ("older", "answer", "proves"),
     [
         (ROUNDING, WITH_DATE, "found"),
-        (ROUNDING + 0.1, WITH_DATE, "another"),
+        (ROUNDING + 0.1, WITH_DATE, "like"),
+        (VENDOR_CLOCKS, WITH_DATE, "like"),
+        (VENDOR_CLOCKS + 0.1, WITH_DATE, "another"),
         (-50.0, WITH_DATE, "found"),
         (ROUNDING, OK, "found"),
         (ROUNDING + 0.1, OK, "like"),

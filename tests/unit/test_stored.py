@@ -15,7 +15,8 @@ from airflow_provider_contacts.core.ledger import Mark, MemoryLedger, Standing
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.stored import AsReadLedger, ReadyMapper, Stored, StoredMapper, StoredPayload
-from airflow_provider_contacts.ledgers.selection import parsed, reasons_of
+from airflow_provider_contacts.ledgers.evidence import parsed
+from airflow_provider_contacts.ledgers.selection import reasons_of
 from airflow_provider_contacts.ledgers.texts import errors_json, payload_json
 
 LIST = "11111111-2222-4333-8444-555555555555"
@@ -124,7 +125,7 @@ def test_an_external_id_of_the_users_own_is_kept() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], "text", 5])
 def test_no_payload_is_no_payload(payload: Any) -> None:
-    from airflow_provider_contacts.ledgers.selection import parsed
+    from airflow_provider_contacts.ledgers.evidence import parsed
 
     text = None if payload is None else json.dumps(payload)
     found = parsed(text)

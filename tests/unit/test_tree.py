@@ -17,6 +17,7 @@ LONG = {
     "airflow_provider_contacts/core/client.py": "thread, loop, session and what a lost answer is, read as one",
     "airflow_provider_contacts/core/connection.py": "one table of settings and its parsers",
     "airflow_provider_contacts/core/engine.py": "the one loop; its order is the guarantee, so it is read in one go",
+    "airflow_provider_contacts/core/reconcile.py": "one reading from its questions to what it proves",
     "airflow_provider_contacts/core/record.py": "one way from a row to bytes",
     "airflow_provider_contacts/core/vendor.py": "the vocabulary: whoever writes a vendor reads it in one go",
     "airflow_provider_contacts/vendors/apptoto.py": "a vendor is one file: facts with sources, contract, readers",
