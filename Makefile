@@ -10,7 +10,7 @@ PYTHON ?= python3
 # Further arguments for pytest: make test ARGS="-k ledger"
 ARGS ?=
 
-# make campaign SEED=2; SMALL=1: two minutes, printed only
+# make campaign SEED=2; SMALL=1: three minutes, printed only
 SEED ?= 1
 SMALL ?=
 ON_UNKNOWN ?= hold reconcile
@@ -31,6 +31,8 @@ SOURCES := $(call digest,pyproject.toml README.md LICENSE airflow_provider_conta
 PEERS := build/peers
 PEERS_MADE := $(PEERS)/.made-$(call digest,campaigns/peers-requirements.txt .ci/install)
 SIZE := $(if $(SMALL),--kills 20 --records 300 --share 0.1,--write campaigns/RESULTS.md)
+# For each of the five properties of the engine.
+EXAMPLES := $(if $(SMALL),300,6000)
 
 TOOLS := .venv/.tools-$(PINS)
 WHEEL := $(MADE)/.built-$(SOURCES)
@@ -89,8 +91,9 @@ demo: setup ## the main job, end to end, on this machine alone
 bench: setup ## how fast, and in how much memory
 	$(PY) bench/run.py
 
-campaign: setup campaign-peers ## kill tasks and lose answers on purpose: what is created twice, or lost
+campaign: setup campaign-peers ## random pushes, kills, lost answers, lies: what is created twice, or lost
 	.ci/mariadb
+	CONTACTS_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q --hypothesis-seed=$(SEED) tests/unit/test_engine_properties.py
 	$(PY) -m campaigns --seed $(SEED) --on-unknown $(ON_UNKNOWN) --peers $(PEERS)/bin/python $(SIZE)
 
 campaign-peers: $(PEERS_MADE) ## other tools that the campaigns compare with, in an environment of their own

@@ -37,6 +37,11 @@ exists is what it stored, whatever anybody says.
 
 {circumstances}
 
+## Random pushes
+
+`make campaign` runs the properties of the engine first (`tests/unit/test_engine_properties.py`, 6,000 examples of each),
+and goes no further if one of them has a counterexample.
+
 ## Kills
 
 Each job pushes {kill_records} records, {kill_batch} a request (Nedzo: one), two requests in flight. The task's process

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -443,9 +444,12 @@ def test_records_that_are_refused_one_by_one_cost_the_others_no_attempt() -> Non
 
 
 def halving_bound(batch: int, culprits: int) -> int:
-    """Return how many requests it can take at most to find ``culprits`` in one batch by halves."""
+    """Return how many requests it can take at most to find ``culprits`` in one batch by halves.
+
+    A refused request costs two more, and of one depth no more are refused than there are culprits, nor than exist.
+    """
     depth = math.ceil(math.log2(batch))
-    return 1 + 2 * culprits * depth
+    return 1 + 2 * sum(min(1 << level, culprits) for level in range(depth))
 
 
 @pytest.mark.parametrize("culprit", range(8))
@@ -457,6 +461,21 @@ def test_a_refusal_that_names_nobody_is_halved_to_the_culprit(culprit: int) -> N
     assert len(world.server.requests) == halving_bound(8, 1) == 7
     assert max(world.server.created().values()) == 1
     assert len(world.server.applied) == 7
+
+
+@pytest.mark.parametrize(
+    ("batch", "culprits", "most"), [(20, 1, 11), (50, 1, 13), (100, 1, 15), (100, 2, 27), (100, 5, 55)]
+)
+def test_halving_costs_no_more_than_is_stated(batch: int, culprits: int, most: int) -> None:
+    assert halving_bound(batch, culprits) == most
+    for seed in range(10):
+        bad = {f"n{index}" for index in Random(seed).sample(range(batch), culprits)}
+        world = World(refuses=lambda payload, bad=bad: payload["name"] in bad)
+        pushed = world.push(names(batch), limits=Limits(batch_size=batch, max_in_flight=4))
+        assert pushed.counts() == {"succeeded": batch - culprits, "rejected": culprits}
+        assert {one.record_identifier for one in pushed.outcomes if one.status is Status.REJECTED} == bad
+        assert len(world.server.requests) <= most
+        assert max(world.server.created().values()) == 1
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 7, 100])

@@ -49,6 +49,10 @@ class Nowhere(tzinfo):
     def tzname(self, _: datetime | None) -> str | None:
         return None
 
+    def __repr__(self) -> str:
+        # Part of a test's name, which must be the same in every process.
+        return "Nowhere()"
+
 
 MOSCOW = timezone(timedelta(hours=3))
 
