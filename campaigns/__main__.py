@@ -39,7 +39,7 @@ exists is what it stored, whatever anybody says.
 
 ## Random pushes
 
-`make campaign` runs the properties of the engine first (`tests/unit/test_engine_properties.py`, 6,000 examples of each),
+`make campaign` runs the properties of the engine first (`tests/unit/test_engine_properties.py`, 6,000 examples each),
 and goes no further if one of them has a counterexample.
 
 ## Kills
