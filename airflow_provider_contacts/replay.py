@@ -6,9 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from airflow_provider_contacts.core.errors import UndeliveredError
 from airflow_provider_contacts.core.outcome import Outcome, Status
@@ -237,4 +239,4 @@ def short_digest(identifier: str) -> bytes:
 
 def recast(mapper: Mapper, kind: type[MapperKind]) -> MapperKind:
     """Return a mapper of another kind with the same words."""
-    return kind(**{one.name: getattr(mapper, one.name) for one in fields(Mapper)})
+    return kind(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import TypeGuard
+
+from msgspec.structs import replace
 
 from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found
 from airflow_provider_contacts.core.flight import Doubted, again

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from airflow_provider_contacts.core.intake import Item, standing_outcome
 from airflow_provider_contacts.core.ledger import Mark, Standing
@@ -87,6 +89,7 @@ def mark(item: Item, batch_id: str) -> Mark:
         payload_hash=prepared.payload_hash,
         payload=prepared.payload,
         standing=item.standing,
+        body=prepared.body,
     )
 
 

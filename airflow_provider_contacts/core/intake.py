@@ -13,10 +13,10 @@ from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.value import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Value, frozen=True, kw_only=True):
     """A record on its way to the vendor.
 
     :param standing: its row as last read or written; a claim is made against this version.
@@ -107,10 +107,15 @@ class Intake:
         self._notes += 1
         for record in chunk:
             identifier = record.record_identifier
+            standing = standings.get(identifier)
             if identifier in self._active or seen.get(identifier) is Decision.INVALID:
                 taken.outcomes.append(self._outcome(record, Status.DUPLICATE))
+            elif standing is None and type(record) is Prepared:
+                # What decide says of nearly every record, without asking it.
+                self._active.add(identifier)
+                taken.items.append(Item(prepared=record))
             else:
-                self._decide(record, standings.get(identifier), taken, seen)
+                self._decide(record, standing, taken, seen)
         return taken
 
     def _read(self) -> tuple[list[Prepared | Unfit], Exception | None]:

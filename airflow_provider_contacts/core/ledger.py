@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.value import Value
 from airflow_provider_contacts.core.vendor import Payload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Value, frozen=True, kw_only=True):
     """What the ledger holds of one record.
 
     :param age: seconds since the row's mark (``batch_started_at``), by the ledger's own clock.
@@ -51,8 +51,7 @@ class Holder:
     record_identifier: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(Value, frozen=True, kw_only=True):
     """One record about to be sent.
 
     :param batch_id: of the request that will carry it; begins with the ledger's token and a dot, drawn for this
@@ -60,6 +59,7 @@ class Mark:
     :param attempts: requests that carried this record, this one included.
     :param standing: the row as it was read, ``None`` if there was none: the claim fails if it has changed since.
     :param payload: the payload as it will be sent.
+    :param body: its JSON text, where it has been made.
     """
 
     record_identifier: str
@@ -69,6 +69,7 @@ class Mark:
     payload_hash: str
     payload: Mapping[str, Any]
     standing: Standing | None
+    body: bytes | None = None
 
 
 class Ledger(Protocol):

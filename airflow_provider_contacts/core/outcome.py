@@ -9,6 +9,8 @@ from dataclasses import field as value
 from enum import StrEnum
 from typing import Any
 
+from airflow_provider_contacts.core.value import Value
+
 
 class Status(StrEnum):
     """The words of the outcome table. ``SENDING`` stands in a row only, never in an :class:`Outcome`."""
@@ -46,8 +48,7 @@ def digest_of(identifier: str) -> str:
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Outcome:
+class Outcome(Value, frozen=True, kw_only=True):
     """What became of one record.
 
     :param record_identifier: the sync key as text, or ``sha256:`` and the digest of the payload.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +69,17 @@ def fold_phone(value: Any) -> str:
 def doubt_all(count: int, code: str, message: str | None = None) -> list[Reply]:
     """Return the same doubt ``count`` times: the answer proves nothing about any record."""
     return [Doubt(code, message)] * count
+
+
+def is_echo(sent: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]], names: Collection[str]) -> bool:
+    """Tell whether an answer shows each record in its place exactly as it was sent: content and place agree in all.
+
+    :param names: fields that can be sent; what else is shown says nothing, nor does a null.
+    """
+    return len(sent) == len(shown) and all(
+        record == {name: value for name, value in content.items() if value is not None and name in names}
+        for record, content in zip(sent, shown, strict=True)
+    )
 
 
 def pair_by(

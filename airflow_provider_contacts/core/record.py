@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.core.identity import (
@@ -15,13 +15,11 @@ from airflow_provider_contacts.core.identity import (
     canonical,
     digest,
     identifier_of,
-    is_missing,
     rough_digest,
 )
-from airflow_provider_contacts.core.vendor import Destination, Payload, RecordContract, Vendor
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
+from airflow_provider_contacts.core.layout import Layout, Reasons, layout_of, shorthand_target
+from airflow_provider_contacts.core.value import Value
+from airflow_provider_contacts.core.vendor import Destination, Payload, Vendor
 
 # Types of pydantic's own errors to the codes that all vendors share; a type of ours is its own code.
 CODES = {
@@ -46,14 +44,13 @@ CODES = {
 WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_parsing_size")
 
 
-Reasons = tuple[tuple[str, str | None, str | None], ...]
-"""Why a record is refused: ``(code, field, message)`` each."""
+MOST_LAYOUTS = 100
+"""Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
 
 NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Value, frozen=True, kw_only=True):
     """A record that may be sent.
 
     :param payload: as it will be sent, destination and generated fields included.
@@ -61,21 +58,20 @@ class Prepared:
     :param payload_hash: digest of the mapped payload alone.
     """
 
-    record_identifier: str = field(repr=False)
+    record_identifier: str
     row_index: int
-    payload: Payload = field(repr=False)
-    body: bytes = field(repr=False)
+    payload: Payload
+    body: bytes
     payload_hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unfit:
+class Unfit(Value, frozen=True, kw_only=True):
     """A record that our own check refuses, with every reason as ``(code, field, message)``."""
 
-    record_identifier: str = field(repr=False)
+    record_identifier: str
     row_index: int
     errors: Reasons
-    payload: Mapping[str, Any] | None = field(default=None, repr=False)
+    payload: Mapping[str, Any] | None = None
     payload_hash: str
 
 
@@ -94,6 +90,8 @@ class Mapper:
     sync_key: tuple[str, ...] = ()
     field_map: Mapping[str, str] = field(default_factory=dict)
     unmapped: Literal["error", "ignore"] = "error"
+    # What follows from the fields above, for the sets of columns that were met: computed again, it would be the same.
+    _layouts: dict[tuple[str, ...], Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self, columns: Sequence[str] | None) -> None:
         """Check the parameters, and the source's columns where they are known, before anything is sent.
@@ -131,7 +129,8 @@ class Mapper:
 
     def prepare(self, row_index: int, row: Any) -> Prepared | Unfit:
         """Return what is sent for a row, or why it must not be sent. Raises on no row whatsoever."""
-        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+        layout = self.layout(row) if isinstance(row, Mapping) else None
+        if layout is None:
             return self._unfit(row_index, None, row, NOT_A_MAPPING)
         identifier: str | None = None
         errors: Reasons = ()
@@ -141,8 +140,8 @@ class Mapper:
             errors = tuple((code, ",".join(self.sync_key), text) for code, _, text in error.errors)
         mapped: dict[str, Any] = {}
         try:
-            mapped = self._map(row)
-            payload = self._payload(mapped)
+            mapped = layout.read(row)
+            payload = self._payload(mapped, layout)
             added = self._destination(payload)
             plain = encode(payload)
         except InvalidRecordError as error:
@@ -154,7 +153,7 @@ class Mapper:
             return self._unfit(row_index, None, payload, errors, payload_digest)
         identifier = identifier or f"sha256:{payload_digest}"
         if self.vendor.generated is not None:
-            added |= self.vendor.generated(payload, self.sync_id, identifier)
+            added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
         sent = {**payload, **added} if added else payload
         return Prepared(
             record_identifier=identifier,
@@ -181,112 +180,60 @@ class Mapper:
             payload_hash=f"{HASH_VERSION}:{found}",
         )
 
-    def _map(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Rename columns to fields and drop what is nothing."""
-        mapped: dict[str, Any] = {}
-        for column, value in row.items():
-            name = self.field_map.get(column, column)
-            if not self.knows(name):
-                if column in self.sync_key or self.unmapped == "ignore":
-                    continue
-                raise InvalidRecordError([("unknown_field", name, f"not a field of {self.vendor.title}")])
-            if name in mapped:
-                raise InvalidRecordError([("conflict", name, "two columns become this field")])
-            mapped[name] = value
-        return clean(mapped, self.vendor.contract)
+    def layout(self, row: Mapping[str, Any]) -> Layout | None:
+        """Return how rows with these columns are read; ``None`` where a name is no text."""
+        names = tuple(row)
+        layout = self._layouts.get(names)
+        if layout is None:
+            if not all(isinstance(name, str) for name in names):
+                return None
+            layout = layout_of(
+                names,
+                self.vendor.contract,
+                field_of=lambda name: self.field_map.get(name, name),
+                ignored=lambda name: name in self.sync_key or self.unmapped == "ignore",
+                title=self.vendor.title,
+            )
+            if len(self._layouts) < MOST_LAYOUTS:
+                self._layouts[names] = layout
+        return layout
 
     def _destination(self, payload: Payload) -> Payload:
         """Return the fields that name the destination, and take them out of a payload that repeats them.
 
         A record must not choose another destination: what is remembered under a ``sync_id`` belongs to one.
         """
-        fields = dict(self.vendor.destination_fields(self.destination))
-        for name in {*fields, *(setting.name for setting in self.vendor.destination.settings)} & payload.keys():
-            given = payload.pop(name)
-            if given is None:
-                continue
-            if name not in fields:
-                text = "set it in the destination, not in the record"
-                raise InvalidRecordError([("not_allowed", name, text)])
-            if str(given).casefold() != str(fields[name]).casefold():
-                raise InvalidRecordError([("conflict", name, "differs from the destination")])
+        fields = self.vendor.destination_fields(self.destination)
+        for setting in self.vendor.destination.settings:
+            if setting.name in payload and setting.name not in fields:
+                given = payload.pop(setting.name)
+                if given is not None:
+                    text = "set it in the destination, not in the record"
+                    raise InvalidRecordError([("not_allowed", setting.name, text)])
+        for name, value in fields.items():
+            if name in payload:
+                given = payload.pop(name)
+                if given is not None and str(given).casefold() != str(value).casefold():
+                    raise InvalidRecordError([("conflict", name, "differs from the destination")])
         return fields
 
-    def _payload(self, mapped: dict[str, Any]) -> Payload:
-        from pydantic import ValidationError
-        from pydantic_core import PydanticSerializationError
-
+    def _payload(self, mapped: dict[str, Any], layout: Layout) -> Payload:
+        layout.check(mapped)
         contract = self.vendor.contract
-        for name in mapped:
-            target = shorthand_target(contract, name)
-            if target is not None and target != name and target in mapped:
-                raise InvalidRecordError([("conflict", name, f"given together with {target}")])
+        model = contract.model
         try:
-            checked = contract.model.model_validate(contract.shape(dict(mapped)))
+            # As model_validate and model_dump do, without their half of the cost.
+            checked = model.__pydantic_validator__.validate_python(contract.shape(dict(mapped)))
         except ValidationError as error:
             raise InvalidRecordError(reasons(error)) from None
         try:
-            return checked.model_dump(mode="json", exclude_unset=True, by_alias=True)
+            payload: Payload = model.__pydantic_serializer__.to_python(
+                checked, mode="json", exclude_unset=True, by_alias=True
+            )
         except (PydanticSerializationError, ValueError, TypeError):
             # Bytes that are no UTF-8, for one, are a plain UnicodeDecodeError.
             raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
-
-
-def shorthand_target(contract: RecordContract, name: str) -> str | None:
-    """Return the native field that a flat name fills, or ``None`` if it is no shorthand."""
-    if name in contract.shorthands:
-        return contract.shorthands[name]
-    prefix, dot, _ = name.partition(".")
-    return contract.shorthands.get(f"{prefix}.*") if dot else None
-
-
-def clean(mapped: Mapping[str, Any], contract: RecordContract) -> dict[str, Any]:
-    """Leave out missing values and read JSON text in nested fields; everything else stays as it came.
-
-    An empty text stays only where the field may not be omitted, so that the contract can refuse it.
-    """
-    kept: dict[str, Any] = {}
-    for name, value in mapped.items():
-        native = contract.model.model_fields.get(name)
-        found = without_missing(parse_nested(name, value) if name in contract.nested else value)
-        if is_missing(found):
-            if found is None and name in contract.nullable:
-                kept[name] = None
-            continue
-        if isinstance(found, str) and found == "" and (native is None or not native.is_required()):
-            continue
-        kept[name] = found
-    return kept
-
-
-def parse_nested(name: str, value: Any) -> Any:
-    """Return a nested field's value, read from JSON text where it came as text."""
-    if not isinstance(value, str) or not value:
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise InvalidRecordError([("invalid_json", name, "neither an object nor its JSON text")]) from None
-
-
-def without_missing(value: Any) -> Any:
-    """Return a value whose objects hold no missing members.
-
-    :raises InvalidRecordError: for what pydantic would write as something else: an infinite number as null, a set in
-        any order.
-    """
-    if isinstance(value, set | frozenset) or (isinstance(value, float | Decimal) and endless(value)):
-        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")])
-    if isinstance(value, Mapping):
-        return {name: without_missing(member) for name, member in value.items() if not is_missing(member)}
-    if isinstance(value, list | tuple):
-        return [None if is_missing(member) else without_missing(member) for member in value]
-    return value
-
-
-def endless(value: float | Decimal) -> bool:
-    """Tell whether a number is infinite."""
-    return value.is_infinite() if isinstance(value, Decimal) else math.isinf(value)
+        return payload
 
 
 def encode(payload: Payload) -> bytes:

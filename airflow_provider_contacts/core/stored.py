@@ -10,9 +10,10 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import InvalidRecordError
 from airflow_provider_contacts.core.identity import HASH_VERSION, digest, rough_digest
+from airflow_provider_contacts.core.layout import Reasons
 from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.record import Mapper, Prepared, Reasons, Unfit, encode
+from airflow_provider_contacts.core.record import NOT_A_MAPPING, Mapper, Prepared, Unfit, encode
 from airflow_provider_contacts.core.vendor import Payload
 
 UNMAPPED = frozenset({"missing_key", "invalid_key", "unknown_field", "conflict", "invalid_json", "not_json"})
@@ -106,7 +107,7 @@ class StoredMapper(Mapper):
         if standing.error_code in UNMAPPED or f"{HASH_VERSION}:{rough_digest(record)}" != standing.payload_hash:
             return refused
         try:
-            payload = self._payload(self._map(record))
+            payload = self._read(record)
             return self._ready(standing, payload, self._destination(payload))
         except (InvalidRecordError, RecursionError):
             return refused
@@ -115,13 +116,23 @@ class StoredMapper(Mapper):
         standing = stored.standing
         record = self._as_mapped(sent, standing.record_identifier)
         try:
-            payload = self._payload(self._map(record))
-            ready = self._ready(standing, payload, dict(self.vendor.destination_fields(self.destination)))
+            payload = self._read(record)
+            ready = self._ready(standing, payload, self.vendor.destination_fields(self.destination))
         except InvalidRecordError as error:
             return self._unfit(0, standing.record_identifier, record, error.errors)
         if ready.payload_hash != standing.payload_hash and holds_replaced(sent):
             return None
         return ready
+
+    def _read(self, record: Mapping[str, Any]) -> Payload:
+        """Return a record's payload.
+
+        :raises InvalidRecordError: for a record that our own check refuses.
+        """
+        layout = self.layout(record)
+        if layout is None:
+            raise InvalidRecordError(NOT_A_MAPPING)
+        return self._payload(layout.read(record), layout)
 
     def _as_mapped(self, sent: Mapping[str, Any], identifier: str) -> dict[str, Any]:
         """Return a payload without what we added to it: the destination's fields, and those that were generated."""
@@ -146,7 +157,7 @@ class StoredMapper(Mapper):
         """
         plain = encode(payload)
         if self.vendor.generated is not None:
-            added |= self.vendor.generated(payload, self.sync_id, standing.record_identifier)
+            added = {**added, **self.vendor.generated(payload, self.sync_id, standing.record_identifier)}
         sent = {**payload, **added}
         return Prepared(
             record_identifier=standing.record_identifier,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from airflow_provider_contacts.core.ledger import Mark
@@ -12,6 +14,9 @@ Policy = Literal["undelivered", "all", "never"]
 """Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""
 
 Row = dict[str, Any]
+
+# The only escape that JSONB does not take; a body is UTF-8, and so holds no surrogate.
+ESCAPED_NUL = rb"\u0000"
 
 TEXTS = ("error_field", "status_message", "errors", "record_payload")
 
@@ -25,26 +30,49 @@ def marked(mark: Mark, store: Policy) -> Row:
         "batch_id": mark.batch_id,
         "attempts": mark.attempts,
         "payload_hash": mark.payload_hash,
-        "record_payload": None if store == "never" else payload_json(mark.payload),
+        "record_payload": None if store == "never" else stored_text(mark),
         "read_status": standing.status.value if standing else None,
         "read_batch_id": standing.batch_id if standing else None,
     }
 
 
+def stored_text(mark: Mark) -> str | None:
+    """Return the payload as JSON text that every database takes."""
+    if mark.body is not None and ESCAPED_NUL not in mark.body:
+        return mark.body.decode()
+    return payload_json(mark.payload)
+
+
 def answered(outcome: Outcome, store: Policy) -> Row:
     """Return an answer as a row; the payload stands in the table already."""
-    texts = store != "never"
+    silent = outcome.error_code is None and outcome.status_message is None and not outcome.errors
+    said = SAID_NOTHING if silent and outcome.error_field is None else said_of(outcome, texts=store != "never")
     return {
         "record_identifier": outcome.record_identifier,
         "batch_id": outcome.batch_id,
-        "status": outcome.status.value,
+        "status": str(outcome.status),
         "destination_record_id": clean(outcome.destination_record_id, NAME_LENGTH),
+        "http_status": outcome.http_status,
+        "attempts": outcome.attempts,
+        **said,
+    }
+
+
+SAID_NOTHING: Mapping[str, str | None] = MappingProxyType(
+    dict.fromkeys(("error_code", "error_field", "status_message", "errors"))
+)
+
+
+def said_of(outcome: Outcome, *, texts: bool) -> Mapping[str, str | None]:
+    """Return why a record is not there.
+
+    :param texts: whether the vendor's texts may be kept.
+    """
+    return {
         "error_code": clean(outcome.error_code, NAME_LENGTH),
         "error_field": clean(outcome.error_field, NAME_LENGTH),
         "status_message": clean(outcome.status_message, MESSAGE_LENGTH) if texts else None,
         "errors": errors_json(outcome.errors, messages=texts),
-        "http_status": outcome.http_status,
-        "attempts": outcome.attempts,
     }
 
 

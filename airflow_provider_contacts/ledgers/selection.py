@@ -21,9 +21,9 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     true,
 )
 
+from airflow_provider_contacts.core.layout import Reasons
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.policy import INTERRUPTED, RESPECT
-from airflow_provider_contacts.core.record import Reasons
 from airflow_provider_contacts.core.stored import Selection, Stored
 from airflow_provider_contacts.ledgers.binding import next_binding
 from airflow_provider_contacts.ledgers.clock import seconds_since

@@ -39,7 +39,9 @@ class Writer(Protocol):
 
 def writer_for(statements: Statements, dialect: Dialect) -> Writer:
     """Return the writer for a ledger's database."""
-    return ArrayWriter(statements) if statements.bulk else RowWriter(statements, dialect)
+    if statements.bulk:
+        return ArrayWriter(statements)
+    return CountingWriter(statements, dialect) if statements.flavour == "sqlite" else RowWriter(statements, dialect)
 
 
 def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -91,17 +93,22 @@ class Prepared:
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self._text = str(compiled)
-        self._constants = dict(compiled.params)
-        self._order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+        fields = {parameter(name): name for name in {*MARKED, *READ, *NOTED}}
+        order: Sequence[str] | None = getattr(compiled, "positiontup", None)
+        # Each parameter with the field that it takes, or without one and with its constant value.
+        self._given = [
+            (name, fields.get(name), compiled.params[name]) for name in (compiled.params if order is None else order)
+        ]
+        self._named = order is None
 
-    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Run the statement for each row."""
-        if rows:
-            connection.exec_driver_sql(self._text, [self._bound(row) for row in rows])
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Run the statement for each row; return how many rows of the table the driver says it wrote."""
+        return connection.exec_driver_sql(self._text, list(map(self._bound, rows))).rowcount if rows else 0
 
     def _bound(self, row: Row) -> Any:
-        values = {**self._constants, **{parameter(name): value for name, value in row.items()}}
-        return values if self._order is None else tuple([values[name] for name in self._order])
+        if self._named:
+            return {name: constant if field is None else row[field] for name, field, constant in self._given}
+        return tuple([constant if field is None else row[field] for _, field, constant in self._given])
 
 
 class RowWriter:
@@ -121,11 +128,18 @@ class RowWriter:
         absent, present = split(rows)
         self._insert_marks.run(connection, absent)
         self._renew_marks.run(connection, present)
+        return self._marked(connection, rows)
+
+    def _marked(self, connection: Connection, rows: Sequence[Row]) -> list[str]:
+        return self._holding(connection, [{**row, "status": Status.SENDING.value} for row in rows])
+
+    def _holding(self, connection: Connection, rows: Sequence[Row]) -> list[str]:
+        """Return the rows that the table holds with the batch and the status given."""
         current = self._read(connection, rows)
         return [
             row["record_identifier"]
             for row in rows
-            if current.get(row["record_identifier"]) == (row["batch_id"], Status.SENDING.value)
+            if current.get(row["record_identifier"]) == (row["batch_id"], row["status"])
         ]
 
     def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
@@ -145,6 +159,28 @@ class RowWriter:
         query = self._current.with_for_update() if lock else self._current
         found = connection.execute(query, {parameter("record_identifier"): [row["record_identifier"] for row in rows]})
         return {identifier: (batch_id, status) for identifier, batch_id, status in found}
+
+
+class CountingWriter(RowWriter):
+    """A statement a row, where the driver counts what was written: nearly always nothing must be read (SQLite)."""
+
+    def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Insert or renew marks, where the row is still as it was read."""
+        absent, present = split(rows)
+        written = self._insert_marks.run(connection, absent) + self._renew_marks.run(connection, present)
+        return every(rows) if written == len(rows) else self._marked(connection, rows)
+
+    def settle(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+        """Write answers, where the row waits for them."""
+        if self._settle.run(connection, rows) == len(rows):
+            return every(rows)
+        # A row that waits takes the answer, and one that does not keeps another: what is there now tells which.
+        return self._holding(connection, rows)
+
+
+def every(rows: Sequence[Row]) -> list[str]:
+    """Return the identifiers of all rows."""
+    return [row["record_identifier"] for row in rows]
 
 
 def one_by_one(

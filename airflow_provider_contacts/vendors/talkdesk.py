@@ -25,7 +25,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
@@ -33,6 +32,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID
 
+from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
@@ -48,6 +48,7 @@ from airflow_provider_contacts.core.reading import (
     doubt_all,
     fold_phone,
     fold_text,
+    is_echo,
 )
 from airflow_provider_contacts.core.vendor import (
     Account,
@@ -251,8 +252,7 @@ def check(destination: Destination) -> Request:
     return Request("GET", list_path(destination) if destination.get("record_list_id") else "/record-lists")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """One embedded record.
 
     :param errors: its error words, none if it is said to be fine; ``None`` where what stands there cannot be read.
@@ -350,6 +350,8 @@ def error_of(word: str) -> RecordError:
 
 def match(sent: Sequence[Payload], shown: Sequence[Shown]) -> dict[int, int]:
     """Pair records with embedded ones by content, from the whole of it to what survives reformatting."""
+    if is_echo(sent, [one.content for one in shown], Record.model_fields):
+        return {index: index for index in range(len(sent))}
     pairs: dict[int, int] = {}
     for key in (whole_content, identity, reference, person):
         wanted = [index for index in range(len(sent)) if index not in pairs]

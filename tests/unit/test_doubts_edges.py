@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.cases import Absent, Case, Finding, Found, Open
 from airflow_provider_contacts.core.doubts import MOST_ROUNDS, Looked, look
@@ -54,7 +55,7 @@ BORN = Outcome(
     payload={"name": "n0"},
     batch_id="t1.5",
 )
-REFUSAL = replace(BORN, status=Status.REJECTED, error_code="exists")
+REFUSAL = changed(BORN, status=Status.REJECTED, error_code="exists")
 
 
 def case(**values: Any) -> Case:
@@ -107,9 +108,9 @@ def test_a_record_is_not_looked_for_without_end() -> None:
 
 
 def test_what_is_absent_and_unfit_today_is_invalid() -> None:
-    standing = replace(STANDING, payload_hash="v1:un")
+    standing = changed(STANDING, payload_hash="v1:un")
     written = certain(Status.FAILED, payload_hash="v1:un", payload={"name": ""}, **ABSENT)
-    standing_row = replace(written, payload_hash="v1:un")
+    standing_row = changed(written, payload_hash="v1:un")
     refused = Outcome(
         record_identifier="n0",
         row_index=7,
@@ -141,13 +142,13 @@ def test_what_stays_in_doubt_is_said_as_it_stands(status: Status, run: str) -> N
         status_message="a text",
         from_this_run=run == "run-0",
     )
-    looked = look([Open(case(standing=replace(STANDING, status=status)), "read_failed")], run)
+    looked = look([Open(case(standing=changed(STANDING, status=status)), "read_failed")], run)
     # A row that stands as unknown needs no word more.
     assert looked == Looked(settled=[held] if status is Status.SENDING else [], outcomes=[held])
 
 
 def test_each_finding_has_its_own_outcome() -> None:
-    records = [replace(RECORD, record_identifier=f"n{n}", row_index=n) for n in range(3)]
+    records = [changed(RECORD, record_identifier=f"n{n}", row_index=n) for n in range(3)]
     cases = [case(record=record) for record in records]
     findings: list[Finding] = [Open(cases[0], "ambiguous"), Found(cases[1], "id-1"), Absent(cases[2])]
     looked = look(findings, RUN)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.flight import (
     Doubted,
@@ -131,7 +131,7 @@ def test_a_record_that_did_not_leave_failed_as_it_stands() -> None:
 
 @pytest.mark.parametrize("run", ["run-0", RUN])
 def test_a_doubt_that_did_not_leave_stays_one(run: str) -> None:
-    standing = replace(STANDING, status=Status.UNKNOWN, payload_hash="v1:0")
+    standing = changed(STANDING, status=Status.UNKNOWN, payload_hash="v1:0")
     assert never_sent(item(doubted=True, standing=standing), "not_attempted", "t1.n", run) == outcome(
         Status.UNKNOWN,
         destination_record_id="id-old",
@@ -264,7 +264,7 @@ EXISTS = Rejected((RecordError("bad"), RecordError("exists")))
 def test_exists_of_a_record_that_was_in_doubt_is_looked_into() -> None:
     was = item(reconciled=True)
     refused = outcome_of(was, EXISTS, "t1.5", 422)
-    unsure = replace(refused, status=Status.UNKNOWN)
+    unsure = changed(refused, status=Status.UNKNOWN)
     looked = Doubted(item=again(was, unsure, RUN), outcome=unsure, refusal=refused)
     assert doubt_of(was, refused, RUN, {"exists"}) == looked
     said = verdict(EXISTS)

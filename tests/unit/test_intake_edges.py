@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.intake import (
@@ -96,12 +96,12 @@ def test_what_stands_is_said_as_it_stands(run: str) -> None:
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.UNKNOWN])
 def test_what_was_sent_is_not_what_is_there_today(status: Status) -> None:
-    said = standing_outcome(RECORD, replace(STANDING, payload_hash="v1:old"), status, "run-0")
+    said = standing_outcome(RECORD, changed(STANDING, payload_hash="v1:old"), status, "run-0")
     assert said == outcome(status, **STOOD, payload_hash="v1:old", payload=None, changed=status is Status.SKIPPED)
 
 
 def test_a_request_that_nobody_saw_the_end_of_was_interrupted() -> None:
-    said = standing_outcome(RECORD, replace(STANDING, status=Status.SENDING), Status.UNKNOWN, "run-0")
+    said = standing_outcome(RECORD, changed(STANDING, status=Status.SENDING), Status.UNKNOWN, "run-0")
     assert said == outcome(Status.UNKNOWN, **{**STOOD, "error_code": "interrupted"})
 
 
@@ -276,7 +276,7 @@ def test_a_lost_claim_is_counted_and_decided_by_the_new_row() -> None:
     items = desk.take().items
     desk.table.put("n0", Status.FAILED, attempts=1)
     desk.table.put("n1", Status.SUCCEEDED)
-    taken = desk.intake.decide_again([replace(item, claims=1) for item in items])
+    taken = desk.intake.decide_again([changed(item, claims=1) for item in items])
     assert [(item.prepared.record_identifier, item.claims, item.attempts) for item in taken.items] == [
         ("n0", 2, 1),
         ("n2", 2, 0),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.core.ledger import Holder, MemoryLedger, Standing
@@ -343,7 +344,7 @@ def test_a_mark_whose_age_is_not_known_exactly_does_not_make_a_record_older() ->
     class Vague(FakeLedger):
         def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
             found = super().standing(identifiers)
-            return {key: replace(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
+            return {key: changed(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
 
     world = World(dated=True)
     with_date(world)

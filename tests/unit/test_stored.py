@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.core.ledger import Mark, MemoryLedger, Standing
@@ -64,7 +65,7 @@ def mapper_of(name: str, place: dict[str, Any], key: tuple[str, ...] = ()) -> Ma
 
 
 def stored_mapper(mapper: Mapper) -> StoredMapper:
-    given = {one.name: getattr(mapper, one.name) for one in fields(Mapper)}
+    given = {one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init}
     return StoredMapper(**{**given, "sync_key": ()})
 
 
@@ -82,7 +83,7 @@ def as_stored(record: Prepared | Unfit, status: Status, **changes: Any) -> Store
         status_message=first[2],
     )
     payload = parsed(payload_json(record.payload))
-    return Stored(standing=replace(standing, **changes), reasons=errors, payload=payload)
+    return Stored(standing=changed(standing, **changes), reasons=errors, payload=payload)
 
 
 def prepared(record: Prepared | Unfit | None) -> Prepared:
@@ -256,11 +257,11 @@ def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from() ->
     claimed = ledger.claim(
         [
             mark("as read", payload, read),
-            mark("other batch", payload, replace(read, batch_id="old.2")),
-            mark("settled", payload, replace(read, status=Status.FAILED)),
+            mark("other batch", payload, changed(read, batch_id="old.2")),
+            mark("settled", payload, changed(read, status=Status.FAILED)),
             mark("gone", payload, None),
-            mark("own", payload, replace(read, status=Status.FAILED, batch_id="t.1")),
-            mark("from a query", {}, replace(read, batch_id="old.2")),
+            mark("own", payload, changed(read, status=Status.FAILED, batch_id="t.1")),
+            mark("from a query", {}, changed(read, batch_id="old.2")),
             mark("new", {}, None),
         ]
     )
@@ -271,6 +272,6 @@ def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from() ->
 
 def test_a_ready_record_is_taken_as_it_is() -> None:
     mapper = mapper_of("dex", {})
-    ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper)})
-    record = replace(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
+    ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})
+    record = changed(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
     assert ready.prepare(3, record) is record
