@@ -482,6 +482,41 @@ class EveryLedger:
         heir = memory.open(try_number=2)
         assert claim(heir, "key") == {"key"}
 
+    # Both at once
+
+    def test_answers_and_marks_are_written_together(self, memory: Memory) -> None:
+        ledger = memory.open()
+        claim(ledger, "one", "two")
+        make(ledger, "late", Status.FAILED)
+        stands = {name: row.batch_id for name, row in ledger.standing(["one", "two", "late"]).items()}
+        answers = [
+            outcome("one", Status.SUCCEEDED, stands["one"], destination_record_id="id-1"),
+            outcome("two", Status.UNKNOWN, "an older batch"),
+        ]
+        due = marks(ledger, "new", "late", "taken")
+        claim(ledger, "taken")
+        assert set(ledger.advance(answers, due)) == {"new", "late"}
+        found = {name: row.status for name, row in memory.look().standing(["one", "two", "new", "late"]).items()}
+        assert found == {
+            "one": Status.SUCCEEDED,
+            "two": Status.SENDING,
+            "new": Status.SENDING,
+            "late": Status.SENDING,
+        }
+
+    def test_one_who_is_not_the_newest_claims_nothing_with_its_answers(self, memory: Memory) -> None:
+        older = memory.open()
+        (sent,) = marks(older, "sent")
+        older.claim([sent])
+        memory.open(try_number=2)
+        answer = outcome("sent", Status.SUCCEEDED, sent.batch_id)
+        with pytest.raises(SupersededError):
+            older.advance([answer], [mark(older, "next")])
+        assert memory.count() == 1
+        # The answer is knowledge all the same, and can be written by itself.
+        assert set(older.settle([answer])) == {"sent"}
+        assert standing_outside(memory, "sent")[0] is Status.SUCCEEDED
+
     # Fencing
 
     @pytest.mark.parametrize("try_number", [1, 2])
@@ -929,6 +964,19 @@ class LedgerConformance(EveryLedger):
             "d": Status.INVALID,
             "e": Status.FAILED,
         }
+
+    def test_what_the_database_refuses_costs_no_mark_beside_it(self, database: Database) -> None:
+        ledger = database.open()
+        fresh = marks(ledger, "a", "b")
+        ledger.claim(fresh)
+        database.run(*database.refuse.format(column="status_message").split(";;"))
+        answers = [
+            outcome("a", Status.REJECTED, fresh[0].batch_id, status_message="fine"),
+            outcome("b", Status.REJECTED, fresh[1].batch_id, status_message="boom"),
+        ]
+        assert set(ledger.advance(answers, marks(ledger, "c"))) == {"c"}
+        assert [row["status"] for row in database.rows()] == ["rejected", "rejected", "sending"]
+        assert [row["status_message"] for row in database.rows()] == ["fine", None, None]
 
     @pytest.mark.parametrize(
         ("policy", "succeeded", "rejected"),

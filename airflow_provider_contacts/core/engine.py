@@ -47,6 +47,12 @@ LAST_WORD = 3.0
 BREAKER = 20
 """Requests in a row that end without a usable answer, after which the vendor is taken to be away."""
 
+LINGER = 0.02
+"""Seconds for which results are gathered at most, before they are written together."""
+
+BLINK = 0.002
+"""Seconds without another result after which they are not waited for."""
+
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
 
@@ -105,6 +111,8 @@ class Push:
         self._waiting: list[Group] = []
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
+        self._landed: dict[int, Landing] = {}
+        self._writing = 0.0
         self._settled: deque[Outcome] = deque()
         self._patience = SETTLE_ATTEMPTS
         self._halt: Halt | None = None
@@ -145,8 +153,12 @@ class Push:
             yield from self._handed_over()
             if self._drained and not self._flights and self._doubts.empty:
                 return
-            self._collect(self._idle_seconds())
-            self._absorb()
+            self._gather(self._idle_seconds())
+            self._judge_results()
+            if self._halt is None and not self._stopping() and not any(one.groups for one in self._landed.values()):
+                # What good answers have freed is sent with the same write that tells of them.
+                self._launch()
+            self._write_results()
 
     def _handed_over(self) -> Iterator[Outcome]:
         """Yield what is settled; what is not yielded when the caller stops listening stays for the last words."""
@@ -228,18 +240,21 @@ class Push:
             return
         now = self._clock.monotonic()
         self._promote(now)
-        free = self._settings.limits.max_in_flight - len(self._flights)
+        free = self._settings.limits.max_in_flight - len(self._flights) + len(self._landed)
         count = self._pace.available(now, min(free, len(self._ready)))
         if count <= 0:
             return
         groups = {self._batch_id(): self._ready.popleft() for _ in range(count)}
         marks = [mark(item, batch_id) for batch_id, group in groups.items() for item in group.items]
+        answered = [one for landing in self._landed.values() for one in landing.written]
         try:
-            claimed = set(self._ledger.claim(marks))
+            claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
         except ContactsError as error:
             # A ConfigError too: another push has just bound this sync_id to another place.
             self._unclaim(groups, error)
             return
+        self._writing = self._clock.monotonic() - now
+        self._book()
         lost: list[Item] = []
         for batch_id, group in groups.items():
             kept = tuple(item for item in group.items if item.prepared.record_identifier in claimed)
@@ -332,17 +347,46 @@ class Push:
             except LedgerError as error:
                 self._stop(Halt("not_attempted", error, drain=False))
 
-    def _absorb(self) -> None:
-        """Turn results into outcomes, write them in one go, and queue what is sent again."""
-        landed = {tag: self._land(tag, self._flights[tag], result) for tag, result in self._results.items()}
-        if not landed:
+    def _gather(self, seconds: float) -> None:
+        """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
+
+        No longer than the last write of marks took, and not at all once none has come for a blink.
+        """
+        self._collect(seconds)
+        if not self._results:
             return
-        landings = list(landed.values())
-        self._settle([one for landing in landings for one in landing.written])
+        until = self._clock.monotonic() + min(self._writing, LINGER)
+        while len(self._results) < len(self._flights) and (left := until - self._clock.monotonic()) > 0:
+            count = len(self._results)
+            self._collect(min(left, BLINK))
+            if len(self._results) == count:
+                return
+
+    def _absorb(self) -> None:
+        """Turn results into outcomes, and write them."""
+        self._judge_results()
+        self._write_results()
+
+    def _judge_results(self) -> None:
+        """Find out what results make of their records, and of the push."""
+        for tag, result in self._results.items():
+            if tag not in self._landed:
+                self._landed[tag] = self._land(tag, self._flights[tag], result)
+
+    def _write_results(self) -> None:
+        """Write outcomes in one go, where that has not been done yet."""
+        if self._landed:
+            self._settle([one for landing in self._landed.values() for one in landing.written])
+            self._book()
+
+    def _book(self) -> None:
+        """Be done with results whose rows are written, and queue what is sent again."""
+        landed, landings = self._landed, list(self._landed.values())
         for tag, landing in landed.items():
             for doubted in landing.doubts:
                 self._doubts.arise(doubted, self._flights[tag].marked_at)
             del self._flights[tag], self._results[tag]
+        self._landed = {}
         self._waiting.extend(group for landing in landings for group in landing.groups)
         self._finish(outcome for landing in landings for outcome in landing.outcomes)
 

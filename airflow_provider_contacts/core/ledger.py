@@ -101,6 +101,12 @@ class Ledger(Protocol):
         commit whose fate is not known raises, and counts as none.
         """
 
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
+        """Settle outcomes and claim other records, where that can be done as one write; return what was claimed.
+
+        If it raises, nothing may be sent, and the outcomes count as not written.
+        """
+
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write outcomes where the row still carries the outcome's ``batch_id``; return the identifiers written.
 
@@ -123,7 +129,24 @@ class Ledger(Protocol):
         """
 
 
-class MemoryLedger:
+class StepLedger:
+    """A ledger for which two writes in one save nothing."""
+
+    def claim(self, marks: Sequence[Mark]) -> Collection[str]:
+        """Write marks."""
+        raise NotImplementedError
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+        """Write outcomes."""
+        raise NotImplementedError
+
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
+        """Settle outcomes, then claim records."""
+        self.settle(outcomes)
+        return self.claim(marks)
+
+
+class MemoryLedger(StepLedger):
     """The ledger of a push that nobody remembers: it tells a duplicate within the input, nothing more.
 
     Keeps some hundred bytes for every record; a push that must stay small needs a table.

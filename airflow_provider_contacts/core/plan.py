@@ -62,6 +62,10 @@ class Overlay:
         """Refuse: a plan sends nothing."""
         raise LedgerError(f"a plan claims nothing, not {len(marks)} records")
 
+    def advance(self, outcomes: Collection[Outcome], marks: Collection[Any]) -> Collection[str]:
+        """Refuse: a plan sends nothing."""
+        raise LedgerError(f"a plan settles and claims nothing, not {len(outcomes)} and {len(marks)} records")
+
     def settle(self, outcomes: Collection[Outcome]) -> Collection[str]:
         """Refuse: a plan sends nothing."""
         raise LedgerError(f"a plan settles nothing, not {len(outcomes)} records")

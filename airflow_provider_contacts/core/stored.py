@@ -208,6 +208,10 @@ class AsReadLedger:
         """Claim those whose row holds the payload that was read, or has been written by this execution."""
         return self._under.claim([mark for mark in marks if self._is_as_read(mark)])
 
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
+        """Settle outcomes, and claim as :meth:`claim` does."""
+        return self._under.advance(outcomes, [mark for mark in marks if self._is_as_read(mark)])
+
     def _is_as_read(self, mark: Mark) -> bool:
         payload, standing = mark.payload, mark.standing
         if not isinstance(payload, StoredPayload) or standing is None:

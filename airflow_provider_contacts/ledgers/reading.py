@@ -65,6 +65,10 @@ class ReadingLedger:
         """Refuse: a plan sends nothing."""
         raise AssertionError("a plan claims nothing")
 
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
+        """Refuse: a plan sends nothing."""
+        raise AssertionError("a plan claims nothing")
+
     def settle(self, outcomes: Sequence[Outcome]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
         """Refuse: a plan sends nothing."""
         raise AssertionError("a plan settles nothing")

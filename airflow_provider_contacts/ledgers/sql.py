@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import func, select  # noqa: TID253  # this module is imported only by what uses a table
@@ -154,18 +155,41 @@ class SqlLedger:
         :raises LedgerError: also if the commit's fate is not known; then nothing may be sent.
         :raises SupersededError: if a newer execution of the run has registered.
         """
-        if len({mark.record_identifier for mark in marks}) != len(marks):
-            msg = "one claim names a record twice"
-            raise ValueError(msg)
         if not marks:
             return frozenset()
-        # In one order everywhere, so that two claims wait for each other rather than block each other.
-        rows = sorted((marked(mark, self._store) for mark in marks), key=lambda row: str(row["record_identifier"]))
+        rows = self._marked(marks)
         try:
             return transact(self._engine, lambda connection: self._claim(connection, rows))
         except DataRefusedError:
             bare = [{**row, "record_payload": None} for row in rows]
             return transact(self._engine, lambda connection: self._claim(connection, bare))
+
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
+        """Settle outcomes and claim records in one transaction: the disk is waited for once.
+
+        :raises LedgerError: see :meth:`claim` and :meth:`settle`.
+        :raises SupersededError: see :meth:`claim`; the outcomes are not written then.
+        """
+        answers = in_order([answered(outcome, self._store) for outcome in outcomes if outcome.batch_id])
+        rows = self._marked(marks)
+
+        def both(connection: Connection) -> frozenset[str]:
+            for chunk in chunks(answers):
+                self._writer.settle(connection, chunk)
+            return self._claim(connection, rows)
+
+        try:
+            return transact(self._engine, both)
+        except DataRefusedError:
+            # Each of them knows what to do without.
+            self.settle(outcomes)
+            return self.claim(marks)
+
+    def _marked(self, marks: Sequence[Mark]) -> list[Row]:
+        if len({mark.record_identifier for mark in marks}) != len(marks):
+            msg = "one claim names a record twice"
+            raise ValueError(msg)
+        return in_order([marked(mark, self._store) for mark in marks])
 
     def _claim(self, connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
         self._execution.check(connection)
@@ -200,7 +224,7 @@ class SqlLedger:
     def _store_all(self, rows: Sequence[Row], write: Write) -> frozenset[str]:
         if not rows:
             return frozenset()
-        rows = sorted(rows, key=lambda row: str(row["record_identifier"]))
+        rows = in_order(rows)
 
         def together(connection: Connection) -> frozenset[str]:
             return frozenset(one for chunk in chunks(rows) for one in write(connection, chunk))
@@ -264,6 +288,11 @@ class SqlLedger:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+
+def in_order(rows: Sequence[Row]) -> list[Row]:
+    """Return rows in the order in which everybody writes them, so that two wait for each other rather than block."""
+    return sorted(rows, key=itemgetter("record_identifier"))
 
 
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from airflow_provider_contacts.core.errors import LedgerError, SupersededError
-from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Mark, Standing, StepLedger
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.identity import Binding
@@ -30,7 +30,7 @@ from airflow_provider_contacts.ledgers.task_state_journal import (
 )
 
 
-class TaskStateLedger:
+class TaskStateLedger(StepLedger):
     """The ledger of one execution, in Airflow's task state store. Use it from the task's main thread alone.
 
     Ages are counted from when this execution first saw a row: they are the least that the true ones can be, whatever

@@ -20,7 +20,7 @@ from airflow_provider_contacts.core.auth import bearer
 from airflow_provider_contacts.core.engine import Push
 from airflow_provider_contacts.core.errors import LedgerError, SupersededError, UnreadableError
 from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
-from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
+from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing, StepLedger
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
 from airflow_provider_contacts.core.reading import as_count, as_list, as_mapping, as_text, doubt_all
@@ -515,7 +515,7 @@ def failing(word: str, *calls: int, error: type[LedgerError] = LedgerError) -> T
     return trouble
 
 
-class FakeLedger:
+class FakeLedger(StepLedger):
     """A table's rules without a database.
 
     :param slow: word to seconds that such a call takes.

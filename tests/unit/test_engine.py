@@ -101,6 +101,7 @@ def test_a_marked_row_is_durable_before_its_request_leaves() -> None:
     world = World(script)
     world.push(names(6), limits=ONE_BY_ONE)
     assert seen[0] == {f"n{index}": "sending" for index in range(4)}
+    # The write that marks the second request tells of the first one's answer.
     assert seen[1] == {f"n{index}": "succeeded" for index in range(4)} | {"n4": "sending", "n5": "sending"}
 
 
