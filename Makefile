@@ -16,7 +16,7 @@ SMALL ?=
 ON_UNKNOWN ?= hold reconcile
 
 PY := .venv/bin/python
-EXTRAS := [pandas,postgres,sqlite]
+EXTRAS := [pandas,postgres,rate-limit,redis,sqlite]
 # The extra mysql less its client library, which is built from source against a system library: the tests use PyMySQL.
 MYSQL := --no-deps apache-airflow-providers-mysql
 MADE := build/wheel
@@ -34,6 +34,10 @@ SIZE := $(if $(SMALL),--kills 20 --records 300 --share 0.1,--write campaigns/RES
 # For each of the five properties of the engine.
 EXAMPLES := $(if $(SMALL),300,6000)
 
+BENCH_PEERS := build/bench-peers
+BENCH_PEERS_MADE := $(BENCH_PEERS)/.made-$(call digest,bench/peers-requirements.txt .ci/install)
+BENCH_SIZE := $(if $(SMALL),--small,--write)
+
 TOOLS := .venv/.tools-$(PINS)
 WHEEL := $(MADE)/.built-$(SOURCES)
 INSTALLED := .venv/.installed-$(PINS)-$(SOURCES)
@@ -46,14 +50,14 @@ MUTMUT := .venv-mutants/.mutmut-3.8.1
 TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
 
 # What kills processes and servers takes minutes and says nothing of a library's version.
-ONCE := $(foreach name,campaigns concurrent_processes database_away,--ignore=tests/integration/test_$(name).py)
+ONCE := $(foreach name,bench campaigns concurrent_processes database_away,--ignore=tests/integration/test_$(name).py)
 
 # Pins for every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
 COMPILE := .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-  --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra sqlite \
+  --custom-compile-command 'make constraints' --extra pandas --extra postgres --extra rate-limit --extra redis --extra sqlite \
   --extra mysql --no-emit-package mysqlclient
 
-.PHONY: help setup check format test test-lower test-distributed mutants demo bench campaign campaign-peers constraints clean
+.PHONY: help setup check format test test-lower test-distributed mutants demo bench bench-peers campaign campaign-peers constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -88,8 +92,10 @@ mutants: $(MUTMUT) ## mutation testing of core/: about two hours; ARGS="airflow_
 demo: setup ## the main job, end to end, on this machine alone
 	$(PY) demo/run.py
 
-bench: setup ## how fast, and in how much memory
-	$(PY) bench/run.py
+bench: setup bench-peers ## how fast, and in how much memory: half an hour; SMALL=1: three minutes, printed only
+	$(PY) -m bench.run --peers $(BENCH_PEERS)/bin/python $(BENCH_SIZE) $(ARGS)
+
+bench-peers: $(BENCH_PEERS_MADE) ## other tools that the benchmark compares with, in an environment of their own
 
 campaign: setup campaign-peers ## random pushes, kills, lost answers, lies: what is created twice, or lost
 	.ci/mariadb
@@ -139,6 +145,13 @@ $(PEERS_MADE): $(TOOLS)
 	rm -rf $(PEERS)
 	$(PYTHON) -m venv --without-pip $(PEERS)
 	.ci/install $(PEERS) campaigns/peers-requirements.txt --requirement campaigns/peers-requirements.txt
+	touch $@
+
+# Without what its packages ask for: the file names all of it but Airflow, which is found in the environment that asks.
+$(BENCH_PEERS_MADE): $(TOOLS)
+	rm -rf $(BENCH_PEERS)
+	$(PYTHON) -m venv --without-pip $(BENCH_PEERS)
+	.ci/install $(BENCH_PEERS) bench/peers-requirements.txt --no-deps --requirement bench/peers-requirements.txt
 	touch $@
 
 # A place of its own, which sees what the tests need: the tool is no dependency of anything here.
