@@ -132,6 +132,7 @@ class Execution:
             with (
                 self._ledger(target, report) as ledger,
                 reported(report, ledger),
+                self._hook.budget(target) as budget,
                 self._intake(ledger, target, report, destination) as intake,
             ):
                 self._remembers = ledger.durable
@@ -144,6 +145,7 @@ class Execution:
                     sender=client,
                     settings=settings,
                     stopping=self._stop.is_set,
+                    budget=budget,
                 )
                 return self._push(report, push, ledger)
 

@@ -15,6 +15,7 @@ from airflow_provider_contacts.core.errors import ConfigError
 if TYPE_CHECKING:
     import httpx
 
+    from airflow_provider_contacts.core.budget import Budget
     from airflow_provider_contacts.core.client import Client
     from airflow_provider_contacts.core.connection import Target
     from airflow_provider_contacts.core.options import PushOptions
@@ -116,6 +117,24 @@ class ContactsHook(BaseHook):
         finally:
             client.close()
 
+    @contextmanager
+    def budget(self, target: Target) -> Iterator[Budget | None]:
+        """Open this task's part of the account's rate, where the connection shares one.
+
+        :raises ConfigError: where the store cannot be what the connection says.
+        :raises BudgetError: where the store cannot be reached.
+        """
+        if target.shared_rate is None:
+            yield None
+            return
+        from contextlib import closing
+
+        from airflow_provider_contacts.budgets.opening import open_budget
+
+        opened = open_budget(self.vendor.name, target, target.shared_rate, self.contacts_conn_id)
+        with closing(opened) as budget:
+            yield budget
+
     def destination(self, client: Client, target: Target, given: Any) -> Destination:
         """Return the exact destination; asks the vendor where a name must become an id.
 
@@ -188,11 +207,11 @@ class ContactsHook(BaseHook):
         target = self.target()
         settings = self.settings(chosen, target)
         log.warning("No ledger: nothing of this push is remembered, and a retry sends its records again")
-        with rows_of_records(records) as rows, self.client(target) as client:
+        with rows_of_records(records) as rows, self.client(target) as client, self.budget(target) as budget:
             exact = self.destination(client, target, destination)
             mapper = self.mapper(chosen, exact, "", rows.columns)
             ledger = MemoryLedger(secrets.token_hex(8))
-            yield from Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings).run()
+            yield from Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings, budget=budget).run()
 
     def get_conn(self) -> httpx.Client:
         """Return a configured, authenticated httpx client for anything else the vendor offers.

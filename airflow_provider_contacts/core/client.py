@@ -315,6 +315,7 @@ async def exchange(session: httpx.AsyncClient, request: httpx.Request, timeout: 
 
     limits = httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout), pool=None).as_dict()
     request.extensions["timeout"] = limits
+    began = time.monotonic()
     try:
         async with asyncio.timeout(timeout):
             response = await session.send(request, stream=True)
@@ -329,7 +330,8 @@ async def exchange(session: httpx.AsyncClient, request: httpx.Request, timeout: 
     except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt
         log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return NoAnswer("connection_lost")
-    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, body)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, body, time.monotonic() - began)
 
 
 async def read_body(response: httpx.Response) -> bytes:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.core.budget import SETTINGS as BUDGET_SETTINGS
+from airflow_provider_contacts.core.budget import SharedRate, shared_rate
 from airflow_provider_contacts.core.client import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.identity import is_missing
@@ -60,6 +62,7 @@ SHARED_SETTINGS = (
         label="Retry-After is a refusal",
         description="assume that 503 with Retry-After created nothing; false makes its records unknown",
     ),
+    *BUDGET_SETTINGS,
 )
 """Extra keys of every connection type."""
 
@@ -93,6 +96,7 @@ class Target:
     :param request_timeout: seconds, where the connection states them.
     :param defaults: destination keys that the connection states.
     :param plain_http: whether credentials and contacts leave this machine without TLS.
+    :param shared_rate: the account's limit, where tasks share it.
     """
 
     endpoint: Endpoint
@@ -102,6 +106,7 @@ class Target:
     assumptions: Assumptions
     defaults: Destination
     plain_http: bool
+    shared_rate: SharedRate | None
 
 
 def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
@@ -143,6 +148,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         ),
         defaults={s.name: extra[s.name] for s in vendor.destination.settings if s.name in extra},
         plain_http=any(plain),
+        shared_rate=shared_rate(extra, where),
     )
 
 

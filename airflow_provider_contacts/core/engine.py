@@ -14,10 +14,13 @@ from datetime import timedelta
 from math import inf
 from typing import Any
 
+from airflow_provider_contacts.core.adaptive import AdaptivePace
 from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.core.budget import Budget, SharedPace
 from airflow_provider_contacts.core.cases import Ask, Case, Open
 from airflow_provider_contacts.core.doubts import Doubts, held, look
 from airflow_provider_contacts.core.errors import (
+    BudgetError,
     ContactsError,
     InterruptedPushError,
     LedgerError,
@@ -33,7 +36,7 @@ from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import SETTLING, Verdict, judge
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, Halt, PushSettings
-from airflow_provider_contacts.core.vendor import Request, Stop
+from airflow_provider_contacts.core.vendor import Answer, Request, Stop
 from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class Push:
 
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
+    :param budget: the rate that this push shares with others.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Push:
         sender: Sender,
         settings: PushSettings,
         stopping: Callable[[], bool] = lambda: False,
+        budget: Budget | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.num_requests = 0
@@ -90,7 +95,9 @@ class Push:
         self._stopping = stopping
         self._clock = clock
         limits = settings.limits
-        self._pace = Pace(limits.requests_per_second, limits.burst)
+        rate = limits.requests_per_second
+        pace = AdaptivePace(limits.max_in_flight) if rate is None else Pace(rate, limits.burst)
+        self._pace = pace if budget is None else SharedPace(pace, budget)
         self._active: set[str] = set()
         self._doubts = Doubts(
             mapper=mapper, ledger=ledger, sender=sender, settings=settings, pace=self._pace, clock=clock
@@ -240,8 +247,11 @@ class Push:
             return
         now = self._clock.monotonic()
         self._promote(now)
-        free = self._settings.limits.max_in_flight - len(self._flights) + len(self._landed)
-        count = self._pace.available(now, min(free, len(self._ready)))
+        try:
+            count = self._pace.available(now, min(self._free, len(self._ready)))
+        except BudgetError as error:
+            self._stop(Halt("not_attempted", error, drain=not self._ledger.durable))
+            return
         if count <= 0:
             return
         groups = {self._batch_id(): self._ready.popleft() for _ in range(count)}
@@ -260,9 +270,15 @@ class Push:
             kept = tuple(item for item in group.items if item.prepared.record_identifier in claimed)
             lost.extend(item for item in group.items if item.prepared.record_identifier not in claimed)
             if kept:
-                self._submit(Flight(group=self._with(group, kept), batch_id=batch_id, marked_at=now))
+                self._submit(self._with(group, kept), batch_id, now)
         if lost:
             self._yield_to_others(lost)
+
+    @property
+    def _free(self) -> int:
+        """How many more requests may be in flight."""
+        most = int(min(self._settings.limits.max_in_flight, self._pace.window))
+        return most - len(self._flights) + len(self._landed)
 
     def _promote(self, now: float) -> None:
         """Put groups whose wait is over first in the queue."""
@@ -279,17 +295,17 @@ class Push:
     def _with(group: Group, items: tuple[Item, ...]) -> Group:
         return Group(items=items, tries=group.tries, renewed=group.renewed, due=group.due)
 
-    def _submit(self, flight: Flight) -> None:
+    def _submit(self, group: Group, batch_id: str, marked_at: float) -> None:
         before, after = self._vendor.envelope
-        body = before + b",".join(item.prepared.body for item in flight.group.items) + after
-        tag = self._drawn_tag()
-        self._flights[tag] = flight
-        self._pace.take(self._clock.monotonic(), 1)
+        body = before + b",".join([item.prepared.body for item in group.items]) + after
+        tag, now = self._drawn_tag(), self._clock.monotonic()
+        self._flights[tag] = Flight(group=group, batch_id=batch_id, marked_at=marked_at, sent_at=now)
+        self._pace.take(now, 1)
         self.num_requests += 1
         self._sender.submit(
             tag,
             Request("POST", self._path, body),
-            not_after=flight.marked_at + FRESH,
+            not_after=marked_at + FRESH,
             timeout=self._settings.request_timeout,
         )
 
@@ -333,7 +349,7 @@ class Push:
             return max(0.0, min(moments) - now)
         if self._waiting:
             moments.append(min(group.due for group in self._waiting))
-        if self._ready and len(self._flights) < self._settings.limits.max_in_flight:
+        if self._ready and self._free > 0:
             moments.append(self._pace.next_at(now))
         return max(0.0, min(moments) - now)
 
@@ -393,6 +409,9 @@ class Push:
     def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
         now = self._clock.monotonic()
         verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        if verdict.usable or verdict.later:
+            seconds = result.seconds if isinstance(result, Answer) else None
+            self._pace.hear(now, sent_at=flight.sent_at, later=verdict.later, seconds=seconds)
         due = self._due_again(tag, flight, verdict, now)
         landing = land(
             flight,
@@ -446,7 +465,10 @@ class Push:
         """Read the vendor back about records in doubt, and act on what has been found out."""
         if self._halt is None:
             room = self._settings.limits.max_in_flight
-            self._doubts.advance(self._ask, idle=not self._flights, drained=self._drained, room=room)
+            try:
+                self._doubts.advance(self._ask, idle=not self._flights, drained=self._drained, room=room)
+            except BudgetError as error:
+                self._stop(Halt("not_attempted", error, drain=not self._ledger.durable))
         if not self._doubts.findings:
             return
         looked = look(self._doubts.findings, self._ledger.sync_run_id)

@@ -8,6 +8,7 @@ ContactsError
 ├── InterruptedPushError   SIGTERM or a time-out; requests in flight are settled or ``unknown``
 ├── LedgerError        the outcome database cannot be written; nothing more is sent
 │   └── SupersededError    a newer execution of the same task has taken over
+├── BudgetError        the store of the shared rate cannot be used; nothing more is sent
 └── UndeliveredError   the push ended, and more is undelivered than was tolerated
 
 InvalidRecordError and UnreadableError are not among them: they are caught inside the package and become outcomes.
@@ -56,6 +57,10 @@ class LedgerError(ContactsError):
 
 class SupersededError(LedgerError):
     """A newer execution of the same task instance has registered; this one must not send any more."""
+
+
+class BudgetError(ContactsError):
+    """The rate that tasks share cannot be asked for, so nothing more may be sent; another try may help."""
 
 
 class UndeliveredError(ContactsError):

@@ -32,11 +32,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """One request whose marks are durable."""
+    """One request whose marks are durable.
+
+    :param marked_at: the moment (monotonic) before its marks were written.
+    :param sent_at: the moment at which it was handed over.
+    """
 
     group: Group
     batch_id: str
     marked_at: float
+    sent_at: float = 0.0
 
     @property
     def sent(self) -> Sequence[Payload]:

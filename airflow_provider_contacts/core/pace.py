@@ -27,6 +27,14 @@ class Pace:
         self._filled_at = -math.inf
         self._paused_until = -math.inf
 
+    @property
+    def window(self) -> float:
+        """Requests that may be in flight, as far as the pace has a say in it."""
+        return math.inf
+
+    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None) -> None:
+        """Take an answer for what it says of the pace: nothing, where the pace is stated."""
+
     def available(self, now: float, wanted: int) -> int:
         """Return how many of ``wanted`` requests may leave at ``now``."""
         if now < self._paused_until:

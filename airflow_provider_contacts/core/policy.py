@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import RecordError, Status
@@ -61,6 +61,7 @@ class Verdict:
     :param progress: the result settled at least one record, so that ``Again`` costs the others no attempt.
     :param wait: seconds for which the vendor asked to be left alone.
     :param renew: the credential was refused; a fresh one may be taken.
+    :param later: the vendor asks for less, whatever becomes of the records.
     :param usable: the vendor is there and says sensible things, whatever it says.
     """
 
@@ -69,6 +70,7 @@ class Verdict:
     progress: bool = False
     wait: float | None = None
     renew: bool = False
+    later: bool = field(default=False, compare=False)
     usable: bool = True
 
 
@@ -95,11 +97,11 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
     if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
         return judge_read(read_safely(vendor, result, sent), wait)
     if status == 429:  # noqa: PLR2004
-        return everyone(Again("rate_limited"), sent, wait=wait)
+        return everyone(Again("rate_limited"), sent, wait=wait, later=True)
     if status == 425 or status in vendor.again_statuses:  # noqa: PLR2004
-        return everyone(Again(code), sent, wait=wait)
+        return everyone(Again(code), sent, wait=wait, later=True)
     if status == 503 and wait is not None and assumptions.retry_after_is_refusal:  # noqa: PLR2004
-        return everyone(Again(code), sent, wait=wait)
+        return everyone(Again(code), sent, wait=wait, later=True)
     if status == 401:  # noqa: PLR2004
         return everyone(Stop(code), sent, renew=True)
     if status in {400, 409, 413, 422}:
@@ -107,14 +109,15 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
     # A 408 stays doubt: a proxy may say it of a request that the vendor has taken.
     if 300 <= status < 500 and status != 408:  # noqa: PLR2004
         return everyone(Stop(code), sent)
-    return everyone(Doubt(code), sent, usable=False)
+    return everyone(Doubt(code), sent, usable=False, later=status == 503)  # noqa: PLR2004
 
 
-def everyone(
-    reply: Reply, sent: Sequence[Payload], *, usable: bool = True, wait: float | None = None, renew: bool = False
-) -> Verdict:
-    """Return the same reply for every record."""
-    return Verdict(replies=[reply] * len(sent), usable=usable, wait=wait, renew=renew)
+def everyone(reply: Reply, sent: Sequence[Payload], **more: Any) -> Verdict:
+    """Return the same reply for every record.
+
+    :param more: fields of the verdict.
+    """
+    return Verdict(replies=[reply] * len(sent), **more)
 
 
 def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
@@ -124,6 +127,7 @@ def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
         replies=replies,
         progress=any(isinstance(reply, Created | Rejected) for reply in replies),
         wait=wait if again else None,
+        later=again,
         usable=not all(isinstance(reply, Doubt) for reply in replies),
     )
 

@@ -50,11 +50,13 @@ class Answer:
 
     :param headers: names in lower case.
     :param body: decoded from its content encoding.
+    :param seconds: from the first byte of the request to the last one of the answer.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    seconds: float | None = field(default=None, compare=False)
 
     def json(self) -> Any:
         """Return the parsed body.

@@ -417,7 +417,7 @@ VENDOR = Vendor(
         shape=shape,
     ),
     # The batch: FOUND, see above. Rates are UNKNOWN; public clients expect a 429.
-    limits=Limits(batch_size=100, max_in_flight=4),
+    limits=Limits(batch_size=100, max_in_flight=8),
     # The heading of the vendor's page lacks the slash, its sample and a client that works have it.
     request_path=lambda _destination: "/v1/contacts/",
     envelope=(b'{"contacts":[', b"]}"),

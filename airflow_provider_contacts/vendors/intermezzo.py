@@ -401,7 +401,7 @@ VENDOR = Vendor(
         shape=shape,
     ),
     # UNKNOWN: few enough that one lost answer leaves few in doubt; no rate limit is documented either.
-    limits=Limits(batch_size=50, max_in_flight=4),
+    limits=Limits(batch_size=50, max_in_flight=8),
     request_path=request_path,
     envelope=(b"[", b"]"),
     read=read,

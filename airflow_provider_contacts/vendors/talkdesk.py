@@ -569,7 +569,7 @@ VENDOR = Vendor(
         shape=shape,
     ),
     # 100 is INFERRED; no rate limit is documented, and few requests at a time are kind to a list that can be busy.
-    limits=Limits(batch_size=100, max_in_flight=4),
+    limits=Limits(batch_size=100, max_in_flight=8),
     request_path=request_path,
     envelope=(b'{"records":[', b"]}"),
     read=read,

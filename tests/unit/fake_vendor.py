@@ -341,7 +341,7 @@ class FakeServer:
         if deed.status not in {200, None}:
             answer = replace(answer, status=deed.status or 0)
         body = deed.body if deed.body is not None else answer.body
-        return deed, replace(answer, body=body, headers=deed.headers)
+        return deed, replace(answer, body=body, headers=deed.headers, seconds=deed.delay)
 
     def _body(self, sent: Sequence[Payload], verdicts: Sequence[str], deed: Deed) -> bytes:
         rows: list[dict[str, Any]] = [

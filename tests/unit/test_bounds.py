@@ -22,10 +22,15 @@ BROUGHT_BY = {
     "airflow": "apache-airflow",
     "pandas": "apache-airflow-providers-common-sql",  # an extra, and the user's own frames
     "pydantic_core": "pydantic",
+    "redis": "apache-airflow-providers-redis",
     "sqlparse": "apache-airflow-providers-common-sql",
     "starlette": "apache-airflow-core",  # of one version with apache-airflow
     "uvicorn": "apache-airflow-core",
 }
+
+
+# Extras without which a part of the package says what to install.
+ON_REQUEST = ("rate-limit", "redis")
 
 
 def requirements() -> list[Requirement]:
@@ -86,7 +91,8 @@ def imported_roots() -> set[str]:
 
 
 def test_what_is_imported_is_required() -> None:
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    texts = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"][name][0] for name in ON_REQUEST)]
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
     assert {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()} <= declared | {
         "apache-airflow-core"
     }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from airflow_provider_contacts import vendors
@@ -19,6 +21,8 @@ from airflow_provider_contacts.core.connection import (
     resolve,
 )
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.vendor import DestinationForm, Setting
+from tests.unit.fake_vendor import VENDOR
 
 DEX = vendors.load("dex")
 NEDZO = vendors.load("nedzo")
@@ -56,6 +60,12 @@ def dex(**values: Any) -> Target:
         ({"host": "https://vendor.example:8443/b/"}, "https://vendor.example:8443/b", "vendor.example"),
         ({"host": "localhost", "schema": "http", "port": 80}, "http://localhost:80", "localhost"),
         ({"host": "http://127.0.0.1:8780/dex"}, "http://127.0.0.1:8780/dex", "127.0.0.1"),
+        ({"host": "vendor.example/X/"}, "https://vendor.example/X", "vendor.example"),
+        (
+            {"host": "https://vendor.example/a://b", "port": 8443},
+            "https://vendor.example:8443/a://b",
+            "vendor.example",
+        ),
         ({"host": "::1", "schema": "http", "port": 8780}, "http://[::1]:8780", "::1"),
         ({"host": "[::1]:8780", "schema": "http"}, "http://[::1]:8780", "::1"),
     ],
@@ -280,3 +290,123 @@ def test_a_wrong_destination_says_what_is_wanted(vendor: Any, given: Any, text: 
 def test_nothing_is_needed_where_the_vendor_needs_nothing() -> None:
     assert check_destination(DEX, None, {}) == {}
     assert check_destination(NEDZO, {}, {}) == {}
+
+
+# What stands where nothing is said, and what is just allowed.
+
+
+@pytest.mark.parametrize(
+    "vendor", [DEX, replace(DEX, refusals_atomic=False), replace(DEX, retry_after_is_refusal=False)]
+)
+def test_assumptions_are_the_vendors_unless_the_connection_says_otherwise(vendor: Any) -> None:
+    found = resolve(vendor, StoredConnection(conn_id="c", password=SECRET)).assumptions
+    assert found.refusals_atomic is vendor.refusals_atomic
+    assert found.retry_after_is_refusal is vendor.retry_after_is_refusal
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.5, 1, 600, "600"])
+def test_seconds_up_to_ten_minutes_are_taken(seconds: Any) -> None:
+    target = dex(extra={"request_timeout": seconds, "reconcile_delay": seconds})
+    assert target.request_timeout == target.reconcile_delay == float(seconds)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "https://proxy.example", "http://u:p@proxy.example:1"])
+def test_a_proxy_is_one_of_two_schemes(proxy: str) -> None:
+    assert dex(extra={"proxy": proxy}).endpoint.proxy == proxy
+
+
+def test_the_path_of_a_bundle_is_taken_without_blanks() -> None:
+    assert dex(extra={"verify": f" {certifi.where()} "}).endpoint.verify == certifi.where()
+
+
+def test_an_id_may_be_typed_as_a_number() -> None:
+    assert check_destination(TALKDESK, {"record_list_id": 12}, {}) == {"record_list_id": "12"}
+    with pytest.raises(ConfigError, match="'record_list_id' in destination is no text"):
+        check_destination(TALKDESK, {"record_list_id": True}, {})
+
+
+CHOICE = replace(
+    VENDOR,
+    destination=DestinationForm(
+        settings=tuple(Setting(name=name, label="", description="") for name in "abc"), exactly_one=("a", "b", "c")
+    ),
+)
+
+
+@pytest.mark.parametrize("given", ["", "ab", "bc", "abc"])
+def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
+    assert check_destination(CHOICE, {"b": "x"}, {}) == {"b": "x"}
+    with pytest.raises(ConfigError) as caught:
+        check_destination(CHOICE, dict.fromkeys(given, "x"), {})
+    assert str(caught.value) == "Fake needs exactly one of ['a', 'b', 'c'] in the destination"
+
+
+# What is said, whole: it names the connection and the field, and what is wanted.
+
+
+BAD_CHARACTERS = "holds a line break or another control sign, or a blank at an end"
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"host": "https://a.example:1", "port": 2}, "host and port name two different ports"),
+        (
+            {"host": "http://a.example"},
+            (
+                "plain http to 'a.example' would show the credential and the contacts to everyone on the way; "
+                'use https, or set {"allow_http": true} in the extra'
+            ),
+        ),
+        ({"password": "k\n"}, f"password {BAD_CHARACTERS}"),
+        ({"password": "a\x00b"}, f"password {BAD_CHARACTERS}"),
+        ({"password": " k"}, f"password {BAD_CHARACTERS}"),
+        ({"login": "a\tb"}, f"login {BAD_CHARACTERS}"),
+        ({"login": "a "}, f"login {BAD_CHARACTERS}"),
+        ({"password": "dex_ä"}, "the password holds blanks or signs that no header can carry"),
+        ({"extra": {"verify": "/no/such"}}, "verify is true, false, or the path of a CA bundle that can be read"),
+        ({"extra": {"proxy": "proxy:1"}}, "proxy is no URL of the form http://host:port"),
+    ],
+)
+def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        dex(**stored)
+    assert str(caught.value) == f"connection 'dex_default': {said}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("verify", 2, "is no bool or path"),
+        ("request_timeout", "soon", "is no number"),
+        ("request_timeout", "inf", "is no number"),
+        ("request_timeout", "nan", "is no number"),
+        ("allow_http", "maybe", "is no boolean"),
+    ],
+)
+def test_an_extra_of_another_type_is_told_its_own(key: str, value: Any, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        dex(extra={key: value})
+    assert str(caught.value) == f"{key!r} in the extra of connection 'dex_default' {said}"
+
+
+def test_a_proxy_of_the_environment_is_named_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
+    with pytest.raises(ConfigError) as caught:
+        dex()
+    assert str(caught.value) == (
+        "connection 'dex_default': the environment's proxy (HTTPS_PROXY and such) is no URL of the form http://host:port"
+    )
+
+
+def test_a_setting_with_few_values_names_them() -> None:
+    extra = {"record_list_id": "l", "account": "acme", "region": "mars"}
+    with pytest.raises(ConfigError, match=r"'region' in the extra of connection 'c' is one of \['us', "):
+        resolve(TALKDESK, StoredConnection(conn_id="c", login="id", password="secret", extra=extra))
+
+
+@pytest.mark.parametrize("given", ["list", "[1]", ["list"]])
+def test_a_destination_of_another_form_is_told_the_right_one(given: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_destination(DEX, given, {})
+    assert str(caught.value) == "destination is a mapping, or the JSON text of one"

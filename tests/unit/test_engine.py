@@ -707,7 +707,8 @@ def test_patience_with_a_ledger_is_counted_in_time_not_in_answers() -> None:
         if point == "settle:before" and world.time.seconds < away_until:
             raise LedgerError("restarting")
 
-    pushed = world.push(names(12), limits=Limits(batch_size=1, max_in_flight=12), trouble=trouble)
+    all_at_once = Limits(batch_size=1, max_in_flight=12, requests_per_second=1000.0, burst=12)
+    pushed = world.push(names(12), limits=all_at_once, trouble=trouble)
     assert isinstance(pushed.error, LedgerError)
     assert pushed.counts() == {"succeeded": 12}
     assert set(world.table.statuses().values()) == {"succeeded"}
