@@ -12,7 +12,7 @@ from airflow_provider_contacts.core.ledger import Holder
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.identity import Binding
-from airflow_provider_contacts.ledgers.statements import Statements, parameter
+from airflow_provider_contacts.ledgers.statements import Statements
 from airflow_provider_contacts.ledgers.tables import Tables
 
 
@@ -22,7 +22,7 @@ def payloads(
     """Yield the stored payloads of some records by their identifiers."""
     columns = statements.table.c
     query = statements.rows_of(columns.record_identifier, columns.record_payload)
-    for identifier, stored in connection.execute(query, {parameter("record_identifier"): identifiers}):
+    for identifier, stored in connection.execute(query, statements.keys(identifiers)):
         payload = parsed(stored)
         if isinstance(payload, dict):
             yield identifier, payload

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
@@ -19,11 +18,11 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 from airflow_provider_contacts.core.errors import SupersededError
 from airflow_provider_contacts.ledgers.clock import now
 from airflow_provider_contacts.ledgers.identity import RunIdentity
+from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.tables import COUNTERS, Tables
 from airflow_provider_contacts.ledgers.texts import MESSAGE_LENGTH, clean
 
 
-@dataclass(frozen=True, slots=True)
 class Execution:
     """One execution of one try, known by its token.
 
@@ -31,9 +30,11 @@ class Execution:
     before either can see the other's row, thus both stop rather than both go on.
     """
 
-    tables: Tables
-    run: RunIdentity
-    token: str
+    def __init__(self, tables: Tables, run: RunIdentity, token: str) -> None:
+        self.tables = tables
+        self.run = run
+        self.token = token
+        self._held: Prepared | None = None
 
     def register(self, connection: Connection, sync_id: str) -> None:
         """Become the newest execution of the run; waits for a claim of an older one to end."""
@@ -63,9 +64,11 @@ class Execution:
 
         :raises SupersededError: if a newer execution has registered.
         """
-        runs = self.tables.runs
-        held = select(runs.c.execution_token).where(runs.c.sync_run_id == self.run.sync_run_id)
-        tokens = connection.scalars(held.with_for_update(read=True)).all()
+        if self._held is None:
+            runs = self.tables.runs
+            held = select(runs.c.execution_token).where(runs.c.sync_run_id == self.run.sync_run_id)
+            self._held = Prepared(held.with_for_update(read=True), connection.dialect, {})
+        tokens = self._held.query(connection, {}).scalars().all()
         if not tokens or any(token != self.token for token in tokens):
             msg = f"a newer execution of {self.run.sync_run_id} has taken over; this one sends nothing more"
             raise SupersededError(msg)

@@ -31,7 +31,7 @@ from airflow_provider_contacts.ledgers.engine import READING, connect, inspect_s
 from airflow_provider_contacts.ledgers.evidence import parsed
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
-from airflow_provider_contacts.ledgers.statements import Statements, parameter
+from airflow_provider_contacts.ledgers.statements import Statements
 from airflow_provider_contacts.ledgers.tables import Flavour, Tables, build
 from airflow_provider_contacts.ledgers.trouble import transact
 
@@ -106,7 +106,7 @@ class SelectedRows:
         if not identifiers or not self.known:
             return {}
         query = self._statements.rows_of(*self._columns).where(self._condition)
-        rows = self._read(query, {parameter("record_identifier"): list(identifiers)})
+        rows = self._read(query, self._statements.keys(list(identifiers)))
         return {row.standing.record_identifier: row for row in rows}
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked
 from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
-from airflow_provider_contacts.ledgers.statements import Statements, parameter
+from airflow_provider_contacts.ledgers.statements import Statements
 from airflow_provider_contacts.ledgers.tables import Tables, build
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
 from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
@@ -58,6 +58,10 @@ class SqlLedger:
         self._fresh = fresh
         self._statements = Statements(tables, binding, execution.run, store)
         self._writer = writer_for(self._statements, engine.dialect)
+        columns = tables.outcomes.c
+        age = seconds_since(columns.batch_started_at, tables.flavour).label("age")
+        ended = seconds_since(columns.batch_completed_at, tables.flavour).label("ended")
+        self._standing = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended)
 
     @classmethod
     def open(
@@ -135,16 +139,12 @@ class SqlLedger:
 
         :raises LedgerError: also for a row whose status is none of ours.
         """
-        columns = self._tables.outcomes.c
-        age = seconds_since(columns.batch_started_at, self._tables.flavour).label("age")
-        ended = seconds_since(columns.batch_completed_at, self._tables.flavour).label("ended")
-        query = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended)
 
         def read(connection: Connection) -> dict[str, Standing]:
             return {
                 row["record_identifier"]: standing_of(row)
                 for chunk in chunks(identifiers)
-                for row in connection.execute(query, {parameter("record_identifier"): chunk}).mappings()
+                for row in connection.execute(self._standing, self._statements.keys(chunk)).mappings()
             }
 
         return transact(self._engine, read, repeatable=True, options={READING: True})

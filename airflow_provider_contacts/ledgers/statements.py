@@ -5,9 +5,10 @@ On PostgreSQL all rows of a call go as arrays into one statement; elsewhere the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
     BigInteger,
     ColumnElement,
@@ -126,7 +127,16 @@ class Statements:
         if self.bulk:
             return query.where(*self._found(many_rows(("record_identifier",), self.binding.sync_id)))
         some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
+        if self.flavour == "sqlite":
+            # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
+            given = func.json_each(bindparam(parameter("record_identifier"), type_=Text())).table_valued("value")
+            some = key.in_(select(given.c.value))
         return query.where(self.table.c.sync_id == self.binding.sync_id, some)
+
+    def keys(self, identifiers: Sequence[str]) -> dict[str, Any]:
+        """Return what :meth:`rows_of` takes for some records."""
+        some = msgspec.json.encode(identifiers).decode() if self.flavour == "sqlite" else list(identifiers)
+        return {parameter("record_identifier"): some}
 
     def _found(self, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
         columns = self.table.c

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Executable  # noqa: TID253  # imported only by what uses a table
+from sqlalchemy import Connection, Dialect, Executable  # noqa: TID253  # imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.rows import Row
 from airflow_provider_contacts.ledgers.statements import (
     ANSWERED,
@@ -87,40 +88,18 @@ class ArrayWriter:
         return set(connection.execute(statement, arrays).scalars())
 
 
-class Prepared:
-    """A statement in the driver's own form: SQLAlchemy's binding costs more than all that SQLite does."""
-
-    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        self._text = str(compiled)
-        fields = {parameter(name): name for name in {*MARKED, *READ, *NOTED}}
-        order: Sequence[str] | None = getattr(compiled, "positiontup", None)
-        # Each parameter with the field that it takes, or without one and with its constant value.
-        self._given = [
-            (name, fields.get(name), compiled.params[name]) for name in (compiled.params if order is None else order)
-        ]
-        self._named = order is None
-
-    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Run the statement for each row; return how many rows of the table the driver says it wrote."""
-        return connection.exec_driver_sql(self._text, list(map(self._bound, rows))).rowcount if rows else 0
-
-    def _bound(self, row: Row) -> Any:
-        if self._named:
-            return {name: constant if field is None else row[field] for name, field, constant in self._given}
-        return tuple([constant if field is None else row[field] for _, field, constant in self._given])
-
-
 class RowWriter:
     """A statement a row (SQLite, MySQL, MariaDB)."""
 
     def __init__(self, statements: Statements, dialect: Dialect) -> None:
-        self._insert_marks = Prepared(statements.insert_marks, dialect)
-        self._renew_marks = Prepared(statements.renew_marks, dialect)
-        self._settle = Prepared(statements.settle, dialect)
-        self._weaken = Prepared(statements.weaken, dialect)
-        self._insert_notes = Prepared(statements.insert_notes, dialect)
+        fields = {parameter(name): name for name in {*MARKED, *READ, *NOTED}}
+        self._insert_marks = Prepared(statements.insert_marks, dialect, fields)
+        self._renew_marks = Prepared(statements.renew_marks, dialect, fields)
+        self._settle = Prepared(statements.settle, dialect, fields)
+        self._weaken = Prepared(statements.weaken, dialect, fields)
+        self._insert_notes = Prepared(statements.insert_notes, dialect, fields)
         columns = statements.table.c
+        self._keys = statements.keys
         self._current = statements.rows_of(columns.record_identifier, columns.batch_id, columns.status)
 
     def claim(self, connection: Connection, rows: Sequence[Row]) -> Collection[str]:
@@ -157,7 +136,7 @@ class RowWriter:
 
     def _read(self, connection: Connection, rows: Sequence[Row], *, lock: bool = False) -> dict[str, tuple[Any, Any]]:
         query = self._current.with_for_update() if lock else self._current
-        found = connection.execute(query, {parameter("record_identifier"): [row["record_identifier"] for row in rows]})
+        found = connection.execute(query, self._keys(every(rows)))
         return {identifier: (batch_id, status) for identifier, batch_id, status in found}
 
 
