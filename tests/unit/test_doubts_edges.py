@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.cases import Absent, Case, Finding, Found, Open
-from airflow_provider_contacts.core.doubts import MOST_ROUNDS, Looked, look
+from airflow_provider_contacts.core.doubts import MOST_DOUBTS, MOST_ROUNDS, Looked, look
 from airflow_provider_contacts.core.flight import again
 from airflow_provider_contacts.core.intake import Item
 from airflow_provider_contacts.core.ledger import Standing
@@ -276,3 +276,17 @@ def test_the_credential_of_the_refused_read_is_renewed() -> None:
 def test_an_answer_that_nobody_waits_for_is_none_of_a_reading() -> None:
     execution = World().execution(names(1), vendor=READABLE, on_unknown="reconcile")
     assert execution.push._doubts.land(99, NoAnswer("timeout")) is False
+
+
+def test_exactly_as_many_doubts_as_are_gathered_do_not_stop_a_push() -> None:
+    world = World(first(*[LOST] * 10))
+    limits = Limits(batch_size=MOST_DOUBTS // 10, max_in_flight=1)
+    pushed = world.push(names(MOST_DOUBTS + 250), vendor=READABLE, on_unknown="reconcile", limits=limits)
+    assert pushed.counts() == {"succeeded": MOST_DOUBTS + 250}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_vendor_without_reads_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    pushed = World(first(LOST)).push(names(4), on_unknown="reconcile")
+    assert pushed.counts() == {"unknown": 4}
+    assert caplog.messages == ["Fake documents no way to read contacts back: what is in doubt stays unknown"]

@@ -81,6 +81,7 @@ def test_a_mark_says_what_is_about_to_leave() -> None:
         payload_hash="v1:0",
         payload={"name": "n0"},
         standing=STANDING,
+        body=b"{}",
     )
 
 

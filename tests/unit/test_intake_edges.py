@@ -291,3 +291,16 @@ def test_a_lost_claim_that_leaves_a_doubt_stays_under_way() -> None:
     desk.table.put("n0", Status.UNKNOWN)
     taken = desk.intake.decide_again(items)
     assert (len(taken.doubts), taken.items, taken.outcomes, desk.active) == (1, [], [], {"n0"})
+
+
+def test_lost_claims_are_told_apart_one_by_one() -> None:
+    desk = Desk(names(3), on_unknown="reconcile")
+    items = desk.take().items
+    desk.table.put("n0", Status.UNKNOWN)
+    desk.table.put("n1", Status.SUCCEEDED)
+    before = desk.time.seconds
+    taken = desk.intake.decide_again(items)
+    assert [one.record_identifier for one in taken.outcomes] == ["n1"]
+    assert desk.active == {"n0", "n2"}
+    # The ages of the rows are counted back from before they were read.
+    assert taken.looked_at == before

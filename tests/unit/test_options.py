@@ -72,3 +72,42 @@ def test_a_batch_larger_than_the_vendor_takes_is_refused() -> None:
 @pytest.mark.parametrize(("task", "stated", "used"), [(60.0, None, 60), (60.0, 5.0, 5), (30.0, 5.0, 30)])
 def test_the_task_over_the_connection(task: float, stated: float | None, used: float) -> None:
     assert PushOptions(request_timeout=task).timeout(stated) == used
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"unmapped": "drop"}, "unmapped is one of ['error', 'ignore']"),
+        ({"on_unknown": "retry"}, "on_unknown is one of ['hold', 'reconcile', 'resend']"),
+        ({"batch_size": 0}, "batch_size is a whole number of at least 1, or None for the vendor's own"),
+        ({"request_attempts": 1.0}, "request_attempts is a whole number of at least 1"),
+        ({"requests_per_second": 0}, "requests_per_second is a number above 0, or None for the vendor's own"),
+        ({"requests_per_second": 1e6 + 0.5}, "requests_per_second is a number above 0, or None for the vendor's own"),
+        ({"request_timeout": 600.5}, "request_timeout is a number of seconds above 0, 600 at most"),
+        ({"max_wait": 0}, "max_wait is a number of seconds above 0, 86400 at most"),
+        ({"field_map": []}, "field_map is a mapping of source columns to vendor fields, both texts"),
+        ({"sync_key": []}, "sync_key is a column name, a list of different column names, or None"),
+        ({"sync_key": {"a"}}, "sync_key is a column name, a list of different column names, or None"),
+    ],
+)
+def test_an_option_out_of_range_is_told_its_range(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        push_options(given)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"unmapped": "ignore"},
+        {"batch_size": 1},
+        {"max_in_flight": 1},
+        {"request_attempts": 1},
+        {"requests_per_second": 1e6},
+        {"request_timeout": 600},
+        {"max_wait": 86_400},
+    ],
+)
+def test_the_ends_of_a_range_are_in_it(given: dict[str, Any]) -> None:
+    ((name, value),) = given.items()
+    assert getattr(push_options(given), name) == value

@@ -147,3 +147,9 @@ def test_backoff_stays_within_its_bounds(attempt: int, chance: float) -> None:
 
 def test_backoff_doubles() -> None:
     assert [backoff(attempt, lambda: 1.0) for attempt in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_without_a_burst_one_request_leaves_at_a_time() -> None:
+    pace = Pace(1.0)
+    assert pace.available(0.0, 5) == 1
+    assert pace.available(100.0, 5) == 1

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.ledger import MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.ledger import Holder, MemoryLedger, Standing
+from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.plan import Cutter, Overlay, Plan, planned
 from airflow_provider_contacts.core.record import Mapper, Prepared
 from airflow_provider_contacts.core.settings import PushSettings
@@ -48,7 +48,10 @@ def test_an_overlay_writes_nothing_below_and_sends_nothing() -> None:
         overlay.claim([])
     with pytest.raises(LedgerError):
         overlay.settle([])
+    with pytest.raises(LedgerError):
+        overlay.advance([], [])
     assert overlay.standing(["a"]) == {}
+    assert (overlay.token, overlay.sync_run_id, overlay.durable) == ("t", "run", False)
 
 
 ROWS = st.lists(
@@ -110,3 +113,76 @@ def test_what_the_source_raises_is_raised() -> None:
     ledger, chosen, _ = setting([], {})
     with pytest.raises(OSError, match="the source is away"):
         list(planned(rows(), mapper=MAPPER, ledger=ledger, settings=chosen, plan=Plan()))
+
+
+@pytest.mark.parametrize("word", ["claim", "settle", "advance"])
+def test_an_overlay_says_what_it_refuses(word: str) -> None:
+    said = {
+        "claim": "a plan claims nothing, not 2 records",
+        "settle": "a plan settles nothing, not 2 records",
+        "advance": "a plan settles and claims nothing, not 1 and 2 records",
+    }
+    given: list[Any] = [[None]] if word == "advance" else []
+    with pytest.raises(LedgerError) as caught:
+        getattr(Overlay(MemoryLedger("t", "run")), word)(*given, [None, None])
+    assert str(caught.value) == said[word]
+
+
+def test_an_overlay_asks_what_is_below() -> None:
+    under = MemoryLedger("t", "run")
+    under.settle(
+        [Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-a", attempts=1)]
+    )
+    overlay = Overlay(under)
+    assert overlay.holders(["id-a"]) == [Holder("id-a", "a")]
+    assert overlay.sent(["a"]) == {}
+    # What the plan decides lies over it, as of this run.
+    overlay.note([Outcome(record_identifier="a", row_index=1, status=Status.INVALID, batch_id="t.i1")])
+    assert overlay.standing(["a"]) == {
+        "a": Standing(record_identifier="a", status=Status.INVALID, batch_id="t.i1", sync_run_id="run")
+    }
+    assert under.standing(["a"])["a"].status is Status.SUCCEEDED
+
+
+def counted(count: int, on_unknown: Any = "hold", **standing: Any) -> tuple[Plan, dict[str, Status]]:
+    """Return the plan of so many records, of which the first stands as it is said, and the outcomes that it gives."""
+    ledger, chosen, rows = setting([{"key": f"k{index}", "name": "n"} for index in range(count)], {})
+    if standing:
+        ledger._rows["k0"] = Standing(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
+    plan, chosen = Plan(), replace(chosen, on_unknown=on_unknown)
+    said = list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
+    return plan, {one.record_identifier: one.status for one in said}
+
+
+def test_all_chunks_of_a_source_are_counted() -> None:
+    # A hundred rows a chunk, three records a request, whatever the chunks are.
+    plan, said = counted(250)
+    assert (plan.num_to_send, plan.num_requests, said) == (250, 84, {})
+
+
+@pytest.mark.parametrize("on_unknown", ["hold", "reconcile"])
+def test_a_doubt_counts_as_held_where_nothing_is_sent_again(on_unknown: Any) -> None:
+    plan, said = counted(4, on_unknown, status=Status.UNKNOWN, age=1e6)
+    assert (plan.num_to_send, plan.num_requests, said) == (3, 1, {"k0": Status.UNKNOWN})
+
+
+@pytest.mark.parametrize(("age", "requests"), [(0.0, 2), (64.0, 2), (1e6, 1)])
+def test_a_doubt_that_is_sent_again_goes_alone_while_its_request_may_run(age: float, requests: int) -> None:
+    plan, said = counted(3, "resend", status=Status.UNKNOWN, age=age)
+    assert (plan.num_to_send, plan.num_requests, said) == (3, requests, {})
+
+
+@pytest.mark.parametrize(("limits", "chunk"), [((3, 1), 100), ((60, 3), 180), ((100, 100), 2000)])
+def test_a_plan_reads_as_a_push_does(limits: tuple[int, int], chunk: int) -> None:
+    read: list[int] = []
+
+    def rows() -> Any:
+        for index in range(2500):
+            read.append(index)
+            yield {"key": f"k{index}", "name": "n" if index else ""}
+
+    chosen = PushSettings(limits=Limits(batch_size=limits[0], max_in_flight=limits[1]))
+    ledger = MemoryLedger("t", "run")
+    outcomes = planned(rows(), mapper=MAPPER, ledger=ledger, settings=chosen, plan=Plan())
+    assert next(outcomes).status is Status.INVALID
+    assert len(read) == chunk

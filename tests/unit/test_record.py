@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections import ChainMap, UserDict
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import numpy as np  # noqa: TID253  # its scalars are what is tested
 import pandas as pd  # noqa: TID253  # its missing values are what is tested
 import pytest
 from hypothesis import given
@@ -15,8 +20,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.identity import canonical, digest
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.vendor import Payload, Vendor
+from airflow_provider_contacts.core.record import MOST_LAYOUTS, Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.vendor import DestinationForm, Payload, Setting, Vendor
 from tests.unit.fake_vendor import VENDOR
 
 
@@ -329,3 +334,278 @@ def test_endless_nesting_is_no_error_of_ours() -> None:
     for value in (circle, deep, knot, {"a": knot}):
         assert isinstance(mapper().prepare(0, {"name": "Ada", "extra": value}), Unfit)
         assert isinstance(mapper().prepare(0, {"name": value}), Unfit)
+
+
+# What rows of the same columns have in common.
+
+
+class Word(StrEnum):
+    ADA = "Ada"
+    NAME = "name"
+
+
+class Number(IntEnum):
+    SEVEN = 7
+
+
+class Text(str):
+    """A text as some drivers give it."""
+
+    __slots__ = ()
+
+
+def test_more_sets_of_columns_than_are_remembered_are_read_alike() -> None:
+    found = mapper(unmapped="ignore")
+    strict = mapper()
+    for _ in range(2):
+        for index in range(MOST_LAYOUTS + 5):
+            row = {f"x{index}": 1, "first_name": "Ada", "extra.n": index}
+            assert prepared(row, found).payload == {"name": "Ada", "extra": {"n": index}}
+            assert errors(row, strict) == [("unknown_field", f"x{index}")]
+    assert len(found._layouts) == len(strict._layouts) == MOST_LAYOUTS
+
+
+def test_what_was_learned_of_one_row_is_not_said_of_another() -> None:
+    found = mapper()
+    assert prepared({"name": "Ada", "age": 7}, found).payload == {"name": "Ada", "age": 7}
+    assert prepared({"age": 8, "name": "Bob"}, found).payload == {"name": "Bob", "age": 8}
+    assert errors({"name": "Ada", "agee": 7}, found) == [("unknown_field", "agee")]
+    assert prepared({"name": "Eve"}, found).payload == {"name": "Eve"}
+    assert errors({"name": "Ada", 7: 7}, found) == [("not_a_mapping", None)]
+    assert prepared({Word.NAME: "Ada", "age": 7}, found).payload == {"name": "Ada", "age": 7}
+
+
+@pytest.mark.parametrize("kind", [dict, MappingProxyType, ChainMap, UserDict])
+def test_a_mapping_that_is_no_dict_is_a_record(kind: Any) -> None:
+    assert prepared(kind({"name": "Ada", "address": kind({"city": "Riga", "zip": None})})) == prepared(
+        {"name": "Ada", "address": {"city": "Riga"}}
+    )
+    refused = mapper().prepare(3, kind({"name": 7}))
+    assert isinstance(refused, Unfit)
+    assert refused == mapper().prepare(3, {"name": 7})
+
+
+@pytest.mark.parametrize("names", [("name", 1), (1, "name"), (None,), (("name",),), (b"name",), (True,), (1.5,)])
+@pytest.mark.parametrize("unmapped", ["error", "ignore"])
+def test_names_that_are_no_text_are_no_columns(names: tuple[Any, ...], unmapped: Any) -> None:
+    result = mapper(unmapped=unmapped).prepare(3, dict.fromkeys(names, "Ada"))
+    assert isinstance(result, Unfit)
+    assert result.errors == (("not_a_mapping", None, "a record is a mapping of column names to values"),)
+    assert result.payload == dict.fromkeys(names, "Ada")
+
+
+@pytest.mark.parametrize("given", ["a@b.example", None, "", math.nan])
+@pytest.mark.parametrize("flip", [False, True])
+def test_two_columns_for_one_field_are_a_conflict_whatever_they_hold(given: Any, flip: bool) -> None:
+    pairs = [("mail", given), ("email", "a@b.example")]
+    row = {"name": "Ada", **dict(reversed(pairs) if flip else pairs)}
+    assert errors(row, mapper(field_map={"mail": "email"})) == [("conflict", "email")]
+
+
+@pytest.mark.parametrize("text", [Word.ADA, Text("Ada"), np.str_("Ada")], ids=lambda text: type(text).__name__)
+def test_a_text_of_another_class_is_a_text(text: Any) -> None:
+    row = {"name": text, "note": text, "tags": [text], "extra": {"a": text}}
+    result = prepared(row)
+    assert result == prepared({"name": "Ada", "note": "Ada", "tags": ["Ada"], "extra": {"a": "Ada"}})
+    assert [type(value) for value in (result.payload["name"], result.payload["note"])] == [str, str]
+
+
+def test_an_empty_text_of_another_class_is_an_empty_text() -> None:
+    assert prepared({"name": "Ada", "email": Text(), "tags": Text("")}).payload == {"name": "Ada"}
+    assert errors({"name": Text()}) == [("too_short", "name")]
+    assert prepared({"name": "Ada", "tags": Text('["a"]')}).payload == {"name": "Ada", "tags": ["a"]}
+
+
+def test_a_whole_number_of_another_class_is_one() -> None:
+    result = prepared({"name": "Ada", "age": Number.SEVEN, "extra": {"a": Number.SEVEN}})
+    assert result == prepared({"name": "Ada", "age": 7, "extra": {"a": 7}})
+    assert type(result.payload["age"]) is int
+    assert errors({"name": "Ada", "age": np.int64(7)}) == [("wrong_type", "age")]
+    assert errors({"name": "Ada", "age": np.bool_(1)}) == [("wrong_type", "age")]
+    assert errors({"name": "Ada", "extra": {"a": np.int64(7)}}) == [("not_json", None)]
+
+
+def test_a_float_of_another_class_is_one() -> None:
+    row = {"name": "Ada", "age": np.float64("nan"), "extra": {"a": np.float64(1.5), "b": np.float64("nan")}}
+    assert prepared(row) == prepared({"name": "Ada", "extra": {"a": 1.5}})
+
+
+def test_values_inside_become_json() -> None:
+    row = {"name": "Ada", "extra": {"on": date(2026, 1, 2), "id": UUID(int=1), "n": Decimal("1.50")}}
+    assert prepared(row).payload["extra"] == {
+        "on": "2026-01-02",
+        "id": "00000000-0000-0000-0000-000000000001",
+        "n": "1.50",
+    }
+
+
+def test_a_prefix_alone_is_no_shorthand() -> None:
+    contract = replace(VENDOR.contract, shorthands={"custom.*": "extra"}, shape=dict)
+    found = mapper(replace(VENDOR, contract=contract), unmapped="ignore")
+    assert prepared({"name": "Ada", "custom": 1}, found).payload == {"name": "Ada"}
+
+
+def test_json_text_for_null_is_null_where_null_is_documented() -> None:
+    contract = replace(VENDOR.contract, nullable=frozenset({"tags"}))
+    found = mapper(replace(VENDOR, contract=contract))
+    assert prepared({"name": "Ada", "tags": "null"}, found).payload == {"name": "Ada", "tags": None}
+
+
+def test_a_shorthand_of_its_own_name_is_no_conflict() -> None:
+    contract = replace(VENDOR.contract, shorthands={**VENDOR.contract.shorthands, "name": "name"})
+    assert prepared({"name": "Ada"}, mapper(replace(VENDOR, contract=contract))).payload == {"name": "Ada"}
+    assert errors({"name": "Ada", "first_name": "Ada"}, mapper(replace(VENDOR, contract=contract))) == [
+        ("conflict", "first_name")
+    ]
+
+
+# What an unfit record keeps, and the words for it.
+
+
+def test_an_unfit_record_keeps_what_was_read_of_it() -> None:
+    found = mapper(field_map={"full": "name"}, sync_key=("id", "region"), unmapped="ignore")
+    row = {"id": 1, "region": "eu", "full": 7, "email": None}
+    refused = found.prepare(3, row)
+    assert isinstance(refused, Unfit)
+    assert (refused.record_identifier, refused.row_index, refused.payload) == ('["1","eu"]', 3, {"name": 7})
+    keyless = found.prepare(4, {"id": 1, "full": "Ada"})
+    assert isinstance(keyless, Unfit)
+    assert [(code, where) for code, where, _ in keyless.errors] == [("missing_key", "id,region")]
+    assert (keyless.row_index, keyless.payload) == (4, {"name": "Ada"})
+    unread = mapper().prepare(5, {"zzz": 1})
+    assert isinstance(unread, Unfit)
+    assert unread.payload == {"zzz": 1}
+
+
+def test_what_is_no_record_has_no_payload_and_an_identifier_of_its_own() -> None:
+    rows = [None, "name", 7, [("name", "Ada")], {1: "Ada"}, {1: "Bob"}, {"name": 7}, {"name": 8}]
+    found = [mapper().prepare(3, row) for row in rows]
+    assert len({one.record_identifier for one in found}) == len({one.payload_hash for one in found}) == len(rows)
+    assert [one.payload for one in found] == [None] * 4 + rows[4:]
+
+
+def test_what_is_nested_without_an_end_keeps_its_key() -> None:
+    circle: dict[str, Any] = {}
+    circle["extra"] = circle
+    result = mapper(sync_key=("id",)).prepare(3, {"id": 1, "name": "Ada", "extra": circle})
+    assert isinstance(result, Unfit)
+    assert (result.record_identifier, result.row_index, result.payload) == ("1", 3, None)
+    assert result.errors == (("not_json", None, "nested without an end"),)
+
+
+NOT_JSON = ("not_json", None, "a value cannot be written as JSON")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"name": "Ada", "phone": 1}, ("unknown_field", "phone", "not a field of Fake")),
+        ({"first_name": "Ada", "name": "Ada"}, ("conflict", "first_name", "given together with name")),
+        ({"name": "Ada", "mail": 1, "email": 1}, ("conflict", "email", "two columns become this field")),
+        ({"name": "Ada", "tags": "a, b"}, ("invalid_json", "tags", "neither an object nor its JSON text")),
+        ({"name": "Ada", "extra": {"a": {1, 2}}}, NOT_JSON),
+        ({"name": "Ada", "extra": {"a": object()}}, NOT_JSON),
+        ({"name": "Ada", "extra": {"a": 10**5000}}, NOT_JSON),
+        (
+            {"name": "Ada", "extra": {"a": "\udfff"}},
+            ("invalid_text", None, "a text holds half a sign (a lone surrogate)"),
+        ),
+    ],
+    ids=lambda _: "",
+)
+def test_our_own_reasons_are_told_in_words(row: dict[str, Any], said: tuple[str, str | None, str]) -> None:
+    result = mapper(field_map={"mail": "email"}).prepare(3, row)
+    assert isinstance(result, Unfit)
+    assert result.errors == (said,)
+
+
+FIELDS = (
+    "['address', 'age', 'born', 'email', 'extra', 'name', 'note', 'seen', 'tags', 'uid', "
+    "'extra.*', 'first_name', 'last_name']"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "said"),
+    [
+        (
+            {"field_map": {"a": "x", "b": "name"}},
+            None,
+            f"field_map names no field of Fake: ['x']; its fields are {FIELDS}",
+        ),
+        ({"sync_key": ("id",)}, ["name"], "sync_key names columns ['id'] that the source does not have: ['name']"),
+        (
+            {"field_map": {"full": "name"}},
+            ["id", "name"],
+            "field_map names columns ['full'] that the source does not have: ['id', 'name']",
+        ),
+        ({"field_map": {"full": "name"}}, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
+        (
+            {"sync_key": ("id",)},
+            ["id", "name", "colour"],
+            (
+                f"columns ['colour'] are no fields of Fake (its fields are {FIELDS}): "
+                'name them in field_map, leave them out, or set unmapped="ignore"'
+            ),
+        ),
+    ],
+)
+def test_a_configuration_error_says_what_is_allowed(
+    options: dict[str, Any], columns: list[str] | None, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        mapper(**options).check(columns)
+    assert str(caught.value) == said
+
+
+# The destination is the push's, not the record's.
+
+
+def named(destination: Mapping[str, Any]) -> Payload:
+    """Name the destination by one field; the other settings are in the path."""
+    return {"note": destination["note"]}
+
+
+PLACED = replace(
+    VENDOR,
+    destination=DestinationForm(
+        settings=tuple(Setting(name=name, label="", description="") for name in ("age", "email", "note"))
+    ),
+    destination_fields=named,
+)
+
+
+def placed(row: Mapping[str, Any]) -> Prepared | Unfit:
+    return Mapper(vendor=PLACED, destination={"note": "List-A", "age": 7}, sync_id="sync").prepare(3, row)
+
+
+@pytest.mark.parametrize("repeated", [{}, {"note": "list-a"}, {"note": None}, {"note": "List-A", "age": None}])
+def test_a_record_may_repeat_its_destination(repeated: dict[str, Any]) -> None:
+    result = placed({"name": "Ada", **repeated})
+    assert isinstance(result, Prepared)
+    assert result.payload == {"name": "Ada", "note": "List-A"}
+    assert json.loads(result.body) == result.payload
+    # What is remembered of a record does not depend on whether it repeats its destination.
+    assert result.payload_hash == prepared({"name": "Ada"}).payload_hash
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"note": "list-b"}, ("conflict", "note", "differs from the destination")),
+        ({"age": 7}, ("not_allowed", "age", "set it in the destination, not in the record")),
+        ({"email": "a@b.example"}, ("not_allowed", "email", "set it in the destination, not in the record")),
+    ],
+)
+def test_a_record_cannot_choose_another_destination(other: dict[str, Any], said: tuple[str, str, str]) -> None:
+    result = placed({"name": "Ada", **other})
+    assert isinstance(result, Unfit)
+    assert result.errors == (said,)
+
+
+def test_a_given_none_names_no_destination() -> None:
+    nowhere = Mapper(vendor=replace(PLACED, destination_fields=VENDOR.destination_fields), destination={}, sync_id="s")
+    result = nowhere.prepare(3, {"name": "Ada", "note": None})
+    assert isinstance(result, Prepared)
+    assert result.payload == {"name": "Ada"}
+    assert errors({"name": "Ada", "note": "x", "age": None}, nowhere) == [("not_allowed", "note")]

@@ -12,13 +12,21 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.ledger import Mark, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.ledger import Holder, Mark, MemoryLedger, Standing
+from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.stored import AsReadLedger, ReadyMapper, Stored, StoredMapper, StoredPayload
+from airflow_provider_contacts.core.stored import (
+    AsReadLedger,
+    ReadyMapper,
+    Stored,
+    StoredMapper,
+    StoredPayload,
+    still_refused,
+)
 from airflow_provider_contacts.ledgers.evidence import parsed
 from airflow_provider_contacts.ledgers.selection import reasons_of
 from airflow_provider_contacts.ledgers.texts import errors_json, payload_json
+from tests.unit.fake_vendor import VENDOR
 
 LIST = "11111111-2222-4333-8444-555555555555"
 PLACES: dict[str, list[dict[str, Any]]] = {
@@ -275,3 +283,93 @@ def test_a_ready_record_is_taken_as_it_is() -> None:
     ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})
     record = changed(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
     assert ready.prepare(3, record) is record
+
+
+MARKS = [
+    mark(
+        "as read", StoredPayload({}, "old.1"), Standing(record_identifier="x", status=Status.FAILED, batch_id="old.1")
+    ),
+    mark(
+        "other batch", StoredPayload({}, "old.1"), Standing(record_identifier="x", status=Status.FAILED, batch_id="o")
+    ),
+    mark("gone", StoredPayload({}, "old.1"), None),
+    mark("never written", StoredPayload({}, None), Standing(record_identifier="x", status=Status.FAILED)),
+    mark("new", {}, None),
+]
+
+
+def test_marks_beside_outcomes_are_claimed_as_marks_alone_are() -> None:
+    under = Recording("t", "run-1")
+    ledger = AsReadLedger(under)
+    under.claim([mark("answered", {}, None)])
+    settled = Outcome(record_identifier="answered", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
+    assert list(ledger.advance([settled], MARKS)) == ["as read", "never written", "new"] == list(under.claimed)
+    assert under.standing(["answered"])["answered"].status is Status.SUCCEEDED
+
+
+def test_everything_else_is_done_below() -> None:
+    class Under(Recording):
+        def sent(self, identifiers: Any) -> Any:
+            return {one: {"name": one} for one in identifiers}
+
+    under = Under("t", "run-1")
+    ledger = AsReadLedger(under)
+    assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t", "run-1", False)
+    given = Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
+    assert list(ledger.settle([given])) == ["a"]
+    ledger.note([Outcome(record_identifier="b", row_index=0, status=Status.FAILED)])
+    assert {one: row.status for one, row in ledger.standing(["a", "b"]).items()} == {
+        "a": Status.SUCCEEDED,
+        "b": Status.FAILED,
+    }
+    assert ledger.sent(["a"]) == {"a": {"name": "a"}}
+    assert ledger.holders(["id-1", "id-2"]) == [Holder("id-1", "a")]
+
+
+# What a row gives that is not sent.
+
+
+def test_a_stored_payload_that_is_unfit_now_says_why() -> None:
+    mapper = Mapper(vendor=VENDOR, destination={}, sync_id="s")
+    stored = replace(
+        as_stored(mapper.prepare(4, {"name": "Ada"}), Status.REJECTED), payload={"name": "Ada", "age": 151}
+    )
+    found = stored_mapper(mapper).restore(stored)
+    assert isinstance(found, Unfit)
+    assert (found.record_identifier, found.row_index) == (stored.standing.record_identifier, 0)
+    assert found.payload == {"name": "Ada", "age": 151}
+    assert [(code, where) for code, where, _ in found.errors] == [("out_of_range", "age")]
+
+
+@pytest.mark.parametrize(
+    ("code", "reasons", "said"),
+    [
+        ("bad", (("worse", None, None), ("bad", "name", "no")), (("worse", None, None), ("bad", "name", "no"))),
+        ("bad", (), (("bad", "name", "no"),)),
+        (None, (), (("", "name", "no"),)),
+    ],
+)
+@pytest.mark.parametrize("payload_hash", ["v1:h", None])
+def test_a_refused_row_is_refused_as_it_says(
+    code: str | None, reasons: Any, said: Any, payload_hash: str | None
+) -> None:
+    standing = Standing(
+        record_identifier="k",
+        status=Status.INVALID,
+        payload_hash=payload_hash,
+        error_code=code,
+        error_field="name",
+        status_message="no",
+    )
+    assert still_refused(Stored(standing=standing, reasons=reasons, payload={"name": ""})) == Unfit(
+        record_identifier="k", row_index=0, errors=said, payload={"name": ""}, payload_hash=payload_hash or ""
+    )
+
+
+def test_fields_that_the_destination_adds_are_no_part_of_the_record() -> None:
+    vendor = replace(VENDOR, destination_fields=lambda destination: {"note": destination["note"]})
+    mapper = Mapper(vendor=vendor, destination={"note": "list-a"}, sync_id="s")
+    sent = prepared(mapper.prepare(4, {"name": "Ada"}))
+    again = prepared(stored_mapper(mapper).restore(as_stored(sent, Status.FAILED)))
+    assert sent.payload == again.payload == {"name": "Ada", "note": "list-a"}
+    assert (again.payload_hash, again.row_index) == (sent.payload_hash, 0)

@@ -1,0 +1,93 @@
+"""The ledger of a push that nobody remembers, and the words of records in logs."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.auth import basic, bearer
+from airflow_provider_contacts.core.errors import InvalidRecordError
+from airflow_provider_contacts.core.ledger import Holder, Mark, MemoryLedger, Standing
+from airflow_provider_contacts.core.outcome import Outcome, Status, digest_of
+
+
+def mark(identifier: str, batch_id: str = "t1.1", attempts: int = 2) -> Mark:
+    return Mark(
+        record_identifier=identifier,
+        row_index=0,
+        batch_id=batch_id,
+        attempts=attempts,
+        payload_hash="v1:h",
+        payload={"name": identifier},
+        standing=None,
+    )
+
+
+def outcome(identifier: str, status: Status, **values: Any) -> Outcome:
+    return Outcome(**{"record_identifier": identifier, "row_index": 0, "status": status, "attempts": 3, **values})
+
+
+def standing(identifier: str, status: Status, **values: Any) -> Standing:
+    return Standing(**{"record_identifier": identifier, "status": status, "sync_run_id": "run-1", **values})
+
+
+def test_marks_and_outcomes_are_remembered() -> None:
+    ledger = MemoryLedger("t1", "run-1")
+    assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t1", "run-1", False)
+    assert ledger.standing(["a"]) == {}
+    assert list(ledger.claim([mark("a"), mark("b", "t1.2", 1)])) == ["a", "b"]
+    assert ledger.standing(["a", "b", "c"]) == {
+        "a": standing("a", Status.SENDING, batch_id="t1.1", attempts=2),
+        "b": standing("b", Status.SENDING, batch_id="t1.2", attempts=1),
+    }
+    assert list(ledger.settle([outcome("a", Status.REJECTED, batch_id="t1.1")])) == ["a"]
+    ledger.note([outcome("c", Status.INVALID, batch_id="t1.i1", attempts=0)])
+    assert ledger.standing(["a", "c"]) == {
+        "a": standing("a", Status.REJECTED, batch_id="t1.1", attempts=3),
+        "c": standing("c", Status.INVALID, batch_id="t1.i1"),
+    }
+    assert ledger.sent(["a"]) == {}
+
+
+def test_a_ledger_without_a_run_has_an_empty_one() -> None:
+    assert MemoryLedger("t1").sync_run_id == ""
+
+
+def test_only_what_is_delivered_holds_its_contact() -> None:
+    ledger = MemoryLedger("t1")
+    ledger.settle(
+        [
+            outcome("a", Status.SUCCEEDED, destination_record_id="id-a"),
+            outcome("b", Status.UNKNOWN, destination_record_id="id-b"),
+            outcome("c", Status.SUCCEEDED),
+        ]
+    )
+    assert ledger.holders(["id-a", "id-b", "id-c"]) == [Holder("id-a", "a")]
+
+
+def test_a_log_names_a_record_by_twelve_digits() -> None:
+    digits = hashlib.sha256(b"a@b.example").hexdigest()[:12]
+    assert digest_of("a@b.example") == digits
+    assert len(digest_of("half a sign \ud800")) == 12
+    assert repr(outcome("a@b.example", Status.SUCCEEDED)) == f"Outcome({digits}, row_index=0, succeeded)"
+    shown = repr(outcome("a@b.example", Status.REJECTED, error_code="exists"))
+    assert shown == f"Outcome({digits}, row_index=0, rejected, error_code='exists')"
+
+
+def test_a_refusal_of_our_own_names_its_codes() -> None:
+    error = InvalidRecordError([("missing_key", "id", None), ("wrong_type", "name", "a text")])
+    assert str(error) == "missing_key, wrong_type"
+    assert error.errors == (("missing_key", "id", None), ("wrong_type", "name", "a text"))
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "value"),
+    [("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), ("test", "123\u00a3", "Basic dGVzdDoxMjPCow==")],
+)
+def test_a_header_is_made_as_the_standard_says(user: str, password: str, value: str) -> None:
+    # Both examples are RFC 7617's own.
+    assert basic(user, password).value == value
+    assert "sesame" not in repr(basic(user, password))
+    assert bearer("token").value == "Bearer token"

@@ -1,0 +1,137 @@
+"""Tolerant readers: any JSON value in, a proven thing or nothing out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.errors import UnreadableError
+from airflow_provider_contacts.core.reading import (
+    as_count,
+    as_id,
+    as_list,
+    as_mapping,
+    as_moment,
+    as_text,
+    doubt_all,
+    fold_phone,
+    fold_text,
+    is_echo,
+    pair_by,
+)
+from airflow_provider_contacts.core.vendor import Answer, Doubt
+
+ANYTHING: list[Any] = [None, True, False, 0, 7, -1, 1.0, "", "a", "7", [], [1], {}, {"a": 1}]
+LIST: list[Any] = []
+NO_TEXTS: tuple[Any, ...] = (None, 7, [], {})
+
+
+def read(reader: Any) -> list[Any]:
+    """Return what a reader makes of each value, with its type: ``True`` equals 1."""
+    return [None if (found := reader(value)) is None else (type(found), found) for value in ANYTHING]
+
+
+@pytest.mark.parametrize(
+    ("reader", "proven"),
+    [
+        (as_count, {3: 0, 4: 7}),
+        (as_text, {8: "a", 9: "7"}),
+        (as_id, {3: "0", 4: "7", 5: "-1", 8: "a", 9: "7"}),
+        (as_list, {10: [], 11: [1]}),
+    ],
+)
+def test_only_the_thing_itself_is_proven(reader: Any, proven: dict[int, Any]) -> None:
+    expected = [(type(proven[index]), proven[index]) if index in proven else None for index in range(len(ANYTHING))]
+    assert read(reader) == expected
+
+
+def test_what_is_no_object_is_an_empty_one() -> None:
+    assert [as_mapping(value) for value in ANYTHING] == [{}] * 13 + [{"a": 1}]
+    assert as_list(LIST) is LIST
+
+
+def test_a_moment_tells_its_offset() -> None:
+    assert as_moment("2026-01-02T03:04:05Z") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert [as_moment(value) for value in (*ANYTHING, "2026-01-02T03:04:05", "soon")] == [None] * 16
+
+
+def test_texts_are_compared_composed_folded_and_without_spare_blanks() -> None:
+    assert fold_text("  Zoe\u0308 \t STRASSE ") == fold_text("zo\u00eb stra\u00dfe") == "zo\u00eb strasse"
+    assert [fold_text(value) for value in NO_TEXTS] == [""] * 4
+
+
+def test_numbers_are_compared_by_their_digits() -> None:
+    assert fold_phone("+49 (170) 1-2/3x") == "49170123"
+    assert fold_phone("\uff0b\u0661\u0662 3") == "123"
+    assert [fold_phone(value) for value in NO_TEXTS] == [""] * 4
+
+
+def test_a_doubt_about_all_keeps_its_words() -> None:
+    assert doubt_all(2, "unreadable", "a text") == [Doubt("unreadable", "a text")] * 2
+    assert doubt_all(1, "unreadable") == [Doubt("unreadable", None)]
+    assert doubt_all(0, "unreadable") == []
+
+
+def test_an_echo_shows_every_record_in_its_place() -> None:
+    sent: list[dict[str, Any]] = [{"a": 1}, {"a": 2, "b": None}, {"c": "x"}]
+    shown: list[dict[str, Any]] = [{"a": 1, "b": None, "id": 9}, {"a": 2}, {"c": "x"}]
+    names = {"a", "b", "c"}
+    assert not is_echo(sent, shown, names)
+    sent[1] = {"a": 2}
+    assert is_echo(sent, shown, names)
+    assert not is_echo(sent, shown[::-1], names)
+    assert not is_echo(sent, shown[:2], names)
+    assert not is_echo(sent, [*shown[:2], {"c": "x", "a": 3}], names)
+
+
+@pytest.mark.parametrize(
+    ("sent", "returned", "pairs"),
+    [
+        ("abc", "cab", {0: 1, 1: 2, 2: 0}),
+        ("aab", "aba", {0: 0, 1: 2, 2: 1}),
+        ("aab", "ab", {2: 1}),
+        ("ab", "aab", {1: 2}),
+        ("a-", "-a", {0: 1}),
+        ("--", "--", {}),
+        ("ab", "", {}),
+    ],
+)
+def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
+    sent: str, returned: str, pairs: dict[int, int]
+) -> None:
+    def key(one: Any) -> Any:
+        return None if one["k"] == "-" else one["k"]
+
+    assert pair_by([{"k": sign} for sign in sent], [{"k": sign} for sign in returned], key, key) == pairs
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": "\\ud800"}', {"a": "\ud800"}),
+        (b" 7 ", 7),
+    ],
+)
+def test_an_answer_is_read_as_json(body: bytes, found: Any) -> None:
+    assert Answer(200, {}, body).json() == found
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "JSONDecodeError"),
+        (b"<html>", "JSONDecodeError"),
+        (b'{"a": 1} {}', "JSONDecodeError"),
+        (b"\xff", "UnicodeDecodeError"),
+        (b"[" * 100_000, "RecursionError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_json_is_unreadable_and_not_quoted(body: bytes, said: str) -> None:
+    with pytest.raises(UnreadableError) as caught:
+        Answer(200, {}, body).json()
+    assert str(caught.value) == said
