@@ -53,8 +53,8 @@ BREAKER = 20
 LINGER = 0.02
 """Seconds for which results are gathered at most, before they are written together."""
 
-BLINK = 0.002
-"""Seconds without another result after which they are not waited for."""
+PATIENCE = 0.03
+"""The same as a part of the fastest answer's time, where that is longer: places must not stand empty for it."""
 
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
@@ -119,7 +119,9 @@ class Push:
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
         self._landed: dict[int, Landing] = {}
+        # Seconds that the last marks took to be written, and the fastest answer to come.
         self._writing = 0.0
+        self._fastest = inf
         self._settled: deque[Outcome] = deque()
         self._patience = SETTLE_ATTEMPTS
         self._halt: Halt | None = None
@@ -366,15 +368,20 @@ class Push:
     def _gather(self, seconds: float) -> None:
         """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
 
-        No longer than the last write of marks took, and not at all once none has come for a blink.
+        Another one is waited for where it can be expected sooner than it would be written by itself.
         """
         self._collect(seconds)
         if not self._results:
             return
-        until = self._clock.monotonic() + min(self._writing, LINGER)
-        while len(self._results) < len(self._flights) and (left := until - self._clock.monotonic()) > 0:
+        times = [one.seconds for one in self._results.values() if isinstance(one, Answer) and one.seconds is not None]
+        self._fastest = min([self._fastest, *times])
+        until = self._clock.monotonic() + (LINGER if self._fastest < LINGER else PATIENCE * self._fastest)
+        while (awaited := len(self._flights) - len(self._results)) > 0:
+            left = min(until - self._clock.monotonic(), self._writing)
             count = len(self._results)
-            self._collect(min(left, BLINK))
+            if left <= 0 or self._fastest / awaited > left:
+                return
+            self._collect(left)
             if len(self._results) == count:
                 return
 

@@ -135,7 +135,6 @@ CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(","
 PLAIN = msgspec.json.Encoder(order="sorted")
 
 PLAIN_TYPES = frozenset({str, bool, type(None)})
-KEY_TYPES = frozenset({str})
 
 EXACT_INTEGER = 2**63
 
@@ -153,11 +152,15 @@ def is_plain(value: Any) -> bool:
     """Tell whether a value is made of objects, lists, texts, truth values, integers of 64 bits and nothing else."""
     kind = type(value)
     if kind is dict:
-        return KEY_TYPES.issuperset(map(type, value)) and (
-            PLAIN_TYPES.issuperset(map(type, value.values())) or all(map(is_plain, value.values()))
-        )
+        for name, member in value.items():
+            if type(name) is not str or (type(member) not in PLAIN_TYPES and not is_plain(member)):
+                return False
+        return True
     if kind is list:
-        return all(map(is_plain, value))
+        for member in value:  # noqa: SIM110  # a generator would cost more than all that it asks
+            if type(member) not in PLAIN_TYPES and not is_plain(member):
+                return False
+        return True
     return kind in PLAIN_TYPES or (kind is int and -EXACT_INTEGER <= value < EXACT_INTEGER)
 
 

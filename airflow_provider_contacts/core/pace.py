@@ -11,18 +11,22 @@ LONGEST_WAIT = 86_400.0
 """Seconds after which a vendor's wish to be left alone is no longer believed: one day."""
 
 
+GRAIN = 0.02
+"""Seconds whose requests may leave together, where the rate is so high that there are several: one write marks them."""
+
+
 class Pace:
     """How many requests may leave now, and when the next one may.
 
     A token bucket (capacity ``burst``, refilled at ``rate``) on a monotonic clock that the caller reads.
 
     :param rate: requests per second; ``None``: no limit.
-    :param burst: requests that may leave at once after a pause, at least one.
+    :param burst: requests that may leave at once after a pause, at least one, and what :data:`GRAIN` holds.
     """
 
     def __init__(self, rate: float | None, burst: int = 1) -> None:
         self._rate = rate
-        self._burst = max(1, burst)
+        self._burst = max(1, burst, int(GRAIN * (rate or 0.0)))
         self._tokens = float(self._burst)
         self._filled_at = -math.inf
         self._paused_until = -math.inf

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.pace import LONGEST_WAIT, Pace, backoff, retry_after
+from airflow_provider_contacts.core.pace import GRAIN, LONGEST_WAIT, Pace, backoff, retry_after
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -35,6 +35,7 @@ def test_no_window_holds_more_than_the_burst_and_the_rate(
     rate: float, burst: int, steps: list[tuple[float, int]], start: float
 ) -> None:
     found = departures(Pace(rate, burst), steps, start)
+    burst = max(burst, int(GRAIN * rate))
     for first, begun in enumerate(found):
         for last in range(first, len(found)):
             assert last - first + 1 <= burst + (found[last] - begun) * rate + 1e-3
@@ -47,7 +48,7 @@ def test_the_told_moment_is_the_right_one(rate: float, burst: int, start: float)
         assert pace.available(now, 1) == 1
         pace.take(now, 1)
         now = max(pace.next_at(now) + 1e-6, now)
-    assert now - start >= (20 - burst) / rate - 1e-3
+    assert now - start >= (20 - max(burst, int(GRAIN * rate))) / rate - 1e-3
     assert now - start <= 20 / rate + 1e-3
 
 
