@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
+import json
 import os
 import selectors
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import airflow_provider_contacts
 from airflow_provider_contacts.budgets.limiter import Cell, Found, LimiterBudget
 from airflow_provider_contacts.core.budget import SharedRate
 from tests.servers import NoServerError, temporary_folder, wait_until
 
 ACCOUNT = "dex:shared"
+
+ROOT = Path(__file__).resolve().parents[1]
+assert airflow_provider_contacts.__file__ is not None
+PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +120,16 @@ def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: i
 
 def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Arrivals:
     """Let processes send all they can, and return what came."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.sharing", "sqlalchemy", "psycopg", "pymysql", "redis", "pyrate_limiter"])
     with temporary_folder("contacts-rate-") as folder, socket.socket(socket.AF_UNIX) as listener:
         address = str(folder / "socket")
         listener.bind(address)
         listener.listen(senders)
-        listener.settimeout(20)
-        workers = [context.Process(target=send, args=(store, shared, address, seconds, wanted)) for _ in range(senders)]
-        for worker in workers:
-            worker.start()
+        listener.settimeout(60)
+        order = json.dumps([store, asdict(shared), address, seconds, wanted])
+        command = [sys.executable, "-P", "-m", "tests.sharing", order]
+        # The same package as in this process, and these tests, wherever they are.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
+        workers = [subprocess.Popen(command, env=environment) for _ in range(senders)]
         connections = [listener.accept()[0] for _ in workers]
         try:
             return observe(connections, seconds)
@@ -131,7 +137,7 @@ def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, w
             for connection in connections:
                 connection.close()
             for worker in workers:
-                worker.join(30)
+                worker.wait(30)
 
 
 def observe(connections: Sequence[socket.socket], seconds: float) -> Arrivals:
@@ -222,3 +228,8 @@ def answers(address: Path) -> bool:
         one.sendall(b"PING\r\n")
         return one.recv(16).startswith(b"+PONG")
     return False
+
+
+if __name__ == "__main__":
+    found, stated, where, length, at_most = json.loads(sys.argv[1])
+    send(found, SharedRate(**stated), where, length, at_most)
