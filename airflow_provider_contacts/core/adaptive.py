@@ -29,8 +29,9 @@ is segments of one connection; here it can be one request a second or a thousand
 PERIOD = 1.0
 """Seconds in which trouble counts once: vendors count requests by the second at least."""
 
-SLOWEST = 0.2
-"""Requests a second that are always tried: a rate must be able to recover."""
+SLOWEST = 1.0
+"""Requests a second that are always tried: a rate must be able to recover, and a push to end. A vendor that takes fewer
+can say so by ``Retry-After``, or whoever knows it by a stated rate."""
 
 HEADROOM = 2.0
 """Times the rate that is really sent to which a rate may grow: a task without records must not earn itself a burst."""

@@ -148,6 +148,9 @@ class Mapper:
             return self._unfit(row_index, identifier, mapped or dict(row), errors + error.errors)
         except RecursionError:
             return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "nested without an end")))
+        except ValueError:
+            # Python writes no integer of more than 4,300 digits.
+            return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "a number without an end")))
         payload_digest = digest(plain)
         if errors:
             return self._unfit(row_index, None, payload, errors, payload_digest)

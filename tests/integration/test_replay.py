@@ -18,6 +18,8 @@ from tests.pushing import World, callees, people
 
 SYNC = "the-sync"
 TABLED: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes", "sync_id": SYNC}
+# A vendor that refuses for now is not asked ever more slowly.
+FAST: dict[str, Any] = {"requests_per_second": 1000.0}
 BAD: dict[str, Any] = {"key": "bad", "first_name": "A", "last_name": "B"}
 
 
@@ -25,6 +27,7 @@ def push(records: Any, **parameters: Any) -> Any:
     with DAG("d", schedule=None):
         return PushContactsOperator(
             **{"task_id": "push", "sync_key": "key", "retries": 3, "max_rejected": 1000, "request_attempts": 1}
+            | FAST
             | TABLED
             | parameters,
             records=records,
@@ -32,7 +35,7 @@ def push(records: Any, **parameters: Any) -> Any:
 
 
 def replay(**parameters: Any) -> Any:
-    given: dict[str, Any] = {"task_id": "again", "retries": 3, "request_attempts": 1}
+    given: dict[str, Any] = {"task_id": "again", "retries": 3, "request_attempts": 1} | FAST
     with DAG("d", schedule=None):
         return ReplayContactsOperator(**given | TABLED | parameters)
 
@@ -574,7 +577,7 @@ def test_paging_and_since_on_postgresql(world: World, postgres: Any) -> None:
     with DAG("d", schedule=None):
         source = SqlToContactsOperator(
             task_id="push", sql=numbers, sql_conn_id="warehouse", sync_key="key", retries=3, request_attempts=1,
-            **TABLED | there,
+            **TABLED | FAST | there,
         )  # fmt: skip
     world.simulator.set("dex.http_429", "always")
     assert world.run(source).state == "up_for_retry"

@@ -310,6 +310,12 @@ COLUMNS = st.sampled_from(
 ROWS = st.one_of(VALUES, st.dictionaries(st.one_of(COLUMNS, st.text(max_size=3), st.integers()), VALUES, max_size=6))
 
 
+def test_a_number_that_cannot_be_written_is_invalid() -> None:
+    found = mapper().prepare(0, {"first_name": 10**5000})
+    assert isinstance(found, Unfit)
+    assert [code for code, _, _ in found.errors] == ["not_json"]
+
+
 @given(ROWS, st.sampled_from([(), ("id",), ("id", "name")]), st.sampled_from(["error", "ignore"]))
 def test_nothing_raises_on_any_row(row: Any, sync_key: tuple[str, ...], unmapped: Any) -> None:
     result = mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, row)
