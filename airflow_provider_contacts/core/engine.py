@@ -116,6 +116,7 @@ class Push:
         self._loose: list[Item] = []
         self._ready: deque[Group] = deque()
         self._waiting: list[Group] = []
+        self._claiming: dict[str, Group] = {}
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
         self._landed: dict[int, Landing] = {}
@@ -256,23 +257,25 @@ class Push:
             return
         if count <= 0:
             return
-        groups = {self._batch_id(): self._ready.popleft() for _ in range(count)}
+        begun = self._clock.monotonic()
+        groups = self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
         marks = [mark(item, batch_id) for batch_id, group in groups.items() for item in group.items]
         answered = [one for landing in self._landed.values() for one in landing.written]
         try:
             claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
         except ContactsError as error:
             # A ConfigError too: another push has just bound this sync_id to another place.
-            self._unclaim(groups, error)
+            self._unclaim(error)
             return
-        self._writing = self._clock.monotonic() - now
+        self._writing = self._clock.monotonic() - begun
         self._book()
         lost: list[Item] = []
-        for batch_id, group in groups.items():
+        for batch_id, group in list(groups.items()):
             kept = tuple(item for item in group.items if item.prepared.record_identifier in claimed)
             lost.extend(item for item in group.items if item.prepared.record_identifier not in claimed)
             if kept:
-                self._submit(self._with(group, kept), batch_id, now)
+                self._submit(self._with(group, kept), batch_id, begun)
+            del groups[batch_id]
         if lost:
             self._yield_to_others(lost)
 
@@ -315,11 +318,18 @@ class Push:
         self._drawn += 1
         return self._drawn
 
-    def _unclaim(self, groups: dict[str, Group], error: ContactsError) -> None:
-        """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written."""
+    def _unclaim(self, error: ContactsError | None) -> None:
+        """Give up on marks whose fate is not known: nothing was sent, and their rows say so if they can be written.
+
+        :param error: of the claim; ``None`` where it was interrupted.
+        """
         superseded = isinstance(error, SupersededError)
-        self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
-        outcomes = [self._never_sent(i, "not_attempted", b) for b, group in groups.items() for i in group.items]
+        if error is not None:
+            self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
+        flying = {flight.batch_id for flight in self._flights.values()}
+        given_up = [(one, batch_id) for batch_id, group in self._claiming.items() for one in group.items]
+        outcomes = [self._never_sent(one, "not_attempted", batch) for one, batch in given_up if batch not in flying]
+        self._claiming = {}
         if not superseded:
             self._settle(outcomes)
         self._finish(outcomes)
@@ -539,6 +549,8 @@ class Push:
             self._results.setdefault(tag, NoAnswer("interrupted"))
         self._absorb()
         self._look()
+        if self._claiming:
+            self._unclaim(None)
         self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:

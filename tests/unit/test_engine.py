@@ -398,7 +398,7 @@ def test_a_wish_to_be_left_alone_holds_for_every_request() -> None:
 
 def test_backoff_grows_between_attempts_and_ends_in_failed() -> None:
     world = World(first(then=answers(425)))
-    pushed = world.push(names(3))
+    pushed = world.push(names(3), limits=replace(LIMITS, requests_per_second=1000.0))
     assert pushed.error is None
     assert pushed.counts() == {"failed": 3}
     assert set(pushed.codes().values()) == {"http_425"}
@@ -955,6 +955,31 @@ def test_closing_before_the_first_outcome_does_nothing() -> None:
 
 class TimeUpError(BaseException):
     """Stands for a time-out that Airflow raises from a signal handler."""
+
+
+@pytest.mark.parametrize("point", ["claim:before", "claim:after", "settle:before", "settle:after"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> None:
+    world = World()
+
+    def trouble(found: str, count: int) -> None:
+        if (found, count) == (point, call):
+            raise TimeUpError
+
+    pushed = world.push(names(40), limits=ONE_BY_ONE, trouble=trouble)
+    assert isinstance(pushed.error, TimeUpError)
+    pushed.outcomes += pushed.push.last_words
+    assert sorted(pushed.statuses()) == list(range(40))
+    assert pushed.counts()["failed"] >= 40 - 8
+    created = world.server.created()
+    for outcome in pushed.outcomes:
+        assert outcome.status is not Status.FAILED or not created[outcome.record_identifier]
+        assert outcome.status is not Status.SUCCEEDED or created[outcome.record_identifier]
+    # What the table says of a record that never left is no doubt.
+    assert {row.status for row in world.table.rows.values()} <= {Status.FAILED, Status.SUCCEEDED, Status.UNKNOWN}
+    world.later()
+    assert world.push(names(40)).error is None
+    assert max(world.server.created().values()) == 1
 
 
 @pytest.mark.parametrize("point", ["standing:before", "claim:before", "claim:after", "settle:before", "settle:after"])
