@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_contacts.core.errors import UnreadableError
 from airflow_provider_contacts.core.reading import (
@@ -135,3 +139,39 @@ def test_what_is_no_json_is_unreadable_and_not_quoted(body: bytes, said: str) ->
     with pytest.raises(UnreadableError) as caught:
         Answer(200, {}, body).json()
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b'"\\ud800"', "\ud800"),
+        (b"1e400", math.inf),
+        (b"123456789012345678901234567890", 123456789012345678901234567890),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+    ],
+)
+def test_every_json_text_is_read(body: bytes, value: Any) -> None:
+    assert Answer(200, {}, body).json() == value
+
+
+@pytest.mark.parametrize("body", [b"", b'"\xff"', b'{"\xc3": 1}', b"\xff", b"{", b"[" * 100_000, b"{} {}", b"'a'"])
+def test_what_is_no_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        Answer(200, {}, body).json()
+
+
+QUOTED = st.binary(max_size=9).map(lambda text: b'"' + text + b'"')
+
+
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode) | QUOTED)
+def test_any_body_is_read_as_the_standard_library_reads_it(body: bytes) -> None:
+    try:
+        expected = json.loads(body.decode("utf-8-sig"))
+    except ValueError:
+        with pytest.raises(UnreadableError):
+            Answer(200, {}, body).json()
+    else:
+        found = Answer(200, {}, body).json()
+        assert json.dumps(found) == json.dumps(expected)  # NaN is not equal to itself
