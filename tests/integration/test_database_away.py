@@ -164,7 +164,8 @@ def test_a_short_outage_costs_no_outcome(outage: Outage, end: str) -> None:
         time.sleep(0.2)
         outage.start()
 
-    job = outage.job()
+    # So many that a push is not through before a server has come to its end.
+    job = outage.job(keys=[f"k{number:04}" for number in range(600)])
     report = outage.push_while(job, outage.patient, event)
     assert report.error == "LedgerError"
     rows = outage.check(report)
