@@ -49,8 +49,9 @@ MUTMUT := .venv-mutants/.mutmut-3.8.1
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
 TESTED := env -u PYTHONPATH PYTHONSAFEPATH=1 CONTACTS_TEST_INSTALLED=1
 
-# What kills processes and servers takes minutes and says nothing of a library's version; nor does what imports none.
-ONCE := $(foreach name,bench campaigns concurrent_processes database_away,--ignore=tests/integration/test_$(name).py) \
+# What takes minutes and meets no library that the other tests do not meet; and what imports none.
+LONG := bench campaigns concurrent_processes database_away reconcile replay selection settle shared_budget task_ends
+ONCE := $(foreach name,$(LONG),--ignore=tests/integration/test_$(name).py) \
   $(foreach name,simulator_* engine* adaptive reconcile* matching,--ignore-glob='tests/unit/test_$(name).py')
 
 # Pins for every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
