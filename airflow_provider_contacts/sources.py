@@ -226,9 +226,9 @@ def _fetch(
 ) -> Iterator[dict[str, Any]]:
     chunk = cursor.fetchmany(chunk_size) if first is None else first
     while chunk:
-        for row in chunk:
-            # A connection's extra can ask some drivers for rows that are mappings already.
-            yield dict(row) if isinstance(row, Mapping) else dict(zip(columns, row, strict=True))
+        # A connection's extra can ask some drivers for rows that are mappings already.
+        named = isinstance(chunk[0], Mapping)
+        yield from map(dict, chunk) if named else (dict(zip(columns, row, strict=True)) for row in chunk)
         chunk = cursor.fetchmany(chunk_size)
 
 

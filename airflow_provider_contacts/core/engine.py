@@ -177,9 +177,9 @@ class Push:
 
     def _finish(self, outcomes: Iterable[Outcome]) -> None:
         """Be done with records: their rows, if they have any, are written."""
-        for outcome in outcomes:
-            self._active.discard(outcome.record_identifier)
-            self._settled.append(outcome)
+        finished = list(outcomes)
+        self._active.difference_update([outcome.record_identifier for outcome in finished])
+        self._settled.extend(finished)
 
     @property
     def _drained(self) -> bool:
@@ -270,11 +270,14 @@ class Push:
         self._writing = self._clock.monotonic() - begun
         self._book()
         lost: list[Item] = []
-        for batch_id, group in list(groups.items()):
-            kept = tuple(item for item in group.items if item.prepared.record_identifier in claimed)
-            lost.extend(item for item in group.items if item.prepared.record_identifier not in claimed)
-            if kept:
-                self._submit(self._with(group, kept), batch_id, begun)
+        for batch_id, wanted in list(groups.items()):
+            group = wanted
+            if len(claimed) < len(marks):
+                lost.extend(item for item in wanted.items if item.prepared.record_identifier not in claimed)
+                kept = [item for item in wanted.items if item.prepared.record_identifier in claimed]
+                group = self._with(wanted, kept)
+            if group.items:
+                self._submit(group, batch_id, begun)
             del groups[batch_id]
         if lost:
             self._yield_to_others(lost)
@@ -297,8 +300,8 @@ class Push:
         return f"{self._ledger.token}.{self._drawn}"
 
     @staticmethod
-    def _with(group: Group, items: tuple[Item, ...]) -> Group:
-        return Group(items=items, tries=group.tries, renewed=group.renewed, due=group.due)
+    def _with(group: Group, items: Iterable[Item]) -> Group:
+        return Group(items=tuple(items), tries=group.tries, renewed=group.renewed, due=group.due)
 
     def _submit(self, group: Group, batch_id: str, marked_at: float) -> None:
         before, after = self._vendor.envelope

@@ -118,6 +118,10 @@ def land(  # a result has many sides
     http_status = result.status if isinstance(result, Answer) else None
     back: list[Item] = []
     for item, reply in zip(flight.group.items, verdict.replies, strict=True):
+        if type(reply) is Created:
+            # Nearly all of them, and none of the questions below is about these.
+            landing.outcomes.append(created(item, reply, flight.batch_id, http_status))
+            continue
         outcome = outcome_of(item, reply, flight.batch_id, http_status)
         repeats = again_due is not None and (isinstance(reply, Again) or (verdict.renew and isinstance(reply, Stop)))
         if not repeats:
@@ -176,6 +180,22 @@ def regroup(group: Group, back: list[Item], verdict: Verdict, due: float) -> lis
     return [Group(items=tuple(part), tries=tries, renewed=renewed, due=due) for part in parts if part]
 
 
+def created(item: Item, reply: Created, batch_id: str, http_status: int | None) -> Outcome:
+    """Return the outcome of a record that the vendor confirms."""
+    prepared = item.prepared
+    return Outcome(
+        record_identifier=prepared.record_identifier,
+        row_index=prepared.row_index,
+        status=Status.SUCCEEDED,
+        destination_record_id=reply.id,
+        http_status=http_status,
+        attempts=item.attempts + 1,
+        payload_hash=prepared.payload_hash,
+        payload=prepared.payload,
+        batch_id=batch_id,
+    )
+
+
 def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None) -> Outcome:
     """Return what a reply makes of a record.
 
@@ -184,15 +204,15 @@ def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None)
     found: str | None = None
     errors: tuple[RecordError, ...] = ()
     match reply:
-        case Created(id=found):
-            status = Status.SUCCEEDED
+        case Created():
+            return created(item, reply, batch_id, http_status)
         case Rejected(errors=errors):
             status = Status.REJECTED
         case Again(code=code, message=message) | Stop(code=code, message=message):
             status, errors = Status.FAILED, (RecordError(code, None, message),)
         case Doubt(code=code, message=message, id=found):
             status, errors = Status.UNKNOWN, (RecordError(code, None, message),)
-    if item.doubted and status is not Status.SUCCEEDED:
+    if item.doubted:
         status = Status.UNKNOWN
     first = errors[0] if errors else RecordError("")
     prepared = item.prepared

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.core.flat import flat_validator
 from airflow_provider_contacts.core.identity import (
     HASH_VERSION,
+    PLAIN,
     canonical,
     digest,
     identifier_of,
+    is_plain,
     rough_digest,
 )
 from airflow_provider_contacts.core.layout import Layout, Reasons, layout_of, shorthand_target
 from airflow_provider_contacts.core.value import Value
 from airflow_provider_contacts.core.vendor import Destination, Payload, Vendor
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 # Types of pydantic's own errors to the codes that all vendors share; a type of ours is its own code.
 CODES = {
@@ -141,9 +147,9 @@ class Mapper:
         mapped: dict[str, Any] = {}
         try:
             mapped = layout.read(row)
-            payload = self._payload(mapped, layout)
+            payload, known_plain = self._payload(mapped, layout)
             added = self._destination(payload)
-            plain = encode(payload)
+            plain = encode(payload, known_plain=known_plain)
         except InvalidRecordError as error:
             return self._unfit(row_index, identifier, mapped or dict(row), errors + error.errors)
         except RecursionError:
@@ -220,32 +226,58 @@ class Mapper:
                     raise InvalidRecordError([("conflict", name, "differs from the destination")])
         return fields
 
-    def _payload(self, mapped: dict[str, Any], layout: Layout) -> Payload:
+    def _payload(self, mapped: dict[str, Any], layout: Layout) -> tuple[Payload, bool]:
+        """Return the payload, and whether it is known to be plain."""
         layout.check(mapped)
         contract = self.vendor.contract
-        model = contract.model
-        try:
-            # As model_validate and model_dump do, without their half of the cost.
-            checked = model.__pydantic_validator__.validate_python(contract.shape(dict(mapped)))
-        except ValidationError as error:
-            raise InvalidRecordError(reasons(error)) from None
-        try:
-            payload: Payload = model.__pydantic_serializer__.to_python(
-                checked, mode="json", exclude_unset=True, by_alias=True
-            )
-        except (PydanticSerializationError, ValueError, TypeError):
-            # Bytes that are no UTF-8, for one, are a plain UnicodeDecodeError.
-            raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
-        return payload
+        shaped = contract.shape(dict(mapped))
+        plain = plainly_checked(contract.model, shaped)
+        payload = checked(contract.model, shaped) if plain is None else plain
+        if contract.coherent is not None:
+            contract.coherent(payload)
+        return payload, plain is not None
 
 
-def encode(payload: Payload) -> bytes:
+def plainly_checked(model: type[BaseModel], shaped: dict[str, Any]) -> Payload | None:
+    """Return a record's payload, or ``None`` where it takes the model itself to find it, or why there is none."""
+    flat = flat_validator(model)
+    if flat is None:
+        return None
+    try:
+        payload: Payload = flat.validate_python(shaped)
+    except ValidationError:
+        return None
+    return payload if is_plain(payload) else None
+
+
+def checked(model: type[BaseModel], shaped: dict[str, Any]) -> Payload:
+    """Return a record's payload, by way of the model.
+
+    :raises InvalidRecordError: with every reason.
+    """
+    try:
+        # As model_validate and model_dump do, without their half of the cost.
+        record = model.__pydantic_validator__.validate_python(shaped)
+    except ValidationError as error:
+        raise InvalidRecordError(reasons(error)) from None
+    try:
+        payload: Payload = model.__pydantic_serializer__.to_python(
+            record, mode="json", exclude_unset=True, by_alias=True
+        )
+    except (PydanticSerializationError, ValueError, TypeError):
+        # Bytes that are no UTF-8, for one, are a plain UnicodeDecodeError.
+        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
+    return payload
+
+
+def encode(payload: Payload, *, known_plain: bool = False) -> bytes:
     """Return a payload's JSON text.
 
+    :param known_plain: see :func:`airflow_provider_contacts.core.identity.is_plain`.
     :raises InvalidRecordError: where JSON or UTF-8 cannot say a value.
     """
     try:
-        return canonical(payload)
+        return PLAIN.encode(payload) if known_plain else canonical(payload)
     except UnicodeEncodeError:
         raise InvalidRecordError([("invalid_text", None, "a text holds half a sign (a lone surrogate)")]) from None
     except (ValueError, TypeError, RecursionError):

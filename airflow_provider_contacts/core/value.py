@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Value(Struct, frozen=True, kw_only=True):
+class Value(Struct, frozen=True, kw_only=True, gc=False):
     """A frozen value of keyword fields; ``msgspec.structs.replace`` makes a changed one.
 
     Shows none of its fields: they hold personal data, and a value ends up in logs and tracebacks.

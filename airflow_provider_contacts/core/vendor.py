@@ -75,7 +75,7 @@ class Answer:
             raise UnreadableError(type(error).__name__) from None
 
 
-class Created(msgspec.Struct, frozen=True):
+class Created(msgspec.Struct, frozen=True, gc=False):
     """The vendor confirmed the record, and it is certain which one.
 
     :param id: the vendor's id as text; ``None`` where the answer proves the creation without telling ids.
@@ -295,6 +295,8 @@ class RecordContract:
         A record with both is refused before ``shape`` is asked.
     :param shape: replaces the shorthands in a (fresh, cleaned) record by native fields.
         Raises ``InvalidRecordError`` where they make no sense.
+    :param coherent: is given a checked record, as it would be sent; raises ``InvalidRecordError`` where its fields make
+        no sense together. A model validator would do as well, at four times the cost of every record.
     """
 
     model: type[BaseModel]
@@ -302,6 +304,7 @@ class RecordContract:
     nullable: frozenset[str] = frozenset()
     shorthands: Mapping[str, str] = field(default_factory=dict)
     shape: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    coherent: Callable[[Payload], None] | None = None
 
 
 def no_destination(destination: Destination) -> Payload:  # noqa: ARG001  # the signature is the word's

@@ -23,8 +23,11 @@ REPLACEMENT = "\ufffd"
 
 def clean(text: str | None, length: int) -> str | None:
     """Return ``text`` without what cannot be stored, cut to ``length`` characters."""
+    # What can be printed can be stored, and nearly all of it can.
+    if text is None or (type(text) is str and len(text) <= length and text.isprintable()):
+        return text
     # A vendor may send a number where a text is documented.
-    return None if text is None else UNSTORABLE.sub(REPLACEMENT, str(text)[:length])
+    return UNSTORABLE.sub(REPLACEMENT, str(text)[:length])
 
 
 def errors_json(errors: Sequence[RecordError], *, messages: bool) -> str | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -30,12 +30,11 @@ from pydantic import (
     StrictStr,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_contacts.core.auth import Credential, basic
-from airflow_provider_contacts.core.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.core.fields import Email
 from airflow_provider_contacts.core.reading import (
     as_count,
@@ -127,12 +126,11 @@ class Contact(BaseModel):
             raise PydanticCustomError("conflict", "given together with email")
         return value
 
-    @model_validator(mode="after")
-    def check_name(self) -> Self:
-        """Refuse a contact that has neither a name nor both its parts."""
-        if not self.name and not (self.first_name and self.last_name):
-            raise PydanticCustomError("missing_name", "name is wanted, or first_name and last_name")
-        return self
+
+def check_name(payload: Payload) -> None:
+    """Refuse a contact that has neither a name nor both its parts."""
+    if not payload.get("name") and not (payload.get("first_name") and payload.get("last_name")):
+        raise InvalidRecordError([("missing_name", None, "name is wanted, or first_name and last_name")])
 
 
 def auth(account: Account) -> Credential:
@@ -288,7 +286,7 @@ VENDOR = Vendor(
     base_url=lambda _account: BASE_URL,
     auth=auth,
     destination=DESTINATION,
-    contract=RecordContract(model=Contact, nested=frozenset({"phone_numbers", "email_addresses"})),
+    contract=RecordContract(model=Contact, coherent=check_name, nested=frozenset({"phone_numbers", "email_addresses"})),
     # In any minute at most 4 + 60 * 1.6 = 100 requests. Few in flight: the gateway was seen to give up under load.
     limits=Limits(batch_size=20, max_in_flight=4, requests_per_second=1.6, burst=4),
     request_path=lambda _destination: "/v1/contacts",

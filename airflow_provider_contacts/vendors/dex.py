@@ -23,7 +23,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -31,16 +31,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     StrictBool,
     StrictInt,
     StrictStr,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_contacts.core.auth import Credential, bearer
-from airflow_provider_contacts.core.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.core.reading import as_id, as_list, as_mapping, doubt_all, fold_text, pair_by
 from airflow_provider_contacts.core.vendor import (
@@ -92,7 +90,7 @@ def check_json(value: Any) -> Any:
 
 Whole = Annotated[StrictInt, BeforeValidator(whole)]
 Flag = Annotated[StrictBool, BeforeValidator(flag)]
-Number = Annotated[Any, PlainValidator(check_number)]
+Number = Annotated[Any, AfterValidator(check_number)]
 Anything = Annotated[Any, AfterValidator(check_json)]
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
@@ -242,12 +240,11 @@ class Contact(Native):
     id: UuidText = ABSENT
     related_contacts: Annotated[list[RelatedContact], Field(strict=True)] = ABSENT
 
-    @model_validator(mode="after")
-    def check_some_field(self) -> Self:
-        """Refuse a contact without any field: whether the vendor would take it is unknown, and nobody means it."""
-        if not self.model_fields_set:
-            raise PydanticCustomError("empty_record", "a contact needs at least one field")
-        return self
+
+def check_some_field(payload: Payload) -> None:
+    """Refuse a contact without any field: whether the vendor would take it is unknown, and nobody means it."""
+    if not payload:
+        raise InvalidRecordError([("empty_record", None, "a contact needs at least one field")])
 
 
 NESTED = frozenset(
@@ -412,6 +409,7 @@ VENDOR = Vendor(
     auth=auth,
     contract=RecordContract(
         model=Contact,
+        coherent=check_some_field,
         nested=NESTED,
         shorthands={"email": "contact_emails", "phone_number": "contact_phone_numbers"},
         shape=shape,

@@ -252,7 +252,7 @@ def check(destination: Destination) -> Request:
     return Request("GET", list_path(destination) if destination.get("record_list_id") else "/record-lists")
 
 
-class Shown(Struct, frozen=True):
+class Shown(Struct, frozen=True, gc=False):
     """One embedded record.
 
     :param errors: its error words, none if it is said to be fine; ``None`` where what stands there cannot be read.
