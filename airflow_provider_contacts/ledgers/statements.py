@@ -1,16 +1,16 @@
 """The statements of one ledger, written once for two ways of handing over rows.
 
-On PostgreSQL all rows of a call go as arrays into one statement; elsewhere the driver runs a statement for each row.
+On PostgreSQL and SQLite all rows of a call go as one JSON text into one statement, which the database takes apart while
+Python does something else; elsewhere the driver runs a statement for each row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    BigInteger,
     ColumnElement,
     FromClause,
     Insert,
@@ -22,23 +22,21 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     bindparam,
     case,
     cast,
-    column,
     func,
     literal,
     null,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.ledgers.clock import now
+from airflow_provider_contacts.ledgers.given import Given, many_keys, many_rows, one_row, parameter
 from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.tables import JsonText, Tables
-
-if TYPE_CHECKING:
-    from sqlalchemy.types import TypeEngine
 
 MARKED = ("record_identifier", "row_index", "batch_id", "attempts", "payload_hash", "record_payload")
 READ = ("read_status", "read_batch_id")
@@ -56,8 +54,6 @@ ANSWERED = (
 )
 NOTED = (*ANSWERED, "row_index", "payload_hash", "record_payload")
 
-NUMBERS: Mapping[str, TypeEngine[int]] = {"row_index": BigInteger(), "attempts": Integer(), "http_status": Integer()}
-
 WEAK = (Status.REJECTED.value, Status.INVALID.value, Status.FAILED.value)
 DOUBTFUL = (Status.SENDING.value, Status.UNKNOWN.value)
 
@@ -65,41 +61,6 @@ DOUBTFUL = (Status.SENDING.value, Status.UNKNOWN.value)
 CLEARED = ("destination_record_id", "error_code", "error_field", "status_message", "errors", "http_status")
 # A person's verdict, which whatever is written afterwards makes untrue.
 VERDICT = ("settled_by", "settled_at")
-
-Given = Callable[[str], ColumnElement[Any]]
-"""A field of the row that is handed over."""
-
-
-def kind_of(name: str) -> TypeEngine[Any]:
-    """Return the type in which a field is handed over; JSON goes as text."""
-    return NUMBERS.get(name, Text())
-
-
-def parameter(name: str) -> str:
-    """Return the parameter that carries a field; the bare column name is SQLAlchemy's own."""
-    return f"given_{name}"
-
-
-def one_row(name: str) -> ColumnElement[Any]:
-    """Return a field of the one row that a statement is run for."""
-    return bindparam(parameter(name), type_=kind_of(name))
-
-
-def many_rows(fields: tuple[str, ...], sync_id: str) -> FromClause:
-    """Return the rows that a statement is run for, from one array a field, the ``sync_id`` beside each.
-
-    Were the ``sync_id`` a constant, the planner would, before the first ANALYZE, take it to be rare and read all its
-    rows rather than look up keys. A key that comes whole out of a function leaves it the index.
-    """
-    arrays: list[ColumnElement[Any]] = [array_of(name) for name in fields]
-    arrays.append(func.array_fill(cast(literal(sync_id), Text()), postgresql.array([func.cardinality(arrays[0])])))
-    columns: list[ColumnElement[Any]] = [column(name, kind_of(name)) for name in (*fields, "sync_id")]
-    return func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
-
-
-def array_of(name: str) -> ColumnElement[Any]:
-    """Return the parameter that carries a field of all rows."""
-    return cast(bindparam(parameter(name)), postgresql.ARRAY(kind_of(name)))
 
 
 class Statements:
@@ -114,7 +75,7 @@ class Statements:
         self.binding = binding
         self.run = run
         self.store = store
-        self.bulk = tables.flavour == "postgresql"
+        self.bulk = tables.flavour in {"postgresql", "sqlite"}
         self.insert_marks = self._insert(MARKED, self._fresh_mark)
         self.renew_marks = self._update(MARKED + READ, self._as_read, self._mark)
         self.settle = self._update(ANSWERED, self._in_doubt, self._answer)
@@ -124,8 +85,8 @@ class Statements:
     def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """Return the query for some rows of this ``sync_id``, named by the parameter of ``record_identifier``."""
         query, key = select(*columns), self.table.c.record_identifier
-        if self.bulk:
-            return query.where(*self._found(many_rows(("record_identifier",), self.binding.sync_id)))
+        if self.flavour == "postgresql":
+            return query.where(*self._found(many_keys(self.binding.sync_id)))
         some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
         if self.flavour == "sqlite":
             # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
@@ -145,13 +106,19 @@ class Statements:
     def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
         """Return the insertion of rows that are absent; those present are left as they are."""
         if self.bulk:
-            given = many_rows(fields, self.binding.sync_id)
+            given = many_rows(fields, self.flavour)
             row = values(lambda name: given.c[name])
+            # The condition only tells SQLite that what follows is no join.
             selected = select(*(self._typed(name, value) for name, value in row.items())).select_from(given)
+            selected = selected.where(true())
+            if self.flavour == "sqlite":
+                return (
+                    sqlite.insert(self.table)
+                    .from_select(list(row), selected, include_defaults=False)
+                    .on_conflict_do_nothing()
+                )
             inserted = postgresql.insert(self.table).from_select(list(row), selected, include_defaults=False)
             return inserted.on_conflict_do_nothing().returning(self.table.c.record_identifier)
-        if self.flavour == "sqlite":
-            return sqlite.insert(self.table).values(values(one_row)).on_conflict_do_nothing()
         # Not INSERT IGNORE, which would store what it cuts.
         kept = {"record_identifier": self.table.c.record_identifier}
         return mysql.insert(self.table).values(values(one_row)).on_duplicate_key_update(kept)
@@ -166,17 +133,20 @@ class Statements:
         if not self.bulk:
             one = (columns.sync_id == self.binding.sync_id, columns.record_identifier == one_row("record_identifier"))
             return update(self.table).where(*one, condition(one_row)).values(values(one_row))
-        rows = many_rows(fields, self.binding.sync_id)
+        rows = many_rows(fields, self.flavour)
 
         def given(name: str) -> ColumnElement[Any]:
             return rows.c[name]
 
         changes = {name: self._typed(name, value) for name, value in values(given).items()}
         found = update(self.table).where(*self._found(rows), condition(given))
-        return found.values(changes).returning(columns.record_identifier)
+        changed = found.values(changes)
+        return changed if self.flavour == "sqlite" else changed.returning(columns.record_identifier)
 
     def _typed(self, name: str, value: Any) -> Any:
         """Cast for PostgreSQL, which takes neither text for JSON nor an untyped value out of a query."""
+        if self.flavour != "postgresql":
+            return value if isinstance(value, ColumnElement) else literal(value)
         kind = self.table.c[name].type
         if not isinstance(value, ColumnElement):
             # Not to the column's own length: a cast would cut in silence.

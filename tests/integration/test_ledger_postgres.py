@@ -13,9 +13,10 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.ledgers.engine import connect
+from airflow_provider_contacts.ledgers.given import ROWS, document_of, parameter
 from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.runs import Execution
-from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, parameter
+from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ
 from airflow_provider_contacts.ledgers.tables import build
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
 from tests.servers import wait_until
@@ -291,9 +292,10 @@ def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
             (MARKED + READ, ledger._statements.renew_marks),
         ):
             compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
-            arrays: dict[str, list[Any]] = {parameter(name): [None] * 100 for name in fields}
-            arrays[parameter("record_identifier")] = [f"key-{number}" for number in range(100)]
-            plan = connection.exec_driver_sql(f"EXPLAIN {compiled}", {**compiled.params, **arrays}).scalars()
+            rows = [{**dict.fromkeys(fields), "record_identifier": f"key-{number}"} for number in range(100)]
+            document = document_of(fields, rows, ledger._binding.sync_id, "postgresql")
+            values = {**compiled.params, parameter(ROWS): document}
+            plan = connection.exec_driver_sql(f"EXPLAIN {compiled}", values).scalars()
             plans.append("\n".join(plan))
     for text in plans:
         assert re.search(r"Index Cond: .*given\.sync_id.*given\.record_identifier", text), text

@@ -17,9 +17,11 @@ from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.ledgers.__main__ import main
 from airflow_provider_contacts.ledgers.engine import connect, prepare
+from airflow_provider_contacts.ledgers.given import ROWS, document_of, parameter
 from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.sql import SqlLedger
-from airflow_provider_contacts.ledgers.statements import Statements
+from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, Statements
 from airflow_provider_contacts.ledgers.texts import payload_json
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError
 from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
@@ -183,3 +185,24 @@ def test_payloads_without_end_are_left_out() -> None:
     endless["self"] = endless
     assert payload_json(endless) is None
     assert payload_json({"kept": "\\u0000 as text"}) == '{"kept": "\\\\u0000 as text"}'
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
+    ledger = database.open()
+    claim(ledger, *(f"key-{number}" for number in range(3_000)))
+    if analysed:
+        database.run("ANALYZE")
+    with ledger._engine.connect() as connection:
+        for fields, statement in (
+            (ANSWERED, ledger._statements.settle),
+            (MARKED + READ, ledger._statements.renew_marks),
+        ):
+            rows = [{**dict.fromkeys(fields), "record_identifier": f"key-{number}"} for number in range(100)]
+            document = document_of(fields, rows, ledger._binding.sync_id, "sqlite")
+            text = str(statement.compile(connection, compile_kwargs={"literal_binds": False}))
+            prepared = Prepared(statement, connection.dialect, {parameter(ROWS): ROWS})
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", prepared.bound({ROWS: document}))
+            plan = "\n".join(str(row) for row in found)
+            assert "(sync_id=? AND record_identifier=?)" in plan, plan
+            assert "SCAN contact_outcomes" not in plan
