@@ -132,22 +132,22 @@ class Execution:
             with (
                 self._ledger(target, report) as ledger,
                 reported(report, ledger),
-                self._hook.budget(target) as budget,
                 self._intake(ledger, target, report, destination) as intake,
             ):
                 self._remembers = ledger.durable
                 if self._checked.plan_only:
                     return plan_only(report, intake.rows, intake.mapper, intake.ledger, settings)
-                push = Push(
-                    intake.rows,
-                    mapper=intake.mapper,
-                    ledger=intake.ledger,
-                    sender=client,
-                    settings=settings,
-                    stopping=self._stop.is_set,
-                    budget=budget,
-                )
-                return self._push(report, push, ledger)
+                with self._hook.budget(target, client) as budget:
+                    push = Push(
+                        intake.rows,
+                        mapper=intake.mapper,
+                        ledger=intake.ledger,
+                        sender=client,
+                        settings=settings,
+                        stopping=self._stop.is_set,
+                        budget=budget,
+                    )
+                    return self._push(report, push, ledger)
 
     @contextmanager
     def _intake(

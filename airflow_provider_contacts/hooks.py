@@ -118,15 +118,17 @@ class ContactsHook(BaseHook):
             client.close()
 
     @contextmanager
-    def budget(self, target: Target) -> Iterator[Budget | None]:
+    def budget(self, target: Target, client: Client) -> Iterator[Budget | None]:
         """Open this task's part of the account's rate, where the connection shares one.
 
+        :param client: is made ready first: what is counted as leaving now must not wait for a token.
         :raises ConfigError: where the store cannot be what the connection says.
         :raises BudgetError: where the store cannot be reached.
         """
         if target.shared_rate is None:
             yield None
             return
+        client.warm()
         from contextlib import closing
 
         from airflow_provider_contacts.budgets.opening import open_budget
@@ -207,7 +209,7 @@ class ContactsHook(BaseHook):
         target = self.target()
         settings = self.settings(chosen, target)
         log.warning("No ledger: nothing of this push is remembered, and a retry sends its records again")
-        with rows_of_records(records) as rows, self.client(target) as client, self.budget(target) as budget:
+        with rows_of_records(records) as rows, self.client(target) as client, self.budget(target, client) as budget:
             exact = self.destination(client, target, destination)
             mapper = self.mapper(chosen, exact, "", rows.columns)
             ledger = MemoryLedger(secrets.token_hex(8))

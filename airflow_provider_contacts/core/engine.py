@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from datetime import timedelta
 from math import inf
 from typing import Any
 
 from airflow_provider_contacts.core.adaptive import AdaptivePace
+from airflow_provider_contacts.core.aside import Aside
 from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.budget import Budget, SharedPace
 from airflow_provider_contacts.core.cases import Ask, Case, Open
@@ -117,6 +118,9 @@ class Push:
         self._ready: deque[Group] = deque()
         self._waiting: list[Group] = []
         self._claiming: dict[str, Group] = {}
+        # Records whose claim was lost to somebody else, until it is decided anew about them.
+        self._lost: list[Item] = []
+        self._aside = Aside()
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
         self._landed: dict[int, Landing] = {}
@@ -147,6 +151,8 @@ class Push:
             self._abandon()
             self.last_words = list(self._handed_over())
             raise
+        finally:
+            self._aside.close()
         if self._halt is not None and self._halt.error is not None:
             raise self._halt.error
 
@@ -191,9 +197,11 @@ class Push:
     def _take_in(self) -> None:
         """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
         if self._halt is not None and not self._halt.drain:
-            self._exhausted = True
-        if not self._hungry():
-            return
+            self._intake.end()
+        if self._hungry():
+            self._take()
+
+    def _take(self) -> None:
         taken = self._intake.take()
         if taken is None or taken.error is not None:
             self._exhausted = True
@@ -201,8 +209,8 @@ class Push:
             if taken.error is not None:
                 note = not isinstance(taken.error, LedgerError)
                 self._stop(Halt("not_attempted", taken.error, drain=False, note=note))
-            self._record(taken)
             self._loose.extend(taken.items)
+            self._record(taken)
         self._cut()
 
     def _hungry(self) -> bool:
@@ -211,6 +219,9 @@ class Push:
 
     def _record(self, taken: Taken) -> None:
         """Write the rows of what was decided without sending, and hand it on; doubts go where they are looked into."""
+        # Before anything is written, which may be interrupted. Not finished as others are: another record of the same
+        # key may be under way.
+        self._settled.extend(taken.outcomes)
         try:
             self._doubts.inherit(taken.doubts, taken.looked_at)
         except LedgerError as error:
@@ -220,8 +231,6 @@ class Push:
             self._settle(taken.to_settle)
         if taken.to_note:
             self._note(taken.to_note)
-        # Not finished as the others are: another record of the same key may be under way.
-        self._settled.extend(taken.outcomes)
 
     def _cut(self) -> None:
         """Cut loose records into groups; an unfilled last one waits for more, while there is more."""
@@ -258,29 +267,45 @@ class Push:
         if count <= 0:
             return
         begun = self._clock.monotonic()
-        groups = self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
-        marks = [mark(item, batch_id) for batch_id, group in groups.items() for item in group.items]
+        self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
+        marks = [mark(item, batch_id) for batch_id, group in self._claiming.items() for item in group.items]
         answered = [one for landing in self._landed.values() for one in landing.written]
-        try:
+
+        def mark_and_send() -> None:
             claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
+            self._writing = self._clock.monotonic() - begun
+            self._book()
+            self._send(claimed, begun)
+
+        try:
+            if self._ledger.parallel and self._reading:
+                # It touches nothing of what is done meanwhile, and sends as soon as it may.
+                self._aside.run(mark_and_send, self._intake.read_ahead)
+            else:
+                mark_and_send()
         except ContactsError as error:
             # A ConfigError too: another push has just bound this sync_id to another place.
             self._unclaim(error)
             return
-        self._writing = self._clock.monotonic() - begun
-        self._book()
-        lost: list[Item] = []
-        for batch_id, wanted in list(groups.items()):
+        if self._lost:
+            self._yield_to_others()
+
+    def _send(self, claimed: Collection[str], begun: float) -> None:
+        """Hand over the requests whose marks are written, without the records that were not claimed."""
+        for batch_id, wanted in list(self._claiming.items()):
+            kept = [item for item in wanted.items if item.prepared.record_identifier in claimed]
             group = wanted
-            if len(claimed) < len(marks):
-                lost.extend(item for item in wanted.items if item.prepared.record_identifier not in claimed)
-                kept = [item for item in wanted.items if item.prepared.record_identifier in claimed]
+            if len(kept) < len(wanted.items):
+                self._lost.extend(item for item in wanted.items if item.prepared.record_identifier not in claimed)
                 group = self._with(wanted, kept)
-            if group.items:
+            if kept:
                 self._submit(group, batch_id, begun)
-            del groups[batch_id]
-        if lost:
-            self._yield_to_others(lost)
+            del self._claiming[batch_id]
+
+    @property
+    def _reading(self) -> bool:
+        """Whether rows may be read before there is room for them."""
+        return not self._exhausted and self._halt is None and not self._doubts.busy
 
     @property
     def _free(self) -> int:
@@ -337,13 +362,15 @@ class Push:
             self._settle(outcomes)
         self._finish(outcomes)
 
-    def _yield_to_others(self, lost: list[Item]) -> None:
+    def _yield_to_others(self) -> None:
+        lost = self._lost
         final = [item for item in lost if item.claims + 1 >= LOST_CLAIMS]
         try:
             taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
         except LedgerError as error:
             self._stop(Halt("not_attempted", error, drain=False, note=False))
             final, taken = lost, Taken()
+        self._lost = []
         now = self._clock.monotonic()
         self._waiting.extend(Group(items=(item,), due=now + item.not_before) for item in taken.items)
         self._record(taken)
@@ -554,6 +581,12 @@ class Push:
         self._look()
         if self._claiming:
             self._unclaim(None)
+        self._finish(self._never_sent(item, "claimed_elsewhere", None) for item in self._lost)
+        self._lost = []
+        self._intake.end()
+        if not self._exhausted:
+            # What has been read has an outcome, too.
+            self._take()
         self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:

@@ -81,7 +81,10 @@ class Intake:
         settling: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rows = enumerate(rows)
+        self._rows: Iterator[tuple[int, Any]] = enumerate(rows)
+        # Rows that have been read and prepared, and not yet held against the ledger; and what ended the source.
+        self._ahead: list[Prepared | Unfit] = []
+        self._failure: Exception | None = None
         self._mapper = mapper
         self._ledger = ledger
         self._on_unknown = on_unknown
@@ -93,15 +96,19 @@ class Intake:
 
     def take(self) -> Taken | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
-        chunk, error = self._read()
-        if not chunk and error is None:
+        self.read_ahead()
+        if not self._ahead and self._failure is None:
             return None
+        chunk, error = self._ahead, self._failure
         wanted = {one.record_identifier for one in chunk} - self._active
         before = self._monotonic()
         try:
             standings = self._ledger.standing(wanted) if wanted else {}
         except LedgerError as failure:
+            self._ahead = []
             return Taken(outcomes=[not_attempted(record) for record in chunk], error=failure)
+        # Only now: who is interrupted while the ledger is asked must find them again.
+        self._ahead, self._failure = [], None
         taken = Taken(error=error, looked_at=before)
         seen: dict[str, Decision] = {}
         self._notes += 1
@@ -118,15 +125,22 @@ class Intake:
                 self._decide(record, standing, taken, seen)
         return taken
 
-    def _read(self) -> tuple[list[Prepared | Unfit], Exception | None]:
-        """Read one chunk; a source that fails in its middle does not take the rows before with it."""
-        chunk: list[Prepared | Unfit] = []
+    def read_ahead(self) -> None:
+        """Read and prepare one chunk, if none has been; asks the ledger nothing.
+
+        A source that fails in its middle does not take the rows before with it.
+        """
+        if self._failure is not None:
+            return
         try:
-            for index, row in islice(self._rows, self._chunk_size):
-                chunk.append(self._mapper.prepare(index, row))
+            for index, row in islice(self._rows, self._chunk_size - len(self._ahead)):
+                self._ahead.append(self._mapper.prepare(index, row))
         except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
-            return chunk, error
-        return chunk, None
+            self._failure = error
+
+    def end(self) -> None:
+        """Read no more; what has been read already is still to be taken."""
+        self._rows = iter(())
 
     def decide_again(self, items: list[Item]) -> Taken:
         """Decide anew about records whose claim was lost: somebody else has written their rows."""

@@ -1,10 +1,11 @@
 """What an execution must remember, as a protocol: marks before a request leaves, outcomes after it.
 
-One ledger value belongs to one execution of one push. It is used from one thread.
+One ledger value belongs to one execution of one push. It is used from one thread at a time.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -91,6 +92,10 @@ class Ledger(Protocol):
     def durable(self) -> bool:
         """Whether a later execution will read what this one writes."""
 
+    @property
+    def parallel(self) -> bool:
+        """Whether one thread may write into it while another one reads the source; never two use it together."""
+
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records; those without a row are left out."""
 
@@ -129,16 +134,18 @@ class Ledger(Protocol):
         """
 
 
-class StepLedger:
-    """A ledger for which two writes in one save nothing."""
+class StepLedger(ABC):
+    """A ledger for which two writes in one save nothing, nor a thread of their own."""
 
+    parallel = False
+
+    @abstractmethod
     def claim(self, marks: Sequence[Mark]) -> Collection[str]:
         """Write marks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write outcomes."""
-        raise NotImplementedError
 
     def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
         """Settle outcomes, then claim records."""

@@ -35,6 +35,7 @@ class Overlay:
     """
 
     durable = False
+    parallel = False
 
     def __init__(self, under: Ledger) -> None:
         self.token = under.token

@@ -28,6 +28,12 @@ POSTGRESQL_SETTINGS = (
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
     """,
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    # All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner,
+    # which would then read the whole of it for every thousand keys: a push whose cost grows with its square.
+    """
+    SELECT set_config(name, 'off', false)
+    FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name
+    """,
 )
 MYSQL_SETTINGS = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
