@@ -1,62 +1,46 @@
 """Eight processes share fifty requests a second for a minute, through each kind of store that can be started here.
 
 usage: python -m bench.budget [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--wanted 50] [STORE ...]
-STORE: postgresql, mariadb, redis; all without one. Prints one line a store.
+       python -m bench.budget --push [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--ready-token]
+                              [--write FILE] [STORE ...]
+STORE: postgresql, mariadb, redis; all without one.
+
+Without ``--push``, processes ask the store itself, and one line a store is printed. With it, they push by the hook to
+a simulator (``shared.py``), a table is printed, and it ends with 1 if a bound is broken.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from airflow_provider_contacts.core.budget import SharedRate
-from tests.servers import NoServerError, running_mariadb, running_postgres
-from tests.sharing import running_redis, share
+from bench.process import BrokenError, Place
+from bench.shared import HEAD, Found, share_by_pushing
+from bench.verdict import conclude
+from campaigns.report import table
+from tests.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
+from tests.sharing import RedisServer, running_redis, share
 
+Server = Postgres | MariaDB | RedisServer
 
-@contextmanager
-def postgresql() -> Iterator[str]:
-    """Start PostgreSQL; yield where it is."""
-    with running_postgres() as server:
-        yield server.url()
-
-
-@contextmanager
-def mariadb() -> Iterator[str]:
-    """Start MariaDB; yield where it is."""
-    with running_mariadb() as server:
-        yield server.url()
-
-
-@contextmanager
-def redis() -> Iterator[str]:
-    """Start Redis; yield where it is."""
-    with running_redis() as server:
-        yield server.store
-
-
-STORES: Mapping[str, Callable[[], AbstractContextManager[str]]] = {
-    "postgresql": postgresql,
-    "mariadb": mariadb,
-    "redis": redis,
+STORES: Mapping[str, Callable[[], AbstractContextManager[Server]]] = {
+    "postgresql": running_postgres,
+    "mariadb": running_mariadb,
+    "redis": running_redis,
 }
 
 
-def main() -> None:
-    """Run what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stores", nargs="*", metavar="STORE", default=list(STORES))
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=50.0)
-    parser.add_argument("--burst", type=int)
-    parser.add_argument("--senders", type=int, default=8)
-    parser.add_argument("--wanted", type=int, default=50)
-    given = parser.parse_args()
-    shared = SharedRate(conn_id="bench", requests_per_second=given.rate, burst=given.burst)
+def ask(given: argparse.Namespace, shared: SharedRate) -> None:
+    """Let processes ask the stores themselves."""
     for name in given.stores:
         try:
-            with STORES[name]() as store:
+            with STORES[name]() as server:
+                store = server.store if isinstance(server, RedisServer) else server.url()
                 found = share(store, shared, senders=given.senders, seconds=given.seconds, wanted=given.wanted)
         except NoServerError as reason:
             print(f"{name}: {reason}")
@@ -64,5 +48,52 @@ def main() -> None:
             print(f"{name}: {found}", flush=True)
 
 
+def push(given: argparse.Namespace, shared: SharedRate) -> int:
+    """Let processes push by the hook; return the exit status."""
+    found: list[Found] = []
+    broken: list[str] = []
+    left_out: list[str] = []
+    for name in given.stores:
+        try:
+            with STORES[name]() as server, tempfile.TemporaryDirectory(prefix="bench-budget-") as folder:
+                place, store = Place(Path(folder), None), server.connection()
+                found.append(share_by_pushing(place, name, store, shared, senders=given.senders, seconds=given.seconds))
+        except NoServerError as reason:
+            left_out.append(f"- left out: {name}: {reason}")
+        except BrokenError as reason:
+            broken.append(f"{name}: {reason}")
+    broken += [text for one in found for text in one.complaints()] or ([] if found else ["nothing was measured"])
+    said = "a ready token" if given.ready_token else "a client id: each process fetches its token at its first request"
+    lines = [f"Credential: {said}.", "", *table(HEAD, [one.row() for one in found]), *left_out]
+    return conclude("One rate, shared by pushes", lines, broken, given.write)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.budget", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stores", nargs="*", metavar="STORE", default=list(STORES))
+    parser.add_argument("--push", action="store_true", help="by the hook, from end to end")
+    parser.add_argument("--ready-token", action="store_true", help="with --push: no process fetches a token first")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--burst", type=int)
+    parser.add_argument("--senders", type=int, default=8)
+    parser.add_argument("--wanted", type=int, default=50)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown, with --push")
+    given = parser.parse_args(arguments)
+    if given.write and not given.push:
+        parser.error("--write: there is a table only with --push")
+    if strange := sorted(set(given.stores) - set(STORES)):
+        parser.error(f"no stores: {', '.join(strange)}")
+    # The name of the store's connection, too.
+    shared = SharedRate(conn_id="bench", requests_per_second=given.rate, burst=given.burst)
+    if given.push:
+        return push(given, shared)
+    ask(given, shared)
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

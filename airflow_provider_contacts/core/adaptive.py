@@ -15,7 +15,7 @@ import math
 
 from airflow_provider_contacts.core.pace import Pace
 
-START = 2
+START = 4
 """Requests in flight to begin with, or the most that may be, if that is less."""
 
 DECREASE = 0.7

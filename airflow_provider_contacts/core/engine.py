@@ -15,7 +15,6 @@ from math import inf
 from typing import Any
 
 from airflow_provider_contacts.core.adaptive import AdaptivePace
-from airflow_provider_contacts.core.aside import Aside
 from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.budget import Budget, SharedPace
 from airflow_provider_contacts.core.cases import Ask, Case, Open
@@ -120,7 +119,6 @@ class Push:
         self._claiming: dict[str, Group] = {}
         # Records whose claim was lost to somebody else, until it is decided anew about them.
         self._lost: list[Item] = []
-        self._aside = Aside()
         self._flights: dict[int, Flight] = {}
         self._results: dict[int, Result] = {}
         self._landed: dict[int, Landing] = {}
@@ -151,8 +149,6 @@ class Push:
             self._abandon()
             self.last_words = list(self._handed_over())
             raise
-        finally:
-            self._aside.close()
         if self._halt is not None and self._halt.error is not None:
             raise self._halt.error
 
@@ -270,23 +266,15 @@ class Push:
         self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
         marks = [mark(item, batch_id) for batch_id, group in self._claiming.items() for item in group.items]
         answered = [one for landing in self._landed.values() for one in landing.written]
-
-        def mark_and_send() -> None:
-            claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
-            self._writing = self._clock.monotonic() - begun
-            self._book()
-            self._send(claimed, begun)
-
         try:
-            if self._ledger.parallel and self._reading:
-                # It touches nothing of what is done meanwhile, and sends as soon as it may.
-                self._aside.run(mark_and_send, self._intake.read_ahead)
-            else:
-                mark_and_send()
+            claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
         except ContactsError as error:
             # A ConfigError too: another push has just bound this sync_id to another place.
             self._unclaim(error)
             return
+        self._writing = self._clock.monotonic() - begun
+        self._book()
+        self._send(claimed, begun)
         if self._lost:
             self._yield_to_others()
 
@@ -301,11 +289,6 @@ class Push:
             if kept:
                 self._submit(group, batch_id, begun)
             del self._claiming[batch_id]
-
-    @property
-    def _reading(self) -> bool:
-        """Whether rows may be read before there is room for them."""
-        return not self._exhausted and self._halt is None and not self._doubts.busy
 
     @property
     def _free(self) -> int:

@@ -96,7 +96,7 @@ class Intake:
 
     def take(self) -> Taken | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
-        self.read_ahead()
+        self._read()
         if not self._ahead and self._failure is None:
             return None
         chunk, error = self._ahead, self._failure
@@ -125,8 +125,8 @@ class Intake:
                 self._decide(record, standing, taken, seen)
         return taken
 
-    def read_ahead(self) -> None:
-        """Read and prepare one chunk, if none has been; asks the ledger nothing.
+    def _read(self) -> None:
+        """Read and prepare one chunk, or what one that was interrupted lacks.
 
         A source that fails in its middle does not take the rows before with it.
         """

@@ -1,6 +1,6 @@
 """What an execution must remember, as a protocol: marks before a request leaves, outcomes after it.
 
-One ledger value belongs to one execution of one push. It is used from one thread at a time.
+One ledger value belongs to one execution of one push. It is used from one thread.
 """
 
 from __future__ import annotations
@@ -92,10 +92,6 @@ class Ledger(Protocol):
     def durable(self) -> bool:
         """Whether a later execution will read what this one writes."""
 
-    @property
-    def parallel(self) -> bool:
-        """Whether one thread may write into it while another one reads the source; never two use it together."""
-
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records; those without a row are left out."""
 
@@ -135,9 +131,7 @@ class Ledger(Protocol):
 
 
 class StepLedger(ABC):
-    """A ledger for which two writes in one save nothing, nor a thread of their own."""
-
-    parallel = False
+    """A ledger for which two writes in one save nothing."""
 
     @abstractmethod
     def claim(self, marks: Sequence[Mark]) -> Collection[str]:

@@ -35,7 +35,6 @@ class Overlay:
     """
 
     durable = False
-    parallel = False
 
     def __init__(self, under: Ledger) -> None:
         self.token = under.token

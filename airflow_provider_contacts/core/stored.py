@@ -198,7 +198,6 @@ class AsReadLedger:
         self.token = under.token
         self.sync_run_id = under.sync_run_id
         self.durable = under.durable
-        self.parallel = under.parallel
         self._under = under
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:

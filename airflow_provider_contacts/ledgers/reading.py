@@ -24,7 +24,6 @@ class ReadingLedger:
     """
 
     durable = True
-    parallel = False
 
     def __init__(self, engine: Engine, ledger: SqlLedger, outcomes: Table) -> None:
         self._engine = engine

@@ -38,13 +38,12 @@ Item = TypeVar("Item")
 
 
 class SqlLedger:
-    """The ledger of one execution, on an outcome table. Use it from one thread at a time; :meth:`open` makes it.
+    """The ledger of one execution, on an outcome table. Use it from one thread; :meth:`open` makes it.
 
     :param warnings: what the user should know about this ``sync_id``, for the caller to log.
     """
 
     durable = True
-    parallel = True
 
     def __init__(
         self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy, *, fresh: bool

@@ -519,7 +519,6 @@ class FakeLedger(StepLedger):
     """A table's rules without a database.
 
     :param slow: word to seconds that such a call takes.
-    :param parallel: whether its writes may run beside the reading of rows.
     """
 
     durable = True
@@ -532,9 +531,7 @@ class FakeLedger(StepLedger):
         fuse: Fuse | None = None,
         trouble: Trouble = lambda _point, _call: None,
         slow: Mapping[str, float] | None = None,
-        parallel: bool = False,
     ) -> None:
-        self.parallel = parallel
         self.token = f"t{next(table.tokens)}"
         self.sync_run_id = sync_run_id
         self.calls: Counter[str] = Counter()
