@@ -176,10 +176,7 @@ class Client:
 
         What fails here fails again for the requests, and becomes their result.
         """
-        try:
-            self._run(self._ready())
-        except TokenError as error:
-            log.debug("No token before the first request (%s)", type(error).__name__)
+        self._run(self._ready())
         self._tell_secrets()
 
     def close(self) -> None:
@@ -249,8 +246,11 @@ class Client:
         return await exchange(session, built, timeout)
 
     async def _ready(self) -> None:
-        await self._open()
-        await self._authorization(-1)
+        try:
+            await self._open()
+            await self._authorization(-1)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the requests meet it again and turn it into results
+            log.info("Not ready before the first request (%s)", type(error).__name__)
 
     async def _prepared(self, tag: int, request: Request) -> tuple[httpx.AsyncClient, httpx.Request]:
         import httpx

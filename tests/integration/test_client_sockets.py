@@ -539,6 +539,30 @@ def test_one_token_serves_many_requests_at_once(serve: Serve) -> None:
     assert set(tokens.calls()) == {f"Bearer {SECRET}-1"}
 
 
+def test_a_warm_client_has_its_token_before_the_first_request(serve: Serve) -> None:
+    tokens = Tokens(serve)
+    told: list[str] = []
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL), on_secret=told.append) as client:
+        client.warm()
+        assert (tokens.number, tokens.calls(), told) == (1, [], [f"{SECRET}-1"])
+        assert isinstance(result_of(client), Answer)
+    assert tokens.number == 1
+    assert tokens.calls() == [f"Bearer {SECRET}-1"]
+
+
+def test_what_cannot_be_warmed_is_the_result_of_the_requests(serve: Serve, tmp_path: Path) -> None:
+    tokens = Tokens(serve, reply=lambda _: (401, b"{}"))
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        client.warm()
+        result = result_of(client)
+        assert isinstance(result, NotSent)
+        assert result.refused
+    assert tokens.calls() == []
+    with client_to("https://127.0.0.1:1", verify=str(tmp_path / "no-such-file.pem")) as client:
+        client.warm()
+        assert result_of(client) == NotSent("not_prepared")
+
+
 def test_a_token_is_dropped_only_while_it_is_the_current_one(serve: Serve) -> None:
     tokens = Tokens(serve)
     tokens.api = lambda wire: wire.say(401 if wire.heard.headers["authorization"].endswith("-1") else 200)

@@ -101,7 +101,8 @@ def vendor_connection(**extra: Any) -> dict[str, Any]:
 @contextmanager
 def opened(conn_id: str = "dex_default") -> Iterator[Any]:
     hook = DexHook(conn_id)
-    with hook.budget(hook.target()) as budget:
+    target = hook.target()
+    with hook.client(target) as client, hook.budget(target, client) as budget:
         yield budget
 
 
