@@ -152,7 +152,7 @@ CELLS: Sequence[Cell] = (
         name="bulk-20",
         title="Bulk, 20 ms latency, from SQLite",
         latency=20,
-        records=50_000,
+        records=30_000,
         entries=[
             *entries(OURS, NO_LEDGER, "dlt", "aiohttp"),
             *(small(name, 0.2) for name in ("singer", "plain", "drt-tuned")),
@@ -196,7 +196,7 @@ CELLS: Sequence[Cell] = (
             records=records,
             entries=[small(OURS, 1, most), *(small(name, 1, 1) for name in others)],
         )
-        for label, records, most, others in (("10k", 10_000, 99, ()), ("1m", 1_000_000, 2, ("dlt",)))
+        for label, records, most, others in (("10k", 10_000, 99, ()), ("1m", 1_000_000, 1, ("dlt",)))
         for source in ("sqlite", "postgres")
     ),
     *(
@@ -204,7 +204,7 @@ CELLS: Sequence[Cell] = (
             name=f"shards-{source}",
             title=f"Eight mapped shards, outcome table in {'PostgreSQL' if source == 'postgres' else 'SQLite'}",
             source=source,
-            records=200_000,
+            records=100_000,
             entries=SHARDED,
         )
         for source in ("sqlite", "postgres")

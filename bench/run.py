@@ -17,11 +17,12 @@ bulk-0-sqlite       100,000 records, 100 a request, no latency, from SQLite: the
                     validate, mark ``sending`` durably, send, read the answer, outcome table in SQLite), the same
                     without a table (the hook's ``push()``), and the peers
 bulk-0-postgres     the same from PostgreSQL, outcome table in PostgreSQL, for those that read it
-bulk-20, bulk-100   50,000 records at 20 and 100 ms latency, 10 requests in flight; who has one at a time gets fewer
+bulk-20, bulk-100   30,000 and 50,000 records at 20 and 100 ms latency, 10 requests in flight; who has one at a time
+                    gets fewer
 single-0            10,000 records, one a request, 100 in flight, no latency, against the bare clients and drt
 single-100          the same at 100 ms
 rows-10k, rows-1m   10,000 and 1,000,000 rows, both databases: is the cost linear, does memory stay (100,000 is bulk-0)
-shards              200,000 records by one task, and by eight mapped tasks at the same time, in a process each
+shards              100,000 records by one task, and by eight mapped tasks at the same time, in a process each
 ==================  ===================================================================================================
 
 Peers are programs of their own in ``peers``; what is tuned stands at the top of each (drt is run as it comes, too).

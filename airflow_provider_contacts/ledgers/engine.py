@@ -28,13 +28,14 @@ POSTGRESQL_SETTINGS = (
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
     """,
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    # All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner,
-    # which would then read the whole of it for every thousand keys: a push whose cost grows with its square.
-    """
-    SELECT set_config(name, 'off', false)
-    FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name
-    """,
 )
+# All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner, which
+# would then read the whole of it for every thousand keys: a push whose cost grows with its square. For one transaction:
+# behind a pooler, the session is somebody else's next.
+POSTGRESQL_PLANS = """
+SELECT set_config(name, 'off', true)
+FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name
+"""
 MYSQL_SETTINGS = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     # Without it a text that is too long would be cut in silence, a key included.
@@ -95,8 +96,9 @@ def prepare(engine: Engine) -> None:
     if event.contains(engine, "connect", set_up):
         return
     event.listen(engine, "connect", set_up)
-    if set_up is set_up_sqlite:
-        event.listen(engine, "begin", begin_sqlite)
+    begin = {"sqlite": begin_sqlite, "postgresql": begin_postgresql}.get(engine.dialect.name)
+    if begin is not None:
+        event.listen(engine, "begin", begin)
 
 
 def set_up_sqlite(connection: Any, _: Any) -> None:
@@ -143,6 +145,11 @@ def begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: a transaction that reads first could not get it later."""
     reading = connection.get_execution_options().get(READING, False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def begin_postgresql(connection: Connection) -> None:
+    """Have keys looked up by index, in this transaction."""
+    connection.exec_driver_sql(POSTGRESQL_PLANS)
 
 
 def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:

@@ -71,6 +71,9 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 NAME_LIMIT = 63  # PostgreSQL's; MySQL takes one more
 RUNS = "_runs"
 
+# Every row is written twice. With room beside it, PostgreSQL writes the second one there, and no index again.
+ROOM = " WITH (fillfactor = 60)"
+
 # MySQL 8.0.17 and newer, MariaDB 10.2 and newer. ``utf8mb4_bin`` would pad: it takes "a" and "a " for one key.
 COLLATIONS = {"mysql": "utf8mb4_0900_bin", "mariadb": "utf8mb4_nopad_bin"}
 
@@ -158,11 +161,9 @@ def build(table: str, flavour: Flavour) -> Tables:
     options: dict[str, Any] = {}
     if flavour in COLLATIONS:
         options = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": COLLATIONS[flavour]}
-    # Every row is written twice. With room beside it, PostgreSQL writes the second one there, and no index again.
-    room: dict[str, Any] = {"postgresql_with": {"fillfactor": 60}}
     return Tables(
         flavour=flavour,
-        outcomes=Table(name, metadata, *outcome_columns(types), **options, **room),
+        outcomes=Table(name, metadata, *outcome_columns(types), **options),
         runs=Table(name + RUNS, metadata, *run_columns(types), **options),
     )
 
@@ -226,11 +227,8 @@ def dialect_of(flavour: Flavour) -> Dialect:
 def create_table(table: Table, flavour: Flavour) -> str:
     """Return the statement that creates one table."""
     statement = str(CreateTable(table).compile(dialect=dialect_of(flavour)))
-    return (
-        re.sub(r"\s*\n WITH", " WITH", re.sub(r" +\n", "\n", statement.strip()))
-        .replace("\t", "    ")
-        .replace(")ENGINE", ") ENGINE")
-    )
+    text = re.sub(r" +\n", "\n", statement.strip()).replace("\t", "    ").replace(")ENGINE", ") ENGINE")
+    return f"{text}{ROOM}" if flavour == "postgresql" and not table.name.endswith(RUNS) else text
 
 
 def ddl(tables: Tables) -> str:

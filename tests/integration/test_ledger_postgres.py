@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,17 @@ def test_connections_wait_for_the_disk(postgres: Postgres, database: Database) -
     assert shown(engine, "synchronous_commit") == "on"
     assert shown(engine, "transaction_isolation") == "read committed"
     assert shown(engine, "application_name") == "contacts"
+    engine.dispose()
+
+
+def test_plans_are_narrowed_for_one_transaction_only(postgres: Postgres) -> None:
+    engine = connect(Hook(postgres.url(), {}))
+    assert {shown(engine, name) for name in ("enable_seqscan", "enable_hashjoin", "jit")} == {"off"}
+    raw = engine.raw_connection()
+    with closing(raw.cursor()) as cursor:
+        cursor.execute("SHOW enable_hashjoin")
+        assert cursor.fetchone() == ("on",)
+    raw.close()
     engine.dispose()
 
 
