@@ -29,9 +29,9 @@ POSTGRESQL_SETTINGS = (
     """,
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
-# All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner, which
-# would then read the whole of it for every thousand keys: a push whose cost grows with its square. For one transaction:
-# behind a pooler, the session is somebody else's next.
+# All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner,
+# which would then read the whole of it for every thousand keys: a push whose cost grows with its square. For one
+# transaction: behind a pooler, the session is somebody else's next.
 POSTGRESQL_PLANS = """
 SELECT set_config(name, 'off', true)
 FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import (
     BaseModel,
@@ -67,6 +67,7 @@ def payload_of(model: type[BaseModel], record: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", names())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_takes_what_the_model_takes_and_makes_of_it_what_its_dump_is(name: str, data: st.DataObject) -> None:
     model = load(name).contract.model
