@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     circumstances = Circumstances(
-        command=shlex.join(["python", "-m", "bench.run", *(sys.argv[1:] if arguments is None else arguments)]),
+        command=shlex.join(["python", "-m", "bench.run", *said(sys.argv[1:] if arguments is None else arguments)]),
         runs=runs,
         seed=options.seed,
         seconds=time.monotonic() - began,
@@ -219,6 +219,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     conclude(found, circumstances, write=options.write)
     return 1 if found.broken else 0
+
+
+def said(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments as they are quoted: where somebody keeps the peers is nobody's business."""
+    return ["PEERS" if before == "--peers" else one for before, one in zip(["", *arguments], arguments, strict=False)]
 
 
 def conclude(found: Figures, circumstances: Circumstances, *, write: bool) -> None:
