@@ -146,8 +146,10 @@ class Push:
             raise
         except BaseException:
             # A time-out's exception or the caller's closing: no more can be yielded, but all can be written.
-            self._abandon()
-            self.last_words = list(self._handed_over())
+            try:
+                self._abandon()
+            finally:
+                self.last_words = list(self._handed_over())
             raise
         if self._halt is not None and self._halt.error is not None:
             raise self._halt.error
@@ -220,9 +222,11 @@ class Push:
         self._settled.extend(taken.outcomes)
         try:
             self._doubts.inherit(taken.doubts, taken.looked_at)
-        except LedgerError as error:
-            self._stop(Halt("not_attempted", error, drain=False, note=False))
+        except BaseException as error:
             self._finish(held(record, standing, self._ledger.sync_run_id) for record, standing in taken.doubts)
+            if not isinstance(error, LedgerError):
+                raise
+            self._stop(Halt("not_attempted", error, drain=False, note=False))
         if taken.to_settle:
             self._settle(taken.to_settle)
         if taken.to_note:
@@ -566,11 +570,12 @@ class Push:
             self._unclaim(None)
         self._finish(self._never_sent(item, "claimed_elsewhere", None) for item in self._lost)
         self._lost = []
+        self._dismiss()
         self._intake.end()
         if not self._exhausted:
-            # What has been read has an outcome, too.
+            # What has been read has an outcome, too. Last of all: it asks the ledger, which may be what failed.
             self._take()
-        self._dismiss()
+            self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Write outcomes, patiently: what was sent must not be forgotten because a database restarts."""

@@ -20,6 +20,8 @@ SAME = frozenset(
     | {"function-after", "function-before"}
 )
 MODELS = frozenset({"cls", "config", "custom_init", "metadata", "ref", "root_model", "schema", "type"})
+# Anything else that a contract is configured to do (strip texts, for one) is done by its objects alone.
+CONFIG = frozenset({"extra_fields_behavior", "title"})
 FIELDS = frozenset({"computed_fields", "fields", "metadata", "model_name", "type"})
 FIELD = frozenset({"metadata", "schema", "serialization_alias", "type", "validation_alias"})
 
@@ -62,7 +64,8 @@ def flat_model(schema: Any) -> Any:
     """Return the dictionary that a model is: a member for every field, and none for those left out."""
     fields = schema["schema"]
     known = schema.keys() <= MODELS and fields["type"] == "model-fields" and fields.keys() <= FIELDS
-    strict = schema.get("config", {}).get("extra_fields_behavior") == "forbid"
+    config = schema.get("config", {})
+    strict = config.keys() <= CONFIG and config.get("extra_fields_behavior") == "forbid"
     if not known or not strict or schema.get("custom_init") or schema.get("root_model") or fields["computed_fields"]:
         raise NoFlatFormError
     return {

@@ -61,7 +61,6 @@ class BulkWriter:
     """All rows in one statement, which tells what it wrote (PostgreSQL)."""
 
     def __init__(self, statements: Statements, dialect: Dialect) -> None:
-        self._statements = statements
         self._insert_marks = Bulk(statements, statements.insert_marks, MARKED, dialect)
         self._renew_marks = Bulk(statements, statements.renew_marks, MARKED + READ, dialect)
         self._settle = Bulk(statements, statements.settle, ANSWERED, dialect)

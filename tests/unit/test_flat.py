@@ -124,6 +124,16 @@ class Lenient(BaseModel):
     name: StrictStr
 
 
+class Stripped(BaseModel):
+    model_config = ConfigDict(extra="forbid", defer_build=True, str_strip_whitespace=True)
+    name: StrictStr
+
+
+class Around(BaseModel):
+    model_config = STRICT
+    inner: Stripped
+
+
 class Computed(BaseModel):
     model_config = STRICT
     name: StrictStr
@@ -158,7 +168,7 @@ class Union(BaseModel):
     value: int | str
 
 
-@pytest.mark.parametrize("model", [Whole, Lenient, Computed, Serialized, TwoNames, Tree, Union])
+@pytest.mark.parametrize("model", [Whole, Lenient, Stripped, Around, Computed, Serialized, TwoNames, Tree, Union])
 def test_there_is_none_of_what_takes_the_object(model: type[BaseModel]) -> None:
     assert flat_validator(model) is None
 

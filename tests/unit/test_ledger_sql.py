@@ -22,7 +22,7 @@ from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.sql import SqlLedger
 from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, Statements
-from airflow_provider_contacts.ledgers.texts import payload_json
+from airflow_provider_contacts.ledgers.texts import UNSTORABLE, clean, payload_json
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError
 from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
 
@@ -185,6 +185,13 @@ def test_payloads_without_end_are_left_out() -> None:
     endless["self"] = endless
     assert payload_json(endless) is None
     assert payload_json({"kept": "\\u0000 as text"}) == '{"kept": "\\\\u0000 as text"}'
+
+
+def test_what_can_be_printed_can_be_stored() -> None:
+    printable = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert UNSTORABLE.search(printable) is None
+    assert clean("a\x00b", 10) == "a\ufffdb"
+    assert clean("abc", 2) == "ab"
 
 
 @pytest.mark.parametrize("analysed", [False, True])
