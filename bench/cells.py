@@ -53,7 +53,8 @@ CONTENDERS: Mapping[str, Contender] = {
     ),
     "aiohttp": Contender(title="bare aiohttp, keeps nothing", program="bench.peers.bare_client", way="aiohttp"),
     "httpx-aiohttp": Contender(
-        title="bare httpx over httpx-aiohttp, keeps nothing", program="bench.peers.bare_client", way="httpx_aiohttp"
+        title="bare httpx over httpx-aiohttp, keeps nothing", program="bench.peers.bare_client", way="httpx_aiohttp",
+        of_peers=True,
     ),
     "httpx": Contender(title="bare httpx, keeps nothing", program="bench.peers.bare_client", way="httpx"),
 }  # fmt: skip

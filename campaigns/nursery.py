@@ -29,7 +29,7 @@ LONGEST_TRY = 300.0
 
 NEEDED = (
     "aiohttp",
-    "httpx_aiohttp",
+    "httpx",
     "airflow.providers.common.sql.hooks.sql",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",

@@ -26,7 +26,6 @@ PACKAGES = (
     "apache-airflow-providers-common-sql",
     "aiohttp",
     "httpx",
-    "httpx-aiohttp",
     "SQLAlchemy",
     "psycopg2-binary",
     "PyMySQL",

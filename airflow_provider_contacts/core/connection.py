@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.core.budget import SETTINGS as BUDGET_SETTINGS
 from airflow_provider_contacts.core.budget import SharedRate, shared_rate
-from airflow_provider_contacts.core.client import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.identity import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
 from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor

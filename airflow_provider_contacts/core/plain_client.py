@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.client import TOKEN_TIMEOUT, Endpoint, ca_context, proxy_for
+from airflow_provider_contacts.core.client import TOKEN_TIMEOUT
 from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError
+from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.tokens import TokenError, read_token, token_request
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, Result

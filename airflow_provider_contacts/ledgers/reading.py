@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table, inspect  # noqa: TID253  # thi
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.vendor import Payload
-from airflow_provider_contacts.ledgers.binding import check_binding
+from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.engine import READING
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.sql import SqlLedger
@@ -44,7 +44,7 @@ class ReadingLedger:
         if self._exists:
             transact(
                 self._engine,
-                lambda connection: check_binding(connection, self._outcomes, binding),
+                BindingCheck(self._outcomes, binding).is_new,
                 repeatable=True,
                 options={READING: True},
             )

@@ -25,7 +25,7 @@ from airflow_provider_contacts.core.layout import Reasons
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.policy import INTERRUPTED, RESPECT
 from airflow_provider_contacts.core.stored import Selection, Stored
-from airflow_provider_contacts.ledgers.binding import next_binding
+from airflow_provider_contacts.ledgers.binding import first_row
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, connect, inspect_store
 from airflow_provider_contacts.ledgers.evidence import parsed
@@ -117,7 +117,7 @@ class SelectedRows:
         def look(connection: Connection) -> bool:
             # A plan creates no table.
             there = inspect(connection).has_table(self._table.name, schema=self._table.schema)
-            return there and next_binding(connection, self._table, self._sync_id, itself=True) is not None
+            return there and connection.execute(first_row(self._table, self._sync_id)).first() is not None
 
         return transact(self._engine, look, repeatable=True, options={READING: True})
 

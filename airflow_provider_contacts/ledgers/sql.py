@@ -14,7 +14,7 @@ from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.vendor import Payload
-from airflow_provider_contacts.ledgers.binding import check_binding, neighbours
+from airflow_provider_contacts.ledgers.binding import BindingCheck, neighbours
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, careless, inspect_store, prepare
 from airflow_provider_contacts.ledgers.evidence import holders, payloads
@@ -56,6 +56,7 @@ class SqlLedger:
         self._store = store
         # Until the first row is there, another execution may bind the same sync_id to another destination.
         self._fresh = fresh
+        self._binding_check = BindingCheck(tables.outcomes, binding)
         self._statements = Statements(tables, binding, execution.run, store)
         self._writer = writer_for(self._statements, engine.dialect)
         columns = tables.outcomes.c
@@ -104,7 +105,7 @@ class SqlLedger:
         tables = build(table, inspect_store(engine, shared_source=shared_source))
         ensure(engine, tables, create=create_tables)
         execution = Execution(tables, run, token or secrets.token_hex(8))
-        fresh = transact(engine, lambda found: check_binding(found, tables.outcomes, binding), options={READING: True})
+        fresh = transact(engine, BindingCheck(tables.outcomes, binding).is_new, options={READING: True})
         ledger = cls(engine, tables, binding, execution, store_payload, fresh=fresh)
         ledger.warnings = careless(engine, tables.flavour)
         if fresh:
@@ -199,7 +200,7 @@ class SqlLedger:
     def _claim(self, connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
         self._execution.check(connection)
         if self._fresh:
-            check_binding(connection, self._tables.outcomes, self._binding)
+            self._binding_check.is_new(connection)
         return frozenset(one for chunk in chunks(rows) for one in self._writer.claim(connection, chunk))
 
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:

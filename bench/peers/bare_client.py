@@ -1,7 +1,7 @@
 """The ceiling: rows are read, put into JSON and posted, many at a time; of the answer, the status is all that is read.
 
-Nothing is validated, kept, or read of who was created. Ways: ``aiohttp``, ``httpx_aiohttp`` (httpx over the transport
-that this provider uses) and ``httpx`` (its own pool).
+Nothing is validated, kept, or read of who was created. Ways: ``aiohttp`` (what this provider sends with),
+``httpx_aiohttp`` (httpx over it) and ``httpx`` (its own pool).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ async def poster(job: Job, stack: AsyncExitStack) -> Post:
     """Return how this way posts."""
     import aiohttp
     import httpx
-    from httpx_aiohttp import AiohttpTransport
 
     if job.way == "aiohttp":
         plain = await stack.enter_async_context(
@@ -40,6 +39,8 @@ async def poster(job: Job, stack: AsyncExitStack) -> Post:
         return by_aiohttp
     transport: httpx.AsyncBaseTransport | None = None
     if job.way == "httpx_aiohttp":
+        from httpx_aiohttp import AiohttpTransport
+
         transport = AiohttpTransport(client=lambda: aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     client = await stack.enter_async_context(
@@ -75,7 +76,9 @@ def prepare(job: Job) -> Callable[[], str]:
     """Import the clients."""
     import aiohttp  # noqa: F401  # before the clock
     import httpx  # noqa: F401  # likewise
-    import httpx_aiohttp  # noqa: F401  # likewise
+
+    if job.way == "httpx_aiohttp":
+        import httpx_aiohttp  # noqa: F401  # likewise
 
     return lambda: f"{asyncio.run(push(job))} requests"
 

@@ -125,7 +125,7 @@ def cell_of(*entries: Entry, **more: Any) -> Cell:
         (Entry(name="no-ledger"), {}),
         (Entry(name="plain"), {}),
         (Entry(name="aiohttp"), {"source": "postgres"}),
-        (Entry(name="httpx-aiohttp"), {"kind": "single"}),
+        (Entry(name="httpx"), {"kind": "single"}),
     ],
     ids=lambda value: value.key if isinstance(value, Entry) else "-".join(value.values()) or "bulk",
 )

@@ -24,7 +24,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, bearer
-from airflow_provider_contacts.core.client import LARGEST_ANSWER, Client, Endpoint, proxy_for
+from airflow_provider_contacts.core.client import Client
+from airflow_provider_contacts.core.exchange import LARGEST_ANSWER, Endpoint, proxy_for
 from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.core.vendor import Answer, Request
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
@@ -262,8 +263,40 @@ def test_a_cookie_is_never_sent_back(serve: Serve) -> None:
     assert ["cookie" in heard.headers for heard in server.heard] == [False] * 3
 
 
+def test_nothing_is_asked_for_that_is_not_unpacked_and_we_say_who_we_are(serve: Serve) -> None:
+    server = serve(fine)
+    with client_to(server) as client:
+        result_of(client)
+    (heard,) = server.heard
+    assert heard.headers["accept-encoding"] == "gzip, deflate"
+    assert heard.headers["user-agent"] == "airflow-provider-contacts"
+
+
+def test_a_header_that_comes_twice_is_joined_and_strange_signs_are_replaced(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(b"HTTP/1.1 200 X\r\nX-Odd: a\r\nContent-Length: 2\r\nx-odd: b\xff\r\n\r\n{}")
+        return True
+
+    with client_to(serve(handle)) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert found.headers == {"x-odd": "a, b\ufffd", "content-length": "2"}
+
+
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+BARE_DEFLATE = BARE.compress(b'{"a": 1}') + BARE.flush()
+
+
 @pytest.mark.parametrize(
-    ("encoding", "packed"), [("gzip", gzip.compress(b'{"a": 1}')), ("deflate", zlib.compress(b'{"a": 1}'))]
+    ("encoding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"a": 1}')),
+        ("X-GZip", gzip.compress(b'{"a": 1}')),
+        ("deflate", zlib.compress(b'{"a": 1}')),
+        ("deflate", BARE_DEFLATE),
+        ("identity", b'{"a": 1}'),
+        ("deflate, gzip", gzip.compress(zlib.compress(b'{"a": 1}'))),
+    ],
 )
 def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes) -> None:
     with client_to(serve(lambda wire: wire.say(200, packed, f"Content-Encoding: {encoding}\r\n"))) as client:
@@ -272,9 +305,19 @@ def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes)
     assert found.body == b'{"a": 1}'
 
 
-@pytest.mark.parametrize("packed", [b"no gzip at all", gzip.compress(b"x" * 100)[:10] + b"\xff" * 20])
-def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, packed: bytes) -> None:
-    with client_to(serve(lambda wire: wire.say(201, packed, "Content-Encoding: gzip\r\n"))) as client:
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        ("gzip", b"no gzip at all"),
+        ("gzip", gzip.compress(b"x" * 100)[:10] + b"\xff" * 20),
+        # Cut short: what came before is a half.
+        ("gzip", gzip.compress(b'{"a": 1}')[:-4]),
+        ("deflate", b"no deflate at all"),
+        ("br", b'{"a": 1}'),
+    ],
+)
+def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, encoding: str, packed: bytes) -> None:
+    with client_to(serve(lambda wire: wire.say(201, packed, f"Content-Encoding: {encoding}\r\n"))) as client:
         found = result_of(client)
         assert isinstance(found, Answer)
         assert (found.status, found.body) == (201, b"")
@@ -731,7 +774,6 @@ def test_loopback_is_never_reached_through_a_proxy_of_the_environment(
     assert (len(proxy.heard), len(server.heard)) == (0, 1)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp's own name for proxy credentials, in httpx-aiohttp
 def test_a_stated_proxy_is_used_even_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     stated, other = serve(fine), serve(fine)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{other.port}")

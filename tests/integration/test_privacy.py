@@ -103,12 +103,12 @@ def secretive(world: World) -> None:
 def test_a_canary_would_be_heard(
     world: World, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("httpx", "airflow_provider_contacts"):
+    for name in ("asyncio", "airflow_provider_contacts"):
         caplog.set_level(logging.DEBUG, name)
     with DAG("d", schedule=None):
         op = PushContactsOperator(**PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default")
     world.run(op)
-    assert {record.name.partition(".")[0] for record in caplog.records} >= {"airflow_provider_contacts", "httpx"}
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"airflow_provider_contacts", "asyncio"}
     assert "AirflowFailException" in "".join(capfd.readouterr())
 
 

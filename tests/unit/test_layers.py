@@ -46,7 +46,7 @@ ALLOWED = {
     # It plays the vendors from their documentation, not from our reading of it: a shared mistake would hide itself.
     "simulator": frozenset[str](),
 }
-HEAVY = frozenset({"aiohttp", "authlib", "httpx", "httpx_aiohttp", "numpy", "pandas", "sqlalchemy"})
+HEAVY = frozenset({"aiohttp", "authlib", "httpx", "numpy", "pandas", "sqlalchemy"})
 # What every DAG file has loaded before it comes to us.
 AS_A_DAG_FILE = "from airflow.sdk import DAG, BaseHook, BaseOperator, task"
 MODULE_BUDGET = 15
