@@ -190,7 +190,7 @@ class Client:
     async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
         try:
             session, url = await self._open(), self._url_of(request)
-            headers = {"Authorization": await self._authorization(tag)}
+            headers = {"Authorization": header_text(await self._authorization(tag))}
         except TokenError as error:
             return error.result
         except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
@@ -253,6 +253,16 @@ class Client:
         if self._session is not None:
             await self._session.close()
         await self._loop.disconnect()
+
+
+def header_text(text: str) -> str:
+    """Return what a header can carry.
+
+    :raises ValueError: for anything else, which must not be found out once bytes may have left.
+    """
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("no header can carry this text")
+    return text
 
 
 def url_of(text: str, query: Sequence[tuple[str, str]] = ()) -> URL:

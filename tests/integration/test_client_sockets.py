@@ -402,6 +402,14 @@ def test_a_request_that_cannot_be_built_has_sent_nothing(serve: Serve) -> None:
     assert server.heard == []
 
 
+@pytest.mark.parametrize("secret", ["pässword", "two\r\nlines", "a\x00b", "tab\tbed"])
+def test_a_secret_that_is_no_header_has_sent_nothing(serve: Serve, secret: str) -> None:
+    server = serve(fine)
+    with client_to(server, bearer(secret)) as client:
+        assert result_of(client) == NotSent("not_prepared")
+    assert server.heard == []
+
+
 # Doubt.
 
 
