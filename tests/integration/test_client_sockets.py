@@ -7,6 +7,7 @@ import base64
 import gzip
 import itertools
 import json
+import random
 import socket
 import ssl
 import struct
@@ -464,6 +465,46 @@ def test_an_answer_that_breaks_off_is_a_status_without_a_body(serve: Serve, end:
         found = result_of(client)
     assert isinstance(found, Answer)
     assert (found.status, found.body) == (200, b"")
+
+
+HONEST = [
+    b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Type: application/json\r\n\r\n{"a": 1}',
+    b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n4\r\n: 1}\r\n0\r\n\r\n',
+    b"HTTP/1.1 422 X\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b'{"a": 1}'),
+]
+
+
+def spoilt(seed: int) -> list[bytes]:
+    """Return answers with a few of their bytes changed, left out, or written twice."""
+    draw = random.Random(seed)
+    found = []
+    for honest in HONEST * 5:
+        said = bytearray(honest)
+        for _ in range(draw.choice([1, 1, 2, 5])):
+            at = draw.randrange(len(said))
+            said[at : at + draw.choice([0, 1, 3])] = draw.choice(
+                [b"", bytes([draw.randrange(256)]), bytes(said[at : at + 20]), b"\r\n", b"99999999999999999999"]
+            )
+        found.append(bytes(said))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_answer_however_spoilt_proves_that_nothing_was_sent(serve: Serve, seed: int) -> None:
+    answers = spoilt(seed)
+
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(answers[int(wire.heard.path[1:])])
+        return False
+
+    server = serve(handle)
+    with client_to(server) as client:
+        for tag in range(len(answers)):
+            client.submit(tag, Request("POST", f"/{tag}", b"{}"), not_after=time.monotonic() + 5, timeout=5)
+        found = gather(client, len(answers))
+    assert not any(isinstance(result, NotSent) for result in found.values())
+    # Nothing is sent twice, either.
+    assert sorted(heard.path for heard in server.heard) == sorted(f"/{tag}" for tag in range(len(answers)))
 
 
 def test_silence_is_a_timeout(serve: Serve) -> None:
