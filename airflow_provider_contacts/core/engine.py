@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from datetime import timedelta
 from math import inf
 from typing import Any
 
 from airflow_provider_contacts.core.adaptive import AdaptivePace
+from airflow_provider_contacts.core.arrivals import Arrivals
 from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.core.brake import Brake, Halt
 from airflow_provider_contacts.core.budget import Budget, SharedPace
 from airflow_provider_contacts.core.cases import Ask, Case, Open
 from airflow_provider_contacts.core.doubts import Doubts, held, look
@@ -24,20 +25,18 @@ from airflow_provider_contacts.core.errors import (
     ContactsError,
     InterruptedPushError,
     LedgerError,
-    RefusedError,
-    RetryLaterError,
     SupersededError,
 )
-from airflow_provider_contacts.core.flight import Flight, Group, Landing, land, mark, never_sent
+from airflow_provider_contacts.core.flight import Flight, Group, mark, never_sent
 from airflow_provider_contacts.core.intake import Intake, Item, Taken
 from airflow_provider_contacts.core.ledger import Ledger
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.pace import Pace, backoff
-from airflow_provider_contacts.core.policy import SETTLING, Verdict, judge
+from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, Halt, PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Request, Stop
-from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
+from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, PushSettings
+from airflow_provider_contacts.core.vendor import Request
+from airflow_provider_contacts.core.wire import Sender
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +45,6 @@ FRESH = 5.0
 
 LAST_WORD = 3.0
 """Seconds that requests in flight get when the push is told to stop: Airflow kills after five."""
-
-BREAKER = 20
-"""Requests in a row that end without a usable answer, after which the vendor is taken to be away."""
-
-LINGER = 0.02
-"""Seconds for which results are gathered at most, before they are written together."""
-
-PATIENCE = 0.03
-"""The same as a part of the fastest answer's time, where that is longer: places must not stand empty for it."""
 
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
@@ -120,15 +110,22 @@ class Push:
         # Records whose claim was lost to somebody else, until it is decided anew about them.
         self._lost: list[Item] = []
         self._flights: dict[int, Flight] = {}
-        self._results: dict[int, Result] = {}
-        self._landed: dict[int, Landing] = {}
-        # Seconds that the last marks took to be written, and the fastest answer to come.
+        self._brake = Brake()
+        self._arrivals = Arrivals(
+            self._flights,
+            vendor=mapper.vendor,
+            sender=sender,
+            ledger=ledger,
+            settings=settings,
+            pace=self._pace,
+            doubts=self._doubts,
+            brake=self._brake,
+            clock=clock,
+        )
+        # Seconds that the last marks took to be written.
         self._writing = 0.0
-        self._fastest = inf
         self._settled: deque[Outcome] = deque()
         self._patience = SETTLE_ATTEMPTS
-        self._halt: Halt | None = None
-        self._silent = 0
         self._drawn = 0
 
     def run(self) -> Generator[Outcome]:
@@ -151,15 +148,15 @@ class Push:
             finally:
                 self.last_words = list(self._handed_over())
             raise
-        if self._halt is not None and self._halt.error is not None:
-            raise self._halt.error
+        if self._brake.halt is not None and self._brake.halt.error is not None:
+            raise self._brake.halt.error
 
     def _drive(self) -> Iterator[Outcome]:
         while True:
             if self._stopping():
                 raise InterruptedPushError("the push was told to stop; what had not been answered is unknown")
             self._take_in()
-            if self._halt:
+            if self._brake.halt:
                 self._dismiss()
             else:
                 self._launch()
@@ -167,9 +164,9 @@ class Push:
             yield from self._handed_over()
             if self._drained and not self._flights and self._doubts.empty:
                 return
-            self._gather(self._idle_seconds())
-            self._judge_results()
-            if self._halt is None and not self._stopping() and not any(one.groups for one in self._landed.values()):
+            self._arrivals.gather(self._idle_seconds(), writing=self._writing)
+            self._arrivals.judge()
+            if self._brake.halt is None and not self._stopping() and not self._arrivals.repeats:
                 # What good answers have freed is sent with the same write that tells of them.
                 self._launch()
             self._write_results()
@@ -194,7 +191,7 @@ class Push:
 
     def _take_in(self) -> None:
         """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
-        if self._halt is not None and not self._halt.drain:
+        if self._brake.halt is not None and not self._brake.halt.drain:
             self._intake.end()
         if self._hungry():
             self._take()
@@ -206,7 +203,7 @@ class Push:
         if taken is not None:
             if taken.error is not None:
                 note = not isinstance(taken.error, LedgerError)
-                self._stop(Halt("not_attempted", taken.error, drain=False, note=note))
+                self._brake.pull(Halt("not_attempted", taken.error, drain=False, note=note))
             self._loose.extend(taken.items)
             self._record(taken)
         self._cut()
@@ -226,7 +223,7 @@ class Push:
             self._finish(held(record, standing, self._ledger.sync_run_id) for record, standing in taken.doubts)
             if not isinstance(error, LedgerError):
                 raise
-            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            self._brake.pull(Halt("not_attempted", error, drain=False, note=False))
         if taken.to_settle:
             self._settle(taken.to_settle)
         if taken.to_note:
@@ -262,14 +259,14 @@ class Push:
         try:
             count = self._pace.available(now, min(self._free, len(self._ready)))
         except BudgetError as error:
-            self._stop(Halt("not_attempted", error, drain=not self._ledger.durable))
+            self._brake.pull(Halt("not_attempted", error, drain=not self._ledger.durable))
             return
         if count <= 0:
             return
         begun = self._clock.monotonic()
         self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
         marks = [mark(item, batch_id) for batch_id, group in self._claiming.items() for item in group.items]
-        answered = [one for landing in self._landed.values() for one in landing.written]
+        answered = self._arrivals.written
         try:
             claimed = set(self._ledger.advance(answered, marks) if answered else self._ledger.claim(marks))
         except ContactsError as error:
@@ -298,7 +295,7 @@ class Push:
     def _free(self) -> int:
         """How many more requests may be in flight."""
         most = int(min(self._settings.limits.max_in_flight, self._pace.window))
-        return most - len(self._flights) + len(self._landed)
+        return most - len(self._flights) + self._arrivals.judged
 
     def _promote(self, now: float) -> None:
         """Put groups whose wait is over first in the queue."""
@@ -340,7 +337,9 @@ class Push:
         """
         superseded = isinstance(error, SupersededError)
         if error is not None:
-            self._stop(Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded))
+            self._brake.pull(
+                Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded)
+            )
         flying = {flight.batch_id for flight in self._flights.values()}
         given_up = [(one, batch_id) for batch_id, group in self._claiming.items() for one in group.items]
         outcomes = [self._never_sent(one, "not_attempted", batch) for one, batch in given_up if batch not in flying]
@@ -355,7 +354,7 @@ class Push:
         try:
             taken = self._intake.decide_again([item for item in lost if item.claims + 1 < LOST_CLAIMS])
         except LedgerError as error:
-            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            self._brake.pull(Halt("not_attempted", error, drain=False, note=False))
             final, taken = lost, Taken()
         self._lost = []
         now = self._clock.monotonic()
@@ -370,7 +369,7 @@ class Push:
 
     def _idle_seconds(self) -> float:
         """Return how long nothing can happen but a result or a signal."""
-        if self._hungry() or (self._halt is not None and not self._flights):
+        if self._hungry() or (self._brake.halt is not None and not self._flights):
             return 0.0
         now = self._clock.monotonic()
         moments = [now + 1.0, self._doubts.next_at(now)]
@@ -382,127 +381,33 @@ class Push:
             moments.append(self._pace.next_at(now))
         return max(0.0, min(moments) - now)
 
-    def _collect(self, seconds: float) -> None:
-        for tag, result in self._sender.collect(seconds):
-            if tag in self._flights:
-                self._results[tag] = result
-                continue
-            try:
-                self._doubts.land(tag, result)
-            except LedgerError as error:
-                self._stop(Halt("not_attempted", error, drain=False))
-
-    def _gather(self, seconds: float) -> None:
-        """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
-
-        Another one is waited for where it can be expected sooner than it would be written by itself.
-        """
-        self._collect(seconds)
-        if not self._results:
-            return
-        times = [one.seconds for one in self._results.values() if isinstance(one, Answer) and one.seconds is not None]
-        self._fastest = min([self._fastest, *times])
-        until = self._clock.monotonic() + (LINGER if self._fastest < LINGER else PATIENCE * self._fastest)
-        while (awaited := len(self._flights) - len(self._results)) > 0:
-            left = min(until - self._clock.monotonic(), self._writing)
-            count = len(self._results)
-            if left <= 0 or self._fastest / awaited > left:
-                return
-            self._collect(left)
-            if len(self._results) == count:
-                return
-
     def _absorb(self) -> None:
         """Turn results into outcomes, and write them."""
-        self._judge_results()
+        self._arrivals.judge()
         self._write_results()
-
-    def _judge_results(self) -> None:
-        """Find out what results make of their records, and of the push."""
-        for tag, result in self._results.items():
-            if tag not in self._landed:
-                self._landed[tag] = self._land(tag, self._flights[tag], result)
 
     def _write_results(self) -> None:
         """Write outcomes in one go, where that has not been done yet."""
-        if self._landed:
-            self._settle([one for landing in self._landed.values() for one in landing.written])
+        if self._arrivals.judged:
+            self._settle(self._arrivals.written)
             self._book()
 
     def _book(self) -> None:
         """Be done with results whose rows are written, and queue what is sent again."""
-        landed, landings = self._landed, list(self._landed.values())
-        for tag, landing in landed.items():
-            for doubted in landing.doubts:
-                self._doubts.arise(doubted, self._flights[tag].marked_at)
-            del self._flights[tag], self._results[tag]
-        self._landed = {}
+        landings = self._arrivals.book()
         self._waiting.extend(group for landing in landings for group in landing.groups)
         self._finish(outcome for landing in landings for outcome in landing.outcomes)
-
-    def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
-        now = self._clock.monotonic()
-        verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
-        if verdict.usable or verdict.later:
-            seconds = result.seconds if isinstance(result, Answer) else None
-            self._pace.hear(now, sent_at=flight.sent_at, later=verdict.later, seconds=seconds)
-        due = self._due_again(tag, flight, verdict, now)
-        landing = land(
-            flight,
-            result,
-            verdict,
-            again_due=due,
-            sync_run_id=self._ledger.sync_run_id,
-            read_back=self._doubts.read_back,
-            exists_codes=self._vendor.exists_codes,
-        )
-        self._watch(verdict, landing)
-        return landing
-
-    def _due_again(self, tag: int, flight: Flight, verdict: Verdict, now: float) -> float | None:
-        """Return when this flight's records may go again, and halt the push where the result says so."""
-        stop = next((reply for reply in verdict.replies if isinstance(reply, Stop)), None)
-        if stop is not None and verdict.renew and self._sender.renewable and not flight.group.renewed:
-            self._sender.renew(tag)
-            return now if self._halt is None else None
-        if stop is not None:
-            self._stop(Halt("not_attempted", RefusedError(refusal_text(self._vendor.title, stop.code))))
-            return None
-        wait = verdict.wait or 0.0
-        if wait > self._settings.max_wait:
-            until = self._clock.now() + timedelta(seconds=wait)
-            text = f"{self._vendor.title} asks to be left alone for {wait:.0f} s, longer than max_wait"
-            self._stop(Halt("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
-        self._pace.pause(now + wait)
-        if self._halt is not None:
-            return None
-        if verdict.progress:
-            return now + wait
-        tries = flight.group.tries + 1
-        if tries >= self._settings.request_attempts:
-            return None
-        return now + max(wait, backoff(tries, self._clock.random))
-
-    def _watch(self, verdict: Verdict, landing: Landing) -> None:
-        """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
-        if verdict.usable:
-            self._silent = 0
-        elif not landing.groups:
-            self._silent += 1
-            if self._silent >= BREAKER:
-                log.warning("%s requests in a row without a usable answer; the rest is not sent", self._silent)
-                self._stop(Halt("vendor_unreachable"))
 
     # Records in doubt.
 
     def _look(self) -> None:
         """Read the vendor back about records in doubt, and act on what has been found out."""
-        if self._halt is None:
+        if self._brake.halt is None:
             room = self._settings.limits.max_in_flight
             try:
                 self._doubts.advance(self._ask, idle=not self._flights, drained=self._drained, room=room)
             except BudgetError as error:
-                self._stop(Halt("not_attempted", error, drain=not self._ledger.durable))
+                self._brake.pull(Halt("not_attempted", error, drain=not self._ledger.durable))
         if not self._doubts.findings:
             return
         looked = look(self._doubts.findings, self._ledger.sync_run_id)
@@ -523,15 +428,9 @@ class Push:
 
     # The end.
 
-    def _stop(self, halt: Halt) -> None:
-        """Send nothing more; the first reason counts."""
-        if self._halt is None:
-            self._halt = halt
-            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else type(halt.error).__name__)
-
     def _dismiss(self) -> None:
         """Give every record that waits its outcome: not sent in this try."""
-        halt = self._halt or Halt("not_attempted")
+        halt = self._brake.halt or Halt("not_attempted")
         items = [item for group in (*self._ready, *self._waiting) for item in group.items] + self._loose
         self._ready.clear()
         self._waiting.clear()
@@ -558,12 +457,11 @@ class Push:
 
     def _abandon(self) -> None:
         """Give requests in flight a last chance, then write everything that is known."""
-        self._stop(Halt("not_attempted", drain=False))
+        self._brake.pull(Halt("not_attempted", drain=False))
         deadline = self._clock.monotonic() + LAST_WORD
-        while len(self._results) < len(self._flights) and (left := deadline - self._clock.monotonic()) > 0:
-            self._collect(left)
-        for tag in self._flights:
-            self._results.setdefault(tag, NoAnswer("interrupted"))
+        while self._arrivals.awaited and (left := deadline - self._clock.monotonic()) > 0:
+            self._arrivals.collect(left)
+        self._arrivals.give_up()
         self._absorb()
         self._look()
         if self._claiming:
@@ -583,10 +481,10 @@ class Push:
             try:
                 self._ledger.settle(outcomes)
             except SupersededError as error:
-                self._stop(Halt("superseded", error, drain=False, note=False))
+                self._brake.pull(Halt("superseded", error, drain=False, note=False))
                 break
             except LedgerError as error:
-                self._stop(Halt("not_attempted", error, drain=False))
+                self._brake.pull(Halt("not_attempted", error, drain=False))
                 if attempt == self._patience or not self._rest(backoff(attempt, self._clock.random)):
                     break
             else:
@@ -605,23 +503,12 @@ class Push:
             left = until - self._clock.monotonic()
             if left <= 0:
                 return True
-            self._collect(left)
+            self._arrivals.collect(left)
         return False
 
     def _note(self, outcomes: list[Outcome]) -> None:
         try:
             self._ledger.note(outcomes)
         except LedgerError as error:
-            self._stop(Halt("not_attempted", error, drain=False, note=False))
+            self._brake.pull(Halt("not_attempted", error, drain=False, note=False))
             log.warning("%s records that were not sent have no row: the ledger is away", len(outcomes))
-
-
-def refusal_text(title: str, code: str) -> str:
-    """Return what a person should look at when the vendor takes nothing."""
-    hints = {
-        "http_401": "check the connection's login, password and token_url",
-        "http_403": "the credential lacks a right, or the plan does not include this",
-        "http_404": "check the destination and the connection's host",
-    }
-    hint = hints.get(code, "check the connection's host, credential and destination")
-    return f"{title} refuses the push ({code}): {hint}"

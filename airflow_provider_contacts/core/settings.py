@@ -1,4 +1,4 @@
-"""What one push is told: its limits, its clock, and why it stops sending."""
+"""What one push is told: its limits and its clock."""
 
 from __future__ import annotations
 
@@ -40,18 +40,3 @@ class Clock:
 
 
 SYSTEM_CLOCK = Clock()
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Why nothing more is sent.
-
-    :param error: what the push raises at its end; ``None``: its outcomes say enough.
-    :param drain: whether the rest of the source is read, so that every record has an outcome.
-    :param note: whether rows may still be written for records that were not sent.
-    """
-
-    code: str
-    error: BaseException | None = None
-    drain: bool = True
-    note: bool = True

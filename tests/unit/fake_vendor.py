@@ -396,6 +396,9 @@ class FakeServer:
 class FakeSender:
     """Requests to a :class:`FakeServer`; waiting for results is what makes time pass.
 
+    ``told`` is every request as it was handed over (tag, request, ``not_after``, ``timeout``), ``asked`` the seconds of
+    each wait.
+
     :param slow_start: seconds between the hand-over of a request and its leaving.
     """
 
@@ -404,6 +407,8 @@ class FakeSender:
     ) -> None:
         self.renewable = renewable
         self.renewed: list[int] = []
+        self.told: list[tuple[int, Request, float, float]] = []
+        self.asked: list[float] = []
         self.most_in_flight = 0
         self._server = server
         self._clock = server.clock
@@ -413,6 +418,7 @@ class FakeSender:
 
     def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
         self._fuse.step()
+        self.told.append((tag, request, not_after, timeout))
         assert request.path == "/contacts"
         now = self._clock.seconds
         if request.method == "GET":
@@ -445,6 +451,7 @@ class FakeSender:
 
     def collect(self, timeout: float) -> list[tuple[int, Result]]:
         self._fuse.step()
+        self.asked.append(timeout)
         # Some time always passes, as in life.
         until = self._clock.seconds + max(timeout, 1e-6)
         next_at = min((at for at, _, _ in self._pending), default=until)

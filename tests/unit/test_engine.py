@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.engine import BREAKER, FRESH, LAST_WORD, LOST_CLAIMS, SETTLE_ATTEMPTS
+from airflow_provider_contacts.core.arrivals import BREAKER
+from airflow_provider_contacts.core.engine import FRESH, LAST_WORD, LOST_CLAIMS, SETTLE_ATTEMPTS
 from airflow_provider_contacts.core.errors import (
     ConfigError,
     InterruptedPushError,

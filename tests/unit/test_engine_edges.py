@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.engine import BREAKER, FRESH, LAST_WORD, SETTLE_ATTEMPTS, refusal_text
+from airflow_provider_contacts.core.arrivals import BREAKER, refusal_text
+from airflow_provider_contacts.core.engine import FRESH, LAST_WORD, SETTLE_ATTEMPTS
 from airflow_provider_contacts.core.errors import (
     InterruptedPushError,
     LedgerError,
@@ -28,7 +29,6 @@ from tests.unit.fake_vendor import (
     READABLE,
     Deed,
     FakeLedger,
-    Pushed,
     World,
     answers,
     failing,
@@ -75,30 +75,12 @@ def test_a_stop_is_told() -> None:
 # What the sender is told.
 
 
-class Told:
-    """Every request of a push, as it was handed over."""
-
-    def __init__(self, pushed: Pushed) -> None:
-        self.requests: list[tuple[int, Request, float, float]] = []
-        self._submit = pushed.sender.submit
-        pushed.push._sender = self
-        pushed.push._doubts._sender = self
-        self.renewable = pushed.sender.renewable
-        self.collect = pushed.sender.collect
-        self.renew = pushed.sender.renew
-
-    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
-        self.requests.append((tag, request, not_after, timeout))
-        self._submit(tag, request, not_after=not_after, timeout=timeout)
-
-
 def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> None:
     world = World()
     execution = world.execution(names(2), request_timeout=7.5)
-    told = Told(execution)
     begun = world.time.seconds
     list(execution.push.run())
-    ((_, request, not_after, timeout),) = told.requests
+    ((_, request, not_after, timeout),) = execution.sender.told
     assert request == Request("POST", "/contacts", b'{"contacts":[{"name":"n0"},{"name":"n1"}]}')
     assert not_after == pytest.approx(begun + FRESH, abs=0.01)
     assert timeout == 7.5
@@ -108,20 +90,18 @@ def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> N
 def test_a_read_may_leave_whenever_it_can() -> None:
     world = World(first(APPLIED_AND_LOST))
     execution = world.execution(names(2), vendor=READABLE, on_unknown="reconcile", request_timeout=7.5)
-    told = Told(execution)
     list(execution.push.run())
-    read = [one for one in told.requests if one[1].method == "GET"]
+    read = [one for one in execution.sender.told if one[1].method == "GET"]
     assert [(not_after, timeout) for _, _, not_after, timeout in read] == [(inf, 7.5)]
-    assert len({tag for tag, *_ in told.requests}) == len(told.requests)
+    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
     assert execution.push.num_requests == 1
 
 
 def test_no_two_requests_share_a_mark_or_a_number() -> None:
     world = World(first(answers(429), answers(429)))
     execution = world.execution(names(20))
-    told = Told(execution)
     outcomes = list(execution.push.run())
-    assert len({tag for tag, *_ in told.requests}) == len(told.requests)
+    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
     assert len({outcome.batch_id for outcome in outcomes}) == 5
     assert all(str(outcome.batch_id).startswith(f"{execution.ledger.token}.") for outcome in outcomes)
 
@@ -173,17 +153,8 @@ def test_records_that_could_not_be_noted_are_counted(caplog: pytest.LogCaptureFi
 def sleeps(world: World, rows: Sequence[Any], **options: Any) -> list[float]:
     """Return the seconds for which each wait for results was asked."""
     execution = world.execution(rows, **options)
-    asked: list[float] = []
-    collect = execution.sender.collect
-
-    def listening(timeout: float) -> Any:
-        asked.append(timeout)
-        return collect(timeout)
-
-    told = Told(execution)
-    told.collect = listening
     list(execution.push.run())
-    return asked
+    return execution.sender.asked
 
 
 def test_a_signal_is_heard_within_a_second_however_long_the_wait() -> None:

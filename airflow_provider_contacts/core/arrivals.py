@@ -1,0 +1,205 @@
+"""What comes back for the requests of a push: gathered, judged, and kept until its rows are written."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from math import inf
+
+from airflow_provider_contacts.core.brake import Brake, Halt
+from airflow_provider_contacts.core.doubts import Doubts
+from airflow_provider_contacts.core.errors import LedgerError, RefusedError, RetryLaterError
+from airflow_provider_contacts.core.flight import Flight, Landing, land
+from airflow_provider_contacts.core.ledger import Ledger
+from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.core.pace import Pace, backoff
+from airflow_provider_contacts.core.policy import Verdict, judge
+from airflow_provider_contacts.core.settings import Clock, PushSettings
+from airflow_provider_contacts.core.vendor import Answer, Stop, Vendor
+from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
+
+log = logging.getLogger(__name__)
+
+BREAKER = 20
+"""Requests in a row that end without a usable answer, after which the vendor is taken to be away."""
+
+LINGER = 0.02
+"""Seconds for which results are gathered at most, before they are written together."""
+
+PATIENCE = 0.03
+"""The same as a part of the fastest answer's time, where that is longer: places must not stand empty for it."""
+
+
+class Arrivals:
+    """The results of one push's requests, from the sender to their rows.
+
+    :param flights: requests under way, by tag: whoever sends puts them in, and with :meth:`book` they are gone.
+    :param doubts: takes in what comes back for its own questions, and records that end in doubt.
+    :param brake: is pulled where a result says that the push cannot go on.
+    """
+
+    def __init__(
+        self,
+        flights: dict[int, Flight],
+        *,
+        vendor: Vendor,
+        sender: Sender,
+        ledger: Ledger,
+        settings: PushSettings,
+        pace: Pace,
+        doubts: Doubts,
+        brake: Brake,
+        clock: Clock,
+    ) -> None:
+        self._flights = flights
+        self._vendor = vendor
+        self._sender = sender
+        self._ledger = ledger
+        self._settings = settings
+        self._pace = pace
+        self._doubts = doubts
+        self._brake = brake
+        self._clock = clock
+        self._results: dict[int, Result] = {}
+        self._landed: dict[int, Landing] = {}
+        # Seconds of the fastest answer to come.
+        self._fastest = inf
+        self._silent = 0
+
+    @property
+    def awaited(self) -> int:
+        """How many requests have no result yet."""
+        return len(self._flights) - len(self._results)
+
+    @property
+    def judged(self) -> int:
+        """How many results have been judged and not been booked."""
+        return len(self._landed)
+
+    @property
+    def written(self) -> list[Outcome]:
+        """What wants to be written of those."""
+        return [one for landing in self._landed.values() for one in landing.written]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether some of their records are to be sent again."""
+        return any(landing.groups for landing in self._landed.values())
+
+    def collect(self, seconds: float) -> None:
+        """Take what has come back; wait up to so many seconds for the first of it."""
+        for tag, result in self._sender.collect(seconds):
+            if tag in self._flights:
+                self._results[tag] = result
+                continue
+            try:
+                self._doubts.land(tag, result)
+            except LedgerError as error:
+                self._brake.pull(Halt("not_attempted", error, drain=False))
+
+    def gather(self, seconds: float, *, writing: float) -> None:
+        """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
+
+        Another one is waited for where it can be expected sooner than it would be written by itself.
+
+        :param writing: seconds that the last write took.
+        """
+        self.collect(seconds)
+        if not self._results:
+            return
+        times = [one.seconds for one in self._results.values() if isinstance(one, Answer) and one.seconds is not None]
+        self._fastest = min([self._fastest, *times])
+        until = self._clock.monotonic() + (LINGER if self._fastest < LINGER else PATIENCE * self._fastest)
+        while (awaited := self.awaited) > 0:
+            left = min(until - self._clock.monotonic(), writing)
+            count = len(self._results)
+            if left <= 0 or self._fastest / awaited > left:
+                return
+            self.collect(left)
+            if len(self._results) == count:
+                return
+
+    def judge(self) -> None:
+        """Find out what results make of their records, and of the push."""
+        for tag, result in self._results.items():
+            if tag not in self._landed:
+                self._landed[tag] = self._land(tag, self._flights[tag], result)
+
+    def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
+        now = self._clock.monotonic()
+        verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        if verdict.usable or verdict.later:
+            seconds = result.seconds if isinstance(result, Answer) else None
+            self._pace.hear(now, sent_at=flight.sent_at, later=verdict.later, seconds=seconds)
+        due = self._due_again(tag, flight, verdict, now)
+        landing = land(
+            flight,
+            result,
+            verdict,
+            again_due=due,
+            sync_run_id=self._ledger.sync_run_id,
+            read_back=self._doubts.read_back,
+            exists_codes=self._vendor.exists_codes,
+        )
+        self._watch(verdict, landing)
+        return landing
+
+    def _due_again(self, tag: int, flight: Flight, verdict: Verdict, now: float) -> float | None:
+        """Return when this flight's records may go again, and halt the push where the result says so."""
+        stop = next((reply for reply in verdict.replies if isinstance(reply, Stop)), None)
+        if stop is not None and verdict.renew and self._sender.renewable and not flight.group.renewed:
+            self._sender.renew(tag)
+            return now if self._brake.halt is None else None
+        if stop is not None:
+            self._brake.pull(Halt("not_attempted", RefusedError(refusal_text(self._vendor.title, stop.code))))
+            return None
+        wait = verdict.wait or 0.0
+        if wait > self._settings.max_wait:
+            until = self._clock.now() + timedelta(seconds=wait)
+            text = f"{self._vendor.title} asks to be left alone for {wait:.0f} s, longer than max_wait"
+            self._brake.pull(Halt("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
+        self._pace.pause(now + wait)
+        if self._brake.halt is not None:
+            return None
+        if verdict.progress:
+            return now + wait
+        tries = flight.group.tries + 1
+        if tries >= self._settings.request_attempts:
+            return None
+        return now + max(wait, backoff(tries, self._clock.random))
+
+    def _watch(self, verdict: Verdict, landing: Landing) -> None:
+        """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
+        if verdict.usable:
+            self._silent = 0
+        elif not landing.groups:
+            self._silent += 1
+            if self._silent >= BREAKER:
+                log.warning("%s requests in a row without a usable answer; the rest is not sent", self._silent)
+                self._brake.pull(Halt("vendor_unreachable"))
+
+    def give_up(self) -> None:
+        """Wait for nothing more: what has no result is interrupted."""
+        for tag in self._flights:
+            self._results.setdefault(tag, NoAnswer("interrupted"))
+
+    def book(self) -> list[Landing]:
+        """Be done with the judged, whose rows are written; return them."""
+        landed = self._landed
+        for tag, landing in landed.items():
+            for doubted in landing.doubts:
+                self._doubts.arise(doubted, self._flights[tag].marked_at)
+            del self._flights[tag], self._results[tag]
+        self._landed = {}
+        return list(landed.values())
+
+
+def refusal_text(title: str, code: str) -> str:
+    """Return what a person should look at when the vendor takes nothing."""
+    hints = {
+        "http_401": "check the connection's login, password and token_url",
+        "http_403": "the credential lacks a right, or the plan does not include this",
+        "http_404": "check the destination and the connection's host",
+    }
+    hint = hints.get(code, "check the connection's host, credential and destination")
+    return f"{title} refuses the push ({code}): {hint}"

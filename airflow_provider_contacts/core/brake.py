@@ -1,0 +1,36 @@
+"""Whether a push still sends, and why not."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why nothing more is sent.
+
+    :param error: what the push raises at its end; ``None``: its outcomes say enough.
+    :param drain: whether the rest of the source is read, so that every record has an outcome.
+    :param note: whether rows may still be written for records that were not sent.
+    """
+
+    code: str
+    error: BaseException | None = None
+    drain: bool = True
+    note: bool = True
+
+
+class Brake:
+    """Stops the sending of one push, once; ``halt`` is the reason."""
+
+    def __init__(self) -> None:
+        self.halt: Halt | None = None
+
+    def pull(self, halt: Halt) -> None:
+        """Send nothing more; the first reason counts."""
+        if self.halt is None:
+            self.halt = halt
+            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else type(halt.error).__name__)
