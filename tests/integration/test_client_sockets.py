@@ -541,6 +541,32 @@ def test_a_server_that_does_not_read_leaves_doubt_at_the_timeout() -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
+def test_an_answer_before_the_end_of_the_request_is_an_answer_and_its_connection_is_not_used_again() -> None:
+    heard: list[bytes] = []
+    opened: list[socket.socket] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                opened.append(connection)
+                heard.append(connection.recv(1000))
+                # What the rest of the request is taken for is the server's secret: nothing may follow it.
+                connection.sendall(b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\n{}")
+
+    threading.Thread(target=serve, daemon=True).start()
+    with client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        for path in ("/first", "/second"):
+            found = result_of(client, Request("POST", path, b"x" * 50_000_000))
+            assert isinstance(found, Answer)
+            assert (found.status, found.body) == (413, b"{}")
+    for one in (listener, *opened):
+        one.close()
+    assert [one.split(b" ")[1] for one in heard] == [b"/first", b"/second"]
+
+
 # Tokens.
 
 JSON_CREDENTIAL: dict[str, Any] = {
