@@ -82,8 +82,10 @@ class Intake:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows: Iterator[tuple[int, Any]] = enumerate(rows)
-        # Rows that have been read and prepared, and not yet held against the ledger; and what ended the source.
+        # Rows that have been read and prepared, and not yet held against the ledger; the one that is being prepared,
+        # which must be found again by who is interrupted then; and what ended the source.
         self._ahead: list[Prepared | Unfit] = []
+        self._begun: tuple[int, Any] | None = None
         self._failure: Exception | None = None
         self._mapper = mapper
         self._ledger = ledger
@@ -126,17 +128,18 @@ class Intake:
         return taken
 
     def _read(self) -> None:
-        """Read and prepare one chunk, or what one that was interrupted lacks.
-
-        A source that fails in its middle does not take the rows before with it.
-        """
+        """Read and prepare one chunk, or what an interrupted one lacks; the rows before a source's failure count."""
         if self._failure is not None:
             return
         try:
-            for index, row in islice(self._rows, self._chunk_size - len(self._ahead)):
-                self._ahead.append(self._mapper.prepare(index, row))
+            if self._begun is not None and not (self._ahead and self._ahead[-1].row_index == self._begun[0]):
+                self._ahead.append(self._mapper.prepare(*self._begun))
+            for begun in islice(self._rows, self._chunk_size - len(self._ahead)):
+                self._begun = begun
+                self._ahead.append(self._mapper.prepare(*begun))
         except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
             self._failure = error
+        self._begun = None
 
     def end(self) -> None:
         """Read no more; what has been read already is still to be taken."""

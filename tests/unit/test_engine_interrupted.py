@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError, SupersededError
 from airflow_provider_contacts.core.outcome import Outcome, Status
-from tests.unit.fake_vendor import READABLE, Deed, FakeLedger, Pushed, Trouble, World, answers, failing, first
+from airflow_provider_contacts.core.vendor import Payload
+from tests.unit.fake_vendor import READABLE, VENDOR, Deed, FakeLedger, Pushed, Trouble, World, answers, failing, first
 
 
 def read_and_pushed(world: World, count: int, **options: Any) -> tuple[list[int], Pushed]:
@@ -69,6 +72,22 @@ def test_a_time_out_in_the_middle_of_reading_costs_no_outcome(row: int) -> None:
     everything: list[Outcome] = [*pushed.outcomes, *pushed.push.last_words]
     assert sorted(outcome.row_index for outcome in everything) == list(range(row))
     assert not any(row.status == "sending" for row in world.table.rows.values())
+
+
+@pytest.mark.parametrize("call", [1, 50, 100, 101, 300])
+def test_a_time_out_in_the_middle_of_preparing_costs_no_outcome(call: int) -> None:
+    world, calls = World(), itertools.count(1)
+
+    def coherent(_: Payload) -> None:
+        if next(calls) == call:
+            raise Timeout
+
+    vendor = replace(VENDOR, contract=replace(VENDOR.contract, coherent=coherent))
+    read, pushed = read_and_pushed(world, 300, vendor=vendor)
+    assert isinstance(pushed.error, Timeout)
+    everything: list[Outcome] = [*pushed.outcomes, *pushed.push.last_words]
+    assert sorted(outcome.row_index for outcome in everything) == read
+    assert len(read) == call
 
 
 def at(point: str, *calls: int, error: BaseException) -> Trouble:
