@@ -179,7 +179,7 @@ def unpacked(body: bytes, encoding: str) -> bytes:
 
 
 def inflated(packed: bytes, window: int) -> bytes:
-    """Return what was packed; nothing where that is broken, cut short or too much.
+    """Return what was packed; nothing where that is broken, cut short, too much, or not all that came.
 
     :param window: ``wbits`` of :func:`zlib.decompressobj`.
     """
@@ -188,7 +188,8 @@ def inflated(packed: bytes, window: int) -> bytes:
         found = reader.decompress(packed, LARGEST_ANSWER + 1)
     except zlib.error:
         return b""
-    return found if reader.eof and len(found) <= LARGEST_ANSWER else b""
+    whole = reader.eof and not reader.unused_data
+    return found if whole and len(found) <= LARGEST_ANSWER else b""
 
 
 def never_connected(error: BaseException) -> bool:
