@@ -12,6 +12,7 @@ too many.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 from airflow_provider_contacts.core.pace import Pace
 
@@ -64,7 +65,7 @@ class AdaptivePace(Pace):
         self._peak = 0.0
         self._limited_at = -math.inf
         self._sent = Sent()
-        self._fastest = Fastest()
+        self._fastest: defaultdict[int, Fastest] = defaultdict(Fastest)
 
     @property
     def window(self) -> float:
@@ -81,14 +82,16 @@ class AdaptivePace(Pace):
         super().take(now, count)
         self._sent.add(now, count)
 
-    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None) -> None:
+    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
         """Take an answer for what it says of the pace.
 
         :param sent_at: when its request left; what left before the last decrease says nothing of the pace since.
         :param later: whether it asks to be left alone for now.
         :param seconds: from the first byte sent to the last one read, where that is known.
+        :param records: how many records the request carried: halves are answered sooner than whole batches, and are
+            compared only with requests that are at most twice as large.
         """
-        slow = seconds is not None and self._fastest.is_slow(now, seconds)
+        slow = seconds is not None and self._fastest[records.bit_length()].is_slow(now, seconds)
         if (later or slow) and sent_at > self._eased_at and now > self._eased_at + PERIOD:
             self._ease(now, limited=later)
         elif not later and not slow:

@@ -15,7 +15,7 @@ from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import Verdict, judge
 from airflow_provider_contacts.core.settings import Clock, PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Stop, Vendor
+from airflow_provider_contacts.core.vendor import Answer, Created, Stop, Vendor
 from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
 
 log = logging.getLogger(__name__)
@@ -129,8 +129,15 @@ class Arrivals:
         now = self._clock.monotonic()
         verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
         if verdict.usable or verdict.later:
-            seconds = result.seconds if isinstance(result, Answer) else None
-            self._pace.hear(now, sent_at=flight.sent_at, later=verdict.later, seconds=seconds)
+            # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
+            stored = all(type(reply) is Created for reply in verdict.replies)
+            self._pace.hear(
+                now,
+                sent_at=flight.sent_at,
+                later=verdict.later,
+                seconds=result.seconds if stored and isinstance(result, Answer) else None,
+                records=len(verdict.replies),
+            )
         due = self._due_again(tag, flight, verdict, now)
         landing = land(
             flight,

@@ -117,9 +117,9 @@ class SharedPace(Pace):
         """Requests that may be in flight."""
         return self._own.window
 
-    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None) -> None:
+    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
         """Take an answer for what it says of the pace."""
-        self._own.hear(now, sent_at=sent_at, later=later, seconds=seconds)
+        self._own.hear(now, sent_at=sent_at, later=later, seconds=seconds, records=records)
 
     def available(self, now: float, wanted: int) -> int:
         """Return how many of ``wanted`` requests may leave at ``now``; they are counted, whether they leave or not."""

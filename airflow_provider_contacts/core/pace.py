@@ -36,7 +36,7 @@ class Pace:
         """Requests that may be in flight, as far as the pace has a say in it."""
         return math.inf
 
-    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None) -> None:
+    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
         """Take an answer for what it says of the pace: nothing, where the pace is stated."""
 
     def available(self, now: float, wanted: int) -> int:

@@ -61,7 +61,7 @@ class Verdict:
     :param progress: the result settled at least one record, so that ``Again`` costs the others no attempt.
     :param wait: seconds for which the vendor asked to be left alone.
     :param renew: the credential was refused; a fresh one may be taken.
-    :param later: the vendor asks for less, whatever becomes of the records.
+    :param later: the vendor asks for fewer requests, whatever becomes of the records.
     :param usable: the vendor is there and says sensible things, whatever it says.
     """
 
@@ -109,7 +109,7 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
     # A 408 stays doubt: a proxy may say it of a request that the vendor has taken.
     if 300 <= status < 500 and status != 408:  # noqa: PLR2004
         return everyone(Stop(code), sent)
-    return everyone(Doubt(code), sent, usable=False, later=status == 503)  # noqa: PLR2004
+    return everyone(Doubt(code), sent, usable=False, later=status == 503 and wait is not None)  # noqa: PLR2004
 
 
 def everyone(reply: Reply, sent: Sequence[Payload], **more: Any) -> Verdict:
@@ -127,7 +127,8 @@ def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
         replies=replies,
         progress=any(isinstance(reply, Created | Rejected) for reply in replies),
         wait=wait if again else None,
-        later=again,
+        # A record that was left out because of its neighbour is no wish of the vendor.
+        later=any(isinstance(reply, Again) and reply.later for reply in replies) or (again and wait is not None),
         usable=not all(isinstance(reply, Doubt) for reply in replies),
     )
 

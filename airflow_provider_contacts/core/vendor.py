@@ -96,10 +96,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Certainly not created; the same data may be sent again."""
+    """Certainly not created; the same data may be sent again.
+
+    :param later: the vendor asks for fewer requests. It does not where a record was merely left out because another one
+        of its request was refused.
+    """
 
     code: str
     message: str | None = field(default=None, repr=False)
+    later: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,9 +184,9 @@ def read_status(status: int, message: str | None) -> Reply:
     """Return what a ``status_code`` that is not 2xx means where no contact is shown."""
     code = code_of(status)
     if status == 429:  # noqa: PLR2004
-        return Again("rate_limited", message)
+        return Again("rate_limited", message, later=True)
     if status == 425:  # noqa: PLR2004
-        return Again(code, message)
+        return Again(code, message, later=True)
     if status in STOPPING:
         return Stop(code, message)
     # 408 is doubt because a proxy may say it of a request that was taken.
