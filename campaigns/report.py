@@ -62,8 +62,11 @@ def lines_of(circumstances: Circumstances) -> Iterator[str]:
 def revision() -> str:
     """Return the commit that is checked out, and whether files of the package differ from it."""
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=10"]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    return told.stdout.strip() or "not a git checkout"
+    try:
+        told = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    except FileNotFoundError:  # no git on this machine
+        told = ""
+    return told.strip() or "not a git checkout"
 
 
 def installed() -> Iterator[str]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # Airflow brings it, without types
+
 # PostgreSQL refuses to run as root; the first of these that exists runs it then.
 STAND_INS = ("postgres", "nobody")
 
@@ -340,11 +342,13 @@ def wait_until(happens: Callable[[], bool], what: str) -> None:
 
 def children_of(pid: int) -> list[int]:
     """Return the children of a process."""
-    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True)
-    return [int(word) for word in told.stdout.split()]
+    with suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody has buried yet does not."""
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True)
-    return told.stdout.strip()[:1] not in {"", "Z"}
+    """Tell whether a process runs; one that nobody has waited for yet does not."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
