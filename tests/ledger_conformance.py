@@ -465,6 +465,22 @@ class EveryLedger:
 
     # Notes
 
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.REJECTED])
+    @pytest.mark.parametrize("absent", [True, False])
+    def test_a_doubt_that_a_reading_ended_is_remembered(self, memory: Memory, status: Status, absent: bool) -> None:
+        ledger = memory.open()
+        claim(ledger, "a", "b")
+        reasons = (RecordError("busy", "name", 'a text with "absent" in it'), *((RecordError("absent"),) * absent))
+        settle(ledger, "a", status, error_code="busy", errors=reasons)
+        settle(ledger, "b", Status.FAILED, error_code="absent", errors=(RecordError("absent"),))
+        again = memory.open(try_number=2)
+        found = again.standing(["a", "b"])
+        assert (found["a"].was_in_doubt, found["a"].error_code) == (absent, "busy")
+        assert found["b"].was_in_doubt
+        again.claim([mark(again, "b", found["b"])])
+        settle(again, "b", Status.FAILED, error_code="busy", errors=(RecordError("busy"), RecordError("absent")))
+        assert memory.open(try_number=3).standing(["b"])["b"].was_in_doubt
+
     @pytest.mark.parametrize("status", STANDING)
     @pytest.mark.parametrize("note", [Status.INVALID, Status.FAILED])
     def test_a_note_never_replaces_a_stronger_word(self, memory: Memory, status: Status, note: Status) -> None:

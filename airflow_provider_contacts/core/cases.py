@@ -22,7 +22,7 @@ class Case:
     :param exact: whether it was marked then, but for the time that a ledger takes to answer.
     :param absent_from: the moment (monotonic) from which a read without it counts.
     :param doubt: its outcome so far, for a doubt that was born in this try.
-    :param refusal: its outcome if it turns out to be absent, where the vendor's word that it exists made the doubt.
+    :param exists: the vendor says that it exists, so that a reading without it proves nothing.
     :param rounds: readings in this try that it has been through.
     """
 
@@ -33,7 +33,7 @@ class Case:
     exact: bool = True
     absent_from: float
     doubt: Outcome | None = None
-    refusal: Outcome | None = None
+    exists: bool = False
     rounds: int = 0
 
 

@@ -12,15 +12,16 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found
 from airflow_provider_contacts.core.flight import Doubted, again
-from airflow_provider_contacts.core.intake import Item, own_outcome, standing_outcome
+from airflow_provider_contacts.core.intake import Item
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.pace import Pace
-from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING, OnUnknown
+from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING, OnUnknown, says_exists
 from airflow_provider_contacts.core.reconcile import Reading, summary_of
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.settings import Clock, PushSettings
 from airflow_provider_contacts.core.stored import holds_replaced
+from airflow_provider_contacts.core.unsent import own_outcome, remembering, standing_outcome
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.core.wire import Result, Sender
 
@@ -107,8 +108,16 @@ class Doubts:
                     marked_at=looked_at - (standing.age if oldest is None else oldest),
                     exact=oldest is None,
                     absent_from=self._ended_at(standing, now) + self._settings.reconcile_delay,
+                    exists=self._exists(standing),
                 )
             )
+
+    def _exists(self, standing: Standing) -> bool:
+        """Tell whether the doubt is the vendor's word that the contact exists."""
+        said = RecordError(standing.error_code or "", None, standing.status_message)
+        return standing.status is Status.UNKNOWN and says_exists(
+            [said], standing.http_status, self._vendor.exists_codes
+        )
 
     def _ended_at(self, standing: Standing, now: float) -> float:
         """Return the moment by which the request of an earlier execution had come to its end."""
@@ -131,7 +140,7 @@ class Doubts:
                 marked_at=marked_at,
                 absent_from=self._clock.monotonic() + self._settings.reconcile_delay,
                 doubt=doubted.outcome,
-                refusal=doubted.refusal,
+                exists=doubted.exists,
                 rounds=item.rounds,
             )
         )
@@ -256,10 +265,12 @@ def look(findings: Sequence[Finding], sync_run_id: str) -> Looked:
 
 
 def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
-    """Add what becomes of a record that is not at the vendor: it is certain now, and sent again."""
-    if case.refusal is not None:
-        looked.settled.append(case.refusal)
-        looked.outcomes.append(case.refusal)
+    """Add what becomes of a record that no reading shows: it is certain now, and sent again.
+
+    Unless the vendor itself has said that it exists: then the two contradict each other, and it stays in doubt.
+    """
+    if case.exists:
+        looked.outcomes.append(doubt)
         return
     reason = RecordError(ABSENT)
     certain = replace(
@@ -267,7 +278,7 @@ def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
     )
     looked.settled.append(certain)
     if isinstance(case.record, Unfit):
-        refused = own_outcome(case.record, Status.INVALID, doubt.batch_id)
+        refused = remembering(own_outcome(case.record, Status.INVALID, doubt.batch_id))
         looked.noted.append(refused)
         looked.outcomes.append(refused)
     elif case.rounds + 1 >= MOST_ROUNDS:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from airflow_provider_contacts.core.intake import Item, standing_outcome
+from airflow_provider_contacts.core.intake import Item
 from airflow_provider_contacts.core.ledger import Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import Verdict
+from airflow_provider_contacts.core.policy import Verdict, says_exists
+from airflow_provider_contacts.core.unsent import remembering, standing_outcome
 from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Payload, Rejected, Reply, Stop
 from airflow_provider_contacts.core.wire import Result
 
@@ -54,12 +55,12 @@ class Doubted:
     """A record that may exist, to be looked for at the vendor.
 
     :param item: with its row as it has just been written.
-    :param refusal: its outcome if it turns out to be absent: the vendor refused it, saying that it exists.
+    :param exists: the vendor refused it, saying that it exists: then no reading proves that it does not.
     """
 
     item: Item
     outcome: Outcome
-    refusal: Outcome | None = None
+    exists: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +123,12 @@ def land(  # a result has many sides
             # Nearly all of them, and none of the questions below is about these.
             landing.outcomes.append(created(item, reply, flight.batch_id, http_status))
             continue
-        outcome = outcome_of(item, reply, flight.batch_id, http_status)
+        outcome = outcome_of(item, reply, flight.batch_id, http_status, exists_codes)
         repeats = again_due is not None and (isinstance(reply, Again) or (verdict.renew and isinstance(reply, Stop)))
         if not repeats:
-            doubted = doubt_of(item, outcome, sync_run_id, exists_codes) if read_back else None
-            if doubted is not None:
-                landing.doubts.append(doubted)
+            if read_back and outcome.status is Status.UNKNOWN:
+                back_again = again(item, outcome, sync_run_id)
+                landing.doubts.append(Doubted(item=back_again, outcome=outcome, exists=isinstance(reply, Rejected)))
             else:
                 landing.outcomes.append(outcome)
             continue
@@ -136,21 +137,6 @@ def land(  # a result has many sides
     if back and again_due is not None:
         landing.groups.extend(regroup(flight.group, back, verdict, again_due))
     return landing
-
-
-def doubt_of(item: Item, outcome: Outcome, sync_run_id: str, exists_codes: Collection[str]) -> Doubted | None:
-    """Return what must be looked for at the vendor, if the outcome leaves doubt.
-
-    A record that was in doubt and is refused because it exists may have been created by the earlier request.
-    """
-    refusal: Outcome | None = None
-    if outcome.status is Status.REJECTED and item.reconciled and exists_codes:
-        if not any(error.code in exists_codes for error in outcome.errors):
-            return None
-        refusal, outcome = outcome, replace(outcome, status=Status.UNKNOWN)
-    if outcome.status is not Status.UNKNOWN:
-        return None
-    return Doubted(item=again(item, outcome, sync_run_id), outcome=outcome, refusal=refusal)
 
 
 def again(item: Item, interim: Outcome, sync_run_id: str) -> Item:
@@ -167,6 +153,7 @@ def again(item: Item, interim: Outcome, sync_run_id: str) -> Item:
         status_message=interim.status_message,
         http_status=interim.http_status,
         attempts=interim.attempts,
+        was_in_doubt=item.reconciled,
     )
     return replace(item, standing=standing, attempts=interim.attempts, not_before=0.0)
 
@@ -196,10 +183,13 @@ def created(item: Item, reply: Created, batch_id: str, http_status: int | None) 
     )
 
 
-def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None) -> Outcome:
+def outcome_of(
+    item: Item, reply: Reply, batch_id: str, http_status: int | None, exists_codes: Collection[str] = ()
+) -> Outcome:
     """Return what a reply makes of a record.
 
-    A record that was in doubt before is in doubt still, unless the vendor confirms it.
+    A record that was in doubt before is in doubt still, unless the vendor confirms it. One that a reading did not find
+    is in doubt again when the vendor says that it exists: the earlier request may have created it.
     """
     found: str | None = None
     errors: tuple[RecordError, ...] = ()
@@ -212,11 +202,13 @@ def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None)
             status, errors = Status.FAILED, (RecordError(code, None, message),)
         case Doubt(code=code, message=message, id=found):
             status, errors = Status.UNKNOWN, (RecordError(code, None, message),)
-    if item.doubted:
+    if item.doubted or (
+        item.reconciled and status is Status.REJECTED and says_exists(errors, http_status, exists_codes)
+    ):
         status = Status.UNKNOWN
     first = errors[0] if errors else RecordError("")
     prepared = item.prepared
-    return Outcome(
+    outcome = Outcome(
         record_identifier=prepared.record_identifier,
         row_index=prepared.row_index,
         status=status,
@@ -231,6 +223,7 @@ def outcome_of(item: Item, reply: Reply, batch_id: str, http_status: int | None)
         payload=prepared.payload,
         batch_id=batch_id,
     )
+    return remembering(outcome) if item.reconciled else outcome
 
 
 def never_sent(item: Item, code: str, batch_id: str | None, sync_run_id: str) -> Outcome:
@@ -238,7 +231,7 @@ def never_sent(item: Item, code: str, batch_id: str | None, sync_run_id: str) ->
     prepared = item.prepared
     if item.doubted and item.standing is not None:
         return standing_outcome(prepared, item.standing, Status.UNKNOWN, sync_run_id)
-    return Outcome(
+    outcome = Outcome(
         record_identifier=prepared.record_identifier,
         row_index=prepared.row_index,
         status=Status.FAILED,
@@ -248,3 +241,4 @@ def never_sent(item: Item, code: str, batch_id: str | None, sync_run_id: str) ->
         payload=prepared.payload,
         batch_id=batch_id,
     )
+    return remembering(outcome) if item.reconciled else outcome

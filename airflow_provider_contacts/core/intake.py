@@ -10,9 +10,10 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Ledger, Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, Decision, OnUnknown, decide
+from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.unsent import elsewhere, not_attempted, own_outcome, remembering, standing_outcome
 from airflow_provider_contacts.core.value import Value
 
 
@@ -25,7 +26,7 @@ class Item(Value, frozen=True, kw_only=True):
         success is ``unknown``.
     :param not_before: seconds that must have passed since the row was read, so that an earlier request has ended.
     :param claims: claims that were lost to somebody else.
-    :param reconciled: it was in doubt, and a reading did not find it.
+    :param reconciled: it was in doubt once, and a reading or a person said that it does not exist.
     :param rounds: readings in this try that it has been through.
     """
 
@@ -207,12 +208,13 @@ class Intake:
             doubted=doubted,
             not_before=max(0.0, rest),
             claims=claims,
-            reconciled=standing is not None and standing.error_code == ABSENT and standing.status is Status.FAILED,
+            reconciled=standing is not None and standing.was_in_doubt,
         )
 
     def _decided(self, record: Prepared | Unfit, standing: Standing | None, decision: Decision) -> Outcome:
         if decision is Decision.INVALID or standing is None:
-            return self._outcome(record, Status.INVALID)
+            outcome = self._outcome(record, Status.INVALID)
+            return remembering(outcome) if standing is not None and standing.was_in_doubt else outcome
         match decision:
             case Decision.DUPLICATE:
                 return self._outcome(record, Status.DUPLICATE)
@@ -228,71 +230,3 @@ class Intake:
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
-
-
-def own_outcome(record: Prepared | Unfit, status: Status, batch_id: str | None) -> Outcome:
-    """Return the outcome of a record that our own check decides."""
-    found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
-    errors = tuple(RecordError(code, where, text) for code, where, text in found)
-    first = errors[0] if errors else RecordError("")
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=status,
-        error_code=first.code or None,
-        error_field=first.field,
-        status_message=first.message,
-        errors=errors,
-        payload_hash=record.payload_hash,
-        payload=record.payload,
-        batch_id=batch_id,
-    )
-
-
-def elsewhere(record: Prepared | Unfit) -> Outcome:
-    """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=Status.FAILED,
-        error_code="claimed_elsewhere",
-        status_message="another run of the same sync_id is sending this record",
-        payload_hash=record.payload_hash,
-        payload=record.payload,
-    )
-
-
-def standing_outcome(record: Prepared | Unfit, standing: Standing, status: Status, sync_run_id: str) -> Outcome:
-    """Return the outcome of a record that is not sent because of what stands of it.
-
-    :param sync_run_id: the run of this execution.
-    """
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=status,
-        destination_record_id=standing.destination_record_id,
-        error_code=INTERRUPTED if standing.status is Status.SENDING else standing.error_code,
-        error_field=standing.error_field,
-        status_message=standing.status_message,
-        http_status=standing.http_status,
-        attempts=standing.attempts,
-        payload_hash=standing.payload_hash,
-        # What was sent, if today's is that: another one must not be looked for at the vendor.
-        payload=record.payload if standing.payload_hash == record.payload_hash else None,
-        batch_id=standing.batch_id,
-        changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
-        from_this_run=standing.sync_run_id == sync_run_id,
-    )
-
-
-def not_attempted(record: Prepared | Unfit) -> Outcome:
-    """Return the outcome of a record of which nothing could be found out; it gets no row of its own."""
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=Status.FAILED,
-        error_code="not_attempted",
-        payload_hash=record.payload_hash,
-        payload=record.payload,
-    )

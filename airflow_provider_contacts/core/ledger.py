@@ -23,6 +23,7 @@ class Standing(Value, frozen=True, kw_only=True):
     :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
     :param sync_run_id: the run that wrote it last.
     :param batch_id: with ``status`` the version of the row: every mark draws a new one.
+    :param was_in_doubt: an earlier request may have created it after all, although a reading or a person said no.
     """
 
     record_identifier: str
@@ -39,6 +40,7 @@ class Standing(Value, frozen=True, kw_only=True):
     age: float = 0.0
     oldest: float | None = None
     ended: float | None = None
+    was_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

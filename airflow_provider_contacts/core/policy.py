@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+EXISTS = re.compile("already|exists|unique|duplicat|conflict|taken", re.IGNORECASE)
+"""How vendors say that a contact is there, whatever their documents call it."""
+
 OnUnknown = Literal["hold", "reconcile", "resend"]
 
 INTERRUPTED = "interrupted"
@@ -36,6 +40,9 @@ INTERRUPTED = "interrupted"
 
 ABSENT = "absent"
 """Error code of a record that was in doubt and that reading the vendor back did not find."""
+
+BY_HAND = "settled_by_hand"
+"""Error code of a record of which a person says that it does not exist."""
 
 RESPECT = 3600.0
 """Seconds for which another run's ``sending`` is left alone."""
@@ -181,6 +188,19 @@ def judge_refusal(answer: Answer, sent: Sequence[Payload], vendor: Vendor, assum
     ]
     unnamed = not any(isinstance(reply, Rejected) for reply in replies)
     return Verdict(replies=replies, halve=unnamed and assumptions.refusals_atomic, progress=True)
+
+
+def says_exists(errors: Iterable[RecordError], http_status: int | None, codes: Collection[str]) -> bool:
+    """Tell whether a refusal can mean that the contact exists.
+
+    Asked only about records that were in doubt, where a refusal too many costs a look by a person, and one too few a
+    contact that nobody knows of.
+
+    :param codes: the vendor's own words for it.
+    """
+    return http_status == 409 or any(  # noqa: PLR2004  # RFC 9110
+        error.code in codes or EXISTS.search(f"{error.code} {error.message or ''}") for error in errors
+    )
 
 
 class Decision(Enum):

@@ -189,7 +189,7 @@ def stored_of(row: RowMapping) -> Stored:
     """
     payload = parsed(row["payload"])
     return Stored(
-        standing=standing_of({name: row[name] for name in (*STANDING_COLUMNS, "age", "ended")}),
+        standing=standing_of({name: row[name] for name in (*STANDING_COLUMNS, "age", "ended", "errors")}),
         reasons=reasons_of(parsed(row["errors"])),
         payload=payload if isinstance(payload, dict) else None,
     )

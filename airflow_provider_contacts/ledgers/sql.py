@@ -8,7 +8,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sqlalchemy import func, select  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Text, cast, func, select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
@@ -62,7 +62,8 @@ class SqlLedger:
         columns = tables.outcomes.c
         age = seconds_since(columns.batch_started_at, tables.flavour).label("age")
         ended = seconds_since(columns.batch_completed_at, tables.flavour).label("ended")
-        self._standing = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended)
+        errors = cast(columns.errors, Text).label("errors")
+        self._standing = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended, errors)
 
     @classmethod
     def open(

@@ -8,6 +8,8 @@ from typing import Any
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import Status, digest_of
+from airflow_provider_contacts.core.policy import ABSENT, BY_HAND
+from airflow_provider_contacts.ledgers.evidence import parsed
 
 STANDING_COLUMNS = (
     "record_identifier",
@@ -25,11 +27,12 @@ STANDING_COLUMNS = (
 
 
 def standing_of(row: Mapping[Any, Any]) -> Standing:
-    """Return a row as a value, of :data:`STANDING_COLUMNS` and the two ages.
+    """Return a row as a value, of :data:`STANDING_COLUMNS`, the two ages and the errors.
 
     :raises LedgerError: for a status that is none of ours, which only a person can have written.
     """
     values: dict[str, Any] = {str(name): value for name, value in row.items()}
+    errors = values.pop("errors")
     age, attempts, text = values.pop("age"), values.pop("attempts"), values.pop("status")
     ended = values.pop("ended")
     try:
@@ -48,5 +51,14 @@ def standing_of(row: Mapping[Any, Any]) -> Standing:
             attempts=attempts or 0,
             age=max(0.0, float(age or 0.0)),
             ended=None if ended is None else max(0.0, float(ended)),
+            was_in_doubt=values["error_code"] in {ABSENT, BY_HAND} or names_absent(errors),
         )
     raise failure
+
+
+def names_absent(errors: Any) -> bool:
+    """Tell whether stored reasons name a doubt that a reading has ended; nearly every row has none at all."""
+    if not errors or (isinstance(errors, str) and ABSENT not in errors):
+        return False
+    reasons = parsed(errors)
+    return isinstance(reasons, list) and any(isinstance(one, dict) and one.get("code") == ABSENT for one in reasons)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from airflow_provider_contacts.core.errors import LedgerError, SupersededError
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing, StepLedger
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.policy import ABSENT, BY_HAND
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.task_state_entries import WEAK, Entry, decided, is_due, key_of, marked
@@ -129,6 +130,7 @@ class TaskStateLedger(StepLedger):
                     age=self._since(self._marked_at, key),
                     oldest=self._oldest(entry),
                     ended=ended,
+                    was_in_doubt=entry.was_in_doubt or entry.error_code in {ABSENT, BY_HAND},
                 )
         return found
 

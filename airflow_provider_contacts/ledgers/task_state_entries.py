@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Mark
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.policy import ABSENT
 from airflow_provider_contacts.ledgers.texts import NAME_LENGTH, clean
 
 DIGITS = 32
@@ -21,8 +22,8 @@ IN_DOUBT = frozenset({Status.SENDING, Status.UNKNOWN})
 WEAK = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED})
 STATUSES = frozenset(status.value for status in Status if status not in {Status.SKIPPED, Status.DUPLICATE})
 
-OPTIONAL = (str, str, int, str, str)
-"""Types of what follows the attempts: payload hash, the vendor's id, HTTP status, error code, error field."""
+OPTIONAL = (str, str, int, str, str, int)
+"""Types of what follows the attempts: payload hash, the vendor's id, HTTP status, error code, error field, doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Entry:
     """One record's place in the memory; fields as in the outcome table.
 
     :param key: see :func:`key_of`.
+    :param was_in_doubt: an earlier request may have created it, although a reading did not find it.
     :param since: of what an earlier execution left: when that one began, in seconds since the epoch.
     """
 
@@ -42,6 +44,7 @@ class Entry:
     http_status: int | None = None
     error_code: str | None = None
     error_field: str | None = None
+    was_in_doubt: bool = False
     since: float | None = field(default=None, compare=False)
 
 
@@ -76,6 +79,7 @@ def decided(outcome: Outcome, before: Entry | None) -> Entry:
         http_status=outcome.http_status,
         error_code=clean(outcome.error_code, CODE_LENGTH),
         error_field=clean(outcome.error_field, NAME_LENGTH),
+        was_in_doubt=any(error.code == ABSENT for error in outcome.errors),
         since=before.since if before else None,
     )
 
@@ -114,6 +118,7 @@ def encoded(entry: Entry, token: str) -> list[Any]:
         entry.http_status,
         entry.error_code,
         entry.error_field,
+        1 if entry.was_in_doubt else None,
     ]
     while values[-1] is None:
         values.pop()
@@ -129,7 +134,7 @@ def decoded(values: Any, token: str) -> Entry:
         case [str(key), str(status), (str() | None) as batch_id, int(attempts), *rest] if status in STATUSES:
             optional = (*rest, *[None] * (len(OPTIONAL) - len(rest)))
             if fits(optional):
-                payload_hash, destination_record_id, http_status, error_code, error_field = optional
+                payload_hash, destination_record_id, http_status, error_code, error_field, doubt = optional
                 return Entry(
                     key=key,
                     status=Status(status),
@@ -140,6 +145,7 @@ def decoded(values: Any, token: str) -> Entry:
                     http_status=http_status,
                     error_code=error_code,
                     error_field=error_field,
+                    was_in_doubt=bool(doubt),
                 )
     raise LedgerError("the task state store holds an entry that this package has not written")
 

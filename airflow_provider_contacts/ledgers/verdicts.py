@@ -18,7 +18,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.policy import RESPECT
+from airflow_provider_contacts.core.policy import BY_HAND, RESPECT
 from airflow_provider_contacts.ledgers.clock import now, seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, inspect_store
 from airflow_provider_contacts.ledgers.rows import Policy
@@ -29,9 +29,6 @@ from airflow_provider_contacts.ledgers.trouble import transact
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping
-
-BY_HAND = "settled_by_hand"
-"""Error code of a record of which a person says that it does not exist."""
 
 
 class Finding(StrEnum):

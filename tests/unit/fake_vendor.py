@@ -22,7 +22,7 @@ from airflow_provider_contacts.core.errors import LedgerError, SupersededError, 
 from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing, StepLedger
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
+from airflow_provider_contacts.core.policy import ABSENT, Assumptions, OnUnknown
 from airflow_provider_contacts.core.reading import as_count, as_list, as_mapping, as_text, doubt_all
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import DEFAULT_ASSUMPTIONS, Clock, PushSettings
@@ -487,6 +487,7 @@ class Row:
     error_code: str | None = None
     http_status: int | None = None
     ended_at: float | None = None
+    errors: tuple[RecordError, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -569,6 +570,7 @@ class FakeLedger(StepLedger):
             attempts=row.attempts,
             age=age,
             ended=None if row.ended_at is None else self._table.clock.seconds - row.ended_at,
+            was_in_doubt=row.error_code == ABSENT or any(error.code == ABSENT for error in row.errors),
         )
 
     def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
@@ -635,6 +637,7 @@ class FakeLedger(StepLedger):
             http_status=outcome.http_status,
             attempts=max(row.attempts, outcome.attempts),
             ended_at=self._table.clock.seconds,
+            errors=outcome.errors,
         )
         return True
 
@@ -656,6 +659,7 @@ class FakeLedger(StepLedger):
                     marked_at=row.marked_at if row else None,
                     error_code=outcome.error_code,
                     http_status=outcome.http_status,
+                    errors=outcome.errors,
                 )
         self._end("note")
 

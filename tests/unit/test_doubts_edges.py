@@ -55,7 +55,6 @@ BORN = Outcome(
     payload={"name": "n0"},
     batch_id="t1.5",
 )
-REFUSAL = changed(BORN, status=Status.REJECTED, error_code="exists")
 
 
 def case(**values: Any) -> Case:
@@ -123,12 +122,22 @@ def test_what_is_absent_and_unfit_today_is_invalid() -> None:
         payload={"name": ""},
         batch_id="t0.4",
     )
+    refused = changed(refused, errors=(*refused.errors, RecordError("absent")))
     found = look([Absent(case(record=UNFIT, standing=standing))], RUN)
     assert found == Looked(settled=[standing_row], noted=[refused], outcomes=[refused])
 
 
-def test_a_refusal_stands_where_no_contact_explains_it() -> None:
-    assert look([Absent(case(doubt=BORN, refusal=REFUSAL))], RUN) == Looked(settled=[REFUSAL], outcomes=[REFUSAL])
+def test_the_vendors_word_that_it_exists_stands_over_a_reading_without_it() -> None:
+    assert look([Absent(case(doubt=BORN, exists=True))], RUN) == Looked(outcomes=[BORN])
+    held = certain(
+        Status.UNKNOWN,
+        destination_record_id="id-seen",
+        error_code="timeout",
+        error_field="name",
+        status_message="a text",
+        from_this_run=False,
+    )
+    assert look([Absent(case(exists=True))], RUN) == Looked(outcomes=[held])
 
 
 @pytest.mark.parametrize("run", ["run-0", RUN])

@@ -12,7 +12,6 @@ from airflow_provider_contacts.core.flight import (
     Flight,
     Group,
     again,
-    doubt_of,
     land,
     mark,
     never_sent,
@@ -174,6 +173,7 @@ def test_a_record_goes_again_against_the_row_that_was_just_written() -> None:
             status_message="later",
             http_status=429,
             attempts=8,
+            was_in_doubt=True,
         ),
     )
 
@@ -262,27 +262,41 @@ def test_a_doubt_is_looked_for_where_the_vendor_can_be_read_back() -> None:
 EXISTS = Rejected((RecordError("bad"), RecordError("exists")))
 
 
-def test_exists_of_a_record_that_was_in_doubt_is_looked_into() -> None:
-    was = item(reconciled=True)
-    refused = outcome_of(was, EXISTS, "t1.5", 422)
-    unsure = changed(refused, status=Status.UNKNOWN)
-    looked = Doubted(item=again(was, unsure, RUN), outcome=unsure, refusal=refused)
-    assert doubt_of(was, refused, RUN, {"exists"}) == looked
+@pytest.mark.parametrize("read_back", [True, False])
+def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) -> None:
+    was, codes = item(reconciled=True), {"exists"}
+    unsure = outcome_of(was, EXISTS, "t1.5", 422, codes)
+    assert (unsure.status, unsure.error_code) == (Status.UNKNOWN, "bad")
     said = verdict(EXISTS)
-    codes = {"exists"}
-    landing = land(flight(was), Answer(422), said, again_due=5.0, sync_run_id=RUN, read_back=True, exists_codes=codes)
-    assert (landing.doubts, landing.outcomes) == ([looked], [])
+    landing = land(
+        flight(was), Answer(422), said, again_due=5.0, sync_run_id=RUN, read_back=read_back, exists_codes=codes
+    )
+    looked = Doubted(item=again(was, unsure, RUN), outcome=unsure, exists=True)
+    assert (landing.doubts, landing.outcomes) == (([looked], []) if read_back else ([], [unsure]))
 
 
 @pytest.mark.parametrize(
-    ("was", "reply", "codes"),
+    ("reply", "http_status"),
     [
-        (item(), EXISTS, {"exists"}),
-        (item(reconciled=True), EXISTS, set()),
-        (item(reconciled=True), EXISTS, {"another"}),
-        (item(reconciled=True), Created("1"), {"exists"}),
-        (item(reconciled=True), Again("exists"), {"exists"}),
+        (Rejected((RecordError("house_rule"),)), 200),
+        (Rejected((RecordError("bad"), RecordError("EMAIL_EXISTS"))), 422),
+        (Rejected((RecordError("DUPLICATE_CONTACT", "email"),)), 200),
+        (Rejected((RecordError("http_422", None, "external_id has already been taken"),)), 422),
+        (Rejected((RecordError("bad"),)), 409),
     ],
 )
-def test_everything_else_that_is_certain_is_not_looked_into(was: Item, reply: Reply, codes: set[str]) -> None:
-    assert doubt_of(was, outcome_of(was, reply, "t1.5", None), RUN, codes) is None
+def test_a_vendor_says_it_in_its_own_words_or_by_the_status(reply: Reply, http_status: int) -> None:
+    codes = {"house_rule"}
+    assert outcome_of(item(reconciled=True), reply, "t1.5", http_status, codes).status is Status.UNKNOWN
+    assert outcome_of(item(), reply, "t1.5", http_status, codes).status is Status.REJECTED
+
+
+@pytest.mark.parametrize("reply", [Rejected((RecordError("bad"), RecordError("worse"))), Again("exists"), Stop("x")])
+def test_what_is_certain_once_more_remembers_that_it_was_in_doubt(reply: Reply) -> None:
+    found = outcome_of(item(reconciled=True), reply, "t1.5", 422, {"exists"})
+    plain = outcome_of(item(), reply, "t1.5", 422, {"exists"})
+    assert found.status is plain.status
+    assert found.error_code == plain.error_code
+    assert found.errors == (plain.errors[0], RecordError("absent"), *plain.errors[1:])
+    left = never_sent(item(reconciled=True), "not_attempted", "t1.6", RUN)
+    assert left.errors == (RecordError("not_attempted"), RecordError("absent"))

@@ -9,19 +9,12 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.errors import LedgerError
-from airflow_provider_contacts.core.intake import (
-    Intake,
-    Item,
-    Taken,
-    elsewhere,
-    not_attempted,
-    own_outcome,
-    standing_outcome,
-)
+from airflow_provider_contacts.core.intake import Intake, Item, Taken
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import OnUnknown
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.unsent import elsewhere, not_attempted, own_outcome, standing_outcome
 from tests.unit.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, Trouble, failing, names
 
 RUN = "run-1"
@@ -155,7 +148,7 @@ def test_chunks_are_whole_and_end_with_the_source() -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "reconciled"),
-    [(Status.FAILED, "absent", True), (Status.FAILED, "busy", False), (Status.REJECTED, "absent", False)],
+    [(Status.FAILED, "absent", True), (Status.FAILED, "busy", False), (Status.REJECTED, "busy", False)],
 )
 def test_what_stands_goes_along(status: Status, code: str, reconciled: bool) -> None:
     desk = Desk(names(1))

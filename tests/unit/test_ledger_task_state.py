@@ -412,7 +412,7 @@ def test_a_part_that_was_lost_is_told(memory: TaskStates, store: DictStore, lost
         ("contacts.1.1", [["k", "failed", 1, 1]]),
         ("contacts.1.1", [["k", "failed", None, "1"]]),
         ("contacts.1.1", [["k", "failed", None, 1, 7]]),
-        ("contacts.1.1", [["k", "failed", None, 1, *[None] * 6]]),
+        ("contacts.1.1", [["k", "failed", None, 1, *[None] * 7]]),
     ],
 )
 def test_what_somebody_else_wrote_is_told(memory: TaskStates, store: DictStore, key: str, value: Any) -> None:

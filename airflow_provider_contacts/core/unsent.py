@@ -1,0 +1,89 @@
+"""Outcomes of records that are decided without a request: by our own check, or by what stands of them."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from airflow_provider_contacts.core.ledger import Standing
+from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED
+from airflow_provider_contacts.core.record import Prepared, Unfit
+
+CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
+
+
+def own_outcome(record: Prepared | Unfit, status: Status, batch_id: str | None) -> Outcome:
+    """Return the outcome of a record that our own check decides."""
+    found = record.errors if isinstance(record, Unfit) and status is Status.INVALID else ()
+    errors = tuple(RecordError(code, where, text) for code, where, text in found)
+    first = errors[0] if errors else RecordError("")
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        error_code=first.code or None,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+        batch_id=batch_id,
+    )
+
+
+def remembering(outcome: Outcome) -> Outcome:
+    """Return the outcome of a record that was in doubt once, with a reason by which a later execution knows of it."""
+    if outcome.status not in CERTAIN or any(error.code == ABSENT for error in outcome.errors):
+        return outcome
+    first = RecordError(outcome.error_code or "", outcome.error_field, outcome.status_message)
+    # The second one: of very many, the last are not kept.
+    return replace(outcome, errors=(first, RecordError(ABSENT), *outcome.errors[1:]))
+
+
+def elsewhere(record: Prepared | Unfit) -> Outcome:
+    """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="claimed_elsewhere",
+        status_message="another run of the same sync_id is sending this record",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )
+
+
+def standing_outcome(record: Prepared | Unfit, standing: Standing, status: Status, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record that is not sent because of what stands of it.
+
+    :param sync_run_id: the run of this execution.
+    """
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        destination_record_id=standing.destination_record_id,
+        error_code=INTERRUPTED if standing.status is Status.SENDING else standing.error_code,
+        error_field=standing.error_field,
+        status_message=standing.status_message,
+        http_status=standing.http_status,
+        attempts=standing.attempts,
+        payload_hash=standing.payload_hash,
+        # What was sent, if today's is that: another one must not be looked for at the vendor.
+        payload=record.payload if standing.payload_hash == record.payload_hash else None,
+        batch_id=standing.batch_id,
+        changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
+        from_this_run=standing.sync_run_id == sync_run_id,
+    )
+
+
+def not_attempted(record: Prepared | Unfit) -> Outcome:
+    """Return the outcome of a record of which nothing could be found out; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="not_attempted",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )

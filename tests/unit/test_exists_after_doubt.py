@@ -1,0 +1,130 @@
+"""A vendor says "exists already" of a record that was in doubt: it stays in doubt, in every later try, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.errors import RefusedError
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.vendor import Payload
+from tests.unit.fake_vendor import (
+    APPLIED_AND_LOST,
+    LOST,
+    NOT_CONNECTED,
+    READABLE,
+    VENDOR,
+    Deed,
+    Pushed,
+    Script,
+    World,
+    answers,
+    first,
+    names,
+)
+
+REFUSES: dict[str, Deed] = {
+    "in a 2xx": Deed(edit=lambda rows: [{"at": row["at"], "rejected": "exists"} for row in rows], applies=False),
+    "named in a refusal": Deed(status=422, body=b'{"named": [0], "code": "exists"}', applies=False),
+    "by 409": answers(409),
+    "by a code of its own": Deed(
+        edit=lambda rows: [{"at": row["at"], "rejected": "EMAIL_ALREADY_TAKEN"} for row in rows], applies=False
+    ),
+}
+# A refusal that names a record has a code of its own in this vendor's words.
+NAMING = replace(READABLE, exists_codes=frozenset({"exists", "bad_name"}))
+BUSY = answers(429)
+
+
+def reconciled(world: World, rows: Sequence[Any] = (), **options: Any) -> Pushed:
+    return world.push(rows or names(1), **{"vendor": NAMING, "on_unknown": "reconcile", **options})
+
+
+def never_shown(script: Script) -> World:
+    """Return a vendor whose reads do not show what exists."""
+    return World(script, read_lag=1e9)
+
+
+@pytest.mark.parametrize("refusal", REFUSES.values(), ids=REFUSES)
+def test_absent_then_exists_then_absent_stays_unknown(refusal: Deed) -> None:
+    world = never_shown(first(APPLIED_AND_LOST, then=refusal))
+    pushed = reconciled(world)
+    assert pushed.counts() == {"unknown": 1}
+    assert world.table.statuses() == {"n0": "unknown"}
+    assert len(world.server.requests) == 2
+    # The contradiction between the vendor's word and its reads is not resolved by sending again, in no later run.
+    world.later()
+    assert reconciled(world, run="run-2").counts() == {"unknown": 1}
+    assert len(world.server.requests) == 2
+
+
+def test_it_is_found_once_the_reads_show_it() -> None:
+    world = never_shown(first(APPLIED_AND_LOST, then=REFUSES["in a 2xx"]))
+    reconciled(world)
+    world.server.read_lag = 0.0
+    assert reconciled(world, run="run-2").counts() == {"succeeded": 1}
+    assert world.server.created() == {"n0": 1}
+
+
+@pytest.mark.parametrize("mode", ["reconcile", "hold", "resend"])
+@pytest.mark.parametrize(
+    "between",
+    [[BUSY], [NOT_CONNECTED], [answers(403)]],
+    ids=["429", "no connection", "403"],
+)
+def test_the_doubt_is_remembered_by_a_later_run(between: list[Deed], mode: Any) -> None:
+    world = never_shown(first(APPLIED_AND_LOST, *between, then=REFUSES["in a 2xx"]))
+    # Not found, sent again, and then not even refused: the row is certain again when this try ends.
+    pushed = reconciled(world, request_attempts=1)
+    assert pushed.counts() == {"failed": 1}
+    assert pushed.error is None or isinstance(pushed.error, RefusedError)
+    world.later()
+    later = reconciled(world, run="run-2", on_unknown=mode)
+    assert later.counts() == {"unknown": 1}
+    assert world.table.statuses() == {"n0": "unknown"}
+
+
+def test_the_doubt_is_remembered_behind_another_refusal() -> None:
+    bad = Deed(edit=lambda rows: [{"at": row["at"], "rejected": "bad"} for row in rows], applies=False)
+    world = never_shown(first(APPLIED_AND_LOST, bad, then=REFUSES["in a 2xx"]))
+    assert reconciled(world).counts() == {"rejected": 1}
+    changed = [{"name": "n0", "note": "corrected"}]
+    # Our own check refuses it in between.
+    assert reconciled(world, [{"name": "n0", "age": -1}], run="run-2").counts() == {"invalid": 1}
+    assert reconciled(world, changed, run="run-3").counts() == {"unknown": 1}
+
+
+def test_the_doubt_is_remembered_by_what_was_not_attempted() -> None:
+    world = never_shown(first(APPLIED_AND_LOST, LOST, then=REFUSES["in a 2xx"]))
+    stopped = lambda: len(world.server.read_at) >= 2 and world.table.statuses() == {"n0": "failed"}  # noqa: E731
+    pushed = reconciled(world, stopping=stopped)
+    assert pushed.counts() == {"failed": 1}
+    assert reconciled(world, run="run-2").counts() == {"unknown": 1}
+
+
+def test_a_resent_doubt_stays_one_whatever_the_vendor_says() -> None:
+    for refusal in REFUSES.values():
+        world = World(first(APPLIED_AND_LOST, then=refusal))
+        world.push(names(1), vendor=NAMING)
+        world.later()
+        for run in ("run-2", "run-3"):
+            resent = world.push(names(1), vendor=NAMING, run=run, on_unknown="resend")
+            assert resent.counts() == {"unknown": 1}
+            world.later()
+
+
+def test_the_same_word_about_a_record_without_a_doubt_is_a_rejection() -> None:
+    world = never_shown(first(answers(422), then=REFUSES["in a 2xx"]))
+
+    def refuses(payload: Payload) -> bool:
+        return bool(payload["name"] == "n1")
+
+    world.server.refuses = refuses
+    pushed = world.push(names(2), vendor=VENDOR)
+    assert pushed.counts() == {"rejected": 2}
+    for run in ("run-2", "run-3"):
+        assert world.push(names(2), vendor=READABLE, run=run, on_unknown="reconcile").counts() == {"rejected": 2}
+    assert {row.status for row in world.table.rows.values()} == {Status.REJECTED}
