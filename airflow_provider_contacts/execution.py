@@ -22,7 +22,7 @@ from airflow_provider_contacts.core.errors import (
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
-from airflow_provider_contacts.parameters import TaskPlan, check
+from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
 from airflow_provider_contacts.reporting import finish, plan_only, reported, status_of, with_progress
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def run_task(
     :param begin: makes the execution, for one that is not a push of a source.
     """
     try:
+        remember_beginning(plan, context)
         execution = begin() if begin is not None else Execution(plan, context, stop)
         return execution.run()
     except (ConfigError, RefusedError) as error:
@@ -86,6 +87,20 @@ def run_task(
             raise
         log.info("The task comes back at %s", error.until.isoformat())
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]  # Airflow's own
+
+
+def remember_beginning(plan: TaskPlan, context: Context) -> None:
+    """Without an outcome table, note that the run has begun; see ``ledgers.task_state_opening``."""
+    if parse_text(plan.outcomes_conn_id, "outcomes_conn_id") is not None:
+        return
+    from airflow_provider_contacts.ledgers.task_state_opening import begin_memory
+
+    begin_memory(context.get("task_state_store"), first=is_first(context), resend=plan.options.on_unknown == "resend")
+
+
+def is_first(context: Context) -> bool:
+    """Tell whether no execution of this task and dag run can have come before."""
+    return context["ti"].try_number == 1 and not context.get("task_reschedule_count")
 
 
 class TaskIntake(NamedTuple):
@@ -226,7 +241,7 @@ class Execution:
 
         opening = Opening(
             accessor=self._context.get("task_state_store"),
-            first=self._ti.try_number == 1 and not self._context.get("task_reschedule_count"),
+            first=is_first(self._context),
             plan_only=self._checked.plan_only,
             sync_run_id=report.sync_run_id,
             sync_id=report.sync_id,

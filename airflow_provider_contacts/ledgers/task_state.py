@@ -39,7 +39,7 @@ class TaskStateLedger(StepLedger):
     execution began that left the row, by those clocks.
 
     :param known: what earlier executions left, by key.
-    :param others: executions with other sync ids at the same place.
+    :param held: ids of contacts that records of other sync ids at the same place are.
     """
 
     durable = True
@@ -48,7 +48,7 @@ class TaskStateLedger(StepLedger):
         self,
         journal: Journal,
         known: dict[str, Entry],
-        others: Sequence[Head],
+        held: frozenset[str],
         sync_run_id: str,
         *,
         monotonic: Callable[[], float],
@@ -58,8 +58,7 @@ class TaskStateLedger(StepLedger):
         self.sync_run_id = sync_run_id
         self._journal = journal
         self._known = known
-        self._others = others
-        self._held: frozenset[str] | None = None
+        self._held = held
         self._identifiers: dict[str, str] = {}
         self._monotonic = monotonic
         self._now = now
@@ -96,16 +95,30 @@ class TaskStateLedger(StepLedger):
             destination_object=destination_object or None,
         )
         binding.check()
-        heads = read_heads(store)
+        heads = read_heads(store, sync_run_id)
         check_binding(store, heads, binding)
-        head = Head(number=len(heads) + 1, token=token or secrets.token_hex(8), binding=binding, began=now())
+        head = Head(
+            number=len(heads) + 1,
+            token=token or secrets.token_hex(8),
+            sync_run_id=sync_run_id,
+            binding=binding,
+            began=now(),
+        )
         if register:
-            store.set(head.key, head.told(0))
+            store.set(head.key, head.told())
             store.set(NEWEST, {"token": head.token, "number": head.number})
-        # Read after it is known to be the newest: what an older one writes from now on, it does not send.
+        # Read after it is known to be the newest: what an older one writes from now on, it does not send. Everything
+        # is read, so that whatever was lost is found before anything is sent.
         known = read_entries(store, [one for one in heads if one.binding.sync_id == sync_id])
-        others = [one for one in heads if one.binding.sync_id != sync_id and one.binding.place() == binding.place()]
-        return cls(Journal(store, head), known, others, sync_run_id, monotonic=monotonic, now=now)
+        others = [(one, read_entries(store, [one])) for one in heads if one.binding.sync_id != sync_id]
+        held = frozenset(
+            entry.destination_record_id
+            for one, entries in others
+            for entry in entries.values()
+            if entry.status is Status.SUCCEEDED and entry.destination_record_id is not None
+            if one.binding.place() == binding.place()
+        )
+        return cls(Journal(store, head), known, held, sync_run_id, monotonic=monotonic, now=now)
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
         """Return what is known of these records; those without a row are left out."""
@@ -151,12 +164,7 @@ class TaskStateLedger(StepLedger):
 
         Of a record that this execution has not asked about yet the identifier is not known, as if another held it.
 
-        :raises LedgerError: if the store fails.
         """
-        if self._held is None:
-            entries = read_entries(self._journal.store, self._others).values()
-            ids = {entry.destination_record_id for entry in entries if entry.status is Status.SUCCEEDED}
-            self._held = frozenset(one for one in ids if one is not None)
         wanted = frozenset(record_ids)
         others = [Holder(one, None) for one in wanted & self._held]
         return others + [

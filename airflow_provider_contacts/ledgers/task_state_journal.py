@@ -1,17 +1,21 @@
 """How entries lie in a key-value store that can neither compare-and-set nor list its keys.
 
-``contacts``            the newest execution: ``{"token", "number"}``
-``contacts.<n>``        the n-th execution: ``{"version", "token", "sync_id", "place", "began", "segments"}``
-``contacts.<n>.<m>``    its m-th segment: a list of entries
+``contacts``            the newest execution: ``{"token", "number"}``; number 0 before the first one
+``contacts.<n>``        the n-th execution: see :meth:`Head.told`
+``contacts.<n>.<m>``    its m-th segment: ``{"entries", "sum"}``
 
 An execution writes its own keys alone. Which records a segment names is fixed when it is first written; later writes
 change what became of them. So a write that arrives late, after one that followed it (a client that repeats a request
-which timed out, two API servers), can only bring back a doubt, and never take a mark away. What makes a segment
-known is its number, and ``segments`` is a lower bound of how many there must be.
+which timed out, two API servers), can only bring back a doubt, and never take a mark away.
+
+Nothing is sent before the execution's own key counts the segment that names it. So a key that was lost is missed by
+another one, and a crash between two writes is not taken for a loss. Each value carries a digest of what it says, of
+where it stands and of whom it belongs to, which tells a value that was changed or moved.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +25,7 @@ from airflow_provider_contacts.core.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.task_state_entries import Entry, decoded, encoded, stands
 
-VERSION = 1
+VERSION = 2
 NEWEST = "contacts"
 
 FRESH_BYTES = 32_000
@@ -29,9 +33,6 @@ FRESH_BYTES = 32_000
 
 MOST_BYTES = 60_000
 """Of a segment: Airflow holds 65,535 for the most that a value should have."""
-
-ANNOUNCED_EVERY = 16
-"""Segments after which an execution's own key tells how many there are."""
 
 
 class Store(Protocol):
@@ -52,15 +53,19 @@ class Store(Protocol):
 class Head:
     """One execution, as its own key tells it.
 
+    :param sync_run_id: the run that it belongs to.
     :param began: seconds since the epoch, by the clock of its worker.
     :param segments: at least so many were written.
+    :param entries: so many records they named when they were first written.
     """
 
     number: int
     token: str
+    sync_run_id: str
     binding: Binding
     began: float
     segments: int = 0
+    entries: int = 0
 
     @property
     def key(self) -> str:
@@ -71,54 +76,101 @@ class Head:
         """Return the key of a segment, by its index from 0."""
         return f"{self.key}.{index + 1}"
 
-    def told(self, segments: int) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
         """Return what stands under the key."""
         binding = self.binding
-        place = [binding.destination, binding.destination_host, binding.destination_object]
-        told = {"version": VERSION, "token": self.token, "sync_id": binding.sync_id, "place": place}
-        return {**told, "began": self.began, "segments": segments}
+        told: dict[str, Any] = {
+            "version": VERSION,
+            "token": self.token,
+            "run": self.sync_run_id,
+            "sync_id": binding.sync_id,
+            "place": [binding.destination, binding.destination_host, binding.destination_object],
+            "began": self.began,
+            "segments": self.segments,
+            "entries": self.entries,
+        }
+        return {**told, "sum": sum_of(self.key, told)}
+
+    def segment(self, index: int, entries: Sequence[Any]) -> dict[str, Any]:
+        """Return what stands under the key of a segment."""
+        return {"entries": entries, "sum": sum_of(self.token, index, entries)}
 
 
-def read_heads(store: Store) -> list[Head]:
+def sum_of(*said: Any) -> str:
+    """Return a digest that tells a value that was changed; no proof against whoever knows how it is made."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def broken(key: str, what: str) -> LedgerError:
+    """Return the error for a memory of which a part is not what was written."""
+    return LedgerError(
+        f"Airflow's task state store of this task has a hole: the key {key} {what}. An earlier execution may have sent "
+        "records of which nothing is known any more, so nothing is sent. Look into the vendor's account; then restore "
+        f"the key, or start a new dag run with the records that are missing there, or delete every key that begins "
+        f"with '{NEWEST}' and set on_unknown=\"resend\" to send all records again. An outcome table "
+        "(outcomes_conn_id) is the safer memory"
+    )
+
+
+def read_heads(store: Store, sync_run_id: str) -> list[Head]:
     """Return the executions so far, oldest first.
 
+    :param sync_run_id: the run that they must belong to.
     :raises LedgerError: if the store fails, or has lost one of them.
     """
     newest, heads = store.get(NEWEST), list[Head]()
     while (told := store.get(f"{NEWEST}.{len(heads) + 1}")) is not None:
-        heads.append(head_of(told, len(heads) + 1))
-    number = newest.get("number") if isinstance(newest, dict) else None
-    if newest is not None and (not isinstance(number, int) or number > len(heads)):
-        raise LedgerError(LOST)
+        heads.append(head_of(told, len(heads) + 1, sync_run_id))
+    if newest is None and heads:
+        raise broken(NEWEST, "is missing")
+    if newest is not None:
+        check_newest(newest, heads)
     return heads
 
 
-LOST = (
-    "the task state store of this task has lost a part of what earlier executions wrote, so that nobody knows what "
-    "they sent; nothing is sent. To push all the same, delete its remaining keys that begin with 'contacts'"
-)
+def check_newest(newest: Any, heads: Sequence[Head]) -> None:
+    """Check that the newest execution is among those that were read.
+
+    One that registered half, and sent nothing, may stand behind it.
+
+    :raises LedgerError: else.
+    """
+    match newest:
+        case {"token": str(token), "number": int(number)} if number >= 0 and not isinstance(number, bool):
+            if number > len(heads):
+                raise broken(f"{NEWEST}.{len(heads) + 1}", "is missing")
+            if token != (heads[number - 1].token if number else ""):
+                raise broken(NEWEST, "does not name the execution that it should")
+        case _:
+            raise broken(NEWEST, "is not what was written")
 
 
-def head_of(told: Any, number: int) -> Head:
+def head_of(told: Any, number: int, sync_run_id: str) -> Head:
     """Return an execution.
 
-    :raises LedgerError: for what this version has not written.
+    :raises LedgerError: for what this version has not written for this run.
     """
     match told:
         case {
-            "version": 1,
+            "version": 2,
             "token": str(token),
+            "run": str(run),
             "sync_id": str(sync_id),
             "place": [str(vendor), str(host), (str() | None) as object_],
             "began": int() | float() as began,
             "segments": int(segments),
+            "entries": int(entries),
         }:
             binding = Binding(sync_id=sync_id, destination=vendor, destination_host=host, destination_object=object_)
-            return Head(number=number, token=token, binding=binding, began=began, segments=segments)
+            counts = {"segments": segments, "entries": entries}
+            head = Head(number=number, token=token, sync_run_id=run, binding=binding, began=began, **counts)
+            if head.told() == told and run == sync_run_id:
+                return head
+            raise broken(head.key, "was changed" if run == sync_run_id else f"belongs to the run {run}")
+        case {"version": int(version)} if version != VERSION:
+            raise broken(f"{NEWEST}.{number}", f"was written by another version of this package (form {version})")
         case _:
-            raise LedgerError(
-                f"the key {NEWEST}.{number} of the task state store is not what this version of the package writes"
-            )
+            raise broken(f"{NEWEST}.{number}", "is not what was written")
 
 
 def check_binding(store: Store, heads: Iterable[Head], binding: Binding) -> None:
@@ -151,14 +203,17 @@ def read_entries(store: Store, heads: Iterable[Head]) -> dict[str, Entry]:
 
 def read_segments(store: Store, head: Head) -> Iterator[Any]:
     """Yield the entries of an execution as they are stored, in the order of their writing."""
-    index = 0
+    index = count = 0
     while (segment := store.get(head.segment_key(index))) is not None:
-        if not isinstance(segment, list):
-            raise LedgerError(f"the key {head.segment_key(index)} of the task state store holds no list")
-        yield from segment
-        index += 1
+        entries = segment.get("entries") if isinstance(segment, dict) else None
+        if not isinstance(entries, list) or segment != head.segment(index, entries):
+            raise broken(head.segment_key(index), "is not what was written")
+        yield from entries
+        index, count = index + 1, count + len(entries)
     if index < head.segments:
-        raise LedgerError(LOST)
+        raise broken(
+            head.segment_key(index), f"is missing ({head.entries} records were written down, {count} are found before)"
+        )
 
 
 @dataclass(slots=True)
@@ -173,7 +228,7 @@ class Journal:
     segments: list[dict[str, Entry]] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
     unwritten: set[int] = field(default_factory=set)
-    announced: int = 0
+    entries: int = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries in new segments."""
@@ -194,6 +249,7 @@ class Journal:
         self.segments.append(segment)
         self.places.update(dict.fromkeys(segment, index))
         self.unwritten.add(index)
+        self.entries += len(segment)
 
     def change(self, entries: Collection[Entry]) -> None:
         """Replace entries where they lie; what is not here, or has become too long, is added."""
@@ -219,16 +275,17 @@ class Journal:
             self.unwritten.add(place)
 
     def flush(self) -> None:
-        """Write what has changed.
+        """Write what has changed, and then how many segments there are.
 
         :raises LedgerError: if the store fails; then the fate of what was being written is unknown.
         """
         for index in sorted(self.unwritten):
-            if index >= self.announced + ANNOUNCED_EVERY:
-                self.store.set(self.head.key, self.head.told(index))
-                self.announced = index
-            self.store.set(self.head.segment_key(index), self._encoded(self.segments[index]))
+            self.store.set(self.head.segment_key(index), self.head.segment(index, self._encoded(self.segments[index])))
             self.unwritten.discard(index)
+        if self.head.segments < len(self.segments):
+            head = replace(self.head, segments=len(self.segments), entries=self.entries)
+            self.store.set(head.key, head.told())
+            self.head = head
 
     def _encoded(self, segment: Mapping[str, Entry]) -> list[list[Any]]:
         return [encoded(entry, self.head.token) for entry in segment.values()]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_contacts.core.errors import LedgerError, SupersededError
+from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.task_state import TaskStateLedger
+from airflow_provider_contacts.ledgers.task_state_journal import NEWEST
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,39 @@ def told_by(error: Exception) -> tuple[int | None, bool]:
     return (status if isinstance(status, int) else None), said == "Not Found"
 
 
+def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
+    """Note that this run has begun, before anything can go wrong; what a later execution finds empty was emptied.
+
+    :param accessor: ``context["task_state_store"]``; ``None`` where Airflow has none.
+    :param first: whether no execution can have come before this one.
+    :param resend: whether the user asks for what may have been sent to be sent again.
+    :raises ConfigError: for a later execution that nothing is remembered for.
+    :raises LedgerError: if the store fails.
+    """
+    if accessor is None:
+        if not first and not resend:
+            raise ConfigError(f"this Airflow has no task state store, {NOTHING_KNOWN}")
+        return
+    store = AirflowStore(accessor)
+    try:
+        if store.get(NEWEST) is None and store.get(f"{NEWEST}.1") is None:
+            if not first and not resend:
+                raise ConfigError(f"Airflow's task state store holds nothing for this task, {NOTHING_KNOWN}")
+            store.set(NEWEST, {"token": "", "number": 0})
+    except StoreRefusedError:
+        if not first:
+            raise
+
+
+NOTHING_KNOWN = (
+    "and this is not its first execution in this dag run: the store was cleared ([state_store] clear_on_success, or by "
+    "hand), or the earlier try ended before it could write there, or it had an outcome table. Nobody knows what it "
+    "sent, so nothing is sent. Look into the vendor's account. Then start a new dag run with the records that are "
+    'missing there, or set on_unknown="resend" to send all records again. With an outcome table (outcomes_conn_id) '
+    "every try knows what was sent"
+)
+
+
 def open_task_state(opening: Opening) -> TaskStateLedger | None:
     """Open the ledger; ``None``, and a warning that says why, where this task can have no memory at all.
 
@@ -137,4 +171,7 @@ def open_task_state(opening: Opening) -> TaskStateLedger | None:
 
 
 NO_TABLE = "No outcomes_conn_id: outcomes go to XCom alone"
-FORGOTTEN = "Nothing is remembered when this try ends; a retry or the next run sends the same records again"
+FORGOTTEN = (
+    'Nothing is remembered when this try ends: a retry is refused (unless on_unknown="resend"), and the next run sends '
+    "the same records again"
+)

@@ -42,7 +42,7 @@ def entries(world: World, op: Any) -> dict[str, str]:
     """Return the status of every entry, by the digest that a log shows."""
     kept = world.api.store[scope_of(op)]
     segments = [value for key, value in sorted(kept.items()) if key.count(".") == 2]
-    return {entry[0][:12]: entry[1] for segment in segments for entry in segment}
+    return {entry[0][:12]: entry[1] for segment in segments for entry in segment["entries"]}
 
 
 # The next try.
@@ -285,6 +285,62 @@ def test_a_newer_try_ends_the_older_one(world: World) -> None:
     world.api.refuse = lambda call: None  # noqa: ARG005
     assert world.run(op, 3).error is None
     assert len(world.stored()) == 6
+
+
+# A memory with a hole.
+
+LISTS: dict[str, dict[str, Any]] = {
+    "nedzo": {**DEX, "contacts_conn_id": "nedzo_default", "requests_per_second": 500},
+    "talkdesk": {**CALLS, "batch_size": 2},
+}
+
+
+def leads(count: int) -> list[dict[str, Any]]:
+    return [{"key": f"n{n}", "first_name": f"First{n}", "email": f"n{n}@example.com"} for n in range(count)]
+
+
+@pytest.mark.parametrize("vendor", LISTS)
+def test_a_key_that_was_deleted_is_missed_before_anything_is_sent(world: World, vendor: str) -> None:
+    rows = {"nedzo": leads, "talkdesk": callees}[vendor]
+    op = push(rows(6), **LISTS[vendor], max_in_flight=2)
+    assert world.run(op).error is None
+    kept, sent = world.api.store[scope_of(op)], world.sent(vendor)
+    assert sent == {"nedzo": 6, "talkdesk": 3}[vendor]
+    assert len(kept) >= 3
+    for number, key in enumerate(list(kept)):
+        value = kept.pop(key)
+        result = world.run(op, number + 2)
+        assert type(result.error).__name__ == "LedgerError"
+        assert f"the key {key} " in str(result.error)
+        kept[key] = value
+    assert world.run(op, 99).error is None
+    assert (world.summary(op)["num_skipped"], world.sent(vendor)) == (6, sent)
+
+
+def test_a_memory_that_was_cleared_is_noticed_and_can_be_done_without(world: World) -> None:
+    op = push(people(2))
+    assert world.run(op).error is None
+    # What [state_store] clear_on_success does.
+    world.api.store.clear()
+    result = world.run(op, 2)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    assert "clear_on_success" in str(result.error)
+    assert world.sent() == 1
+    assert world.run(push(people(2), on_unknown="resend"), 3).error is None
+    assert world.sent() == 2
+
+
+@pytest.mark.parametrize("trouble", ["connection", "lookup", "parameter"])
+def test_a_first_try_that_came_to_nothing_does_not_end_the_next(world: World, trouble: str) -> None:
+    connections = world.api.connections
+    books: dict[str, Any] = {**DEX, "contacts_conn_id": "apptoto_default", "sync_key": None}
+    if trouble == "connection":
+        world.api.connections = {}
+    wrong: dict[str, Any] = {"lookup": {"destination": {"address_book": "typo"}}, "parameter": {"batch_size": "x"}}
+    op = push([], **books, **wrong.get(trouble, {}))
+    assert world.run(op).error is not None
+    world.api.connections = connections
+    assert world.run(push([], **books), 2).error is None
 
 
 # A worker that is killed: a real process.
