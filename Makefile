@@ -100,7 +100,7 @@ mutants: $(MUTMUT) ## mutation testing of core/: about two hours; ARGS="airflow_
 	.ci/mutants
 
 demo: setup ## the main job, end to end, on this machine alone
-	$(PY) demo/run.py
+	$(PY) -m demo.run
 
 bench: setup bench-peers ## how fast, and in how much memory: half an hour; SMALL=1: three minutes, printed only
 	$(PY) -m bench.run --peers $(BENCH_PEERS)/bin/python $(BENCH_SIZE) $(ARGS)

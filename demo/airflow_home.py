@@ -1,0 +1,76 @@
+"""An Airflow of the demo's own, in this process: its modules are loaded once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+
+def configure(folder: Path, dags: Path, connections: dict[str, str]) -> None:
+    """Let this process know the demo's Airflow alone; before anything of Airflow is imported."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    os.environ |= connections | {
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(folder / "warehouse.db")}),
+        "AIRFLOW_CONN_OUTCOMES": json.dumps({"conn_type": "sqlite", "host": str(folder / "outcomes.db")}),
+    }
+
+
+@contextmanager
+def printing_to(log: Path) -> Iterator[None]:
+    """Append what this process prints to a file, what libraries print included."""
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    with log.open("ab") as file:
+        try:
+            for number, _ in kept:
+                os.dup2(file.fileno(), number)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
+
+
+def make_database() -> None:
+    """Make the metadata database, as ``airflow db migrate`` does."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+def run(file: Path) -> dict[str, Any]:
+    """Run the DAG of a file, as ``airflow dags test`` does; return its state and its push's summary."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    run = load(file).test()
+    with create_session() as session:
+        query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids="push", limit=1)
+        row: Any = session.execute(query).first()
+    found = row[0].value if row is not None else "{}"
+    return {"state": str(run.state), "summary": dict(json.loads(found) if isinstance(found, str) else found)}
+
+
+def load(file: Path) -> DAG:
+    """Return the DAG of a file."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    dag: DAG = module.dag
+    return dag
