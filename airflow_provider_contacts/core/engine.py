@@ -337,9 +337,8 @@ class Push:
         """
         superseded = isinstance(error, SupersededError)
         if error is not None:
-            self._brake.pull(
-                Halt("superseded" if superseded else "not_attempted", error, drain=False, note=not superseded)
-            )
+            code = error.code if isinstance(error, SupersededError) else "not_attempted"
+            self._brake.pull(Halt(code, error, drain=False, note=not superseded))
         flying = {flight.batch_id for flight in self._flights.values()}
         given_up = [(one, batch_id) for batch_id, group in self._claiming.items() for one in group.items]
         outcomes = [self._never_sent(one, "not_attempted", batch) for one, batch in given_up if batch not in flying]
@@ -481,7 +480,7 @@ class Push:
             try:
                 self._ledger.settle(outcomes)
             except SupersededError as error:
-                self._brake.pull(Halt("superseded", error, drain=False, note=False))
+                self._brake.pull(Halt(error.code, error, drain=False, note=False))
                 break
             except LedgerError as error:
                 self._brake.pull(Halt("not_attempted", error, drain=False))

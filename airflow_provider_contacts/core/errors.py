@@ -8,6 +8,7 @@ ContactsError
 ├── InterruptedPushError   SIGTERM or a time-out; requests in flight are settled or ``unknown``
 ├── LedgerError        the outcome database cannot be written; nothing more is sent
 │   └── SupersededError    a newer execution of the same task has taken over
+│       └── SyncTakenError     the ``sync_id`` belongs to another destination (a ConfigError, too)
 ├── BudgetError        the store of the shared rate cannot be used; nothing more is sent
 └── UndeliveredError   the push ended, and more is undelivered than was tolerated
 
@@ -56,7 +57,18 @@ class LedgerError(ContactsError):
 
 
 class SupersededError(LedgerError):
-    """A newer execution of the same task instance has registered; this one must not send any more."""
+    """A newer execution of the same task instance has registered; this one must not send any more.
+
+    ``code`` is the error code of the records that are therefore not sent.
+    """
+
+    code = "superseded"
+
+
+class SyncTakenError(SupersededError, ConfigError):
+    """The ``sync_id`` remembers records of another destination; nothing may be written under it."""
+
+    code = "not_attempted"
 
 
 class BudgetError(ContactsError):

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, select  # noqa: TID253  # imported only by what uses a table
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.errors import LedgerError, SyncTakenError
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.prepared import Prepared
+from airflow_provider_contacts.ledgers.tables import Tables
+from airflow_provider_contacts.ledgers.trouble import RELEASE
 
 # A table with more sync ids than this is not searched to its end: the warning is a courtesy.
 LOOKED_AT = 200
 
+LOCK_SECONDS = 30
+"""How long the first write under a ``sync_id`` waits for another one, on MySQL and MariaDB."""
+
 
 class BindingCheck:
-    """Whether a ``sync_id`` belongs to this destination; asked anew with every claim of an execution that began it."""
+    """Whether a ``sync_id`` belongs to this destination; asked anew in every transaction that writes.
 
-    def __init__(self, outcomes: Table, binding: Binding) -> None:
-        self._outcomes = outcomes
+    The first row of a ``sync_id`` binds it. Tasks that start together write their first rows one after the other, so
+    that all but one of two destinations see whose it is.
+    """
+
+    def __init__(self, tables: Tables, binding: Binding) -> None:
+        self._outcomes = tables.outcomes
+        self._flavour = tables.flavour
         self._binding = binding
         self._first: Prepared | None = None
 
@@ -27,7 +38,7 @@ class BindingCheck:
 
         One row is looked at: every writer has looked before it wrote, so all rows of a ``sync_id`` agree.
 
-        :raises ConfigError: if its rows belong to another destination.
+        :raises SyncTakenError: if its rows belong to another destination.
         """
         if self._first is None:
             self._first = Prepared(first_row(self._outcomes, self._binding.sync_id), connection.dialect, {})
@@ -40,7 +51,31 @@ class BindingCheck:
             "the records themselves have moved with the address, update the destination columns of these rows in "
             f"{self._outcomes.fullname}"
         )
-        raise ConfigError(msg)
+        raise SyncTakenError(msg)
+
+    def hold(self, connection: Connection) -> None:
+        """Make sure, until the transaction has ended, that no other destination can be bound.
+
+        :raises SyncTakenError: see :meth:`is_new`.
+        :raises LedgerError: if another task keeps the ``sync_id`` locked for too long.
+        """
+        if self.is_new(connection):
+            self._lock(connection)
+            self.is_new(connection)
+
+    def _lock(self, connection: Connection) -> None:
+        digest = sha256(self._binding.sync_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        match self._flavour:
+            case "sqlite":
+                return  # the transaction holds the write lock of the whole file
+            case "postgresql":
+                number = int.from_bytes(bytes.fromhex(digest)[:8], signed=True)
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+            case "mysql" | "mariadb":
+                name = f"contacts-{digest}"
+                if connection.exec_driver_sql(f"SELECT GET_LOCK('{name}', {LOCK_SECONDS})").scalar() != 1:
+                    raise LedgerError("another task has been writing the first rows of this sync_id for too long")
+                connection.info[RELEASE] = f"DO RELEASE_LOCK('{name}')"
 
 
 def neighbours(connection: Connection, outcomes: Table, binding: Binding) -> tuple[str, ...]:

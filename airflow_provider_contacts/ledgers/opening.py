@@ -91,9 +91,8 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
             binding,
             Execution(tables, opening.run, secrets.token_hex(8)),
             opening.store_payload,
-            fresh=False,
         ),
-        tables.outcomes,
+        tables,
     )
     ledger.check(binding)
     return ledger

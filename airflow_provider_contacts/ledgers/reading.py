@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
-from sqlalchemy import Connection, Engine, Table, inspect  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, inspect  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome
@@ -14,6 +14,7 @@ from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.engine import READING
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import transact
 
 
@@ -25,16 +26,17 @@ class ReadingLedger:
 
     durable = True
 
-    def __init__(self, engine: Engine, ledger: SqlLedger, outcomes: Table) -> None:
+    def __init__(self, engine: Engine, ledger: SqlLedger, tables: Tables) -> None:
         self._engine = engine
         self._ledger = ledger
         self.token = ledger.token
         self.sync_run_id = ledger.sync_run_id
-        self._outcomes = outcomes
+        self._tables = tables
         self._exists = transact(engine, self._found, repeatable=True, options={READING: True})
 
     def _found(self, connection: Connection) -> bool:
-        return inspect(connection).has_table(self._outcomes.name, schema=self._outcomes.schema)
+        outcomes = self._tables.outcomes
+        return inspect(connection).has_table(outcomes.name, schema=outcomes.schema)
 
     def check(self, binding: Binding) -> None:
         """Check that the ``sync_id`` is new, or belongs to this destination.
@@ -44,7 +46,7 @@ class ReadingLedger:
         if self._exists:
             transact(
                 self._engine,
-                BindingCheck(self._outcomes, binding).is_new,
+                BindingCheck(self._tables, binding).is_new,
                 repeatable=True,
                 options={READING: True},
             )

@@ -25,7 +25,7 @@ from airflow_provider_contacts.core.layout import Reasons
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.policy import INTERRUPTED, RESPECT
 from airflow_provider_contacts.core.stored import Selection, Stored
-from airflow_provider_contacts.ledgers.binding import first_row
+from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, connect, inspect_store
 from airflow_provider_contacts.ledgers.evidence import parsed
@@ -75,7 +75,7 @@ class SelectedRows:
             cast(columns.errors, Text).label("errors"),
             cast(columns.record_payload, Text).label("payload"),
         )
-        self.known = self._is_known()
+        self.known = self._is_known(BindingCheck(tables, binding))
 
     @classmethod
     def open(cls, opening: Opening, selection: Selection) -> SelectedRows:
@@ -113,11 +113,11 @@ class SelectedRows:
         """Close the connections."""
         self._engine.dispose()
 
-    def _is_known(self) -> bool:
+    def _is_known(self, binding: BindingCheck) -> bool:
         def look(connection: Connection) -> bool:
             # A plan creates no table.
             there = inspect(connection).has_table(self._table.name, schema=self._table.schema)
-            return there and connection.execute(first_row(self._table, self._sync_id)).first() is not None
+            return there and not binding.is_new(connection)
 
         return transact(self._engine, look, repeatable=True, options={READING: True})
 

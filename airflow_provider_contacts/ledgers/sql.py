@@ -45,18 +45,14 @@ class SqlLedger:
 
     durable = True
 
-    def __init__(
-        self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy, *, fresh: bool
-    ) -> None:
+    def __init__(self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy) -> None:
         self.warnings: tuple[str, ...] = ()
         self._engine = engine
         self._tables = tables
         self._binding = binding
         self._execution = execution
         self._store = store
-        # Until the first row is there, another execution may bind the same sync_id to another destination.
-        self._fresh = fresh
-        self._binding_check = BindingCheck(tables.outcomes, binding)
+        self._binding_check = BindingCheck(tables, binding)
         self._statements = Statements(tables, binding, execution.run, store)
         self._writer = writer_for(self._statements, engine.dialect)
         columns = tables.outcomes.c
@@ -106,8 +102,8 @@ class SqlLedger:
         tables = build(table, inspect_store(engine, shared_source=shared_source))
         ensure(engine, tables, create=create_tables)
         execution = Execution(tables, run, token or secrets.token_hex(8))
-        fresh = transact(engine, BindingCheck(tables.outcomes, binding).is_new, options={READING: True})
-        ledger = cls(engine, tables, binding, execution, store_payload, fresh=fresh)
+        fresh = transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
+        ledger = cls(engine, tables, binding, execution, store_payload)
         ledger.warnings = careless(engine, tables.flavour)
         if fresh:
             ledger.warnings += transact(
@@ -140,14 +136,18 @@ class SqlLedger:
         """Return what is known of these records; those without a row are left out.
 
         :raises LedgerError: also for a row whose status is none of ours.
+        :raises SyncTakenError: if another execution has meanwhile bound the ``sync_id`` to another destination.
         """
 
         def read(connection: Connection) -> dict[str, Standing]:
-            return {
+            found = {
                 row["record_identifier"]: standing_of(row)
                 for chunk in chunks(identifiers)
                 for row in connection.execute(self._standing, self._statements.keys(chunk)).mappings()
             }
+            if found:
+                self._binding_check.is_new(connection)
+            return found
 
         return transact(self._engine, read, repeatable=True, options={READING: True})
 
@@ -156,6 +156,7 @@ class SqlLedger:
 
         :raises LedgerError: also if the commit's fate is not known; then nothing may be sent.
         :raises SupersededError: if a newer execution of the run has registered.
+        :raises SyncTakenError: see :meth:`standing`; so do all methods that write.
         """
         if not marks:
             return frozenset()
@@ -181,6 +182,7 @@ class SqlLedger:
         rows = self._marked(marks)
 
         def both(connection: Connection) -> frozenset[str]:
+            self._binding_check.is_new(connection)
             for chunk in chunks(answers):
                 self._writer.settle(connection, chunk)
             return self._claim(connection, rows)
@@ -200,8 +202,7 @@ class SqlLedger:
 
     def _claim(self, connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
         self._execution.check(connection)
-        if self._fresh:
-            self._binding_check.is_new(connection)
+        self._binding_check.hold(connection)
         return frozenset(one for chunk in chunks(rows) for one in self._writer.claim(connection, chunk))
 
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
@@ -212,8 +213,12 @@ class SqlLedger:
 
         :raises LedgerError: if the database fails.
         """
-        rows = [answered(outcome, self._store) for outcome in outcomes if outcome.batch_id]
-        return self._store_all(rows, self._writer.settle)
+
+        def write(connection: Connection, rows: Sequence[Row]) -> Collection[str]:
+            self._binding_check.is_new(connection)
+            return self._writer.settle(connection, rows)
+
+        return self._store_all([answered(outcome, self._store) for outcome in outcomes if outcome.batch_id], write)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, over no row or one that is just as weak.
@@ -224,6 +229,7 @@ class SqlLedger:
 
         def write(connection: Connection, rows: Sequence[Row]) -> Collection[str]:
             self._execution.check(connection)
+            self._binding_check.hold(connection)
             return self._writer.note(connection, rows)
 
         self._store_all([noted(outcome, self._store) for outcome in outcomes], write)

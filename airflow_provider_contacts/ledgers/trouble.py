@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by what uses a table
@@ -125,6 +126,24 @@ def lost(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
+RELEASE = "contacts_release"
+"""In the information of a connection: the statement that gives back what ``work`` has locked beyond its transaction."""
+
+
+@contextmanager
+def unlocking(connection: Connection) -> Iterator[None]:
+    """Give back, once the transaction has ended, a lock that the end of a transaction does not."""
+    try:
+        yield
+    finally:
+        release = None if connection.invalidated else connection.info.pop(RELEASE, None)
+        if release is not None:
+            try:
+                connection.exec_driver_sql(release)
+            except SQLAlchemyError:
+                connection.invalidate()  # what has been committed counts; without its session, no lock is left
+
+
 def transact(
     engine: Engine,
     work: Callable[[Connection], Result],
@@ -140,7 +159,11 @@ def transact(
     failure = LedgerError()
     for left in reversed(range(TRIES)):
         try:
-            with engine.connect().execution_options(**(options or {})) as connection, connection.begin():
+            with (
+                engine.connect().execution_options(**(options or {})) as connection,
+                unlocking(connection),
+                connection.begin(),
+            ):
                 return work(connection)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             kind = DataRefusedError if refused(error) else LedgerError

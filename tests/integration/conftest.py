@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
+
+if TYPE_CHECKING:
+    from tests.ledger_conformance import Database
 
 pytest.register_assert_rewrite("tests.ledger_conformance")
 
@@ -27,3 +32,13 @@ def mariadb() -> Iterator[MariaDB]:
             yield server
     except NoServerError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_of_any_kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return an empty database of each kind in turn."""
+    from tests.fresh_databases import fresh_database
+
+    found = fresh_database(request.param, request, tmp_path)
+    yield found
+    found.close()

@@ -1,0 +1,143 @@
+"""A new ``sync_id`` that another task binds to another destination first: whoever is not bound writes nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_contacts.core.errors import ConfigError, SyncTakenError
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.settings import Clock
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+from tests.ledger_conformance import Database, claim, mark, marks, outcome
+from tests.table_pushing import Job, pushing, vendor_connection
+
+if TYPE_CHECKING:
+    from tests.pushing import World
+
+SANDBOX = "sandbox.test"
+PLACES = ("one.test", "two.test", "two.test")
+
+Attempt = Callable[[SqlLedger, str], Any]
+
+FIRST_WRITES: dict[str, Attempt] = {
+    "claim": lambda ledger, key: ledger.claim([mark(ledger, key)]),
+    "advance": lambda ledger, key: ledger.advance([], [mark(ledger, key)]),
+    "note": lambda ledger, key: ledger.note([outcome(key, Status.INVALID, error_code="invalid_email")]),
+    "note not attempted": lambda ledger, key: ledger.note([outcome(key, Status.FAILED, f"{ledger.token}.n")]),
+}
+
+
+def hosts(database: Database) -> set[str]:
+    return {row["destination_host"] for row in database.rows()}
+
+
+@pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
+@pytest.mark.parametrize("key", ["mine", "theirs"])
+def test_who_is_late_writes_nothing(database_of_any_kind: Database, write: Attempt, key: str) -> None:
+    database = database_of_any_kind
+    late, first = database.open("late", destination_host=SANDBOX), database.open("first")
+    claim(first, "theirs")
+    before = database.rows()
+    with pytest.raises(ConfigError, match=f"remembers records of .*goes to dex at {SANDBOX}"):
+        write(late, key)
+    assert database.rows() == before
+    assert claim(database.open("next"), "more") == {"more"}, "the later runs of the one that is bound work"
+
+
+def test_who_is_late_neither_reads_nor_settles_the_others_records(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    late, first = database.open("late", destination_host=SANDBOX), database.open("first")
+    (sent,) = marks(first, "key")
+    first.claim([sent])
+    answers = [outcome("key", status, sent.batch_id) for status in (Status.UNKNOWN, Status.SUCCEEDED)]
+    calls: list[Callable[[], Any]] = [
+        lambda: late.standing(["key"]),
+        *(lambda answer=answer: late.settle([answer]) for answer in answers),
+        lambda: late.advance(answers[:1], []),
+    ]
+    before = database.rows()
+    for call in calls:
+        with pytest.raises(SyncTakenError):
+            call()
+    assert database.rows() == before
+    assert late.standing(["absent"]) == {}
+
+
+@pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
+def test_of_two_that_write_at_once_one_is_bound(database_of_any_kind: Database, write: Attempt) -> None:
+    database = database_of_any_kind
+    database.open("before", sync_id="before")
+    for round_number in range(12):
+        sync_id = f"round-{round_number}"
+        ledgers = [
+            database.open(f"run-{number}", sync_id=sync_id, destination_host=place)
+            for number, place in enumerate(PLACES)
+        ]
+        start = threading.Barrier(len(ledgers))
+
+        def run(number: int, ledgers: Any = ledgers, start: Any = start) -> str | None:
+            start.wait(timeout=30)
+            try:
+                write(ledgers[number], f"key-{number}")
+            except SyncTakenError:
+                return None
+            return PLACES[number]
+
+        with ThreadPoolExecutor(len(ledgers)) as threads:
+            bound = {place for place in threads.map(run, range(len(ledgers))) if place is not None}
+        for ledger in ledgers:
+            ledger.close()
+        assert len(bound) == 1
+        written = {row["destination_host"] for row in database.rows() if row["sync_id"] == sync_id}
+        assert written == bound
+
+
+def test_the_first_write_is_waited_for(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    late, first = database.open("late", destination_host=SANDBOX), database.open("first")
+    with ThreadPoolExecutor(1) as threads:
+        with first._engine.begin() as connection:
+            first._claim(connection, first._marked([mark(first, "key")]))
+            waiting = threads.submit(FIRST_WRITES["note"], late, "mine")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+        first.close()  # on MySQL the lock goes with the session, which this test does not end as a write does
+        with pytest.raises(SyncTakenError):
+            waiting.result(timeout=30)
+    assert {row["record_identifier"] for row in database.rows()} == {"key"}
+
+
+def test_a_lock_is_given_back_after_each_first_write(database_of_any_kind: Database) -> None:
+    """Many tasks of one sync_id and one place begin it together, and none waits for another one's end."""
+    database = database_of_any_kind
+    ledgers = [database.open(f"run-{number}") for number in range(4)]
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        won = list(threads.map(lambda number: claim(ledgers[number], f"key-{number}"), range(len(ledgers))))
+    assert won == [{f"key-{number}"} for number in range(len(ledgers))]
+
+
+def test_a_push_that_is_late_sends_and_writes_nothing(database_of_any_kind: Database, world: World) -> None:
+    database = database_of_any_kind
+    connection = vendor_connection(world.simulator, world.served.url)
+    job = Job(database=database.url, vendor=connection, keys=["mine", "theirs", "more"], dag_id="late")
+    outcomes: list[Any] = []
+    with pushing(job, Clock()) as (_, found):
+        winner = database.open("first", destination_host="elsewhere.test", destination_object=None)
+        (sent,) = marks(winner, "theirs")
+        winner.claim([sent])
+        winner.settle([outcome("theirs", Status.SUCCEEDED, sent.batch_id, destination_record_id="x")])
+        before = database.rows()
+        with pytest.raises(SyncTakenError):
+            outcomes.extend(found)
+    assert {(one.record_identifier, one.status, one.error_code) for one in outcomes} == {
+        (key, Status.FAILED, "not_attempted") for key in job.keys
+    }
+    assert world.sent() == 0
+    assert database.rows() == before
+    assert hosts(database) == {"elsewhere.test"}
+    database.open("second", destination_host="elsewhere.test", destination_object=None)
