@@ -1,21 +1,91 @@
-"""What the operators that send share: their parameters, and one execution of them."""
+"""What the operators share: literals checked with the DAG; of those that send, parameters and one execution."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, XComArg
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_contacts.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.parameters import TaskPlan
+    from airflow_provider_contacts.parameters import Reader, TaskPlan
     from airflow_provider_contacts.sources import RowSource
+    from airflow_provider_contacts.task_parameters import TaskParameters
 
 
-class ContactsOperator(BaseOperator):
+class WrongParameterError(ConfigError, AirflowFailException):
+    """A parameter is wrong as it is written in the DAG file.
+
+    Raised when the DAG is parsed. A mapped task is built when it runs: Airflow does not try that again.
+    """
+
+
+class LiteralsCheckedOperator(BaseOperator):
+    """An operator whose literal parameters are checked when the DAG is parsed; templates wait until the task runs."""
+
+    @classmethod
+    def _readers(cls) -> Mapping[str, Reader]:
+        """Return what reads each parameter."""
+        raise NotImplementedError
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return a mapped task without its mapped parameters; see Airflow."""
+        cls._check(kwargs, kwargs.get("task_id"))
+        made = super().partial(**kwargs)
+        parents = [kwargs.get("default_args"), *(getattr(made.kwargs[one], "default_args", None) for one in OWNERS)]
+        for defaults in parents:
+            cls._check(
+                {name: value for name, value in (defaults or {}).items() if name not in kwargs}, made.kwargs["task_id"]
+            )
+        return made
+
+    def _check_literals(self) -> None:
+        """Check this task's own parameters; each operator calls it when all of them are set."""
+        self._check({name: getattr(self, name) for name in self._readers()}, self.task_id)
+
+    @classmethod
+    def _check(cls, given: Mapping[str, Any], task_id: Any) -> None:
+        readers = cls._readers()
+        for name, value in given.items():
+            if name not in readers or (name in cls.template_fields and is_template(value)):
+                continue
+            with said_of(task_id):
+                readers[name](value, name)
+
+
+OWNERS = ("task_group", "dag")
+
+
+@contextmanager
+def said_of(task_id: Any) -> Iterator[None]:
+    """Name the task in the error of a wrong parameter."""
+    try:
+        yield
+    except ConfigError as error:
+        raise WrongParameterError(f"task {task_id!r}: {error}") from None
+
+
+def is_template(value: Any) -> bool:
+    """Tell whether a value is text for Jinja, an upstream output or the like, or a container of such."""
+    if isinstance(value, Mapping):
+        return any(map(is_template, value.values()))
+    if isinstance(value, list | tuple | set):
+        return any(map(is_template, value))
+    if isinstance(value, str):
+        return any(sign in value for sign in ("{{", "{%", "{#"))
+    # As Airflow tells what to resolve.
+    return not isinstance(value, PathLike) and callable(getattr(value, "resolve", None))
+
+
+class ContactsOperator(LiteralsCheckedOperator):
     """What the sending operators share; see ``operators`` for them and their sources.
 
     :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
@@ -40,8 +110,8 @@ class ContactsOperator(BaseOperator):
     :param max_in_flight: requests at the same time; default: the vendor's.
     :param requests_per_second: sustained rate; default: the vendor's.
     :param request_attempts: requests for a record within one try, as long as it is certain that none created it.
-    :param request_timeout: seconds for a request and its answer, 600 at most. Where it is left at its default, the
-        connection's ``request_timeout`` counts.
+    :param request_timeout: seconds for a request and its answer, 600 at most; ``None``: the connection's
+        ``request_timeout``, else 60.
     :param max_wait: seconds that a vendor's ``Retry-After`` is waited for; a longer one reschedules the task.
     :param store_payload: which payloads the outcome table keeps: ``"undelivered"``, ``"all"`` or ``"never"`` (then no
         text of the vendor either).
@@ -66,28 +136,28 @@ class ContactsOperator(BaseOperator):
     def __init__(
         self,
         *,
-        contacts_conn_id: str,
-        destination: Mapping[str, Any] | str | None = None,
+        contacts_conn_id: str | XComArg,
+        destination: Mapping[str, Any] | str | XComArg | None = None,
         sync_key: str | Sequence[str] | None = None,
         field_map: Mapping[str, str] | None = None,
         unmapped: Literal["error", "ignore"] = "error",
-        outcomes_conn_id: str | None = None,
-        outcomes_table: str = "contact_outcomes",
+        outcomes_conn_id: str | XComArg | None = None,
+        outcomes_table: str | XComArg = "contact_outcomes",
         create_tables: bool = True,
-        sync_id: str | None = None,
+        sync_id: str | XComArg | None = None,
         on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
-        max_rejected: float | str = 0,
-        max_unknown: float | str = 0,
+        max_rejected: float | str | XComArg = 0,
+        max_unknown: float | str | XComArg = 0,
         batch_size: int | None = None,
         max_in_flight: int | None = None,
         requests_per_second: float | None = None,
         request_attempts: int = 5,
-        request_timeout: float = 60.0,
+        request_timeout: float | None = None,
         max_wait: float = 60.0,
         store_payload: Literal["undelivered", "all", "never"] = "undelivered",
         xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
-        plan_only: bool | str = False,
-        **kwargs: Any,
+        plan_only: bool | str | XComArg = False,
+        **kwargs: Unpack[TaskParameters],
     ) -> None:
         super().__init__(**kwargs)
         self.contacts_conn_id = contacts_conn_id
@@ -112,6 +182,12 @@ class ContactsOperator(BaseOperator):
         self.xcom_outcomes = xcom_outcomes
         self.plan_only = plan_only
         self._stop: Any = None
+
+    @classmethod
+    def _readers(cls) -> Mapping[str, Reader]:
+        from airflow_provider_contacts.parameters import PUSH_READERS
+
+        return PUSH_READERS
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Open the source."""

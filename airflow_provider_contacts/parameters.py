@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.options import PushOptions
+from airflow_provider_contacts.core.options import PushOptions, is_count, not_this, one_of
 from airflow_provider_contacts.core.summary import XcomOutcomes, parse_tolerance
 from airflow_provider_contacts.sources import RowSource
 
 StorePayload = Literal["undelivered", "all", "never"]
+
+Reader = Callable[[Any, str], Any]
+"""Returns the value of a parameter in its type, given what was stated and the parameter's name."""
 
 TRUTH_WORDS = {"true": True, "false": False}
 
@@ -67,34 +70,81 @@ def check(plan: TaskPlan) -> Checked:
     :raises ConfigError: naming the parameter and what is allowed.
     """
     plan.options.check()
-    one_of("store_payload", plan.store_payload, ("undelivered", "all", "never"))
-    one_of("xcom_outcomes", plan.xcom_outcomes, ("auto", "all", "undelivered", "none"))
-    contacts_conn_id = parse_text(plan.contacts_conn_id, "contacts_conn_id")
-    outcomes_table = parse_text(plan.outcomes_table, "outcomes_table")
-    if contacts_conn_id is None or outcomes_table is None:
-        raise ConfigError(f"{'outcomes_table' if contacts_conn_id else 'contacts_conn_id'} must not be empty")
-    outcomes_conn_id = parse_text(plan.outcomes_conn_id, "outcomes_conn_id")
-    return Checked(
-        contacts_conn_id=contacts_conn_id,
-        outcomes_conn_id=outcomes_conn_id,
-        outcomes_table=outcomes_table,
-        create_tables=parse_truth(plan.create_tables, "create_tables"),
-        sync_id=parse_text(plan.sync_id, "sync_id"),
-        max_rejected=parse_tolerance(plan.max_rejected, "max_rejected", fraction=True),
-        max_unknown=parse_tolerance(plan.max_unknown, "max_unknown", fraction=False),
-        store_payload=plan.store_payload,
-        xcom_outcomes="none" if plan.xcom_outcomes == "auto" and outcomes_conn_id else plan.xcom_outcomes,
-        plan_only=parse_truth(plan.plan_only, "plan_only"),
-    )
+    found = {name: read(getattr(plan, name), name) for name, read in READERS.items()}
+    del found["destination"]  # read with the vendor's own keys
+    if found["xcom_outcomes"] == "auto" and found["outcomes_conn_id"]:
+        found["xcom_outcomes"] = "none"
+    return Checked(**found)
 
 
-def one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those allowed.
+def option(value: Any, name: str) -> None:
+    """Check one of the parameters in :class:`PushOptions`.
 
-    :raises ConfigError: naming them.
+    :raises ConfigError: naming it and what is allowed.
     """
-    if value not in allowed:
-        raise ConfigError(f"{name} is one of {list(allowed)}")
+    PushOptions(**{name: value}).check()
+
+
+def word(*allowed: str) -> Reader:
+    """Return a reader of one of some words."""
+
+    def read(value: Any, name: str) -> Any:
+        one_of(name, value, allowed)
+        return value
+
+    return read
+
+
+def tolerance(*, fraction: bool) -> Reader:
+    """Return a reader of a tolerance."""
+    return lambda value, name: parse_tolerance(value, name, fraction=fraction)
+
+
+def parse_needed(value: Any, name: str) -> str:
+    """Return a text.
+
+    :raises ConfigError: for anything else, and where there is none.
+    """
+    text = parse_text(value, name)
+    if text is None:
+        raise ConfigError(f"{name} must not be empty{not_this(value)}")
+    return text
+
+
+def parse_destination(value: Any, name: str) -> Any:
+    """Return a destination, whose keys the vendor knows.
+
+    :raises ConfigError: for anything but a mapping, the JSON text of one, or nothing.
+    """
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value) if value.strip() else None
+        except (ValueError, RecursionError):
+            found = value
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigError(f"{name} is a mapping, or the JSON text of one{not_this(value)}")
+    return found
+
+
+def parse_chunk_size(value: Any, name: str) -> int:
+    """Return a number of rows.
+
+    :raises ConfigError: for anything but a whole number of at least 1.
+    """
+    if not is_count(value):
+        raise ConfigError(f"{name} must be a whole number of at least 1{not_this(value)}")
+    return int(value)
+
+
+def parse_bind_values(value: Any, name: str) -> Any:
+    """Return bind values.
+
+    :raises ConfigError: for anything but a mapping, a list, or nothing.
+    """
+    if value is not None and (isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence)):
+        raise ConfigError(f"{name} must be a mapping or a list of bind values, or None{not_this(value)}")
+    return value
 
 
 def parse_text(value: Any, name: str) -> str | None:
@@ -103,7 +153,7 @@ def parse_text(value: Any, name: str) -> str | None:
     :raises ConfigError: for anything else.
     """
     if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} is a text")
+        raise ConfigError(f"{name} is a text{not_this(value)}")
     return value.strip() or None if value else None
 
 
@@ -114,7 +164,7 @@ def parse_truth(value: Any, name: str) -> bool:
     """
     found = TRUTH_WORDS.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
-        raise ConfigError(f"{name} is true or false")
+        raise ConfigError(f"{name} is true or false{not_this(value)}")
     return found
 
 
@@ -129,3 +179,29 @@ def parse_json(value: Any, name: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         raise ConfigError(f"{name} is text that is no JSON; in a template, end it with | tojson") from None
+
+
+READERS: Mapping[str, Reader] = {
+    "contacts_conn_id": parse_needed,
+    "destination": parse_destination,
+    "outcomes_conn_id": parse_text,
+    "outcomes_table": parse_needed,
+    "create_tables": parse_truth,
+    "sync_id": parse_text,
+    "max_rejected": tolerance(fraction=True),
+    "max_unknown": tolerance(fraction=False),
+    "store_payload": word("undelivered", "all", "never"),
+    "xcom_outcomes": word("auto", "all", "undelivered", "none"),
+    "plan_only": parse_truth,
+}
+"""What reads each parameter of a push that is not in :class:`PushOptions`."""
+
+PUSH_READERS: Mapping[str, Reader] = {**dict.fromkeys(PushOptions.__dataclass_fields__, option), **READERS}
+
+SQL_READERS: Mapping[str, Reader] = {
+    "sql": parse_needed,
+    "sql_conn_id": parse_needed,
+    "parameters": parse_bind_values,
+    "chunk_size": parse_chunk_size,
+}
+"""What reads each parameter of a query."""

@@ -8,9 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.options import not_this, one_of
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.stored import Selection
-from airflow_provider_contacts.parameters import TaskPlan, one_of, parse_json, parse_text
+from airflow_provider_contacts.parameters import (
+    PUSH_READERS,
+    SQL_READERS,
+    Reader,
+    TaskPlan,
+    parse_json,
+    parse_needed,
+    parse_text,
+)
 
 SENT_AGAIN = ("failed", "rejected", "invalid", "unknown")
 
@@ -50,19 +59,24 @@ def check_replay(plan: ReplayPlan) -> Selection:
 
     :raises ConfigError: naming the parameter and what is allowed.
     """
-    if parse_text(plan.outcomes_conn_id, "outcomes_conn_id") is None:
-        raise ConfigError("outcomes_conn_id must not be empty: a replay reads the outcome table")
-    if parse_text(plan.sync_id, "sync_id") is None:
-        raise ConfigError("sync_id must not be empty: it names whose records are sent again")
-    words = parse_words(plan.statuses, "statuses") or ()
-    for word in words:
-        if word in NEVER_SENT_AGAIN:
-            raise ConfigError(f"statuses must not hold {word!r}: {NEVER_SENT_AGAIN[word]}")
-        one_of("each of statuses", word, SENT_AGAIN)
-    if not words:
-        raise ConfigError(f"statuses names some of {list(SENT_AGAIN)}")
+    parse_needed(plan.outcomes_conn_id, "outcomes_conn_id")
+    parse_needed(plan.sync_id, "sync_id")
+    check_together(plan)
+    return Selection(
+        statuses=frozenset(map(Status, parse_statuses(plan.statuses, "statuses"))),
+        error_codes=parse_words(plan.error_codes, "error_codes"),
+        since=parse_moment(plan.since, "since"),
+        max_attempts=parse_count(plan.max_attempts, "max_attempts"),
+    )
+
+
+def check_together(plan: ReplayPlan) -> None:
+    """Check parameters that must fit each other.
+
+    :raises ConfigError: naming them and what to do.
+    """
     options = plan.options
-    if "unknown" in words and options.on_unknown == "hold":
+    if "unknown" in parse_statuses(plan.statuses, "statuses") and options.on_unknown == "hold":
         raise ConfigError(
             'statuses holds "unknown", records that may exist already: set on_unknown="reconcile" to read the vendor '
             'back first, or on_unknown="resend" to send them all the same, which may create them twice'
@@ -73,12 +87,21 @@ def check_replay(plan: ReplayPlan) -> Selection:
         raise ConfigError("sync_key, field_map and unmapped are about the columns of sql; a stored payload has none")
     if plan.from_table and plan.store_payload == "never":
         raise ConfigError('store_payload="never" would clear what this replay reads; give the payloads by sql')
-    return Selection(
-        statuses=frozenset(map(Status, words)),
-        error_codes=parse_words(plan.error_codes, "error_codes"),
-        since=parse_moment(plan.since, "since"),
-        max_attempts=parse_count(plan.max_attempts, "max_attempts"),
-    )
+
+
+def parse_statuses(value: Any, name: str) -> tuple[str, ...]:
+    """Return the statuses whose records are sent again.
+
+    :raises ConfigError: for anything else, and for none.
+    """
+    words = parse_words(value, name) or ()
+    for word in words:
+        if word in NEVER_SENT_AGAIN:
+            raise ConfigError(f"{name} must not hold {word!r}: {NEVER_SENT_AGAIN[word]}")
+        one_of(f"each of {name}", word, SENT_AGAIN)
+    if not words:
+        raise ConfigError(f"{name} names some of {list(SENT_AGAIN)}{not_this(value)}")
+    return words
 
 
 def parse_words(value: Any, name: str) -> tuple[str, ...] | None:
@@ -86,16 +109,15 @@ def parse_words(value: Any, name: str) -> tuple[str, ...] | None:
 
     :raises ConfigError: for anything else.
     """
+    found = value
     if isinstance(value, str):
         text = value.strip()
-        given = parse_json(text, name) if text.startswith("[") else [text] if text else None
-    else:
-        given = value
-    if given is None:
+        found = parse_json(text, name) if text.startswith("[") else [text] if text else None
+    if found is None:
         return None
-    if not isinstance(given, list | tuple | set | frozenset) or not all(isinstance(one, str) and one for one in given):
-        raise ConfigError(f"{name} is a list of words")
-    return tuple(given)
+    if not isinstance(found, list | tuple | set | frozenset) or not all(isinstance(one, str) and one for one in found):
+        raise ConfigError(f"{name} is a list of words{not_this(value)}")
+    return tuple(found)
 
 
 def parse_moment(value: Any, name: str) -> datetime | None:
@@ -110,7 +132,7 @@ def parse_moment(value: Any, name: str) -> datetime | None:
     except ValueError:
         found = None
     if not isinstance(found, datetime) or found.utcoffset() is None:
-        raise ConfigError(f"{name} is a moment with its UTC offset, such as 2026-01-31T06:00:00+00:00")
+        raise ConfigError(f"{name} is a moment with its UTC offset, such as 2026-01-31T06:00:00+00:00{not_this(value)}")
     return found
 
 
@@ -124,5 +146,20 @@ def parse_count(value: Any, name: str) -> int | None:
     digits = isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10  # noqa: PLR2004
     found = int(value) if digits else value
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise ConfigError(f"{name} is a whole number of at least 1, or None")
+        raise ConfigError(f"{name} is a whole number of at least 1, or None{not_this(value)}")
     return found
+
+
+REPLAY_READERS: Mapping[str, Reader] = {
+    **PUSH_READERS,
+    **SQL_READERS,
+    "outcomes_conn_id": parse_needed,
+    "sync_id": parse_needed,
+    "sql": parse_text,
+    "sql_conn_id": parse_text,
+    "statuses": parse_statuses,
+    "error_codes": parse_words,
+    "since": parse_moment,
+    "max_attempts": parse_count,
+}
+"""What reads each parameter of a replay."""

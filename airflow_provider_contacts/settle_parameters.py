@@ -8,8 +8,9 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.core.identity import key_text
+from airflow_provider_contacts.core.options import one_of
 from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.parameters import StorePayload, one_of, parse_json, parse_text, parse_truth
+from airflow_provider_contacts.parameters import Reader, StorePayload, parse_json, parse_text, parse_truth, word
 
 LONGEST = 512
 LONGEST_NAME = 255
@@ -51,27 +52,50 @@ def check_settle(plan: SettlePlan) -> CheckedSettle:
 
     :raises ConfigError: naming the parameter and what is allowed, and no record.
     """
-    texts: dict[str, str] = {}
-    for name in ("outcomes_conn_id", "outcomes_table", "sync_id", "verdict", "settled_by"):
-        text = parse_text(getattr(plan, name), name)
-        if text is None or len(text) > LONGEST:
-            raise ConfigError(f"{name} must not be empty, nor longer than {LONGEST} characters")
-        texts[name] = text
-    one_of("verdict", texts["verdict"], ("succeeded", "failed"))
-    one_of("store_payload", plan.store_payload, ("undelivered", "all", "never"))
-    if len(texts["settled_by"]) > LONGEST_NAME or "\x00" in texts["settled_by"]:
-        raise ConfigError(f"settled_by is a text of at most {LONGEST_NAME} characters")
+    texts = {name: read(getattr(plan, name), name) for name, read in SETTLE_READERS.items()}
     verdict = Status(texts["verdict"])
     return CheckedSettle(
         outcomes_conn_id=texts["outcomes_conn_id"],
         outcomes_table=texts["outcomes_table"],
-        create_tables=parse_truth(plan.create_tables, "create_tables"),
+        create_tables=texts["create_tables"],
         sync_id=texts["sync_id"],
         records=parse_ids(plan.records) if verdict is Status.SUCCEEDED else dict.fromkeys(parse_names(plan.records)),
         verdict=verdict,
         settled_by=texts["settled_by"],
         store_payload=plan.store_payload,
     )
+
+
+def parse_short(value: Any, name: str) -> str:
+    """Return a text.
+
+    :raises ConfigError: for anything else, for none, and for one that is too long.
+    """
+    text = parse_text(value, name)
+    if text is None or len(text) > LONGEST:
+        raise ConfigError(f"{name} must not be empty, nor longer than {LONGEST} characters")
+    return text
+
+
+def parse_verdict(value: Any, name: str) -> str:
+    """Return a verdict.
+
+    :raises ConfigError: for any other word.
+    """
+    text = parse_short(value, name)
+    one_of(name, text, ("succeeded", "failed"))
+    return text
+
+
+def parse_person(value: Any, name: str) -> str:
+    """Return who says so.
+
+    :raises ConfigError: for what the column cannot hold.
+    """
+    text = parse_short(value, name)
+    if len(text) > LONGEST_NAME or "\x00" in text:
+        raise ConfigError(f"{name} is a text of at most {LONGEST_NAME} characters")
+    return text
 
 
 def parse_ids(value: Any) -> dict[str, str | None]:
@@ -112,3 +136,15 @@ def name_of(value: Any) -> str:
     if not 0 < len(text) <= LONGEST_NAME:
         raise ConfigError(f"records holds texts or whole numbers, each of 1 to {LONGEST_NAME} characters")
     return text
+
+
+SETTLE_READERS: Mapping[str, Reader] = {
+    "outcomes_conn_id": parse_short,
+    "outcomes_table": parse_short,
+    "sync_id": parse_short,
+    "verdict": parse_verdict,
+    "settled_by": parse_person,
+    "create_tables": parse_truth,
+    "store_payload": word("undelivered", "all", "never"),
+}
+"""What reads each parameter but the records."""

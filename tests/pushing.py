@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
 from tests.airflow_harness import MemAPI, run_op, scope_of
@@ -121,6 +122,17 @@ class World:
     def stored(self, vendor: str = "dex") -> list[dict[str, Any]]:
         """Return the contacts that exist at the vendor, as they were received."""
         return [one.received for one in self.simulator.vendors[vendor].stored]
+
+
+def refusal(world: World, make: Callable[[], Any]) -> str:
+    """Return why a task cannot do anything: a literal is refused with the DAG, what is known later when it runs."""
+    try:
+        op = make()
+    except ConfigError as error:
+        return str(error)
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
+    return str(result.error)
 
 
 SUM = (

@@ -7,10 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.nearest import did_you_mean
 from airflow_provider_contacts.core.vendor import Limits, Vendor
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds a request may take, where neither the task nor the connection says otherwise."""
+
+LONGEST_TIMEOUT, LONGEST_WAIT = 600.0, 86_400.0
+
+LONGEST_SHOWN = 40
+"""Characters of a wrong value that an error text repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,7 @@ class PushOptions:
     max_in_flight: int | None = None
     requests_per_second: float | None = None
     request_attempts: int = 5
-    request_timeout: float = DEFAULT_TIMEOUT
+    request_timeout: float | None = None
     max_wait: float = 60.0
 
     def check(self) -> None:
@@ -33,20 +39,28 @@ class PushOptions:
 
         :raises ConfigError: naming the parameter and what is allowed.
         """
-        words = {"unmapped": ("error", "ignore"), "on_unknown": ("hold", "reconcile", "resend")}
-        for name, allowed in words.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is one of {list(allowed)}")
+        one_of("unmapped", self.unmapped, ("error", "ignore"))
+        one_of("on_unknown", self.on_unknown, ("hold", "reconcile", "resend"))
         for name in ("batch_size", "max_in_flight"):
-            if getattr(self, name) is not None and not is_count(getattr(self, name)):
-                raise ConfigError(f"{name} is a whole number of at least 1, or None for the vendor's own")
+            value = getattr(self, name)
+            if value is not None and not is_count(value):
+                raise ConfigError(
+                    f"{name} is a whole number of at least 1, or None for the vendor's own{not_this(value)}"
+                )
         if not is_count(self.request_attempts):
-            raise ConfigError("request_attempts is a whole number of at least 1")
-        if self.requests_per_second is not None and not is_amount(self.requests_per_second, 1e6):
-            raise ConfigError("requests_per_second is a number above 0, or None for the vendor's own")
-        for name, most in (("request_timeout", 600.0), ("max_wait", 86_400.0)):
-            if not is_amount(getattr(self, name), most):
-                raise ConfigError(f"{name} is a number of seconds above 0, {most:.0f} at most")
+            raise ConfigError(f"request_attempts is a whole number of at least 1{not_this(self.request_attempts)}")
+        rate = self.requests_per_second
+        if rate is not None and not is_amount(rate, 1e6):
+            raise ConfigError(f"requests_per_second is a number above 0, or None for the vendor's own{not_this(rate)}")
+        if self.request_timeout is not None and not is_amount(self.request_timeout, LONGEST_TIMEOUT):
+            raise ConfigError(
+                f"request_timeout is a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most, or None for the "
+                f"connection's own{not_this(self.request_timeout)}"
+            )
+        if not is_amount(self.max_wait, LONGEST_WAIT):
+            raise ConfigError(
+                f"max_wait is a number of seconds above 0, {LONGEST_WAIT:.0f} at most{not_this(self.max_wait)}"
+            )
         self.key_columns()
         self._check_field_map()
 
@@ -55,7 +69,9 @@ class PushOptions:
         if not isinstance(field_map, Mapping) or not all(
             isinstance(name, str) and name for pair in field_map.items() for name in pair
         ):
-            raise ConfigError("field_map is a mapping of source columns to vendor fields, both texts")
+            raise ConfigError(
+                f"field_map is a mapping of source columns to vendor fields, both texts{not_this(field_map)}"
+            )
 
     def key_columns(self) -> tuple[str, ...]:
         """Return the columns of the sync key; none for ``None``.
@@ -70,7 +86,9 @@ class PushOptions:
             columns = tuple(given)
         named = all(isinstance(column, str) and column for column in columns)
         if not columns or not named or len(set(columns)) != len(columns):
-            raise ConfigError("sync_key is a column name, a list of different column names, or None")
+            raise ConfigError(
+                f"sync_key is a column name, a list of different column names, or None{not_this(self.sync_key)}"
+            )
         return columns
 
     def limits(self, vendor: Vendor) -> Limits:
@@ -88,25 +106,43 @@ class PushOptions:
         return replace(vendor.limits, **{name: value for name, value in stated.items() if value is not None})
 
     def timeout(self, stated: float | None) -> float:
-        """Return the seconds a request may take.
+        """Return the seconds a request may take: the task's, else the connection's, else the default.
 
-        :param stated: the connection's, which counts where the task left its own at the default.
+        :param stated: the connection's.
         """
-        return stated if stated is not None and self.request_timeout == DEFAULT_TIMEOUT else self.request_timeout
+        if self.request_timeout is not None:
+            return self.request_timeout
+        return DEFAULT_TIMEOUT if stated is None else stated
 
 
-def push_options(given: Mapping[str, Any]) -> PushOptions:
+def push_options(values: Mapping[str, Any]) -> PushOptions:
     """Return checked options.
 
     :raises ConfigError: for an unknown name or a value out of range.
     """
     known = PushOptions.__dataclass_fields__
-    strange = sorted(set(given) - set(known))
+    strange = sorted(set(values) - set(known))
     if strange:
         raise ConfigError(f"unknown push options {strange}; known are {sorted(known)}")
-    options = PushOptions(**given)
+    options = PushOptions(**values)
     options.check()
     return options
+
+
+def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Refuse a word that is none of those allowed.
+
+    :raises ConfigError: naming them, and the nearest.
+    """
+    if value not in allowed:
+        raise ConfigError(f"{name} is one of {list(allowed)}{not_this(value)}{did_you_mean(value, allowed)}")
+
+
+def not_this(value: Any) -> str:
+    """Return the end of an error text that says which value a parameter has: it is a setting, never a record."""
+    plain = value is None or isinstance(value, str | int | float)
+    shown = repr(value) if plain and len(repr(value)) <= LONGEST_SHOWN else f"a {type(value).__name__}"
+    return f", not {shown}"
 
 
 def is_count(value: Any) -> bool:

@@ -36,11 +36,21 @@ ALLOWED = {
     "replay": frozenset({"core", "ledgers", "execution", "replay_parameters"}),
     "settle_parameters": frozenset({"core", "parameters"}),
     "settle": frozenset({"core", "ledgers", "connections", "settle_parameters"}),
-    "base_operator": frozenset({"core", "sources", "parameters", "execution"}),
+    "task_parameters": frozenset[str](),
+    "base_operator": frozenset({"core", "sources", "parameters", "execution", "task_parameters"}),
+    "push_operators": frozenset(
+        {"base_operator", "connections", "execution", "parameters", "sources", "task_parameters"}
+    ),
+    "replay_operator": frozenset(
+        {
+            *("base_operator", "connections", "execution", "parameters", "sources", "task_parameters"),
+            *("replay", "replay_parameters"),
+        }
+    ),
     "operators": frozenset(
         {
-            *("core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters"),
-            *("execution", "base_operator", "replay", "replay_parameters", "settle", "settle_parameters"),
+            *("base_operator", "parameters", "push_operators", "replay_operator", "task_parameters"),
+            *("settle", "settle_parameters"),
         }
     ),
     # It plays the vendors from their documentation, not from our reading of it: a shared mistake would hide itself.

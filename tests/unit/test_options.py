@@ -69,8 +69,10 @@ def test_a_batch_larger_than_the_vendor_takes_is_refused() -> None:
         push_options({"batch_size": DEX.limits.batch_size + 1}).limits(DEX)
 
 
-@pytest.mark.parametrize(("task", "stated", "used"), [(60.0, None, 60), (60.0, 5.0, 5), (30.0, 5.0, 30)])
-def test_the_task_over_the_connection(task: float, stated: float | None, used: float) -> None:
+@pytest.mark.parametrize(
+    ("task", "stated", "used"), [(None, None, 60), (None, 5.0, 5), (30.0, 5.0, 30), (60.0, 5.0, 60)]
+)
+def test_the_task_over_the_connection(task: float | None, stated: float | None, used: float) -> None:
     assert PushOptions(request_timeout=task).timeout(stated) == used
 
 
@@ -83,7 +85,10 @@ def test_the_task_over_the_connection(task: float, stated: float | None, used: f
         ({"request_attempts": 1.0}, "request_attempts is a whole number of at least 1"),
         ({"requests_per_second": 0}, "requests_per_second is a number above 0, or None for the vendor's own"),
         ({"requests_per_second": 1e6 + 0.5}, "requests_per_second is a number above 0, or None for the vendor's own"),
-        ({"request_timeout": 600.5}, "request_timeout is a number of seconds above 0, 600 at most"),
+        (
+            {"request_timeout": 600.5},
+            "request_timeout is a number of seconds above 0, 600 at most, or None for the connection's own",
+        ),
         ({"max_wait": 0}, "max_wait is a number of seconds above 0, 86400 at most"),
         ({"field_map": []}, "field_map is a mapping of source columns to vendor fields, both texts"),
         ({"sync_key": []}, "sync_key is a column name, a list of different column names, or None"),
@@ -93,7 +98,9 @@ def test_the_task_over_the_connection(task: float, stated: float | None, used: f
 def test_an_option_out_of_range_is_told_its_range(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         push_options(given)
-    assert str(caught.value) == said
+    (value,) = given.values()
+    shown = repr(value) if not isinstance(value, list | set) else f"a {type(value).__name__}"
+    assert str(caught.value) == f"{said}, not {shown}"
 
 
 @pytest.mark.parametrize(

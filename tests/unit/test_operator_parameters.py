@@ -1,0 +1,304 @@
+"""A wrong literal is an error of the DAG file; a template waits for the task. Editors and type checkers know them."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from airflow.sdk import DAG, BaseOperator, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.operators import (
+    ContactsOperator,
+    PushContactsOperator,
+    ReplayContactsOperator,
+    SettleContactsOperator,
+    SqlToContactsOperator,
+)
+from airflow_provider_contacts.task_parameters import TaskParameters
+
+NEEDED: dict[type, dict[str, Any]] = {
+    PushContactsOperator: {"task_id": "t", "records": [], "contacts_conn_id": "dex_default"},
+    SqlToContactsOperator: {
+        "task_id": "t",
+        "sql": "SELECT 1 AS email",
+        "sql_conn_id": "warehouse",
+        "sync_key": None,
+        "contacts_conn_id": "dex_default",
+    },
+    ReplayContactsOperator: {
+        "task_id": "t",
+        "sync_id": "s",
+        "outcomes_conn_id": "outcomes",
+        "contacts_conn_id": "dex_default",
+    },
+    SettleContactsOperator: {
+        "task_id": "t",
+        "sync_id": "s",
+        "records": {},
+        "verdict": "succeeded",
+        "settled_by": "me",
+        "outcomes_conn_id": "outcomes",
+    },
+}
+SENDING = [PushContactsOperator, SqlToContactsOperator, ReplayContactsOperator]
+
+DEFAULTS: dict[str, Any] = {
+    "destination": None,
+    "sync_key": None,
+    "field_map": None,
+    "unmapped": "error",
+    "outcomes_conn_id": None,
+    "outcomes_table": "contact_outcomes",
+    "create_tables": True,
+    "sync_id": None,
+    "on_unknown": "hold",
+    "max_rejected": 0,
+    "max_unknown": 0,
+    "batch_size": None,
+    "max_in_flight": None,
+    "requests_per_second": None,
+    "request_attempts": 5,
+    "request_timeout": None,
+    "max_wait": 60.0,
+    "store_payload": "undelivered",
+    "xcom_outcomes": "auto",
+    "plan_only": False,
+}
+OWN: dict[type, dict[str, Any]] = {
+    PushContactsOperator: {"records": inspect.Parameter.empty},
+    SqlToContactsOperator: {
+        "sql": inspect.Parameter.empty,
+        "sql_conn_id": inspect.Parameter.empty,
+        "sync_key": inspect.Parameter.empty,
+        "parameters": None,
+        "chunk_size": 5000,
+    },
+    ReplayContactsOperator: {
+        "sync_id": inspect.Parameter.empty,
+        "outcomes_conn_id": inspect.Parameter.empty,
+        "statuses": ("failed", "rejected", "invalid"),
+        "error_codes": None,
+        "since": None,
+        "max_attempts": None,
+        "sql": None,
+        "sql_conn_id": None,
+        "parameters": None,
+        "chunk_size": 5000,
+    },
+}
+
+WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
+    ({"on_unknown": "retry"}, "on_unknown is one of ['hold', 'reconcile', 'resend'], not 'retry'"),
+    ({"on_unknown": "re-send"}, "not 're-send'; did you mean 'resend'?"),
+    ({"on_unknown": "{{ params.what }}"}, "on_unknown is one of"),
+    ({"unmapped": "drop"}, "unmapped is one of ['error', 'ignore'], not 'drop'"),
+    ({"store_payload": "some"}, "store_payload is one of"),
+    ({"xcom_outcomes": True}, "xcom_outcomes is one of ['auto', 'all', 'undelivered', 'none'], not True"),
+    ({"max_rejected": -1}, "max_rejected is a count or a fraction below 1"),
+    ({"max_rejected": "many"}, "max_rejected is a count or a fraction below 1"),
+    ({"max_rejected": None}, "max_rejected is a count or a fraction below 1"),
+    ({"max_unknown": 0.5}, "max_unknown is a count"),
+    ({"batch_size": 0}, "batch_size is a whole number of at least 1, or None for the vendor's own, not 0"),
+    ({"batch_size": "100"}, "batch_size is a whole number of at least 1"),
+    ({"max_in_flight": True}, "max_in_flight is a whole number"),
+    ({"requests_per_second": 0}, "requests_per_second is a number above 0"),
+    ({"request_attempts": 0}, "request_attempts is a whole number of at least 1, not 0"),
+    ({"request_timeout": 601}, "request_timeout is a number of seconds above 0, 600 at most"),
+    ({"max_wait": None}, "max_wait is a number of seconds above 0, 86400 at most, not None"),
+    ({"field_map": ["a"]}, "field_map is a mapping of source columns to vendor fields, both texts, not a list"),
+    ({"sync_key": []}, "sync_key is a column name, a list of different column names, or None"),
+    ({"destination": "my-list"}, "destination is a mapping, or the JSON text of one, not 'my-list'"),
+    ({"destination": ["my-list"]}, "destination is a mapping"),
+    ({"contacts_conn_id": None}, "contacts_conn_id must not be empty"),
+    ({"contacts_conn_id": ""}, "contacts_conn_id must not be empty"),
+    ({"outcomes_conn_id": 5}, "outcomes_conn_id is a text, not 5"),
+    ({"outcomes_table": ""}, "outcomes_table must not be empty"),
+    ({"create_tables": "perhaps"}, "create_tables is true or false, not 'perhaps'"),
+    ({"plan_only": 1}, "plan_only is true or false, not 1"),
+    ({"sync_id": ["s"]}, "sync_id is a text, not a list"),
+]
+WRONG_SQL: list[tuple[dict[str, Any], str]] = [
+    ({"sql": None}, "sql must not be empty"),
+    ({"sql": ""}, "sql must not be empty"),
+    ({"sql": ["SELECT 1"]}, "sql is a text, not a list"),
+    ({"sql_conn_id": ""}, "sql_conn_id must not be empty"),
+    ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, not 0"),
+    ({"chunk_size": "5000"}, "chunk_size must be a whole number"),
+    ({"parameters": "a"}, "parameters must be a mapping or a list of bind values"),
+    ({"parameters": 5}, "parameters must be a mapping or a list of bind values"),
+]
+WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
+    ({"statuses": ["fialed"]}, "each of statuses is one of ['failed', 'rejected', 'invalid', 'unknown'], not 'fialed'"),
+    ({"statuses": ["fialed"]}, "did you mean 'failed'?"),
+    ({"statuses": ["succeeded"]}, "what was delivered is never sent again"),
+    ({"statuses": []}, "statuses names some of"),
+    ({"statuses": ["unknown"]}, 'set on_unknown="reconcile"'),
+    ({"error_codes": 5}, "error_codes is a list of words, not 5"),
+    ({"since": "yesterday"}, "since is a moment with its UTC offset"),
+    ({"max_attempts": 0}, "max_attempts is a whole number of at least 1"),
+    ({"outcomes_conn_id": None}, "outcomes_conn_id must not be empty"),
+    ({"sync_id": ""}, "sync_id must not be empty"),
+    ({"sql": "SELECT 1"}, "sql and sql_conn_id belong together"),
+    ({"store_payload": "never"}, 'store_payload="never" would clear'),
+    ({"chunk_size": 1.5}, "chunk_size must be a whole number"),
+]
+WRONG_SETTLE: list[tuple[dict[str, Any], str]] = [
+    ({"verdict": "succeded"}, "verdict is one of ['succeeded', 'failed'], not 'succeded'; did you mean 'succeeded'?"),
+    ({"verdict": None}, "verdict must not be empty"),
+    ({"settled_by": " "}, "settled_by must not be empty"),
+    ({"store_payload": "some"}, "store_payload is one of"),
+    ({"create_tables": 5}, "create_tables is true or false"),
+    ({"outcomes_conn_id": None}, "outcomes_conn_id must not be empty"),
+    ({"sync_id": 5}, "sync_id is a text"),
+]
+WRONG = [
+    *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
+    *((SqlToContactsOperator, *case) for case in WRONG_SQL),
+    *((ReplayContactsOperator, *case) for case in WRONG_REPLAY),
+    *((SettleContactsOperator, *case) for case in WRONG_SETTLE),
+]
+TOGETHER = ("belong together", "would clear", "set on_unknown")
+WRONG_ALONE = [case for case in WRONG if not any(text in case[2] for text in TOGETHER)]
+
+
+@pytest.mark.parametrize("operator", SENDING)
+def test_every_parameter_stands_in_the_signature_with_its_default(operator: Any) -> None:
+    parameters = inspect.signature(operator.__init__).parameters
+    wanted = {"contacts_conn_id": inspect.Parameter.empty, **DEFAULTS, **OWN[operator]}
+    found = {name: one.default for name, one in parameters.items() if name not in {"self", "kwargs"}}
+    assert found == wanted
+    assert all(one.kind is one.KEYWORD_ONLY for name, one in parameters.items() if name in wanted)
+    assert all(one.annotation is not one.empty for name, one in parameters.items() if name in wanted)
+
+
+@pytest.mark.parametrize("operator", [ContactsOperator, *NEEDED])
+def test_every_parameter_is_described_where_an_editor_looks(operator: Any) -> None:
+    names = set(inspect.signature(operator.__init__).parameters) - {"self", "kwargs"}
+    assert {name for name in names if f":param {name}:" not in (operator.__doc__ or "")} == set()
+
+
+def test_airflows_own_parameters_are_those_of_the_installed_airflow() -> None:
+    own = set(inspect.signature(BaseOperator.__init__).parameters) - {"self", "kwargs"}
+    assert own - set(get_type_hints(TaskParameters)) == set()
+
+
+@pytest.mark.parametrize(("operator", "changed", "text"), WRONG)
+def test_a_wrong_literal_is_an_error_when_the_dag_is_parsed(operator: Any, changed: dict[str, Any], text: str) -> None:
+    with DAG("d", schedule=None), pytest.raises(ConfigError) as caught:
+        operator(**{**NEEDED[operator], **changed})
+    assert str(caught.value).startswith("task 't': ")
+    assert text in str(caught.value)
+    # A mapped task is built when it runs: Airflow must not try it again.
+    assert isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(("operator", "changed", "text"), WRONG_ALONE)
+def test_so_it_is_in_partial_and_in_default_args(operator: Any, changed: dict[str, Any], text: str) -> None:
+    fixed: dict[str, Any] = {"task_id": "t", "retries": 3}
+    with DAG("d", schedule=None), pytest.raises(ConfigError) as caught:
+        operator.partial(**fixed, **changed)
+    assert text in str(caught.value)
+    others = {name: value for name, value in NEEDED[operator].items() if name not in changed}
+    with DAG("d", schedule=None, default_args=changed), pytest.raises(ConfigError) as caught:
+        operator(**others)
+    assert text in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Task .* was never mapped")
+@pytest.mark.parametrize("where", ["dag", "task"])
+def test_default_args_of_a_mapped_task_are_checked_too(where: str) -> None:
+    wrong: dict[str, Any] = {"on_unknown": "retry"}
+    fixed: dict[str, Any] = {"task_id": "t", "contacts_conn_id": "dex_default"}
+    with (
+        DAG("d", schedule=None, default_args=wrong if where == "dag" else {}),
+        pytest.raises(ConfigError, match="task 't': on_unknown is one of"),
+    ):
+        PushContactsOperator.partial(**fixed, **({"default_args": wrong} if where == "task" else {}))
+
+
+def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
+    for operator, needed in NEEDED.items():
+        with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
+            operator(**needed, on_unknwon="hold")
+        with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
+            operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
+
+
+TEMPLATES: dict[str, Any] = {
+    "contacts_conn_id": "{{ var.value.conn }}",
+    "destination": "{{ params.where | tojson }}",
+    "outcomes_conn_id": "{{ params.db }}",
+    "outcomes_table": "{{ params.table }}",
+    "sync_id": "{% if params.test %}test{% endif %}",
+    "max_rejected": "{{ params.most }}",
+    "max_unknown": "{{ params.most }}",
+    "plan_only": "{{ params.plan }}",
+}
+
+
+@pytest.mark.parametrize("operator", SENDING)
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_waits_until_the_task_runs(operator: Any, name: str) -> None:
+    with DAG("d", schedule=None) as dag:
+        operator(**{**NEEDED[operator], name: TEMPLATES[name]})
+        operator(**{**NEEDED[operator], "task_id": "u", name: task(task_id="up")(lambda: 1)()})
+        operator(**{**NEEDED[operator], "task_id": "v", name: dag.param("p", default="x")})
+
+
+def test_what_fits_together_only_when_it_is_known_is_not_refused_early() -> None:
+    needed = NEEDED[ReplayContactsOperator]
+    with DAG("d", schedule=None):
+        ReplayContactsOperator(**needed, statuses="{{ params.statuses | tojson }}")
+        ReplayContactsOperator(**{**needed, "task_id": "u"}, sql="{{ params.sql }}")
+        ReplayContactsOperator(**{**needed, "task_id": "v"}, sql="again.sql", sql_conn_id="{{ params.conn }}")
+        ReplayContactsOperator.partial(**{**needed, "task_id": "w"}, statuses=["unknown"]).expand(on_unknown=["resend"])
+
+
+def test_default_args_still_fill_in_what_is_not_given() -> None:
+    given = {"contacts_conn_id": "dex_default", "on_unknown": "resend", "max_rejected": 0.1, "sync_key": "a"}
+    with DAG("d", schedule=None, default_args=given):
+        op = PushContactsOperator(task_id="t", records=[], sync_key="b")  # type: ignore[call-arg]  # by default_args
+    assert (op.contacts_conn_id, op.on_unknown, op.max_rejected, op.sync_key) == ("dex_default", "resend", 0.1, "b")
+
+
+SNIPPET = """
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+
+PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="hold", retry_delay=timedelta(minutes=5))
+PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknwon="hold")  # wrong
+PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="retry")  # wrong
+PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", retries="3")  # wrong
+SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a")  # wrong
+SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a", sync_key="", batch_size="x")  # wrong
+"""
+
+
+def test_a_type_checker_finds_a_wrong_name_and_a_wrong_type(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    root = Path(__file__).resolve().parents[2]
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(SNIPPET)
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--follow-imports", "silent"]
+    done = subprocess.run(
+        [*command, "--config-file", "", "--python-version", "3.11", str(snippet)],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(root), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+    marked = {number for number, line in enumerate(SNIPPET.splitlines(), 1) if line.endswith("# wrong")}
+    assert len(marked) > 1
+    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert found == marked, done.stdout
