@@ -84,11 +84,11 @@ test-unit: setup
 	$(TESTED) $(PY) -m pytest tests/unit $(ARGS) || $(NONE_SELECTED)
 
 test-integration: setup
-	.ci/mariadb
+	.ci/lasting "looking for MariaDB" .ci/mariadb
 	$(TESTED) $(PY) -m pytest tests/integration $(ARGS) || $(NONE_SELECTED)
 
 test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that pyproject.toml admits
-	.ci/mariadb
+	.ci/lasting "looking for MariaDB" .ci/mariadb
 	$(TESTED) .venv-lower/bin/python -m pytest tests/unit tests/integration $(ONCE) $(ARGS)
 
 test-distributed: setup $(DISTRIBUTED) ## Airflow on two Celery workers, one of which is killed in the middle
@@ -108,7 +108,7 @@ bench: setup bench-peers ## how fast, and in how much memory: half an hour; SMAL
 bench-peers: $(BENCH_PEERS_MADE) ## other tools that the benchmark compares with, in an environment of their own
 
 campaign: setup campaign-peers ## random pushes, kills, lost answers, lies: what is created twice, or lost
-	.ci/mariadb
+	.ci/lasting "looking for MariaDB" .ci/mariadb
 	CONTACTS_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q --hypothesis-seed=$(SEED) tests/unit/test_engine_properties.py
 	$(PY) -m campaigns --seed $(SEED) --on-unknown $(ON_UNKNOWN) --peers $(PEERS)/bin/python $(SIZE)
 
@@ -127,22 +127,22 @@ clean: ## remove everything that these targets made
 
 $(TOOLS): ## pip, the build backend and, where it can be had, uv
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --constraint constraints.txt pip hatchling
-	$(PY) -m pip install --quiet --constraint constraints.txt uv || echo "no uv: pip installs the rest, which takes a minute longer"
+	test -x $(PY) || .ci/lasting "making .venv" $(PYTHON) -m venv .venv
+	.ci/lasting "installing pip and hatchling" $(PY) -m pip install --quiet --constraint constraints.txt pip hatchling
+	.ci/lasting "installing uv" $(PY) -m pip install --quiet --constraint constraints.txt uv || echo "no uv: pip installs the rest, which takes a minute longer"
 	rm -f .venv/.tools-*
 	touch $@
 
 $(WHEEL): $(TOOLS)
 	rm -rf $(MADE)
-	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(MADE) .
+	.ci/lasting "building the wheel" $(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(MADE) .
 	touch $@
 
 $(INSTALLED): $(WHEEL)
 	compgen -G '.venv/.installed-$(PINS)-*' >/dev/null || { \
 	  .ci/install .venv constraints.txt --group dev "$$(echo $(MADE)/*.whl)$(EXTRAS)" && \
 	  .ci/install .venv constraints.txt $(MYSQL); }
-	$(PY) -m pip install --quiet --no-deps --force-reinstall $(MADE)/*.whl
+	.ci/lasting "installing the wheel" $(PY) -m pip install --quiet --no-deps --force-reinstall $(MADE)/*.whl
 	rm -f .venv/.installed-*
 	touch $@
 
