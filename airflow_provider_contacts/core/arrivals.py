@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
@@ -15,7 +16,8 @@ from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import Verdict, judge
 from airflow_provider_contacts.core.settings import Clock, PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Created, Stop, Vendor
+from airflow_provider_contacts.core.vendor import Answer, Created, Doubt, Stop, Vendor
+from airflow_provider_contacts.core.vendor_ids import VendorIds
 from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ class Arrivals:
     """The results of one push's requests, from the sender to their rows.
 
     :param flights: requests under way, by tag: whoever sends puts them in, and with :meth:`book` they are gone.
+    :param ids: which contact each record was given.
     :param doubts: takes in what comes back for its own questions, and records that end in doubt.
     :param brake: is pulled where a result says that the push cannot go on.
     """
@@ -47,6 +50,7 @@ class Arrivals:
         ledger: Ledger,
         settings: PushSettings,
         pace: Pace,
+        ids: VendorIds,
         doubts: Doubts,
         brake: Brake,
         clock: Clock,
@@ -57,6 +61,7 @@ class Arrivals:
         self._ledger = ledger
         self._settings = settings
         self._pace = pace
+        self._ids = ids
         self._doubts = doubts
         self._brake = brake
         self._clock = clock
@@ -127,7 +132,9 @@ class Arrivals:
 
     def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
         now = self._clock.monotonic()
-        verdict = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        verdict = self._sifted(
+            judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now()), flight
+        )
         if verdict.usable or verdict.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
             stored = all(type(reply) is Created for reply in verdict.replies)
@@ -150,6 +157,14 @@ class Arrivals:
         )
         self._watch(verdict, landing)
         return landing
+
+    def _sifted(self, verdict: Verdict, flight: Flight) -> Verdict:
+        """Return a verdict without the creations whose ids other records hold."""
+        replies = self._ids.sift(verdict.replies, [item.prepared.record_identifier for item in flight.group.items])
+        if replies == verdict.replies:
+            return verdict
+        usable = verdict.usable and not all(isinstance(reply, Doubt) for reply in replies)
+        return replace(verdict, replies=replies, usable=usable)
 
     def _due_again(self, tag: int, flight: Flight, verdict: Verdict, now: float) -> float | None:
         """Return when this flight's records may go again, and halt the push where the result says so."""

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import TypeGuard
 
-from msgspec.structs import replace
-
-from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found
-from airflow_provider_contacts.core.flight import Doubted, again
-from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.ledger import Ledger, Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.cases import Ask, Case, Finding, Found
+from airflow_provider_contacts.core.flight import Doubted
+from airflow_provider_contacts.core.ledger import Holder, Ledger, Standing
+from airflow_provider_contacts.core.outcome import RecordError, Status
 from airflow_provider_contacts.core.pace import Pace
-from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED, SETTLING, OnUnknown, says_exists
+from airflow_provider_contacts.core.policy import INTERRUPTED, SETTLING, OnUnknown, says_exists
 from airflow_provider_contacts.core.reconcile import Reading, summary_of
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.settings import Clock, PushSettings
 from airflow_provider_contacts.core.stored import holds_replaced
-from airflow_provider_contacts.core.unsent import own_outcome, remembering, standing_outcome
 from airflow_provider_contacts.core.vendor import Payload
+from airflow_provider_contacts.core.vendor_ids import VendorIds
 from airflow_provider_contacts.core.wire import Result, Sender
 
 log = logging.getLogger(__name__)
 
 MOST_DOUBTS = 1000
 """Doubts born in this try that are gathered before they are looked into; so many are kept in memory."""
-
-MOST_ROUNDS = 3
-"""Readings that one record goes through in one try: each follows a request whose answer was lost."""
 
 
 class Doubts:
@@ -51,6 +44,7 @@ class Doubts:
         sender: Sender,
         settings: PushSettings,
         pace: Pace,
+        ids: VendorIds,
         clock: Clock,
     ) -> None:
         self._vendor = mapper.vendor
@@ -59,6 +53,7 @@ class Doubts:
         self._sender = sender
         self._settings = settings
         self._pace = pace
+        self._ids = ids
         self._clock = clock
         wanted = settings.on_unknown == "reconcile"
         self._words = mapper.vendor.read_back if wanted else None
@@ -176,9 +171,13 @@ class Doubts:
             settings=self._settings,
             pace=self._pace,
             clock=self._clock,
-            held=self._ledger.holders,
+            held=self._held,
             renewable=self._sender.renewable,
         )
+
+    def _held(self, record_ids: Collection[str]) -> list[Holder]:
+        """Return the records, of this push and of all that the ledger knows, that hold one of these contacts."""
+        return [*self._ledger.holders(record_ids), *self._ids.holders(record_ids)]
 
     def land(self, tag: int, result: Result) -> bool:
         """Take in a result, if it is one of a read; return whether it was.
@@ -197,6 +196,9 @@ class Doubts:
             found = self._reading.findings()
             if found:
                 log.info("Of the records in doubt: %s", summary_of(found))
+            for one in found:
+                if isinstance(one, Found):
+                    self._ids.give(one.id, one.case.record.record_identifier)
             self._findings.extend(found)
             if self._reading.done:
                 self._reading = None
@@ -226,73 +228,3 @@ class Doubts:
 def is_as_sent(record: Prepared | Unfit, standing: Standing) -> TypeGuard[Prepared]:
     """Tell whether what the source gives today is what was sent."""
     return isinstance(record, Prepared) and record.payload_hash == standing.payload_hash
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What findings make of their records.
-
-    :param settled: rows that are in doubt no more, or in doubt for good.
-    :param noted: records whose row is certain now, and that our own check refuses today.
-    :param items: records to be sent again.
-    :param outcomes: records that are done with.
-    """
-
-    settled: list[Outcome] = field(default_factory=list)
-    noted: list[Outcome] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-
-
-def look(findings: Sequence[Finding], sync_run_id: str) -> Looked:
-    """Return what findings make of their records."""
-    looked = Looked()
-    for finding in findings:
-        case = finding.case
-        doubt = case.doubt or held(case.record, case.standing, sync_run_id)
-        match finding:
-            case Found(id=found):
-                certain = replace(without_error(doubt), status=Status.SUCCEEDED, destination_record_id=found)
-                looked.settled.append(certain)
-                looked.outcomes.append(certain)
-            case Absent():
-                miss(case, doubt, looked, sync_run_id)
-            case _:
-                if case.standing.status is Status.SENDING:
-                    looked.settled.append(doubt)
-                looked.outcomes.append(doubt)
-    return looked
-
-
-def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
-    """Add what becomes of a record that no reading shows: it is certain now, and sent again.
-
-    Unless the vendor itself has said that it exists: then the two contradict each other, and it stays in doubt.
-    """
-    if case.exists:
-        looked.outcomes.append(doubt)
-        return
-    reason = RecordError(ABSENT)
-    certain = replace(
-        without_error(doubt), status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(reason,)
-    )
-    looked.settled.append(certain)
-    if isinstance(case.record, Unfit):
-        refused = remembering(own_outcome(case.record, Status.INVALID, doubt.batch_id))
-        looked.noted.append(refused)
-        looked.outcomes.append(refused)
-    elif case.rounds + 1 >= MOST_ROUNDS:
-        looked.outcomes.append(certain)
-    else:
-        item = Item(prepared=case.record, reconciled=True, rounds=case.rounds + 1)
-        looked.items.append(again(item, certain, sync_run_id))
-
-
-def held(record: Prepared | Unfit, standing: Standing, sync_run_id: str) -> Outcome:
-    """Return the outcome of a record whose row is in doubt and stays so."""
-    return standing_outcome(record, standing, Status.UNKNOWN, sync_run_id)
-
-
-def without_error(outcome: Outcome) -> Outcome:
-    """Return an outcome of this run, without what was said of the doubt."""
-    return replace(outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True)

@@ -19,7 +19,7 @@ from airflow_provider_contacts.core.batching import batches
 from airflow_provider_contacts.core.brake import Brake, Halt
 from airflow_provider_contacts.core.budget import Budget, SharedPace
 from airflow_provider_contacts.core.cases import Ask, Case, Open
-from airflow_provider_contacts.core.doubts import Doubts, held, look
+from airflow_provider_contacts.core.doubts import Doubts
 from airflow_provider_contacts.core.errors import (
     BudgetError,
     ContactsError,
@@ -27,6 +27,7 @@ from airflow_provider_contacts.core.errors import (
     LedgerError,
     SupersededError,
 )
+from airflow_provider_contacts.core.findings import held, look
 from airflow_provider_contacts.core.flight import Flight, Group, mark, never_sent
 from airflow_provider_contacts.core.intake import Intake, Item, Taken
 from airflow_provider_contacts.core.ledger import Ledger
@@ -36,6 +37,7 @@ from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, PushSettings
 from airflow_provider_contacts.core.vendor import Request
+from airflow_provider_contacts.core.vendor_ids import VendorIds
 from airflow_provider_contacts.core.wire import Sender
 
 log = logging.getLogger(__name__)
@@ -89,8 +91,9 @@ class Push:
         pace = AdaptivePace(limits.max_in_flight) if rate is None else Pace(rate, limits.burst)
         self._pace = pace if budget is None else SharedPace(pace, budget)
         self._active: set[str] = set()
+        ids = VendorIds()
         self._doubts = Doubts(
-            mapper=mapper, ledger=ledger, sender=sender, settings=settings, pace=self._pace, clock=clock
+            mapper=mapper, ledger=ledger, sender=sender, settings=settings, pace=self._pace, ids=ids, clock=clock
         )
         self._intake = Intake(
             rows,
@@ -118,6 +121,7 @@ class Push:
             ledger=ledger,
             settings=settings,
             pace=self._pace,
+            ids=ids,
             doubts=self._doubts,
             brake=self._brake,
             clock=clock,

@@ -273,7 +273,10 @@ class Reading:
             return Open(case, "read_failed")
         # One that agrees in everything, and is another sync's record: the same person must not be sent twice.
         foreign = self._foreign & self._same[key].keys()
-        if foreign or self._like[key] - self._given - set(others):
+        # The vendor said that it is this one, and so it looks, but said the same of another record.
+        shown_as = case.standing.destination_record_id
+        contested = shown_as in others and shown_as in self._same[key]
+        if contested or foreign or self._like[key] - self._given - set(others):
             return Open(case, "ambiguous")
         if self._began >= case.absent_from:
             self._misses[key] += 1

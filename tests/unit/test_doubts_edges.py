@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.core.cases import Absent, Case, Finding, Found, Open
-from airflow_provider_contacts.core.doubts import MOST_DOUBTS, MOST_ROUNDS, Looked, look
+from airflow_provider_contacts.core.doubts import MOST_DOUBTS
+from airflow_provider_contacts.core.findings import MOST_ROUNDS, Looked, look
 from airflow_provider_contacts.core.flight import again
 from airflow_provider_contacts.core.intake import Item
 from airflow_provider_contacts.core.ledger import Standing

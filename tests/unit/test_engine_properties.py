@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.doubts import MOST_ROUNDS
 from airflow_provider_contacts.core.errors import ContactsError, LedgerError
+from airflow_provider_contacts.core.findings import MOST_ROUNDS
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
 from airflow_provider_contacts.core.vendor import Limits, Payload

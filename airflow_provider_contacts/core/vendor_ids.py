@@ -1,0 +1,64 @@
+"""Which contact ids the vendor has given to records of this push: one id for two records proves neither."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from airflow_provider_contacts.core.ledger import Holder
+from airflow_provider_contacts.core.vendor import Created, Doubt, Reply
+
+MOST_IDS = 10_000
+"""Ids that are remembered, the newest ones: some megabytes at most, whatever the size of the push."""
+
+TWICE = "id_twice"
+"""Error code of a record whose id another record was given, too."""
+
+UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+class VendorIds:
+    """The ids given last, and the records that hold them.
+
+    :param most: how many are remembered; the oldest is forgotten first.
+    """
+
+    def __init__(self, most: int = MOST_IDS) -> None:
+        self._most = most
+        self._held: dict[str, str] = {}
+
+    def give(self, record_id: str, record_identifier: str) -> None:
+        """Remember that a record is this contact."""
+        self._held[key_of(record_id)] = record_identifier
+        if len(self._held) > self._most:
+            del self._held[next(iter(self._held))]
+
+    def sift(self, replies: Sequence[Reply], identifiers: Sequence[str]) -> Sequence[Reply]:
+        """Return the replies of one answer, with doubt in place of a creation whose id another record holds.
+
+        The record that was answered first keeps its id: its outcome is written, and may have been yielded. Two of one
+        answer have no first.
+        """
+        ids = [key_of(reply.id) if type(reply) is Created and reply.id is not None else None for reply in replies]
+        times = Counter(one for one in ids if one is not None)
+        sifted = list(replies)
+        for index, (one, identifier) in enumerate(zip(ids, identifiers, strict=True)):
+            reply = replies[index]
+            if one is None or not isinstance(reply, Created) or reply.id is None:
+                continue
+            if times[one] > 1 or self._held.get(one, identifier) != identifier:
+                sifted[index] = Doubt(TWICE, "the vendor gave the same id to another record of this push", reply.id)
+            else:
+                self.give(reply.id, identifier)
+        return sifted
+
+    def holders(self, record_ids: Collection[str]) -> list[Holder]:
+        """Return the records that hold one of these contacts."""
+        found = ((one, self._held.get(key_of(one))) for one in record_ids)
+        return [Holder(one, identifier) for one, identifier in found if identifier is not None]
+
+
+def key_of(record_id: str) -> str:
+    """Return what two writings of one id share: the case of a UUID says nothing, that of another id may."""
+    return record_id.lower() if UUID.fullmatch(record_id) else record_id
