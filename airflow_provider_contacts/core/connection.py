@@ -15,7 +15,7 @@ from airflow_provider_contacts.core.budget import SETTINGS as BUDGET_SETTINGS
 from airflow_provider_contacts.core.budget import SharedRate, shared_rate
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
-from airflow_provider_contacts.core.identity import is_missing
+from airflow_provider_contacts.core.plain import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
 from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor
 

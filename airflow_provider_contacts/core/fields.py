@@ -5,12 +5,15 @@ Our own check refuses only what is certainly broken; whether a mailbox or a numb
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, StrictStr
+from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
 # One @, no blanks or control signs, a dot inside the domain and no empty label. Not RFC 5322: that would let pass
@@ -76,7 +79,58 @@ def check_datetime(value: Any) -> Any:
     return value
 
 
+def check_flag(value: Any) -> Any:
+    """Return 0 and 1, and a bit of MySQL's, as the booleans that they stand for; the rest is left to the type."""
+    if isinstance(value, bytes):
+        return {b"\x00": False, b"\x01": True}.get(value, value)
+    return bool(value) if isinstance(value, int | float) and value in {0, 1} else value
+
+
+def check_whole(value: Any) -> Any:
+    """Return an integral float as the integer that it stands for: data frames know no other integers with gaps."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def check_number(value: Any) -> Any:
+    """Return a finite number; a decimal as the float that is written with the same digits."""
+    if isinstance(value, Decimal) and value.is_finite() and Decimal(repr(float(value))) == value:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("wrong_type", "a finite number is wanted")
+    return value
+
+
+def check_json(value: Any) -> Any:
+    """Return a value that JSON can say.
+
+    A decimal with a fraction is refused, since its text and its number are different things to who reads them later.
+    """
+    try:
+        json.dumps(value, allow_nan=False)
+        check_names(value)
+    except (TypeError, ValueError, RecursionError):
+        raise PydanticCustomError(
+            "not_json", "holds what JSON cannot say exactly (a decimal, bytes, an unknown object, …); cast it to text"
+        ) from None
+    return value
+
+
+def check_names(value: Any) -> None:
+    """Refuse an object with a name that is no text; JSON would make one of it.
+
+    :raises TypeError: for such a name, however deep.
+    """
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_names(member)
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        raise TypeError
+
+
 Email = Annotated[StrictStr, AfterValidator(check_email)]
 UuidText = Annotated[StrictStr, BeforeValidator(check_uuid)]
 DateText = Annotated[StrictStr, BeforeValidator(check_date)]
 DateTimeText = Annotated[StrictStr, BeforeValidator(check_datetime)]
+Flag = Annotated[StrictBool, BeforeValidator(check_flag)]
+Whole = Annotated[StrictInt, BeforeValidator(check_whole)]
+Number = Annotated[Any, AfterValidator(check_number)]
+Anything = Annotated[Any, AfterValidator(check_json)]

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from airflow_provider_contacts.core.errors import InvalidRecordError
+from airflow_provider_contacts.core.plain import LONGEST_NUMBER, is_missing, native
 
 HASH_VERSION = "v1"
 """Begins every ``payload_hash``: two digests are comparable only under one version."""
@@ -22,24 +24,6 @@ IDENTIFIER_LENGTH = 255
 
 # Beyond this a float no longer tells neighbouring integers apart.
 EXACT_FLOAT = 2**53
-
-# Digits before or after the point. Python prints no longer integers, and a decimal's exponent can ask for gigabytes.
-LONGEST_NUMBER = 4300
-
-
-def is_missing(value: Any) -> bool:
-    """Tell whether a value stands for "nothing": ``None``, NaN, NaT or pandas' NA."""
-    if value is None:
-        return True
-    if isinstance(value, str | int | dict | list | tuple):
-        return False
-    if isinstance(value, Decimal):
-        # A signalling NaN cannot even be compared.
-        return value.is_nan()
-    if isinstance(value, float):
-        return bool(value != value)  # noqa: PLR0124  # NaN alone differs from itself
-    # Known by name: importing pandas to ask would cost more than the whole package.
-    return type(value).__name__ in {"NaTType", "NAType"}
 
 
 def key_text(value: Any) -> str:
@@ -54,6 +38,9 @@ def key_text(value: Any) -> str:
     for kinds, text_of in KEY_TEXTS:
         if isinstance(value, kinds):
             return text_of(value)
+    own = value.value if isinstance(value, Enum) else native(value)
+    if own is not value:
+        return key_text(own)
     raise InvalidRecordError([("invalid_key", None, f"a {type(value).__name__} is no sync key; cast it to text")])
 
 
@@ -123,7 +110,12 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
 
     :raises InvalidRecordError: as :func:`key_text`; an absent column is a missing key.
     """
-    texts = [key_text(row.get(column)) for column in columns]
+    try:
+        texts = [key_text(row.get(column)) for column in columns]
+    except InvalidRecordError:
+        raise
+    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything; this record alone is refused
+        raise InvalidRecordError([("invalid_key", None, f"reading it raises {type(error).__name__}")]) from None
     text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
     if len(text) > IDENTIFIER_LENGTH:
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

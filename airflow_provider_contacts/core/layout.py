@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.core.errors import InvalidRecordError
-from airflow_provider_contacts.core.identity import is_missing
+from airflow_provider_contacts.core.plain import MISSING, plain
 from airflow_provider_contacts.core.vendor import Payload, RecordContract
 
 Reasons = tuple[tuple[str, str | None, str | None], ...]
@@ -46,7 +44,7 @@ class Layout:
     shorthands: tuple[tuple[str, str], ...] = ()
     refusal: Reasons = ()
 
-    def read(self, row: Mapping[str, Any]) -> dict[str, Any]:  # noqa: C901  # one loop over every value of a push
+    def read(self, row: Mapping[str, Any]) -> dict[str, Any]:  # noqa: C901, PLR0912  # one loop over every value of a push
         """Return the fields of a row: missing values left out, JSON text read, everything else as it came.
 
         :raises InvalidRecordError: for what the columns, or a value, cannot be.
@@ -54,25 +52,32 @@ class Layout:
         if self.refusal:
             raise InvalidRecordError(self.refusal)
         kept: dict[str, Any] = {}
-        for name, field, nested, nullable, required in self.columns:
-            value = row[name]
-            kind = type(value)
-            # Nearly all values are of these types, and take no more than this.
-            if kind is str and not nested:
-                if value or required:
+        field = ""
+        try:
+            for name, field, nested, nullable, required in self.columns:
+                value = row[name]
+                kind = type(value)
+                # Nearly all values are of these types, and take no more than this.
+                if kind is str and not nested:
+                    if value or required:
+                        kept[field] = value
+                elif kind is int or kind is bool:
                     kept[field] = value
-            elif kind is int or kind is bool:
-                kept[field] = value
-            elif value is None:
-                if nullable:
-                    kept[field] = None
-            else:
-                found = without_missing(parse_nested(field, value) if nested else value)
-                if is_missing(found):
-                    if found is None and nullable:
+                elif value is None:
+                    if nullable:
                         kept[field] = None
-                elif required or not (isinstance(found, str) and found == ""):
-                    kept[field] = found
+                else:
+                    found = plain(parse_nested(field, value) if nested else value)
+                    if found is None:
+                        if nullable:
+                            kept[field] = None
+                    elif found is not MISSING and (required or found != ""):
+                        kept[field] = found
+        except (InvalidRecordError, RecursionError):
+            raise
+        except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything; this record alone is refused
+            text = f"reading it raises {type(error).__name__}"
+            raise InvalidRecordError([("invalid_value", field, text)]) from None
         return kept
 
     def check(self, mapped: Payload) -> None:
@@ -134,29 +139,9 @@ def shorthand_target(contract: RecordContract, name: str) -> str | None:
 
 def parse_nested(name: str, value: Any) -> Any:
     """Return a nested field's value, read from JSON text where it came as text."""
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str | bytes | bytearray) or not value:
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
         raise InvalidRecordError([("invalid_json", name, "neither an object nor its JSON text")]) from None
-
-
-def without_missing(value: Any) -> Any:
-    """Return a value whose objects hold no missing members.
-
-    :raises InvalidRecordError: for what pydantic would write as something else: an infinite number as null, a set in
-        any order.
-    """
-    if isinstance(value, set | frozenset) or (isinstance(value, float | Decimal) and endless(value)):
-        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")])
-    if isinstance(value, Mapping):
-        return {name: without_missing(member) for name, member in value.items() if not is_missing(member)}
-    if isinstance(value, list | tuple):
-        return [None if is_missing(member) else without_missing(member) for member in value]
-    return value
-
-
-def endless(value: float | Decimal) -> bool:
-    """Tell whether a number is infinite."""
-    return value.is_infinite() if isinstance(value, Decimal) else math.isinf(value)

@@ -21,34 +21,13 @@ from airflow_provider_contacts.core.identity import (
     rough_digest,
 )
 from airflow_provider_contacts.core.layout import Layout, Reasons, layout_of, shorthand_target
+from airflow_provider_contacts.core.plain import rough
+from airflow_provider_contacts.core.refusals import reasons
 from airflow_provider_contacts.core.value import Value
 from airflow_provider_contacts.core.vendor import Destination, Payload, Vendor
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-# Types of pydantic's own errors to the codes that all vendors share; a type of ours is its own code.
-CODES = {
-    "missing": "missing_field",
-    "extra_forbidden": "unknown_field",
-    "string_too_long": "too_long",
-    "too_long": "too_long",
-    "string_too_short": "too_short",
-    "too_short": "too_short",
-    "literal_error": "not_allowed",
-    "enum": "not_allowed",
-    "greater_than": "out_of_range",
-    "greater_than_equal": "out_of_range",
-    "less_than": "out_of_range",
-    "less_than_equal": "out_of_range",
-    "finite_number": "out_of_range",
-    "string_pattern_mismatch": "invalid_format",
-    "string_unicode": "invalid_text",
-    "value_error": "invalid_value",
-    "assertion_error": "invalid_value",
-}
-WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_parsing_size")
-
 
 MOST_LAYOUTS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
@@ -135,9 +114,17 @@ class Mapper:
 
     def prepare(self, row_index: int, row: Any) -> Prepared | Unfit:
         """Return what is sent for a row, or why it must not be sent. Raises on no row whatsoever."""
-        layout = self.layout(row) if isinstance(row, Mapping) else None
+        try:
+            layout = self.layout(row) if isinstance(row, Mapping) else None
+        except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
+            text = f"reading its columns raises {type(error).__name__}"
+            return self._unfit(row_index, None, None, (("not_a_mapping", None, text),))
         if layout is None:
             return self._unfit(row_index, None, row, NOT_A_MAPPING)
+        return self._prepared(row_index, row, layout)
+
+    def _prepared(self, row_index: int, row: Mapping[str, Any], layout: Layout) -> Prepared | Unfit:
+        """Return what is sent for a row of known columns, or why it must not be sent."""
         identifier: str | None = None
         errors: Reasons = ()
         try:
@@ -151,7 +138,7 @@ class Mapper:
             added = self._destination(payload)
             plain = encode(payload, known_plain=known_plain)
         except InvalidRecordError as error:
-            return self._unfit(row_index, identifier, mapped or dict(row), errors + error.errors)
+            return self._unfit(row_index, identifier, mapped or row, errors + error.errors)
         except RecursionError:
             return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "nested without an end")))
         except ValueError:
@@ -180,12 +167,13 @@ class Mapper:
         errors: Reasons,
         known_digest: str | None = None,
     ) -> Unfit:
-        found = known_digest or rough_digest(record)
+        shown = rough(record)
+        found = known_digest or rough_digest(shown)
         return Unfit(
             record_identifier=identifier or f"sha256:{found}",
             row_index=row_index,
             errors=errors,
-            payload=record if isinstance(record, Mapping) else None,
+            payload=shown if type(shown) is dict else None,
             payload_hash=f"{HASH_VERSION}:{found}",
         )
 
@@ -282,13 +270,3 @@ def encode(payload: Payload, *, known_plain: bool = False) -> bytes:
         raise InvalidRecordError([("invalid_text", None, "a text holds half a sign (a lone surrogate)")]) from None
     except (ValueError, TypeError, RecursionError):
         raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
-
-
-def reasons(error: ValidationError) -> list[tuple[str, str | None, str | None]]:
-    """Return pydantic's findings as ``(code, field, message)``, never with a value."""
-    found: list[tuple[str, str | None, str | None]] = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        kind = one["type"]
-        code = CODES.get(kind) or ("wrong_type" if kind.endswith(WRONG_TYPE_ENDINGS) else kind)
-        found.append((code, ".".join(str(part) for part in one["loc"]) or None, one["msg"]))
-    return found

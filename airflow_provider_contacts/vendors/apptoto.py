@@ -26,7 +26,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictBool,
     StrictStr,
     ValidationInfo,
     field_validator,
@@ -35,7 +34,7 @@ from pydantic_core import PydanticCustomError
 
 from airflow_provider_contacts.core.auth import Credential, basic
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import Email
+from airflow_provider_contacts.core.fields import Email, Flag
 from airflow_provider_contacts.core.reading import (
     as_count,
     as_id,
@@ -81,9 +80,9 @@ class PhoneNumber(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     number: StrictStr
-    is_mobile: StrictBool = ABSENT
+    is_mobile: Flag = ABSENT
     type: StrictStr = ABSENT
-    is_primary: StrictBool = ABSENT
+    is_primary: Flag = ABSENT
 
 
 class EmailAddress(BaseModel):
@@ -93,7 +92,7 @@ class EmailAddress(BaseModel):
 
     address: Email
     type: StrictStr = ABSENT
-    is_primary: StrictBool = ABSENT
+    is_primary: Flag = ABSENT
 
 
 class Contact(BaseModel):

@@ -19,27 +19,25 @@ vendor's contact is.
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
 from airflow_provider_contacts.core.auth import Credential, bearer
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
+from airflow_provider_contacts.core.fields import (
+    Anything,
+    DateText,
+    DateTimeText,
+    Email,
+    Flag,
+    Number,
+    UuidText,
+    Whole,
+    check_json,
+)
 from airflow_provider_contacts.core.reading import as_id, as_list, as_mapping, doubt_all, fold_text, pair_by
 from airflow_provider_contacts.core.vendor import (
     Account,
@@ -62,36 +60,6 @@ ABSENT: Any = None
 """Default of fields that may be left out but not be null; never read, since only given fields are sent."""
 
 
-def whole(value: Any) -> Any:
-    """Return an integral float as the integer that it stands for: data frames know no other integers with gaps."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def flag(value: Any) -> Any:
-    """Return 0 and 1 as the booleans that they stand for: SQLite and MySQL know no others."""
-    return bool(value) if isinstance(value, int | float) and value in {0, 1} else value
-
-
-def check_number(value: Any) -> Any:
-    """Return a finite number as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PydanticCustomError("wrong_type", "a finite number is wanted")
-    return value
-
-
-def check_json(value: Any) -> Any:
-    """Return a value that JSON can say."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise PydanticCustomError("not_json", "a value that JSON can say is wanted") from None
-    return value
-
-
-Whole = Annotated[StrictInt, BeforeValidator(whole)]
-Flag = Annotated[StrictBool, BeforeValidator(flag)]
-Number = Annotated[Any, AfterValidator(check_number)]
-Anything = Annotated[Any, AfterValidator(check_json)]
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
 

@@ -28,12 +28,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic_core import PydanticCustomError
 
 from airflow_provider_contacts.core.auth import Credential, bearer
 from airflow_provider_contacts.core.errors import ConfigError, UnreadableError
-from airflow_provider_contacts.core.fields import Email, UuidText, check_uuid
+from airflow_provider_contacts.core.fields import Email, Flag, UuidText, check_uuid
 from airflow_provider_contacts.core.outcome import RecordError
 from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_text
 from airflow_provider_contacts.core.vendor import (
@@ -68,11 +68,6 @@ FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 STOPPING = frozenset({*range(300, 400), 401, 402, 403, 404})
 
 
-def check_flag(value: Any) -> Any:
-    """Return 0 and 1 as booleans, since several SQL databases have no other; the rest is left to the type."""
-    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
-
-
 class CustomValue(BaseModel):
     """One value of a custom field; every value is a text, whatever the field's kind (SEED)."""
 
@@ -100,7 +95,7 @@ class Contact(BaseModel):
     postal_code: StrictStr | None = None
     phone: StrictStr | None = None
     job_title: StrictStr | None = None
-    dnc: Annotated[StrictBool, BeforeValidator(check_flag)] | None = None
+    dnc: Flag | None = None
     custom_fields: Annotated[list[CustomValue], Field(strict=True)] | None = None
 
 

@@ -21,23 +21,19 @@ That reading is most of this file, which is long because a vendor is one file.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import date
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
-from uuid import UUID
 
 from msgspec import Struct
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential, bearer
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
+from airflow_provider_contacts.core.fields import Anything, Flag, Whole
 from airflow_provider_contacts.core.outcome import RecordError
 from airflow_provider_contacts.core.reading import (
     as_count,
@@ -119,41 +115,6 @@ ABSENT: Any = None
 """Default of fields that may be left out but not be null; never read, since only given fields are sent."""
 
 
-def check_flag(value: Any) -> Any:
-    """Return 0 and 1 as booleans, since several SQL databases have no other; the rest is left to the type."""
-    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
-
-
-def check_integer(value: Any) -> Any:
-    """Return an integral float or decimal as the integer it is; the rest is left to the type."""
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        return int(value)
-    return value
-
-
-def check_free(value: Any) -> Any:
-    """Return a value that JSON can say; a date, with or without a time, and a UUID become their text.
-
-    A decimal is refused, since its text and its number are different things to who reads them later.
-    """
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [check_free(member) for member in value]
-    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-        return {name: check_free(member) for name, member in value.items()}
-    raise PydanticCustomError(
-        "not_json", "holds what JSON cannot say exactly (a decimal, an endless number, bytes, …); cast it to text"
-    )
-
-
-Free = Annotated[Any, BeforeValidator(check_free)]
-
-
 class PhoneNumber(BaseModel):
     """One of a record's numbers."""
 
@@ -172,12 +133,12 @@ class Record(BaseModel):
     first_name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
     last_name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
     timezone: Annotated[StrictStr, Field(min_length=1, max_length=35)] = ABSENT
-    priority: Annotated[StrictInt, Field(ge=1, le=10), BeforeValidator(check_integer)] = ABSENT
+    priority: Annotated[Whole, Field(ge=1, le=10)] = ABSENT
     external_provider: StrictStr = ABSENT
     external_id: StrictStr = ABSENT
     external_url: StrictStr = ABSENT
-    sync_external_id: Annotated[StrictBool, BeforeValidator(check_flag)] = ABSENT
-    extra_data: dict[StrictStr, Free] = ABSENT
+    sync_external_id: Flag = ABSENT
+    extra_data: dict[StrictStr, Anything] = ABSENT
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:

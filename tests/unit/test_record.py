@@ -426,9 +426,9 @@ def test_a_whole_number_of_another_class_is_one() -> None:
     result = prepared({"name": "Ada", "age": Number.SEVEN, "extra": {"a": Number.SEVEN}})
     assert result == prepared({"name": "Ada", "age": 7, "extra": {"a": 7}})
     assert type(result.payload["age"]) is int
-    assert errors({"name": "Ada", "age": np.int64(7)}) == [("wrong_type", "age")]
+    assert prepared({"name": "Ada", "age": np.int64(7)}) == prepared({"name": "Ada", "age": 7})
     assert errors({"name": "Ada", "age": np.bool_(1)}) == [("wrong_type", "age")]
-    assert errors({"name": "Ada", "extra": {"a": np.int64(7)}}) == [("not_json", None)]
+    assert prepared({"name": "Ada", "extra": {"a": np.int64(7)}}) == prepared({"name": "Ada", "extra": {"a": 7}})
 
 
 def test_a_float_of_another_class_is_one() -> None:
