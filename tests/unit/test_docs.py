@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.core.connection import SHARED_SETTINGS
 from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.record import CODES
+from airflow_provider_contacts.core.refusals import CODES
 from airflow_provider_contacts.core.summary import Tally
 from airflow_provider_contacts.hooks import ContactsHook
 from airflow_provider_contacts.ledgers import tables
