@@ -22,11 +22,11 @@ from airflow_provider_contacts.core.identity import (
     canonical,
     digest,
     identifier_of,
-    is_missing,
     is_plain,
     key_text,
     rough_digest,
 )
+from airflow_provider_contacts.core.plain import is_missing
 
 
 class Colour(str, Enum):  # noqa: UP042  # a StrEnum would print itself as its value by itself

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from airflow_provider_contacts.core.auth import FixedHeader
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit, reasons
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.refusals import reasons
 from airflow_provider_contacts.core.vendor import Account, Answer, Created, Doubt, Reply, Request
 from airflow_provider_contacts.vendors.dex import NESTED, VENDOR, Contact
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit, reasons
+from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.refusals import reasons
 from airflow_provider_contacts.core.vendor import Account, Again, Answer, Created, Doubt, Rejected, Reply, Request, Stop
 from airflow_provider_contacts.vendors.talkdesk import VENDOR
 
