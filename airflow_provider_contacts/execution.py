@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
-from airflow_provider_contacts.connections import contacts_hook, sql_hook
+from airflow_provider_contacts.connections import contacts_hook
 from airflow_provider_contacts.core.engine import Push
 from airflow_provider_contacts.core.errors import (
     ConfigError,
@@ -24,6 +24,7 @@ from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
 from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
 from airflow_provider_contacts.reporting import finish, plan_only, reported, status_of, with_progress
+from airflow_provider_contacts.sql_connections import sql_hook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

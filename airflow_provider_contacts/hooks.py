@@ -1,16 +1,16 @@
-"""Connection to client and destination, and ``push``: one short class a vendor over one hook."""
+"""Connection to client and destination: one short class a vendor over one hook."""
 
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.hook_push import PushingHook
 
 if TYPE_CHECKING:
     import httpx
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.core.client import Client
     from airflow_provider_contacts.core.connection import Target
     from airflow_provider_contacts.core.options import PushOptions
-    from airflow_provider_contacts.core.outcome import Outcome
     from airflow_provider_contacts.core.record import Mapper
     from airflow_provider_contacts.core.settings import PushSettings
     from airflow_provider_contacts.core.vendor import Destination, Vendor
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class ContactsHook(BaseHook):
+class ContactsHook(PushingHook, BaseHook):
     """Reach one vendor through one Airflow connection.
 
     :param contacts_conn_id: connection of this hook's type.
@@ -59,15 +58,22 @@ class ContactsHook(BaseHook):
 
         :raises ConfigError: naming the connection, the field and what is allowed.
         """
+        from airflow.sdk.exceptions import AirflowNotFoundException
         from airflow.sdk.log import mask_secret
 
         from airflow_provider_contacts.core.connection import StoredConnection, resolve
+        from airflow_provider_contacts.sql_connections import no_such_connection
 
-        conn = self.get_connection(self.contacts_conn_id)
+        try:
+            conn = self.get_connection(self.contacts_conn_id)
+        except AirflowNotFoundException:
+            raise no_such_connection(self.contacts_conn_id, "") from None
         if conn.conn_type != self.conn_type:
+            own = HOOKS.get(conn.conn_type or "")
             raise ConfigError(
                 f"connection {self.contacts_conn_id!r} has the type {conn.conn_type!r}; "
-                f"{type(self).__name__} takes {self.conn_type!r}"
+                f"{type(self).__name__} takes {self.conn_type!r}: name another connection, or "
+                f"{f'use {own.__name__}' if own else 'change its type'}"
             )
         stored = StoredConnection(
             conn_id=self.contacts_conn_id,
@@ -184,37 +190,6 @@ class ContactsHook(BaseHook):
             assumptions=target.assumptions,
         )
 
-    def push(
-        self, records: Iterable[Any], *, destination: Mapping[str, Any] | None = None, **options: Any
-    ) -> Iterator[Outcome]:
-        """Push records and yield one outcome each, as they settle, in no particular order.
-
-        No ledger: nothing is remembered. A retry of the task, or the next run, sends the same records again, and
-        what was lost in a crash is not known. Use ``PushContactsOperator`` with an outcome table for that.
-
-        :param records: an iterable of mappings, or a pandas DataFrame.
-        :param destination: the vendor's destination keys, over those in the connection's extra.
-        :param options: ``sync_key``, ``field_map``, ``unmapped``, ``batch_size``, ``max_in_flight``,
-            ``requests_per_second``, ``request_attempts``, ``request_timeout`` (seconds) and ``max_wait`` (seconds), as
-            on the operators. Without ``sync_key`` equal payloads are duplicates.
-        :raises ContactsError: when the push cannot go on; every record that was read has been yielded before. A wrong
-            parameter raises at the first outcome asked for, before anything is sent.
-        """
-        from airflow_provider_contacts.core.engine import Push
-        from airflow_provider_contacts.core.ledger import MemoryLedger
-        from airflow_provider_contacts.core.options import push_options
-        from airflow_provider_contacts.sources import rows_of_records
-
-        chosen = push_options(options)
-        target = self.target()
-        settings = self.settings(chosen, target)
-        log.warning("No ledger: nothing of this push is remembered, and a retry sends its records again")
-        with rows_of_records(records) as rows, self.client(target) as client, self.budget(target, client) as budget:
-            exact = self.destination(client, target, destination)
-            mapper = self.mapper(chosen, exact, "", rows.columns)
-            ledger = MemoryLedger(secrets.token_hex(8))
-            yield from Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings, budget=budget).run()
-
     def get_conn(self) -> httpx.Client:
         """Return a configured, authenticated httpx client for anything else the vendor offers.
 
@@ -231,8 +206,6 @@ class ContactsHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real read request, where the vendor documents one."""
-        from airflow.sdk.exceptions import AirflowNotFoundException
-
         from airflow_provider_contacts.core.errors import ContactsError
         from airflow_provider_contacts.core.lookup import read
 
@@ -244,8 +217,6 @@ class ContactsHook(BaseHook):
             with self.client(target) as client:
                 trouble = f"connection {self.contacts_conn_id!r}: the test request failed"
                 read(self.vendor, client, check(target.defaults), trouble)
-        except AirflowNotFoundException:
-            return False, f"there is no connection {self.contacts_conn_id!r}"
         except ContactsError as error:
             return False, str(error)
         return True, f"{self.vendor.title} accepts the credential"
@@ -289,3 +260,9 @@ class TalkdeskHook(ContactsHook):
     default_conn_name = "talkdesk_default"
     conn_type = "talkdesk"
     hook_name = "Talkdesk"
+
+
+HOOKS: Mapping[str, type[ContactsHook]] = {
+    hook.conn_type: hook for hook in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)
+}
+"""The hook of each connection type. A subclass of one in a user's code does not take its place."""

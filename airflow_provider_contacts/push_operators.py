@@ -256,8 +256,8 @@ class SqlToContactsOperator(ContactsOperator):
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Run the query."""
-        from airflow_provider_contacts.connections import sql_hook
         from airflow_provider_contacts.sources import rows_of_query
+        from airflow_provider_contacts.sql_connections import sql_hook
 
         return rows_of_query(sql_hook(self.sql_conn_id, "sql_conn_id"), self.sql, self.parameters, self.chunk_size)
 

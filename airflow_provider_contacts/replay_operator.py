@@ -166,8 +166,8 @@ class ReplayContactsOperator(ContactsOperator):
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Run the query."""
-        from airflow_provider_contacts.connections import sql_hook
         from airflow_provider_contacts.sources import rows_of_query
+        from airflow_provider_contacts.sql_connections import sql_hook
 
         hook = sql_hook(self.sql_conn_id or "", "sql_conn_id")
         return rows_of_query(hook, self.sql or "", self.parameters, self.chunk_size)

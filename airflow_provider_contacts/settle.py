@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
-from airflow_provider_contacts.connections import sql_hook
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.settle_parameters import CheckedSettle, SettlePlan, check_settle
+from airflow_provider_contacts.sql_connections import sql_hook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,6 +15,7 @@ from airflow_provider_contacts.core.budget import SETTINGS as BUDGET_SETTINGS
 from airflow_provider_contacts.core.budget import SharedRate, shared_rate
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
+from airflow_provider_contacts.core.nearest import did_you_mean
 from airflow_provider_contacts.core.plain import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
 from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor
@@ -260,14 +261,17 @@ def parse_settings(given: Mapping[str, Any], settings: Sequence[Setting], where:
     :raises ConfigError: for a key that nobody knows, or a value of another type; it names keys, never values.
     """
     known = {setting.name: setting for setting in settings}
-    strange = sorted(str(key) for key in given if key not in known)
-    if strange:
-        raise ConfigError(f"unknown keys {strange} in {where}; known are {sorted(known)}")
-    return {
-        key: parse_setting(known[key], value, where)
+    # Before the names are checked: a form saves null for every field that it has, or once had.
+    stated = {
+        key: value
         for key, value in given.items()
         if not is_missing(value) and not (isinstance(value, str) and not value.strip())
     }
+    strange = sorted(str(key) for key in stated if key not in known)
+    if strange:
+        nearest = "".join(did_you_mean(key, known) for key in strange)
+        raise ConfigError(f"unknown keys {strange} in {where}{nearest}; known are {sorted(known) or 'none'}")
+    return {key: parse_setting(known[key], value, where) for key, value in stated.items()}
 
 
 def parse_setting(setting: Setting, value: Any, where: str) -> Any:
@@ -326,28 +330,40 @@ def as_boolean_or_path(value: Any) -> bool | str | None:
     return found if found is not None or not isinstance(value, str) else value.strip()
 
 
-def check_destination(vendor: Vendor, given: Any, defaults: Destination) -> dict[str, Any]:
+def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str = "") -> dict[str, Any]:
     """Return the destination: what the operator gives, over what the connection states.
 
     :param given: a mapping, its JSON text (a rendered template), or ``None``.
-    :raises ConfigError: for unknown, missing or contradicting keys.
+    :param where: names the connection.
+    :raises ConfigError: for unknown, missing or contradicting keys; it names those that the vendor has.
     """
     form = vendor.destination
+    keys = [setting.name for setting in form.settings]
+    place = f"destination for {vendor.title}, {where}" if where else "destination"
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.strip() else None
         except ValueError:
-            raise ConfigError("destination is a mapping, or the JSON text of one") from None
+            raise ConfigError(
+                f"{place} is a mapping, or the JSON text of one, with the keys {keys or 'none'}"
+            ) from None
     if given is not None and not isinstance(given, Mapping):
-        raise ConfigError("destination is a mapping, or the JSON text of one")
-    stated = parse_settings(given or {}, form.settings, "destination")
+        raise ConfigError(f"{place} is a mapping, or the JSON text of one, with the keys {keys or 'none'}")
+    stated = parse_settings(given or {}, form.settings, place)
     base = dict(defaults)
     if any(key in stated for key in form.exactly_one):
         base = {key: value for key, value in base.items() if key not in form.exactly_one}
     merged = base | stated
     missing = [key for key in form.required if key not in merged]
     if missing:
-        raise ConfigError(f"{vendor.title} needs the destination {missing}: set it on the task or in the connection")
+        raise ConfigError(
+            f"{vendor.title} needs the destination {missing}: set it on the task, as "
+            f"destination={{{missing[0]!r}: …}}, or in the extra of {where or 'the connection'}"
+        )
     if form.exactly_one and sum(key in merged for key in form.exactly_one) != 1:
-        raise ConfigError(f"{vendor.title} needs exactly one of {list(form.exactly_one)} in the destination")
+        found = [key for key in form.exactly_one if key in merged] or "none"
+        raise ConfigError(
+            f"{vendor.title} needs exactly one of {list(form.exactly_one)} in the destination, on the task or in the "
+            f"extra of {where or 'the connection'}; there is {found}"
+        )
     return merged

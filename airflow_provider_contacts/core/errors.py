@@ -98,4 +98,4 @@ class InvalidRecordError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """An answer is not what it should be; readers turn it into ``Unknown``."""
+    """An answer is not what it should be; readers turn it into ``Doubt``."""

@@ -26,7 +26,7 @@ def exact_destination(vendor: Vendor, caller: Caller, given: Any, defaults: Dest
     :raises RefusedError: where the vendor refuses the read.
     :raises LookupFailedError: where the read gets no usable answer.
     """
-    destination: Destination = check_destination(vendor, given, defaults)
+    destination = known_destination(vendor, given, defaults, where)
     lookup = vendor.lookup
     request = lookup.request(destination) if lookup is not None else None
     if lookup is not None and request is not None:
@@ -35,10 +35,28 @@ def exact_destination(vendor: Vendor, caller: Caller, given: Any, defaults: Dest
             destination = lookup.read(answer, destination)
         except UnreadableError:
             raise LookupFailedError(f"{where}: the answer to the destination's look-up is unreadable") from None
-    # Both refuse what no request could carry: now, before a run is registered or a query is run.
+        check_carried(vendor, destination)
+    return destination
+
+
+def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> Destination:
+    """Return the destination as far as it is known without asking the vendor.
+
+    :raises ConfigError: for unknown, missing or contradicting keys, and for what no request could carry.
+    """
+    destination = check_destination(vendor, given, defaults, where)
+    if vendor.lookup is None or vendor.lookup.request(destination) is None:
+        check_carried(vendor, destination)
+    return destination
+
+
+def check_carried(vendor: Vendor, destination: Destination) -> None:
+    """Refuse what no request could carry: before a run is registered or a query is run.
+
+    :raises ConfigError: naming the key.
+    """
     vendor.request_path(destination)
     vendor.destination_fields(destination)
-    return destination
 
 
 def read(vendor: Vendor, caller: Caller, request: Request, trouble: str) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -127,7 +128,8 @@ def test_a_refused_credential_is_told_without_showing_it(
 
 
 def test_a_connection_that_makes_no_sense_is_told(vendor_connections: dict[str, dict[str, Any]]) -> None:
-    assert DexHook("nobody").test_connection() == (False, "there is no connection 'nobody'")
+    works, text = DexHook("nobody").test_connection()
+    assert (works, text.startswith("there is no connection 'nobody'; make it under")) == (False, True)
     with airflow_connections(changed(vendor_connections, "dex_default", password="")):
         works, text = DexHook().test_connection()
     assert (works, "password" in text) == (False, True)
@@ -139,24 +141,79 @@ def test_a_connection_that_makes_no_sense_is_told(vendor_connections: dict[str, 
 @pytest.mark.usefixtures("vendor_connections")
 def test_a_connection_of_another_type_is_refused() -> None:
     with pytest.raises(ConfigError, match="'dex_default' has the type 'dex'; NedzoHook takes 'nedzo'"):
-        list(NedzoHook("dex_default").push([]))
+        NedzoHook("dex_default").target()
 
 
 @pytest.mark.usefixtures("vendor_connections")
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"outcomes_conn_id": "db"}, "unknown push options"),
         ({"on_unknown": "ask"}, "on_unknown is one of"),
         ({"batch_size": 1000}, "batch_size is at most 100"),
-        ({"destination": {"list": 1}}, "unknown keys"),
+        ({"batch_size": 0}, "batch_size is a whole number"),
+        ({"request_attempts": None}, "request_attempts is a whole number"),
+        ({"destination": {"list": 1}}, "unknown keys ['list'] in destination for Dex, connection 'dex_default'"),
+        ({"destination": "list"}, "destination for Dex, connection 'dex_default' is a mapping"),
         ({"field_map": {"a": "no_such"}}, "field_map names no field"),
+        ({"sync_key": []}, "sync_key is a column name"),
+        ({"store_payload": "some"}, "store_payload is one of"),
+        ({"create_tables": "perhaps"}, "create_tables is true or false"),
+        ({"outcomes_table": ""}, "outcomes_table must not be empty"),
+        ({"outcomes_conn_id": "outcomes"}, "sync_id must be given with outcomes_conn_id"),
+        ({"outcomes_conn_id": "outcomes", "sync_id": " "}, "sync_id must be given with outcomes_conn_id"),
+        ({"outcomes_conn_id": "nobody", "sync_id": "s"}, "outcomes_conn_id: there is no connection 'nobody'"),
+        ({"outcomes_conn_id": "dex_default", "sync_id": "s"}, "is no SQL connection"),
+        ({"records": {"email": "a@example.com"}}, "wrap it in a list"),
+        ({"records": "a@example.com"}, "records must be a list"),
     ],
 )
-def test_a_wrong_option_raises_before_anything_is_sent(served: Served, options: dict[str, Any], text: str) -> None:
-    with pytest.raises(ConfigError, match=text):
-        list(DexHook().push(people(1), **options))
+def test_a_wrong_parameter_raises_at_the_call(served: Served, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        DexHook().push(**{"records": people(1), **options})
+    assert text in str(caught.value)
     assert served.simulator.dex.counts["write"] == 0
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_an_unknown_parameter_raises_at_the_call() -> None:
+    with pytest.raises(TypeError, match="nonsense"):
+        DexHook().push(people(1), nonsense=1)  # type: ignore[call-arg]  # that is the point
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_columns_of_a_frame_are_checked_at_the_call() -> None:
+    import pandas as pd  # here, since it is slow
+
+    frame = pd.DataFrame([{"e_mail": "a@example.com"}])
+    with pytest.raises(ConfigError, match="columns \\['e_mail'\\] are no fields of Dex"):
+        DexHook().push(frame)
+    with pytest.raises(ConfigError, match="sync_key names columns \\['key'\\]"):
+        DexHook().push(frame, sync_key="key", unmapped="ignore")
+
+
+def test_a_wrong_connection_raises_at_the_call(vendor_connections: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match=r"there is no connection 'nobody'; make it under .*AIRFLOW_CONN_NOBODY"):
+        DexHook("nobody").push([])
+    with pytest.raises(ConfigError, match=r"'dex_default' has the type 'dex'; NedzoHook takes 'nedzo': .*use DexHook"):
+        NedzoHook("dex_default").push([])
+    with (
+        airflow_connections(changed(vendor_connections, "talkdesk_default", extra={})),
+        pytest.raises(ConfigError, match="talkdesk_default"),
+    ):
+        TalkdeskHook().push([])
+
+
+@pytest.mark.usefixtures("vendor_connections")
+def test_a_push_that_nobody_reads_sends_nothing_and_says_so(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    DexHook().push(people(3), sync_key="key")
+    gc.collect()
+    (text,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert "DexHook('dex_default').push(...) was called, and nobody read its outcomes: nothing was sent" in text
+    assert served.simulator.dex.counts["write"] == 0
+    caplog.clear()
+    assert len(list(DexHook().push(people(3), sync_key="key"))) == 3
+    gc.collect()
+    assert "nobody read" not in caplog.text
 
 
 @pytest.mark.usefixtures("vendor_connections")

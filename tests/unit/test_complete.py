@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.hooks import ContactsHook
+from airflow_provider_contacts.hooks import HOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
-HOOKS = {hook.conn_type: hook for hook in ContactsHook.__subclasses__()}
 NAMES = vendors.names()
 # What no vendor lacks without a reason.
 NOT_READ_BACK = {"nedzo": "the generation that is spoken documents no read of contacts; its file says more"}

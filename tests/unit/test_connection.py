@@ -272,8 +272,12 @@ def test_a_name_on_the_task_replaces_the_connections_id() -> None:
         (TALKDESK, {}, r"needs the destination \['record_list_id'\]"),
         (TALKDESK, {"record_list_id": " "}, r"needs the destination \['record_list_id'\]"),
         (INTERMEZZO, None, r"needs the destination \['organization_id'\]"),
-        (TALKDESK, {"record_list": "x"}, r"unknown keys \['record_list'\] in destination; known are"),
-        (DEX, {"list": "x"}, r"unknown keys \['list'\] in destination; known are \[\]"),
+        (
+            TALKDESK,
+            {"record_list": "x"},
+            r"unknown keys \['record_list'\] in destination; did you mean 'record_list_id'\?; known are",
+        ),
+        (DEX, {"list": "x"}, r"unknown keys \['list'\] in destination; known are none"),
         (DEX, "list", "destination is a mapping"),
         (DEX, "[1]", "destination is a mapping"),
         (DEX, '"x"', "destination is a mapping"),
@@ -338,7 +342,10 @@ def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
     assert check_destination(CHOICE, {"b": "x"}, {}) == {"b": "x"}
     with pytest.raises(ConfigError) as caught:
         check_destination(CHOICE, dict.fromkeys(given, "x"), {})
-    assert str(caught.value) == "Fake needs exactly one of ['a', 'b', 'c'] in the destination"
+    assert str(caught.value) == (
+        "Fake needs exactly one of ['a', 'b', 'c'] in the destination, on the task or in the extra of the connection; "
+        f"there is {list(given) or 'none'}"
+    )
 
 
 # What is said, whole: it names the connection and the field, and what is wanted.
@@ -409,4 +416,10 @@ def test_a_setting_with_few_values_names_them() -> None:
 def test_a_destination_of_another_form_is_told_the_right_one(given: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         check_destination(DEX, given, {})
-    assert str(caught.value) == "destination is a mapping, or the JSON text of one"
+    assert str(caught.value) == "destination is a mapping, or the JSON text of one, with the keys none"
+    with pytest.raises(ConfigError) as caught:
+        check_destination(APPTOTO, given, {}, "connection 'books'")
+    assert str(caught.value) == (
+        "destination for Apptoto, connection 'books' is a mapping, or the JSON text of one, with the keys "
+        "['address_book_id', 'address_book']"
+    )

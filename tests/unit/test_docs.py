@@ -15,7 +15,7 @@ from airflow_provider_contacts.core.connection import SHARED_SETTINGS
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.refusals import CODES
 from airflow_provider_contacts.core.summary import Tally
-from airflow_provider_contacts.hooks import ContactsHook
+from airflow_provider_contacts.hooks import HOOKS, ContactsHook
 from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.operators import (
     ContactsOperator,
@@ -90,7 +90,7 @@ def test_every_vendor_has_its_rows(title: str) -> None:
     assert len(rows) >= 3, f"README.md: {title} is missing in a table"
 
 
-@pytest.mark.parametrize("hook", ContactsHook.__subclasses__())
+@pytest.mark.parametrize("hook", HOOKS.values())
 def test_every_hook_and_its_connection_are_named(hook: type[ContactsHook]) -> None:
     assert {hook.__name__, hook.conn_type} <= words(text_of("README.md"))
     assert hook.conn_type in words(text_of("docs/connections.md"))

@@ -25,25 +25,31 @@ ALLOWED = {
     "sources": frozenset({"core"}),
     "retry_policy": frozenset({"core"}),
     "provider_info": frozenset({"core", "vendors"}),
-    "hooks": frozenset({"core", "vendors", "ledgers", "sources", "budgets"}),
-    "connections": frozenset({"core", "hooks"}),
+    "sql_connections": frozenset({"core"}),
+    "push_iterator": frozenset({"core", "ledgers", "sources", "parameters", "reporting", "sql_connections"}),
+    "hook_push": frozenset({"core", "push_iterator"}),
+    "hooks": frozenset({"core", "vendors", "budgets", "hook_push", "sql_connections"}),
+    "connections": frozenset({"core", "hooks", "sql_connections"}),
     "parameters": frozenset({"core", "sources"}),
     "reporting": frozenset({"core"}),
     "execution": frozenset(
-        {"core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "parameters", "reporting"}
+        {
+            *("core", "vendors", "ledgers", "sources", "retry_policy", "hooks", "connections", "sql_connections"),
+            *("parameters", "reporting"),
+        }
     ),
     "replay_parameters": frozenset({"core", "parameters"}),
     "replay": frozenset({"core", "ledgers", "execution", "replay_parameters"}),
     "settle_parameters": frozenset({"core", "parameters"}),
-    "settle": frozenset({"core", "ledgers", "connections", "settle_parameters"}),
+    "settle": frozenset({"core", "ledgers", "sql_connections", "settle_parameters"}),
     "task_parameters": frozenset[str](),
     "base_operator": frozenset({"core", "sources", "parameters", "execution", "task_parameters"}),
     "push_operators": frozenset(
-        {"base_operator", "connections", "execution", "parameters", "sources", "task_parameters"}
+        {"base_operator", "execution", "parameters", "sources", "sql_connections", "task_parameters"}
     ),
     "replay_operator": frozenset(
         {
-            *("base_operator", "connections", "execution", "parameters", "sources", "task_parameters"),
+            *("base_operator", "execution", "parameters", "sources", "sql_connections", "task_parameters"),
             *("replay", "replay_parameters"),
         }
     ),

@@ -1,0 +1,167 @@
+"""``push`` of a hook with an outcome table behind it: what is remembered, in a task and outside of one."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, task
+
+from airflow_provider_contacts.core.errors import ConfigError, RefusedError
+from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
+from airflow_provider_contacts.operators import PushContactsOperator
+from tests.airflow_harness import airflow_connections
+from tests.pushing import World, callees, people
+
+TABLE: dict[str, Any] = {"sync_key": "key", "outcomes_conn_id": "outcomes", "sync_id": "signups"}
+
+
+@pytest.fixture
+def outside(world: World) -> Iterator[World]:
+    """Connections are known, and no task runs."""
+    with airflow_connections(world.api.connections):
+        yield world
+
+
+def counted(outcomes: Any) -> dict[str, int]:
+    return dict(Counter(one.status.value for one in outcomes))
+
+
+def in_a_task(function: Any) -> Any:
+    with DAG("d", schedule=None) as dag:
+        task(task_id="push", retries=3)(function)()
+    return dag.get_task("push")
+
+
+def test_a_second_call_skips_what_the_first_one_delivered(outside: World) -> None:
+    assert counted(DexHook().push(people(3), **TABLE)) == {"succeeded": 3}
+    assert counted(DexHook().push(people(4), **TABLE)) == {"skipped": 3, "succeeded": 1}
+    assert outside.statuses() == dict.fromkeys(("p0", "p1", "p2", "p3"), "succeeded")
+    runs = outside.query("SELECT * FROM contact_outcomes_runs ORDER BY started_at, sync_run_id")
+    assert {(row["num_planned"], row["num_succeeded"], row["num_skipped"]) for row in runs} == {(3, 3, 0), (4, 1, 3)}
+    assert {row["status"] for row in runs} == {"succeeded"}
+    assert len({row["sync_run_id"] for row in runs}) == 2, "outside of a task each call is a run of its own"
+    assert {row["dag_id"] for row in outside.query("SELECT dag_id FROM contact_outcomes")} == {"(none)"}
+
+
+def test_rows_belong_to_the_task_that_calls(world: World) -> None:
+    def push() -> dict[str, int]:
+        return counted(DexHook().push(people(2), **TABLE))
+
+    op = in_a_task(push)
+    assert world.run(op, 2).error is None
+    (row,) = world.query(
+        "SELECT DISTINCT sync_run_id, dag_id, run_id, task_id, map_index, try_number FROM contact_outcomes"
+    )
+    assert tuple(row.values()) == ("d/run/push/-1", "d", "run", "push", -1, 2)
+    assert world.runs() == [("d/run/push/-1", 2, "succeeded")]
+
+
+def test_a_retry_knows_what_the_try_before_it_has_sent(world: World) -> None:
+    def push() -> dict[str, int]:
+        found = counted(DexHook().push(people(4), batch_size=1, max_in_flight=1, **TABLE))
+        if "unknown" in found:
+            raise RuntimeError("try again")
+        return found
+
+    op = in_a_task(push)
+    world.simulator.set("dex.store_then_drop", "nth:2")
+    assert world.run(op).state == "up_for_retry"
+    world.simulator.set("dex.store_then_drop", "never")
+    before = world.sent()
+    assert world.run(op, 2).state == "up_for_retry", "a doubt is held"
+    assert (world.sent(), len(world.stored())) == (before, 4)
+    assert sorted(Counter(world.statuses().values()).items()) == [("succeeded", 3), ("unknown", 1)]
+
+
+def test_the_operator_and_the_hook_share_a_memory(world: World) -> None:
+    with DAG("d", schedule=None):
+        op = PushContactsOperator(task_id="first", records=people(2), contacts_conn_id="dex_default", **TABLE)
+    assert world.run(op).error is None
+
+    def push() -> dict[str, int]:
+        return counted(DexHook().push(people(3), **TABLE))
+
+    second = in_a_task(push)
+    assert world.run(second).error is None
+    assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"skipped": 2, "succeeded": 1}
+
+
+def test_what_else_counts_with_a_table(outside: World) -> None:
+    outside.simulator.set("dex.reject", "first_name~^First1$")
+    rows = [*people(2), {"key": "odd", "email": "o@example.com", "shoe": 41}]
+    given: dict[str, Any] = {**TABLE, "outcomes_table": "ledger", "store_payload": "all", "unmapped": "ignore"}
+    assert counted(DexHook().push(rows, **given))["succeeded"] >= 2
+    kept = outside.query("SELECT record_payload FROM ledger WHERE status = 'succeeded'")
+    assert all(row["record_payload"] for row in kept)
+    with pytest.raises(ConfigError, match="CREATE TABLE missing"):
+        list(DexHook().push(rows, **{**given, "outcomes_table": "missing", "create_tables": False}))
+
+
+def test_a_sync_id_belongs_to_one_place_here_too(outside: World) -> None:
+    assert counted(DexHook().push(people(1), **TABLE)) == {"succeeded": 1}
+    with pytest.raises(ConfigError, match="sync_id signups remembers records of dex"):
+        list(TalkdeskHook().push(callees(1), **TABLE))
+    assert outside.sent("talkdesk") == 0
+
+
+def test_on_unknown_counts(outside: World) -> None:
+    outside.simulator.set("dex.store_then_drop", "next:1")
+    assert counted(DexHook().push(people(1), **TABLE)) == {"unknown": 1}
+    assert counted(DexHook().push(people(1), **TABLE)) == {"unknown": 1}
+    assert counted(DexHook().push(people(1), **TABLE, on_unknown="reconcile")) == {"succeeded": 1}
+    assert len(outside.stored()) == 1
+
+
+@pytest.mark.parametrize("how", ["close", "with", "forget"])
+def test_reading_that_ends_early_lets_go_of_everything(outside: World, how: str) -> None:
+    outcomes = DexHook().push(people(500), batch_size=1, max_in_flight=1, **TABLE)
+    if how == "with":
+        with outcomes:
+            assert next(outcomes).status == "succeeded"
+    else:
+        assert next(outcomes).status == "succeeded"
+    if how == "close":
+        outcomes.close()
+    del outcomes
+    gc.collect()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "contacts-client"] == []
+    assert 0 < outside.sent() < 500
+    (row,) = outside.query("SELECT status, num_succeeded FROM contact_outcomes_runs")
+    assert row["status"] == "aborted"
+    # Nobody is left in doubt by it, and the next call sends the rest.
+    assert counted(DexHook().push(people(500), **TABLE)) == {
+        "skipped": row["num_succeeded"], "succeeded": 500 - row["num_succeeded"],
+    }  # fmt: skip
+    assert len(outside.stored()) == 500
+
+
+def test_a_closed_one_gives_nothing_more(outside: World) -> None:
+    outcomes = DexHook().push(people(5), **TABLE)
+    outcomes.close()
+    assert list(outcomes) == []
+    assert outside.sent() == 0
+
+
+def test_a_push_that_is_refused_says_so_in_its_run(outside: World) -> None:
+    outside.simulator.set("dex.http_403", "always")
+    with pytest.raises(RefusedError, match="403"):
+        list(DexHook().push(people(3), **TABLE))
+    (row,) = outside.query("SELECT status, num_failed, status_message FROM contact_outcomes_runs")
+    assert row["num_failed"] == 3
+    assert row["status"] in {"failed", "aborted"}
+    assert "403" in row["status_message"]
+
+
+def test_its_parameters_are_the_operators() -> None:
+    own = inspect.signature(DexHook.push).parameters
+    operators = inspect.signature(PushContactsOperator.__init__).parameters
+    shared = [name for name in own if name not in {"self", "records"}]
+    assert len(shared) == 16
+    assert {name: own[name].default for name in shared} == {name: operators[name].default for name in shared}
+    assert {name: own[name].kind for name in shared} == dict.fromkeys(shared, inspect.Parameter.KEYWORD_ONLY)

@@ -1,0 +1,82 @@
+"""Which hook a connection's type gets, and what a connection that gives none is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_contacts.connections import contacts_hook, hook_for
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.hooks import HOOKS, ContactsHook, DexHook
+from airflow_provider_contacts.sql_connections import no_hook, sql_hook
+from tests.airflow_harness import airflow_connections
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    known = {
+        "dex_default": {"conn_type": "dex", "password": "dex_0"},
+        "odd": {"conn_type": "no_such"},
+        "snow": {"conn_type": "snowflake"},
+        "bare": {"conn_type": ""},
+        "files": {"conn_type": "fs"},
+    }
+    with airflow_connections(known):
+        yield
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_users_own_subclass_does_not_take_the_place_of_ours(name: str) -> None:
+    class Mine(ContactsHook):
+        conn_type = name
+
+    mine_too = type("MineToo", (HOOKS[name],), {})
+    assert {Mine, mine_too} & {type(hook_for(name, "any"))} == set()
+    assert type(hook_for(name, "any")) is HOOKS[name]
+
+
+def test_a_subclass_is_used_by_its_own_name() -> None:
+    class Mine(DexHook):
+        """One more method."""
+
+    assert Mine("dex_default").target().host == "api.prod.getdex.com"
+
+
+def test_a_connection_that_is_not_there_says_where_they_are_made() -> None:
+    for make in (lambda: contacts_hook("my-crm"), lambda: sql_hook("my-crm", "contacts_conn_id")):
+        with pytest.raises(ConfigError) as caught:
+            make()
+        text = str(caught.value)
+        assert text.startswith("contacts_conn_id: there is no connection 'my-crm'; make it under Admin > Connections")
+        # A dash is none in the name of a variable of most shells, but Airflow asks for just this.
+        assert "AIRFLOW_CONN_MY-CRM" in text
+
+
+def test_a_connection_of_a_foreign_type_names_ours() -> None:
+    with pytest.raises(ConfigError, match=r"'odd' has the type 'no_such'; contacts go to one of \['apptoto', .*type"):
+        contacts_hook("odd")
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "text"),
+    [
+        ("odd", "the type 'no_such' of connection 'odd'; install it, usually apache-airflow-providers-no-such"),
+        ("snow", "the type 'snowflake' of connection 'snow'; install it, usually apache-airflow-providers-snowflake"),
+        ("bare", "connection 'bare' has no type; set its conn_type"),
+        ("dex_default", "connection 'dex_default' is no SQL connection; its type is 'dex'"),
+    ],
+)
+def test_a_connection_that_is_no_sql_connection_says_what_is_missing(conn_id: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sql_hook(conn_id, "sql_conn_id")
+    assert str(caught.value).startswith("sql_conn_id: ")
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "mysql"])
+def test_the_extra_that_installs_a_provider_package_is_named(kind: str) -> None:
+    text = no_hook("db", kind, ImportError("x", name="driver"))
+    assert text.startswith(f"the hook of connection 'db', of the type '{kind}', needs the module 'driver'")
+    assert text.endswith(f"install airflow-provider-contacts[{kind}]")
+    assert no_hook("db", kind, RuntimeError()).startswith(f"no installed provider package serves the type '{kind}'")
