@@ -27,10 +27,12 @@ import airflow_provider_contacts
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.core.vendor import Limits
 from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.ledgers.engine import prepare
 from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import SqlLedger
+from tests.unit.fake_vendor import HONEST, LOST, World
 
 HOST, OBJECT = "api.dex.test", "list-1"
 
@@ -464,6 +466,38 @@ class EveryLedger:
         assert found == ({"one": {"email": "ada@example.com"}} if memory.keeps_texts else {})
 
     # Notes
+
+    @pytest.mark.parametrize("gap", [0, 150])
+    def test_two_people_under_one_key(self, memory: Memory, gap: int) -> None:
+        fillers = [{"key": f"f{index}", "name": f"filler{index}"} for index in range(gap)]
+        refused, held = {"key": "r", "name": "refused"}, {"key": "h", "name": "held"}
+        rows = [
+            *({"key": one, "name": f"first {one}"} for one in "ab"),
+            {"key": "i", "name": "invalid", "age": -1},
+            refused,
+            held,
+            *fillers,
+            *({"key": one, "name": f"other {one}"} for one in "abirh"),
+            *(refused, held),
+        ]
+
+        def push(try_number: int) -> dict[int, tuple[str, str | None]]:
+            # One a request, so that one lost answer leaves one record in doubt.
+            world = World(lambda _index, sent: LOST if sent[0]["name"] == "held" else HONEST)
+            world.server.verdicts = lambda payload: "rejected" if payload["name"] == "refused" else "created"
+            ledger = memory.open(try_number=try_number)
+            pushed = world.push(rows, ledger=ledger, sync_key=("key",), limits=Limits(batch_size=1, max_in_flight=1))
+            assert pushed.error is None
+            assert not {name for request in world.server.requests for name in request if name.startswith("other")}
+            return {one.row_index: (one.status.value, one.error_code) for one in pushed.outcomes}
+
+        later, twice = [("invalid", "key_not_unique")], [("duplicate", None)]
+        found = push(1)
+        assert [found[gap + 5 + index] for index in range(7)] == later * 5 + twice * 2
+        assert memory.count() == gap + 5
+        # What was delivered is skipped now, as its key's other record is; the rest is settled or held, and remembered.
+        found = push(2)
+        assert [found[gap + 5 + index] for index in range(7)] == [("skipped", None)] * 2 + later * 3 + twice * 2
 
     @pytest.mark.parametrize("status", [Status.FAILED, Status.REJECTED])
     @pytest.mark.parametrize("absent", [True, False])

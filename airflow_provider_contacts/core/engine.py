@@ -90,7 +90,7 @@ class Push:
         rate = limits.requests_per_second
         pace = AdaptivePace(limits.max_in_flight) if rate is None else Pace(rate, limits.burst)
         self._pace = pace if budget is None else SharedPace(pace, budget)
-        self._active: set[str] = set()
+        self._active: dict[str, str] = {}
         ids = VendorIds()
         self._doubts = Doubts(
             mapper=mapper, ledger=ledger, sender=sender, settings=settings, pace=self._pace, ids=ids, clock=clock
@@ -152,6 +152,8 @@ class Push:
             finally:
                 self.last_words = list(self._handed_over())
             raise
+        finally:
+            self._intake.warn()
         if self._brake.halt is not None and self._brake.halt.error is not None:
             raise self._brake.halt.error
 
@@ -183,7 +185,8 @@ class Push:
     def _finish(self, outcomes: Iterable[Outcome]) -> None:
         """Be done with records: their rows, if they have any, are written."""
         finished = list(outcomes)
-        self._active.difference_update([outcome.record_identifier for outcome in finished])
+        for outcome in finished:
+            self._intake.done(outcome)
         self._settled.extend(finished)
 
     @property

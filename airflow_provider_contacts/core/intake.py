@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,21 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Ledger, Standing
+from airflow_provider_contacts.core.met import Met
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.unsent import elsewhere, not_attempted, own_outcome, remembering, standing_outcome
+from airflow_provider_contacts.core.unsent import (
+    elsewhere,
+    not_attempted,
+    not_unique,
+    own_outcome,
+    remembering,
+    standing_outcome,
+)
 from airflow_provider_contacts.core.value import Value
+
+log = logging.getLogger(__name__)
 
 
 class Item(Value, frozen=True, kw_only=True):
@@ -65,7 +76,8 @@ class Taken:
 class Intake:
     """The rows of one push, chunk by chunk.
 
-    :param active: identifiers queued, waiting or in flight in this execution; the engine takes them out again.
+    :param active: records queued, waiting or in flight in this execution, by identifier, with the digest of their
+        payload; the engine takes them out again.
     :param chunk_size: records looked up at once.
     :param settling: seconds after its mark by which a request of any execution has ended.
     """
@@ -77,7 +89,7 @@ class Intake:
         mapper: Mapper,
         ledger: Ledger,
         on_unknown: OnUnknown,
-        active: set[str],
+        active: dict[str, str],
         chunk_size: int,
         settling: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -96,6 +108,11 @@ class Intake:
         self._settling = settling
         self._monotonic = monotonic
         self._notes = 0
+        # Records that are decided and have no row of this execution; and those that an earlier one delivered.
+        self._decided_before = Met()
+        self._skipped_before = Met()
+        self._not_unique = 0
+        self._skipped_beside = 0
 
     def take(self) -> Taken | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
@@ -103,7 +120,7 @@ class Intake:
         if not self._ahead and self._failure is None:
             return None
         chunk, error = self._ahead, self._failure
-        wanted = {one.record_identifier for one in chunk} - self._active
+        wanted = {one.record_identifier for one in chunk} - self._active.keys()
         before = self._monotonic()
         try:
             standings = self._ledger.standing(wanted) if wanted else {}
@@ -113,20 +130,64 @@ class Intake:
         # Only now: who is interrupted while the ledger is asked must find them again.
         self._ahead, self._failure = [], None
         taken = Taken(error=error, looked_at=before)
-        seen: dict[str, Decision] = {}
+        # The rows as they were read do not know what is decided in this chunk.
+        invalid: dict[str, str] = {}
         self._notes += 1
         for record in chunk:
             identifier = record.record_identifier
             standing = standings.get(identifier)
-            if identifier in self._active or seen.get(identifier) is Decision.INVALID:
-                taken.outcomes.append(self._outcome(record, Status.DUPLICATE))
+            same = self._is_same(record, invalid)
+            if same is not None:
+                taken.outcomes.append(self._later_one(record, same=same))
             elif standing is None and type(record) is Prepared:
                 # What decide says of nearly every record, without asking it.
-                self._active.add(identifier)
+                self._active[identifier] = record.payload_hash
                 taken.items.append(Item(prepared=record))
-            else:
-                self._decide(record, standing, taken, seen)
+            elif self._decide(record, standing, taken) is Decision.INVALID:
+                invalid[identifier] = record.payload_hash
         return taken
+
+    def _is_same(self, record: Prepared | Unfit, invalid: Mapping[str, str]) -> bool | None:
+        """Tell whether the first record of this key had the same payload; ``None`` where this is the first.
+
+        :param invalid: records of this chunk, whose rows are not written yet.
+        """
+        identifier = record.record_identifier
+        first = self._active.get(identifier) or invalid.get(identifier)
+        if first is not None:
+            return first == record.payload_hash
+        return self._decided_before.is_same(identifier, record.payload_hash)
+
+    def _later_one(self, record: Prepared | Unfit, *, same: bool) -> Outcome:
+        if same:
+            return self._outcome(record, Status.DUPLICATE)
+        self._not_unique += 1
+        return not_unique(record, self._mapper.sync_key)
+
+    def done(self, outcome: Outcome) -> None:
+        """Take a record out of those under way, and remember it where no row of this execution tells of it."""
+        met = self._active.pop(outcome.record_identifier, None)
+        if met is not None and not (outcome.batch_id or "").startswith(f"{self._ledger.token}."):
+            self._decided_before.remember(outcome.record_identifier, met)
+
+    def warn(self) -> None:
+        """Say how many records share a key with another one: they are no outcome that anybody expects."""
+        key = ", ".join(self._mapper.sync_key)
+        if self._not_unique:
+            log.warning(
+                "%s records were not sent (key_not_unique): each shares its sync key (%s) with an earlier record of "
+                "this push and differs from it; choose columns for sync_key that are unique to each record",
+                self._not_unique,
+                key,
+            )
+        if self._skipped_beside:
+            log.warning(
+                "%s records were skipped: each shares its sync key (%s) with another record of this push and differs "
+                "from it, and an earlier try or run has delivered one of them; choose columns for sync_key that are "
+                "unique to each record",
+                self._skipped_beside,
+                key,
+            )
 
     def _read(self) -> None:
         """Read and prepare one chunk, or what an interrupted one lacks; the rows before a source's failure count."""
@@ -154,49 +215,48 @@ class Intake:
         for item in items:
             record = item.prepared
             standing = standings.get(record.record_identifier)
-            before = len(taken.items) + len(taken.doubts)
-            self._decide(record, standing, taken, {}, claims=item.claims + 1)
-            if len(taken.items) + len(taken.doubts) == before:
-                self._active.discard(record.record_identifier)
+            self._decide(record, standing, taken, claims=item.claims + 1)
         return taken
 
-    def _decide(
-        self,
-        record: Prepared | Unfit,
-        standing: Standing | None,
-        taken: Taken,
-        seen: dict[str, Decision],
-        claims: int = 0,
-    ) -> None:
-        """Decide about one record.
-
-        :param seen: decisions of this chunk after which a later copy is not decided by its own payload.
-        """
-        # A later copy of a settled record is settled too: the first one of a key counts, in every try.
-        settled = standing is not None and seen.get(record.record_identifier) is Decision.SETTLED
+    def _decide(self, record: Prepared | Unfit, standing: Standing | None, taken: Taken, claims: int = 0) -> Decision:
+        """Decide about one record."""
+        identifier = record.record_identifier
         decision = decide(
             standing,
-            (standing.payload_hash or "") if standing is not None and settled else record.payload_hash,
+            record.payload_hash,
             fit=isinstance(record, Prepared),
             token=self._ledger.token,
             sync_run_id=self._ledger.sync_run_id,
             on_unknown=self._on_unknown,
         )
-        seen[record.record_identifier] = decision
         if isinstance(record, Prepared) and decision in {Decision.SEND, Decision.RESEND}:
-            self._active.add(record.record_identifier)
+            self._active[identifier] = record.payload_hash
             taken.items.append(self._item(record, standing, doubted=decision is Decision.RESEND, claims=claims))
-            return
+            return decision
         if decision is Decision.RECONCILE and standing is not None:
-            self._active.add(record.record_identifier)
+            self._active[identifier] = record.payload_hash
             taken.doubts.append((record, standing))
-            return
+            return decision
+        self._active.pop(identifier, None)
         outcome = self._decided(record, standing, decision)
         taken.outcomes.append(outcome)
         if decision is Decision.INVALID:
             taken.to_note.append(outcome)
+        elif decision is Decision.SKIP:
+            self._skip(record)
+        elif decision not in {Decision.DUPLICATE, Decision.NOT_UNIQUE}:
+            self._decided_before.remember(identifier, record.payload_hash)
         if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
             taken.to_settle.append(outcome)
+        return decision
+
+    def _skip(self, record: Prepared | Unfit) -> None:
+        """Count a record that differs from the first one of its key, which was delivered before."""
+        same = self._skipped_before.is_same(record.record_identifier, record.payload_hash)
+        if same is None:
+            self._skipped_before.remember(record.record_identifier, record.payload_hash)
+        elif not same:
+            self._skipped_beside += 1
 
     def _item(self, record: Prepared, standing: Standing | None, *, doubted: bool, claims: int) -> Item:
         rest = self._settling - standing.age if doubted and standing is not None else 0.0
@@ -216,8 +276,8 @@ class Intake:
             outcome = self._outcome(record, Status.INVALID)
             return remembering(outcome) if standing is not None and standing.was_in_doubt else outcome
         match decision:
-            case Decision.DUPLICATE:
-                return self._outcome(record, Status.DUPLICATE)
+            case Decision.DUPLICATE | Decision.NOT_UNIQUE:
+                return self._later_one(record, same=decision is Decision.DUPLICATE)
             case Decision.ELSEWHERE:
                 return elsewhere(record)
             case Decision.SKIP:

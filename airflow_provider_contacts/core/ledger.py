@@ -175,6 +175,7 @@ class MemoryLedger(StepLedger):
                 status=Status.SENDING,
                 batch_id=mark.batch_id,
                 sync_run_id=self.sync_run_id,
+                payload_hash=mark.payload_hash,
                 attempts=mark.attempts,
             )
         return [mark.record_identifier for mark in marks]
@@ -192,6 +193,7 @@ class MemoryLedger(StepLedger):
                 status=outcome.status,
                 batch_id=outcome.batch_id,
                 sync_run_id=self.sync_run_id,
+                payload_hash=outcome.payload_hash,
                 attempts=outcome.attempts,
             )
             if outcome.destination_record_id is not None and outcome.status is Status.SUCCEEDED:

@@ -110,7 +110,7 @@ def planned(
         ledger=overlay,
         # Nothing is read back for a plan: what is in doubt counts as held.
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
-        active=set(),
+        active={},
         # As the engine reads: copies of a key within one chunk are decided together.
         chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
         settling=settings.request_timeout + SETTLING,
@@ -123,3 +123,4 @@ def planned(
         yield from taken.outcomes
         plan.num_to_send += len(taken.items)
         plan.num_requests += sum(map(cutter.cut, taken.items))
+    intake.warn()

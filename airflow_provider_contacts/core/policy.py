@@ -214,6 +214,7 @@ class Decision(Enum):
     SETTLED = "settled"
     ELSEWHERE = "elsewhere"
     DUPLICATE = "duplicate"
+    NOT_UNIQUE = "not_unique"
     INVALID = "invalid"
 
 
@@ -234,7 +235,7 @@ def decide(  # noqa: PLR0911  # one return a row of the table
     if standing is None:
         return Decision.SEND if fit else Decision.INVALID
     if (standing.batch_id or "").startswith(f"{token}."):
-        return Decision.DUPLICATE
+        return Decision.DUPLICATE if standing.payload_hash in {None, payload_hash} else Decision.NOT_UNIQUE
     this_run = standing.sync_run_id == sync_run_id
     match standing.status:
         case Status.SUCCEEDED:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.core.policy import ABSENT, INTERRUPTED
 from airflow_provider_contacts.core.record import Prepared, Unfit
+
+NOT_UNIQUE = "key_not_unique"
+"""Error code of a record whose key came in this push before, with another payload."""
 
 CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
@@ -28,6 +33,22 @@ def own_outcome(record: Prepared | Unfit, status: Status, batch_id: str | None) 
         payload_hash=record.payload_hash,
         payload=record.payload,
         batch_id=batch_id,
+    )
+
+
+def not_unique(record: Prepared | Unfit, sync_key: Sequence[str]) -> Outcome:
+    """Return the outcome of a record whose key another one of this push has; the other one has the row."""
+    text = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.INVALID,
+        error_code=NOT_UNIQUE,
+        error_field=",".join(sync_key) or None,
+        status_message=text,
+        errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),),
+        payload_hash=record.payload_hash,
+        payload=record.payload,
     )
 
 

@@ -380,6 +380,18 @@ def by_query(**parameters: Any) -> Any:
     return replay(**given | parameters)
 
 
+def test_a_query_that_gives_two_people_of_one_key_sends_the_first(world: World) -> None:
+    refused(world, callees(3), "First[012]$", store_payload="never")
+    other = {**callees(2)[1], "first_name": "Other"}
+    world.fill([*callees(3), other, callees(3)[2]])
+    op = by_query(statuses=["rejected"])
+    result = world.run(op)
+    assert "key_not_unique (1)" in str(result.error)
+    summary = world.summary(op)
+    assert (summary["num_succeeded"], summary["num_invalid"], summary["num_duplicate"]) == (3, 1, 1)
+    assert "Other" not in {one["first_name"] for one in world.stored("talkdesk")}
+
+
 def test_a_query_gives_the_payloads_of_the_selected_alone(world: World) -> None:
     refused(world, [*callees(6), BAD], "First[1234]$", store_payload="never")
     corrected = {**callees(6)[2], "first_name": "Corrected"}

@@ -108,7 +108,7 @@ class Desk:
         self.time = FakeClock()
         self.table = Table(clock=self.time)
         self.ledger = FakeLedger(self.table, RUN, **ledger)
-        self.active: set[str] = set()
+        self.active: dict[str, str] = {}
         self.mapper = Mapper(vendor=VENDOR, destination={}, sync_id="sync", sync_key=("name",))
         self.intake = Intake(
             iter(rows),
@@ -135,7 +135,7 @@ class Desk:
 def test_a_new_record_is_sent_for_the_first_time() -> None:
     desk = Desk(names(1))
     assert desk.take() == Taken(items=[Item(prepared=desk.prepared())], looked_at=desk.time.seconds)
-    assert desk.active == {"n0"}
+    assert desk.active.keys() == {"n0"}
     assert desk.intake.take() is None
 
 
@@ -173,7 +173,7 @@ def test_a_doubt_to_be_looked_for_is_under_way() -> None:
     taken = desk.take()
     assert taken.doubts == [(desk.prepared(), desk.ledger.standing(["n0"])["n0"])]
     assert [one.status for one in taken.outcomes] == [Status.DUPLICATE]
-    assert desk.active == {"n0"}
+    assert desk.active.keys() == {"n0"}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_only_a_mark_that_was_left_is_settled(status: Status, settles: bool) -> 
     desk.table.put("n0", status, sync_run_id=RUN, age=10.0)
     taken = desk.take()
     assert taken.to_settle == (taken.outcomes if settles else [])
-    assert (taken.items, taken.doubts, taken.to_note, desk.active) == ([], [], [], set())
+    assert (taken.items, taken.doubts, taken.to_note, desk.active) == ([], [], [], {})
     assert taken.outcomes[0].status is (Status.SKIPPED if status is Status.SUCCEEDED else Status.UNKNOWN)
 
 
@@ -201,13 +201,14 @@ def test_a_settled_record_keeps_its_word(status: Status) -> None:
     desk.table.put("n0", status, sync_run_id=RUN, payload_hash=digest, error_code="bad")
     taken = desk.take()
     assert [(one.status, one.error_code, one.row_index) for one in taken.outcomes] == [
-        (status, "bad", n) for n in (0, 1)
+        (status, "bad", 0),
+        (Status.DUPLICATE, None, 1),
     ]
     assert (taken.items, taken.to_note) == ([], [])
 
 
 def test_unfit_records_are_noted_under_the_number_of_their_chunk() -> None:
-    desk = Desk([{"name": "a", "age": -1}, {"name": "a"}, {"name": "b", "age": -1}, *names(1)], chunk=2)
+    desk = Desk([*[{"name": "a", "age": -1}] * 2, {"name": "b", "age": -1}, *names(1)], chunk=2)
     first, second = desk.take(), desk.take()
     assert [(one.status, one.batch_id) for one in first.outcomes] == [
         (Status.INVALID, f"{desk.ledger.token}.i1"),
@@ -245,7 +246,7 @@ def test_a_ledger_that_is_away_costs_no_outcome() -> None:
     taken = desk.take()
     assert taken.outcomes == [not_attempted(desk.prepared(name, n)) for n, name in enumerate(("n0", "n1"))]
     assert isinstance(taken.error, LedgerError)
-    assert (taken.items, desk.active) == ([], set())
+    assert (taken.items, desk.active) == ([], {})
 
 
 def test_what_is_under_way_is_not_asked_about() -> None:
@@ -256,7 +257,7 @@ def test_what_is_under_way_is_not_asked_about() -> None:
 
     watching: Trouble = trouble
     desk = Desk(names(1), trouble=watching)
-    desk.active.add("n0")
+    desk.active["n0"] = desk.prepared().payload_hash
     assert [one.status for one in desk.take().outcomes] == [Status.DUPLICATE]
     assert asked == []
 
@@ -275,7 +276,7 @@ def test_a_lost_claim_is_counted_and_decided_by_the_new_row() -> None:
         ("n2", 2, 0),
     ]
     assert [(one.record_identifier, one.status) for one in taken.outcomes] == [("n1", Status.SKIPPED)]
-    assert desk.active == {"n0", "n2"}
+    assert desk.active.keys() == {"n0", "n2"}
 
 
 def test_a_lost_claim_that_leaves_a_doubt_stays_under_way() -> None:
@@ -283,7 +284,7 @@ def test_a_lost_claim_that_leaves_a_doubt_stays_under_way() -> None:
     items = desk.take().items
     desk.table.put("n0", Status.UNKNOWN)
     taken = desk.intake.decide_again(items)
-    assert (len(taken.doubts), taken.items, taken.outcomes, desk.active) == (1, [], [], {"n0"})
+    assert (len(taken.doubts), taken.items, taken.outcomes, [*desk.active]) == (1, [], [], ["n0"])
 
 
 def test_lost_claims_are_told_apart_one_by_one() -> None:
@@ -294,6 +295,6 @@ def test_lost_claims_are_told_apart_one_by_one() -> None:
     before = desk.time.seconds
     taken = desk.intake.decide_again(items)
     assert [one.record_identifier for one in taken.outcomes] == ["n1"]
-    assert desk.active == {"n0", "n2"}
+    assert desk.active.keys() == {"n0", "n2"}
     # The ages of the rows are counted back from before they were read.
     assert taken.looked_at == before

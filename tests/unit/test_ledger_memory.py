@@ -39,8 +39,8 @@ def test_marks_and_outcomes_are_remembered() -> None:
     assert ledger.standing(["a"]) == {}
     assert list(ledger.claim([mark("a"), mark("b", "t1.2", 1)])) == ["a", "b"]
     assert ledger.standing(["a", "b", "c"]) == {
-        "a": standing("a", Status.SENDING, batch_id="t1.1", attempts=2),
-        "b": standing("b", Status.SENDING, batch_id="t1.2", attempts=1),
+        "a": standing("a", Status.SENDING, batch_id="t1.1", attempts=2, payload_hash="v1:h"),
+        "b": standing("b", Status.SENDING, batch_id="t1.2", attempts=1, payload_hash="v1:h"),
     }
     assert list(ledger.settle([outcome("a", Status.REJECTED, batch_id="t1.1")])) == ["a"]
     ledger.note([outcome("c", Status.INVALID, batch_id="t1.i1", attempts=0)])

@@ -1,0 +1,226 @@
+"""Two records of one key that differ: the first counts, the later one is named, and never sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.intake import Intake
+from airflow_provider_contacts.core.ledger import MemoryLedger
+from airflow_provider_contacts.core.met import MOST_MET, Met
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.record import Mapper
+from airflow_provider_contacts.core.vendor import Limits
+from tests.unit.fake_vendor import (
+    LOST,
+    READABLE,
+    VENDOR,
+    Deed,
+    FakeLedger,
+    Pushed,
+    World,
+    answers,
+    first,
+    names,
+)
+
+KEY: dict[str, Any] = {"sync_key": ("key",)}
+ONE, OTHER = {"key": "k", "name": "ann"}, {"key": "k", "name": "bob"}
+NOT_UNIQUE = ("invalid", "key_not_unique")
+
+
+def fillers(count: int) -> list[dict[str, Any]]:
+    return [{"key": f"f{index}", "name": f"filler{index}"} for index in range(count)]
+
+
+def said(pushed: Pushed) -> list[tuple[str, str | None]]:
+    """Return what became of the records of the one key, in order of the input."""
+    found = sorted(pushed.outcomes, key=lambda one: one.row_index)
+    return [(one.status.value, one.error_code) for one in found if one.record_identifier == "k"]
+
+
+def never_sent(world: World, name: str = "bob") -> bool:
+    return all(name not in request for request in world.server.requests)
+
+
+@pytest.mark.parametrize("with_table", [True, False])
+@pytest.mark.parametrize("gap", [0, 3, 500])
+def test_the_later_one_is_invalid_and_never_sent(gap: int, with_table: bool) -> None:
+    world = World()
+    rows = [ONE, *fillers(gap), OTHER, ONE, OTHER]
+    ledger = FakeLedger(world.table) if with_table else MemoryLedger("t")
+    pushed = world.push(rows, ledger=ledger, **KEY)
+    assert said(pushed) == [("succeeded", None), NOT_UNIQUE, ("duplicate", None), NOT_UNIQUE]
+    assert never_sent(world)
+    later = next(one for one in pushed.outcomes if one.error_code == "key_not_unique")
+    assert (later.error_field, later.batch_id, later.destination_record_id) == ("key", None, None)
+    assert "unique" in (later.status_message or "")
+    if with_table:
+        assert len(world.table.rows) == gap + 1, "it has no row of its own"
+        assert world.table.rows["k"].status is Status.SUCCEEDED
+
+
+def test_the_later_one_is_told_while_the_first_is_under_way() -> None:
+    world = World(lambda _index, _sent: Deed(delay=5.0))
+    limits = Limits(batch_size=1, max_in_flight=2)
+    pushed = world.push([ONE, *fillers(150), OTHER], limits=limits, **KEY)
+    assert said(pushed) == [("succeeded", None), NOT_UNIQUE]
+
+
+FIRST: dict[str, Callable[[], World]] = {
+    "rejected": lambda: World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created"),
+    "failed": lambda: World(lambda _index, sent: answers(429) if sent[0]["name"] == "ann" else Deed()),
+    "unknown": lambda: World(lambda _index, sent: LOST if sent[0]["name"] == "ann" else Deed()),
+}
+
+
+@pytest.mark.parametrize("gap", [0, 500])
+@pytest.mark.parametrize("status", FIRST)
+def test_whatever_became_of_the_first(status: str, gap: int) -> None:
+    world = FIRST[status]()
+    limits = Limits(batch_size=1, max_in_flight=3)
+    pushed = world.push([ONE, *fillers(gap), ONE, OTHER], limits=limits, request_attempts=1, **KEY)
+    assert [word for word, _ in said(pushed)] == [status, "duplicate", "invalid"]
+    assert never_sent(world)
+    assert world.table.rows["k"].status.value == status
+
+
+@pytest.mark.parametrize("gap", [0, 500])
+def test_a_first_one_that_is_invalid_itself(gap: int) -> None:
+    world = World()
+    pushed = world.push([{**ONE, "age": -1}, *fillers(gap), {**ONE, "age": -1}, OTHER], **KEY)
+    assert said(pushed) == [("invalid", "out_of_range"), ("duplicate", None), NOT_UNIQUE]
+    assert never_sent(world)
+    assert world.table.rows["k"].error_code == "out_of_range"
+
+
+@pytest.mark.parametrize("gap", [0, 500])
+@pytest.mark.parametrize(
+    ("status", "run", "age", "word"),
+    [
+        (Status.UNKNOWN, "run-0", 9.0, "unknown"),
+        (Status.SENDING, "run-0", 9.0, "failed"),
+        (Status.SENDING, "run-0", 9e9, "unknown"),
+        (Status.SENDING, "run-1", 9.0, "unknown"),
+        (Status.REJECTED, "run-1", 9.0, "rejected"),
+        (Status.INVALID, "run-1", 9.0, "invalid"),
+    ],
+)
+def test_a_first_one_that_is_not_sent_for_what_stands(
+    status: Status, run: str, age: float, word: str, gap: int
+) -> None:
+    world = World()
+    digest = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",)).prepare(0, ONE).payload_hash
+    world.table.put("k", status, sync_run_id=run, age=age, payload_hash=digest)
+    pushed = world.push([ONE, *fillers(gap), ONE, OTHER], **KEY)
+    assert [found for found, _ in said(pushed)] == [word, "duplicate", "invalid"]
+    assert said(pushed)[2] == NOT_UNIQUE
+    assert never_sent(world)
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("gap", [0, 500])
+def test_a_first_one_that_is_read_back(gap: int, there: bool) -> None:
+    world = World(first(Deed(status=None, applies=there)))
+    world.push([ONE], vendor=READABLE, **KEY)
+    world.later()
+    rows = [ONE, *fillers(gap), ONE, OTHER]
+    pushed = world.push(rows, vendor=READABLE, run="run-2", on_unknown="reconcile", **KEY)
+    assert said(pushed) == [("succeeded", None), ("duplicate", None), NOT_UNIQUE]
+    assert never_sent(world)
+
+
+@pytest.mark.parametrize("gap", [0, 500])
+def test_a_first_one_whose_claim_is_lost(gap: int) -> None:
+    world = World()
+
+    def trouble(point: str, call: int) -> None:
+        if (point, call) == ("claim:before", 1):
+            world.table.put("k", Status.SENDING, age=1.0)
+
+    rows = [ONE, *fillers(gap), ONE, OTHER]
+    pushed = world.push(rows, ledger=FakeLedger(world.table, trouble=trouble), **KEY)
+    assert said(pushed) == [("failed", "claimed_elsewhere"), ("duplicate", None), NOT_UNIQUE]
+    assert never_sent(world)
+
+
+# An earlier try or run.
+
+
+@pytest.mark.parametrize("run", ["run-1", "run-2"])
+@pytest.mark.parametrize("gap", [0, 500])
+def test_where_the_first_was_delivered_before_the_later_one_is_skipped(
+    run: str, gap: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    world.push([ONE], **KEY)
+    caplog.clear()
+    pushed = world.push([ONE, *fillers(gap), ONE, OTHER], run=run, **KEY)
+    assert said(pushed) == [("skipped", None)] * 3
+    assert [one.changed for one in pushed.outcomes if one.record_identifier == "k"] == [False, False, True]
+    (warning,) = warnings(caplog)
+    assert warning.startswith("1 records were skipped")
+    # A person whose data changed since is no second one.
+    caplog.clear()
+    assert said(world.push([OTHER], run="run-3", **KEY)) == [("skipped", None)]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("word", ["rejected", "invalid"])
+def test_a_corrected_record_is_sent_in_the_next_try(word: str) -> None:
+    world = World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created")
+    wrong = ONE if word == "rejected" else {**ONE, "age": -1}
+    assert said(world.push([wrong], **KEY))[0][0] == word
+    assert said(world.push([OTHER, wrong], **KEY)) == [("succeeded", None), NOT_UNIQUE]
+
+
+def test_the_next_try_says_the_same_of_a_first_one_that_is_settled() -> None:
+    world = World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created")
+    rows = [ONE, *fillers(300), OTHER]
+    for _ in range(3):
+        assert said(world.push(rows, **KEY)) == [("rejected", "rejected"), NOT_UNIQUE]
+    assert never_sent(world)
+
+
+# What is told.
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+
+
+def test_the_log_counts_them_once_and_names_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.push([ONE, *[OTHER] * 700], **KEY)
+    (warning,) = warnings(caplog)
+    assert warning.startswith("700 records were not sent (key_not_unique)")
+    assert "(key)" in warning
+    assert "bob" not in warning
+
+
+def test_without_a_key_there_are_only_duplicates(caplog: pytest.LogCaptureFixture) -> None:
+    pushed = World().push([{"name": "ann"}, {"name": "bob"}, {"name": "ann"}], sync_key=())
+    assert pushed.counts() == {"succeeded": 2, "duplicate": 1}
+    assert warnings(caplog) == []
+
+
+# Constant memory.
+
+
+def test_the_oldest_is_forgotten_first() -> None:
+    met = Met(most=2)
+    for name in "abc":
+        met.remember(name, "v1:x")
+    assert [met.is_same(name, "v1:x") for name in "abc"] == [None, True, True]
+    assert met.is_same("c", "v1:y") is False
+    assert MOST_MET == 100_000
+
+
+def test_what_is_sent_costs_no_memory_once_its_row_tells() -> None:
+    world = World()
+    pushed = world.push(names(3000))
+    intake: Intake = pushed.push._intake
+    assert (len(intake._active), len(intake._decided_before._payloads)) == (0, 0)
