@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.core.bodies import LARGEST_TOKEN_ANSWER, answer_limit
 from airflow_provider_contacts.core.exchange import Endpoint, exchange, new_session
+from airflow_provider_contacts.core.loop import Loop
 from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.core.vendor import Answer, Request
 from airflow_provider_contacts.core.wire import NotSent, Result
@@ -28,35 +30,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TOKEN_TIMEOUT = 30.0
-
-# Turns of the loop in which an aborted connection, also one within TLS, lets go of its socket.
-TURNS = 3
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop that can close every connection made on it.
-
-    A connection that its owner has closed lives on until the loop turns again, and one with unsent bytes for as long
-    as the other side does not read.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._made: WeakSet[asyncio.BaseTransport] = WeakSet()
-
-    async def create_connection(self, *args: Any, **options: Any) -> Any:
-        """Connect as usual, and remember it."""
-        made = await super().create_connection(*args, **options)
-        self._made.add(made[0])
-        return made
-
-    async def disconnect(self) -> None:
-        """Close what is open, at once."""
-        for transport in list(self._made):
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
 
 
 class Client:
@@ -118,10 +91,10 @@ class Client:
 
     def call(self, request: Request, *, timeout: float = 30.0) -> Result:
         """Send one request and wait for its result; for reads, before a push."""
-        result = self._run(self._exchange(-1, request, time.monotonic() + timeout, timeout))
+        result = self._run(self._exchange(-1, request, inf, timeout))
         if isinstance(result, Answer) and result.status == 401 and self._tokens is not None:  # noqa: PLR2004
             self.renew(-1)
-            result = self._run(self._exchange(-1, request, time.monotonic() + timeout, timeout))
+            result = self._run(self._exchange(-1, request, inf, timeout))
         self._tell_secrets()
         return result
 
@@ -200,7 +173,16 @@ class Client:
             headers["Content-Type"] = "application/json"
         if time.monotonic() > not_after:
             return NotSent("mark_expired")
-        return await exchange(session, request.method, url, headers=headers, body=request.body, timeout=timeout)
+        return await exchange(
+            session,
+            request.method,
+            url,
+            headers=headers,
+            body=request.body,
+            timeout=timeout,
+            not_after=not_after,
+            largest=answer_limit(request.body),
+        )
 
     async def _ready(self) -> None:
         try:
@@ -237,6 +219,7 @@ class Client:
                 headers=request.headers,
                 body=request.body.encode(),
                 timeout=TOKEN_TIMEOUT,
+                largest=LARGEST_TOKEN_ANSWER,
             )
 
     async def _open(self) -> aiohttp.ClientSession:

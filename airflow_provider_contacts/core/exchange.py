@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_contacts.core.auth import Credential
+from airflow_provider_contacts.core.bodies import LARGEST_ANSWER, read_body
+from airflow_provider_contacts.core.causes import connection_cause, loss_cause
+from airflow_provider_contacts.core.departure import DEPARTURE, Departure
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
@@ -27,8 +30,15 @@ CONNECT_TIMEOUT = 10.0
 # doubt for nothing. So ours are closed first.
 KEEPALIVE = 2.0
 
-LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of an answer's body that are read; a longer one is nobody's honest answer."""
+# Bytes of one header line, and lines, that are read: what curl reads, and more than any HTTP client of Python.
+LONGEST_LINE = 256 * 1024
+MOST_LINES = 5000
+
+MOST_CONNECTIONS = 1000
+"""Connections that a request is offered to: as many as may lie idle and have ended."""
+
+# Seconds beyond the time-out after which a request ends that nothing else has ended.
+GRACE = 2.0
 
 OF_EVERY_REQUEST = {
     "Accept": "*/*",
@@ -90,7 +100,19 @@ def new_session(endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
         auto_decompress=False,
         trust_env=False,
         proxy=proxy,
+        **head_limits(),
     )
+
+
+def head_limits() -> dict[str, Any]:
+    """Return what the head of an answer may hold, in the words of the installed aiohttp."""
+    import inspect
+
+    import aiohttp
+
+    limits = {"max_line_size": LONGEST_LINE, "max_field_size": LONGEST_LINE, "max_headers": MOST_LINES}
+    known = inspect.signature(aiohttp.ClientSession).parameters
+    return {name: limit for name, limit in limits.items() if name in known}
 
 
 def ca_context(path: str) -> Any:
@@ -110,30 +132,112 @@ async def exchange(
     headers: dict[str, str],
     body: bytes | None,
     timeout: float,  # noqa: ASYNC109  # one budget for request and answer
+    not_after: float = math.inf,
+    largest: int = LARGEST_ANSWER,
 ) -> Result:
     """Send one request once, and say what came of it; whatever happens is a result.
 
     :param timeout: seconds from here to the last byte of the answer.
+    :param not_after: the moment (monotonic) after which its first byte must not leave.
+    :param largest: bytes of the answer's body, unpacked, that are read.
+    """
+    departure = Departure(host=url.host or "", size=len(body or b""), not_after=not_after)
+    DEPARTURE.set(departure)
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(timeout + GRACE) as alarm:
+            departure.on_leave = lambda: alarm.reschedule(began + timeout)
+            for _ in range(MOST_CONNECTIONS):
+                departure.held = ""
+                left = max(0.001, began + timeout - asyncio.get_running_loop().time())
+                result = await attempt(
+                    departure, session, method, url, headers=headers, body=body, left=left, largest=largest
+                )
+                if result is not None:
+                    return result
+    except TimeoutError:
+        if departure.left or not departure.gated:
+            return NoAnswer("timeout", f"no answer came within {timeout:g} s")
+    finally:
+        departure.over = True
+    return NotSent("not_connected", message=f"{departure.host} lets no connection be used within {timeout:g} s")
+
+
+async def attempt(
+    departure: Departure,
+    session: aiohttp.ClientSession,
+    method: str,
+    url: URL,
+    *,
+    headers: dict[str, str],
+    body: bytes | None,
+    left: float,
+    largest: int,
+) -> Result | None:
+    """Offer a request to one connection; return nothing where that one cannot take it, and not a byte has left.
+
+    :param left: seconds in which a connection must be made.
     """
     import aiohttp
 
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
+    limits = aiohttp.ClientTimeout(
+        total=None, connect=left, sock_connect=min(CONNECT_TIMEOUT, left), ceil_threshold=math.inf
+    )
     began = time.monotonic()
     try:
-        async with (
-            asyncio.timeout(timeout),
-            session.request(method, url, headers=headers, data=body, allow_redirects=False, timeout=limits) as response,
-        ):
+        async with session.request(
+            method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
+        ) as response:
+            good = 200 <= response.status < 300  # noqa: PLR2004  # RFC 9110
+            guard = departure.guard
+            if guard is None:
+                return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
+            guard.head(departure, good=good)
             found = headers_of(response)
-            content = await read_body(response, found.get("content-encoding", ""))
+            content, trouble = await read_body(response, found.get("content-encoding", ""), largest)
     except aiohttp.ClientError as error:
-        return NotSent("not_connected") if never_connected(error) else NoAnswer(loss_code(error))
+        return failure(departure, error, left)
     except TimeoutError:
-        return NoAnswer("timeout")
+        raise
     except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt
-        log.warning("A request ended in %s: its records are unknown", type(error).__name__)
-        return NoAnswer("connection_lost")
-    return Answer(response.status, found, content, time.monotonic() - began)
+        if departure.left or not departure.gated:
+            log.warning("A request ended in %s: its records are unknown", type(error).__name__)
+        return failure(departure, error, left)
+    answer = Answer(response.status, found, content, time.monotonic() - began, trouble)
+    return unproven(departure, answer, surplus=guard.finish(departure)) or answer
+
+
+def unproven(departure: Departure, answer: Answer, *, surplus: bool) -> NoAnswer | None:
+    """Return why an answer proves nothing about its request, if so.
+
+    :param surplus: more than one answer had come.
+    """
+    good = 200 <= answer.status < 300  # noqa: PLR2004  # RFC 9110
+    if departure.early or (good and departure.unread):
+        text = f"an answer (HTTP {answer.status}) began before the request had been received: it proves nothing"
+        return NoAnswer("early_answer", text)
+    if surplus and departure.reused:
+        return NoAnswer("surplus_answer", "more answers came than requests had gone out: which is whose cannot be told")
+    return None
+
+
+def failure(departure: Departure, error: Exception, seconds: float) -> Result | None:
+    """Return what an error means; nothing where another connection may be tried.
+
+    :param seconds: in which a connection had to be made.
+    """
+    if departure.left:
+        return NoAnswer(loss_code(error), loss_cause(error, departure, LONGEST_LINE, MOST_LINES))
+    if departure.held == "late":
+        return NotSent("mark_expired", message="the request could not leave within 5 s of its mark")
+    if departure.held == "unasked":
+        text = f"{departure.host} sent something before it was asked: this is no HTTP server, or it refuses connections"
+        return NotSent("not_connected", message=text)
+    if never_connected(error):
+        return NotSent("not_connected", message=connection_cause(error, departure.host, seconds))
+    if departure.gated:
+        return None
+    return NoAnswer(loss_code(error), loss_cause(error, departure, LONGEST_LINE, MOST_LINES))
 
 
 def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -143,53 +247,6 @@ def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
         name, text = raw_name.decode("latin-1").lower(), raw_text.decode("utf-8", "replace")
         found[name] = f"{found[name]}, {text}" if name in found else text
     return found
-
-
-async def read_body(response: aiohttp.ClientResponse, encoding: str) -> bytes:
-    """Return the body, or nothing where it does not come whole: the status is known, and no reader trusts a half."""
-    import aiohttp
-
-    parts: list[bytes] = []
-    total = 0
-    try:
-        while part := await response.content.readany():
-            total += len(part)
-            if total > LARGEST_ANSWER:
-                return b""
-            parts.append(part)
-    except aiohttp.ClientError:
-        return b""
-    return unpacked(b"".join(parts), encoding)
-
-
-def unpacked(body: bytes, encoding: str) -> bytes:
-    """Return a body without its content encodings, or nothing where it cannot be had."""
-    for name in reversed(encoding.lower().split(",")):
-        match name.strip():
-            case "" | "identity":
-                pass
-            case "gzip" | "x-gzip":
-                body = inflated(body, zlib.MAX_WBITS | 16)
-            case "deflate":
-                # Some servers leave out the frame that the name stands for.
-                body = inflated(body, zlib.MAX_WBITS) or inflated(body, -zlib.MAX_WBITS)
-            case _:
-                return b""
-    return body
-
-
-def inflated(packed: bytes, window: int) -> bytes:
-    """Return what was packed; nothing where that is broken, cut short, too much, or not all that came.
-
-    :param window: ``wbits`` of :func:`zlib.decompressobj`.
-    """
-    reader = zlib.decompressobj(window)
-    try:
-        found = reader.decompress(packed, LARGEST_ANSWER + 1)
-    except zlib.error:
-        return b""
-    whole = reader.eof and not reader.unused_data
-    return found if whole and len(found) <= LARGEST_ANSWER else b""
 
 
 def never_connected(error: BaseException) -> bool:

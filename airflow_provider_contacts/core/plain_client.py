@@ -45,6 +45,8 @@ def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str
         timeout=timeout,
         follow_redirects=False,
         trust_env=False,
+        # httpx keeps what came behind an answer, and takes it for the next one: no connection is used twice.
+        limits=httpx.Limits(max_keepalive_connections=0),
         **connection_options(endpoint, endpoint.base_url),
     )
 

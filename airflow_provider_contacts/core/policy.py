@@ -90,18 +90,20 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
     :param now: the wall clock (UTC), for ``Retry-After`` as a date.
     """
     match result:
-        case NotSent(code=code, refused=True):
-            return everyone(Stop(code), sent)
-        case NotSent(code=code, wait=wait):
-            return everyone(Again(code), sent, wait=wait, usable=False)
-        case NoAnswer(code=code):
-            return everyone(Doubt(code), sent, usable=False)
+        case NotSent(code=code, refused=True, message=message):
+            return everyone(Stop(code, message), sent)
+        case NotSent(code=code, wait=wait, message=message):
+            return everyone(Again(code, message), sent, wait=wait, usable=False)
+        case NoAnswer(code=code, message=message):
+            return everyone(Doubt(code, message), sent, usable=False)
         case Answer():
             pass
     status = result.status
     wait = retry_after(result.headers.get("retry-after"), now)
     code = f"http_{status}"
     if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
+        if result.trouble:
+            return everyone(Doubt("unreadable", result.trouble), sent, usable=False)
         return judge_read(read_safely(vendor, result, sent), wait)
     if status == 429:  # noqa: PLR2004
         return everyone(Again("rate_limited"), sent, wait=wait, later=True)

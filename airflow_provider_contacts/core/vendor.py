@@ -51,12 +51,14 @@ class Answer:
     :param headers: names in lower case.
     :param body: decoded from its content encoding.
     :param seconds: from the first byte of the request to the last one of the answer.
+    :param trouble: why the body is not there although there was one, in words.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     seconds: float | None = field(default=None, compare=False)
+    trouble: str = field(default="", compare=False)
 
     def json(self) -> Any:
         """Return the parsed body.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_provider_contacts.core.vendor import Answer, Request
@@ -14,18 +14,24 @@ class NotSent:
 
     :param refused: the credential was refused at the token endpoint, so nothing else would be sent either.
     :param wait: seconds for which the token endpoint asked to be left alone.
+    :param message: the cause and the way out, in words.
     """
 
     code: str
     refused: bool = False
     wait: float | None = None
+    message: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The request, or a part of it, may have left, and no answer came back."""
+    """The request, or a part of it, may have left, and no answer came back that proves anything.
+
+    :param message: the cause, in words.
+    """
 
     code: str
+    message: str | None = field(default=None, compare=False)
 
 
 Result = Answer | NotSent | NoAnswer

@@ -1,0 +1,284 @@
+"""A connection that is not made proves that nothing was sent, after whatever time; and the outcome says why."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.vendor import Answer, Request
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent
+from tests.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
+
+ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+@contextmanager
+def blackhole() -> Iterator[int]:
+    """Yield a port that takes no more connections: its backlog is full, and what asks for another is dropped."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(8):
+            one = socket.socket()
+            one.settimeout(0)
+            with suppress(BlockingIOError):
+                one.connect(listener.getsockname())
+            waiting.append(one)
+        time.sleep(0.1)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for one in waiting:
+                one.close()
+
+
+@pytest.mark.parametrize("timeout", [0.3, 1.0, 3.0])
+def test_a_host_that_does_not_answer_is_proof_at_every_time_out(timeout: float) -> None:
+    with blackhole() as port, client_to(f"http://127.0.0.1:{port}") as client:
+        begun = time.monotonic()
+        found = result_of(client, timeout=timeout)
+        assert time.monotonic() - begun < timeout + 1.0
+    assert found == NotSent("not_connected")
+    assert isinstance(found, NotSent)
+    assert f"within {timeout:g} s" in (found.message or "")
+
+
+def test_a_tls_handshake_that_takes_too_long_is_proof() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with client_to(f"https://127.0.0.1:{port}") as client:
+            assert result_of(client, timeout=0.5) == NotSent("not_connected")
+
+
+@pytest.mark.parametrize("way", ["silent", "blackhole", "tls"])
+def test_a_proxy_that_takes_too_long_is_proof(serve: Serve, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    def handle(wire: Wire) -> bool:
+        if way == "tls":
+            # The tunnel is there; who is at its end says nothing.
+            wire.socket.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        time.sleep(2.0)
+        return False
+
+    proxy = serve(handle)
+    with blackhole() as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port if way == 'blackhole' else proxy.port}")
+        with client_to("https://vendor.invalid") as client:
+            assert result_of(client, timeout=0.5) == NotSent("not_connected")
+
+
+def test_an_answer_that_takes_too_long_is_doubt_at_every_time_out(serve: Serve) -> None:
+    with client_to(serve(silent(2.0))) as client:
+        assert result_of(client, timeout=0.3) == NoAnswer("timeout")
+        found = result_of(client, timeout=0.3)
+    assert isinstance(found, NoAnswer)
+    assert found.message == "no answer came within 0.3 s"
+
+
+def drain(line: socket.socket) -> None:
+    while line.recv(1 << 20):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
+def test_what_has_not_left_at_the_time_out_never_does() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with listener, client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        assert result_of(client, Request("POST", "/", b"x" * 50_000_000), timeout=0.5) == NoAnswer("timeout")
+        with listener.accept()[0] as accepted:
+            time.sleep(0.2)
+            # What the systems hold is thrown away, too: the connection is reset, not flushed and closed.
+            with pytest.raises(ConnectionResetError):
+                drain(accepted)
+
+
+# Answers with large heads.
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("Set-Cookie", "s=" + "x" * 9_000)],
+        [("X-Large", "x" * 20_000)],
+        [("X-Large", "x" * 70_000)],
+        [(f"X-{number}", "v") for number in range(150)],
+        [(f"X-{number}", "v" * 100) for number in range(1000)],
+    ],
+    ids=["9 KB", "20 KB", "70 KB", "150 lines", "1000 lines"],
+)
+def test_an_answer_with_a_large_head_is_an_answer(serve: Serve, more: list[tuple[str, str]]) -> None:
+    head = "".join(f"{name}: {text}\r\n" for name, text in more)
+    with client_to(serve(lambda wire: wire.say(200, b"{}", head))) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert found.headers[more[-1][0].lower()] == more[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("head", "word"),
+    [
+        ("X-Large: " + "x" * 300_000 + "\r\n", "longer than 262144 bytes"),
+        ("".join(f"X-{number}: v\r\n" for number in range(6000)), "more than 5000 header lines"),
+        ("".join(f"X-{number}: {'v' * 2000}\r\n" for number in range(1000)), "longer than 1 MiB"),
+    ],
+    ids=["line", "lines", "all"],
+)
+def test_a_head_that_is_not_read_is_doubt_and_names_the_limit(serve: Serve, head: str, word: str) -> None:
+    with client_to(serve(lambda wire: wire.say(200, b"{}", head))) as client:
+        found = result_of(client)
+    assert found == NoAnswer("connection_lost")
+    assert isinstance(found, NoAnswer)
+    assert word in (found.message or "")
+
+
+# The cause, in words.
+
+
+def made(folder: Path, name: str, alternative: str) -> tuple[str, str]:
+    """Make a certificate that signs itself."""
+    key, cert = str(folder / f"{name}.key"), str(folder / f"{name}.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert]
+    command += ["-days", "1", "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+def expired(folder: Path) -> tuple[str, str]:
+    """Make a certificate of yesterday, also where this OpenSSL does not know how to say so."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.x509.oid import NameOID
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now - timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "old.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    (folder / "old.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return str(folder / "old.pem"), str(folder / "old.key")
+
+
+def told(url: str, **options: Any) -> str:
+    """Return why no connection came about."""
+    with client_to(url, **options) as client:
+        found = result_of(client, timeout=5.0)
+    assert isinstance(found, NotSent)
+    assert found.code == "not_connected"
+    assert found.message
+    assert "secret" not in found.message
+    return found.message
+
+
+def test_a_cause_is_told_where_nobody_is_there(serve: Serve) -> None:
+    assert "the name of vendor.invalid cannot be resolved" in told("http://vendor.invalid")
+    port = free_port()
+    assert f"localhost refuses connections on port {port}: nothing listens there" in told(f"http://localhost:{port}")
+    server = serve(fine)
+    assert f"localhost ends the connection on port {server.port}" in told(f"https://localhost:{server.port}")
+    assert server.heard == []
+
+
+def test_a_cause_is_told_where_no_tls_is_spoken() -> None:
+    def reply() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        threading.Thread(target=reply, daemon=True).start()
+        assert f"localhost speaks no TLS on port {port}" in told(f"https://localhost:{port}")
+
+
+def test_a_cause_is_told_where_the_certificate_is_wrong(serve: Serve, tmp_path: Path) -> None:
+    def served(files: tuple[str, str]) -> int:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*files)
+        return serve(fine, tls).port
+
+    mine = made(tmp_path, "localhost", "DNS:localhost")
+    other = made(tmp_path, "other", "DNS:other.example")
+    old = expired(tmp_path)
+    text = told(f"https://localhost:{served(mine)}")
+    assert "is from an authority that is not known here: name its CA bundle in the connection's verify" in text
+    assert "is for another name: check the connection's host" in told(
+        f"https://localhost:{served(other)}", verify=other[0]
+    )
+    assert "has expired" in told(f"https://localhost:{served(old)}", verify=old[0])
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (407, "the proxy asks for a user and a password, or refuses them (HTTP 407)"),
+        (403, "the proxy refuses a tunnel to vendor.invalid (HTTP 403)"),
+        (502, "the proxy refuses a tunnel to vendor.invalid (HTTP 502)"),
+    ],
+)
+def test_a_cause_is_told_where_a_proxy_refuses(serve: Serve, status: int, text: str) -> None:
+    proxy = serve(lambda wire: wire.say(status, b""))
+    assert text in told("https://vendor.invalid", proxy=f"http://user:secret@localhost:{proxy.port}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_cause_is_told_where_a_proxy_is_away(scheme: str) -> None:
+    port = free_port()
+    text = told(f"{scheme}://vendor.invalid", proxy=f"http://user:secret@localhost:{port}")
+    assert f"the proxy localhost refuses connections on port {port}" in text
+    assert "check the connection's proxy" in text
+    text = told(f"{scheme}://vendor.invalid", proxy="http://user:secret@proxy.invalid:1")
+    assert "the name of the proxy proxy.invalid cannot be resolved" in text
+
+
+def test_a_cause_is_told_where_an_answer_is_lost(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path == "/reset":
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if wire.heard.path == "/garbage":
+            wire.socket.sendall(b"garbage\r\n\r\n")
+        return False
+
+    texts = {}
+    with client_to(serve(handle)) as client:
+        for path in ("/close", "/reset", "/garbage"):
+            found = result_of(client, Request("POST", path, b"{}"))
+            assert isinstance(found, NoAnswer)
+            texts[path] = found.message or ""
+    assert texts["/close"] == "the server closed the connection before it answered"
+    assert "ECONNRESET" in texts["/reset"]
+    assert "no HTTP that can be read" in texts["/garbage"]
+    assert not any(map(ADDRESS.search, texts.values()))
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -1,0 +1,291 @@
+"""A connection is used again only while it is silent, and an answer counts only for the request that it follows."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from airflow_provider_contacts.core.auth import ClientCredentials, bearer
+from airflow_provider_contacts.core.exchange import Endpoint
+from airflow_provider_contacts.core.plain_client import plain_client
+from airflow_provider_contacts.core.vendor import Answer, Request
+from airflow_provider_contacts.core.wire import NoAnswer
+from tests.sockets import POST, Handle, Serve, Wire, client_to, gather, result_of
+
+READ = Request("GET", "/contacts/1")
+STATUSES = [200, 201, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504]
+
+
+def said(status: int, body: bytes) -> bytes:
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def own(wire: Wire) -> bytes:
+    """Return a body that tells whose answer it is."""
+    return wire.heard.path.encode()
+
+
+def repeating(status: int, first: int = 200, wait: float = 0.05) -> Handle:
+    """Answer, and say something else a moment later that nobody has asked for."""
+
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path == "/1":
+            wire.socket.sendall(said(first, b"/1"))
+            time.sleep(wait)
+            wire.socket.sendall(said(status, b"late"))
+            return True
+        wire.socket.sendall(said(200, own(wire)))
+        return True
+
+    return handle
+
+
+def tls_of(certificate: tuple[str, str]) -> ssl.SSLContext:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*certificate)
+    return tls
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
+    serve: Serve, status: int, method: str
+) -> None:
+    server = serve(repeating(status))
+    body = b"{}" if method == "POST" else None
+    with client_to(server) as client:
+        assert result_of(client, Request(method, "/1", body)) == Answer(200, {"content-length": "2"}, b"/1")
+        time.sleep(0.15)
+        for number in (2, 3):
+            found = result_of(client, Request(method, f"/{number}", body))
+            assert found == Answer(200, {"content-length": "2"}, b"/%d" % number)
+    assert [heard.path for heard in server.heard] == ["/1", "/2", "/3"]
+    # Who has answered unasked once is not trusted with a second request on one connection.
+    assert len({heard.connection for heard in server.heard}) == 3
+
+
+@pytest.mark.parametrize("part", [b"H", b"HTTP/1.1 2", b"\r\n", b"garbage", said(200, b"late")[:-1]])
+def test_a_part_of_an_answer_is_enough(serve: Serve, part: bytes) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(said(200, own(wire)))
+        if wire.heard.path == "/1":
+            time.sleep(0.05)
+            wire.socket.sendall(part)
+        return True
+
+    server = serve(handle)
+    with client_to(server) as client:
+        result_of(client, Request("POST", "/1", b"{}"))
+        time.sleep(0.15)
+        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+    assert len({heard.connection for heard in server.heard}) == 2
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_answer_that_comes_along_with_the_one_before_is_nobodys(
+    serve: Serve, certificate: tuple[str, str], chunked: bool, encrypted: bool
+) -> None:
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path != "/1":
+            return wire.say(200, own(wire))
+        first = (
+            b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n/1\r\n0\r\n\r\n" if chunked else said(200, b"/1")
+        )
+        # The head first, so that the client waits for the body when both come.
+        head, _, body = first.partition(b"\r\n\r\n")
+        wire.socket.sendall(head + b"\r\n\r\n")
+        time.sleep(0.05)
+        wire.socket.sendall(body + said(200, b"late"))
+        return True
+
+    server = serve(handle, tls_of(certificate) if encrypted else None)
+    with client_to(server, verify=False) as client:
+        first = result_of(client, Request("POST", "/1", b"{}"))
+        second = result_of(client, Request("POST", "/2", b"{}"))
+    assert isinstance(first, Answer)
+    assert first.body == b"/1"
+    assert second == Answer(200, {"content-length": "2"}, b"/2")
+    assert len({heard.connection for heard in server.heard}) == 2
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_comes_on_an_idle_connection_within_tls_is_no_answer(
+    serve: Serve, certificate: tuple[str, str], status: int
+) -> None:
+    server = serve(repeating(status), tls_of(certificate))
+    with client_to(server, verify=False) as client:
+        result_of(client, Request("POST", "/1", b"{}"))
+        time.sleep(0.15)
+        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+    assert [heard.path for heard in server.heard] == ["/1", "/2"]
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_bytes_that_the_loop_has_not_read_yet_count_too(
+    serve: Serve, certificate: tuple[str, str], encrypted: bool
+) -> None:
+    ready = threading.Event()
+
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(said(200, own(wire)))
+        if wire.heard.path == "/1":
+            ready.wait(5)
+            wire.socket.sendall(said(422, b"late"))
+        return True
+
+    server = serve(handle, tls_of(certificate) if encrypted else None)
+    with client_to(server, verify=False) as client:
+        result_of(client, Request("POST", "/1", b"{}"))
+
+        def busy() -> None:
+            # The loop does something else meanwhile, and takes up the next request before it looks at its sockets.
+            ready.set()
+            time.sleep(0.1)
+
+        client._loop.call_soon_threadsafe(busy)
+        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+
+
+@pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
+def test_only_after_a_good_answer_a_connection_is_used_again(serve: Serve, status: int) -> None:
+    # What gives up (504) may still answer: its connection is gone before it does.
+    server = serve(lambda wire: wire.say(status if wire.heard.path == "/1" else 200, b"" if status == 204 else b"{}"))
+    with client_to(server) as client:
+        result_of(client, Request("POST", "/1", b"{}"))
+        result_of(client, Request("POST", "/2", b"{}"))
+        result_of(client, Request("POST", "/3", b"{}"))
+    first, second, third = (heard.connection for heard in server.heard)
+    assert (first == second) == (status == 204)
+    assert second == third
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
+def test_an_answer_that_begins_while_the_request_is_being_sent_proves_nothing(status: int) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    accepted: list[socket.socket] = []
+
+    def serve_one() -> None:
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            accepted.append(connection)
+            connection.recv(1000)
+            connection.sendall(said(status, b"{}"))
+            while connection.recv(1 << 20):
+                pass
+
+    threading.Thread(target=serve_one, daemon=True).start()
+    with client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        found = result_of(client, Request("POST", "/", b"x" * 50_000_000), timeout=10.0)
+    for one in (listener, *accepted):
+        one.close()
+    assert found == NoAnswer("early_answer")
+    assert isinstance(found, NoAnswer)
+    assert str(status) in (found.message or "")
+
+
+def test_an_interim_answer_before_the_end_of_the_request_is_not_the_answer(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.socket.sendall(b"HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\n")
+        time.sleep(0.05)
+        return wire.say(200, b"{}")
+
+    with client_to(serve(handle)) as client:
+        assert isinstance(result_of(client), Answer)
+
+
+def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        both = said(200, b"late") if wire.heard.path == "/2" else b""
+        wire.socket.sendall(both + said(200, own(wire)))
+        return True
+
+    with client_to(serve(handle)) as client:
+        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Answer)
+        assert result_of(client, Request("POST", "/2", b"{}")) == NoAnswer("surplus_answer")
+        assert result_of(client, Request("POST", "/3", b"{}")) == Answer(200, {"content-length": "2"}, b"/3")
+
+
+def test_a_server_that_closes_silently_after_each_answer_leaves_no_doubt(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        wire.say(200, own(wire))
+        return False
+
+    server = serve(handle)
+    with client_to(server) as client:
+        for number in range(150):
+            found = result_of(client, Request("POST", f"/{number}", b"{}"))
+            # The end of the connection is on its way, as it is on a network of some length.
+            time.sleep(0.002)
+            assert isinstance(found, Answer)
+    assert len(server.heard) == 150
+
+
+def test_honest_connections_are_used_again_and_again(serve: Serve, certificate: tuple[str, str]) -> None:
+    for tls in (None, tls_of(certificate)):
+        server = serve(lambda wire: wire.say(200, own(wire)), tls)
+        with client_to(server, verify=False) as client:
+            for number in range(50):
+                found = result_of(client, Request("POST", f"/{number}", b"x" * 100_000))
+                assert isinstance(found, Answer)
+        assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_many_honest_answers_at_once_are_told_apart(serve: Serve) -> None:
+    server = serve(lambda wire: wire.say(200, own(wire)))
+    with client_to(server) as client:
+        for round_ in range(5):
+            for tag in range(40):
+                path = f"/{round_}-{tag}"
+                client.submit(tag, Request("POST", path, b"{}"), not_after=time.monotonic() + 5, timeout=10)
+            found = gather(client, 40)
+            bodies = {tag: result.body for tag, result in found.items() if isinstance(result, Answer)}
+            assert bodies == {tag: f"/{round_}-{tag}".encode() for tag in range(40)}
+    assert len({heard.connection for heard in server.heard}) <= 40
+
+
+def test_a_token_request_never_takes_what_was_not_its_answer(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        number = sum(heard.path == "/token" for heard in server.heard)
+        wire.socket.sendall(said(200, b'{"access_token": "t%d", "expires_in": 600}' % number))
+        time.sleep(0.05)
+        wire.socket.sendall(said(200, b'{"access_token": "late", "expires_in": 600}'))
+        return True
+
+    server = serve(handle)
+    api = serve(lambda wire: wire.say(401))
+    credential = ClientCredentials(
+        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
+    )
+    with client_to(api, credential) as client:
+        for tag in (1, 2):
+            result_of(client, POST, tag=tag)
+            client.renew(tag)
+            time.sleep(0.15)
+    assert [heard.headers["authorization"] for heard in api.heard] == ["Bearer t1", "Bearer t2"]
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05])
+def test_the_plain_client_never_takes_what_was_not_its_answer(serve: Serve, wait: float) -> None:
+    def handle(wire: Wire) -> bool:
+        if wait:
+            wire.socket.sendall(said(200, own(wire)))
+            time.sleep(wait)
+            wire.socket.sendall(said(404, b"late"))
+        else:
+            wire.socket.sendall(said(200, own(wire)) + said(404, b"late"))
+        return True
+
+    server = serve(handle)
+    endpoint = Endpoint(base_url=f"http://127.0.0.1:{server.port}", credential=bearer("t"))
+    with plain_client(endpoint, timeout=5.0, on_secret=lambda _: None) as client:
+        for number in range(3):
+            answer = client.get(f"/{number}")
+            time.sleep(wait * 2)
+            assert (answer.status_code, answer.content) == (200, b"/%d" % number)

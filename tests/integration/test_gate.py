@@ -1,0 +1,187 @@
+"""The last moment before a request is written: what holds it back then, on real sockets and in stopped processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.departure import DEPARTURE, Departure, HeldError
+from airflow_provider_contacts.core.loop import Loop
+from airflow_provider_contacts.core.vendor import Answer
+from airflow_provider_contacts.core.wire import NotSent
+from tests.sockets import POST, Serve, client_to, fine, gather, result_of
+
+HEAD = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
+
+
+class Heard(asyncio.Protocol):
+    """What an HTTP client hears of its connection."""
+
+    should_close = False
+    transport: Any = None
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+
+def with_line(play: Callable[[Any, socket.socket, Departure], Any], departure: Departure, before: bytes = b"") -> Any:
+    """Play something with a guarded connection, its other side and a request."""
+    ours, other = socket.socketpair(socket.AF_UNIX)
+    ours.settimeout(0)
+    other.settimeout(0)
+    loop = Loop()
+
+    async def run() -> Any:
+        DEPARTURE.set(departure)
+        other.sendall(before)
+        transport, _ = await loop.create_connection(Heard, sock=ours)
+        return await play(transport, other, departure)
+
+    try:
+        return loop.run_until_complete(run())
+    finally:
+        loop.run_until_complete(loop.disconnect())
+        loop.close()
+        other.close()
+
+
+def heard_by(other: socket.socket) -> bytes:
+    try:
+        return other.recv(1000)
+    except BlockingIOError:
+        return b""
+
+
+def test_a_request_is_written_to_a_silent_connection() -> None:
+    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+        transport.writelines([HEAD, b"{}"])
+        assert (departure.left, departure.reused, departure.needs) == (True, False, departure.written)
+        assert heard_by(other) == HEAD + b"{}"
+
+    with_line(play, Departure(host="h", size=2))
+
+
+def test_a_server_that_speaks_first_is_asked_nothing() -> None:
+    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+        with pytest.raises(HeldError):
+            transport.write(HEAD)
+        assert (departure.left, departure.held) == (False, "unasked")
+        assert heard_by(other) == b""
+
+    with_line(play, Departure(host="h"), before=b"220 ready\r\n")
+
+
+def test_the_clock_is_asked_by_who_writes() -> None:
+    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+        departure.not_after = time.monotonic() - 0.001
+        with pytest.raises(HeldError):
+            transport.write(HEAD)
+        assert (departure.left, departure.held) == (False, "late")
+        assert heard_by(other) == b""
+
+    with_line(play, Departure(host="h"))
+
+
+def test_the_first_byte_decides_for_the_rest() -> None:
+    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+        transport.write(HEAD)
+        departure.not_after = time.monotonic() - 1
+        transport.write(b"{}")
+        assert heard_by(other) == HEAD + b"{}"
+
+    with_line(play, Departure(host="h", size=2))
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_not_written() -> None:
+    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+        departure.over = True
+        with pytest.raises(HeldError):
+            transport.write(HEAD)
+        assert heard_by(other) == b""
+
+    with_line(play, Departure(host="h"))
+
+
+def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:
+    server = serve(fine)
+    with client_to(server) as client:
+        client._loop.call_soon_threadsafe(time.sleep, 0.3)
+        client.submit(1, POST, not_after=time.monotonic() + 0.2, timeout=5)
+        assert gather(client, 1) == {1: NotSent("mark_expired")}
+        assert isinstance(result_of(client), Answer)
+    assert len(server.heard) == 1
+
+
+STOPPED = """
+import signal, sys, threading, time
+import aiohttp.http_writer
+from airflow_provider_contacts.core.auth import bearer
+from airflow_provider_contacts.core.client import Client
+from airflow_provider_contacts.core.exchange import Endpoint
+from airflow_provider_contacts.core.vendor import Request
+
+writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers
+
+async def write_headers(self, line, headers):
+    await head(self, line, headers)
+    if "/stopped" in line:
+        # To this very thread, which takes it before it goes on.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+writer.write_headers = write_headers
+
+with Client(Endpoint(base_url=f"http://127.0.0.1:{sys.argv[1]}", credential=bearer("t"))) as client:
+    for tag, path in enumerate(["/first"] * (sys.argv[2] == "warm") + ["/stopped", "/last"]):
+        client.submit(tag, Request("POST", path, b"{}"), not_after=time.monotonic() + 5.0, timeout=20)
+        while not (found := client.collect(1.0)):
+            pass
+        print(path, type(found[0][1]).__name__, getattr(found[0][1], "code", ""), flush=True)
+"""
+
+
+def is_stopped(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:  # noqa: PTH123  # no path of a file system
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(("seconds", "word"), [(5.3, "NotSent mark_expired"), (0.2, "Answer")])
+@pytest.mark.parametrize("kind", ["cold", "warm"])
+def test_a_process_that_was_stopped_before_it_wrote_sends_nothing_late(
+    serve: Serve, kind: str, seconds: float, word: str
+) -> None:
+    server = serve(fine)
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(server.port), kind],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not is_stopped(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+        told, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    lines = [line.strip() for line in told.splitlines()]
+    assert lines[-2:] == [f"/stopped {word}", "/last Answer"]
+    assert ("/stopped" in [heard.path for heard in server.heard]) == (word == "Answer")
