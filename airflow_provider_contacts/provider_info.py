@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+from airflow_provider_contacts.core.connection import settings_of
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.core.vendor import Setting, Vendor
@@ -45,7 +45,6 @@ def get_provider_info() -> dict[str, Any]:
 def connection_type(vendor: Vendor) -> dict[str, Any]:
     """Return one connection type with its form."""
     form = vendor.form
-    settings = (*form.settings, *vendor.destination.settings, *SHARED_SETTINGS)
     return {
         "connection-type": vendor.name,
         "hook-class-name": f"airflow_provider_contacts.hooks.{vendor.name.capitalize()}Hook",
@@ -55,15 +54,43 @@ def connection_type(vendor: Vendor) -> dict[str, Any]:
             "relabeling": dict(form.relabeling),
             "placeholders": dict(form.placeholders),
         },
-        "conn-fields": {setting.name: conn_field(setting) for setting in settings},
+        "conn-fields": {
+            one.name: conn_field(one, vendor) for one in settings_of(vendor) if says_something(one, vendor)
+        },
     }
 
 
-def conn_field(setting: Setting) -> dict[str, Any]:
-    """Return one field of the form; every one may be left empty."""
+def says_something(setting: Setting, vendor: Vendor) -> bool:
+    """Tell whether a setting changes anything; one that does not may be in the extra, and is not in the form."""
+    return setting.name != "refusals_atomic" or vendor.limits.batch_size > 1
+
+
+def conn_field(setting: Setting, vendor: Vendor) -> dict[str, Any]:
+    """Return one field of the form.
+
+    Every one may be left empty, those of the destination too: the task can give it. Airflow's form would not save a
+    connection without a field whose type lacks null, so the label marks what is required.
+    """
     schema: dict[str, Any] = {"type": [JSON_TYPES[setting.kind], "null"]}
     if setting.allowed:
-        schema["enum"] = [*setting.allowed, None]
+        # Without null, which the form would offer by this word; nothing chosen is saved as null all the same.
+        schema["enum"] = list(setting.allowed)
+    if setting.default is not None:
+        schema["default"] = setting.default
     if setting.secret:
         schema["format"] = "password"
-    return {"label": setting.label, "description": setting.description, "schema": schema}
+    label = setting.label
+    if setting in vendor.destination.settings:
+        # A part of the form of its own, and the first one.
+        schema["section"] = "Destination"
+        label = f"{label} ({wanted(setting.name, vendor)})"
+    return {"label": label, "description": setting.description, "schema": schema}
+
+
+def wanted(key: str, vendor: Vendor) -> str:
+    """Say how much a key of the destination is needed."""
+    if key in vendor.destination.required:
+        return "required, here or on the task"
+    if key in vendor.destination.exactly_one:
+        return "one of these is required, here or on the task"
+    return "optional"

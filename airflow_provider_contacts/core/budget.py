@@ -14,19 +14,21 @@ SETTINGS = (
     Setting(
         name="rate_limit_conn_id",
         label="Rate limit connection",
-        description="Airflow connection (postgres, mysql or redis) through which all tasks share requests_per_second",
+        description="ID of an Airflow connection (postgres, mysql or redis) through which all tasks share the requests "
+        "per second. Default: each task has a rate of its own",
     ),
     Setting(
         name="requests_per_second",
         kind="number",
         label="Requests per second",
-        description="the account's limit, shared by all tasks; needs rate_limit_conn_id",
+        description="The account's limit, shared by all tasks; needs the rate limit connection. Default: none",
     ),
     Setting(
         name="burst",
         kind="integer",
         label="Burst",
-        description="requests that may leave at once, on top of the rate; default: no second holds more than the rate",
+        description="Requests that may leave at once, on top of the rate. Default: none, no second holds more than the "
+        "rate",
     ),
 )
 """Extra keys of every connection type."""

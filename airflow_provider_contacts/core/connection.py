@@ -20,52 +20,58 @@ from airflow_provider_contacts.core.plain import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
 from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor
 
+RECONCILE_DELAY = Setting(
+    name="reconcile_delay",
+    kind="number",
+    label="Reconcile delay",
+    description="Seconds after a request before the vendor's reads are believed to show it. Default: 5",
+)
+
 SHARED_SETTINGS = (
-    Setting(
-        name="verify",
-        kind="bool_or_path",
-        label="Verify TLS",
-        description="true, false, or the path of a CA bundle; default true",
-    ),
-    Setting(
-        name="proxy",
-        label="Proxy",
-        description="URL of a proxy; default: HTTPS_PROXY and NO_PROXY of the environment",
-        secret=True,
-    ),
     Setting(
         name="request_timeout",
         kind="number",
         label="Request timeout",
-        description="seconds for one request and its answer, 600 at most; default 60",
+        description="Seconds for one request and its answer, 600 at most. Default: 60",
+    ),
+    RECONCILE_DELAY,
+    Setting(
+        name="verify",
+        kind="bool_or_path",
+        label="Verify TLS",
+        description="true, false, or the path of a CA bundle. Default: true",
+        default="true",
     ),
     Setting(
-        name="reconcile_delay",
-        kind="number",
-        label="Reconcile delay",
-        description="seconds after a request before the vendor's reads are believed to show it; default 5",
+        name="proxy",
+        label="Proxy",
+        description="URL of a proxy. Default: HTTPS_PROXY and NO_PROXY of the worker's environment",
+        secret=True,
     ),
     Setting(
         name="allow_http",
         kind="boolean",
         label="Allow plain http",
-        description="send to a host that is not this machine without TLS; default false",
+        description="Send without TLS to a host that is not the worker itself. Default: off",
+        default=False,
     ),
     Setting(
         name="refusals_atomic",
         kind="boolean",
         label="Refusals are atomic",
-        description="assume that a refused batch created nothing; false makes its records unknown",
+        description="Assume that a refused batch created nothing; off makes its records unknown. Default: on",
+        default=True,
     ),
     Setting(
         name="retry_after_is_refusal",
         kind="boolean",
         label="Retry-After is a refusal",
-        description="assume that 503 with Retry-After created nothing; false makes its records unknown",
+        description="Assume that a 503 with Retry-After created nothing; off makes its records unknown. Default: on",
+        default=True,
     ),
     *BUDGET_SETTINGS,
 )
-"""Extra keys of every connection type."""
+"""Extra keys of the connection types; see :func:`settings_of`."""
 
 LONGEST_TIMEOUT = 600.0
 
@@ -110,12 +116,18 @@ class Target:
     shared_rate: SharedRate | None
 
 
+def settings_of(vendor: Vendor) -> tuple[Setting, ...]:
+    """Return a vendor's extra keys, in the order of its form: the destination first."""
+    shared = (one for one in SHARED_SETTINGS if one is not RECONCILE_DELAY or vendor.read_back is not None)
+    return (*vendor.destination.settings, *vendor.form.settings, *shared)
+
+
 def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
     """Return where and how to reach the vendor.
 
     :raises ConfigError: naming the connection, the field and what is allowed.
     """
-    settings = (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)
+    settings = settings_of(vendor)
     where = f"connection {stored.conn_id!r}"
     extra = parse_settings(stored.extra, settings, f"the extra of {where}")
     for name, text in (("login", stored.login), ("password", stored.password)):

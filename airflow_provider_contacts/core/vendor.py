@@ -221,6 +221,7 @@ class Setting:
 
     :param kind: the type it is parsed to; ``"bool_or_path"`` is ``verify``'s.
     :param allowed: the only values, for texts.
+    :param default: what counts where the key is absent, where a form can show it: a switch, a choice.
     :param secret: masked in the connection form and in logs.
     """
 
@@ -229,6 +230,7 @@ class Setting:
     label: str
     description: str
     allowed: tuple[str, ...] = ()
+    default: bool | str | None = None
     secret: bool = False
 
 

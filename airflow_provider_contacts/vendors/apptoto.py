@@ -259,13 +259,13 @@ DESTINATION = DestinationForm(
         Setting(
             name="address_book_id",
             kind="integer",
-            label="Address book id",
-            description="The id of the address book that the contacts go into",
+            label="Address book ID",
+            description="The address book that the contacts go into",
         ),
         Setting(
             name="address_book",
-            label="Address book",
-            description="Its name instead of its id; it must exist, and is looked up before anything is sent",
+            label="Address book name",
+            description="Its name instead of its ID. It must exist, and is looked up before anything is sent",
         ),
     ),
     exactly_one=("address_book_id", "address_book"),

@@ -365,11 +365,11 @@ def refusal_body(answer: Answer) -> dict[str, Any]:
 
 
 FORM = ConnectionForm(
-    relabeling={"login": "Client id", "password": "Client secret (or bearer token, with an empty client id)"},
+    relabeling={"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"},
     placeholders={"host": BASE_URL, "token_url": TOKEN_URL, "audience": AUDIENCE},
     settings=(
-        Setting(name="token_url", label="Token URL", description=f"Where tokens are minted; default {TOKEN_URL}"),
-        Setting(name="audience", label="Audience", description=f"Of the token; default {AUDIENCE}, whatever the host"),
+        Setting(name="token_url", label="Token URL", description=f"Where tokens are minted. Default: {TOKEN_URL}"),
+        Setting(name="audience", label="Audience", description=f"Of the token, whatever the host. Default: {AUDIENCE}"),
     ),
 )
 
@@ -377,7 +377,7 @@ DESTINATION = DestinationForm(
     settings=(
         Setting(
             name="organization_id",
-            label="Organization id",
+            label="Organization ID",
             description="The organization that the contacts are attached to, such as org_…",
         ),
     ),

@@ -260,8 +260,8 @@ VENDOR = Vendor(
         settings=(
             Setting(
                 name="contact_list_id",
-                label="Contact list id",
-                description="UUID of the list that the contacts join; empty: none. A list may belong to a campaign.",
+                label="Contact list ID",
+                description="UUID of the list that the contacts join; a list may belong to a campaign. Default: none",
             ),
         ),
         object_key="contact_list_id",

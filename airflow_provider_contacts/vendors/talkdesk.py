@@ -488,28 +488,30 @@ def refusal_body(answer: Answer) -> dict[str, Any]:
 
 
 FORM = ConnectionForm(
-    relabeling={"login": "Client id", "password": "Client secret (or bearer token, with an empty client id)"},
+    relabeling={"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"},
     placeholders={"host": BASE_URLS["us"], "region": "us", "account": "my-company", "scope": SCOPE},
     settings=(
         Setting(
             name="region",
             label="Region",
-            description="Decides the hosts of the API and of tokens; default us",
+            description="Decides the hosts of the API and of tokens. Default: us",
             allowed=tuple(BASE_URLS),
+            default="us",
         ),
         Setting(
             name="account",
             label="Account",
-            description="The first word of https://<account>.talkdeskid.com, where tokens are minted",
+            description="The first word of https://<account>.talkdeskid.com, where tokens are minted: needed with a "
+            "client ID, unless there is a token URL. Default: none",
         ),
-        Setting(name="token_url", label="Token URL", description="Instead of the one that account and region give"),
-        Setting(name="scope", label="Scope", description=f"Asked for with the token; default {SCOPE}"),
+        Setting(name="token_url", label="Token URL", description="Default: the one that account and region give"),
+        Setting(name="scope", label="Scope", description=f"Asked for with the token. Default: {SCOPE}"),
     ),
 )
 
 DESTINATION = DestinationForm(
     settings=(
-        Setting(name="record_list_id", label="Record list id", description="The record list that the records join"),
+        Setting(name="record_list_id", label="Record list ID", description="The record list that the records join"),
     ),
     required=("record_list_id",),
     object_key="record_list_id",

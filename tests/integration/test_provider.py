@@ -16,8 +16,8 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import SHARED_SETTINGS
-from airflow_provider_contacts.provider_info import get_provider_info
+from airflow_provider_contacts.core.connection import settings_of
+from airflow_provider_contacts.provider_info import get_provider_info, says_something
 
 NAME = "airflow-provider-contacts"
 INFO = get_provider_info()
@@ -39,7 +39,7 @@ def test_every_vendor_has_a_connection_type_with_its_form() -> None:
     assert set(TYPES) == set(vendors.names())
     for name, found in TYPES.items():
         vendor = vendors.load(name)
-        own = {setting.name for setting in (*vendor.form.settings, *vendor.destination.settings, *SHARED_SETTINGS)}
+        own = {setting.name for setting in settings_of(vendor) if says_something(setting, vendor)}
         assert set(found["conn-fields"]) == own
         assert all(field["label"] and field["description"] for field in found["conn-fields"].values())
         assert "null" in {kind for field in found["conn-fields"].values() for kind in field["schema"]["type"]}
@@ -74,6 +74,23 @@ def test_airflow_finds_hooks_forms_and_behaviours() -> None:
         assert name in manager.field_behaviours
         widgets = {key for key in manager.connection_form_widgets if key.startswith(f"extra__{name}__")}
         assert widgets == {f"extra__{name}__{field}" for field in found["conn-fields"]}
+
+
+@installed
+def test_airflows_form_gets_defaults_and_parts() -> None:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    forms = {one.connection_type: one for one in HookMetaService.hook_meta_data()}
+    for name, found in TYPES.items():
+        fields: Any = forms[name].extra_fields
+        assert list(fields) == list(found["conn-fields"]), "in their order"
+        for key, field in found["conn-fields"].items():
+            assert fields[key]["value"] == field["schema"].get("default")
+            assert fields[key]["schema"]["title"] == field["label"]
+            assert fields[key]["schema"].get("section") == field["schema"].get("section")
+    # What the form shows of the first vendor that has a switch which is on.
+    dex: Any = forms["dex"].extra_fields
+    assert dex["refusals_atomic"]["value"] is True
 
 
 @installed

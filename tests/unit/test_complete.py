@@ -84,10 +84,10 @@ def test_a_vendor_stands_in_the_readmes_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_assumptions_of_a_vendor_can_be_switched(name: str) -> None:
-    from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+    from airflow_provider_contacts.core.connection import settings_of
 
     vendor = vendors.load(name)
-    settings = [setting.name for setting in (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)]
+    settings = [setting.name for setting in settings_of(vendor)]
     assert {"refusals_atomic", "retry_after_is_refusal"} <= set(settings)
     assert len(settings) == len(set(settings)), "a setting is declared twice"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import SHARED_SETTINGS
+from airflow_provider_contacts.core.connection import settings_of
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.refusals import CODES
 from airflow_provider_contacts.core.summary import Tally
@@ -112,7 +112,7 @@ def test_the_vendors_table_has_its_limits_and_destination(name: str) -> None:
 @pytest.mark.parametrize("name", vendors.names())
 def test_every_extra_key_is_documented(name: str) -> None:
     vendor = vendors.load(name)
-    keys = {setting.name for setting in (*SHARED_SETTINGS, *vendor.form.settings, *vendor.destination.settings)}
+    keys = {setting.name for setting in settings_of(vendor)}
     assert keys - words(text_of("docs/connections.md")) == set()
 
 

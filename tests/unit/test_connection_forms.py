@@ -1,0 +1,146 @@
+"""The connection's form, as Airflow shows it and saves it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.vendor import Vendor
+from airflow_provider_contacts.provider_info import get_provider_info
+
+TYPES = {one["connection-type"]: one for one in get_provider_info()["connection-types"]}
+FIELDS = [(name, key, field) for name, one in TYPES.items() for key, field in one["conn-fields"].items()]
+IDS = [f"{name}.{key}" for name, key, _ in FIELDS]
+SWITCHES = [one for one in FIELDS if "boolean" in one[2]["schema"]["type"]]
+CHOICES = [one for one in FIELDS if "enum" in one[2]["schema"]]
+LOGINS = {"apptoto": "owner@company.example", "intermezzo": "id", "talkdesk": "id"}
+DESTINATIONS: dict[str, dict[str, Any]] = {
+    "apptoto": {"address_book_id": 7},
+    "dex": {},
+    "intermezzo": {"organization_id": "org_1"},
+    "nedzo": {},
+    "talkdesk": {"record_list_id": "list"},
+}
+ON = {"refusals_atomic", "retry_after_is_refusal"}
+
+
+def shown(name: str) -> dict[str, Any]:
+    """Return what a new form holds; this, as it stands, is saved into the extra."""
+    return {key: field["schema"].get("default") for key, field in TYPES[name]["conn-fields"].items()}
+
+
+def read(vendor: Vendor, extra: dict[str, Any]) -> Target:
+    name = vendor.name
+    account = {"account": "my-company"} if name == "talkdesk" else {}
+    stored = StoredConnection(
+        conn_id="c", login=LOGINS.get(name, ""), password="p", extra={**extra, **DESTINATIONS[name], **account}
+    )
+    return resolve(vendor, stored)
+
+
+@pytest.mark.parametrize(("name", "key", "field"), SWITCHES)
+def test_a_switch_shows_what_counts(name: str, key: str, field: dict[str, Any]) -> None:
+    assert field["schema"]["default"] is (key in ON), name
+
+
+def test_there_are_switches_that_are_on() -> None:
+    assert {key for _, key, field in FIELDS if field["schema"].get("default") is True} == ON
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_form_that_is_saved_as_it_stands_changes_nothing(name: str) -> None:
+    vendor = vendors.load(name)
+    assert read(vendor, shown(name)) == read(vendor, {})
+    emptied = dict.fromkeys(shown(name))
+    assert read(vendor, emptied) == read(vendor, {}), "null is absent"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_switch_that_is_turned_counts(name: str) -> None:
+    vendor = vendors.load(name)
+    turned = read(vendor, {**shown(name), "retry_after_is_refusal": False})
+    assert not turned.assumptions.retry_after_is_refusal
+
+
+@pytest.mark.parametrize(("name", "key", "field"), FIELDS, ids=IDS)
+def test_every_description_says_the_default(name: str, key: str, field: dict[str, Any]) -> None:
+    if key in {*vendors.load(name).destination.required, *vendors.load(name).destination.exactly_one}:
+        assert "required" in field["label"]
+        return
+    found = re.search(r"Default: (\S.*)$", field["description"])
+    assert found, field["description"]
+    default = field["schema"].get("default")
+    words = {True: "on", False: "off"}
+    if default is not None:
+        assert found[1] == (words[default] if isinstance(default, bool) else default)
+
+
+@pytest.mark.parametrize(("name", "key", "field"), FIELDS, ids=IDS)
+def test_names_and_descriptions_are_spelled_alike(name: str, key: str, field: dict[str, Any]) -> None:
+    label, description = field["label"], field["description"]
+    assert label[0].isupper(), name
+    assert description[0].isupper() or description.startswith("true, "), key
+    assert not description.endswith(".")
+    assert re.search(r"\b(id|url|tls|Id|Url)\b", f"{label} {description}") is None
+    # Every word but the first is small, unless it is an abbreviation or a header's name.
+    words = label.partition(" (")[0].replace("Retry-After", "").split()[1:]
+    assert [word for word in words if not (word.islower() or word.isupper())] == []
+
+
+def test_the_standard_fields_are_spelled_alike_too() -> None:
+    labels = [label for one in TYPES.values() for label in one["ui-field-behaviour"]["relabeling"].values()]
+    assert labels
+    assert [label for label in labels if re.search(r"\bid\b", label)] == []
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_destination_comes_first_in_a_part_of_its_own_and_says_whether_it_must_be_given(name: str) -> None:
+    form = vendors.load(name).destination
+    fields = TYPES[name]["conn-fields"]
+    keys = [setting.name for setting in form.settings]
+    assert list(fields)[: len(keys)] == keys
+    assert [key for key, field in fields.items() if field["schema"].get("section") == "Destination"] == keys
+    for key in keys:
+        marked = "required" if key in {*form.required, *form.exactly_one} else "optional"
+        assert marked in fields[key]["label"]
+        # A task can give it instead: the form must let such a connection be saved.
+        assert "null" in fields[key]["schema"]["type"]
+
+
+@pytest.mark.parametrize(("name", "key", "field"), CHOICES)
+def test_a_choice_does_not_offer_null(name: str, key: str, field: dict[str, Any]) -> None:
+    assert None not in field["schema"]["enum"], f"{name}.{key}"
+    assert field["schema"]["default"] in field["schema"]["enum"]
+
+
+def test_there_is_a_choice() -> None:
+    assert TYPES["talkdesk"]["conn-fields"]["region"]["schema"]["enum"] == ["us", "eu", "ca"]
+
+
+def test_a_setting_is_there_only_where_it_means_something() -> None:
+    assert {name for name, key, _ in FIELDS if key == "reconcile_delay"} == {
+        "apptoto", "dex", "intermezzo", "talkdesk",
+    }  # fmt: skip
+    assert {name for name, key, _ in FIELDS if key == "token_url"} == {"intermezzo", "talkdesk"}
+    single = {name for name in TYPES if vendors.load(name).limits.batch_size == 1}
+    assert {name for name, key, _ in FIELDS if key == "refusals_atomic"} == set(TYPES) - single
+    assert single
+
+
+def test_a_delay_before_reads_is_unknown_where_nothing_is_read_and_null_of_an_old_form_is_not() -> None:
+    nedzo = vendors.load("nedzo")
+    with pytest.raises(ConfigError, match=r"unknown keys \['reconcile_delay'\] in the extra of connection 'c'"):
+        read(nedzo, {"reconcile_delay": 5})
+    assert read(nedzo, {"reconcile_delay": None}) == read(nedzo, {})
+
+
+def test_the_nearest_key_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"\['request_timeuot'\] in .*; did you mean 'request_timeout'\?; known are"):
+        read(vendors.load("dex"), {"request_timeuot": 5})
+    with pytest.raises(ConfigError, match="did you mean 'record_list_id'"):
+        read(vendors.load("talkdesk"), {"Record-List-ID": "x"})
