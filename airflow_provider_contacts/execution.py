@@ -216,6 +216,7 @@ class Execution:
     def _opening(self, outcomes_conn_id: str, target: Target, report: Report) -> TableOpening:
         from airflow_provider_contacts.ledgers.identity import RunIdentity
         from airflow_provider_contacts.ledgers.opening import Opening
+        from airflow_provider_contacts.ledgers.patience import Patience
 
         ti, checked, source = self._ti, self._checked, self._plan.source_conn_id
         return Opening(
@@ -235,6 +236,7 @@ class Execution:
             destination=report.vendor,
             destination_host=target.host,
             destination_object=report.destination_object,
+            patience=Patience(stopping=self._stop.is_set),
         )
 
     def _ledger_without_table(self, target: Target, report: Report) -> Ledger:

@@ -62,6 +62,7 @@ def run_settle(plan: SettlePlan, context: Context) -> dict[str, Any]:
 def settled(checked: CheckedSettle) -> dict[str, Any]:
     """Write the verdict; return the summary, which names no record but by its digest."""
     from airflow_provider_contacts.ledgers.engine import connect
+    from airflow_provider_contacts.ledgers.patience import Patience
     from airflow_provider_contacts.ledgers.verdicts import Verdict, open_tables, settle
 
     engine = connect(sql_hook(checked.outcomes_conn_id, "outcomes_conn_id"))
@@ -73,7 +74,9 @@ def settled(checked: CheckedSettle) -> dict[str, Any]:
         store_payload=checked.store_payload,
     )
     try:
-        tables = open_tables(engine, checked.outcomes_table, create_tables=checked.create_tables)
+        tables = Patience().run(
+            lambda: open_tables(engine, checked.outcomes_table, create_tables=checked.create_tables)
+        )
         return summary_of(checked, settle(engine, tables, verdict))
     finally:
         engine.dispose()

@@ -7,12 +7,13 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.ledgers.place import remember
 from airflow_provider_contacts.ledgers.tables import Flavour
-from airflow_provider_contacts.ledgers.trouble import describe, transact
+from airflow_provider_contacts.ledgers.trouble import failure_of, transact
 
 BUSY_SECONDS = 30
 
@@ -69,6 +70,8 @@ def connect(hook: Any) -> Engine:
         msg = f"no SQLAlchemy engine for the outcome table's connection ({type(error).__name__}); {KINDS}"
         raise ConfigError(msg) from None
     prepare(engine)
+    named = getattr(hook, "get_conn_id", None)
+    remember(engine, conn_id=named() if named is not None else None)
     return engine  # type: ignore[no-any-return]  # the hook is untyped here
 
 
@@ -95,10 +98,26 @@ def prepare(engine: Engine) -> None:
         raise ConfigError(msg)
     if event.contains(engine, "connect", set_up):
         return
+    event.listen(engine, "do_connect", in_unicode)
     event.listen(engine, "connect", set_up)
     begin = {"sqlite": begin_sqlite, "postgresql": begin_postgresql}.get(engine.dialect.name)
     if begin is not None:
         event.listen(engine, "begin", begin)
+
+
+# What makes a driver speak UTF-8, whatever the connection or the server says: the names of people are in all scripts.
+UNICODE: Mapping[str, Mapping[str, str]] = {
+    "psycopg": {"client_encoding": "utf8"},
+    "psycopg2": {"client_encoding": "utf8"},
+    "mysqldb": {"charset": "utf8mb4"},
+    "pymysql": {"charset": "utf8mb4"},
+    "mysqlconnector": {"charset": "utf8mb4"},
+}
+
+
+def in_unicode(dialect: Dialect, _: Any, __: Any, parameters: dict[str, Any]) -> None:
+    """Have a new connection take every text."""
+    parameters.update(UNICODE.get(dialect.driver, {}))
 
 
 def set_up_sqlite(connection: Any, _: Any) -> None:
@@ -165,7 +184,7 @@ def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
             if engine.dialect.name == "sqlite":
                 journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
     except SQLAlchemyError as error:
-        failure = LedgerError(f"the outcome table's database cannot be used: {describe(error)}")
+        failure = failure_of(engine, error)
     else:
         if shared_source and journal not in {None, "wal"}:
             msg = (

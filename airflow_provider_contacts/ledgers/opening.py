@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.ledgers.engine import connect, inspect_store
+from airflow_provider_contacts.ledgers.engine import connect
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.patience import Patience
 from airflow_provider_contacts.ledgers.reading import ReadingLedger
 from airflow_provider_contacts.ledgers.rows import Policy
 from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.sql import SqlLedger
-from airflow_provider_contacts.ledgers.tables import build
+from airflow_provider_contacts.ledgers.storage import open_store
+from airflow_provider_contacts.ledgers.tables import Tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,7 @@ class Opening:
 
     :param hook: DB-API hook of ``outcomes_conn_id``.
     :param source: DB-API hook that is read meanwhile, if any.
+    :param patience: with a database that cannot be used for a moment.
     """
 
     hook: Any = field(repr=False)
@@ -40,6 +47,7 @@ class Opening:
     destination: str
     destination_host: str
     destination_object: str | None
+    patience: Patience = field(default_factory=Patience, repr=False)
 
 
 def open_ledger(opening: Opening) -> SqlLedger:
@@ -59,6 +67,7 @@ def open_ledger(opening: Opening) -> SqlLedger:
         destination_object=opening.destination_object,
         store_payload=opening.store_payload,
         shared_source=same_file(opening.hook, opening.source),
+        patience=opening.patience,
     )
     for warning in ledger.warnings:
         log.warning("%s", warning)
@@ -73,7 +82,13 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
     engine = connect(opening.hook)
     if len(opening.run.sync_run_id) > RUN_LENGTH:
         raise ConfigError(f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together")
-    tables = build(opening.table, inspect_store(engine, shared_source=same_file(opening.hook, opening.source)))
+    shared = same_file(opening.hook, opening.source)
+    tables = opening.patience.run(lambda: open_store(engine, opening.table, shared_source=shared))
+    return opening.patience.run(lambda: reading_ledger(engine, tables, opening))
+
+
+def reading_ledger(engine: Engine, tables: Tables, opening: Opening) -> ReadingLedger:
+    """Return the ledger of a plan, whose binding and tables have been looked at."""
     binding = Binding(
         sync_id=opening.sync_id,
         destination=opening.destination,
@@ -105,10 +120,13 @@ def same_file(one: Any, other: Any) -> bool:
 
 
 def sqlite_file(hook: Any) -> Path | None:
-    """Return the file behind a hook, if it is SQLite's."""
+    """Return the file behind a hook, if it is SQLite's and can be opened: who needs it, tells why it cannot."""
     if getattr(hook, "conn_type", None) != "sqlite":
         return None
     # The database knows; a connection may name its file in host, as a URI, or with parameters.
-    with closing(hook.get_conn()) as connection:
-        name = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
+    try:
+        with closing(hook.get_conn()) as connection:
+            name = next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), "")
+    except sqlite3.Error:
+        return None
     return Path(name).resolve() if name else None

@@ -14,6 +14,7 @@ from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.engine import READING
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.storage import look_at_tables
 from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import transact
 
@@ -39,11 +40,12 @@ class ReadingLedger:
         return inspect(connection).has_table(outcomes.name, schema=outcomes.schema)
 
     def check(self, binding: Binding) -> None:
-        """Check that the ``sync_id`` is new, or belongs to this destination.
+        """Check that the ``sync_id`` is new, or belongs to this destination, and that the table keeps what it is told.
 
         :raises ConfigError: else.
         """
         if self._exists:
+            look_at_tables(self._engine, self._tables)
             transact(
                 self._engine,
                 BindingCheck(self._tables, binding).is_new,

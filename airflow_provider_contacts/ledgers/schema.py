@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, Table, inspect, select, text  # noqa: TID253  # imported only by what uses a table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewise
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
+from airflow_provider_contacts.core.errors import ConfigError, ContactsError, LedgerError
+from airflow_provider_contacts.ledgers.causes import momentary
 from airflow_provider_contacts.ledgers.engine import READING
+from airflow_provider_contacts.ledgers.place import place_of
 from airflow_provider_contacts.ledgers.tables import Tables, added_column, create_table
-from airflow_provider_contacts.ledgers.trouble import describe
+from airflow_provider_contacts.ledgers.trouble import MomentaryError, described, failure_of
 
 # Mapped tasks start together and create together; what another one has just created is not created again.
 ROUNDS = 3
@@ -22,9 +24,10 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
     Columns are only ever added, nullable.
 
     :raises ConfigError: if something is missing and may not or cannot be created; prints the DDL.
-    :raises LedgerError: if the tables cannot be read.
+    :raises LedgerError: if the tables cannot be read; a MomentaryError if they cannot be created for now.
     """
     reason = "create_tables is off"
+    kind: type[ContactsError] = ConfigError
     for _ in range(ROUNDS):
         statements = [one for table in (tables.outcomes, tables.runs) for one in needed(engine, tables, table)]
         if not statements:
@@ -32,13 +35,15 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
         check_not_lost(engine, tables)
         if not create:
             break
-        reason = run(engine, statements) or "they were run, and the table still lacks them"
+        error = run(engine, statements)
+        reason = "they were run, and the table still lacks them" if error is None else described(error)
+        kind = MomentaryError if error is not None and momentary(error) else ConfigError
     listing = "\n\n".join(f"{statement};" for statement in statements)
     msg = (
-        f"{tables.outcomes.fullname} and {tables.runs.name} are not complete, and were not completed ({reason}). "
-        f"These statements do it:\n\n{listing}"
+        f"{place_of(engine)}: {tables.outcomes.fullname} and {tables.runs.name} are not complete, and were not "
+        f"completed ({reason}). These statements do it:\n\n{listing}"
     )
-    raise ConfigError(msg)
+    raise kind(msg)
 
 
 def check_not_lost(engine: Engine, tables: Tables) -> None:
@@ -76,7 +81,7 @@ def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:
                 return [create_table(table, tables.flavour)]
             present = {column["name"] for column in found.get_columns(table.name, schema=table.schema)}
     except SQLAlchemyError as error:
-        trouble, present = describe(error), {column.name for column in table.columns}
+        trouble, present = described(error), {column.name for column in table.columns}
     absent = [column for column in table.columns if column.name not in present]
     if any(column.primary_key for column in absent):
         msg = f"the table {table.fullname} is not ours: it lacks our key; choose another outcomes_table"
@@ -86,7 +91,7 @@ def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:
         trouble = unreadable(engine, table)
         if trouble is None:
             return []
-        msg = f"the table {table.fullname} cannot be read: {trouble}"
+        msg = f"{place_of(engine)}: {table.fullname} cannot be read: {trouble}"
         raise LedgerError(msg)
     return [added_column(table, column.name, tables.flavour) for column in absent]
 
@@ -97,16 +102,18 @@ def unreadable(engine: Engine, table: Table) -> str | None:
         with engine.connect().execution_options(**{READING: True}) as connection:
             connection.execute(select(table).where(text("1 = 0")))
     except DBAPIError as error:
-        return describe(error)
+        if momentary(error):
+            raise failure_of(engine, error) from None
+        return described(error)
     return None
 
 
-def run(engine: Engine, statements: Sequence[str]) -> str | None:
+def run(engine: Engine, statements: Sequence[str]) -> SQLAlchemyError | None:
     """Run DDL; return why that failed, if it did."""
     try:
         with engine.connect() as connection, connection.begin():
             for statement in statements:
                 connection.exec_driver_sql(statement)
     except SQLAlchemyError as error:
-        return describe(error)
+        return error
     return None

@@ -27,12 +27,13 @@ from airflow_provider_contacts.core.policy import INTERRUPTED, RESPECT
 from airflow_provider_contacts.core.stored import Selection, Stored
 from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.clock import seconds_since
-from airflow_provider_contacts.ledgers.engine import READING, connect, inspect_store
+from airflow_provider_contacts.ledgers.engine import READING, connect
 from airflow_provider_contacts.ledgers.evidence import parsed
 from airflow_provider_contacts.ledgers.identity import Binding
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
 from airflow_provider_contacts.ledgers.statements import Statements
-from airflow_provider_contacts.ledgers.tables import Flavour, Tables, build
+from airflow_provider_contacts.ledgers.storage import open_store
+from airflow_provider_contacts.ledgers.tables import Flavour, Tables
 from airflow_provider_contacts.ledgers.trouble import transact
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ class SelectedRows:
         :raises LedgerError: if it cannot be reached.
         """
         engine = connect(opening.hook)
-        tables = build(opening.table, inspect_store(engine, shared_source=False))
-        return cls(engine, tables, opening, selection)
+        return opening.patience.run(lambda: cls(engine, open_store(engine, opening.table), opening, selection))
 
     def pages(self) -> Iterator[list[Stored]]:
         """Yield all rows in order of their identifiers, each once, as they are when their page is read.

@@ -16,15 +16,17 @@ from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.binding import BindingCheck, neighbours
 from airflow_provider_contacts.ledgers.clock import seconds_since
-from airflow_provider_contacts.ledgers.engine import READING, careless, inspect_store, prepare
+from airflow_provider_contacts.ledgers.engine import READING, careless, prepare
 from airflow_provider_contacts.ledgers.evidence import holders, payloads
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.patience import AT_ONCE, Patience
 from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
 from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
 from airflow_provider_contacts.ledgers.statements import Statements
-from airflow_provider_contacts.ledgers.tables import Tables, build
+from airflow_provider_contacts.ledgers.storage import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
 from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
 
@@ -76,13 +78,15 @@ class SqlLedger:
         store_payload: Policy = "undelivered",
         token: str | None = None,
         shared_source: bool = False,
+        patience: Patience = AT_ONCE,
     ) -> SqlLedger:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
         :param engine: see :func:`airflow_provider_contacts.ledgers.engine.connect`; closed with the ledger.
         :param token: drawn at random if not given; it must be new for every execution.
         :param shared_source: whether the same SQLite file is read as the source meanwhile.
-        :raises ConfigError: for a database, name, table or destination that cannot be used.
+        :param patience: with a database that cannot be used for a moment.
+        :raises ConfigError: for a database, name, table or destination that cannot be used, or forgets what it keeps.
         :raises LedgerError: if the database fails.
         """
         binding = Binding(
@@ -99,12 +103,24 @@ class SqlLedger:
             msg = f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together"
             raise ConfigError(msg)
         prepare(engine)
-        tables = build(table, inspect_store(engine, shared_source=shared_source))
-        ensure(engine, tables, create=create_tables)
-        execution = Execution(tables, run, token or secrets.token_hex(8))
+        token = token or secrets.token_hex(8)
+
+        def begin() -> SqlLedger:
+            tables = open_store(engine, table, shared_source=shared_source)
+            ensure(engine, tables, create=create_tables)
+            return cls._begin(engine, tables, binding, Execution(tables, run, token), store_payload)
+
+        return patience.run(begin)
+
+    @classmethod
+    def _begin(
+        cls, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store_payload: Policy
+    ) -> SqlLedger:
+        """Look at the tables, and register; may be done again."""
+        kinds = look_at_tables(engine, tables)
         fresh = transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
         ledger = cls(engine, tables, binding, execution, store_payload)
-        ledger.warnings = careless(engine, tables.flavour)
+        ledger.warnings = kinds + careless(engine, tables.flavour)
         if fresh:
             ledger.warnings += transact(
                 engine, lambda found: neighbours(found, tables.outcomes, binding), options={READING: True}

@@ -19,6 +19,8 @@ from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by 
 )
 
 from airflow_provider_contacts.core.errors import LedgerError
+from airflow_provider_contacts.ledgers.causes import cause_of, momentary
+from airflow_provider_contacts.ledgers.place import place_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -67,6 +69,10 @@ class DataRefusedError(LedgerError):
     """The database works, and refuses what was to be written."""
 
 
+class MomentaryError(LedgerError):
+    """The database cannot be used now, and perhaps can within seconds."""
+
+
 def state_of(error: BaseException) -> str | None:
     """Return the driver's SQLSTATE, where it has one."""
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
@@ -108,7 +114,7 @@ def rolled_back(error: BaseException) -> bool:
 def refused(error: BaseException) -> bool:
     """Tell whether the data were refused by a database that works."""
     if isinstance(error, DBAPIError) and error.orig is not None:
-        if error.connection_invalidated:
+        if momentary(error):
             return False
         state, code = state_of(error.orig), code_of(error.orig)
         return (
@@ -124,6 +130,18 @@ def refused(error: BaseException) -> bool:
 def lost(error: BaseException) -> bool:
     """Tell whether the connection broke, so that the fate of the transaction is open."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def failure_of(engine: Engine, error: BaseException) -> LedgerError:
+    """Return what is raised for a driver's error: it names table and database, the cause, and what to do."""
+    kind = DataRefusedError if refused(error) else MomentaryError if momentary(error) else LedgerError
+    return kind(f"{place_of(engine)} cannot be used: {described(error)}")
+
+
+def described(error: BaseException) -> str:
+    """Return what went wrong, and what a person can do about it."""
+    cause = cause_of(error)
+    return describe(error) + (f"; {cause.advice}" if cause is not None else "")
 
 
 RELEASE = "contacts_release"
@@ -166,8 +184,7 @@ def transact(
             ):
                 return work(connection)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-            kind = DataRefusedError if refused(error) else LedgerError
-            failure = kind(f"the outcome table cannot be used: {describe(error)}")
+            failure = failure_of(engine, error)
             if not left or not (rolled_back(error) or (repeatable and lost(error))):
                 break
     # Raised outside of the handler: chained to nothing that holds a row.

@@ -20,11 +20,13 @@ from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.policy import BY_HAND, RESPECT
 from airflow_provider_contacts.ledgers.clock import now, seconds_since
-from airflow_provider_contacts.ledgers.engine import READING, inspect_store
+from airflow_provider_contacts.ledgers.engine import READING
+from airflow_provider_contacts.ledgers.place import place_of
 from airflow_provider_contacts.ledgers.rows import Policy
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.sql import chunks
-from airflow_provider_contacts.ledgers.tables import Tables, build
+from airflow_provider_contacts.ledgers.storage import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import transact
 
 if TYPE_CHECKING:
@@ -64,14 +66,15 @@ def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
     :param create_tables: whether missing columns may be added; a missing table is not made.
     :raises ConfigError: where there is no such table, or its columns are missing and may not be added.
     """
-    tables = build(table, inspect_store(engine, shared_source=False))
+    tables = open_store(engine, table)
 
     def look(connection: Connection) -> bool:
         return inspect(connection).has_table(tables.outcomes.name, schema=tables.outcomes.schema)
 
     if not transact(engine, look, repeatable=True, options={READING: True}):
-        raise ConfigError(f"outcomes_table: there is no table {table}")
+        raise ConfigError(f"outcomes_table: there is no table {table}: {place_of(engine)}")
     ensure(engine, tables, create=create_tables)
+    look_at_tables(engine, tables)
     return tables
 
 

@@ -111,8 +111,12 @@ def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file:
     assert len(database.rows()) == 5
 
 
-def test_a_shared_file_without_wal_is_refused() -> None:
-    engine = sqlalchemy.create_engine("sqlite://")
+def test_a_shared_file_without_wal_is_refused(database: Database) -> None:
+    # What a file on a network drive does: it stays with the journal that it has.
+    engine = database.engine()
+    sqlalchemy.event.listen(
+        engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode = DELETE").close()
+    )
     place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
     with pytest.raises(ConfigError, match="WAL"):
         SqlLedger.open(engine, run=RUN, sync_id="s", **place, shared_source=True)

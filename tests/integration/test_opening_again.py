@@ -1,0 +1,196 @@
+"""A table that cannot be opened or created for a moment: another attempt within seconds succeeds."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.errors import InterruptedPushError
+from airflow_provider_contacts.ledgers.identity import RunIdentity
+from airflow_provider_contacts.ledgers.patience import Patience
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.trouble import MomentaryError
+from tests.ledger_conformance import Database, claim
+from tests.servers import MariaDB, Postgres, running_postgres
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Rests:
+    """Stands in for sleeping: at the second rest, the trouble ends."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self.count = 0
+        self._end = end
+
+    def __call__(self, seconds: float) -> None:
+        self.count += 1
+        if self.count == 2:
+            self._end()
+        threading.Event().wait(seconds)
+
+
+def opens_after(database: Database, end: Callable[[], object]) -> None:
+    """Check that opening fails, and succeeds once the trouble has ended."""
+    with pytest.raises(MomentaryError):
+        database.open()
+    rests = Rests(end)
+    ledger = database.open(patience=Patience(30, sleep=rests))
+    assert rests.count >= 2
+    assert claim(ledger, "one") == {"one"}
+
+
+def autocommit(url: str) -> sqlalchemy.Engine:
+    return sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+
+
+def holding(url: str) -> sqlalchemy.Connection:
+    """Return a session that ends when it is closed."""
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect()
+
+
+def run(url: str, *statements: str) -> None:
+    with autocommit(url).connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def postgres_role(postgres: Postgres, name: str, *settings: str) -> Database:
+    """Return the database of a new role with a schema of its own."""
+    run(
+        postgres.url(),
+        f"CREATE ROLE {name} LOGIN",
+        f"CREATE SCHEMA {name} AUTHORIZATION {name}",
+        f"ALTER ROLE {name} SET search_path = {name}",
+        *(f"ALTER ROLE {name} SET {setting}" for setting in settings),
+    )
+    return Database(postgres.url(user=name))
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["to be created", "there"])
+def test_postgresql_that_is_read_only(postgres: Postgres, there: bool) -> None:
+    name = f"readonly_{there}".lower()
+    database = postgres_role(postgres, name)
+    if there:
+        database.open("before").close()
+    run(postgres.url(), f"ALTER ROLE {name} SET default_transaction_read_only = on")
+
+    def end() -> None:
+        run(postgres.url(), f"ALTER ROLE {name} RESET default_transaction_read_only")
+        for engine in database.engines:
+            engine.dispose()
+
+    opens_after(database, end)
+    database.close()
+
+
+def test_postgresql_whose_lock_is_held(postgres: Postgres) -> None:
+    database = postgres_role(postgres, "locked", "lock_timeout = '100ms'")
+    database.open("before").close()
+    holder = holding(postgres.url())
+    holder.exec_driver_sql("LOCK TABLE locked.contact_outcomes IN ACCESS EXCLUSIVE MODE")
+    opens_after(database, holder.close)
+    database.close()
+
+
+def test_postgresql_whose_statement_takes_too_long(postgres: Postgres) -> None:
+    database = postgres_role(postgres, "slow", "statement_timeout = '100ms'")
+    database.open("before").close()
+    holder = holding(postgres.url())
+    holder.exec_driver_sql("LOCK TABLE slow.contact_outcomes_runs IN ACCESS EXCLUSIVE MODE")
+    opens_after(database, holder.close)
+    database.close()
+
+
+def test_postgresql_that_has_no_connection_left(postgres: Postgres) -> None:
+    database = postgres_role(postgres, "crowd")
+    run(postgres.url(), "ALTER ROLE crowd CONNECTION LIMIT 0")
+    opens_after(database, lambda: run(postgres.url(), "ALTER ROLE crowd CONNECTION LIMIT 5"))
+    database.close()
+
+
+def test_postgresql_that_is_down() -> None:
+    with running_postgres() as server:
+        server.stop()
+        database = Database(server.url())
+        opens_after(database, server.start)
+        database.close()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["to be created", "there"])
+def test_mariadb_that_is_read_only(mariadb: MariaDB, there: bool) -> None:
+    name = f"readonly_{there}".lower()
+    run(
+        mariadb.url(),
+        f"CREATE DATABASE {name}",
+        f"CREATE USER {name}@localhost",
+        f"GRANT ALL ON {name}.* TO {name}@localhost",
+    )
+    database = Database(mariadb.url(user=name, database=name))
+    if there:
+        database.open("before").close()
+    run(mariadb.url(), "SET GLOBAL read_only = 1")
+    try:
+        opens_after(database, lambda: run(mariadb.url(), "SET GLOBAL read_only = 0"))
+    finally:
+        run(mariadb.url(), "SET GLOBAL read_only = 0")
+    database.close()
+
+
+def test_mariadb_whose_lock_is_held(mariadb: MariaDB) -> None:
+    run(
+        mariadb.url(),
+        "CREATE DATABASE held",
+        "CREATE USER held@localhost",
+        "GRANT ALL ON held.* TO held@localhost",
+    )
+    database = Database(mariadb.url(user="held", database="held"))
+    database.open("before").close()
+    holder = holding(mariadb.url(database="held"))
+    holder.exec_driver_sql("SET SESSION lock_wait_timeout = 60")
+    holder.exec_driver_sql("LOCK TABLES contact_outcomes WRITE, contact_outcomes_runs WRITE")
+    before = holder.exec_driver_sql("SELECT @@GLOBAL.lock_wait_timeout").scalar()
+    run(mariadb.url(), "SET GLOBAL lock_wait_timeout = 1")
+    try:
+        opens_after(database, holder.close)
+    finally:
+        run(mariadb.url(), f"SET GLOBAL lock_wait_timeout = {before}")
+    database.close()
+
+
+def test_sqlite_whose_file_is_locked(tmp_path: Path) -> None:
+    # What another program does to a file that does not wait as long as we do.
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    database.open("before").close()
+    impatient = Database(database.url)
+    engine = impatient.engine()
+    sqlalchemy.event.listen(engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout = 50").close())
+
+    def begin(patience: Patience) -> SqlLedger:
+        run_of = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+        return SqlLedger.open(
+            engine, run=run_of, sync_id="s", destination="dex", destination_host="h", destination_object=None,
+            patience=patience,
+        )  # fmt: skip
+
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(MomentaryError, match="another program keeps the file locked"):
+            begin(Patience(0))
+        ledger = begin(Patience(30, sleep=Rests(lambda: holder.execute("ROLLBACK"))))
+    assert claim(ledger, "one") == {"one"}
+    impatient.close()
+
+
+def test_a_stop_ends_the_wait(postgres: Postgres) -> None:
+    database = postgres_role(postgres, "stopped", "default_transaction_read_only = on")
+    with pytest.raises(InterruptedPushError):
+        database.open(patience=Patience(30, stopping=lambda: True))
+    database.close()

@@ -1,0 +1,207 @@
+"""Tables of servers that lose rows with their connection or in a crash, and those that cannot hold every key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+
+from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.ledgers import tables
+from tests.fresh_databases import fresh_database
+from tests.ledger_conformance import Database, claim
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers import MariaDB, Postgres
+
+BOTH = ("contact_outcomes", "contact_outcomes_runs")
+
+
+@pytest.fixture
+def postgresql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    found = fresh_database("postgresql", request, tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def maria(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    found = fresh_database("mariadb", request, tmp_path)
+    yield found
+    found.close()
+
+
+def refused(database: Database, **how: Any) -> str:
+    """Return why a push cannot begin."""
+    with pytest.raises(ConfigError) as caught:
+        database.open(**how)
+    assert "the outcome table " in str(caught.value)
+    return str(caught.value)
+
+
+# PostgreSQL.
+
+
+@pytest.mark.parametrize("table", ["pg_temp.contact_outcomes", "PG_TEMP.x", "pg_temp_3.x"])
+def test_a_temporary_schema(postgresql: Database, table: str) -> None:
+    text = refused(postgresql, table=table)
+    assert table in text
+    assert "send every record again" in text
+
+
+def test_tables_that_are_created_in_a_temporary_schema(postgres: Postgres) -> None:
+    database = Database(postgres.url(options="-csearch_path%3Dpg_temp"))
+    assert "temporary table" in refused(database)
+    database.close()
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_an_unlogged_table_is_warned_of(postgresql: Database, name: str) -> None:
+    assert postgresql.open().warnings == ()
+    postgresql.run(f"ALTER TABLE {name} SET UNLOGGED")
+    (warning,) = postgresql.open().warnings
+    assert f"the table {name} is UNLOGGED" in warning
+    assert re.search(r"outlives a task.*server that crashes empties it.*SET LOGGED", warning)
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+@pytest.mark.parametrize("name", BOTH)
+def test_a_view_is_no_table(postgresql: Database, name: str, kind: str) -> None:
+    postgresql.open().close()
+    postgresql.run(f"ALTER TABLE {name} RENAME TO behind", f"CREATE {kind} {name} AS SELECT * FROM behind")
+    assert f"{name} is a {kind.lower()}" in refused(postgresql)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"])
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_database_with_another_encoding(postgres: Postgres, encoding: str, driver: str) -> None:
+    name = f"{encoding}_{driver}".lower()
+    engine = sqlalchemy.create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+    url = sqlalchemy.make_url(postgres.url(driver=driver)).set(database=name)
+    database = Database(url.render_as_string(hide_password=False))
+    text = refused(database)
+    assert f"database {name} " in text
+    assert f"the encoding {encoding}" in text
+    assert "ENCODING 'UTF8'" in text
+    database.close()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_client_with_another_encoding(postgres: Postgres, postgresql: Database, driver: str) -> None:
+    role = f"latin_{driver}"
+    postgresql.run(f"CREATE ROLE {role} LOGIN SUPERUSER", f"ALTER ROLE {role} SET client_encoding = 'LATIN1'")
+    options = sqlalchemy.make_url(postgresql.url).query["options"]
+    url = sqlalchemy.make_url(postgres.url(user=role, driver=driver)).update_query_dict({"options": options})
+    database = Database(url.render_as_string(hide_password=False))
+    assert claim(database.open(), "\u0141", "\U0001f600") == {"\u0141", "\U0001f600"}
+    database.close()
+
+
+# MariaDB.
+
+
+@contextmanager
+def settings(database: Database, **values: str) -> Iterator[None]:
+    before = {}
+    with database.engine().connect() as connection:
+        for name in values:
+            before[name] = connection.exec_driver_sql(f"SELECT @@GLOBAL.{name}").scalar()
+    database.run(*(f"SET GLOBAL {name} = '{value}'" for name, value in values.items()))
+    try:
+        yield
+    finally:
+        database.run(*(f"SET GLOBAL {name} = '{value or ''}'" for name, value in before.items()))
+
+
+def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
+    name = sqlalchemy.make_url(maria.url).database
+    maria.run(f"CREATE USER temp_{name}@localhost", f"GRANT ALL ON {name}.* TO temp_{name}@localhost")
+    user = Database(mariadb.url(user=f"temp_{name}", database=str(name)))
+    statement = " ".join(tables.create_table(tables.build("contact_outcomes", "mariadb").outcomes, "mariadb").split())
+    with settings(maria, init_connect=statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE")):
+        assert "temporary table" in refused(user)
+    user.close()
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [("MEMORY", "rows in memory"), ("MyISAM", "no transactions"), ("Aria", "no transactions")],
+)
+@pytest.mark.parametrize("name", BOTH)
+def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str, why: str) -> None:
+    built = tables.build("contact_outcomes", "mariadb")
+    for table in (built.outcomes, built.runs):
+        statement = tables.create_table(table, "mariadb")
+        if table.name == name:
+            statement = re.sub(r"ENGINE=\w+", f"ENGINE={engine}", statement)
+            statement = statement.replace("sync_run_id VARCHAR(764)", "sync_run_id VARCHAR(200)")
+            statement = re.sub(r"sync_id VARCHAR\(512\)", "sync_id VARCHAR(100)", statement)
+            statement = re.sub(r"record_identifier VARCHAR\(255\)", "record_identifier VARCHAR(100)", statement)
+            if engine == "MEMORY":
+                statement = re.sub(r"\b(TEXT|JSON)\b", "VARCHAR(100)", statement)
+        maria.run(statement)
+    text = refused(maria)
+    assert f"{name} has ENGINE={engine}" in text
+    assert why in text
+    assert f"ALTER TABLE {name} ENGINE=InnoDB" in text
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_view_of_mariadb_is_no_table(maria: Database, name: str) -> None:
+    maria.open().close()
+    maria.run(f"RENAME TABLE {name} TO behind", f"CREATE VIEW {name} AS SELECT * FROM behind")
+    assert f"{name} is a view" in refused(maria)
+
+
+@pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "ascii"])
+@pytest.mark.parametrize(
+    ("name", "column", "kind"),
+    [
+        ("contact_outcomes", "record_identifier", "VARCHAR(255) NOT NULL"),
+        ("contact_outcomes", "sync_id", "VARCHAR(512) NOT NULL"),
+        ("contact_outcomes", "dag_id", "VARCHAR(255)"),
+        ("contact_outcomes_runs", "sync_run_id", "VARCHAR(764) NOT NULL"),
+    ],
+)
+def test_a_column_with_another_character_set(maria: Database, name: str, column: str, kind: str, charset: str) -> None:
+    maria.open().close()
+    maria.run(f"ALTER TABLE {name} MODIFY {column} {kind.replace('VARCHAR', 'VARCHAR', 1)} ".replace(
+        ") ", f") CHARACTER SET {charset} "))  # fmt: skip
+    text = refused(maria)
+    assert f"{name}.{column} has the character set {charset}" in text
+    maria.run(text[text.index("ALTER TABLE") :])
+    assert claim(maria.open(), "\u0141") == {"\u0141"}
+
+
+def test_a_key_that_does_not_compare_byte_for_byte(maria: Database) -> None:
+    maria.open().close()
+    for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_nopad_ci"):
+        maria.run(f"ALTER TABLE contact_outcomes CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
+        text = refused(maria)
+        assert f"has the collation {collation}, which takes different keys for one" in text
+    maria.run(text[text.index("ALTER TABLE") :])
+    assert claim(maria.open(), "a", "A", "a ") == {"a", "A", "a "}
+
+
+def test_texts_in_another_character_set_do_no_harm(maria: Database) -> None:
+    maria.open().close()
+    maria.run("ALTER TABLE contact_outcomes MODIFY status_message TEXT CHARACTER SET latin1",
+              "ALTER TABLE contact_outcomes MODIFY record_payload TEXT CHARACTER SET latin1")  # fmt: skip
+    ledger = maria.open()
+    assert claim(ledger, "one", payload={"first_name": "\u0141"}) == {"one"}
+
+
+def test_a_connection_with_another_character_set(maria: Database) -> None:
+    database = Database(f"{maria.url}&charset=latin1")
+    assert claim(database.open(), "\u0141", "\U0001f600") == {"\u0141", "\U0001f600"}
+    database.close()

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_contacts.core.errors import ConfigError, InterruptedPushError, LedgerError
+from airflow_provider_contacts.ledgers.causes import cause_of, momentary
+from airflow_provider_contacts.ledgers.patience import AT_ONCE, LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
+from airflow_provider_contacts.ledgers.trouble import MomentaryError
+
+
+class Time:
+    """A clock that passes only when one sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.longest = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.longest = max(self.longest, seconds)
+
+
+class Opening:
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.attempts = 0
+
+    def __call__(self) -> str:
+        self.attempts += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return "open"
+
+
+def patience(time: Time, stopping: bool = False) -> Patience:
+    return Patience(stopping=lambda: stopping, monotonic=lambda: time.now, sleep=time.sleep)
+
+
+def test_what_passes_is_tried_again() -> None:
+    time, opening = Time(), Opening(MomentaryError("starts"), MomentaryError("starts"))
+    assert patience(time).run(opening) == "open"
+    assert opening.attempts == 3
+    assert 0 < time.now < 1
+
+
+def test_what_does_not_pass_is_not_waited_for_long() -> None:
+    time, opening = Time(), Opening(*[MomentaryError("read-only")] * 1000)
+    with pytest.raises(MomentaryError, match="read-only") as caught:
+        patience(time).run(opening)
+    assert OPENING_SECONDS - LONGEST_WAIT - 1 < time.now <= OPENING_SECONDS
+    assert opening.attempts < 12
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("error", [LedgerError("damaged"), ConfigError("wrong")])
+def test_what_cannot_pass_is_not_tried_again(error: Exception) -> None:
+    time, opening = Time(), Opening(error)
+    with pytest.raises(type(error)):
+        patience(time).run(opening)
+    assert (opening.attempts, time.now) == (1, 0.0)
+
+
+def test_a_stop_is_heard_while_it_waits() -> None:
+    time, opening = Time(), Opening(*[MomentaryError("starts")] * 3)
+    with pytest.raises(InterruptedPushError):
+        patience(time, stopping=True).run(opening)
+    assert (opening.attempts, time.now) == (1, 0.0)
+
+
+def test_it_looks_for_a_stop_many_times_a_second() -> None:
+    time = Time()
+    patience(time).run(Opening(*[MomentaryError("starts")] * 4))
+    assert time.longest <= SLICE
+
+
+def test_at_once_waits_for_nothing() -> None:
+    with pytest.raises(MomentaryError):
+        AT_ONCE.run(Opening(MomentaryError("starts")))
+
+
+class DriverError(Exception):
+    sqlstate: str | None = None
+    sqlite_errorcode: int | None = None
+
+
+def driver_error(*arguments: object, **marks: object) -> DriverError:
+    error = DriverError(*arguments)
+    for name, value in marks.items():
+        setattr(error, name, value)
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        driver_error("x", sqlstate="25006"),
+        driver_error("x", sqlstate="57014"),
+        driver_error("x", sqlstate="55P03"),
+        driver_error("x", sqlstate="40P01"),
+        driver_error("x", sqlstate="57P03"),
+        driver_error("x", sqlstate="53300"),
+        driver_error("x", sqlstate="57P01"),
+        *(driver_error(number, "x") for number in (1205, 1213, 1290, 1836, 1792, 3024, 1969, 1040, 1053, 2002, 2013)),
+        driver_error("database is locked", sqlite_errorcode=5),
+        driver_error("busy, and says how", sqlite_errorcode=5 | (2 << 8)),
+        driver_error("connection failed: FATAL:  the database system is starting up"),
+        driver_error("connection failed: FATAL:  sorry, too many clients already"),
+        driver_error('connection to server at "127.0.0.1", port 1 failed: Connection refused'),
+        driver_error("server closed the connection unexpectedly"),
+        driver_error("connection timeout expired"),
+    ],
+    ids=str,
+)
+def test_what_may_pass(error: DriverError) -> None:
+    assert momentary(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (driver_error("x", sqlstate="42501"), "grant"),
+        (driver_error(1142, "x"), "grant"),
+        (driver_error("x", sqlstate="53100"), "make room"),
+        (driver_error("full", sqlite_errorcode=13), "make room"),
+        (driver_error("unable to open database file", sqlite_errorcode=14), "folder must exist"),
+        (driver_error(1045, "Access denied"), "login and password"),
+        (driver_error('failed: FATAL:  password authentication failed for user "x"'), "login and password"),
+        (driver_error('FATAL:  database "x" does not exist'), "create the database"),
+        (driver_error('could not translate host name "x" to address'), "host is not known"),
+    ],
+    ids=str,
+)
+def test_what_a_person_must_mend(error: DriverError, advice: str) -> None:
+    cause = cause_of(error)
+    assert cause is not None
+    assert advice in cause.advice
+    assert not momentary(error)
+
+
+def test_what_is_not_known_gets_no_advice() -> None:
+    assert cause_of(driver_error("the timed out row", sqlstate="23514")) is None
+    assert not momentary(ValueError("whatever"))
