@@ -100,7 +100,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     :param outcomes_table: name of the table, ``schema.table`` allowed; the runs table has ``_runs`` behind it.
     :param create_tables: create what is missing, else the error prints the DDL.
     :param sync_id: what records are remembered under; default
-        ``{dag_id}.{task_id}@{contacts_conn_id}[:{destination object}]``.
+        ``{dag_id}/{task_id}@{contacts_conn_id}[:{destination object}]``.
     :param on_unknown: ``"hold"``, ``"reconcile"`` or ``"resend"``: what to do with a record that may already exist.
     :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
         are neither skipped nor duplicate; what an earlier try of the same run delivered belongs to those planned. Where

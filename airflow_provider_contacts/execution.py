@@ -22,6 +22,7 @@ from airflow_provider_contacts.core.errors import (
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
+from airflow_provider_contacts.core.sync_ids import default_sync_id
 from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
 from airflow_provider_contacts.reporting import finish, plan_only, reported, status_of, with_progress
 from airflow_provider_contacts.sql_connections import sql_hook
@@ -184,10 +185,9 @@ class Execution:
         key = vendor.destination.object_key
         found = destination.get(key) if key else None
         name = None if found is None else str(found)
-        default = f"{ti.dag_id}.{ti.task_id}@{checked.contacts_conn_id}" + (f":{name}" if name else "")
         return Report(
             vendor=vendor.name,
-            sync_id=checked.sync_id or default,
+            sync_id=checked.sync_id or default_sync_id(ti.dag_id, ti.task_id, checked.contacts_conn_id, name),
             sync_run_id=f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{self._map_index}",
             destination_object=name,
             outcomes_table=checked.outcomes_table if checked.outcomes_conn_id else None,

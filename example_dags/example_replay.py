@@ -2,7 +2,7 @@
 
 Trigger it with a configuration such as this one, from the outcome table and a look into the vendor's account:
 
-    {"sync_id": "example_talkdesk.push@talkdesk_default:demo-list",
+    {"sync_id": "example_talkdesk/push@talkdesk_default:demo-list",
      "found": {"lead-17": "the-vendors-id"}, "missing": ["lead-18"], "settled_by": "ada"}
 
 Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``talkdesk_default``.
@@ -26,7 +26,7 @@ with DAG(
     doc_md=__doc__,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_policy": ContactsRetryPolicy()},
     params={
-        "sync_id": Param("example_talkdesk.push@talkdesk_default:demo-list", type="string"),
+        "sync_id": Param("example_talkdesk/push@talkdesk_default:demo-list", type="string"),
         "found": Param({"lead-17": "the-vendors-id"}, type="object", minProperties=1),
         "missing": Param(["lead-18"], type="array", minItems=1),
         "settled_by": Param("nobody", type="string", minLength=1),

@@ -60,7 +60,7 @@ def test_the_summary_has_its_keys_and_builtin_types_alone(world: World) -> None:
     summary = world.summary(op)
     assert set(summary) == SUMMARY | {"outcomes"}
     assert builtin(summary)
-    assert (summary["sync_id"], summary["sync_run_id"]) == ("d.push@dex_default", "d/run/push/-1")
+    assert (summary["sync_id"], summary["sync_run_id"]) == ("d/push@dex_default", "d/run/push/-1")
     assert (summary["destination"], summary["destination_object"], summary["status"]) == ("dex", None, "partial")
     assert (summary["num_planned"], summary["num_succeeded"], summary["num_delivered"]) == (5, 3, 3)
     assert (summary["num_duplicate"], summary["num_invalid"], summary["num_requests"]) == (1, 1, 1)
@@ -95,11 +95,11 @@ def test_the_sync_id_names_the_destinations_object(world: World) -> None:
     op = push(callees(1), **CALLS)
     world.run(op)
     summary = world.summary(op)
-    assert (summary["sync_id"], summary["destination_object"]) == ("d.push@talkdesk_default:demo-list", "demo-list")
+    assert (summary["sync_id"], summary["destination_object"]) == ("d/push@talkdesk_default:demo-list", "demo-list")
     row = world.query("SELECT sync_id, destination, destination_host, destination_object FROM contact_outcomes")
     assert row == [
         {
-            "sync_id": "d.push@talkdesk_default:demo-list",
+            "sync_id": "d/push@talkdesk_default:demo-list",
             "destination": "talkdesk",
             "destination_host": "127.0.0.1",
             "destination_object": "demo-list",
@@ -112,7 +112,7 @@ def test_an_address_book_counts_by_its_resolved_id(world: World) -> None:
     parameters: dict[str, Any] = {**TABLED, "contacts_conn_id": "apptoto_default"}
     op = push([record], **parameters, destination={"address_book": "Demo"})
     assert world.run(op).error is None
-    assert world.summary(op)["sync_id"] == "d.push@apptoto_default:1"
+    assert world.summary(op)["sync_id"] == "d/push@apptoto_default:1"
     again = push([record], **parameters, destination={"address_book_id": 1})
     world.run(again, run_id="second")
     assert world.summary(again, run_id="second")["num_skipped"] == 1
@@ -272,7 +272,7 @@ def test_a_task_is_mapped_over_an_upstreams_lists(world: World) -> None:
     assert world.summary(mapped, map_index=1)["num_succeeded"] == 2
     assert sorted(run for run, _, _ in world.runs()) == ["d/run/push/0", "d/run/push/1"]
     assert [row["sync_id"] for row in world.query("SELECT DISTINCT sync_id FROM contact_outcomes")] == [
-        "d.push@dex_default"
+        "d/push@dex_default"
     ]
 
 

@@ -260,7 +260,7 @@ def test_sql_runs() -> None:
     database.close()
 
 
-SHOWN = "callbacks.push@talkdesk_default:0e1f7d32"
+SHOWN = "callbacks/push@talkdesk_default:0e1f7d32"
 CLEARED = ("error_code", "error_field", "status_message", "errors", "record_payload")
 
 

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from airflow.sdk import DAG, BaseOperator
+
+from airflow_provider_contacts.core.sync_ids import default_sync_id
+
+
+def test_its_parts() -> None:
+    assert default_sync_id("crm", "group.push", "dex_default", None) == "crm/group.push@dex_default"
+    assert default_sync_id("crm", "push", "talkdesk", "list-1") == "crm/push@talkdesk:list-1"
+
+
+def test_a_connection_id_cannot_pass_for_a_destination() -> None:
+    assert default_sync_id("crm", "push", "a:b", None) == "crm/push@a%3Ab"
+    assert default_sync_id("crm", "push", "a%3Ab", None) == "crm/push@a%253Ab"
+    assert default_sync_id("crm", "push", "a", "b") == "crm/push@a:b"
+
+
+def test_no_two_tasks_share_one() -> None:
+    ids = ["a", "a.b", "a.b.c", "b", "b.c", "c", "a-b", "a_b"]
+    connections = ["c", "c:d", "c%3Ad", "c/d", "c@d", "c.d", "c:", "%", "%25"]
+    objects = [None, "d", "d:e", "@", "/", "%3A", ":d"]
+    every = list(product(ids, ids, connections, objects))
+    assert len({default_sync_id(*parts) for parts in every}) == len(every)
+
+
+@pytest.mark.parametrize("wrong", ["a/b", "a@b", "a:b"])
+def test_airflow_lets_no_separator_into_ids(wrong: str) -> None:
+    with pytest.raises(ValueError, match="alphanumeric"):
+        BaseOperator(task_id=wrong)
+    with pytest.raises(ValueError, match="alphanumeric"):
+        DAG(wrong, schedule=None)
