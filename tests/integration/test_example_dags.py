@@ -95,7 +95,11 @@ def test_an_example_runs_and_sends_nothing_twice(
 
 
 def test_the_upstream_example_hands_its_outcomes_on(
-    world: World, run_dag: RunDag, set_connections: SetConnections
+    world: World,
+    run_dag: RunDag,
+    set_connections: SetConnections,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     set_connections(world.api.connections)
     dag = load(ROOT / "example_dags" / "example_upstream.py")
@@ -104,6 +108,9 @@ def test_the_upstream_example_hands_its_outcomes_on(
         assert run.state == "success"
         assert summary_of(run, "report") == report
     assert world.simulator.dex.counts["stored"] == 2
+    logged = [*caplog.messages, *capfd.readouterr()]
+    assert any("signups" in text for text in logged)
+    assert [text for text in logged if "ada@example.com" in text] == [], "nobody is in a log"
 
 
 def test_the_replay_example_settles_and_sends_again(
