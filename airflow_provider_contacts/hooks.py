@@ -151,7 +151,7 @@ class ContactsHook(PushingHook, BaseHook):
         from airflow_provider_contacts.core.lookup import exact_destination
 
         where = f"connection {self.contacts_conn_id!r}"
-        return exact_destination(self.vendor, client, given, target.defaults, where)
+        return exact_destination(self.vendor, client, given, target.defaults, where, secrets=target.endpoint.secrets)
 
     def mapper(
         self, options: PushOptions, destination: Destination, sync_id: str, columns: Sequence[str] | None
@@ -188,6 +188,7 @@ class ContactsHook(PushingHook, BaseHook):
             on_unknown=options.on_unknown,
             reconcile_delay=target.reconcile_delay,
             assumptions=target.assumptions,
+            secrets=target.endpoint.secrets,
         )
 
     def get_conn(self) -> httpx.Client:

@@ -132,9 +132,8 @@ class Arrivals:
 
     def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
         now = self._clock.monotonic()
-        verdict = self._sifted(
-            judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now()), flight
-        )
+        judged = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        verdict = self._sifted(replace(judged, replies=list(map(self._settings.secrets.reply, judged.replies))), flight)
         if verdict.usable or verdict.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
             stored = all(type(reply) is Created for reply in verdict.replies)

@@ -8,6 +8,7 @@ from math import inf
 from airflow_provider_contacts.core.ledger import Standing
 from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.record import Prepared, Unfit
+from airflow_provider_contacts.core.texts import NAME_LENGTH, Secrets
 from airflow_provider_contacts.core.vendor import Payload, Question, Request
 
 
@@ -64,6 +65,13 @@ class Open:
 
 
 Finding = Found | Absent | Open
+
+
+def fit_to_keep(finding: Finding, secrets: Secrets) -> Finding:
+    """Return a finding whose id can be kept, as one that a create request's answer tells."""
+    if isinstance(finding, Found):
+        return Found(finding.case, secrets.clean(finding.id, NAME_LENGTH) or "")
+    return finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,9 @@ class Client:
         # Masking may speak to Airflow's supervisor, which only the caller's thread may do.
         with suppress(Empty):
             while True:
-                self._on_secret(self._secrets.get_nowait())
+                token = self._secrets.get_nowait()
+                self._endpoint.secrets.add(token)
+                self._on_secret(token)
 
     # In the loop's thread.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import TypeGuard
 
-from airflow_provider_contacts.core.cases import Ask, Case, Finding, Found
+from airflow_provider_contacts.core.cases import Ask, Case, Finding, Found, fit_to_keep
 from airflow_provider_contacts.core.flight import Doubted
 from airflow_provider_contacts.core.ledger import Holder, Ledger, Standing
 from airflow_provider_contacts.core.outcome import RecordError, Status
@@ -196,10 +196,10 @@ class Doubts:
             found = self._reading.findings()
             if found:
                 log.info("Of the records in doubt: %s", summary_of(found))
-            for one in found:
+            for one in (fit_to_keep(finding, self._settings.secrets) for finding in found):
                 if isinstance(one, Found):
                     self._ids.give(one.id, one.case.record.record_identifier)
-            self._findings.extend(found)
+                self._findings.append(one)
             if self._reading.done:
                 self._reading = None
 

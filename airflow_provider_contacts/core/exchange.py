@@ -15,6 +15,7 @@ from airflow_provider_contacts.core.auth import Credential
 from airflow_provider_contacts.core.bodies import LARGEST_ANSWER, read_body
 from airflow_provider_contacts.core.causes import connection_cause, loss_cause
 from airflow_provider_contacts.core.departure import DEPARTURE, Departure
+from airflow_provider_contacts.core.texts import Secrets, secrets_of
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
@@ -55,12 +56,18 @@ class Endpoint:
     :param base_url: without a trailing slash.
     :param verify: ``False`` or the path of a CA bundle; ``True`` for the usual ones.
     :param proxy: URL of a proxy; empty: ``HTTPS_PROXY`` and ``NO_PROXY`` decide.
+    :param secrets: what must not show of it; tokens are added as they are minted.
     """
 
     base_url: str
     credential: Credential
     verify: bool | str = True
     proxy: str = field(default="", repr=False)
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Know what must be masked from now on."""
+        self.secrets.add(*secrets_of(self.credential, (self.proxy, *getproxies().values())))
 
 
 def proxy_for(url: str, stated: str) -> str | None:

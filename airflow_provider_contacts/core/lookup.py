@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.connection import check_destination
-from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError, UnreadableError
+from airflow_provider_contacts.core.errors import ConfigError, LookupFailedError, RefusedError, UnreadableError
+from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, Secrets
 from airflow_provider_contacts.core.vendor import Answer, Destination, Request, Vendor
 from airflow_provider_contacts.core.wire import NotSent, Result
 
@@ -17,11 +18,20 @@ class Caller(Protocol):
         """Send one request and wait for its result."""
 
 
-def exact_destination(vendor: Vendor, caller: Caller, given: Any, defaults: Destination, where: str) -> Destination:
+def exact_destination(
+    vendor: Vendor,
+    caller: Caller,
+    given: Any,
+    defaults: Destination,
+    where: str,
+    *,
+    secrets: Secrets | None = None,
+) -> Destination:
     """Return the exact destination; asks the vendor where a name must become an id.
 
     :param given: the operator's, see :func:`airflow_provider_contacts.core.connection.check_destination`.
     :param where: names the connection for error texts.
+    :param secrets: what is masked in an error that quotes the vendor.
     :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
     :raises RefusedError: where the vendor refuses the read.
     :raises LookupFailedError: where the read gets no usable answer.
@@ -35,6 +45,8 @@ def exact_destination(vendor: Vendor, caller: Caller, given: Any, defaults: Dest
             destination = lookup.read(answer, destination)
         except UnreadableError:
             raise LookupFailedError(f"{where}: the answer to the destination's look-up is unreadable") from None
+        except ConfigError as error:
+            raise ConfigError((secrets or Secrets()).clean(str(error), MESSAGE_LENGTH)) from None
         check_carried(vendor, destination)
     return destination
 

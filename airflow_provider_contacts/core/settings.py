@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import random
 
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
+from airflow_provider_contacts.core.texts import Secrets
 from airflow_provider_contacts.core.vendor import Limits
 
 DEFAULT_ASSUMPTIONS = Assumptions()
@@ -18,6 +19,7 @@ DEFAULT_ASSUMPTIONS = Assumptions()
 class PushSettings:
     """The limits of one push; names, defaults and units are the operators'.
 
+    :param secrets: what is masked in whatever the vendor says.
     :param reconcile_delay: seconds after the end of a request before which a read cannot prove that it created nothing.
     """
 
@@ -28,6 +30,7 @@ class PushSettings:
     on_unknown: OnUnknown = "hold"
     reconcile_delay: float = 5.0
     assumptions: Assumptions = DEFAULT_ASSUMPTIONS
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

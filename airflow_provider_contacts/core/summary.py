@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError, UndeliveredError
 from airflow_provider_contacts.core.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, NAME_LENGTH, clean
 
 XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
 
@@ -53,18 +54,11 @@ def entry_of(outcome: Outcome) -> dict[str, Any]:
         "record_identifier": outcome.record_identifier,
         "row_index": outcome.row_index,
         "status": outcome.status.value,
-        "destination_record_id": storable(outcome.destination_record_id),
-        "error_code": storable(outcome.error_code),
-        "error_field": storable(outcome.error_field),
-        "status_message": storable(outcome.status_message),
+        "destination_record_id": clean(outcome.destination_record_id, NAME_LENGTH),
+        "error_code": clean(outcome.error_code, NAME_LENGTH),
+        "error_field": clean(outcome.error_field, NAME_LENGTH),
+        "status_message": clean(outcome.status_message, MESSAGE_LENGTH),
     }
-
-
-def storable(text: str | None) -> str | None:
-    """Return a text without the signs that break a JSON column: NUL and half signs."""
-    if text is None:
-        return None
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 @dataclass(slots=True)
@@ -90,7 +84,7 @@ class Tally:
         elif status is Status.UNKNOWN and not outcome.from_this_run:
             self.num_held += 1
         if outcome.error_code and status in UNDELIVERED:
-            code = (storable(outcome.error_code) or "")[:LONGEST_CODE]
+            code = clean(outcome.error_code, LONGEST_CODE) or ""
             self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
 
     @property

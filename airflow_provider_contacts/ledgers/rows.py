@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from airflow_provider_contacts.core.ledger import Mark
 from airflow_provider_contacts.core.outcome import Outcome
-from airflow_provider_contacts.ledgers.texts import MESSAGE_LENGTH, NAME_LENGTH, clean, errors_json, payload_json
+from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, NAME_LENGTH, clean
+from airflow_provider_contacts.ledgers.texts import errors_json, payload_json
 
 Policy = Literal["undelivered", "all", "never"]
 """Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""

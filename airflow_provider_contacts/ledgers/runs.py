@@ -16,11 +16,11 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 )
 
 from airflow_provider_contacts.core.errors import SupersededError
+from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, clean
 from airflow_provider_contacts.ledgers.clock import now
 from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.tables import COUNTERS, Tables
-from airflow_provider_contacts.ledgers.texts import MESSAGE_LENGTH, clean
 
 
 class Execution:

@@ -45,8 +45,8 @@ from sqlalchemy.schema import CreateTable  # noqa: TID253  # see above
 from sqlalchemy.types import TypeEngine, UserDefinedType  # noqa: TID253  # see above
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.texts import NAME_LENGTH
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, SYNC_LENGTH
-from airflow_provider_contacts.ledgers.texts import NAME_LENGTH
 
 Flavour = Literal["sqlite", "postgresql", "mysql", "mariadb"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)

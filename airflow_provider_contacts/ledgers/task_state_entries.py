@@ -11,7 +11,7 @@ from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.ledger import Mark
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import ABSENT
-from airflow_provider_contacts.ledgers.texts import NAME_LENGTH, clean
+from airflow_provider_contacts.core.texts import NAME_LENGTH, clean
 
 DIGITS = 32
 """Of the identifier's digest: that two of 20,000 records share one has a chance of 10^-30. A log shows twelve."""

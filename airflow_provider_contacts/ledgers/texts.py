@@ -9,25 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_contacts.core.outcome import RecordError
+from airflow_provider_contacts.core.texts import (
+    ERRORS_KEPT,
+    MESSAGE_LENGTH,
+    NAME_LENGTH,
+    REPLACEMENT,
+    UNSTORABLE,
+    clean,
+)
 
-NAME_LENGTH = 255
-MESSAGE_LENGTH = 2000
-ERRORS_KEPT = 50
-
-# Control characters but tab and line ends, and surrogates: no database takes all of them.
-UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # The same within JSON text, where JSON itself escapes control characters; JSONB takes no escaped NUL.
 UNSTORABLE_IN_JSON = re.compile(r"\\u0000|[" + "\ud800-\udfff]")
-REPLACEMENT = "\ufffd"
-
-
-def clean(text: str | None, length: int) -> str | None:
-    """Return ``text`` without what cannot be stored, cut to ``length`` characters."""
-    # What can be printed can be stored, and nearly all of it can.
-    if text is None or (type(text) is str and len(text) <= length and text.isprintable()):
-        return text
-    # A vendor may send a number where a text is documented.
-    return UNSTORABLE.sub(REPLACEMENT, str(text)[:length])
 
 
 def errors_json(errors: Sequence[RecordError], *, messages: bool) -> str | None:

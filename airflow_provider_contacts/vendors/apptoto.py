@@ -166,7 +166,7 @@ def read_address_books(answer: Answer, destination: Destination) -> Destination:
     wanted = destination["address_book"]
     found = [book for book in map(as_mapping, books) if book.get("name") == wanted]
     if not found:
-        there = sorted(repr(book["name"][:100]) for book in map(as_mapping, books) if isinstance(book.get("name"), str))
+        there = sorted(repr(book["name"]) for book in map(as_mapping, books) if isinstance(book.get("name"), str))
         more = f", and {len(there) - SHOWN_BOOKS} more" if len(there) > SHOWN_BOOKS else ""
         raise ConfigError(
             f"there is no Apptoto address book {wanted!r} (sending that name would create one, so that a typo would "

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import mysql  # noqa: TID253  # the table is what is te
 
 from airflow_provider_contacts.core.errors import ConfigError, LedgerError
 from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.texts import UNSTORABLE, clean
 from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.ledgers.__main__ import main
 from airflow_provider_contacts.ledgers.engine import connect, prepare
@@ -22,7 +23,7 @@ from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.sql import SqlLedger
 from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, Statements
-from airflow_provider_contacts.ledgers.texts import UNSTORABLE, clean, payload_json
+from airflow_provider_contacts.ledgers.texts import payload_json
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError
 from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
 
