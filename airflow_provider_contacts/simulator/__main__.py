@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
 from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.simulator.guard import is_loopback
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.server import listen, serve, url_of
 from airflow_provider_contacts.simulator.triggers import FORMS
@@ -22,6 +22,7 @@ examples:
   --set apptoto.read.http_500=always                look-ups fail, creating works
   --set 'nedzo.reject=email~@bad\\.example$'         refuse some contacts
   --set intermezzo.mode=partial --set intermezzo.token_life=30
+  --set talkdesk.record_lists=warm,cold=PHONE_NUMBER --set dex.credential=dex_one,dex_two      lists, accounts
 
 A fault happens as its trigger says: {FORMS}.
 A name is vendor.knob for requests that create, vendor.read.knob for those that read, vendor.token.knob for the token
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    made.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a further name to be asked by")
     made.add_argument("--port", type=int, default=8780, help="port, 0 for a free one (default: %(default)s)")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated")
     made.add_argument("--seed", type=int, default=0, help="of every chance (default: %(default)s)")
@@ -90,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        simulator = Simulator(settings_of(options.set), seed=options.seed, forget=options.forget)
+        simulator = Simulator(
+            settings_of(options.set), seed=options.seed, forget=options.forget, hosts=options.allow_host
+        )
         if options.list_knobs:
             print("\n".join(knob_lines(simulator)))  # noqa: T201  # the command's output
             return 0
@@ -101,18 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: cannot listen at {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201  # likewise
         return 1
-    if not _is_loopback(options.host):
-        print("warning: contacts and knobs are open to everybody who can reach this address", file=sys.stderr)  # noqa: T201  # likewise
+    simulator.allow(options.host)
+    if not is_loopback(options.host):
+        print(f"warning: contacts and knobs are open to everybody who can reach {options.host}", file=sys.stderr)  # noqa: T201  # likewise
     print("\n".join(start_lines(simulator, url_of(listener))), flush=True)  # noqa: T201  # likewise
     serve(simulator, listener)
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _line(name: str, knob: Knob) -> str:

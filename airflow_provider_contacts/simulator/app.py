@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from airflow_provider_contacts.simulator import control
 from airflow_provider_contacts.simulator.apptoto import Apptoto
-from airflow_provider_contacts.simulator.connection import Receive, Scope, Send
-from airflow_provider_contacts.simulator.control import control_routes
+from airflow_provider_contacts.simulator.connection import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.dex import Dex
-from airflow_provider_contacts.simulator.exchange import World
+from airflow_provider_contacts.simulator.exchange import Answer, World
+from airflow_provider_contacts.simulator.guard import GoneError, is_loopback, refusal
 from airflow_provider_contacts.simulator.intermezzo import Intermezzo
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.nedzo import Nedzo
-from airflow_provider_contacts.simulator.serving import Exchange
+from airflow_provider_contacts.simulator.replies import to_bytes
+from airflow_provider_contacts.simulator.serving import Exchange, send_bytes
 from airflow_provider_contacts.simulator.talkdesk import Talkdesk
 from airflow_provider_contacts.simulator.vendor import SimulatedVendor
 
@@ -30,6 +32,7 @@ class Simulator:
     :param settings: knobs to values, as text or as JSON-like values.
     :param seed: of every chance; the same seed and requests give the same faults.
     :param forget: count contacts instead of keeping them: for a million of them. Reads then find nothing.
+    :param hosts: names and addresses under which it may be asked, beside the loopback ones.
     :param now: seconds of a clock that cannot jump (rates, tokens).
     :param clock: seconds since 1970 (time stamps).
     :param sleep: waits so many seconds (latency).
@@ -41,6 +44,7 @@ class Simulator:
         *,
         seed: int = 0,
         forget: bool = False,
+        hosts: Iterable[str] = (),
         now: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -54,19 +58,33 @@ class Simulator:
         made = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
         self.vendors: dict[str, SimulatedVendor] = {vendor.name: vendor for vendor in made}
         self._sleep = sleep
-        self._control = control_routes(self)
+        self.hosts: set[str] = set()
+        self.allow(*hosts)
         self._first_settings = dict(settings or {})
         self.update(self._first_settings)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
-        if scope["type"] == "http":
-            raw: bytes = scope.get("raw_path") or scope["path"].encode()
-            name, slash, rest = raw.decode("latin-1").removeprefix("/").partition("/")
-            if name in self.vendors:
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        name, slash, rest = raw.decode("latin-1").removeprefix("/").partition("/")
+        served = EXTENSION in scope.get("extensions", {})
+        # Without a socket nobody else can ask; and where others may, containers know the vendors by names of their own.
+        open_ = name in self.vendors and (bool(self.hosts) or not served)
+        try:
+            if not open_ and (why := refusal(scope, self.hosts if served else {*self.hosts, "simulator"})):
+                answer = Answer(403, {"error": why})
+            elif name in self.vendors:
                 await Exchange(self.vendors[name], slash + rest, scope, receive, send, sleep=self._sleep).run()
                 return
-        await self._control(scope, receive, send)
+            else:
+                answer = await control.answer(self, scope, receive)
+        except GoneError:
+            return
+        await send_bytes(send, to_bytes(answer, frozenset(), accepts_gzip=False))
+
+    def allow(self, *hosts: str) -> None:
+        """Let requests in under further names or addresses."""
+        self.hosts |= {host.lower() for host in hosts if not is_loopback(host.lower())}
 
     def set(self, name: str, value: Any) -> None:
         """Set one knob.
@@ -75,11 +93,12 @@ class Simulator:
         """
         self.update({name: value})
 
-    def update(self, settings: Mapping[str, Any]) -> None:
-        """Set several knobs, or none if any of them is wrong; raises as :meth:`set`."""
+    def update(self, settings: Mapping[str, Any]) -> list[tuple[SimulatedVendor, str]]:
+        """Set several knobs, or none if any of them is wrong, and return which; raises as :meth:`set`."""
         chosen = [(vendor, knob, value) for name, value in settings.items() for vendor, knob in self._find(name, value)]
         for vendor, knob, value in chosen:
             vendor.set(knob, value)
+        return [(vendor, knob) for vendor, knob, _ in chosen]
 
     def reset(self, *, knobs: bool = False) -> None:
         """Forget all contacts and requests.
@@ -113,7 +132,10 @@ class Simulator:
         found = [vendor for vendor in vendors if _has(vendor, knob)]
         if not found:
             names = [known for known, _ in self.all_knobs()]
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            names += sorted({f"all.{known.partition('.')[2]}" for known in names})
+            near = (
+                [f"all.{name}"] if f"all.{name}" in names else difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            )
             raise ValueError(f"there is no knob {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         for vendor in found:
             try:

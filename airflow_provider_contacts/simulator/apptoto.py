@@ -12,21 +12,19 @@ from typing import Any
 from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
 from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Stored
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.oauth import accepted, basic_of
+from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
 from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, json_body, whole_number
 
 LARGEST_PAGE = 200
 
 KNOBS = (
+    Knob("address_books", "places", "1=Demo", "those that exist at the start: id=name or id, with commas",
+         form=(r"[1-9][0-9]{0,8}", "a whole number from 1")),
     *common_knobs("404", "as reject_form says"),
-    Knob(
-        "reject_form",
-        "choice",
-        "400",
-        "how the vendor says no to a contact [UNKNOWN]: a status for the whole batch, or silently left out",
-        ("400", "422", "drop"),
-    ),
+    Knob("reject_form", "choice", "400",
+         "how the vendor says no to a contact [UNKNOWN]: a status for the whole batch, or silently left out",
+         ("400", "422", "drop")),
     Knob("name_culprit", "boolean", "false", "whether a 4xx names the contact that caused it [UNKNOWN]"),
     Knob("atomic", "boolean", "true", "whether a 4xx stores nothing; false: what stood before the culprit [UNKNOWN]"),
     Knob("drop_contacts", "number", "0", "chance of each contact to be silently left out"),
@@ -52,6 +50,7 @@ class Apptoto(SimulatedVendor):
 
     name = "apptoto"
     knob_list = KNOBS
+    place_knob = "address_books"
 
     def routes(self) -> tuple[Route, ...]:
         """Return the endpoints."""
@@ -65,19 +64,22 @@ class Apptoto(SimulatedVendor):
         )
 
     def clear(self) -> None:
-        """Keep one empty address book."""
-        self.books: dict[int, str] = {1: "Demo"}
+        """Forget external ids."""
         self.by_external: dict[str, list[Stored]] = {}
+
+    def set_places(self, named: dict[str, str]) -> None:
+        """Let these address books exist."""
+        self.books = {int(id_): name for id_, name in named.items()}
 
     def add_book(self, name: str) -> int:
         """Add an empty address book and return its id."""
-        book = max(self.books) + 1
+        book = max(self.books, default=0) + 1
         self.books[book] = name
         return book
 
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready connection."""
-        extra = {"address_book_id": 1}
+        extra = {"address_book_id": next(iter(self.books), 1)}
         return {
             "conn_type": "apptoto",
             "host": url,
@@ -86,10 +88,10 @@ class Apptoto(SimulatedVendor):
             "extra": extra,
         }
 
-    def authorize(self, call: Call) -> None:
+    def authorize(self, call: Call) -> int:
         """Accept any account and key, or the demanded ones."""
-        if not accepted(self.knobs["credential"], *basic_of(call)):
-            raise RefusedCallError(401, "HTTP Basic: Access denied.")
+        user, password = basic_of(call)
+        return self.account_of(f"{user}:{password}", "HTTP Basic: Access denied.", fits=bool(user and password))
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return one of the forms that a client guesses at."""
@@ -155,7 +157,7 @@ class Apptoto(SimulatedVendor):
 
     def _refused(self, contact: dict[str, Any]) -> bool:
         external = contact.get("external_id")
-        if external and self.knobs["known_external_id"] == "reject" and self.by_external.get(external):
+        if external and self.knobs["known_external_id"] == "reject" and self._known(external):
             return True
         return bool(self.knobs["reject"]) and self.rejected(contact)
 
@@ -176,7 +178,7 @@ class Apptoto(SimulatedVendor):
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
         external = contact.get("external_id")
-        existing = self.by_external.get(external, []) if external else []
+        existing = self._known(external)
         if existing and self.knobs["known_external_id"] == "update":
             return self._update(existing[0], contact)
         book = self._book_of(contact)
@@ -185,8 +187,11 @@ class Apptoto(SimulatedVendor):
             view.pop("external_id", None)
         self.store(call, contact, str(book), view["id"], view)
         if external and not self.world.forget:
-            self.by_external.setdefault(external, []).append(self.stored[-1])
+            self.by_external.setdefault(self.shelf(external), []).append(self.stored[-1])
         return view
+
+    def _known(self, external: Any) -> list[Stored]:
+        return self.by_external.get(self.shelf(str(external)), []) if external else []
 
     def _update(self, existing: Stored, contact: dict[str, Any]) -> dict[str, Any]:
         self.counts["updated"] += 1
@@ -202,15 +207,15 @@ class Apptoto(SimulatedVendor):
         call.received = len(contacts)
         views = []
         for contact in contacts:
-            known = self.by_external.get(contact.get("external_id") or "", [])
-            existing = self.by_id.get(contact.get("id", 0)) or (known[0] if known else None)
+            known = self._known(contact.get("external_id"))
+            existing = self.own(contact.get("id")) or (known[0] if known else None)
             if existing is None and (text := contact_fault(contact, both_phones=True)):
                 raise RefusedCallError(400, text)
             views.append(self._update(existing, contact) if existing else self._keep(call, contact))
         return Answer(200, {"contacts": views})
 
     def _read_one(self, call: Call) -> Answer:
-        known = self.readable(self.by_external.get(call.query.get("external_id", ""), []))
+        known = self.readable(self._known(call.query.get("external_id")))
         number = call.query.get("id", "")
         contact = known[0] if known else self.readable_by_id(int(number)) if number.isdecimal() else None
         if contact is None:
@@ -220,14 +225,14 @@ class Apptoto(SimulatedVendor):
     def _read_page(self, call: Call) -> Answer:
         contacts = self.readable(self.stored)
         if self.knobs["book_filter_works"] and "address_book_id" in call.query:
-            contacts = self.readable(self.by_place.get(call.query["address_book_id"], []))
+            contacts = self.in_place(call.query["address_book_id"])
         size, page = whole_number(call, "page_size", LARGEST_PAGE, LARGEST_PAGE), whole_number(call, "page", 1)
         return Answer(200, {"contacts": [one.view for one in contacts[(page - 1) * size : page * size]]})
 
     def _delete(self, call: Call) -> Answer:
         """Delete by the id in the body (FOUND)."""
         body = json_body(call, 400, "Bad request")
-        contact = self.by_id.get(body.get("id", 0)) if isinstance(body, dict) else None
+        contact = self.own(body.get("id")) if isinstance(body, dict) else None
         if contact is None:
             raise RefusedCallError(404, "Not Found")
         self.remove(contact)

@@ -62,14 +62,3 @@ async def gone(receive: Receive) -> None:
     """Return when the connection is closed."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def read_body(receive: Receive) -> bytes:
-    """Return the whole body of a request."""
-    parts = []
-    more = True
-    while more:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

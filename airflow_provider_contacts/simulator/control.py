@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
+from airflow_provider_contacts.simulator.connection import Receive, Scope
+from airflow_provider_contacts.simulator.exchange import Answer, RefusedCallError, parsed
+from airflow_provider_contacts.simulator.guard import read_body
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from airflow_provider_contacts.simulator.app import Simulator
+    from airflow_provider_contacts.simulator.vendor import SimulatedVendor
+
+LONGEST_BODY = 64_000
 
 HELP = """\
 Five vendors, simulated: /intermezzo /nedzo /dex /apptoto /talkdesk
@@ -22,92 +27,94 @@ GET  /_simulator/state?vendor=talkdesk   counts and every stored contact, in ord
        &requests=true                    every request as well
        &duplicates_by=email              values that several contacts share
 GET  /_simulator/faults                  every knob's value
-POST /_simulator/faults                  {"talkdesk.store_then_drop": "next:1", "all.latency": "80ms"}
+POST /_simulator/faults                  {"talkdesk.store_then_drop": "next:1", "all.latency": "80ms"}; answers these
 POST /_simulator/reset                   forget contacts and requests; {"knobs": true}: and what was set since
 """
 
 
-class _Control:
-    def __init__(self, simulator: Simulator) -> None:
-        self.simulator = simulator
-
-    async def help(self, request: Request) -> Response:  # noqa: ARG002  # the signature is Starlette's
-        return PlainTextResponse(HELP)
-
-    async def summary(self, request: Request) -> Response:  # noqa: ARG002  # the signature is Starlette's
-        return JSONResponse(
-            {
-                name: {**vendor.state(), "identical": sum(vendor.duplicates().values()) - len(vendor.duplicates())}
-                for name, vendor in self.simulator.vendors.items()
-            }
-        )
-
-    async def state(self, request: Request) -> Response:
-        query = request.query_params
-        vendor = self.simulator.vendors.get(query.get("vendor", ""))
-        if vendor is None:
-            return _wrong(f"vendor must be one of {', '.join(self.simulator.vendors)}")
-        try:
-            start = int(query.get("offset", "0"))
-            end = start + int(query.get("limit", str(len(vendor.stored))))
-        except ValueError:
-            return _wrong("limit and offset must be whole numbers")
-        body: dict[str, Any] = {**vendor.state(), "contacts": [asdict(one) for one in vendor.stored[start:end]]}
-        if query.get("requests") == "true":
-            body["request_log"] = [asdict(seen) for seen in vendor.requests]
-        if field := query.get("duplicates_by"):
-            body["duplicates"] = vendor.duplicates(field)
-        return JSONResponse(body)
-
-    async def faults(self, request: Request) -> Response:
-        if request.method == "POST":
-            settings = await _object(request)
-            if settings is None:
-                return _wrong("the body must be a JSON object of knobs")
-            try:
-                self.simulator.update(_flat(settings))
-            except ValueError as error:
-                return _wrong(str(error))
-        return JSONResponse({name: vendor.knob_values() for name, vendor in self.simulator.vendors.items()})
-
-    async def reset(self, request: Request) -> Response:
-        settings = await _object(request) if await request.body() else {}
-        if settings is None or settings.keys() - {"knobs"}:
-            return _wrong('the body must be empty or {"knobs": true}')
-        self.simulator.reset(knobs=settings.get("knobs") is True)
-        return JSONResponse({"reset": True})
-
-
-def control_routes(simulator: Simulator) -> Router:
-    """Return the routes under ``/_simulator``, and the page of help at the root."""
-    control = _Control(simulator)
-    return Router(
-        [
-            Route("/", control.help),
-            Route("/_simulator", control.help),
-            Route("/_simulator/summary", control.summary),
-            Route("/_simulator/state", control.state),
-            Route("/_simulator/faults", control.faults, methods=["GET", "POST"]),
-            Route("/_simulator/reset", control.reset, methods=["POST"]),
-        ]
-    )
-
-
-def _wrong(text: str) -> Response:
-    return JSONResponse({"error": text}, status_code=400)
-
-
-async def _object(request: Request) -> dict[str, Any] | None:
+async def answer(simulator: Simulator, scope: Scope, receive: Receive) -> Answer:
+    """Return what a request to the root or to ``/_simulator`` is answered."""
     try:
-        body = await request.json()
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
+        found = await _found(simulator, scope, receive)
+    except RefusedCallError as error:
+        headers = {"Connection": "close"} if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else {}
+        return Answer(error.status, {"error": error.message}, headers=headers)
+    except ValueError as error:
+        return Answer(400, {"error": str(error)})
+    return Answer(200, found, content_type="text/plain" if isinstance(found, str) else "application/json")
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return ``{"talkdesk": {"rate": …}}`` as ``{"talkdesk.rate": …}``; the flat form stays."""
+async def _found(simulator: Simulator, scope: Scope, receive: Receive) -> Any:
+    found: Any
+    match scope["method"], scope["path"].removeprefix("/_simulator").strip("/"):
+        case "GET", "":
+            found = HELP
+        case "GET", "summary":
+            found = {name: _summary(vendor) for name, vendor in simulator.vendors.items()}
+        case "GET", "state":
+            found = _state(simulator, dict(parse_qsl(scope["query_string"].decode("latin-1"))))
+        case "GET", "faults":
+            found = {name: vendor.knob_values() for name, vendor in simulator.vendors.items()}
+        case "POST", "faults":
+            found = _set(simulator, await _object(receive, "a JSON object of knobs"))
+        case "POST", "reset":
+            found = _reset(simulator, await _object(receive, 'empty or {"knobs": true}', empty=True))
+        case _, "" | "summary" | "state" | "faults" | "reset":
+            raise RefusedCallError(405, f"{scope['method']} is not taken here; GET / shows what is")
+        case _:
+            raise RefusedCallError(404, "there is nothing here; GET / shows what there is")
+    return found
+
+
+def _summary(vendor: SimulatedVendor) -> dict[str, Any]:
+    shared = vendor.duplicates()
+    return {**vendor.state(), "identical": sum(shared.values()) - len(shared)}
+
+
+def _state(simulator: Simulator, query: Mapping[str, str]) -> dict[str, Any]:
+    vendor = simulator.vendors.get(query.get("vendor", ""))
+    if vendor is None:
+        raise ValueError(f"vendor must be one of {', '.join(simulator.vendors)}")
+    start, limit = query.get("offset", "0"), query.get("limit", str(len(vendor.stored)))
+    if not (start.isdecimal() and limit.isdecimal() and len(start + limit) < 100):  # noqa: PLR2004  # no number is as long
+        raise ValueError("limit and offset must be whole numbers")
+    shown = vendor.stored[int(start) : int(start) + int(limit)]
+    body: dict[str, Any] = {**vendor.state(), "contacts": [asdict(one) for one in shown]}
+    if query.get("requests") == "true":
+        body["request_log"] = [asdict(seen) for seen in vendor.requests]
+    if field := query.get("duplicates_by"):
+        body["duplicates"] = vendor.duplicates(field)
+    return body
+
+
+def _set(simulator: Simulator, settings: dict[str, Any]) -> dict[str, Any]:
+    """Set knobs, and return those that were set as ``GET`` shows them."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         flat |= {f"{name}.{knob}": one for knob, one in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+    shown: dict[str, Any] = {}
+    for vendor, knob in simulator.update(flat):
+        name = knob.removeprefix("write.")
+        shown.setdefault(vendor.name, {})[name] = vendor.knob_values()[name]
+    return shown
+
+
+def _reset(simulator: Simulator, settings: dict[str, Any]) -> dict[str, Any]:
+    knobs = settings.pop("knobs", False)
+    if settings or not isinstance(knobs, bool):
+        raise ValueError('the body must be empty or {"knobs": true}')
+    simulator.reset(knobs=knobs)
+    return {"reset": True}
+
+
+async def _object(receive: Receive, wanted: str, *, empty: bool = False) -> dict[str, Any]:
+    body = await read_body(receive, LONGEST_BODY)
+    if body is None:
+        raise RefusedCallError(413, f"the body is longer than {LONGEST_BODY:,} bytes")
+    try:
+        found = parsed(body) if body or not empty else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RefusedCallError(400, f"the body must be {wanted}")
+    return found

@@ -22,14 +22,9 @@ from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, c
 
 KNOBS = (
     *common_knobs("accept", "as reject_form says"),
-    Knob(
-        "reject_form",
-        "choice",
-        "400",
-        "how the vendor says no to a contact [UNKNOWN]: 400; error true and nothing stored; error true and the others"
-        " stored and returned; left out of a success",
-        ("400", "flag", "flag_stored", "left_out"),
-    ),
+    Knob("reject_form", "choice", "400",
+         "how the vendor says no to a contact [UNKNOWN]: 400; error true and nothing stored; error true and the others"
+         " stored and returned; left out of a success", ("400", "flag", "flag_stored", "left_out")),
     Knob("name_culprit", "boolean", "false", "whether a 400 names the contact that caused it [UNKNOWN]"),
     Knob("atomic", "boolean", "true", "whether a 400 stores nothing; false: what stood before the culprit [UNKNOWN]"),
     Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text")),
@@ -44,27 +39,12 @@ KNOBS = (
     Knob("max_batch", "integer", "100", "contacts a request may hold; 0: no limit [FOUND in the vendor's tools]"),
     Knob("oversize_status", "integer", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
     Knob("by_emails_creates", "boolean", "false", "default of the two switches of by-emails [UNKNOWN]"),
-    Knob(
-        "reads_show",
-        "choice",
-        "children",
-        "reads show emails and numbers [FOUND], or the 21 fields [FOUND]",
-        ("children", "fields"),
-    ),
-    Knob(
-        "stored_names",
-        "choice",
-        "as_sent",
-        "names that are kept: as sent, or as one name [UNKNOWN]",
-        ("as_sent", "whole"),
-    ),
-    Knob(
-        "by_emails_shape",
-        "choice",
-        "array",
-        "data of by-emails, a map with one contact an email [FOUND both]",
-        ("array", "map"),
-    ),
+    Knob("reads_show", "choice", "children", "reads show emails and numbers [FOUND], or the 21 fields [FOUND]",
+         ("children", "fields")),
+    Knob("stored_names", "choice", "as_sent", "names that are kept: as sent, or as one name [UNKNOWN]",
+         ("as_sent", "whole")),
+    Knob("by_emails_shape", "choice", "array", "data of by-emails, a map with one contact an email [FOUND both]",
+         ("array", "map")),
     Knob("filter_from", "choice", "both", "where the filter is read from [FOUND both]", ("body", "query", "both")),
     Knob("page_size", "integer", "500", "contacts a page of GET contacts [FOUND]"),
     Knob("honours_take", "boolean", "false", "whether take changes that; limit, offset and page never do [FOUND]"),
@@ -73,7 +53,7 @@ KNOBS = (
     Knob("endless_cursor", "boolean", "false", "always answer the first page with a cursor"),
     Knob("one_shape", "choice", "data", "where GET of one contact shows it [UNKNOWN]", ("data", "contact", "bare")),
     Knob("plan", "text", "professional", "plan of the user"),
-)
+)  # fmt: skip
 
 
 class Dex(SimulatedVendor):
@@ -99,11 +79,10 @@ class Dex(SimulatedVendor):
         """Return a ready connection."""
         return {"conn_type": "dex", "host": url, "password": "dex_demo_key"}
 
-    def authorize(self, call: Call) -> None:
-        """Accept any key of the known form, or the demanded one."""
-        key, demanded = bearer_of(call), self.knobs["credential"]
-        if not (key == demanded if demanded else key.startswith("dex_")):
-            raise RefusedCallError(401, "Unauthorized")
+    def authorize(self, call: Call) -> int:
+        """Accept any key of the known form, or the demanded ones."""
+        key = bearer_of(call)
+        return self.account_of(key, "Unauthorized", fits=key.startswith("dex_"))
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return the flag with a text, or plain text."""
@@ -235,7 +214,7 @@ class Dex(SimulatedVendor):
 
     def _page(self, call: Call, views: list[dict[str, Any]]) -> Answer:
         views = list(map(self._shown, views))
-        size = self.knobs["page_size"]
+        size = max(self.knobs["page_size"], 1)
         if self.knobs["honours_take"]:
             size = whole_number(call, "take", size, size)
         cursor = call.query.get("cursor", "")
@@ -261,14 +240,14 @@ class Dex(SimulatedVendor):
         return self._flagged(200, {"error": False, "data": view if shape == "data" else {"contact": view}})
 
     def _delete(self, call: Call) -> Answer:
-        contact = self.by_id.get(call.params["id"])
+        contact = self.own(call.params["id"])
         if contact is None:
             raise RefusedCallError(404, "Contact not found")
         self.remove(contact)
         return self._flagged(200, {"error": False, "data": {"id": contact.id}})
 
     def _count(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
-        return self._flagged(200, {"error": False, "data": {"count": self.count_by_place[""]}})
+        return self._flagged(200, {"error": False, "data": {"count": self.count_by_place[self.shelf("")]}})
 
     def _read_user(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
         user = {"id": "00000000-0000-4000-8000-00000000000d", "email": "demo@example.com", "plan": self.knobs["plan"]}

@@ -51,14 +51,8 @@ class Call:
     stored: int = 0
 
     def json(self) -> Any:
-        """Return the parsed body; NaN and Infinity are no JSON.
-
-        :raises ValueError: for anything that is not one JSON text.
-        """
-        try:
-            return json.loads(self.body.decode("utf-8"), parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("nested too deep") from None
+        """Return the parsed body; see :func:`parsed`."""
+        return parsed(self.body)
 
     def portion(self, records: list[Any]) -> list[Any]:
         """Return what of a batch is handled at all: all of it, or less when a fault cuts the handling short."""
@@ -110,6 +104,7 @@ class Stored:
     :param request: number of the request that created it.
     :param view: what the vendor shows of it.
     :param at: when it was created, on the clock that cannot jump.
+    :param account: which of the demanded credentials created it, from 1; 0 where there is one account for all.
     """
 
     id: str | int
@@ -118,6 +113,7 @@ class Stored:
     request: int
     view: dict[str, Any] = field(repr=False)
     at: float = 0.0
+    account: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +134,17 @@ class Seen:
     stored: int
     faults: tuple[str, ...]
     at: float
+
+
+def parsed(body: bytes) -> Any:
+    """Return the JSON value in a body; NaN and Infinity are no JSON.
+
+    :raises ValueError: for anything that is not one JSON text.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _refuse_constant(name: str) -> Any:

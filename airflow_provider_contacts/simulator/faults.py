@@ -26,14 +26,10 @@ _PACE = (
     Knob("reply_delay", "duration", "0ms", "wait after everything is stored, before the answer"),
     Knob("rate", "rate", "none", "requests a credential may send, e.g. 60/min; more get 429 and store nothing"),
     Knob("burst", "integer", "0", "requests at once after a pause; 0: as many as the rate counts"),
-    Knob(
-        "retry_after",
-        "text",
-        "wait",
-        "Retry-After of a 429: wait (true seconds), date, zero, negative, garbage, absurd, none; else sent as it is",
-    ),
+    Knob("retry_after", "text", "wait",
+         "Retry-After of a 429: wait (true seconds), date, zero, negative, garbage, absurd, none; else sent as it is"),
     Knob("retry_after_503", "text", "none", "likewise of http_503 and store_then_503"),
-)
+)  # fmt: skip
 _BEFORE = (
     _trigger("close_before_read", "close the connection before reading the body; nothing is stored"),
     _trigger("close_before_store", "read the body, store nothing, close the connection"),

@@ -9,29 +9,25 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Stored
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
 from airflow_provider_contacts.simulator.intermezzo_contacts import Problem, contact_problems, is_taken
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.oauth import accepted, client_of, oauth_error, token_knobs, token_request
+from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, whole_number
 
 AUDIENCE = "https://api.intermezzo.ai"
 LARGEST_PAGE = 100
 
 KNOBS = (
+    Knob("organizations", "places", "org_demo=Demo", "those that exist: id=name or id, with commas"),
     *common_knobs("redirect", "by mode, with the codes of reject_codes"),
     Knob("reject_codes", "text", "ADDRESS_NOT_FOUND", "codes of a rejected contact, with commas; any word is legal"),
     *token_knobs("86400"),
     Knob("token_body", "choice", "json", "encoding of the token request [FOUND json]", ("json", "form", "any")),
     Knob("audience", "text", AUDIENCE, "audience that the token request must name; empty: none is wanted [FOUND]"),
     Knob("missing_token_status", "integer", "401", "answer to a request without a token: 401 or 403 [INFERRED]"),
-    Knob(
-        "mode",
-        "choice",
-        "all_or_nothing",
-        "what a failed contact does to its neighbours [UNKNOWN]",
-        ("all_or_nothing", "stop_at_first", "partial"),
-    ),
+    Knob("mode", "choice", "all_or_nothing", "what a failed contact does to its neighbours [UNKNOWN]",
+         ("all_or_nothing", "stop_at_first", "partial")),
     Knob("success_status", "integer", "200", "200, 201 or 207 [INFERRED]"),
     Knob("error_form", "choice", "fastapi", "form of a 4xx: detail, or error/message/details", ("fastapi", "guide")),
     Knob("phones", "choice", "plausible", "numbers that are taken [UNKNOWN]", ("plausible", "german", "any")),
@@ -48,7 +44,7 @@ KNOBS = (
     Knob("contacts_in_list", "boolean", "true", "GET of all organizations shows their contacts [FOUND]"),
     Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),
     Knob("paging", "choice", "array", "form of lists [FOUND both]", ("array", "items")),
-)
+)  # fmt: skip
 
 
 class Intermezzo(SimulatedVendor):
@@ -56,6 +52,7 @@ class Intermezzo(SimulatedVendor):
 
     name = "intermezzo"
     knob_list = KNOBS
+    place_knob = "organizations"
 
     def routes(self) -> tuple[Route, ...]:
         """Return the endpoints."""
@@ -68,9 +65,12 @@ class Intermezzo(SimulatedVendor):
         )
 
     def clear(self) -> None:
-        """Keep one empty organization."""
-        self.organizations: dict[str, str] = {"org_demo": "Demo"}
+        """Forget what is unique."""
         self.emails: set[tuple[str, str]] = set()
+
+    def set_places(self, named: dict[str, str]) -> None:
+        """Let these organizations exist."""
+        self.organizations = dict(named)
 
     def add_organization(self, org: str, name: str = "Another") -> None:
         """Add an empty organization."""
@@ -83,14 +83,14 @@ class Intermezzo(SimulatedVendor):
             "host": url,
             "login": "demo-client",
             "password": "demo-secret",
-            "extra": {"token_url": f"{url}/oauth/token", "organization_id": "org_demo"},
+            "extra": {"token_url": f"{url}/oauth/token", "organization_id": next(iter(self.organizations), "")},
         }
 
-    def authorize(self, call: Call) -> None:
+    def authorize(self, call: Call) -> int:
         """Accept any live token."""
         if not call.headers.get("authorization"):
             raise RefusedCallError(self.knobs["missing_token_status"], "Not authenticated")
-        self.tokens.scope_of(call)
+        return self.tokens.token_of(call).account
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return FastAPI's form, or the one of the paging guide."""
@@ -114,14 +114,17 @@ class Intermezzo(SimulatedVendor):
         parameters = token_request(call, self.knobs["token_body"])
         if isinstance(parameters, Answer):
             return parameters
-        if not accepted(self.knobs["credential"], *client_of(call, parameters, "any")):
+        user, password = client_of(call, parameters, "any")
+        try:
+            account = self.account_of(f"{user}:{password}", "", fits=bool(user and password))
+        except RefusedCallError:
             return oauth_error(401, "access_denied", "Unauthorized")
         if parameters.get("grant_type") != "client_credentials":
             return oauth_error(403, "unauthorized_client", "Grant type is not allowed for the client")
         audience = self.knobs["audience"]
         if audience and parameters.get("audience") != audience:
             return oauth_error(403, "access_denied", "Service not found")
-        return Answer(200, self.tokens.grant(""), headers={"Cache-Control": "no-store"})
+        return Answer(200, self.tokens.grant("", account), headers={"Cache-Control": "no-store"})
 
     def _organization(self, call: Call) -> str:
         org = call.params["org"]
@@ -204,7 +207,7 @@ class Intermezzo(SimulatedVendor):
             if number is not None and not is_taken(number, phones):
                 codes.append(("INVALID_PHONE_NUMBER", "phone.phoneNumber"))
             email = (contact.get("email") or "").lower()
-            if unique and email and (email in emails or (org, email) in self.emails):
+            if unique and email and (email in emails or (self.shelf(org), email) in self.emails):
                 codes.append(("DUPLICATE_CONTACT", "email"))
             if reject and self.rejected(contact):
                 codes.extend((code, "name") for code in self.knobs["reject_codes"].split(","))
@@ -229,17 +232,14 @@ class Intermezzo(SimulatedVendor):
                 "phoneNumber": view["phone"]["phoneNumber"].replace(" ", ""),
             }
         if view["email"] and self.knobs["duplicates"] == "reject":
-            self.emails.add((org, view["email"].lower()))
+            self.emails.add((self.shelf(org), view["email"].lower()))
         self.store(call, contact, org, view["id"], view)
         return view
-
-    def _contacts(self, org: str) -> list[Stored]:
-        return self.readable(self.by_place.get(org, []))
 
     def _show(self, org: str, knob: str) -> dict[str, Any]:
         shown: dict[str, Any] = {"id": org, "name": self.organizations[org], "externalRef": None, "workSites": []}
         if self.knobs[knob]:
-            shown["contacts"] = [contact.view for contact in self._contacts(org)]
+            shown["contacts"] = [contact.view for contact in self.in_place(org)]
         return shown
 
     def _read_organization(self, call: Call) -> Answer:
@@ -251,7 +251,7 @@ class Intermezzo(SimulatedVendor):
     def _read_contacts(self, call: Call) -> Answer:
         if not self.knobs["contacts_endpoint"]:
             raise RefusedCallError(404, "Not Found")
-        return self._page(call, [contact.view for contact in self._contacts(self._organization(call))])
+        return self._page(call, [contact.view for contact in self.in_place(self._organization(call))])
 
     def _page(self, call: Call, items: list[Any]) -> Answer:
         if self.knobs["paging"] == "array":

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from airflow_provider_contacts.simulator.exchange import parsed
 from airflow_provider_contacts.simulator.triggers import trigger
 
-Kind = Literal["trigger", "duration", "rate", "patterns", "choice", "integer", "number", "boolean", "text"]
+Kind = Literal[
+    "trigger", "duration", "rate", "patterns", "places", "texts", "choice", "integer", "number", "boolean", "text"
+]
+
+SEARCHED = 200
+"""Characters of a value that a pattern looks at, from its beginning."""
+
+MOST_REPETITIONS = 2
+"""In one pattern; with four of them, a search of so many characters takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +28,8 @@ class Knob:
 
     :param default: as text, the way a command line would give it.
     :param meaning: one line, with the mark of the fact that it stands for where there is one.
-    :param choices: the only values, for ``choice``.
+    :param choices: the only values, for ``choice``; for ``places``, the only words after ``=``, the first by default.
+    :param form: of a place's id: an expression, and in words.
     """
 
     name: str
@@ -27,6 +37,7 @@ class Knob:
     default: str
     meaning: str
     choices: tuple[str, ...] = ()
+    form: tuple[str, str] = (r".+", "a text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +64,12 @@ class Pattern:
     def _hit_below(self, value: Any) -> bool:
         if isinstance(value, (dict, list)):
             return any(self._hit_below(item) for item in (value.values() if isinstance(value, dict) else value))
-        return value is not None and self.expression.search(str(value)) is not None
+        return value is not None and self.expression.search(str(value)[:SEARCHED]) is not None
 
 
 def duration(text: str) -> tuple[float, float]:
     """Read ``80ms``, ``1.5s`` or ``20ms-200ms`` as the least and the most, in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)?(?:-(\d+(?:\.\d+)?)(ms|s)?)?", text)
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(ms|s)?(?:-(\d{1,9}(?:\.\d+)?)(ms|s)?)?", text)
     if not match:
         raise ValueError("a duration such as 80ms, 1.5s or 20ms-200ms is wanted")
     scale = {"ms": 0.001, "s": 1.0, None: 1.0}
@@ -71,28 +82,67 @@ def rate(text: str) -> Rate | None:
     """Read ``60/min``, ``2/s`` or ``none``."""
     if text in {"none", ""}:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h)", text)
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)/(s|min|h)", text)
     if not match or not float(match[1]):
         raise ValueError("a rate such as 2/s, 60/min or 1000/h, or none, is wanted")
     return Rate(float(match[1]), {"s": 1.0, "min": 60.0, "h": 3600.0}[match[2]])
 
 
-def patterns(value: Any) -> tuple[Pattern, ...]:
-    """Read ``field~regex``, a JSON list of them, or nothing."""
-    if isinstance(value, str):
-        given = json.loads(value) if value.startswith("[") else [value] if value else []
-    else:
-        given = list(value)
-    read = []
-    for text in given:
-        field, sign, expression = str(text).partition("~")
-        if not sign or not field:
-            raise ValueError("field~regex, or a JSON list of such texts, is wanted")
+def texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:
+    """Read texts from one with separators between them, from JSON text, or from a list; nothing is none."""
+    if isinstance(value, str) and value.startswith("["):
         try:
-            read.append(Pattern(field, re.compile(expression)))
-        except re.error as error:
-            raise ValueError(f"the regular expression after ~ is broken: {error}") from None
-    return tuple(read)
+            value = parsed(value.encode())
+        except ValueError:
+            value = [""]
+    elif isinstance(value, str):
+        value = [part.strip() for part in value.split(separator)] if separator else [value]
+        value = value if any(value) else []
+    if not isinstance(value, (list, tuple)) or not all(isinstance(part, str) and part for part in value):
+        raise ValueError(f"{wanted} is wanted")
+    return list(value)
+
+
+def patterns(value: Any) -> tuple[Pattern, ...]:
+    """Read ``field~regex``, a list of them, or nothing."""
+    wanted = "field~regex, or a JSON list of such texts,"
+    found = [text.partition("~") for text in texts(value, wanted, separator=None)]
+    if not all(field and sign for field, sign, _ in found):
+        raise ValueError(f"{wanted} is wanted")
+    return tuple(Pattern(field, _expression(text)) for field, _, text in found)
+
+
+def _expression(text: str) -> re.Pattern[str]:
+    """Compile an expression whose search takes a bounded time: without groups, and with few repetitions."""
+    plain = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", text, flags=re.DOTALL)
+    try:
+        expression = re.compile(text)
+    except (re.error, OverflowError) as error:
+        raise ValueError(f"the regular expression after ~ is broken: {error}") from None
+    if "(" in plain or len(re.findall(r"[*+?{]", plain)) > MOST_REPETITIONS:
+        raise ValueError(
+            "the regular expression after ~ could take too long: write it without groups, and with two of * + ? {"
+            " at most; a JSON list holds several"
+        )
+    return expression
+
+
+def places(value: Any, knob: Knob) -> dict[str, str]:
+    """Read ``id=name`` and ``id``, with commas or as a list, as ids to names."""
+    wanted = f"id=name or id, with commas between several or as a list, where id is {knob.form[1]},"
+    if knob.choices:
+        wanted = (
+            f"id=word or id, with commas between several or as a list, where word is one of {', '.join(knob.choices)},"
+        )
+    found: dict[str, str] = {}
+    for text in texts(value, wanted):
+        id_, _, name = text.partition("=")
+        if not re.fullmatch(knob.form[0], id_) or (knob.choices and name not in {"", *knob.choices}):
+            raise ValueError(f"{wanted} is wanted")
+        if id_ in found:
+            raise ValueError("one id stands there twice")
+        found[id_] = name or (knob.choices or (id_,))[0]
+    return found
 
 
 def boolean(text: str) -> bool:
@@ -108,11 +158,29 @@ def _choice(text: str, knob: Knob) -> str:
     return text
 
 
+def integer(text: str) -> int:
+    """Read a whole number from 0."""
+    if not re.fullmatch("[0-9]{1,15}", text):
+        raise ValueError("a whole number from 0 is wanted")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Read a number from 0."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not (found >= 0 and math.isfinite(found)):
+        raise ValueError("a number from 0 is wanted")
+    return found
+
+
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "duration": duration,
     "rate": rate,
-    "integer": int,
-    "number": float,
+    "integer": integer,
+    "number": number,
     "boolean": boolean,
     "text": str,
 }
@@ -123,18 +191,31 @@ def read(knob: Knob, value: Any, seed: str) -> Any:
 
     :raises ValueError: with what is wanted; never with what was given.
     """
-    if knob.kind == "trigger":
-        return trigger(value, seed)
-    if knob.kind == "patterns":
-        return patterns(value)
+    match knob.kind:
+        case "trigger":
+            return trigger(value, seed)
+        case "patterns":
+            return patterns(value)
+        case "places":
+            return places(value, knob)
+        case "texts":
+            return texts(value, "a text, or a list of texts,")
+        case _:
+            return _plain(knob, value)
+
+
+def _plain(knob: Knob, value: Any) -> Any:
+    if not isinstance(value, (str, int, float, type(None))):
+        raise ValueError("a text, a number or a boolean is wanted")  # noqa: TRY004  # wrong for this knob, like any other
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
     if knob.kind == "choice":
         return _choice(text, knob)
-    try:
-        return _READERS[knob.kind](text)
-    except ValueError as error:
-        wanted = {"integer": "a whole number is wanted", "number": "a number is wanted"}
-        raise ValueError(wanted.get(knob.kind, str(error))) from None
+    found = _READERS[knob.kind](text)
+    if knob.name.endswith("_status") and not 200 <= found <= 599:  # noqa: PLR2004  # what an answer can have
+        raise ValueError("an HTTP status from 200 to 599 is wanted")
+    if knob.name in {"retry_after", "retry_after_503", "redirect_to"} and not re.fullmatch(r"[ -~\xa0-\xff]*", text):
+        raise ValueError("printable Latin-1 characters are wanted: it goes into a header")
+    return found
 
 
 class Settings:

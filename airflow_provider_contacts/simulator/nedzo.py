@@ -23,6 +23,8 @@ TEXTS = (
 )  # fmt: skip
 
 KNOBS = (
+    Knob("contact_lists", "places", f"{DEMO_LIST}=Demo", "those that exist: id=name or id, with commas",
+         form=(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a UUID in lower case")),
     *common_knobs("redirect", "with reject_status"),
     Knob("reject_status", "integer", "422", "status of a rejected contact"),
     Knob("success_status", "integer", "200", "HTTP status of a success [INFERRED]"),
@@ -39,7 +41,7 @@ KNOBS = (
     Knob("served", "boolean", "true", "whether this generation's endpoint still exists [UNKNOWN]"),
     Knob("contact_reads", "boolean", "false", "whether GET /v1/contact/ and /v1/contact/{id} exist [UNKNOWN]"),
     Knob("new_reads", "boolean", "true", "whether the present generation's GETs exist [FOUND]"),
-)
+)  # fmt: skip
 
 _CAMEL = {"first_name": "firstName", "last_name": "lastName", "email": "email", "phone": "phone"}
 _WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 409: "conflict", 429: "rate-limited"}
@@ -50,6 +52,7 @@ class Nedzo(SimulatedVendor):
 
     name = "nedzo"
     knob_list = KNOBS
+    place_knob = "contact_lists"
 
     def routes(self) -> tuple[Route, ...]:
         """Return the endpoints."""
@@ -64,20 +67,22 @@ class Nedzo(SimulatedVendor):
         )
 
     def clear(self) -> None:
-        """Keep one empty contact list."""
-        self.lists: dict[str, str] = {DEMO_LIST: "Demo"}
+        """Forget what is unique."""
         self.emails: dict[str, dict[str, Any]] = {}
+
+    def set_places(self, named: dict[str, str]) -> None:
+        """Let these contact lists exist."""
+        self.lists = dict(named)
 
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready connection."""
-        extra = {"contact_list_id": DEMO_LIST}
+        extra = {"contact_list_id": next(iter(self.lists), "")}
         return {"conn_type": "nedzo", "host": url, "password": "sk_test_demo", "extra": extra}
 
-    def authorize(self, call: Call) -> None:
-        """Accept any key, or the demanded one."""
-        key, demanded = bearer_of(call), self.knobs["credential"]
-        if not key or (demanded and key != demanded):
-            raise RefusedCallError(401, "Invalid or missing API key")
+    def authorize(self, call: Call) -> int:
+        """Accept any key, or the demanded ones."""
+        key = bearer_of(call)
+        return self.account_of(key, "Invalid or missing API key", fits=bool(key))
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return FastAPI's form, the vendor's envelope, or RFC 7807 problem details."""
@@ -112,7 +117,7 @@ class Nedzo(SimulatedVendor):
         if self.knobs["reject"] and self.rejected(contact):
             status = self.knobs["reject_status"]
             raise RefusedCallError(status, "Contact refused", [(("body", "email"), "Contact refused", "value_error")])
-        existing = self.emails.get(contact["email"].lower())
+        existing = self.emails.get(self.shelf(contact["email"].lower()))
         if existing and self.knobs["duplicates"] == "409":
             raise RefusedCallError(409, "A contact with this email exists")
         if existing and self.knobs["duplicates"] == "existing":
@@ -174,13 +179,13 @@ class Nedzo(SimulatedVendor):
             "status": "Waiting",
         }
         if self.knobs["duplicates"] != "allow":
-            self.emails[contact["email"].lower()] = view
+            self.emails[self.shelf(contact["email"].lower())] = view
         self.store(call, contact, (contact.get("contact_list_id") or "").lower(), view["id"], view)
         return view
 
     def _read_old(self, call: Call) -> Answer:
         self._exists("contact_reads")
-        size, offset = whole_number(call, "limit", 20), int(call.query.get("offset", "0") or 0)
+        size, offset = whole_number(call, "limit", 20), whole_number(call, "offset", 0, least=0)
         return Answer(200, [contact.view for contact in self.readable(self.stored)[offset : offset + size]])
 
     def _read_old_one(self, call: Call) -> Answer:
@@ -189,7 +194,7 @@ class Nedzo(SimulatedVendor):
 
     def _read_new(self, call: Call) -> Answer:
         self._exists("new_reads")
-        size, offset = whole_number(call, "limit", 20), int(call.query.get("offset", "0") or 0)
+        size, offset = whole_number(call, "limit", 20), whole_number(call, "offset", 0, least=0)
         return Answer(200, [_camel(contact) for contact in self.readable(self.stored)[offset : offset + size]])
 
     def _read_new_one(self, call: Call) -> Answer:
@@ -204,7 +209,7 @@ class Nedzo(SimulatedVendor):
         list_id = call.params["id"].lower()
         if list_id not in self.lists:
             raise RefusedCallError(404, "Contact list not found")
-        contacts = [contact.view for contact in self.readable(self.by_place.get(list_id, ()))]
+        contacts = [contact.view for contact in self.in_place(list_id)]
         data = {"contact_list": {"id": list_id, "name": self.lists[list_id], "contacts": contacts}}
         return Answer(200, _envelope(200, "OK", data))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
+import math
 import random
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, World
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, World, parsed
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 
 
@@ -18,13 +18,9 @@ def token_knobs(life: str) -> tuple[Knob, ...]:
     return (
         Knob("token_life", "number", life, "seconds after which a token is refused; expires_in says the same"),
         Knob("expires_in", "text", "", "what expires_in says instead; none: left out"),
-        Knob(
-            "ready_tokens",
-            "text",
-            "any",
-            "bearer tokens that did not come from the token endpoint: any, none, or the only one accepted",
-        ),
-    )
+        Knob("ready_tokens", "text", "any",
+             "bearer tokens that did not come from the token endpoint: any, none, or the only one accepted"),
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -32,10 +28,12 @@ class Token:
     """One token given out.
 
     :param until: moment on the clock that cannot jump.
+    :param scope: ``None`` for a ready token, which may do everything.
     """
 
     until: float
-    scope: str
+    scope: str | None
+    account: int
 
 
 class Tokens:
@@ -56,19 +54,19 @@ class Tokens:
         """Make the token of one request worthless."""
         self._given.pop(bearer_of(call), None)
 
-    def grant(self, scope: str) -> dict[str, Any]:
+    def grant(self, scope: str, account: int) -> dict[str, Any]:
         """Return the answer that holds a new token."""
         word = f"{self._prefix}{self._random.getrandbits(128):032x}"
         life = self._knobs["token_life"]
-        self._given[word] = Token(self._world.now() + life, scope)
+        self._given[word] = Token(self._world.now() + life, scope, account)
         reply: dict[str, Any] = {"access_token": word, "token_type": "Bearer"}
         told = self._knobs["expires_in"]
         if told != "none":
             reply["expires_in"] = told or int(life)
         return {**reply, "scope": scope} if scope else reply
 
-    def scope_of(self, call: Call) -> str | None:
-        """Return the scope of the request's token, ``None`` for a ready token, which may do everything.
+    def token_of(self, call: Call) -> Token:
+        """Return the request's token; a ready one opens the one account of all.
 
         :raises RefusedCallError: 401 for no token, one that is not known, or one past its life.
         """
@@ -79,11 +77,11 @@ class Tokens:
             token = self._given.get(word)
             if token is None or token.until <= self._world.now():
                 raise RefusedCallError(401, "Token expired or revoked")
-            return token.scope
+            return token
         ready = self._knobs["ready_tokens"]
         if ready not in {"any", word} or ready == "none":
             raise RefusedCallError(401, "Unknown token")
-        return None
+        return Token(math.inf, None, 0)
 
 
 def bearer_of(call: Call) -> str:
@@ -113,7 +111,7 @@ def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[
     if sent == "form":
         return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
     try:
-        body = json.loads(call.body)
+        body = parsed(call.body)
     except ValueError:
         body = None
     if not isinstance(body, dict):
@@ -127,11 +125,6 @@ def client_of(call: Call, parameters: dict[str, str], method: Literal["basic", "
     if user or method == "basic":
         return unquote_plus(user), unquote_plus(password)
     return parameters.get("client_id", ""), parameters.get("client_secret", "")
-
-
-def accepted(credential: str, user: str, password: str) -> bool:
-    """Tell whether a pair is the demanded one, or, if none is demanded, whether both are there."""
-    return f"{user}:{password}" == credential if credential else bool(user and password)
 
 
 def oauth_error(status: int, error: str, description: str) -> Answer:

@@ -76,6 +76,7 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
     :raises OSError: if the address cannot be listened at.
     """
     listener = listen(host, port)
+    simulator.allow(host)
     url = url_of(listener)
     server = server_of(simulator)
     thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)

@@ -7,9 +7,10 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.simulator import replies
-from airflow_provider_contacts.simulator.connection import Receive, Scope, Send, drop, hang, read_body
+from airflow_provider_contacts.simulator.connection import Receive, Scope, Send, drop, hang
 from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Seen
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
+from airflow_provider_contacts.simulator.guard import read_body
 from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor
 
 
@@ -55,7 +56,10 @@ class Exchange:
         if "close_before_read" in self.fired:
             await self._drop()
             return
-        self.call.body = await read_body(self.receive)
+        body = await read_body(self.receive, self.vendor.knobs["max_body"])
+        if body is None:
+            self.target = RefusedCallError(413, "Request body too large")
+        self.call.body = body or b""
         if delay := self.faults.delay("latency"):
             await self.sleep(delay)
         if "close_before_store" in self.fired:
@@ -73,7 +77,10 @@ class Exchange:
         if self.elsewhere:
             return Answer(307, headers={"Location": self.elsewhere})
         if isinstance(self.target, RefusedCallError):
-            return self.vendor.refuse(self.target)
+            answer = self.vendor.refuse(self.target)
+            if self.target.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the rest of it may still be on its way
+                answer.headers["Connection"] = "close"
+            return answer
         if any(name.startswith("store_then") for name in self.fired):
             self.call.share = self.faults.settings["store_share"]
         route, self.call.params = self.target
@@ -145,10 +152,7 @@ class Exchange:
     async def _answer(self, answer: Answer) -> None:
         made = replies.to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
         self._note(made.status)
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in made.headers.items()]
-        headers.append((b"Content-Length", str(made.length).encode()))
-        await self.send({"type": "http.response.start", "status": made.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": made.body, "more_body": made.cut})
+        await send_bytes(self.send, made)
         if made.cut:
             await drop(self.scope, self.receive, self.faults.settings["drop_form"])
 
@@ -166,6 +170,14 @@ class Exchange:
             at=self.vendor.world.clock(),
         )
         self.vendor.requests.append(seen)
+
+
+async def send_bytes(send: Send, made: replies.Bytes) -> None:
+    """Write an answer; after one that is cut, the connection is to be closed."""
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in made.headers.items()]
+    headers.append((b"Content-Length", str(made.length).encode()))
+    await send({"type": "http.response.start", "status": made.status, "headers": headers})
+    await send({"type": "http.response.body", "body": made.body, "more_body": made.cut})
 
 
 Target = tuple[Route, Mapping[str, str]] | RefusedCallError

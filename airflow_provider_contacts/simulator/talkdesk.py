@@ -11,13 +11,7 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.oauth import (
-    accepted,
-    client_of,
-    oauth_error,
-    token_knobs,
-    token_request,
-)
+from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_lists import PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
 from airflow_provider_contacts.simulator.talkdesk_records import (
     CODES,
@@ -40,6 +34,8 @@ SHOWN = (
 )  # fmt: skip
 
 KNOBS = (
+    Knob("record_lists", "places", "demo-list,demo-phone=PHONE_NUMBER,demo-external=EXTERNAL",
+         "those that exist at the start: id or id=unique_identifier_type, with commas", UNIQUE_TYPES),
     *common_knobs("404", "a 201 with the strings of reject_codes on the record"),
     Knob("reject_codes", "text", "OTHER", f"error strings of a rejected record, with commas; {', '.join(CODES)}"),
     *token_knobs("599"),
@@ -68,6 +64,7 @@ class Talkdesk(SimulatedVendor):
 
     name = "talkdesk"
     knob_list = KNOBS
+    place_knob = "record_lists"
 
     def routes(self) -> tuple[Route, ...]:
         """Return the endpoints."""
@@ -84,11 +81,14 @@ class Talkdesk(SimulatedVendor):
         )
 
     def clear(self) -> None:
-        """Keep three empty lists, one of each kind."""
+        """Forget what is unique."""
         self.lists: dict[str, RecordList] = {}
-        self.add_list("demo-list", "NOTHING")
-        self.add_list("demo-phone", "PHONE_NUMBER")
-        self.add_list("demo-external", "EXTERNAL")
+
+    def set_places(self, named: dict[str, str]) -> None:
+        """Let these record lists exist; one that stays as it is keeps what must be unique in it."""
+        made = {id_: RecordList(id_, id_, unique) for id_, unique in named.items()}
+        kept = {id_: one for id_, one in self.lists.items() if id_ in made and one.unique == made[id_].unique}
+        self.lists = made | kept
 
     def add_list(self, list_id: str, unique: str = "NOTHING") -> None:
         """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
@@ -101,15 +101,16 @@ class Talkdesk(SimulatedVendor):
             "host": url,
             "login": "demo-client",
             "password": "demo-secret",
-            "extra": {"token_url": f"{url}/oauth/token", "record_list_id": "demo-list"},
+            "extra": {"token_url": f"{url}/oauth/token", "record_list_id": next(iter(self.lists), "")},
         }
 
-    def authorize(self, call: Call) -> None:
+    def authorize(self, call: Call) -> int:
         """Accept a token whose scope covers the request."""
-        scope = self.tokens.scope_of(call)
+        token = self.tokens.token_of(call)
         needed = self.knobs["read_scope" if call.method == "GET" else "write_scope"]
-        if scope is not None and needed not in scope.split():
+        if token.scope is not None and needed not in token.scope.split():
             raise RefusedCallError(403, "The token lacks the scope that is needed")
+        return token.account
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return code, message and the fields (SEED; the words of ``code`` and the form of names are INFERRED)."""
@@ -131,7 +132,10 @@ class Talkdesk(SimulatedVendor):
         parameters = token_request(call, "form")
         if isinstance(parameters, Answer):
             return parameters
-        if not accepted(self.knobs["credential"], *client_of(call, parameters, "basic")):
+        user, password = client_of(call, parameters, "basic")
+        try:
+            account = self.account_of(f"{user}:{password}", "", fits=bool(user and password))
+        except RefusedCallError:
             return oauth_error(401, "invalid_client", "client authentication failed")
         if parameters.get("grant_type") != "client_credentials":
             return oauth_error(400, "unsupported_grant_type", "only client_credentials is offered here")
@@ -139,7 +143,9 @@ class Talkdesk(SimulatedVendor):
         asked = parameters.get("scope", "").split()
         if not set(asked) <= set(granted.split()):
             return oauth_error(401, "invalid_scope", "the client does not have that scope, or not yet")
-        return Answer(200, self.tokens.grant(" ".join(asked) or granted), headers={"Cache-Control": "no-store"})
+        return Answer(
+            200, self.tokens.grant(" ".join(asked) or granted, account), headers={"Cache-Control": "no-store"}
+        )
 
     def _list(self, call: Call) -> RecordList:
         found = self.lists.get(call.params["list_id"])
@@ -186,13 +192,13 @@ class Talkdesk(SimulatedVendor):
 
     def _check_room(self, target: RecordList, count: int) -> None:
         form = self.knobs["full_list"]
-        if form != "OTHER" and self.count_by_place[target.id] + count > self.knobs["list_capacity"]:
+        if form != "OTHER" and self.count_by_place[self.shelf(target.id)] + count > self.knobs["list_capacity"]:
             raise RefusedCallError(int(form), "The record list is full")
 
     def _add(self, call: Call, target: RecordList, record: dict[str, Any], moment: str) -> dict[str, Any]:
         codes = content_faults(record, self.knobs)
-        taken = target.claims(record, codes)
-        if not codes and self.count_by_place[target.id] >= self.knobs["list_capacity"]:
+        taken = target.claims(record, codes, self.account)
+        if not codes and self.count_by_place[self.shelf(target.id)] >= self.knobs["list_capacity"]:
             codes.append("OTHER")
         if self.knobs["reject"] and self.rejected(record):
             codes.extend(self.knobs["reject_codes"].split(","))
@@ -243,7 +249,7 @@ class Talkdesk(SimulatedVendor):
             "name": shown.name,
             "unique_identifier_type": shown.unique,
             "status": "ACCEPTED",
-            "records_count": self.count_by_place[shown.id],
+            "records_count": self.count_by_place[self.shelf(shown.id)],
             "teams": [],
             "_links": {"self": {"href": f"{call.base}/record-lists/{shown.id}"}},
         }
@@ -256,7 +262,7 @@ class Talkdesk(SimulatedVendor):
 
     def _read_records(self, call: Call) -> Answer:
         target = self._list(call)
-        shown = self.readable(self.by_place.get(target.id, ()))
+        shown = self.in_place(target.id)
         return page_of(call, "records", [contact.view for contact in shown], self.knobs)
 
     def _read_one(self, call: Call) -> Answer:
@@ -267,10 +273,10 @@ class Talkdesk(SimulatedVendor):
 
     def _delete(self, call: Call) -> Answer:
         target = self._list(call)
-        contact = self.by_id.get(call.params["record_id"])
+        contact = self.own(call.params["record_id"])
         if contact is None or contact.place != target.id:
             raise RefusedCallError(404, "Record not found")
-        target.keys.difference_update(target.claims(contact.received, []))
+        target.keys.difference_update(target.claims(contact.received, [], self.account))
         self.remove(contact)
         return Answer(204)
 

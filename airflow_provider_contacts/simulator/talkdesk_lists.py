@@ -20,14 +20,10 @@ LARGEST_PAGE = 100
 PAGE_KNOBS = (
     Knob("page_size", "integer", "50", "items a page where the request does not say [FOUND]"),
     Knob("next_href", "choice", "absolute", "form of the next page's address [UNKNOWN]", ("absolute", "relative")),
-    Knob(
-        "page_totals",
-        "choice",
-        "both",
-        "numbers in a page [FOUND, in words that differ]: total and the page's count, one of them, the list's as count",
-        ("both", "total", "whole_count", "none"),
-    ),
-)
+    Knob("page_totals", "choice", "both",
+         "numbers in a page [FOUND, words differ]: total and the page's count, one of them, or the list's as count",
+         ("both", "total", "whole_count", "none")),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -35,7 +31,7 @@ class RecordList:
     """One list.
 
     :param unique: what a record must not share with another one of the list.
-    :param keys: the values taken.
+    :param keys: the values taken, each with its account.
     """
 
     id: str
@@ -43,18 +39,19 @@ class RecordList:
     unique: str
     keys: set[Any] = field(default_factory=set)
 
-    def claims(self, record: dict[str, Any], codes: list[str]) -> list[Any]:
+    def claims(self, record: dict[str, Any], codes: list[str], account: int) -> list[Any]:
         """Return the values that the record would take in this list, and add what stands against it to ``codes``."""
         if self.unique == "PHONE_NUMBER":
-            keys: list[Any] = list(dict.fromkeys(numbers_of(record)))
+            keys: list[Any] = [(account, number) for number in dict.fromkeys(numbers_of(record))]
             if any(key in self.keys for key in keys):
                 codes.append("PHONE_NUMBER_NOT_UNIQUE")
             return keys
         if self.unique == "EXTERNAL":
-            key = external_of(record)
-            if key is None:
+            pair = external_of(record)
+            if pair is None:
                 codes.append("EXTERNAL_REF_MISSING")
                 return []
+            key = (account, pair)
             if key in self.keys:
                 codes.append("EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE")
             return [key]

@@ -21,6 +21,10 @@ REMEMBERED_REQUESTS = 1000
 """Requests that are kept when contacts are only counted."""
 
 
+LONGEST_NUMBER = 15
+"""Digits of a number in a query."""
+
+
 def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
     """Return the knobs that every vendor has.
 
@@ -29,17 +33,15 @@ def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
     """
     return (
         Knob("reject", "patterns", "", f"field~regex, or a JSON list of them: records that are refused; {reject}"),
-        Knob("credential", "text", "", "the only one accepted, key or login:password; empty: any of the right form"),
-        Knob(
-            "slash",
-            "choice",
-            slash,
-            "what the other form of a path, with or without the slash at its end, does [UNKNOWN]",
-            ("redirect", "404", "accept"),
-        ),
+        Knob("credential", "texts", "",
+             "the ones accepted, key or login:password, with commas; several are an account each, which reads its own"
+             " contacts; empty: any of the right form"),
+        Knob("slash", "choice", slash,
+             "what the other form of a path, with or without the slash at its end, does [UNKNOWN]",
+             ("redirect", "404", "accept")),
         Knob("max_body", "integer", "10000000", "bytes a request may have; more get 413 [UNKNOWN]"),
         Knob("read_lag", "number", "0", "seconds until a new contact shows in reads [UNKNOWN]"),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class SimulatedVendor(ABC):
 
     name: ClassVar[str]
     knob_list: ClassVar[tuple[Knob, ...]]
+    place_knob: ClassVar[str] = ""
+    """The knob that names the vendor's places: organizations, lists, books."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -76,6 +80,7 @@ class SimulatedVendor(ABC):
         self.tokens = Tokens(self.name, world, self.knobs)
         self._routes = [(route, route.pattern()) for route in self.routes()]
         self._ids = 0
+        self.account = 0
         self.reset()
 
     @abstractmethod
@@ -83,8 +88,8 @@ class SimulatedVendor(ABC):
         """Return the endpoints, the busiest first."""
 
     @abstractmethod
-    def authorize(self, call: Call) -> None:
-        """Check the credential of a request.
+    def authorize(self, call: Call) -> int:
+        """Check the credential of a request, and return whose account it opens.
 
         :raises RefusedCallError: if it is missing, wrong, expired or not allowed to do this.
         """
@@ -101,8 +106,26 @@ class SimulatedVendor(ABC):
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready Airflow connection to this vendor, served under ``url``."""
 
-    def clear(self) -> None:  # noqa: B027  # a vendor may have no places
-        """Return the vendor's places (lists, organizations, books) to how they were at the start."""
+    def clear(self) -> None:  # noqa: B027  # a vendor may keep nothing else
+        """Forget what the vendor keeps beside contacts."""
+
+    def set_places(self, named: dict[str, str]) -> None:  # noqa: B027  # a vendor may have none
+        """Let these places exist, and no others."""
+
+    def account_of(self, credential: str, text: str, *, fits: bool) -> int:
+        """Return whose account a credential opens; 0 is the one account of all.
+
+        :param fits: whether it is of the right form.
+        :raises RefusedCallError: 401, with ``text``, if it is not accepted.
+        """
+        demanded = self.knobs["credential"]
+        if not (credential in demanded if demanded else fits):
+            raise RefusedCallError(401, text)
+        return demanded.index(credential) + 1 if len(demanded) > 1 else 0
+
+    def shelf(self, place: str) -> str:
+        """Return the key of a place's contacts in the present account."""
+        return f"{place} (account {self.account})" if self.account else place
 
     def reset(self) -> None:
         """Forget all contacts, requests and tokens; knobs and ids keep where they are."""
@@ -116,6 +139,11 @@ class SimulatedVendor(ABC):
             faults.reset()
         self.tokens.clear()
         self.clear()
+        self._place()
+
+    def _place(self) -> None:
+        if self.place_knob:
+            self.set_places(self.knobs[self.place_knob])
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | RefusedCallError:
         """Return the endpoint behind a path and the decoded names in it, or why there is none."""
@@ -129,11 +157,9 @@ class SimulatedVendor(ABC):
 
     def handle(self, route: Route, call: Call) -> Answer:
         """Answer one request as the vendor would, faults aside."""
-        if len(call.body) > self.knobs["max_body"]:
-            return self.refuse(RefusedCallError(413, "Request body too large"))
         try:
             if route.kind != "token":
-                self.authorize(call)
+                self.account = self.authorize(call)
             return route.handler(call)
         except RefusedCallError as error:
             return self.refuse(error)
@@ -142,29 +168,39 @@ class SimulatedVendor(ABC):
         """Keep one new contact, or count it."""
         call.stored += 1
         self.counts["stored"] += 1
-        self.count_by_place[place] += 1
+        self.count_by_place[self.shelf(place)] += 1
         if self.world.forget:
             return
-        contact = Stored(id_, received, place, call.number, view, self.world.now())
+        contact = Stored(id_, received, place, call.number, view, self.world.now(), self.account)
         self.stored.append(contact)
         self.by_id[id_] = contact
-        self.by_place.setdefault(place, []).append(contact)
+        self.by_place.setdefault(self.shelf(place), []).append(contact)
 
     def readable(self, contacts: Iterable[Stored]) -> list[Stored]:
-        """Return the contacts that reads show already."""
-        lag = self.knobs["read_lag"]
-        return [one for one in contacts if self.world.now() - one.at >= lag] if lag else list(contacts)
+        """Return the contacts of the present account that reads show already."""
+        until = self.world.now() - self.knobs["read_lag"]
+        return [one for one in contacts if one.at <= until and one.account == self.account]
+
+    def in_place(self, place: str) -> list[Stored]:
+        """Return the readable contacts of a place."""
+        return self.readable(self.by_place.get(self.shelf(place), ()))
+
+    def own(self, id_: Any) -> Stored | None:
+        """Return the contact of an id, if it is the present account's."""
+        contact = self.by_id.get(id_) if isinstance(id_, (str, int)) else None
+        return contact if contact and contact.account == self.account else None
 
     def readable_by_id(self, id_: str | int) -> Stored | None:
         """Return the contact of an id, if reads show it already."""
-        return next(iter(self.readable([self.by_id[id_]] if id_ in self.by_id else [])), None)
+        contact = self.own(id_)
+        return next(iter(self.readable([contact] if contact else [])), None)
 
     def remove(self, contact: Stored) -> None:
         """Delete one contact."""
         self.stored.remove(contact)
-        self.by_place[contact.place].remove(contact)
+        self.by_place[self.shelf(contact.place)].remove(contact)
         self.by_id.pop(contact.id, None)
-        self.count_by_place[contact.place] -= 1
+        self.count_by_place[self.shelf(contact.place)] -= 1
         self.counts["deleted"] += 1
 
     def duplicates(self, field: str | None = None) -> dict[str, int]:
@@ -215,6 +251,8 @@ class SimulatedVendor(ABC):
         """
         target, name = self._settings_of(name)
         target.set(name, value)
+        if target is self.knobs and name == self.place_knob:
+            self._place()
 
     def check(self, name: str, value: Any) -> None:
         """Raise what :meth:`set` would raise, and set nothing."""
@@ -226,6 +264,7 @@ class SimulatedVendor(ABC):
         self.knobs.restore()
         for faults in self.faults.values():
             faults.restore()
+        self._place()
 
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
         """Yield every knob with the name under which it is set."""
@@ -274,8 +313,8 @@ def json_body(call: Call, status: int, message: str) -> Any:
         raise RefusedCallError(status, f"{message}: not JSON") from None
 
 
-def whole_number(call: Call, name: str, default: int, most: int | None = None) -> int:
-    """Return a query parameter as a whole number from 1, the default if it is none."""
+def whole_number(call: Call, name: str, default: int, most: int | None = None, least: int = 1) -> int:
+    """Return a query parameter as a whole number within bounds, the default if it is none."""
     text = call.query.get(name, "")
-    number = max(int(text), 1) if text.isdecimal() else default
+    number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
     return number if most is None else min(number, most)

@@ -42,7 +42,7 @@ def url(simulator: Simulator) -> Iterator[str]:
 def request_bytes(records: int = 3, *, declared: int | None = None) -> bytes:
     body = json.dumps({"records": [RECORD] * records}).encode()
     head = (
-        "POST /talkdesk/record-lists/demo-list/records/bulks HTTP/1.1\r\nHost: simulator\r\n"
+        "POST /talkdesk/record-lists/demo-list/records/bulks HTTP/1.1\r\nHost: localhost\r\n"
         "Authorization: Bearer ready-token\r\nContent-Type: application/json\r\n"
         f"Content-Length: {declared or len(body)}\r\n\r\n"
     )
@@ -170,7 +170,7 @@ def test_latency_delays_and_the_server_goes_on(simulator: Simulator, url: str) -
     started = time.monotonic()
     with connect(url) as slow, connect(url) as other:
         slow.sendall(request_bytes())
-        other.sendall(b"GET /_simulator/summary HTTP/1.1\r\nHost: simulator\r\n\r\n")
+        other.sendall(b"GET /_simulator/summary HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(other)[0] == 200
         assert read_answer(slow)[0] == 201
     assert time.monotonic() - started >= 0.3

@@ -368,13 +368,76 @@ def test_the_state_tells_duplicates_by_any_field() -> None:
         ("GET", "/_simulator/state?vendor=dex&limit=x", None),
         ("POST", "/_simulator/faults", {"dex.nothing": 1}),
         ("POST", "/_simulator/faults", [1]),
+        ("POST", "/_simulator/faults", {"dex.reject": "email~(a+)+$"}),
+        ("POST", "/_simulator/faults", {"dex": {"plan": ["free"]}}),
         ("POST", "/_simulator/reset", {"all": True}),
+        ("POST", "/_simulator/reset", {"knobs": "yes"}),
+        ("POST", "/_simulator/reset", [1]),
+        ("GET", f"/_simulator/state?vendor=dex&limit={'9' * 5000}", None),
     ],
 )
 def test_wrong_control_requests_are_explained(method: str, path: str, body: Any) -> None:
     answer = ask(Simulator(), method, path, json=body) if body is not None else ask(Simulator(), method, path)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+def test_what_was_set_is_answered_and_nothing_else() -> None:
+    simulator = Simulator()
+    assert ask(simulator, "POST", "/_simulator/faults", json={"dex.store_then_drop": "next:1"}).json() == {
+        "dex": {"store_then_drop": "next:1"}
+    }
+    several = {"all.read.latency": "80ms", "nedzo": {"write.http_500": 1, "dnc": 0}}
+    assert ask(simulator, "POST", "/_simulator/faults", json=several).status_code == 400
+    del several["nedzo"]["dnc"]  # type: ignore[attr-defined]  # the second value is the nested form
+    answer = ask(simulator, "POST", "/_simulator/faults", json=several).json()
+    assert answer.pop("nedzo") == {"read.latency": "80ms", "http_500": "1"}
+    assert answer == {name: {"read.latency": "80ms"} for name in ("intermezzo", "dex", "apptoto", "talkdesk")}
+    assert ask(simulator, "POST", "/_simulator/faults", json={}).json() == {}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 50_000, b"\xff", b"", b"7" * 5000, b'{"dex.plan": NaN}'])
+def test_a_control_body_that_is_no_object_is_explained(content: bytes) -> None:
+    answer = ask(Simulator(), "POST", "/_simulator/faults", content=content)
+    assert (answer.status_code, answer.json()["error"]) == (400, "the body must be a JSON object of knobs")
+
+
+def test_control_routes_refuse_other_methods_and_names() -> None:
+    assert ask(Simulator(), "DELETE", "/_simulator/faults").status_code == 405
+    assert ask(Simulator(), "GET", "/_simulator/reset").status_code == 405
+    assert ask(Simulator(), "GET", "/_simulator/nothing").status_code == 404
+    assert ask(Simulator(), "GET", "/_simulator/summary", headers={"Host": "evil.example"}).status_code == 403
+
+
+VALUES: list[Any] = [None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", [], [[]], {}, {"a": 1}, [None]]
+FIELDS = (
+    "id", "contacts", "records", "emails", "where", "external_id", "address_book_id", "address_book", "name",
+    "first_name", "phone", "phone_numbers", "email", "email_addresses", "custom_fields", "contact_list_id", "roles",
+    "contact_emails", "contact_phone_numbers", "timezone", "priority", "extra_data", "birthday", "linkedin",
+    "unique_identifier_type",
+)  # fmt: skip
+
+
+@every_vendor
+def test_no_value_of_any_type_breaks_a_route(vendor: str) -> None:
+    """An exception here would be the simulator's own, and fail the request."""
+    simulator = Simulator(
+        {"apptoto.known_external_id": "reject", "intermezzo.duplicates": "reject", "all.reject": "id~x"}
+    )
+    names = {"org": "org_demo", "list_id": "demo-external", "record_id": "x", "id": "x"}
+    odd = {"offset": "x", "limit": "\u00b2", "page": "9" * 5000, "per_page": "0", "cursor": "c\u0663"}
+    headers = {**CREATES[vendor][1], "Content-Type": "application/json"}
+    for route in simulator.vendors[vendor].routes():
+        path = f"/{vendor}{route.template.format(**names)}"
+        if route.method == "GET":
+            assert ask(simulator, "GET", path, headers=headers, params=odd).status_code < 500
+            continue
+        for field in FIELDS if "bulks" in path or path.count("/") < 5 else FIELDS[:3]:
+            ones = [{"name": "A", "email": "a@example.com", "address_book_id": 1, field: value} for value in VALUES]
+            bodies = [ones[0], *ones, *({"contacts": [one]} for one in ones), *({"records": [one]} for one in ones)]
+            for body in (*bodies, ones, *({field: value} for value in VALUES)):
+                answer = ask(simulator, route.method, path, headers=headers, content=json.dumps(body).encode())
+                assert answer.status_code < 500
 
 
 def test_the_root_explains_itself() -> None:

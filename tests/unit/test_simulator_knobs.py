@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -82,6 +83,49 @@ def test_several_patterns_come_as_json_or_as_a_list() -> None:
 
 
 @pytest.mark.parametrize(
+    "expression",
+    [
+        "(a+)+$",
+        "(a|a)*b",
+        "((a))",
+        "(?:a|b)*",
+        "a*a*a*a*b",
+        ".*?.*?b",
+        "a{1,9}a{1,9}a{1,9}a{1,9}b",
+        "(?=a)a",
+        r"\\(a+)+",
+    ],
+)
+def test_a_pattern_that_could_take_too_long_is_refused_with_its_knob(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"^dex\.reject: .*too long.*without groups"):
+        Simulator().set("dex.reject", f"email~{expression}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (r"@bad\.example$", "a@bad.example"),
+        (r"^\+1|^\+44", "+44 20"),
+        (r"^[^@(]+@[^@*+?{]+$", "a@b"),
+        (r"\(\d{3}\)", "(555)"),
+        (r"[]*+?{()]", "*"),
+        (".*a.*b", "xaxb"),
+    ],
+)
+def test_the_patterns_that_people_write_are_taken(expression: str, text: str) -> None:
+    (pattern,) = patterns([f"phone~{expression}"])
+    assert (pattern.hits({"phone": text}), pattern.hits({"phone": "-"})) == (True, False)
+
+
+@pytest.mark.parametrize("expression", ["a*a*b", ".*.*b", ".*?b", "a{1,200}a{1,200}b", "a*b|.*c"])
+def test_the_slowest_pattern_ends_soon_however_long_the_text(expression: str) -> None:
+    (pattern,) = patterns(f"name~{expression}")
+    started = time.process_time()
+    assert not pattern.hits({"name": "a" * 1_000_000})
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
     ("name", "value", "text"),
     [
         ("talkdesk.store_then_dorp", "1", "did you mean talkdesk.store_then_drop"),
@@ -94,9 +138,28 @@ def test_several_patterns_come_as_json_or_as_a_list() -> None:
         ("dex.atomic", "perhaps", "true or false"),
         ("dex.reject", "email", "field~regex"),
         ("dex.reject", "email~(", "regular expression"),
+        ("dex.reject", "email~a{99999999999}", "regular expression"),
+        ("dex.reject", '["email~a", 7]', "field~regex"),
+        ("dex.reject", "[" * 100_000, "field~regex"),
+        ("dex.reject", 7, "field~regex"),
+        ("latency", "80ms", "did you mean all.latency"),
+        ("all.latencyy", "80ms", "did you mean all.latency"),
+        ("dex.max_batch", -1, "a whole number from 0"),
+        ("dex.max_batch", 1.5, "a whole number from 0"),
+        ("dex.max_batch", True, "a whole number from 0"),
+        ("dex.max_batch", "9" * 5000, "a whole number from 0"),
+        ("dex.read_lag", "nan", "a number from 0"),
+        ("dex.read_lag", "inf", "a number from 0"),
+        ("dex.plan", ["free"], "a text, a number or a boolean"),
+        ("dex.atomic", {}, "a text, a number or a boolean"),
+        ("dex.latency", "9" * 400 + "s", "a duration such as"),
+        ("dex.success_status", 99999, "an HTTP status"),
+        ("dex.redirect_to", "/a\r\nSet-Cookie: b", "into a header"),
+        ("dex.retry_after", "\u221e", "into a header"),
+        ("dex.credential", "a,,b", "a list of texts"),
     ],
 )
-def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: str, text: str) -> None:
+def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: Any, text: str) -> None:
     simulator = Simulator()
     before = {name: vendor.knob_values() for name, vendor in simulator.vendors.items()}
     with pytest.raises(ValueError, match=text.replace(".", r"\.").replace("(", r"\(")):

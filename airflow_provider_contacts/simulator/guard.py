@@ -1,0 +1,76 @@
+"""What is let in: requests under a name of this machine, from no foreign web page, and bodies up to a limit."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+
+from airflow_provider_contacts.simulator.connection import Receive, Scope
+
+_AUTHORITY = re.compile(r"(\[[^\s\[\]]+\]|[^\s/?#@:\[\]]+)(:[0-9]*)?")
+
+
+def refusal(scope: Scope, hosts: Collection[str]) -> str:
+    """Return why a request is not let in, empty if it is.
+
+    A web page in the user's browser reaches loopback, too: its Origin tells, or, where its own name has been pointed
+    here (DNS rebinding), the Host.
+
+    :param hosts: names and addresses beside the loopback ones; with an unspecified one, every address passes.
+    """
+    given = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in {b"host", b"origin"}]
+    for name, text in given:
+        if not _is_ours(text.partition("://")[2] if name == b"origin" else text, hosts):
+            return (
+                f"the {name.decode().title()} header names {text[:100]!r}, not this simulator: "
+                "use 127.0.0.1 or localhost, or start it with --allow-host NAME"
+            )
+    return "" if [name for name, _ in given].count(b"host") == 1 else "one Host header is wanted"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_ours(authority: str, hosts: Collection[str]) -> bool:
+    match = _AUTHORITY.fullmatch(authority)
+    host = match[1].strip("[]").removesuffix(".").lower() if match else ""
+    if is_loopback(host) or host in hosts:
+        return True
+    return not {"0.0.0.0", "::"}.isdisjoint(hosts) and _is_address(host)  # noqa: S104  # compared, not listened at
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) is not None
+    except ValueError:
+        return False
+
+
+class GoneError(Exception):
+    """The client has left before its request was whole."""
+
+
+async def read_body(receive: Receive, most: int) -> bytes | None:
+    """Return the whole body of a request, ``None`` for a longer one; what is too much is read on a little, not kept.
+
+    :raises GoneError: if the client leaves in the middle.
+    """
+    parts: list[bytes] = []
+    size, more = 0, True
+    # A client that is still writing when the connection is closed may never see the answer.
+    while more and size <= most + 5_000_000:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts) if size <= most else None
