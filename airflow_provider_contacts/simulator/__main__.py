@@ -81,7 +81,7 @@ def knob_lines(simulator: Simulator) -> Iterator[str]:
 def start_lines(simulator: Simulator, url: str) -> Iterator[str]:
     """Yield what is printed at the start: the address, and a ready connection to each vendor."""
     yield f"Simulator at {url}  (stop with Ctrl+C; {url}/_simulator explains itself)"
-    yield "Any credential of the right form is accepted; these are as good as any:"
+    yield "A connection to each vendor; without the knob credential, any other of the right form is as good:"
     yield ""
     for name, connection in simulator.connections(url).items():
         yield f"export AIRFLOW_CONN_{name.upper()}_DEFAULT={shlex.quote(json.dumps(connection))}"

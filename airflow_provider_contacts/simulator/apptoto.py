@@ -83,8 +83,7 @@ class Apptoto(SimulatedVendor):
         return {
             "conn_type": "apptoto",
             "host": url,
-            "login": "demo@example.com",
-            "password": "demo-key",
+            **self.ready("demo@example.com:demo-key"),
             "extra": extra,
         }
 

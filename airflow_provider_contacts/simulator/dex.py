@@ -77,7 +77,7 @@ class Dex(SimulatedVendor):
 
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready connection."""
-        return {"conn_type": "dex", "host": url, "password": "dex_demo_key"}
+        return {"conn_type": "dex", "host": url, **self.ready("dex_demo_key")}
 
     def authorize(self, call: Call) -> int:
         """Accept any key of the known form, or the demanded ones."""

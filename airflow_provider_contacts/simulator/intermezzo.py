@@ -81,8 +81,7 @@ class Intermezzo(SimulatedVendor):
         return {
             "conn_type": "intermezzo",
             "host": url,
-            "login": "demo-client",
-            "password": "demo-secret",
+            **self.ready("demo-client:demo-secret"),
             "extra": {"token_url": f"{url}/oauth/token", "organization_id": next(iter(self.organizations), "")},
         }
 

@@ -77,7 +77,7 @@ class Nedzo(SimulatedVendor):
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready connection."""
         extra = {"contact_list_id": next(iter(self.lists), "")}
-        return {"conn_type": "nedzo", "host": url, "password": "sk_test_demo", "extra": extra}
+        return {"conn_type": "nedzo", "host": url, **self.ready("sk_test_demo"), "extra": extra}
 
     def authorize(self, call: Call) -> int:
         """Accept any key, or the demanded ones."""

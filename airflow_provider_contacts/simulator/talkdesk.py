@@ -99,8 +99,7 @@ class Talkdesk(SimulatedVendor):
         return {
             "conn_type": "talkdesk",
             "host": url,
-            "login": "demo-client",
-            "password": "demo-secret",
+            **self.ready("demo-client:demo-secret"),
             "extra": {"token_url": f"{url}/oauth/token", "record_list_id": next(iter(self.lists), "")},
         }
 

@@ -123,6 +123,11 @@ class SimulatedVendor(ABC):
             raise RefusedCallError(401, text)
         return demanded.index(credential) + 1 if len(demanded) > 1 else 0
 
+    def ready(self, any_other: str) -> dict[str, str]:
+        """Return login and password of a ready connection: the first demanded credential, or any other."""
+        login, sign, password = next(iter(self.knobs["credential"]), any_other).partition(":")
+        return {"login": login, "password": password} if sign else {"password": login}
+
     def shelf(self, place: str) -> str:
         """Return the key of a place's contacts in the present account."""
         return f"{place} (account {self.account})" if self.account else place

@@ -142,5 +142,7 @@ def test_each_credential_is_an_account_that_reads_its_own_contacts(vendor: str) 
         shown = ask(simulator, "GET", READS[vendor], **who).text
         assert (made[own] in shown, made[1 - own] in shown) == (True, False)
         assert other is not who
+    ready = simulator.connections("http://127.0.0.1:1")[vendor]
+    assert (ready.get("login"), ready["password"]) == (("ann", "s") if pairs else (None, "ann"))
     nobody = login(simulator, vendor, "eve")
     assert nobody == {} or ask(simulator, "GET", READS[vendor], **nobody).status_code == 401
