@@ -129,7 +129,8 @@ class Simulator:
         """Return every vendor that a knob's whole name means; the value is checked with each."""
         word, _, knob = name.partition(".")
         vendors = list(self.vendors.values()) if word == "all" else [self.vendors[word]] if word in self.vendors else []
-        found = [vendor for vendor in vendors if _has(vendor, knob)]
+        knob = knob.removeprefix("write.")
+        found = [vendor for vendor in vendors if knob in vendor.named]
         if not found:
             names = [known for known, _ in self.all_knobs()]
             names += sorted({f"all.{known.partition('.')[2]}" for known in names})
@@ -143,7 +144,3 @@ class Simulator:
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         return [(vendor, knob) for vendor in found]
-
-
-def _has(vendor: SimulatedVendor, knob: str) -> bool:
-    return any(knob.removeprefix("write.") == name for name, _ in vendor.all_knobs())

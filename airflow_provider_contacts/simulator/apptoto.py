@@ -10,11 +10,19 @@ from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Stored
+from airflow_provider_contacts.simulator.exchange import (
+    Answer,
+    Call,
+    RefusedCallError,
+    Route,
+    Stored,
+    json_body,
+    whole_number,
+)
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
-from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, json_body, whole_number
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 LARGEST_PAGE = 200
 
@@ -130,7 +138,7 @@ class Apptoto(SimulatedVendor):
         return Answer(200, {"contacts": views})
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         contacts = body.get("contacts") if isinstance(body, dict) else None
         if not isinstance(contacts, list) or not contacts:
             raise RefusedCallError(400, "param is missing or the value is empty: contacts")
@@ -199,7 +207,7 @@ class Apptoto(SimulatedVendor):
 
     def _put(self, call: Call) -> Answer:
         """Create or update by id or external id (FOUND)."""
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         contacts = body.get("contacts") if isinstance(body, dict) else None
         if not isinstance(contacts, list) or not all(isinstance(contact, dict) for contact in contacts):
             raise RefusedCallError(400, "param is missing or the value is empty: contacts")
@@ -230,7 +238,7 @@ class Apptoto(SimulatedVendor):
 
     def _delete(self, call: Call) -> Answer:
         """Delete by the id in the body (FOUND)."""
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         contact = self.own(body.get("id")) if isinstance(body, dict) else None
         if contact is None:
             raise RefusedCallError(404, "Not Found")

@@ -93,8 +93,7 @@ def _set(simulator: Simulator, settings: dict[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         flat |= {f"{name}.{knob}": one for knob, one in value.items()} if isinstance(value, dict) else {name: value}
     shown: dict[str, Any] = {}
-    for vendor, knob in simulator.update(flat):
-        name = knob.removeprefix("write.")
+    for vendor, name in simulator.update(flat):
         shown.setdefault(vendor.name, {})[name] = vendor.knob_values()[name]
     return shown
 

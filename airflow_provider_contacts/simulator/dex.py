@@ -15,10 +15,10 @@ from airflow_provider_contacts.simulator.dex_contacts import (
     matches,
     short_view,
 )
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, json_body, whole_number
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import bearer_of
-from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor, common_knobs, json_body, whole_number
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 KNOBS = (
     *common_knobs("accept", "as reject_form says"),
@@ -117,7 +117,7 @@ class Dex(SimulatedVendor):
         return self._flagged(self.knobs["success_status"], {"error": error, "data": {"contacts": views}})
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         contacts = body.get("contacts") if isinstance(body, dict) else None
         if not isinstance(contacts, list) or not contacts:
             raise RefusedCallError(400, "contacts must be a non-empty array")
@@ -170,7 +170,7 @@ class Dex(SimulatedVendor):
         return Answer(status, body)
 
     def _by_emails(self, call: Call) -> Answer:
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         emails = body.get("emails") if isinstance(body, dict) else None
         if not isinstance(emails, list) or not all(isinstance(email, str) for email in emails):
             raise RefusedCallError(400, "emails must be an array of strings")
@@ -200,7 +200,7 @@ class Dex(SimulatedVendor):
     def _filter(self, call: Call) -> Answer:
         where: Any = {}
         if call.body and self.knobs["filter_from"] != "query":
-            body = json_body(call, 400, "Bad request")
+            body = json_body(call)
             where = body.get("where", {}) if isinstance(body, dict) else {}
         if not where and self.knobs["filter_from"] != "body":
             ids = [value for name, value in call.query.items() if name.startswith(("in", "where[in]"))]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+LONGEST_NUMBER = 15
+"""Digits of a number in a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,26 @@ class Call:
         return records if self.share >= 1 else records[: int(len(records) * self.share)]
 
 
+def json_body(call: Call) -> Any:
+    """Return the parsed body.
+
+    :raises RefusedCallError: 400, for another content type or for what is not JSON.
+    """
+    if not call.headers.get("content-type", "").lower().startswith("application/json"):
+        raise RefusedCallError(400, "Bad request: the content type is not application/json")
+    try:
+        return call.json()
+    except ValueError:
+        raise RefusedCallError(400, "Bad request: not JSON") from None
+
+
+def whole_number(call: Call, name: str, default: int, most: int | None = None, least: int = 1) -> int:
+    """Return a query parameter as a whole number within bounds, the default if it is none."""
+    text = call.query.get(name, "")
+    number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
+    return number if most is None else min(number, most)
+
+
 @dataclass(slots=True)
 class Answer:
     """One answer.
@@ -78,6 +102,24 @@ class Answer:
         if self.content_type.startswith("text/"):
             return str(self.payload).encode()
         return json.dumps(self.payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint.
+
+    :param template: path below the vendor's prefix, with ``{names}``.
+    :param kind: whose faults apply: ``write`` for what creates or changes contacts, ``read``, ``token``.
+    """
+
+    method: str
+    template: str
+    kind: str
+    handler: Callable[[Call], Answer]
+
+    def pattern(self) -> re.Pattern[str]:
+        """Return the template as an expression over percent-encoded paths."""
+        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template))
 
 
 class RefusedCallError(Exception):

@@ -77,7 +77,7 @@ def knobs_of(kind: str) -> tuple[Knob, ...]:
     return (*_PACE, *_BEFORE, *_REPLY, *(_TOKEN if kind == "read" else ()))
 
 
-class Faults:
+class Faults(Settings):
     """The faults of one kind of requests to one vendor.
 
     :param now: seconds of a clock that cannot jump, for the rate.
@@ -85,23 +85,22 @@ class Faults:
     """
 
     def __init__(self, kind: str, seed: str, now: Callable[[], float], clock: Callable[[], float]) -> None:
-        self.settings = Settings(knobs_of(kind), seed)
+        super().__init__(knobs_of(kind), seed)
         self.random = random.Random(f"{seed} faults")  # noqa: S311  # repeatable faults, not cryptography
         self.number = 0
         self._now = now
         self._clock = clock
         self._full_at: dict[str, float] = {}
-        self._armed = self.settings.triggers()
 
     def set(self, name: str, value: Any) -> None:
         """Set one knob; raises as :meth:`Settings.set` does."""
-        self.settings.set(name, value)
-        self._armed = self.settings.triggers()
+        super().set(name, value)
+        self._armed = self.triggers()
 
     def restore(self) -> None:
         """Set every knob to its default."""
-        self.settings.restore()
-        self._armed = {}
+        super().restore()
+        self._armed = self.triggers()
 
     def reset(self) -> None:
         """Count requests from 1 again, and fill every credential's bucket."""
@@ -117,11 +116,11 @@ class Faults:
 
     def too_early(self, credential: str) -> float:
         """Return how many seconds too early this request is for the rate: 0 if it may pass, which then counts."""
-        limit: Rate | None = self.settings["rate"]
+        limit: Rate | None = self["rate"]
         if limit is None:
             return 0.0
         interval = limit.seconds / limit.count
-        room = (self.settings["burst"] or max(1, math.floor(limit.count))) * interval
+        room = (self["burst"] or max(1, math.floor(limit.count))) * interval
         now = self._now()
         full_at = max(self._full_at.get(credential, now), now) + interval
         if full_at - now > room + 1e-9:
@@ -131,7 +130,7 @@ class Faults:
 
     def delay(self, name: str) -> float:
         """Return the seconds to wait for ``latency`` or ``reply_delay``."""
-        low, high = self.settings[name]
+        low, high = self[name]
         return float(low) if low == high else self.random.uniform(low, high)
 
     def retry_after(self, knob: str, wait: float) -> dict[str, str]:
@@ -139,7 +138,7 @@ class Faults:
 
         :param wait: seconds until a request would pass.
         """
-        form: str = self.settings[knob]
+        form: str = self[knob]
         seconds = math.ceil(wait)
         if form in {"none", ""}:
             return {}

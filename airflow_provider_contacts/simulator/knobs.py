@@ -250,8 +250,8 @@ class Settings:
 
     def restore(self) -> None:
         """Set every knob to its default."""
-        for knob in self.knobs.values():
-            self.set(knob.name, knob.default)
+        for name, knob in self.knobs.items():
+            self._values[name], self._shown[name] = self.read(name, knob.default), knob.default
 
     def triggers(self) -> dict[str, Any]:
         """Return the triggers that can fire at all, by name."""
@@ -261,9 +261,6 @@ class Settings:
             if knob.kind == "trigger" and str(self._values[name]) not in {"never", "0", "next:0"}
         }
 
-    def shown(self) -> dict[str, Any]:
-        """Return every value as it was set, with what is left of a ``next``."""
-        return {
-            name: str(self._values[name]) if knob.kind == "trigger" else self._shown[name]
-            for name, knob in self.knobs.items()
-        }
+    def shown(self, name: str) -> Any:
+        """Return a knob's value as it was set, with what is left of a ``next``."""
+        return str(self._values[name]) if self.knobs[name].kind == "trigger" else self._shown[name]

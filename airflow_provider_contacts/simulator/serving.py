@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.simulator import replies
 from airflow_provider_contacts.simulator.connection import Receive, Scope, Send, drop, hang
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Seen
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Seen
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
 from airflow_provider_contacts.simulator.guard import read_body
-from airflow_provider_contacts.simulator.vendor import Route, SimulatedVendor
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor
 
 
 class Exchange:
@@ -82,7 +82,7 @@ class Exchange:
                 answer.headers["Connection"] = "close"
             return answer
         if any(name.startswith("store_then") for name in self.fired):
-            self.call.share = self.faults.settings["store_share"]
+            self.call.share = self.faults["store_share"]
         route, self.call.params = self.target
         answer = self.vendor.handle(route, self.call)
         self.vendor.counts["received"] += self.call.received
@@ -132,7 +132,7 @@ class Exchange:
         return answer
 
     def _redirected(self) -> Answer:
-        settings = self.faults.settings
+        settings = self.faults
         to = settings["redirect_to"] or f"{self.call.base}{_other_slash(self.call.path)}"
         return Answer(settings["redirect_status"], headers={"Location": to})
 
@@ -141,20 +141,20 @@ class Exchange:
             return answer
         records = self.vendor.records_in(answer.payload)
         if records is not None:
-            replies.change_records(records, self.fired, self.faults.settings["short_by"], self.faults.random)
+            replies.change_records(records, self.fired, self.faults["short_by"], self.faults.random)
         answer.payload = replies.change_envelope(answer.payload, self.fired)
         return answer
 
     async def _drop(self) -> None:
         self._note(0)
-        await drop(self.scope, self.receive, self.faults.settings["drop_form"])
+        await drop(self.scope, self.receive, self.faults["drop_form"])
 
     async def _answer(self, answer: Answer) -> None:
         made = replies.to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
         self._note(made.status)
         await send_bytes(self.send, made)
         if made.cut:
-            await drop(self.scope, self.receive, self.faults.settings["drop_form"])
+            await drop(self.scope, self.receive, self.faults["drop_form"])
 
     def _note(self, status: int) -> None:
         call = self.call

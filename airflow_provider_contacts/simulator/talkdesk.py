@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, json_body
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_lists import PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
@@ -19,12 +19,7 @@ from airflow_provider_contacts.simulator.talkdesk_records import (
     content_faults,
     shape_faults,
 )
-from airflow_provider_contacts.simulator.vendor import (
-    Route,
-    SimulatedVendor,
-    common_knobs,
-    json_body,
-)
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 SCOPE = "record-lists:manage"
 
@@ -153,7 +148,7 @@ class Talkdesk(SimulatedVendor):
         return found
 
     def _records(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         records = body.get("records") if isinstance(body, dict) else None
         if not isinstance(records, list) or not records:
             text = "must be an array with at least one item"
@@ -221,7 +216,7 @@ class Talkdesk(SimulatedVendor):
 
     def _create_one(self, call: Call) -> Answer:
         target = self._list(call)
-        record = json_body(call, 400, "Bad request")
+        record = json_body(call)
         call.received = 1
         view = self._add(call, target, self._shaped([record])[0], self.moment())
         if view.get("errors"):
@@ -231,7 +226,7 @@ class Talkdesk(SimulatedVendor):
         return Answer(201, view, content_type="application/hal+json")
 
     def _create_list(self, call: Call) -> Answer:
-        body = json_body(call, 400, "Bad request")
+        body = json_body(call)
         if not isinstance(body, dict) or not isinstance(body.get("name"), str) or not body["name"]:
             raise RefusedCallError(400, "Errors found in the submitted data", [(("name",), "is required", "")])
         unique = body.get("unique_identifier_type", "NOTHING")

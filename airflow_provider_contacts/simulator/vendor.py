@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Seen, Stored, World
+from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Seen, Stored, World
 from airflow_provider_contacts.simulator.faults import KINDS, Faults
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.oauth import Tokens
 
 REMEMBERED_REQUESTS = 1000
 """Requests that are kept when contacts are only counted."""
-
-
-LONGEST_NUMBER = 15
-"""Digits of a number in a query."""
 
 
 def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
@@ -44,24 +38,6 @@ def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint.
-
-    :param template: path below the vendor's prefix, with ``{names}``.
-    :param kind: whose faults apply: ``write`` for what creates or changes contacts, ``read``, ``token``.
-    """
-
-    method: str
-    template: str
-    kind: str
-    handler: Callable[[Call], Answer]
-
-    def pattern(self) -> re.Pattern[str]:
-        """Return the template as an expression over percent-encoded paths."""
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template))
-
-
 class SimulatedVendor(ABC):
     """One vendor's server without its socket.
 
@@ -77,6 +53,10 @@ class SimulatedVendor(ABC):
         self.world = world
         self.knobs = Settings(self.knob_list, f"{world.seed}.{self.name}")
         self.faults = {kind: Faults(kind, f"{world.seed}.{self.name}.{kind}", world.now, world.clock) for kind in KINDS}
+        self.named: dict[str, tuple[Settings, str]] = {name: (self.knobs, name) for name in self.knobs.knobs}
+        for kind, faults in self.faults.items():
+            prefix = "" if kind == "write" else f"{kind}."
+            self.named |= {f"{prefix}{name}": (faults, name) for name in faults.knobs}
         self.tokens = Tokens(self.name, world, self.knobs)
         self._routes = [(route, route.pattern()) for route in self.routes()]
         self._ids = 0
@@ -254,43 +234,29 @@ class SimulatedVendor(ABC):
         :raises KeyError: for an unknown knob.
         :raises ValueError: for a value that the knob does not take.
         """
-        target, name = self._settings_of(name)
-        target.set(name, value)
-        if target is self.knobs and name == self.place_knob:
+        settings, own = self.named[name]
+        settings.set(own, value)
+        if name == self.place_knob:
             self._place()
 
     def check(self, name: str, value: Any) -> None:
         """Raise what :meth:`set` would raise, and set nothing."""
-        target, name = self._settings_of(name)
-        (target.settings if isinstance(target, Faults) else target).read(name, value)
+        settings, own = self.named[name]
+        settings.read(own, value)
 
     def restore_knobs(self) -> None:
         """Set every knob to its default."""
-        self.knobs.restore()
-        for faults in self.faults.values():
-            faults.restore()
+        for settings in (self.knobs, *self.faults.values()):
+            settings.restore()
         self._place()
 
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
         """Yield every knob with the name under which it is set."""
-        yield from self.knobs.knobs.items()
-        for kind, faults in self.faults.items():
-            for name, knob in faults.settings.knobs.items():
-                yield (name if kind == "write" else f"{kind}.{name}"), knob
+        return ((name, settings.knobs[own]) for name, (settings, own) in self.named.items())
 
     def knob_values(self) -> dict[str, Any]:
         """Return the present value of every knob."""
-        values = dict(self.knobs.shown())
-        for kind, faults in self.faults.items():
-            for name, value in faults.settings.shown().items():
-                values[name if kind == "write" else f"{kind}.{name}"] = value
-        return values
-
-    def _settings_of(self, name: str) -> tuple[Settings | Faults, str]:
-        kind, dot, rest = name.partition(".")
-        if dot and kind in self.faults:
-            return self.faults[kind], rest
-        return (self.knobs, name) if name in self.knobs.knobs else (self.faults["write"], name)
+        return {name: settings.shown(own) for name, (settings, own) in self.named.items()}
 
 
 def _values_of(value: Any, field: str) -> Iterator[str]:
@@ -303,23 +269,3 @@ def _values_of(value: Any, field: str) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _values_of(item, field)
-
-
-def json_body(call: Call, status: int, message: str) -> Any:
-    """Return the parsed body.
-
-    :raises RefusedCallError: with ``status`` for another content type or for what is not JSON.
-    """
-    if not call.headers.get("content-type", "").lower().startswith("application/json"):
-        raise RefusedCallError(status, f"{message}: the content type is not application/json")
-    try:
-        return call.json()
-    except ValueError:
-        raise RefusedCallError(status, f"{message}: not JSON") from None
-
-
-def whole_number(call: Call, name: str, default: int, most: int | None = None, least: int = 1) -> int:
-    """Return a query parameter as a whole number within bounds, the default if it is none."""
-    text = call.query.get(name, "")
-    number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
-    return number if most is None else min(number, most)
