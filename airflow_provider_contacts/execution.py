@@ -24,7 +24,7 @@ from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
 from airflow_provider_contacts.core.sync_ids import default_sync_id
 from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
-from airflow_provider_contacts.reporting import finish, plan_only, reported, status_of, with_progress
+from airflow_provider_contacts.reporting import Progress, count_outcomes, finish, plan_only, reported, status_of
 from airflow_provider_contacts.sql_connections import sql_hook
 
 if TYPE_CHECKING:
@@ -256,14 +256,11 @@ class Execution:
 
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None
+        progress = Progress()
         try:
-            with closing(push.run()) as outcomes:
-                for outcome in with_progress(report, outcomes):
-                    report.add(outcome)
+            count_outcomes(push, report, lambda: progress.tell(report))
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
-            for outcome in push.last_words:
-                report.add(outcome)
         report.num_requests = push.num_requests
         verdict = error or self._verdict(report)
         status = status_of(error) or report.tally.status()

@@ -217,15 +217,15 @@ def counted(push: Push, report: Report, ledger: Ledger) -> Generator[Outcome]:
     from airflow_provider_contacts.reporting import finish, status_of
 
     error: BaseException | None = None
+    current: Outcome | None = None
     try:
         with closing(push.run()) as outcomes:
-            for outcome in outcomes:
-                report.add(outcome)
-                yield outcome
+            for current in outcomes:
+                report.add(current)
+                yield current
     except BaseException as caught:
         error = caught
-        for outcome in push.last_words:
-            report.add(outcome)
+        report.catch_up(current, push.last_words)
         raise
     finally:
         report.num_requests = push.num_requests

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from airflow_provider_contacts.core.plan import Plan, planned
 from airflow_provider_contacts.core.summary import Report, tally_of
 
 if TYPE_CHECKING:
+    from airflow_provider_contacts.core.engine import Push
     from airflow_provider_contacts.core.ledger import Ledger
     from airflow_provider_contacts.core.outcome import Outcome
     from airflow_provider_contacts.core.record import Mapper
@@ -35,13 +36,32 @@ def reported(report: Report, ledger: Ledger) -> Iterator[None]:
         raise
 
 
-def with_progress(report: Report, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Hand outcomes on, and say now and then how far it is."""
-    last = monotonic()
-    for outcome in outcomes:
-        yield outcome
-        if monotonic() - last > PROGRESS_EVERY:
-            last = monotonic()
+def count_outcomes(push: Push, report: Report, tell: Callable[[], None]) -> None:
+    """Run a push, and count every outcome once, wherever it is interrupted.
+
+    :param tell: called after each.
+    """
+    current: Outcome | None = None
+    try:
+        with closing(push.run()) as outcomes:
+            for current in outcomes:
+                report.add(current)
+                tell()
+    except BaseException:
+        report.catch_up(current, push.last_words)
+        raise
+
+
+class Progress:
+    """Says now and then how far a push is."""
+
+    def __init__(self) -> None:
+        self._last = monotonic()
+
+    def tell(self, report: Report) -> None:
+        """Log a line if the last one is old enough."""
+        if monotonic() - self._last > PROGRESS_EVERY:
+            self._last = monotonic()
             log.info("So far: %s", tally_of(report.tally.counts()))
 
 

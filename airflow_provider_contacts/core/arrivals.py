@@ -204,15 +204,17 @@ class Arrivals:
         for tag in self._flights:
             self._results.setdefault(tag, NoAnswer("interrupted"))
 
-    def book(self) -> list[Landing]:
-        """Be done with the judged, whose rows are written; return them."""
-        landed = self._landed
-        for tag, landing in landed.items():
+    @property
+    def landings(self) -> list[Landing]:
+        """What has been judged and not been booked."""
+        return list(self._landed.values())
+
+    def book(self) -> None:
+        """Be done with the judged: their rows are written, and their outcomes safe."""
+        for tag, landing in list(self._landed.items()):
             for doubted in landing.doubts:
                 self._doubts.arise(doubted, self._flights[tag].marked_at)
-            del self._flights[tag], self._results[tag]
-        self._landed = {}
-        return list(landed.values())
+            del self._flights[tag], self._results[tag], self._landed[tag]
 
 
 def refusal_text(title: str, code: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -58,7 +59,8 @@ SETTLE_ATTEMPTS = 7
 class Push:
     """One push of one stream of rows to one vendor.
 
-    ``num_requests`` counts create requests; ``last_words`` are outcomes that were settled but could not be yielded.
+    ``num_requests`` counts create requests; ``last_words`` are outcomes that were settled but could not be yielded; the
+    first of them may have been yielded, if an exception from outside came just then.
 
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
@@ -150,10 +152,10 @@ class Push:
             try:
                 self._abandon()
             finally:
-                self.last_words = list(self._handed_over())
+                self.last_words = once_each(self._settled)
             raise
         finally:
-            self._intake.warn()
+            self._intake.keys.warn()
         if self._brake.halt is not None and self._brake.halt.error is not None:
             raise self._brake.halt.error
 
@@ -178,16 +180,25 @@ class Push:
             self._write_results()
 
     def _handed_over(self) -> Iterator[Outcome]:
-        """Yield what is settled; what is not yielded when the caller stops listening stays for the last words."""
+        """Yield what is settled; what is not yielded when the caller stops listening stays for the last words.
+
+        An exception from outside can come at any instruction: an outcome leaves its queue only when it was taken.
+        """
         while self._settled:
-            yield self._settled.popleft()
+            try:
+                yield self._settled[0]
+            except GeneratorExit:
+                self._settled.popleft()
+                raise
+            self._settled.popleft()
 
     def _finish(self, outcomes: Iterable[Outcome]) -> None:
         """Be done with records: their rows, if they have any, are written."""
         finished = list(outcomes)
-        for outcome in finished:
-            self._intake.done(outcome)
+        # First of all: who is interrupted may find a record twice, and must not lose it.
         self._settled.extend(finished)
+        for outcome in finished:
+            self._intake.keys.done(outcome)
 
     @property
     def _drained(self) -> bool:
@@ -201,18 +212,18 @@ class Push:
         if self._brake.halt is not None and not self._brake.halt.drain:
             self._intake.end()
         if self._hungry():
-            self._take()
+            self._take(self._intake.take())
 
-    def _take(self) -> None:
-        taken = self._intake.take()
-        if taken is None or taken.error is not None:
-            self._exhausted = True
+    def _take(self, taken: Taken | None) -> None:
         if taken is not None:
             if taken.error is not None:
                 note = not isinstance(taken.error, LedgerError)
                 self._brake.pull(Halt("not_attempted", taken.error, drain=False, note=note))
             self._loose.extend(taken.items)
             self._record(taken)
+        self._intake.handed_over()
+        if taken is None or taken.error is not None:
+            self._exhausted = True
         self._cut()
 
     def _hungry(self) -> bool:
@@ -253,8 +264,9 @@ class Push:
                 overhead=sum(map(len, self._vendor.envelope)),
             )
         )
-        self._loose = cut.pop() if cut and not self._exhausted and len(cut[-1]) < limits.batch_size else []
-        self._ready.extend(Group(items=tuple(items)) for items in cut)
+        left = cut.pop() if cut and not self._exhausted and len(cut[-1]) < limits.batch_size else []
+        self._ready.extend([Group(items=tuple(items)) for items in cut])
+        self._loose = left
 
     # From the queue to the vendor.
 
@@ -271,7 +283,9 @@ class Push:
         if count <= 0:
             return
         begun = self._clock.monotonic()
-        self._claiming = {self._batch_id(): self._ready.popleft() for _ in range(count)}
+        self._claiming = {self._batch_id(): group for group in islice(self._ready, count)}
+        for _ in range(count):
+            self._ready.popleft()
         marks = [mark(item, batch_id) for batch_id, group in self._claiming.items() for item in group.items]
         answered = self._arrivals.written
         try:
@@ -308,8 +322,8 @@ class Push:
         """Put groups whose wait is over first in the queue."""
         due = [group for group in self._waiting if group.due <= now]
         if due:
-            self._waiting = [group for group in self._waiting if group.due > now]
             self._ready.extendleft(reversed(due))
+            self._waiting = [group for group in self._waiting if group.due > now]
 
     def _batch_id(self) -> str:
         self._drawn += 1
@@ -362,11 +376,11 @@ class Push:
         except LedgerError as error:
             self._brake.pull(Halt("not_attempted", error, drain=False, note=False))
             final, taken = lost, Taken()
-        self._lost = []
         now = self._clock.monotonic()
-        self._waiting.extend(Group(items=(item,), due=now + item.not_before) for item in taken.items)
+        self._waiting.extend([Group(items=(item,), due=now + item.not_before) for item in taken.items])
         self._record(taken)
         self._finish(self._never_sent(item, "claimed_elsewhere", None) for item in final)
+        self._lost = []
 
     def _never_sent(self, item: Item, code: str, batch_id: str | None) -> Outcome:
         return never_sent(item, code, batch_id, self._ledger.sync_run_id)
@@ -400,9 +414,10 @@ class Push:
 
     def _book(self) -> None:
         """Be done with results whose rows are written, and queue what is sent again."""
-        landings = self._arrivals.book()
-        self._waiting.extend(group for landing in landings for group in landing.groups)
+        landings = self._arrivals.landings
+        self._waiting.extend([group for landing in landings for group in landing.groups])
         self._finish(outcome for landing in landings for outcome in landing.outcomes)
+        self._arrivals.book()
 
     # Records in doubt.
 
@@ -420,10 +435,10 @@ class Push:
         self._settle(looked.settled)
         if looked.noted:
             self._note(looked.noted)
-        # Only now: who is interrupted while the ledger writes must find them again.
-        self._doubts.written()
         self._loose.extend(looked.items)
         self._finish(looked.outcomes)
+        # Only now: who is interrupted before must find them again.
+        self._doubts.written()
         self._cut()
 
     def _ask(self, ask: Ask) -> int:
@@ -438,9 +453,6 @@ class Push:
         """Give every record that waits its outcome: not sent in this try."""
         halt = self._brake.halt or Halt("not_attempted")
         items = [item for group in (*self._ready, *self._waiting) for item in group.items] + self._loose
-        self._ready.clear()
-        self._waiting.clear()
-        self._loose = []
         self._hold(self._doubts.give_up())
         if not items:
             return
@@ -453,6 +465,9 @@ class Push:
         if halt.note:
             self._note([outcome for outcome in outcomes if outcome.status is Status.FAILED])
         self._finish(outcomes)
+        self._ready.clear()
+        self._waiting.clear()
+        self._loose = []
 
     def _hold(self, cases: Sequence[Case]) -> None:
         """Give every record that could not be looked for its outcome: in doubt, as it was."""
@@ -478,7 +493,7 @@ class Push:
         self._intake.end()
         if not self._exhausted:
             # What has been read has an outcome, too. Last of all: it asks the ledger, which may be what failed.
-            self._take()
+            self._take(self._intake.take_last())
             self._dismiss()
 
     def _settle(self, outcomes: list[Outcome]) -> None:
@@ -518,3 +533,11 @@ class Push:
         except LedgerError as error:
             self._brake.pull(Halt("not_attempted", error, drain=False, note=False))
             log.warning("%s records that were not sent have no row: the ledger is away", len(outcomes))
+
+
+def once_each(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return one outcome a record: who was interrupted between two steps may have done the first one twice."""
+    found: dict[int, Outcome] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.row_index, outcome)
+    return list(found.values())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from airflow_provider_contacts.core.errors import LedgerError
+from airflow_provider_contacts.core.keys import Keys
 from airflow_provider_contacts.core.ledger import Ledger, Standing
-from airflow_provider_contacts.core.met import Met
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
@@ -24,8 +23,6 @@ from airflow_provider_contacts.core.unsent import (
     standing_outcome,
 )
 from airflow_provider_contacts.core.value import Value
-
-log = logging.getLogger(__name__)
 
 
 class Item(Value, frozen=True, kw_only=True):
@@ -100,6 +97,8 @@ class Intake:
         self._ahead: list[Prepared | Unfit] = []
         self._begun: tuple[int, Any] | None = None
         self._failure: Exception | None = None
+        # What has been decided and may not have reached the engine.
+        self._taken: Taken | None = None
         self._mapper = mapper
         self._ledger = ledger
         self._on_unknown = on_unknown
@@ -108,11 +107,7 @@ class Intake:
         self._settling = settling
         self._monotonic = monotonic
         self._notes = 0
-        # Records that are decided and have no row of this execution; and those that an earlier one delivered.
-        self._decided_before = Met()
-        self._skipped_before = Met()
-        self._not_unique = 0
-        self._skipped_beside = 0
+        self.keys = Keys(active, mapper.sync_key, token=ledger.token)
 
     def take(self) -> Taken | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
@@ -127,16 +122,33 @@ class Intake:
         except LedgerError as failure:
             self._ahead = []
             return Taken(outcomes=[not_attempted(record) for record in chunk], error=failure)
-        # Only now: who is interrupted while the ledger is asked must find them again.
-        self._ahead, self._failure = [], None
         taken = Taken(error=error, looked_at=before)
+        self._notes += 1
+        try:
+            self._decide_all(chunk, standings, taken)
+        finally:
+            # Who is interrupted must find them again: the rest has not been sent.
+            if left := unmet(chunk, taken):
+                taken.outcomes.extend(not_attempted(record) for record in left)
+            self._taken = taken
+            self._ahead, self._failure = [], None
+        return taken
+
+    def take_last(self) -> Taken | None:
+        """Return the chunk that was taken last, if it was not handed over, else all that has been read."""
+        return self._taken if self._taken is not None else self.take()
+
+    def handed_over(self) -> None:
+        """Forget the chunk that was taken last: all of it is where it belongs."""
+        self._taken = None
+
+    def _decide_all(self, chunk: Sequence[Prepared | Unfit], standings: Mapping[str, Standing], taken: Taken) -> None:
         # The rows as they were read do not know what is decided in this chunk.
         invalid: dict[str, str] = {}
-        self._notes += 1
         for record in chunk:
             identifier = record.record_identifier
             standing = standings.get(identifier)
-            same = self._is_same(record, invalid)
+            same = self.keys.is_same(record, invalid)
             if same is not None:
                 taken.outcomes.append(self._later_one(record, same=same))
             elif standing is None and type(record) is Prepared:
@@ -145,49 +157,12 @@ class Intake:
                 taken.items.append(Item(prepared=record))
             elif self._decide(record, standing, taken) is Decision.INVALID:
                 invalid[identifier] = record.payload_hash
-        return taken
-
-    def _is_same(self, record: Prepared | Unfit, invalid: Mapping[str, str]) -> bool | None:
-        """Tell whether the first record of this key had the same payload; ``None`` where this is the first.
-
-        :param invalid: records of this chunk, whose rows are not written yet.
-        """
-        identifier = record.record_identifier
-        first = self._active.get(identifier) or invalid.get(identifier)
-        if first is not None:
-            return first == record.payload_hash
-        return self._decided_before.is_same(identifier, record.payload_hash)
 
     def _later_one(self, record: Prepared | Unfit, *, same: bool) -> Outcome:
         if same:
             return self._outcome(record, Status.DUPLICATE)
-        self._not_unique += 1
+        self.keys.not_unique += 1
         return not_unique(record, self._mapper.sync_key)
-
-    def done(self, outcome: Outcome) -> None:
-        """Take a record out of those under way, and remember it where no row of this execution tells of it."""
-        met = self._active.pop(outcome.record_identifier, None)
-        if met is not None and not (outcome.batch_id or "").startswith(f"{self._ledger.token}."):
-            self._decided_before.remember(outcome.record_identifier, met)
-
-    def warn(self) -> None:
-        """Say how many records share a key with another one: they are no outcome that anybody expects."""
-        key = ", ".join(self._mapper.sync_key)
-        if self._not_unique:
-            log.warning(
-                "%s records were not sent (key_not_unique): each shares its sync key (%s) with an earlier record of "
-                "this push and differs from it; choose columns for sync_key that are unique to each record",
-                self._not_unique,
-                key,
-            )
-        if self._skipped_beside:
-            log.warning(
-                "%s records were skipped: each shares its sync key (%s) with another record of this push and differs "
-                "from it, and an earlier try or run has delivered one of them; choose columns for sync_key that are "
-                "unique to each record",
-                self._skipped_beside,
-                key,
-            )
 
     def _read(self) -> None:
         """Read and prepare one chunk, or what an interrupted one lacks; the rows before a source's failure count."""
@@ -243,20 +218,12 @@ class Intake:
         if decision is Decision.INVALID:
             taken.to_note.append(outcome)
         elif decision is Decision.SKIP:
-            self._skip(record)
+            self.keys.skip(record)
         elif decision not in {Decision.DUPLICATE, Decision.NOT_UNIQUE}:
-            self._decided_before.remember(identifier, record.payload_hash)
+            self.keys.remember(identifier, record.payload_hash)
         if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
             taken.to_settle.append(outcome)
         return decision
-
-    def _skip(self, record: Prepared | Unfit) -> None:
-        """Count a record that differs from the first one of its key, which was delivered before."""
-        same = self._skipped_before.is_same(record.record_identifier, record.payload_hash)
-        if same is None:
-            self._skipped_before.remember(record.record_identifier, record.payload_hash)
-        elif not same:
-            self._skipped_beside += 1
 
     def _item(self, record: Prepared, standing: Standing | None, *, doubted: bool, claims: int) -> Item:
         rest = self._settling - standing.age if doubted and standing is not None else 0.0
@@ -290,3 +257,12 @@ class Intake:
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
+
+
+def unmet(chunk: Sequence[Prepared | Unfit], taken: Taken) -> list[Prepared | Unfit]:
+    """Return the records of a chunk about which nothing is decided: none, unless it was interrupted."""
+    if len(taken.outcomes) + len(taken.items) + len(taken.doubts) == len(chunk):
+        return []
+    met = {outcome.row_index for outcome in taken.outcomes}
+    met |= {item.prepared.row_index for item in taken.items} | {record.row_index for record, _ in taken.doubts}
+    return [record for record in chunk if record.row_index not in met]

@@ -123,4 +123,4 @@ def planned(
         yield from taken.outcomes
         plan.num_to_send += len(taken.items)
         plan.num_requests += sum(map(cutter.cut, taken.items))
-    intake.warn()
+    intake.keys.warn()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -34,6 +34,7 @@ class OutcomeList:
     wanted: XcomOutcomes
     entries: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = True
+    thinned: bool = False
 
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome if it is wanted."""
@@ -42,10 +43,15 @@ class OutcomeList:
             return
         if self.wanted == "auto" and self.complete and len(self.entries) >= MOST_IN_XCOM:
             self.complete = False
+        if self.wanted == "auto" and not self.complete and not self.thinned:
             self.entries = [entry for entry in self.entries if entry["status"] in UNDELIVERED]
+            self.thinned = True
         if self.wanted == "auto" and not self.complete and (not undelivered or len(self.entries) >= MOST_IN_XCOM):
             return
-        self.entries.append(entry_of(outcome))
+        entry = entry_of(outcome)
+        # The last one may be added again: see Report.add.
+        if not self.entries or self.entries[-1] != entry:
+            self.entries.append(entry)
 
 
 def entry_of(outcome: Outcome) -> dict[str, Any]:
@@ -65,11 +71,25 @@ def entry_of(outcome: Outcome) -> dict[str, Any]:
 class Tally:
     """The counters of one execution; ``counts`` has the columns of the runs table."""
 
-    statuses: Counter[Status] = field(default_factory=Counter)
+    statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     codes: Counter[str] = field(default_factory=Counter)
     num_changed: int = 0
     num_held: int = 0
     num_delivered: int = 0
+    last: Outcome | None = field(default=None, repr=False, compare=False)
+
+    def plus(self, outcome: Outcome) -> Tally:
+        """Return the counters with one outcome more: an addition that is interrupted has not begun."""
+        more = Tally(
+            statuses=self.statuses.copy(),
+            codes=self.codes.copy() if outcome.error_code else self.codes,
+            num_changed=self.num_changed,
+            num_held=self.num_held,
+            num_delivered=self.num_delivered,
+            last=outcome,
+        )
+        more.add(outcome)
+        return more
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -159,9 +179,21 @@ class Report:
     ended: bool = False
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome, and keep it if it is wanted."""
-        self.tally.add(outcome)
+        """Count an outcome, and keep it if it is wanted; the last one may be added again, for good measure.
+
+        An exception from outside can come in the middle of it, and the one who caught it cannot know how far it was.
+        """
+        if outcome is not self.tally.last:
+            self.tally = self.tally.plus(outcome)
         self.outcomes.add(outcome)
+
+    def catch_up(self, current: Outcome | None, last_words: Iterable[Outcome]) -> None:
+        """Count what an interrupted push still had to say.
+
+        :param current: the outcome that was being counted, or has been.
+        """
+        for outcome in [*([current] if current is not None else ()), *last_words]:
+            self.add(outcome)
 
     def counts(self) -> dict[str, int]:
         """Return the counters of the runs table."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.core.intake import Intake
+from airflow_provider_contacts.core.keys import MOST_MET, Met
 from airflow_provider_contacts.core.ledger import MemoryLedger
-from airflow_provider_contacts.core.met import MOST_MET, Met
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.vendor import Limits
@@ -223,4 +223,4 @@ def test_what_is_sent_costs_no_memory_once_its_row_tells() -> None:
     world = World()
     pushed = world.push(names(3000))
     intake: Intake = pushed.push._intake
-    assert (len(intake._active), len(intake._decided_before._payloads)) == (0, 0)
+    assert (len(intake._active), len(intake.keys._decided._payloads)) == (0, 0)
