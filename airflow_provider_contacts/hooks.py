@@ -105,7 +105,10 @@ class ContactsHook(PushingHook, BaseHook):
             # Airflow's own reading, since it masks what looks like a secret.
             extra = conn.extra_dejson
         if not isinstance(extra, Mapping):
-            raise ConfigError(f"the extra of connection {self.contacts_conn_id!r} is no JSON object")
+            raise ConfigError(
+                f"the extra of connection {self.contacts_conn_id!r} is no JSON object, such as "
+                '{"request_timeout": 30}; Airflow would take it for empty'
+            )
         return extra
 
     @contextmanager

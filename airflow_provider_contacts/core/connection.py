@@ -132,7 +132,9 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
     extra = parse_settings(stored.extra, settings, f"the extra of {where}")
     for name, text in (("login", stored.login), ("password", stored.password)):
         if not text.isprintable() or text != text.strip():
-            raise ConfigError(f"{where}: {name} holds a line break or another control sign, or a blank at an end")
+            raise ConfigError(
+                f"{where}: {name} holds a line break, another control character, or a space at an end; enter it again"
+            )
     account = Account(login=stored.login, password=stored.password, extra=extra)
     try:
         base_url = stated_url(stored) or vendor.base_url(account)
@@ -192,7 +194,9 @@ def check_credential(credential: Credential, where: str) -> None:
     :raises ConfigError: else.
     """
     if isinstance(credential, FixedHeader) and not AUTHORIZATION.fullmatch(credential.value):
-        raise ConfigError(f"{where}: the password holds blanks or signs that no header can carry")
+        raise ConfigError(
+            f"{where}: the password holds spaces or characters that no header can carry; enter it again, in ASCII"
+        )
 
 
 def check_way(endpoint: Endpoint, urls: Sequence[str], where: str) -> None:
@@ -232,9 +236,9 @@ def check_url(url: str, where: str, *, allow_http: bool) -> bool:
         host = parts.hostname or ""
         _ = parts.port
     except ValueError:
-        raise ConfigError(f"{where}: host or token_url is no URL") from None
+        raise ConfigError(f"{where}: host or token_url is no URL of the form https://name") from None
     if not url.isprintable() or " " in url:
-        raise ConfigError(f"{where}: host or token_url holds blanks or control signs")
+        raise ConfigError(f"{where}: host or token_url holds spaces or control characters; enter it again")
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(f"{where}: host and token_url are https URLs without credentials, query or fragment")
     if parts.scheme == "https" or is_loopback(host):
@@ -286,6 +290,16 @@ def parse_settings(given: Mapping[str, Any], settings: Sequence[Setting], where:
     return {key: parse_setting(known[key], value, where) for key, value in stated.items()}
 
 
+KINDS = {
+    "text": "no text",
+    "integer": "no whole number",
+    "number": "no number",
+    "boolean": "neither true nor false",
+    "bool_or_path": "neither true, nor false, nor a path",
+}
+"""What a value is that is none of its setting's kind."""
+
+
 def parse_setting(setting: Setting, value: Any, where: str) -> Any:
     """Return one value in its declared type."""
     parsers = {
@@ -297,9 +311,10 @@ def parse_setting(setting: Setting, value: Any, where: str) -> Any:
     }
     parsed = parsers[setting.kind](value)
     if parsed is None:
-        raise ConfigError(f"{setting.name!r} in {where} is no {setting.kind.replace('_', ' ')}")
+        raise ConfigError(f"{setting.name!r} in {where} is {KINDS[setting.kind]}")
     if setting.allowed and parsed not in setting.allowed:
-        raise ConfigError(f"{setting.name!r} in {where} is one of {list(setting.allowed)}")
+        nearest = did_you_mean(parsed, setting.allowed)
+        raise ConfigError(f"{setting.name!r} in {where} is one of {list(setting.allowed)}{nearest}")
     return parsed
 
 

@@ -46,8 +46,9 @@ def exact_destination(
         except UnreadableError:
             raise LookupFailedError(f"{where}: the answer to the destination's look-up is unreadable") from None
         except ConfigError as error:
-            raise ConfigError((secrets or Secrets()).clean(str(error), MESSAGE_LENGTH)) from None
-        check_carried(vendor, destination)
+            said = (secrets or Secrets()).clean(str(error), MESSAGE_LENGTH)
+            raise ConfigError(f"{where}: {said}") from None
+        check_carried(vendor, destination, where)
     return destination
 
 
@@ -58,17 +59,20 @@ def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
     """
     destination = check_destination(vendor, given, defaults, where)
     if vendor.lookup is None or vendor.lookup.request(destination) is None:
-        check_carried(vendor, destination)
+        check_carried(vendor, destination, where)
     return destination
 
 
-def check_carried(vendor: Vendor, destination: Destination) -> None:
+def check_carried(vendor: Vendor, destination: Destination, where: str) -> None:
     """Refuse what no request could carry: before a run is registered or a query is run.
 
-    :raises ConfigError: naming the key.
+    :raises ConfigError: naming the connection and the key.
     """
-    vendor.request_path(destination)
-    vendor.destination_fields(destination)
+    try:
+        vendor.request_path(destination)
+        vendor.destination_fields(destination)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def read(vendor: Vendor, caller: Caller, request: Request, trouble: str) -> Answer:

@@ -1,4 +1,4 @@
-"""Print the DDL of the outcome table, for those who create it by hand: ``... ddl postgresql --table crm.outcomes``."""
+"""The command that prints the DDL of the outcome table, for databases where tasks may not create tables."""
 
 from __future__ import annotations
 
@@ -13,11 +13,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     from airflow_provider_contacts.ledgers import tables
 
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_contacts.ledgers", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_contacts.ledgers",
+        description="Work with the table that keeps the outcome of every record.",
+    )
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("ddl", help="print the statements that create the tables")
-    command.add_argument("database", choices=tables.FLAVOURS)
-    command.add_argument("--table", default="contact_outcomes", help="name or schema.name (default: %(default)s)")
+    command = commands.add_parser(
+        "ddl",
+        help="print the statements that create the outcome table and its table of runs",
+        description="Print the statements that create the outcome table and its table of runs, for databases where "
+        "tasks may not create tables (create_tables=False). Nothing is connected to.",
+        epilog="example: python -m airflow_provider_contacts.ledgers ddl postgresql --table crm.contact_outcomes",
+    )
+    command.add_argument("database", choices=tables.FLAVOURS, help="the kind of database that holds the tables")
+    command.add_argument(
+        "--table",
+        default="contact_outcomes",
+        metavar="NAME",
+        help="name or schema.name, as outcomes_table on the task (default: %(default)s)",
+    )
     chosen = parser.parse_args(arguments)
     try:
         sys.stdout.write(tables.ddl(tables.build(chosen.table, chosen.database)))

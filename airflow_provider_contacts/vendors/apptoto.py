@@ -35,6 +35,7 @@ from pydantic_core import PydanticCustomError
 from airflow_provider_contacts.core.auth import Credential, basic
 from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.core.fields import Email, Flag
+from airflow_provider_contacts.core.nearest import did_you_mean
 from airflow_provider_contacts.core.reading import (
     as_count,
     as_id,
@@ -67,6 +68,9 @@ from airflow_provider_contacts.vendors.apptoto_reads import READ_BACK
 BASE_URL = "https://api.apptoto.com"
 ADDRESS_BOOKS = Request("GET", "/v1/address_books")
 SHOWN_BOOKS = 20
+
+LONGEST_COMPARED = 200
+"""Characters of a book's name that is offered for one that was mistyped."""
 # National and international spellings of one number agree in their last digits.
 PHONE_TAIL = 7
 
@@ -166,11 +170,12 @@ def read_address_books(answer: Answer, destination: Destination) -> Destination:
     wanted = destination["address_book"]
     found = [book for book in map(as_mapping, books) if book.get("name") == wanted]
     if not found:
-        there = sorted(repr(book["name"]) for book in map(as_mapping, books) if isinstance(book.get("name"), str))
+        there = sorted(book["name"] for book in map(as_mapping, books) if isinstance(book.get("name"), str))
         more = f", and {len(there) - SHOWN_BOOKS} more" if len(there) > SHOWN_BOOKS else ""
         raise ConfigError(
             f"there is no Apptoto address book {wanted!r} (sending that name would create one, so that a typo would "
-            f"scatter contacts); there are: {', '.join(there[:SHOWN_BOOKS]) or 'none'}{more}"
+            f"scatter contacts){did_you_mean(wanted, [name for name in there if len(name) <= LONGEST_COMPARED])}; "
+            f"there are: {', '.join(map(repr, there[:SHOWN_BOOKS])) or 'none'}{more}"
         )
     if len(found) > 1:
         raise ConfigError(f"{len(found)} Apptoto address books are named {wanted!r}: give address_book_id instead")

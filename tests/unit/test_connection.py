@@ -351,7 +351,7 @@ def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
 # What is said, whole: it names the connection and the field, and what is wanted.
 
 
-BAD_CHARACTERS = "holds a line break or another control sign, or a blank at an end"
+BAD_CHARACTERS = "holds a line break, another control character, or a space at an end; enter it again"
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,10 @@ BAD_CHARACTERS = "holds a line break or another control sign, or a blank at an e
         ({"password": " k"}, f"password {BAD_CHARACTERS}"),
         ({"login": "a\tb"}, f"login {BAD_CHARACTERS}"),
         ({"login": "a "}, f"login {BAD_CHARACTERS}"),
-        ({"password": "dex_ä"}, "the password holds blanks or signs that no header can carry"),
+        (
+            {"password": "dex_ä"},
+            "the password holds spaces or characters that no header can carry; enter it again, in ASCII",
+        ),
         ({"extra": {"verify": "/no/such"}}, "verify is true, false, or the path of a CA bundle that can be read"),
         ({"extra": {"proxy": "proxy:1"}}, "proxy is no URL of the form http://host:port"),
     ],
@@ -384,11 +387,11 @@ def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], sai
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("verify", 2, "is no bool or path"),
+        ("verify", 2, "is neither true, nor false, nor a path"),
         ("request_timeout", "soon", "is no number"),
         ("request_timeout", "inf", "is no number"),
         ("request_timeout", "nan", "is no number"),
-        ("allow_http", "maybe", "is no boolean"),
+        ("allow_http", "maybe", "is neither true nor false"),
     ],
 )
 def test_an_extra_of_another_type_is_told_its_own(key: str, value: Any, said: str) -> None:
