@@ -2,6 +2,7 @@
 
 ContactsError
 ├── ConfigError        connection, destination or parameters are wrong; nothing was sent
+├── SourceError        the source cannot give a row, or its query failed; what was read before it was sent
 ├── LookupFailedError  a read before the push got no usable answer; nothing was sent
 ├── RefusedError       the vendor will take nothing more (401, 403, 404, a redirect); the rest is ``failed``
 ├── RetryLaterError    the vendor asked for a longer wait than ``max_wait``; the rest is ``failed``
@@ -27,6 +28,10 @@ class ContactsError(Exception):
 
 class ConfigError(ContactsError):
     """Something must be configured differently; the text says what, where, and what is allowed."""
+
+
+class SourceError(ContactsError):
+    """The source cannot give what follows; the rows before it are sent. The text never quotes a row."""
 
 
 class LookupFailedError(ContactsError):

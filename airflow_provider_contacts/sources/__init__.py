@@ -1,0 +1,9 @@
+"""Rows to push: a query of any Airflow SQL connection, or records of an upstream task, one at a time."""
+
+from __future__ import annotations
+
+from airflow_provider_contacts.sources.query import SqlHook, rows_of_query
+from airflow_provider_contacts.sources.records import rows_of_records
+from airflow_provider_contacts.sources.rows import RowSource
+
+__all__ = ["RowSource", "SqlHook", "rows_of_query", "rows_of_records"]

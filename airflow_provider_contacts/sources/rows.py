@@ -1,0 +1,152 @@
+"""One stream of rows, whatever gives them: counted, closed however it ends, and silent about what is in them."""
+
+from __future__ import annotations
+
+import traceback
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from airflow_provider_contacts.core.errors import ConfigError, ContactsError, SourceError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
+    """An iterator of rows that lets go of its database connection when exhausted, failed, closed or forgotten.
+
+    What the rows raise leaves as :class:`SourceError`, without the text and the chain of the original: both may quote
+    a row. Use it as a context manager, from one thread.
+
+    :param columns: names in order, or ``None`` where they are not known before the rows are.
+    :param rows: every row once; must not refer to this object.
+    :param release: called once, however the reading ends.
+    """
+
+    def __init__(
+        self, columns: tuple[str, ...] | None, rows: Iterator[Any], release: Callable[[], None] | None = None
+    ) -> None:
+        self.columns = columns
+        self._rows = rows
+        self._count = 0
+        self._release = weakref.finalize(self, release or _nothing)
+
+    def __next__(self) -> Any:
+        """Return the next row; the last one and every error end the reading."""
+        try:
+            row = next(self._rows)
+        except StopIteration:
+            self.close()
+            raise
+        except ContactsError as error:
+            failure: ContactsError = error
+        except Exception as error:  # noqa: BLE001  # whatever a user's iterator raises
+            failure = SourceError(f"row {self._count + 1} (row_index {self._count}) cannot be read: {place_of(error)}")
+        except BaseException as error:
+            _release_after(error, self.close)
+            raise
+        else:
+            self._count += 1
+            return row
+        _release_after(failure, self.close)
+        # Outside of the handler, which would chain it to what it stands for.
+        raise failure
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop reading; trouble in doing so hides no error that is under way."""
+        if error is None:
+            self.close()
+        else:
+            _release_after(error, self.close)
+
+    def close(self) -> None:
+        """Stop reading; a second call does nothing."""
+        self._rows = iter(())
+        self._release()
+
+    def look_ahead(self, count: int) -> tuple[list[Any], Exception | None]:
+        """Read some rows before the others; they come again. Return them, and the error that ends them.
+
+        :raises ConfigError: for rows that are none; nothing has been sent then.
+        """
+        rows: list[Any] = []
+        failure: Exception | None = None
+        try:
+            rows.extend(islice(self, count))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001  # raised again behind the rows
+            failure = error
+        self._count -= len(rows)
+        self._rows = chain(rows, self._rows if failure is None else _raising(failure))
+        return rows, failure
+
+
+def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> None:
+    """Check that some of the first records have the columns of the sync key, where the columns are not known.
+
+    :raises ConfigError: naming the columns that none of them has.
+    """
+    if source.columns is not None or not columns:
+        return
+    rows, _ = source.look_ahead(count)
+    names: set[str] = set()
+    for row in rows:
+        try:
+            names.update(name for name in row.keys() if type(name) is str)  # noqa: SIM118  # of any mapping
+        except Exception:  # noqa: BLE001, S112  # no mapping, or one that cannot be read: invalid, and told so later
+            continue
+    absent = [column for column in columns if column not in names]
+    if names and absent:
+        raise ConfigError(
+            f"sync_key names columns {absent} that none of the first {len(rows)} records has: {sorted(names)}"
+        )
+
+
+def check_distinct(columns: Sequence[str], origin: str, remedy: str) -> None:
+    """Refuse two columns of one name.
+
+    :raises ConfigError: naming them.
+    """
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ConfigError(f"{origin} has more than one column named {', '.join(map(repr, twice))}: {remedy}")
+
+
+def place_of(error: BaseException) -> str:
+    """Return the class of an error and the line that raised it, never its text, which may quote a row."""
+    kind = type(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if PACKAGE not in Path(frame.filename).parents]
+    place = f" at {outside[-1].filename}:{outside[-1].lineno}, in {outside[-1].name}" if outside else ""
+    return f"{name_of(kind)}{place} (its text is left out, since it may quote the row)"
+
+
+def name_of(kind: type) -> str:
+    """Return the full name of a class."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _release_after(error: BaseException, release: Callable[[], None]) -> None:
+    """Release without hiding the error that ended the reading."""
+    try:
+        release()
+    except Exception as second:  # noqa: BLE001  # the first error is the one to raise; this one is noted on it
+        error.add_note(f"closing the source failed too: {type(second).__name__}")
+
+
+def _raising(error: Exception) -> Iterator[Any]:
+    """Raise as soon as a row is wanted."""
+    raise error
+    yield  # a generator
+
+
+def _nothing() -> None:
+    """Release nothing."""
