@@ -209,6 +209,10 @@ class ContactsOperator(LiteralsCheckedOperator):
         if self._stop is not None:
             self._stop.set()
 
+    def stopping(self) -> bool:
+        """Tell whether the task was told to stop."""
+        return self._stop is not None and bool(self._stop.is_set())
+
     def _plan(self) -> TaskPlan:
         from airflow_provider_contacts.core.options import PushOptions
         from airflow_provider_contacts.parameters import TaskPlan

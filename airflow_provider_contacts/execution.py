@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
@@ -25,6 +24,7 @@ from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
 from airflow_provider_contacts.core.sync_ids import default_sync_id
 from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
 from airflow_provider_contacts.reporting import Progress, count_outcomes, finish, plan_only, reported, status_of
+from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.sql_connections import sql_hook
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ class Execution:
         plan = self._plan
         with plan.rows() as source:
             mapper = self._hook.mapper(plan.options, destination, report.sync_id, source.columns)
+            check_key(source, mapper.sync_key)
             yield TaskIntake(source if self._checked.outcomes_conn_id else few_enough(source), mapper, ledger)
 
     def _report(self, destination: Destination) -> Report:
@@ -286,12 +287,9 @@ class Execution:
             log.warning("The summary could not be pushed to XCom: %s", type(error).__name__)
 
 
-def few_enough(rows: Iterator[Any]) -> Iterator[Any]:
-    """Return the rows, if there are not more than XCom can remember.
-
-    :raises ConfigError: naming the parameter that helps, before anything is sent.
-    """
-    first = list(islice(rows, MOST_WITHOUT_TABLE + 1))
+def few_enough(source: RowSource) -> RowSource:
+    """Return the rows; more of them than XCom can remember are a ``ConfigError`` before anything is sent."""
+    first, _ = source.look_ahead(MOST_WITHOUT_TABLE + 1)
     if len(first) > MOST_WITHOUT_TABLE:
         raise ConfigError(f"more than {MOST_WITHOUT_TABLE} records need an outcome table: set outcomes_conn_id")
-    return chain(first)
+    return source

@@ -124,7 +124,7 @@ def checked_plan(hook: ReachingHook, records: Any, destination: Any, options: Pu
     :raises ConfigError: naming the connection or the parameter, and what is allowed.
     """
     from airflow_provider_contacts.core.lookup import known_destination
-    from airflow_provider_contacts.sources import rows_of_records
+    from airflow_provider_contacts.sources import check_key, rows_of_records
 
     options.check()
     remembers = memory.check()
@@ -142,7 +142,9 @@ def checked_plan(hook: ReachingHook, records: Any, destination: Any, options: Pu
         settings=settings,
         memory=memory if remembers else None,
     )
-    hook.mapper(options, known, plan.sync_id, rows.columns)
+    mapper = hook.mapper(options, known, plan.sync_id, rows.columns)
+    if isinstance(records, list | tuple):
+        check_key(rows, mapper.sync_key)
     return plan
 
 
@@ -191,6 +193,7 @@ def outcomes_of(plan: Plan) -> Generator[Outcome]:
     """Open all that the push takes, push, and let go of it however it ends."""
     from airflow_provider_contacts.core.engine import Push
     from airflow_provider_contacts.reporting import reported
+    from airflow_provider_contacts.sources import check_key
 
     hook, target = plan.hook, plan.target
     if plan.memory is None:
@@ -201,6 +204,7 @@ def outcomes_of(plan: Plan) -> Generator[Outcome]:
     with plan.rows as rows, hook.client(target) as client:
         destination = hook.destination(client, target, plan.destination)
         mapper = hook.mapper(plan.options, destination, plan.sync_id, rows.columns)
+        check_key(rows, mapper.sync_key)
         run = run_of_this_task()
         report = report_of(plan, destination, run)
         with (

@@ -259,7 +259,8 @@ class SqlToContactsOperator(ContactsOperator):
         from airflow_provider_contacts.sources import rows_of_query
         from airflow_provider_contacts.sql_connections import sql_hook
 
-        return rows_of_query(sql_hook(self.sql_conn_id, "sql_conn_id"), self.sql, self.parameters, self.chunk_size)
+        hook, conn_id = sql_hook(self.sql_conn_id, "sql_conn_id"), self.sql_conn_id
+        return rows_of_query(hook, self.sql, self.parameters, self.chunk_size, stopping=self.stopping, conn_id=conn_id)
 
     def source_conn_id(self) -> str | None:
         """Return the connection that is read."""

@@ -170,7 +170,9 @@ class ReplayContactsOperator(ContactsOperator):
         from airflow_provider_contacts.sql_connections import sql_hook
 
         hook = sql_hook(self.sql_conn_id or "", "sql_conn_id")
-        return rows_of_query(hook, self.sql or "", self.parameters, self.chunk_size)
+        return rows_of_query(
+            hook, self.sql or "", self.parameters, self.chunk_size, stopping=self.stopping, conn_id=self.sql_conn_id
+        )
 
     def source_conn_id(self) -> str | None:
         """Return the connection that is read, if it is another one."""

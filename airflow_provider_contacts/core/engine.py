@@ -26,6 +26,7 @@ from airflow_provider_contacts.core.errors import (
     ContactsError,
     InterruptedPushError,
     LedgerError,
+    SourceError,
     SupersededError,
 )
 from airflow_provider_contacts.core.findings import held, look
@@ -108,6 +109,7 @@ class Push:
             monotonic=clock.monotonic,
         )
         self._exhausted = False
+        self._source_error: Exception | None = None
         self._loose: list[Item] = []
         self._ready: deque[Group] = deque()
         self._waiting: list[Group] = []
@@ -158,6 +160,8 @@ class Push:
             self._intake.keys.warn()
         if self._brake.halt is not None and self._brake.halt.error is not None:
             raise self._brake.halt.error
+        if self._source_error is not None:
+            raise self._source_error
 
     def _drive(self) -> Iterator[Outcome]:
         while True:
@@ -216,9 +220,11 @@ class Push:
 
     def _take(self, taken: Taken | None) -> None:
         if taken is not None:
-            if taken.error is not None:
+            if isinstance(taken.error, ContactsError) and not isinstance(taken.error, SourceError):
                 note = not isinstance(taken.error, LedgerError)
                 self._brake.pull(Halt("not_attempted", taken.error, drain=False, note=note))
+            # What was read before a row that the source cannot give is sent.
+            self._source_error = taken.error
             self._loose.extend(taken.items)
             self._record(taken)
         self._intake.handed_over()

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.errors import ConfigError, ContactsError, SourceError
-from airflow_provider_contacts.sources.drivers import Link, link_of
+from airflow_provider_contacts.sources.drivers import link_of
+from airflow_provider_contacts.sources.link import Link
 from airflow_provider_contacts.sources.rows import RowSource, check_distinct
 from airflow_provider_contacts.sources.statements import check_statement
 from airflow_provider_contacts.sources.trouble import failed, told
@@ -139,7 +140,7 @@ class Reader:
         except ContactsError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever a driver raises
-            failure = failed(trouble, error, self._sql)
+            failure = failed(trouble, error, self._sql, opened=self._link is not None)
         raise failure
 
     def _cancel(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.plain import library_of, native
-from airflow_provider_contacts.sources.rows import RowSource, check_distinct, name_of
+from airflow_provider_contacts.sources.rows import RowSource, check_distinct
 
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
 
@@ -37,7 +37,7 @@ def rows_of_records(records: Any) -> RowSource:
     _refuse_other_frames(records)
     # Sets come in no order that a second try would see again.
     if isinstance(records, str | bytes | bytearray | memoryview | set | frozenset) or not isinstance(records, Iterable):
-        raise ConfigError(f"{RECORDS_WANTED}, not {name_of(type(records))}")
+        raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
     return RowSource(None, _flatten(records))
 
 
@@ -53,7 +53,12 @@ def _refuse_other_frames(value: Any) -> None:
         return
     ways = [name for name in CONVERSIONS if callable(getattr(kind, name, None))]
     way = f"call its {ways[0]}() first" if ways else "turn it into a list of mappings first"
-    raise ConfigError(f"{RECORDS_WANTED}, not {name_of(kind)}: {way}")
+    raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(kind)}: {way}")
+
+
+def _class_of(kind: type) -> str:
+    """Return the name of a class, with the library that it is of."""
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__name__} of {kind.__module__}"
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:

@@ -46,7 +46,7 @@ READINGS = {
     "BigQuery": (r"#[^\n]*", COMMENTS, TRIPLE, RAW, ESCAPED_TEXT, ESCAPED_DOUBLE, BACKTICK),
     "Oracle": (COMMENTS, ORACLE, PLAIN_TEXT, DOUBLE),
 }
-REST = (r";", r"[A-Za-z_]\w*", r"\s+", r".")
+REST = (r"/\*", r";", r"[A-Za-z_]\w*", r"\s+", r".")
 
 
 def check_statement(sql: object) -> None:
@@ -70,13 +70,15 @@ def check_statement(sql: object) -> None:
 def survey(reading: str, sql: str) -> tuple[str, int] | None:
     """Return the first word in upper case and the number of statements, comments and blank ones left out.
 
-    :return: ``None`` where this reading finds a quote that nothing ends: the text is of another dialect.
+    :return: ``None`` where this reading finds a quote or comment that nothing ends: the text is of another dialect.
     """
     first, statements, inside = "", 0, False
     for match in scanner(reading).finditer(sql):
         text = match.group()
         if text == ";":
             inside = False
+        elif text == "/*":
+            return None
         elif text.isspace() or text.startswith(("--", "/*")) or (text[0] == "#" and len(text) > 1):
             continue
         elif len(text) == 1 and text in "'\"`":

@@ -43,12 +43,18 @@ TELLING_WORDS = (
 )
 LONGEST_TEXT = 300
 
-QUOTED = re.compile(r"""(["'`])(.*?)\1""")
+QUOTED = re.compile(r"""(?<!\w)(["'`])(.*?)\1(?!\w)|["`]|(?<!\w)'""")
+NAME = r"\w+\.\w+"
+NEAR = re.compile(r"(?P<before>.* near )'(?P<text>.*)'(?P<after> at line \d+)")
 
 
-def failed(what: str, error: BaseException, sql: str = "") -> SourceError:
-    """Return the error to raise; the driver's own must not be chained to it."""
-    return SourceError(f"{what}: {told(error, sql)}")
+def failed(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
+    """Return the error to raise; the driver's own must not be chained to it.
+
+    :param opened: whether there is a connection; before, an error cannot be about a row.
+    """
+    text = told(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
+    return SourceError(f"{what}: {text}")
 
 
 def told(error: BaseException, sql: str = "") -> str:
@@ -86,7 +92,8 @@ def text_of(error: BaseException, state: str | None, code: int | None, sql: str)
     """Return the text, or nothing where it may quote a row."""
     package = package_of(error)
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    text = str(primary or (error.args[-1] if error.args and package in {"pymysql", "MySQLdb", "mysql"} else error))
+    own = getattr(error, "msg", None) or (error.args[-1] if error.args and package in {"pymysql", "MySQLdb"} else error)
+    text = str(primary or own)
     if package in {"psycopg", "psycopg2"} and state is None:
         # Of libpq, not of the server: about the connection.
         telling = any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)
@@ -100,13 +107,20 @@ def text_of(error: BaseException, state: str | None, code: int | None, sql: str)
 
 
 def shown(text: str, sql: str) -> str:
-    """Return the first line of a text; of what it quotes, only what stands in the query."""
+    """Return the first line of a text as far as what it quotes stands in the query."""
+    near = NEAR.fullmatch(text.strip())
+    if near is not None:
+        # MySQL's, a piece of the query with its parameters, quotes and all.
+        piece = near["text"][:LONGEST_TEXT] if near["text"] in sql else "…"
+        return f"{near['before']}'{piece}'{near['after']}"
     line = text.strip().partition("\n")[0][:LONGEST_TEXT]
-    line = QUOTED.sub(lambda found: found.group() if found.group(2) in sql else '"…"', line)
-    rest = QUOTED.sub("", line)
-    # A quote without its end: what follows it is not known to be of the query.
-    cut = re.search(r"[\"`]|(?<!\w)'", rest)
-    return line if cut is None else line[: line.rindex(cut.group())] + "…"
+    for found in QUOTED.finditer(line):
+        # A name may be told with its database.
+        if not found[2] or (
+            found[2] not in sql and not (re.fullmatch(NAME, found[2]) and found[2].rpartition(".")[2] in sql)
+        ):
+            return line[: found.start()] + "…"
+    return line
 
 
 def column_told(error: Any, columns: tuple[str, ...]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -100,7 +101,6 @@ def _work(jobs: SimpleQueue[Job | None]) -> None:
 
 
 def _silently(cancel: Callable[[], None]) -> None:
-    try:
+    # The query may have ended meanwhile; the task ends either way.
+    with suppress(Exception):
         cancel()
-    except Exception:  # noqa: BLE001, S110  # the query may have ended meanwhile; the task ends either way
-        pass

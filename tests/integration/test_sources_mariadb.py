@@ -77,8 +77,6 @@ def test_columns_are_known_of_a_query_without_rows(hook: DriverHook) -> None:
 
 
 def test_a_reading_that_ends_early_does_not_read_on(hook: DriverHook) -> None:
-    if hook.module == "pymysql":
-        pytest.skip("PyMySQL cannot but read on; Airflow's hook does not hand out its connections")
     # The rest would take half a minute.
     rows = rows_of_query(hook, SOME.format(count=20_000_000), None, 10)
     assert next(rows)["id"] == 1

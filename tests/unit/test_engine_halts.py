@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import LedgerError, RefusedError, RetryLaterError, SupersededError
+from airflow_provider_contacts.core.errors import (
+    ConfigError,
+    LedgerError,
+    RefusedError,
+    RetryLaterError,
+    SupersededError,
+)
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.vendor import Limits
 from tests.unit.fake_vendor import (
@@ -47,7 +53,7 @@ def ended(pushed: Pushed, error: type[LedgerError] = LedgerError) -> FakeLedger:
 # The source fails.
 
 
-def test_what_was_read_before_the_source_failed_is_told_and_noted() -> None:
+def test_what_was_read_before_the_source_failed_is_sent() -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield from names(6)
         raise OSError("the source is away")
@@ -55,6 +61,18 @@ def test_what_was_read_before_the_source_failed_is_told_and_noted() -> None:
     world = World()
     pushed = world.push(rows())
     assert isinstance(pushed.error, OSError)
+    assert pushed.statuses() == dict.fromkeys(range(6), "succeeded")
+    assert world.table.statuses() == {f"n{index}": "succeeded" for index in range(6)}
+
+
+def test_a_configuration_error_of_the_source_sends_nothing_of_what_was_read_with_it() -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(6)
+        raise ConfigError("rows without names")
+
+    world = World()
+    pushed = world.push(rows())
+    assert isinstance(pushed.error, ConfigError)
     assert pushed.codes() == dict.fromkeys(range(6), "not_attempted")
     assert world.table.statuses() == {f"n{index}": "failed" for index in range(6)}
     assert world.server.requests == []
