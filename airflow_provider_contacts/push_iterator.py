@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.sources import check_key, rows_of_records
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.core.budget import Budget
@@ -124,7 +125,6 @@ def checked_plan(hook: ReachingHook, records: Any, destination: Any, options: Pu
     :raises ConfigError: naming the connection or the parameter, and what is allowed.
     """
     from airflow_provider_contacts.core.lookup import known_destination
-    from airflow_provider_contacts.sources import check_key, rows_of_records
 
     options.check()
     remembers = memory.check()
@@ -143,8 +143,7 @@ def checked_plan(hook: ReachingHook, records: Any, destination: Any, options: Pu
         memory=memory if remembers else None,
     )
     mapper = hook.mapper(options, known, plan.sync_id, rows.columns)
-    if isinstance(records, list | tuple):
-        check_key(rows, mapper.sync_key)
+    check_key(rows, mapper.sync_key if isinstance(records, list | tuple) else ())
     return plan
 
 
@@ -193,7 +192,6 @@ def outcomes_of(plan: Plan) -> Generator[Outcome]:
     """Open all that the push takes, push, and let go of it however it ends."""
     from airflow_provider_contacts.core.engine import Push
     from airflow_provider_contacts.reporting import reported
-    from airflow_provider_contacts.sources import check_key
 
     hook, target = plan.hook, plan.target
     if plan.memory is None:
