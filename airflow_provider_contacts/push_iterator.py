@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.sources import check_key, rows_of_records
+from airflow_provider_contacts.sources import RowSource, check_key, rows_of_records
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.core.budget import Budget
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.core.summary import Report
     from airflow_provider_contacts.core.vendor import Destination, Vendor
     from airflow_provider_contacts.ledgers.identity import RunIdentity
-    from airflow_provider_contacts.sources import RowSource
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +131,9 @@ def checked_plan(hook: ReachingHook, records: Any, destination: Any, options: Pu
     settings = hook.settings(options, target)
     where = f"connection {hook.contacts_conn_id!r}"
     known = known_destination(hook.vendor, destination, target.defaults, where)
-    rows = rows_of_records(records)
     plan = Plan(
         hook=hook,
-        rows=rows,
+        rows=(rows := rows_of_records(records)),
         destination=destination,
         options=options,
         target=target,
