@@ -148,6 +148,23 @@ def test_the_last_one_again_is_no_other_one() -> None:
     assert (report.counts()["num_failed"], len(report.outcomes.entries)) == (2, 2)
 
 
+def test_a_source_that_counts_records_of_its_own_is_no_reason_to_count_twice() -> None:
+    report, world = report_of(), World()
+
+    def source() -> Iterator[dict[str, Any]]:
+        for index in range(300):
+            if index == 250:
+                # As a replay does of what it does not send; and then time is up.
+                report.add(Outcome(record_identifier="own", row_index=1000, status=Status.FAILED))
+                raise OutOfTime
+            yield {"name": f"n{index}"}
+
+    with pytest.raises(OutOfTime):
+        count_outcomes(world.execution(source()).push, report, lambda: None)
+    assert report.counts()["num_planned"] == 251
+    assert len({entry["row_index"] for entry in report.outcomes.entries}) == 251
+
+
 def test_a_list_that_is_thinned_out_when_time_is_up_says_so() -> None:
     def full() -> OutcomeList:
         found = OutcomeList("auto")
