@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_contacts.core.errors import LedgerError
+from airflow_provider_contacts.core.errors import ContactsError, LedgerError
+from airflow_provider_contacts.core.identity import HASH_VERSION, identifier_of, rough_digest
 from airflow_provider_contacts.core.keys import Keys
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
@@ -170,13 +172,22 @@ class Intake:
             return
         try:
             if self._begun is not None and not (self._ahead and self._ahead[-1].row_index == self._begun[0]):
-                self._ahead.append(self._mapper.prepare(*self._begun))
+                self._ahead.append(self._prepare(*self._begun))
             for begun in islice(self._rows, self._chunk_size - len(self._ahead)):
                 self._begun = begun
-                self._ahead.append(self._mapper.prepare(*begun))
+                self._ahead.append(self._prepare(*begun))
         except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
             self._failure = error
         self._begun = None
+
+    def _prepare(self, row_index: int, row: Any) -> Prepared | Unfit:
+        """Prepare one row; whatever a value of it raises is this row's alone, and its neighbours go their way."""
+        try:
+            return self._mapper.prepare(row_index, row)
+        except ContactsError:
+            raise
+        except Exception as error:  # noqa: BLE001  # any class of a user's value; its text may quote the record
+            return unreadable(row_index, row, self._mapper.sync_key, type(error).__name__)
 
     def end(self) -> None:
         """Read no more; what has been read already is still to be taken."""
@@ -257,6 +268,23 @@ class Intake:
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
+
+
+def unreadable(row_index: int, row: Any, sync_key: Sequence[str], kind: str) -> Unfit:
+    """Return a row whose values raise when they are read; where its key does, too, its place stands for it.
+
+    :param kind: the class of what it raised.
+    """
+    found = rough_digest(["unreadable", row_index])
+    identifier: str | None = None
+    with suppress(Exception):
+        identifier = identifier_of(row, sync_key) if sync_key else None
+    return Unfit(
+        record_identifier=identifier or f"sha256:{found}",
+        row_index=row_index,
+        errors=(("invalid_value", None, f"a value raises {kind} when it is read"),),
+        payload_hash=f"{HASH_VERSION}:{found}",
+    )
 
 
 def unmet(chunk: Sequence[Prepared | Unfit], taken: Taken) -> list[Prepared | Unfit]:
