@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     made.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a further name to be asked by")
-    made.add_argument("--port", type=int, default=8780, help="port, 0 for a free one (default: %(default)s)")
+    made.add_argument("--port", type=_port, default=8780, help="port, 0 for a free one (default: %(default)s)")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated")
     made.add_argument("--seed", type=int, default=0, help="of every chance (default: %(default)s)")
     made.add_argument("--forget", action="store_true", help="count contacts instead of keeping them (reads find none)")
@@ -103,14 +103,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the command's output
         return 2
     except OSError as error:
-        print(f"error: cannot listen at {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201  # likewise
+        text = f"error: cannot listen at {options.host}:{options.port}: {error}; --port 0 takes a free port"
+        print(text, file=sys.stderr)  # noqa: T201  # likewise
         return 1
-    simulator.allow(options.host)
+    simulator.allow(options.host, listener.getsockname()[0])
     if not is_loopback(options.host):
         print(f"warning: contacts and knobs are open to everybody who can reach {options.host}", file=sys.stderr)  # noqa: T201  # likewise
     print("\n".join(start_lines(simulator, url_of(listener))), flush=True)  # noqa: T201  # likewise
     serve(simulator, listener)
     return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 6 and int(text) < 65536):  # noqa: PLR2004  # what a port can be
+        raise argparse.ArgumentTypeError("a number from 0 to 65535 is wanted")
+    return int(text)
 
 
 def _line(name: str, knob: Knob) -> str:

@@ -7,6 +7,7 @@ import difflib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_contacts.simulator import control
 from airflow_provider_contacts.simulator.apptoto import Apptoto
@@ -117,7 +118,11 @@ class Simulator:
 
         :param url: where the simulator is served, without a slash at its end.
         """
-        return {name: vendor.connection(f"{url}/{name}") for name, vendor in self.vendors.items()}
+        made = {name: vendor.connection(f"{url}/{name}") for name, vendor in self.vendors.items()}
+        if not is_loopback(urlsplit(url).hostname or ""):
+            for connection in made.values():
+                connection["extra"] = {**connection.get("extra", {}), "allow_http": True}
+        return made
 
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
         """Yield every knob with its whole name."""

@@ -46,8 +46,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the URL under which a listening socket is reached."""
+    """Return the URL under which a listening socket is reached, from this machine at least."""
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not listened at
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -76,7 +77,7 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
     :raises OSError: if the address cannot be listened at.
     """
     listener = listen(host, port)
-    simulator.allow(host)
+    simulator.allow(host, listener.getsockname()[0])
     url = url_of(listener)
     server = server_of(simulator)
     thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)

@@ -10,7 +10,7 @@ from airflow_provider_contacts.simulator import replies
 from airflow_provider_contacts.simulator.connection import Receive, Scope, Send, drop, hang
 from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Seen
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
-from airflow_provider_contacts.simulator.guard import read_body
+from airflow_provider_contacts.simulator.guard import GoneError, read_body
 from airflow_provider_contacts.simulator.vendor import SimulatedVendor
 
 
@@ -56,7 +56,11 @@ class Exchange:
         if "close_before_read" in self.fired:
             await self._drop()
             return
-        body = await read_body(self.receive, self.vendor.knobs["max_body"])
+        try:
+            body = await read_body(self.receive, self.vendor.knobs["max_body"])
+        except GoneError:
+            self._note(0)
+            raise
         if body is None:
             self.target = RefusedCallError(413, "Request body too large")
         self.call.body = body or b""

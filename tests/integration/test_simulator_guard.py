@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
 from tests.integration.test_simulator_server import connect, read_answer, request_bytes
+from tests.servers import wait_until
 
 CONTROL = ["/", "/_simulator", "/_simulator/summary", "/_simulator/state?vendor=dex", "/_simulator/faults"]
 VENDOR = ["/dex/v1/contacts", "/talkdesk/oauth/token", "/intermezzo/organizations"]
@@ -88,7 +89,8 @@ def test_an_address_listened_at_and_an_allowed_name_are_let_in() -> None:
         assert exchange(url, get("/_simulator", "Host: evil.example"))[0] == 403
     simulator = Simulator()
     with running(simulator, host="0.0.0.0") as url:  # noqa: S104  # every address of this machine
-        here = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        here = url
+        assert url.startswith("http://127.0.0.1:")
         assert exchange(here, get("/_simulator", "Host: 10.1.2.3:80"))[0] == 200
         assert exchange(here, get("/_simulator", "Host: evil.example"))[0] == 403
         # A container reaches the vendors by a name that only its network knows.
@@ -129,6 +131,8 @@ def test_less_than_was_announced_is_not_handled(simulator: Simulator, url: str) 
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
     assert simulator.talkdesk.stored == []
+    wait_until(lambda: len(simulator.talkdesk.requests) == 1, "the request is noted")
+    assert (simulator.talkdesk.requests[0].status, simulator.talkdesk.requests[0].received) == (0, 0)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "5, 6", "99999999999999999999999"])
