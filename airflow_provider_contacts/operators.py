@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from airflow_provider_contacts.base_operator import ContactsOperator, LiteralsCheckedOperator, is_template
-from airflow_provider_contacts.push_operators import HIDDEN, PushContactsOperator, SqlToContactsOperator
+from airflow.sdk import XComArg
+
+from airflow_provider_contacts.base_operator import ContactsOperator, LiteralsCheckedOperator
+from airflow_provider_contacts.hidden_records import HIDDEN, HiddenRecords, hide, hiding, is_output, shown
+from airflow_provider_contacts.push_operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.replay_operator import ReplayContactsOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import Context
 
     from airflow_provider_contacts.parameters import Reader
     from airflow_provider_contacts.task_parameters import TaskParameters
@@ -64,9 +67,10 @@ class SettleContactsOperator(LiteralsCheckedOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.sync_id = sync_id
-        self._records = records
-        self.records = records
-        self._rendered = False
+        self._records = HiddenRecords(None)
+        self.records = shown(records)
+        # Airflow does not look for them behind the word.
+        XComArg.apply_upstream_relationship(self, self._records.records)
         self.verdict = verdict
         self.settled_by = settled_by
         self.outcomes_conn_id = outcomes_conn_id
@@ -81,18 +85,21 @@ class SettleContactsOperator(LiteralsCheckedOperator):
 
         return SETTLE_READERS
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return a mapped task without its mapped parameters; see Airflow."""
+        return hiding(super().partial(**hide(kwargs)))
+
     @property
     def records(self) -> Any:
-        """The template or the upstream output, then a word that stands for the records."""
-        return self._records if is_template(self._records) and not self._rendered else HIDDEN
+        """The upstream output before it is read, else what Airflow renders and shows as a word."""
+        return self._records.records if is_output(self._records.records) else self._records
 
     @records.setter
     def records(self, value: Any) -> None:
-        # Rendering hands back what the getter showed.
-        if isinstance(value, str) and value == HIDDEN:
-            return
-        self._rendered = True
-        self._records = value
+        # Rendering hands back what the getter gave.
+        if not (isinstance(value, str) and value == HIDDEN):
+            self._records = HiddenRecords(shown(value))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle, and return the summary."""
@@ -101,4 +108,4 @@ class SettleContactsOperator(LiteralsCheckedOperator):
 
         names = ("sync_id", "verdict", "settled_by", "outcomes_conn_id", "outcomes_table", "create_tables")
         given = {name: getattr(self, name) for name in (*names, "store_payload")}
-        return run_settle(SettlePlan(**given, records=self._records), context)
+        return run_settle(SettlePlan(**given, records=self._records.records), context)

@@ -9,37 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from airflow.sdk import XComArg
 
 from airflow_provider_contacts.base_operator import ContactsOperator
+from airflow_provider_contacts.hidden_records import HIDDEN, hide, hiding, is_output, shown
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.parameters import Reader
     from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task_parameters import TaskParameters
 
-HIDDEN = "(records)"
-"""What stands for the records wherever Airflow stores or shows an operator's fields."""
-
-
-class HiddenRecords:
-    """Records in a mapped task's fixed parameters, which Airflow writes into the serialized DAG.
-
-    :param records: a literal list or DataFrame.
-    """
-
-    def __init__(self, records: Any) -> None:
-        self.records = records
-
-    def __repr__(self) -> str:
-        """Return the word that stands for the records."""
-        return HIDDEN
-
 
 class PushContactsOperator(ContactsOperator):
     """Push records of an upstream task into a vendor, and record what became of each.
 
     :param records: a list of mappings, an upstream task's output (also a mapped one's: lists in it flatten once), or
-        a pandas DataFrame. Contents are data: never rendered, never among the fields that the UI shows. Literal lists
-        in ``expand(records=[…])`` are the exception, since Airflow stores what a task is expanded over with the DAG;
-        expand over an upstream's output instead. ``None``, of an upstream that had nothing, is no records.
+        a pandas DataFrame. Contents are data: never rendered, never among the fields that the UI shows, nor in the
+        DAG as Airflow stores it. ``None``, of an upstream that had nothing, is no records.
     :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
     :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra.
     :param sync_key: column or columns that identify a record; ``None``: the digest of its payload does.
@@ -119,7 +102,7 @@ class PushContactsOperator(ContactsOperator):
         )
         if isinstance(records, list | tuple) and any(isinstance(one, XComArg) for one in records):
             raise ValueError("records is a list of upstream outputs: give one output, or a.output.concat(b.output)")
-        self._records = records.records if isinstance(records, HiddenRecords) else records
+        self._records = shown(records)
         # Assigned by its name too, as Airflow wants it of a template field.
         self.records = self._records
         self._check_literals()
@@ -127,14 +110,12 @@ class PushContactsOperator(ContactsOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Return a mapped task without its mapped parameters; see Airflow."""
-        if "records" in kwargs and not isinstance(kwargs["records"], XComArg):
-            kwargs["records"] = HiddenRecords(kwargs["records"])
-        return super().partial(**kwargs)
+        return hiding(super().partial(**hide(kwargs)))
 
     @property
     def records(self) -> Any:
         """The upstream output before it is read, else a word that stands for the records."""
-        return self._records if isinstance(self._records, XComArg) else HIDDEN
+        return self._records if is_output(self._records) else HIDDEN
 
     @records.setter
     def records(self, value: Any) -> None:

@@ -43,9 +43,13 @@ ALLOWED = {
     "settle_parameters": frozenset({"core", "parameters"}),
     "settle": frozenset({"core", "ledgers", "sql_connections", "settle_parameters"}),
     "task_parameters": frozenset[str](),
+    "hidden_records": frozenset[str](),
     "base_operator": frozenset({"core", "sources", "parameters", "execution", "task_parameters"}),
     "push_operators": frozenset(
-        {"base_operator", "execution", "parameters", "sources", "sql_connections", "task_parameters"}
+        {
+            *("base_operator", "execution", "hidden_records", "parameters", "sources", "sql_connections"),
+            "task_parameters",
+        }
     ),
     "replay_operator": frozenset(
         {
@@ -56,7 +60,7 @@ ALLOWED = {
     "operators": frozenset(
         {
             *("base_operator", "parameters", "push_operators", "replay_operator", "task_parameters"),
-            *("settle", "settle_parameters"),
+            *("hidden_records", "settle", "settle_parameters"),
         }
     ),
     # It plays the vendors from their documentation, not from our reading of it: a shared mistake would hide itself.

@@ -1,0 +1,92 @@
+"""Records among an operator's fields: Airflow renders and resolves them, and neither stores nor shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from airflow.sdk import XComArg
+
+HIDDEN = "(records)"
+"""What stands for the records wherever Airflow stores or shows an operator's fields."""
+
+
+class HiddenRecords:
+    """Records that Airflow shows as a word: in the serialized DAG, among rendered fields, in its log.
+
+    What is a template in them is rendered all the same.
+
+    :param records: whatever was given for records.
+    """
+
+    template_fields: ClassVar[tuple[str, ...]] = ("records",)
+
+    def __init__(self, records: Any) -> None:
+        self.records = records
+
+    def __repr__(self) -> str:
+        """Return the word that stands for the records."""
+        return HIDDEN
+
+
+def is_output(value: Any) -> bool:
+    """Tell whether a value is resolved when the task runs: an upstream output, or a mapped task group's argument."""
+    return callable(getattr(value, "resolve", None)) and not isinstance(value, HiddenRecords)
+
+
+def shown(value: Any) -> Any:
+    """Return records without their wrapping."""
+    return value.records if isinstance(value, HiddenRecords) else value
+
+
+def hidden(value: Any) -> Any:
+    """Return records so that Airflow does not show them; an upstream output stays what Airflow must know.
+
+    :raises ValueError: for upstream outputs within a container, which Airflow could not see any more.
+    """
+    if is_output(value) or isinstance(value, HiddenRecords):
+        return value
+    if next(iter(XComArg.iter_xcom_references(value)), None) is not None:
+        raise ValueError("records of a mapped task holds upstream outputs: give one output of a task that joins them")
+    return HiddenRecords(value)
+
+
+def hide(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's parameters with their records hidden."""
+    return {name: hidden(value) if name == "records" else value for name, value in given.items()}
+
+
+def hiding(made: Any) -> Any:
+    """Return a mapped task in the making that hides the literal records that it is expanded over, too.
+
+    :param made: what ``BaseOperator.partial`` returns.
+    """
+    kind: Any = type(made)
+    made.__class__ = hiding_kind(kind)
+    return made
+
+
+@cache
+def hiding_kind(kind: Any) -> Any:
+    """Return Airflow's class of mapped tasks in the making, with literal records hidden."""
+
+    class HidingPartial(kind):  # type: ignore[misc]  # Airflow's class, which is none of its public ones
+        __slots__ = ()
+
+        def expand(self, **mapped: Any) -> Any:
+            """Return the mapped task; see Airflow."""
+            records = mapped.get("records")
+            if isinstance(records, Mapping):
+                raise ValueError("records to expand over is a mapping: give a list with the records of each task")  # noqa: TRY004  # as Airflow for its own
+            if isinstance(records, list | tuple):
+                mapped["records"] = list(map(hidden, records))
+            return super().expand(**mapped)
+
+        def expand_kwargs(self, kwargs: Any, **more: Any) -> Any:
+            """Return the mapped task; see Airflow."""
+            if isinstance(kwargs, list | tuple):
+                kwargs = [hide(one) if isinstance(one, Mapping) else one for one in kwargs]
+            return super().expand_kwargs(kwargs, **more)
+
+    return HidingPartial
