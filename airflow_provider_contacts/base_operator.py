@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from inspect import signature
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
@@ -11,6 +13,7 @@ from airflow.sdk import BaseOperator, XComArg
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,6 +32,16 @@ class WrongParameterError(ConfigError, AirflowFailException):
 
 class LiteralsCheckedOperator(BaseOperator):
     """An operator whose literal parameters are checked when the DAG is parsed; templates wait until the task runs."""
+
+    def __init__(self, **kwargs: Unpack[TaskParameters]) -> None:
+        # Airflow's own error repeats the values, which may be records.
+        strange = sorted(set(kwargs) - parameters_of(BaseOperator))
+        if strange:
+            nearest = "".join(did_you_mean(name, parameters_of(type(self))) for name in strange)
+            raise TypeError(
+                f"task {kwargs.get('task_id')!r}: {type(self).__name__} has no parameter {strange}{nearest}"
+            )
+        super().__init__(**kwargs)
 
     @classmethod
     def _readers(cls) -> Mapping[str, Reader]:
@@ -62,6 +75,12 @@ class LiteralsCheckedOperator(BaseOperator):
 
 
 OWNERS = ("task_group", "dag")
+
+
+@cache
+def parameters_of(operator: type[BaseOperator]) -> frozenset[str]:
+    """Return the names of an operator's own parameters."""
+    return frozenset(signature(operator.__init__).parameters) - {"self", "kwargs"}
 
 
 @contextmanager

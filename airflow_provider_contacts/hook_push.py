@@ -42,8 +42,8 @@ class PushingHook:
         Without ``outcomes_conn_id`` nothing is remembered: a retry of the task, or the next run, sends the same records
         again, and what was lost in a crash is not known. With it, ``sync_id`` is required, and marks and outcomes are
         in the table as with ``PushContactsOperator``. Within a task, the rows belong to its run and try, so that a
-        retry knows what the tries before it have sent, and one such push at a time can be read; outside of one, each
-        call is a run of its own.
+        retry knows what the tries before it have sent; one such push at a time can be read, and the table of runs shows
+        the last one. Outside of a task, each call is a run of its own.
 
         :param records: an iterable of mappings, or a pandas DataFrame.
         :param destination: the vendor's destination keys, over those in the connection's extra.

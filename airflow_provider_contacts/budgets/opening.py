@@ -14,6 +14,7 @@ from airflow_provider_contacts.core.auth import ClientCredentials
 from airflow_provider_contacts.core.budget import SharedRate
 from airflow_provider_contacts.core.connection import Target
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.sql_connections import WHERE_CONNECTIONS_ARE_MADE
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
     try:
         conn = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise ConfigError(f"{where}, and there is no such connection") from None
+        made = WHERE_CONNECTIONS_ARE_MADE.format(name=conn_id.upper())
+        raise ConfigError(f"{where}, and there is no such connection; {made}") from None
     kind = conn.conn_type or ""
     if kind not in STORES:
         raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(STORES)}")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_contacts.core.errors import ConfigError, RefusedError
+from airflow_provider_contacts.core.errors import ConfigError, RefusedError, SupersededError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import airflow_connections
@@ -77,6 +77,30 @@ def test_a_retry_knows_what_the_try_before_it_has_sent(world: World) -> None:
     assert world.run(op, 2).state == "up_for_retry", "a doubt is held"
     assert (world.sent(), len(world.stored())) == (before, 4)
     assert sorted(Counter(world.statuses().values()).items()) == [("succeeded", 3), ("unknown", 1)]
+
+
+def test_a_task_may_push_to_several_places_one_after_the_other(world: World) -> None:
+    def push() -> list[dict[str, int]]:
+        first = counted(DexHook().push(people(2), **TABLE))
+        return [first, counted(TalkdeskHook().push(callees(2), **{**TABLE, "sync_id": "calls"}))]
+
+    op = in_a_task(push)
+    for try_number, status in ((1, "succeeded"), (2, "skipped")):
+        assert world.run(op, try_number).error is None
+        assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == [{status: 2}] * 2
+    assert len(world.statuses()) == 4
+
+
+def test_the_newest_push_of_a_task_takes_over(world: World) -> None:
+    def push() -> None:
+        one = DexHook().push(people(50), batch_size=1, max_in_flight=1, **TABLE)
+        next(one)
+        assert counted(TalkdeskHook().push(callees(2), **{**TABLE, "sync_id": "calls"})) == {"succeeded": 2}
+        with pytest.raises(SupersededError, match="d/run/push/-1"):
+            list(one)
+
+    assert world.run(in_a_task(push)).error is None
+    assert world.sent() < 50
 
 
 def test_the_operator_and_the_hook_share_a_memory(world: World) -> None:

@@ -21,7 +21,7 @@ ALLOWED = {
     "core": frozenset[str](),
     "vendors": frozenset({"core"}),
     "ledgers": frozenset({"core"}),
-    "budgets": frozenset({"core", "ledgers"}),
+    "budgets": frozenset({"core", "ledgers", "sql_connections"}),
     "sources": frozenset({"core"}),
     "retry_policy": frozenset({"core"}),
     "provider_info": frozenset({"core", "vendors"}),

@@ -224,10 +224,23 @@ def test_default_args_of_a_mapped_task_are_checked_too(where: str) -> None:
 
 def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
     for operator, needed in NEEDED.items():
-        with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
-            operator(**needed, on_unknwon="hold")
+        with (
+            DAG("d", schedule=None),
+            pytest.raises(TypeError, match=r"task 't': .* has no parameter \['create_tabels'\]"),
+        ):
+            operator(**needed, create_tabels=True)
+        with DAG("d", schedule=None), pytest.raises(TypeError, match="did you mean 'create_tables'"):
+            operator(**needed, create_tabels=True)
         with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
             operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
+
+
+def test_the_error_of_an_unknown_parameter_does_not_repeat_its_value() -> None:
+    canary = "ada@example.com"
+    for operator, needed in NEEDED.items():
+        with DAG("d", schedule=None), pytest.raises(TypeError) as caught:
+            operator(**needed, recordz=[{"email": canary}])
+        assert canary not in str(caught.value)
 
 
 TEMPLATES: dict[str, Any] = {
