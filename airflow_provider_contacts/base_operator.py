@@ -218,7 +218,8 @@ class ContactsOperator(LiteralsCheckedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and return the summary."""
-        from airflow_provider_contacts.execution import StopSign, run_task
+        from airflow_provider_contacts.core.stop_sign import StopSign
+        from airflow_provider_contacts.execution import run_task
 
         self._stop = StopSign()
         return run_task(self._plan(), context, self._stop)

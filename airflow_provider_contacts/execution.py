@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
@@ -20,10 +20,19 @@ from airflow_provider_contacts.core.errors import (
     UndeliveredError,
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
+from airflow_provider_contacts.core.stop_sign import StopSign
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
-from airflow_provider_contacts.core.sync_ids import default_sync_id
+from airflow_provider_contacts.core.sync_ids import default_sync_id, refuse_renamed
 from airflow_provider_contacts.parameters import TaskPlan, check, parse_text
-from airflow_provider_contacts.reporting import Progress, count_outcomes, finish, plan_only, reported, status_of
+from airflow_provider_contacts.reporting import (
+    Progress,
+    TaskIntake,
+    count_outcomes,
+    finish,
+    plan_only,
+    reported,
+    status_of,
+)
 from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.sql_connections import sql_hook
 
@@ -31,7 +40,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.core.connection import Target
-    from airflow_provider_contacts.core.record import Mapper
     from airflow_provider_contacts.core.vendor import Destination
     from airflow_provider_contacts.ledgers.opening import Opening as TableOpening
 
@@ -42,27 +50,6 @@ MOST_WITHOUT_TABLE = 20_000
 
 MOST_RESCHEDULES = 100
 """Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
-
-
-class StopSign:
-    """Says that nothing more may be sent. Set from a signal handler, read by the engine."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._wake: Callable[[], None] = lambda: None
-
-    def set(self) -> None:
-        """Stop, and end whatever wait is going on."""
-        self._is_set = True
-        self._wake()
-
-    def is_set(self) -> bool:
-        """Tell whether to stop."""
-        return self._is_set
-
-    def wakes(self, wake: Callable[[], None]) -> None:
-        """Say what ends the engine's wait."""
-        self._wake = wake
 
 
 def run_task(
@@ -83,9 +70,7 @@ def run_task(
             raise
         raise AirflowFailException(str(error)) from error
     except RetryLaterError as error:
-        # Without a memory that outlives this execution, the next one would send everything again.
-        count = context.get("task_reschedule_count") or 0
-        if not execution.remembers or count >= MOST_RESCHEDULES:
+        if not execution.may_come_back:
             raise
         log.info("The task comes back at %s", error.until.isoformat())
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]  # Airflow's own
@@ -105,17 +90,6 @@ def is_first(context: Context) -> bool:
     return context["ti"].try_number == 1 and not context.get("task_reschedule_count")
 
 
-class TaskIntake(NamedTuple):
-    """What a push is made of.
-
-    :param ledger: as the push sees it.
-    """
-
-    rows: Iterator[Any]
-    mapper: Mapper
-    ledger: Ledger
-
-
 class Execution:
     """One execution; not to be run twice.
 
@@ -132,9 +106,9 @@ class Execution:
         self._remembers = False
 
     @property
-    def remembers(self) -> bool:
-        """Whether the next execution will know what this one did."""
-        return self._remembers
+    def may_come_back(self) -> bool:
+        """Whether the task may reschedule itself: without a memory, it would send everything again."""
+        return self._remembers and (self._context.get("task_reschedule_count") or 0) < MOST_RESCHEDULES
 
     def run(self) -> dict[str, Any]:
         """Check, push, count; see :func:`run_task`."""
@@ -152,8 +126,9 @@ class Execution:
                 self._intake(ledger, target, report, destination) as intake,
             ):
                 self._remembers = ledger.durable
+                look = refuse_renamed(ledger, report.sync_id, given=self._checked.sync_id)
                 if self._checked.plan_only:
-                    return plan_only(report, intake.rows, intake.mapper, intake.ledger, settings)
+                    return plan_only(report, intake, settings, look)
                 with self._hook.budget(target, client) as budget:
                     push = Push(
                         intake.rows,
@@ -163,6 +138,7 @@ class Execution:
                         settings=settings,
                         stopping=self._stop.is_set,
                         budget=budget,
+                        look_first=look,
                     )
                     return self._push(report, push, ledger)
 
@@ -263,8 +239,10 @@ class Execution:
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
         report.num_requests = push.num_requests
-        verdict = error or self._verdict(report)
-        status = status_of(error) or report.tally.status()
+        judged = None if error is not None else self._verdict(report)
+        verdict = error or judged
+        back = isinstance(error, RetryLaterError) and self.may_come_back
+        status = status_of(report, error, judged, comes_back=back)
         log.info("Push %s: %s", status, tally_of(report.counts()))
         finish(ledger, report, status, verdict)
         summary = report.summary(status)

@@ -229,8 +229,7 @@ def counted(push: Push, report: Report, ledger: Ledger) -> Generator[Outcome]:
         raise
     finally:
         report.num_requests = push.num_requests
-        status = status_of(error) or report.tally.status()
-        finish(ledger, report, status, error)
+        finish(ledger, report, status_of(report, error), error)
 
 
 def report_of(plan: Plan, destination: Destination, run: RunIdentity) -> Report:

@@ -17,14 +17,16 @@ from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import INTERRUPTED
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
 from airflow_provider_contacts.core.stored import AsReadLedger, ReadyMapper, Selection, Stored, StoredMapper
-from airflow_provider_contacts.execution import Execution, StopSign, TaskIntake, run_task
+from airflow_provider_contacts.execution import Execution, run_task
 from airflow_provider_contacts.replay_parameters import ReplayPlan, check_replay
+from airflow_provider_contacts.reporting import TaskIntake
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.core.connection import Target
     from airflow_provider_contacts.core.ledger import Ledger
+    from airflow_provider_contacts.core.stop_sign import StopSign
     from airflow_provider_contacts.core.summary import Report
     from airflow_provider_contacts.core.vendor import Destination
     from airflow_provider_contacts.ledgers.selection import SelectedRows

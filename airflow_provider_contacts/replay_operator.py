@@ -158,7 +158,7 @@ class ReplayContactsOperator(ContactsOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send again, and return the summary."""
-        from airflow_provider_contacts.execution import StopSign
+        from airflow_provider_contacts.core.stop_sign import StopSign
         from airflow_provider_contacts.replay import run_replay
 
         self._stop = StopSign()

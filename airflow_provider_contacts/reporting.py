@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_contacts.core.errors import ContactsError, InterruptedPushError, RetryLaterError
+from airflow_provider_contacts.core.errors import ContactsError
 from airflow_provider_contacts.core.plan import Plan, planned
 from airflow_provider_contacts.core.summary import Report, tally_of
 
@@ -18,11 +18,23 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.core.outcome import Outcome
     from airflow_provider_contacts.core.record import Mapper
     from airflow_provider_contacts.core.settings import PushSettings
+    from airflow_provider_contacts.core.sync_ids import LookFirst
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 30.0
 """Seconds between two progress lines in the log."""
+
+
+class TaskIntake(NamedTuple):
+    """What a push is made of.
+
+    :param ledger: as the push sees it.
+    """
+
+    rows: Iterator[Any]
+    mapper: Mapper
+    ledger: Ledger
 
 
 @contextmanager
@@ -32,7 +44,7 @@ def reported(report: Report, ledger: Ledger) -> Iterator[None]:
         yield
     except BaseException as error:
         if not report.ended:
-            finish(ledger, report, status_of(error) or "failed", error)
+            finish(ledger, report, status_of(report, error), error)
         raise
 
 
@@ -68,12 +80,11 @@ class Progress:
             log.info("So far: %s", tally_of(report.tally.counts()))
 
 
-def plan_only(
-    report: Report, rows: Iterator[Any], mapper: Mapper, ledger: Ledger, settings: PushSettings
-) -> dict[str, Any]:
+def plan_only(report: Report, intake: TaskIntake, settings: PushSettings, look_first: LookFirst) -> dict[str, Any]:
     """Return the summary of what a push would do now."""
     plan = Plan()
-    for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan):
+    rows, mapper, ledger = intake
+    for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan, look_first=look_first):
         report.tally.add(outcome)
     report.num_requests = plan.num_requests
     report.outcomes.wanted = "none"
@@ -84,14 +95,18 @@ def plan_only(
     return summary
 
 
-def status_of(error: BaseException | None) -> str | None:
-    """Return the run's status word where the push did not come to its end."""
-    if error is None:
-        return None
-    if isinstance(error, RetryLaterError):
-        return "partial"
-    stopped = isinstance(error, InterruptedPushError) or not isinstance(error, Exception)
-    return "aborted" if stopped else "failed"
+def status_of(
+    report: Report, error: BaseException | None, verdict: BaseException | None = None, *, comes_back: bool = False
+) -> str:
+    """Return the run's status word.
+
+    :param error: why the push could not go on.
+    :param verdict: why the task fails although the push came to its end.
+    :param comes_back: the task reschedules itself: its try is still running.
+    """
+    if error is not None:
+        return "running" if comes_back else "aborted"
+    return "failed" if verdict is not None else report.tally.status()
 
 
 def finish(ledger: Any, report: Report, status: str, verdict: BaseException | None) -> None:
@@ -100,10 +115,18 @@ def finish(ledger: Any, report: Report, status: str, verdict: BaseException | No
     close = getattr(ledger, "finish", None)
     if close is None:
         return
-    message = str(verdict) if isinstance(verdict, ContactsError) else type(verdict).__name__ if verdict else None
+    message = message_of(verdict)
     try:
         close(report.counts(), status, message)
     except ContactsError:
         if verdict is None:
             raise
         log.warning("The run's row could not be written")
+
+
+def message_of(error: BaseException | None) -> str | None:
+    """Return why a run ended as it did; of another's exception only its kind, whose text may quote a row."""
+    if error is None or isinstance(error, ContactsError):
+        return None if error is None else str(error)
+    kind = type(error)
+    return f"ended by {kind.__module__}.{kind.__qualname__}; the task's log says where"

@@ -38,6 +38,7 @@ from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, PushSettings
+from airflow_provider_contacts.core.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.core.vendor import Request
 from airflow_provider_contacts.core.vendor_ids import VendorIds
 from airflow_provider_contacts.core.wire import Sender
@@ -66,6 +67,7 @@ class Push:
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
     :param budget: the rate that this push shares with others.
+    :param look_first: see :class:`Intake`.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Push:
         stopping: Callable[[], bool] = lambda: False,
         budget: Budget | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        look_first: LookFirst = look_at_nothing,
     ) -> None:
         self.num_requests = 0
         self.last_words: list[Outcome] = []
@@ -107,6 +110,7 @@ class Push:
             chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
             settling=settings.request_timeout + SETTLING,
             monotonic=clock.monotonic,
+            look_first=look_first,
         )
         self._exhausted = False
         self._source_error: Exception | None = None

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_contacts.core.errors import ContactsError, LedgerError
+from airflow_provider_contacts.core.errors import ConfigError, ContactsError, LedgerError
 from airflow_provider_contacts.core.identity import HASH_VERSION, identifier_of, rough_digest
 from airflow_provider_contacts.core.keys import Keys
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.policy import Decision, OnUnknown, decide
 from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
+from airflow_provider_contacts.core.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.core.unsent import (
     elsewhere,
     not_attempted,
@@ -79,6 +80,7 @@ class Intake:
         payload; the engine takes them out again.
     :param chunk_size: records looked up at once.
     :param settling: seconds after its mark by which a request of any execution has ended.
+    :param look_first: asked once, with the first chunk; what it raises ends the push.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Intake:
         chunk_size: int,
         settling: float,
         monotonic: Callable[[], float] = time.monotonic,
+        look_first: LookFirst = look_at_nothing,
     ) -> None:
         self._rows: Iterator[tuple[int, Any]] = enumerate(rows)
         # Rows that have been read and prepared, and not yet held against the ledger; the one that is being prepared,
@@ -101,13 +104,12 @@ class Intake:
         self._failure: Exception | None = None
         # What has been decided and may not have reached the engine.
         self._taken: Taken | None = None
-        self._mapper = mapper
-        self._ledger = ledger
+        self._mapper, self._ledger = mapper, ledger
         self._on_unknown = on_unknown
         self._active = active
-        self._chunk_size = chunk_size
-        self._settling = settling
+        self._chunk_size, self._settling = chunk_size, settling
         self._monotonic = monotonic
+        self._look_first = look_first
         self._notes = 0
         self.keys = Keys(active, mapper.sync_key, token=ledger.token)
 
@@ -120,10 +122,12 @@ class Intake:
         wanted = {one.record_identifier for one in chunk} - self._active.keys()
         before = self._monotonic()
         try:
+            self._look_first(chunk)
             standings = self._ledger.standing(wanted) if wanted else {}
-        except LedgerError as failure:
+        except (ConfigError, LedgerError) as failure:
             self._ahead = []
             return Taken(outcomes=[not_attempted(record) for record in chunk], error=failure)
+        self._look_first = look_at_nothing
         taken = Taken(error=error, looked_at=before)
         self._notes += 1
         try:

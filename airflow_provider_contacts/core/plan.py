@@ -13,6 +13,7 @@ from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import PushSettings
+from airflow_provider_contacts.core.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.core.vendor import Limits, Payload
 
 
@@ -97,11 +98,19 @@ class Cutter:
 
 
 def planned(
-    rows: Iterator[Any], *, mapper: Mapper, ledger: Ledger, settings: PushSettings, plan: Plan
+    rows: Iterator[Any],
+    *,
+    mapper: Mapper,
+    ledger: Ledger,
+    settings: PushSettings,
+    plan: Plan,
+    look_first: LookFirst = look_at_nothing,
 ) -> Iterator[Outcome]:
     """Yield the outcomes that need no request; count the others in ``plan``.
 
     Remembers the identifiers it would send, some hundred bytes each, to tell the duplicates among them.
+
+    :param look_first: see :class:`Intake`.
     """
     overlay, limits = Overlay(ledger), settings.limits
     intake = Intake(
@@ -114,6 +123,7 @@ def planned(
         # As the engine reads: copies of a key within one chunk are decided together.
         chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
         settling=settings.request_timeout + SETTLING,
+        look_first=look_first,
     )
     cutter = Cutter(limits, sum(map(len, mapper.vendor.envelope)))
     while (taken := intake.take()) is not None:

@@ -13,9 +13,6 @@ from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import RELEASE
 
-# A table with more sync ids than this is not searched to its end: the warning is a courtesy.
-LOOKED_AT = 200
-
 LOCK_SECONDS = 30
 """How long the first write under a ``sync_id`` waits for another one, on MySQL and MariaDB."""
 
@@ -76,24 +73,6 @@ class BindingCheck:
                 if connection.exec_driver_sql(f"SELECT GET_LOCK('{name}', {LOCK_SECONDS})").scalar() != 1:
                     raise LedgerError("another task has been writing the first rows of this sync_id for too long")
                 connection.info[RELEASE] = f"DO RELEASE_LOCK('{name}')"
-
-
-def neighbours(connection: Connection, outcomes: Table, binding: Binding) -> tuple[str, ...]:
-    """Return a warning if the same destination is known under another ``sync_id``."""
-    place = (binding.destination, binding.destination_host, binding.destination_object)
-    after = ""
-    for _ in range(LOOKED_AT):
-        held = binding_of(connection.execute(first_row(outcomes, after, itself=False)).first())
-        if held is None:
-            break
-        if (held.destination, held.destination_host, held.destination_object) == place:
-            text = (
-                f"sync_id {binding.sync_id} is new, but {binding.place()} has rows under sync_id {held.sync_id}: what "
-                "was delivered under that one is sent again under this one"
-            )
-            return (text,)
-        after = held.sync_id
-    return ()
 
 
 def first_row(outcomes: Table, sync_id: str, *, itself: bool = True) -> Select[Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, inspect  # noqa: TID253  # this modul
 
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.core.sync_ids import Known
 from airflow_provider_contacts.core.vendor import Payload
 from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.engine import READING
@@ -64,6 +65,10 @@ class ReadingLedger:
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
         """Return the rows that name one of these contacts."""
         return self._ledger.holders(record_ids) if self._exists else []
+
+    def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
+        """Return the ``sync_id`` under which these records seem to be remembered."""
+        return self._ledger.known_elsewhere(hashes) if self._exists else None
 
     def claim(self, marks: Sequence[Mark]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
         """Refuse: a plan sends nothing."""

@@ -22,6 +22,9 @@ from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.prepared import Prepared
 from airflow_provider_contacts.ledgers.tables import COUNTERS, Tables
 
+RUNNING = "running"
+"""Status of a try from its beginning on; also of one that has freed its worker and comes back."""
+
 
 class Execution:
     """One execution of one try, known by its token.
@@ -46,7 +49,7 @@ class Execution:
             # A reschedule comes back with the same try number: its counters begin anew.
             update(runs)
             .where(self._own())
-            .values(status=null(), status_message=null(), completed_at=null(), **dict.fromkeys(COUNTERS, null()))
+            .values(status=RUNNING, status_message=null(), completed_at=null(), **dict.fromkeys(COUNTERS, null()))
         )
         if not begun.rowcount:
             connection.execute(
@@ -54,6 +57,7 @@ class Execution:
                     sync_run_id=self.run.sync_run_id,
                     try_number=self.run.try_number,
                     sync_id=sync_id,
+                    status=RUNNING,
                     started_at=now(self.tables.flavour),
                     execution_token=self.token,
                 )
@@ -84,7 +88,7 @@ class Execution:
             .values(
                 status=status,
                 status_message=clean(message, MESSAGE_LENGTH),
-                completed_at=now(self.tables.flavour),
+                completed_at=null() if status == RUNNING else now(self.tables.flavour),
                 **{counter: summary[counter] for counter in COUNTERS if counter in summary},
             )
         )

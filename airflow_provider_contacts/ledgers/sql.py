@@ -13,12 +13,14 @@ from sqlalchemy import Text, cast, func, select  # noqa: TID253  # this module i
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.ledger import Holder, Mark, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.sync_ids import Known
 from airflow_provider_contacts.core.vendor import Payload
-from airflow_provider_contacts.ledgers.binding import BindingCheck, neighbours
+from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, careless, prepare
 from airflow_provider_contacts.ledgers.evidence import holders, payloads
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.other_sync_ids import known_elsewhere
 from airflow_provider_contacts.ledgers.patience import AT_ONCE, Patience
 from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
 from airflow_provider_contacts.ledgers.runs import Execution
@@ -33,7 +35,7 @@ from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_f
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-RunStatus = Literal["succeeded", "partial", "failed", "aborted"]
+RunStatus = Literal["running", "succeeded", "partial", "failed", "aborted"]
 
 CHUNK = 1000
 Item = TypeVar("Item")
@@ -118,13 +120,9 @@ class SqlLedger:
     ) -> SqlLedger:
         """Look at the tables, and register; may be done again."""
         kinds = look_at_tables(engine, tables)
-        fresh = transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
+        transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
         ledger = cls(engine, tables, binding, execution, store_payload)
         ledger.warnings = kinds + careless(engine, tables.flavour)
-        if fresh:
-            ledger.warnings += transact(
-                engine, lambda found: neighbours(found, tables.outcomes, binding), options={READING: True}
-            )
         ledger._register()
         return ledger
 
@@ -289,6 +287,19 @@ class SqlLedger:
             return [holder for some in found for holder in some]
 
         return transact(self._engine, read, repeatable=True, options={READING: True})
+
+    def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
+        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet.
+
+        :param hashes: identifier to the digest of the payload.
+        :raises LedgerError: if the database fails.
+        """
+        return transact(
+            self._engine,
+            lambda connection: known_elsewhere(connection, self._tables, self._binding, hashes),
+            repeatable=True,
+            options={READING: True},
+        )
 
     def delivered(self) -> int:
         """Return how many records this run has delivered, over all its tries."""

@@ -16,6 +16,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     Insert,
     Integer,
     Select,
+    Table,
     Text,
     Update,
     and_,
@@ -36,7 +37,7 @@ from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.ledgers.clock import now
 from airflow_provider_contacts.ledgers.given import Given, many_keys, many_rows, one_row, parameter
 from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.tables import JsonText, Tables
+from airflow_provider_contacts.ledgers.tables import Flavour, JsonText, Tables
 
 MARKED = ("record_identifier", "row_index", "batch_id", "attempts", "payload_hash", "record_payload")
 READ = ("read_status", "read_batch_id")
@@ -63,6 +64,32 @@ CLEARED = ("destination_record_id", "error_code", "error_field", "status_message
 VERDICT = ("settled_by", "settled_at")
 
 
+def rows_by_key(tables: Tables, sync_id: str, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Return the query for some rows of a ``sync_id``, named by the parameter that :func:`keys_for` makes."""
+    table = tables.outcomes
+    query, key = select(*columns), table.c.record_identifier
+    if tables.flavour == "postgresql":
+        return query.where(*found_in(table, many_keys(sync_id)))
+    some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
+    if tables.flavour == "sqlite":
+        # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
+        given = func.json_each(bindparam(parameter("record_identifier"), type_=Text())).table_valued("value")
+        some = key.in_(select(given.c.value))
+    return query.where(table.c.sync_id == sync_id, some)
+
+
+def keys_for(flavour: Flavour, identifiers: Sequence[str]) -> dict[str, Any]:
+    """Return what :func:`rows_by_key` takes for some records."""
+    some = msgspec.json.encode(identifiers).decode() if flavour == "sqlite" else list(identifiers)
+    return {parameter("record_identifier"): some}
+
+
+def found_in(table: Table, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that a row of the table is one of those given, by its key."""
+    columns = table.c
+    return columns.sync_id == rows.c.sync_id, columns.record_identifier == rows.c.record_identifier
+
+
 class Statements:
     """What one ledger says to the outcome table.
 
@@ -70,6 +97,7 @@ class Statements:
     """
 
     def __init__(self, tables: Tables, binding: Binding, run: RunIdentity, store: str) -> None:
+        self.tables = tables
         self.flavour = tables.flavour
         self.table = tables.outcomes
         self.binding = binding
@@ -84,24 +112,11 @@ class Statements:
 
     def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """Return the query for some rows of this ``sync_id``, named by the parameter of ``record_identifier``."""
-        query, key = select(*columns), self.table.c.record_identifier
-        if self.flavour == "postgresql":
-            return query.where(*self._found(many_keys(self.binding.sync_id)))
-        some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
-        if self.flavour == "sqlite":
-            # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
-            given = func.json_each(bindparam(parameter("record_identifier"), type_=Text())).table_valued("value")
-            some = key.in_(select(given.c.value))
-        return query.where(self.table.c.sync_id == self.binding.sync_id, some)
+        return rows_by_key(self.tables, self.binding.sync_id, *columns)
 
     def keys(self, identifiers: Sequence[str]) -> dict[str, Any]:
         """Return what :meth:`rows_of` takes for some records."""
-        some = msgspec.json.encode(identifiers).decode() if self.flavour == "sqlite" else list(identifiers)
-        return {parameter("record_identifier"): some}
-
-    def _found(self, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
-        columns = self.table.c
-        return columns.sync_id == rows.c.sync_id, columns.record_identifier == rows.c.record_identifier
+        return keys_for(self.flavour, identifiers)
 
     def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
         """Return the insertion of rows that are absent; those present are left as they are."""
@@ -139,7 +154,7 @@ class Statements:
             return rows.c[name]
 
         changes = {name: self._typed(name, value) for name, value in values(given).items()}
-        found = update(self.table).where(*self._found(rows), condition(given))
+        found = update(self.table).where(*found_in(self.table, rows), condition(given))
         changed = found.values(changes)
         return changed if self.flavour == "sqlite" else changed.returning(columns.record_identifier)
 

@@ -118,7 +118,7 @@ def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, da
     summary = world.summary(op, run_id="second")
     assert (summary["num_skipped"], summary["num_succeeded"], len(world.stored())) == (300, 1, 301)
     runs = database.rows("contact_outcomes_runs")
-    assert [(row["try_number"], row["status"]) for row in runs] == [(1, "partial"), (2, "succeeded"), (1, "succeeded")]
+    assert [(row["try_number"], row["status"]) for row in runs] == [(1, "failed"), (2, "succeeded"), (1, "succeeded")]
 
 
 def pushing(records: Any, **parameters: Any) -> Any:

@@ -52,7 +52,7 @@ def test_a_retry_sends_only_what_was_not_delivered(world: World) -> None:
     world.simulator.set("dex.http_429", "nth:2")
     op = push(people(6), batch_size=2, max_in_flight=1, request_attempts=1)
     assert world.run(op).state == "up_for_retry"
-    assert (world.summary(op)["num_delivered"], world.summary(op)["status"]) == (4, "partial")
+    assert (world.summary(op)["num_delivered"], world.summary(op)["status"]) == (4, "failed")
     assert world.run(op, 2).error is None
     summary = world.summary(op)
     assert (summary["num_skipped"], summary["num_succeeded"], summary["num_delivered"]) == (4, 2, 6)

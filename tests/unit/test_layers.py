@@ -39,7 +39,7 @@ ALLOWED = {
         }
     ),
     "replay_parameters": frozenset({"core", "parameters"}),
-    "replay": frozenset({"core", "ledgers", "execution", "replay_parameters"}),
+    "replay": frozenset({"core", "ledgers", "execution", "replay_parameters", "reporting"}),
     "settle_parameters": frozenset({"core", "parameters"}),
     "settle": frozenset({"core", "ledgers", "sql_connections", "settle_parameters"}),
     "task_parameters": frozenset[str](),
@@ -53,7 +53,7 @@ ALLOWED = {
     ),
     "replay_operator": frozenset(
         {
-            *("base_operator", "execution", "parameters", "sources", "sql_connections", "task_parameters"),
+            *("base_operator", "core", "execution", "parameters", "sources", "sql_connections", "task_parameters"),
             *("replay", "replay_parameters"),
         }
     ),

@@ -1,0 +1,64 @@
+"""What other sync ids of the table know of the same records: a task that was renamed must not send everybody again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.sync_ids import Known
+from airflow_provider_contacts.ledgers.binding import BindingCheck, binding_of, first_row
+from airflow_provider_contacts.ledgers.identity import Binding
+from airflow_provider_contacts.ledgers.statements import keys_for, rows_by_key
+from airflow_provider_contacts.ledgers.tables import Tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+CHUNK = 1000
+
+
+def known_elsewhere(
+    connection: Connection, tables: Tables, binding: Binding, hashes: Mapping[str, str]
+) -> Known | None:
+    """Return the other ``sync_id`` that has delivered most of these records, if at least half, to the same place.
+
+    Nothing where the ``sync_id`` has rows of its own. Each look is a step in the primary key: one for every other
+    ``sync_id``, and one for every record and ``sync_id`` of the same place.
+
+    :param hashes: identifier to the digest of the payload.
+    """
+    if not hashes or not BindingCheck(tables, binding).is_new(connection):
+        return None
+    counts = [
+        Known(sync_id, count, len(hashes), binding.place())
+        for sync_id in of_the_same_place(connection, tables, binding)
+        if 2 * (count := delivered(connection, tables, sync_id, hashes)) >= len(hashes)
+    ]
+    return max(counts, key=lambda known: known.num_delivered, default=None)
+
+
+def of_the_same_place(connection: Connection, tables: Tables, binding: Binding) -> Iterator[str]:
+    """Yield the other sync ids that remember records of the same destination."""
+    place = (binding.destination, binding.destination_host, binding.destination_object)
+    after = ""
+    while held := binding_of(connection.execute(first_row(tables.outcomes, after, itself=False)).first()):
+        if (held.destination, held.destination_host, held.destination_object) == place:
+            yield held.sync_id
+        after = held.sync_id
+
+
+def delivered(connection: Connection, tables: Tables, sync_id: str, hashes: Mapping[str, str]) -> int:
+    """Return how many records a ``sync_id`` has delivered with these very payloads."""
+    columns = tables.outcomes.c
+    query = rows_by_key(tables, sync_id, columns.record_identifier, columns.payload_hash, columns.status)
+    names = list(hashes)
+    found: Iterator[Any] = (
+        row
+        for first in range(0, len(names), CHUNK)
+        for row in connection.execute(query, keys_for(tables.flavour, names[first : first + CHUNK]))
+    )
+    return sum(
+        status == Status.SUCCEEDED.value and payload_hash == hashes.get(identifier)
+        for identifier, payload_hash, status in found
+    )

@@ -1,0 +1,189 @@
+"""A DAG, task or connection that was renamed: its default ``sync_id`` is new, and its records are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
+from airflow.sdk import DAG
+
+from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.sync_ids import Known
+from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.operators import PushContactsOperator
+from tests.ledger_conformance import Database, claim, make, settle
+from tests.pushing import World, callees, people
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLD = "d/push@dex_default"
+
+
+def push(records: Any, dag_id: str = "d", task_id: str = "push", **parameters: Any) -> Any:
+    with DAG(dag_id, schedule=None):
+        return PushContactsOperator(
+            task_id=task_id,
+            records=records,
+            **{"contacts_conn_id": "dex_default", "outcomes_conn_id": "outcomes", "sync_key": "key", **parameters},
+        )
+
+
+def error_of(world: World, op: Any) -> str:
+    """Run a task that is refused, and return why; nothing was sent, and no row was written."""
+    sent, rows = world.sent(), world.query("SELECT * FROM contact_outcomes")
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException"), result.error
+    assert world.sent() == sent
+    assert world.query("SELECT * FROM contact_outcomes") == rows
+    return str(result.error)
+
+
+@pytest.mark.parametrize("plan_only", [False, True])
+@pytest.mark.parametrize(
+    ("renamed", "new"),
+    [
+        ({"dag_id": "e"}, "e/push@dex_default"),
+        ({"task_id": "send"}, "d/send@dex_default"),
+        ({"contacts_conn_id": "dex_2"}, "d/push@dex_2"),
+    ],
+    ids=["dag", "task", "connection"],
+)
+def test_a_renamed_task_is_told_both_ways_on(world: World, renamed: Any, new: str, plan_only: bool) -> None:
+    world.connect("dex_2", **world.api.connections["dex_default"])
+    assert world.run(push(people(20))).error is None
+    text = error_of(world, push(people(20), **renamed, plan_only=plan_only))
+    assert "20 of the first 20 records were delivered with the same payload to dex at 127.0.0.1" in text
+    assert f'sync_id="{OLD}" goes on' in text
+    assert f'sync_id="{new}", written out, sends every record again' in text
+
+
+def test_the_first_way_on_skips_what_was_delivered(world: World) -> None:
+    world.run(push(people(20)))
+    again = push(people(21), dag_id="e", sync_id=OLD)
+    assert world.run(again).error is None
+    assert (world.summary(again)["num_skipped"], world.summary(again)["num_succeeded"]) == (20, 1)
+
+
+def test_the_second_way_on_sends_everybody(world: World) -> None:
+    world.run(push(people(20)))
+    again = push(people(20), dag_id="e", sync_id="e/push@dex_default")
+    assert world.run(again).error is None
+    assert world.summary(again)["num_succeeded"] == 20
+    # It has rows now, so that the default is that one, and no longer asked about.
+    default = push(people(20), dag_id="e")
+    assert world.run(default, run_id="next").error is None
+    assert world.summary(default, run_id="next")["num_skipped"] == 20
+
+
+def test_records_without_a_key_are_known_by_their_digest(world: World) -> None:
+    records = [{name: value for name, value in one.items() if name != "key"} for one in people(8)]
+    assert world.run(push(records, sync_key=None)).error is None
+    assert "8 of the first 8" in error_of(world, push(records, dag_id="e", sync_key=None))
+
+
+@pytest.mark.parametrize(("known", "refused"), [(10, True), (9, False)])
+def test_half_of_the_records_is_enough(world: World, known: int, refused: bool) -> None:
+    world.run(push(people(known)))
+    new = push(people(20), dag_id="e")
+    if refused:
+        assert "10 of the first 20" in error_of(world, new)
+    else:
+        assert world.run(new).error is None
+        assert world.summary(new)["num_succeeded"] == 20
+
+
+def test_changed_payloads_are_not_the_same_records(world: World) -> None:
+    world.run(push(people(20)))
+    changed = [{**one, "first_name": "Other"} for one in people(11)] + people(9, start=11)
+    assert world.run(push(changed, dag_id="e")).error is None
+
+
+def test_another_place_is_another_place(world: World) -> None:
+    calls: dict[str, Any] = {"contacts_conn_id": "talkdesk_default"}
+    assert world.run(push(callees(5), **calls, destination={"record_list_id": "demo-list"})).error is None
+    world.connect("elsewhere", **{**world.api.connections["talkdesk_default"], "host": "http://localhost"})
+    op = push(callees(5), dag_id="e", **calls, destination={"record_list_id": "other"})
+    world.run(op)
+    assert "is new, and" not in str(world.run(op, 2).error)
+
+
+def test_the_last_rows_of_the_refused_run_say_why(world: World) -> None:
+    world.run(push(people(20)))
+    error_of(world, push(people(20), dag_id="e"))
+    (row,) = world.query("SELECT * FROM contact_outcomes_runs WHERE sync_run_id LIKE 'e/%'")
+    assert row["status"] == "aborted"
+    assert OLD in row["status_message"]
+
+
+# What the table finds.
+
+
+def fill(ledger: SqlLedger, keys: list[str], status: Status = Status.SUCCEEDED) -> None:
+    for key in keys:
+        make(ledger, key, status)
+
+
+def hashes(*keys: str, digest: str = "v1:abc") -> Mapping[str, str]:
+    return dict.fromkeys(keys, digest)
+
+
+def test_the_table_finds_what_another_sync_id_delivered(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    fill(database.open("run b", sync_id="b"), ["1", "2", "3"])
+    fill(database.open("run a", sync_id="a", destination_host="elsewhere.test"), ["1", "2", "3", "4"])
+    fill(database.open("run c", sync_id="c", destination_object="list-2"), ["1", "2", "3", "4"])
+    fill(database.open("run d", sync_id="d", destination_object=None), ["1", "2", "3", "4"])
+    fill(database.open("run e", sync_id="e"), ["1", "2"])
+    new = database.open(sync_id="new")
+    place = "dex at api.dex.test, object list-1"
+    assert new.known_elsewhere(hashes("1", "2", "3", "4")) == Known("b", 3, 4, place)
+    assert new.known_elsewhere(hashes("3", "4", "5", "6", "7", "8")) is None
+    assert new.known_elsewhere(hashes("1", "5")) is not None
+    assert new.known_elsewhere(hashes("1", "5", "6")) is None
+    assert new.known_elsewhere(hashes("1", "2", digest="v1:other")) is None
+    assert new.known_elsewhere({}) is None
+    assert database.open("again", sync_id="b").known_elsewhere(hashes("1", "2")) is None, "it has rows of its own"
+    claim(new, "9")
+    assert new.known_elsewhere(hashes("1", "2")) is None
+
+
+@pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN, Status.SENDING])
+def test_what_was_not_delivered_is_not_found(database_of_any_kind: Database, status: Status) -> None:
+    database = database_of_any_kind
+    fill(database.open(sync_id="old"), ["1", "2"], status)
+    assert database.open(sync_id="new").known_elsewhere(hashes("1", "2")) is None
+
+
+def test_more_records_than_one_look_takes(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    old, keys = database.open(sync_id="old"), [f"key-{number}" for number in range(2000)]
+    claim(old, *keys[:1500])
+    for key in keys[1490:1500]:
+        settle(old, key, Status.SUCCEEDED)
+    database.run("UPDATE contact_outcomes SET status = 'succeeded'")
+    found = database.open(sync_id="new").known_elsewhere(hashes(*keys))
+    assert found is not None
+    assert (found.sync_id, found.num_delivered, found.looked_at) == ("old", 1500, 2000)
+
+
+def test_the_table_is_not_read_as_a_whole(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    claim(database.open(sync_id="old"), *(f"key-{number}" for number in range(3000)))
+    new = database.open(sync_id="new")
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*arguments: Any) -> None:
+        if "SELECT" in arguments[2] and "contact_outcomes" in arguments[2]:
+            asked.append((arguments[2], arguments[3]))
+
+    sqlalchemy.event.listen(new._engine, "before_cursor_execute", listen)
+    new.known_elsewhere(hashes("key-1", "key-2"))
+    sqlalchemy.event.remove(new._engine, "before_cursor_execute", listen)
+    assert len(asked) >= 3
+    word = "EXPLAIN QUERY PLAN" if database.url.startswith("sqlite") else "EXPLAIN"
+    with new._engine.connect() as connection:
+        for statement, parameters in asked:
+            plan = "\n".join(map(str, connection.exec_driver_sql(f"{word} {statement}", parameters)))
+            assert not any(scan in plan for scan in ("SCAN contact_outcomes", "Seq Scan", "'ALL'", "SORT")), plan
