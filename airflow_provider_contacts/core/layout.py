@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.core.errors import InvalidRecordError
@@ -112,7 +113,9 @@ def layout_of(
         if known is None and shorthand_target(contract, field) is None:
             if ignored(name):
                 continue
-            return Layout(refusal=(("unknown_field", field, f"not a field of {title}"),))
+            near = nearest(field, [*native, *contract.shorthands])
+            hint = f"; did you mean {near!r}?" if near is not None else ""
+            return Layout(refusal=(("unknown_field", field, f"not a field of {title}{hint}"),))
         if field in columns:
             return Layout(refusal=(("conflict", field, "two columns become this field"),))
         columns[field] = Column(
@@ -145,3 +148,10 @@ def parse_nested(name: str, value: Any) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         raise InvalidRecordError([("invalid_json", name, "neither an object nor its JSON text")]) from None
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that is most like another one."""
+    folded = {one.casefold(): one for one in known}
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
+    return folded[found[0]] if found else None

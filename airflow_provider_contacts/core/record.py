@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.core.columns import about_the_key, check_columns, check_targets
+from airflow_provider_contacts.core.errors import InvalidRecordError
 from airflow_provider_contacts.core.flat import flat_validator
 from airflow_provider_contacts.core.identity import (
     HASH_VERSION,
@@ -20,7 +21,7 @@ from airflow_provider_contacts.core.identity import (
     is_plain,
     rough_digest,
 )
-from airflow_provider_contacts.core.layout import Layout, Reasons, layout_of, shorthand_target
+from airflow_provider_contacts.core.layout import Layout, Reasons, layout_of
 from airflow_provider_contacts.core.plain import rough
 from airflow_provider_contacts.core.refusals import reasons
 from airflow_provider_contacts.core.value import Value
@@ -83,34 +84,11 @@ class Mapper:
 
         :raises ConfigError: naming the columns and what is allowed.
         """
-        allowed = sorted(self.vendor.contract.model.model_fields) + sorted(self.vendor.contract.shorthands)
-        strange = sorted(set(self.field_map.values()) - {name for name in self.field_map.values() if self.knows(name)})
-        if strange:
-            raise ConfigError(f"field_map names no field of {self.vendor.title}: {strange}; its fields are {allowed}")
-        if columns is None:
-            return
-        self._check_present("sync_key", self.sync_key, columns)
-        self._check_present("field_map", self.field_map, columns)
-        targets = [self.field_map.get(column, column) for column in columns]
-        twice = sorted({target for target in targets if targets.count(target) > 1})
-        if twice:
-            raise ConfigError(f"more than one column becomes the field {twice} of {self.vendor.title}")
-        extra = [c for c in columns if c not in self.field_map and c not in self.sync_key and not self.knows(c)]
-        if extra and self.unmapped == "error":
-            raise ConfigError(
-                f"columns {extra} are no fields of {self.vendor.title} (its fields are {allowed}): "
-                'name them in field_map, leave them out, or set unmapped="ignore"'
+        check_targets(self.vendor, self.field_map)
+        if columns is not None:
+            check_columns(
+                self.vendor, columns, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped
             )
-
-    def _check_present(self, parameter: str, wanted: Iterable[str], columns: Sequence[str]) -> None:
-        absent = [column for column in wanted if column not in columns]
-        if absent:
-            raise ConfigError(f"{parameter} names columns {absent} that the source does not have: {list(columns)}")
-
-    def knows(self, name: str) -> bool:
-        """Tell whether a name is a native field or a shorthand of the vendor."""
-        contract = self.vendor.contract
-        return name in contract.model.model_fields or shorthand_target(contract, name) is not None
 
     def prepare(self, row_index: int, row: Any) -> Prepared | Unfit:
         """Return what is sent for a row, or why it must not be sent. Raises on no row whatsoever."""
@@ -138,7 +116,8 @@ class Mapper:
             added = self._destination(payload)
             plain = encode(payload, known_plain=known_plain)
         except InvalidRecordError as error:
-            return self._unfit(row_index, identifier, mapped or row, errors + error.errors)
+            found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
+            return self._unfit(row_index, identifier, mapped or row, errors + found)
         except RecursionError:
             return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "nested without an end")))
         except ValueError:

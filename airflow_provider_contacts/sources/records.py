@@ -51,7 +51,8 @@ def _refuse_other_frames(value: Any) -> None:
         return
     if isinstance(value, Sequence) and not library_of(kind):
         return
-    ways = [name for name in CONVERSIONS if callable(getattr(kind, name, None))]
+    ways = [name for name in CONVERSIONS if hasattr(kind, "columns") or hasattr(value, "columns")]
+    ways = [name for name in ways if callable(getattr(kind, name, None))]
     way = f"call its {ways[0]}() first" if ways else "turn it into a list of mappings first"
     raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(kind)}: {way}")
 
@@ -66,7 +67,7 @@ def _frame_columns(value: Any) -> tuple[str, ...] | None:
 
     :raises ConfigError: for columns that are no distinct texts.
     """
-    if isinstance(value, Mapping | list | tuple | str):
+    if issubclass(type(value), Mapping | list | tuple | str):
         return None
     if _is_pandas(value):
         labels = tuple(value.columns)
@@ -147,8 +148,9 @@ def _flatten(records: Iterable[Any]) -> Iterator[Any]:
         elif issubclass(type(element), list | tuple) or _is_lazy(element):
             _refuse_nameless(element)
             for member in _elements(element):
-                _refuse_nameless(member)
                 found = _named(member)
+                if found is None:
+                    _refuse_nameless(member)
                 yield member if found is None else found
         else:
             yield element

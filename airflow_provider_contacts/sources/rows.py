@@ -96,6 +96,8 @@ def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> 
     """
     if source.columns is not None or not columns:
         return
+    from airflow_provider_contacts.core.columns import meant  # hooks are imported when a DAG is parsed
+
     rows, _ = source.look_ahead(count)
     names: set[str] = set()
     for row in rows:
@@ -106,7 +108,7 @@ def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> 
     absent = [column for column in columns if column not in names]
     if names and absent:
         raise ConfigError(
-            f"sync_key names columns {absent} that none of the first {len(rows)} records has: {sorted(names)}"
+            f"sync_key names columns {absent} that none of the first {len(rows)} records has{meant(absent, names)}"
         )
 
 

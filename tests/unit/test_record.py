@@ -526,9 +526,11 @@ def test_our_own_reasons_are_told_in_words(row: dict[str, Any], said: tuple[str,
 
 
 FIELDS = (
-    "['address', 'age', 'born', 'email', 'extra', 'name', 'note', 'seen', 'tags', 'uid', "
-    "'extra.*', 'first_name', 'last_name']"
+    "['address', 'age', 'born', 'email', 'extra', 'extra.*', 'first_name', 'last_name', "
+    "'name', 'note', 'seen', 'tags', 'uid']"
 )
+WAYS = 'name them in field_map, leave them out, or set unmapped="ignore"'
+CASE = 'only the case differs: name them in field_map, or give them lower-case aliases in quotes (AS "first_name")'
 
 
 @pytest.mark.parametrize(
@@ -537,22 +539,54 @@ FIELDS = (
         (
             {"field_map": {"a": "x", "b": "name"}},
             None,
-            f"field_map names no field of Fake: ['x']; its fields are {FIELDS}",
+            f"field_map names no field of Fake: ['x'] (there are {FIELDS})",
         ),
-        ({"sync_key": ("id",)}, ["name"], "sync_key names columns ['id'] that the source does not have: ['name']"),
+        (
+            {"field_map": {"a": "frist_name"}},
+            None,
+            "field_map names no field of Fake: ['frist_name'] (did you mean 'first_name' instead of 'frist_name'?)",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["name"],
+            "sync_key names columns ['id'] that the source does not have (there are ['name'])",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["ID", "name"],
+            (
+                "sync_key names columns ['id'] that the source does not have (did you mean 'ID' instead of 'id'?)"
+                "; only the case differs"
+            ),
+        ),
         (
             {"field_map": {"full": "name"}},
             ["id", "name"],
-            "field_map names columns ['full'] that the source does not have: ['id', 'name']",
+            "field_map names columns ['full'] that the source does not have (there are ['id', 'name'])",
         ),
         ({"field_map": {"full": "name"}}, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
         (
             {"sync_key": ("id",)},
             ["id", "name", "colour"],
+            f"columns ['colour'] are no fields of Fake (there are {FIELDS}): {WAYS}",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["id", "frist_name", "NAME"],
             (
-                f"columns ['colour'] are no fields of Fake (its fields are {FIELDS}): "
-                'name them in field_map, leave them out, or set unmapped="ignore"'
+                "columns ['frist_name', 'NAME'] are no fields of Fake (did you mean 'first_name' instead of "
+                f"'frist_name'? did you mean 'name' instead of 'NAME'?): {WAYS}"
             ),
+        ),
+        (
+            {"sync_key": ("ID",)},
+            ["ID", "NAME"],
+            f"columns ['NAME'] are no fields of Fake (did you mean 'name' instead of 'NAME'?): {CASE}",
+        ),
+        (
+            {"sync_key": ("ID",), "unmapped": "ignore"},
+            ["ID", "NAME", "SHOE"],
+            f"no column is a field of Fake (did you mean 'name' instead of 'NAME'?): {CASE}",
         ),
     ],
 )
@@ -562,6 +596,36 @@ def test_a_configuration_error_says_what_is_allowed(
     with pytest.raises(ConfigError) as caught:
         mapper(**options).check(columns)
     assert str(caught.value) == said
+
+
+def test_a_column_that_is_left_out_for_its_case_alone_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    mapper(unmapped="ignore").check(["name", "EMAIL", "shoe"])
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert text == f"unmapped=\"ignore\" leaves out columns ['EMAIL']: {CASE}"
+
+
+def test_many_columns_are_not_all_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        mapper().check([f"column_{n}" for n in range(500)])
+    assert "'column_19'] and 480 more are no fields of Fake" in str(caught.value)
+    assert len(str(caught.value)) < 1500
+
+
+def test_an_unknown_column_of_a_record_is_told_what_was_meant() -> None:
+    result = mapper().prepare(3, {"name": "Ada", "frist_name": "Ada"})
+    assert isinstance(result, Unfit)
+    assert result.errors == (("unknown_field", "frist_name", "not a field of Fake; did you mean 'first_name'?"),)
+
+
+def test_a_key_column_that_is_a_field_too_is_told_with_the_way_out() -> None:
+    result = mapper(sync_key=("uid",)).prepare(3, {"name": "Ada", "uid": 17})
+    assert isinstance(result, Unfit)
+    ((code, where, text),) = result.errors
+    assert (code, where) == ("wrong_type", "uid")
+    assert text is not None
+    assert text.endswith(
+        "; the sync_key's column 'uid' is a field of Fake, too: give the key another name (SELECT uid AS contact_uid)"
+    )
 
 
 # The destination is the push's, not the record's.
