@@ -94,7 +94,7 @@ def latin(word: str) -> tuple[str, str]:
     """Return a name as it is written, and as it stands in a mail address."""
     written, _, spelled = word.partition("=")
     plain = (spelled or written).lower().translate(PLAIN)
-    return written, "".join(sign for sign in unicodedata.normalize("NFD", plain) if sign.isascii())
+    return written, "".join(letter for letter in unicodedata.normalize("NFD", plain) if letter.isascii())
 
 
 SPELLED = {word: latin(word) for one in PLACES for word in (*one.given, *one.family)}
@@ -143,7 +143,7 @@ def put(column: str, *values: Any) -> Spoil:
 
 
 def wrap(forms: str, *columns: str) -> Spoil:
-    """Put signs around a text: ``|`` parts the forms, ``*`` is the text, in one column after the other."""
+    """Put characters around a text: ``|`` parts the forms, ``*`` is the text, in one column after the other."""
 
     def spoil(row: Row, _before: Row, nth: int) -> Row:
         options, column = forms.split("|"), columns[nth % len(columns)]
@@ -188,7 +188,7 @@ DIRT: dict[str, tuple[float, Spoil]] = {
     "phone missing (NULL)": (0.02, put("phone", None)),
     "phone empty": (0.005, put("phone", "")),
     "phone malformed": (0.01, put("phone", "555-CALL", "12", "n/a", "++1 212", "+123456789012345678901", "ext. 7")),
-    "name over 80 signs": (0.002, long_name),
+    "name over 80 characters": (0.002, long_name),
     "row repeated (same contact_id)": (0.01, again),
     "person under a second id": (0.01, second_id),
     "stray white space": (0.01, wrap(" *|* |\t*|*\u00a0|  *  ", "first_name", "email", "full_name", "phone", "city")),
@@ -196,7 +196,7 @@ DIRT: dict[str, tuple[float, Spoil]] = {
     "text empty": (0.01, put("company", "")),
     "text missing (NULL)": (0.02, put("job_title", None)),
     "number in a text column": (0.005, number),
-    "control sign": (0.002, wrap("*\x07|\x00*|*\x1b|*\x0b*", "first_name", "company", "city")),
+    "control character": (0.002, wrap("*\x07|\x00*|*\x1b|*\x0b*", "first_name", "company", "city")),
     "priority out of range": (0.005, put("priority", 0, -1, 99, 2**40)),
     "mononym (no last name)": (0.01, mononym),
     "contact_id missing (NULL)": (0.0015, put("contact_id", None)),

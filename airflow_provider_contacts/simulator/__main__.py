@@ -55,8 +55,8 @@ def settings_of(pairs: Sequence[str]) -> dict[str, str]:
     """
     settings = {}
     for pair in pairs:
-        name, sign, value = pair.partition("=")
-        if not sign:
+        name, equals, value = pair.partition("=")
+        if not equals:
             raise ValueError(f"--set {name}: NAME=VALUE is wanted")
         settings[name] = value
     return settings
@@ -70,6 +70,8 @@ def knob_lines(simulator: Simulator) -> Iterator[str]:
         names.setdefault(vendor, []).append((name, knob))
     shared = [(name, knob) for name, knob in names["dex"] if all((name, knob) in own for own in names.values())]
     once = [(name, knob) for name, knob in shared if not name.startswith(("read.", "token."))]
+    yield "[SEED], [FOUND], [INFERRED], [UNKNOWN]: on what evidence a behaviour rests (README, The vendors)"
+    yield ""
     yield "Every vendor (vendor.NAME or all.NAME; the faults also as vendor.read.NAME, vendor.token.NAME):"
     yield from (_line(name, knob) for name, knob in once)
     for vendor, own in names.items():

@@ -17,6 +17,7 @@ from airflow_provider_contacts.simulator.exchange import (
     Route,
     Stored,
     json_body,
+    listed,
     whole_number,
 )
 from airflow_provider_contacts.simulator.knobs import Knob
@@ -25,6 +26,7 @@ from airflow_provider_contacts.simulator.replies import gateway_page
 from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 LARGEST_PAGE = 200
+MISSING = "param is missing or the value is empty: contacts"
 
 KNOBS = (
     Knob("address_books", "places", "1=Demo", "those that exist at the start: id=name or id, with commas",
@@ -127,7 +129,7 @@ class Apptoto(SimulatedVendor):
             if not self.knobs["atomic"]:
                 for contact in contacts[: refused[0]]:
                     self._keep(call, contact)
-            self._refuse_batch(int(form), refused[0], "is refused")
+            self.refuse_batch(int(form), refused[0], "is refused")
         bad = set(refused)
         good = [contact for index, contact in enumerate(contacts) if index not in bad and not self._dropped()]
         if too_many:
@@ -138,16 +140,12 @@ class Apptoto(SimulatedVendor):
         return Answer(200, {"contacts": views})
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call)
-        contacts = body.get("contacts") if isinstance(body, dict) else None
-        if not isinstance(contacts, list) or not contacts:
-            raise RefusedCallError(400, "param is missing or the value is empty: contacts")
-        call.received = len(contacts)
+        contacts = listed(call, "contacts", MISSING)
         if self.knobs["max_batch"] and len(contacts) > self.knobs["max_batch"]:
             raise RefusedCallError(413, "Request Entity Too Large")
         for index, contact in enumerate(contacts):
             if text := contact_fault(contact, both_phones=self.knobs["both_phones"] == "accept"):
-                self._refuse_batch(400, index, text)
+                self.refuse_batch(400, index, text)
         for contact in contacts:
             self._check_book(contact)
         return contacts
@@ -171,9 +169,6 @@ class Apptoto(SimulatedVendor):
     def _dropped(self) -> bool:
         chance = self.knobs["drop_contacts"]
         return bool(chance) and self.faults["write"].random.random() < chance
-
-    def _refuse_batch(self, status: int, index: int, text: str) -> None:
-        raise RefusedCallError(status, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
 
     def _book_of(self, contact: dict[str, Any]) -> int:
         """Return the contact's address book, made if it is new."""
@@ -207,11 +202,9 @@ class Apptoto(SimulatedVendor):
 
     def _put(self, call: Call) -> Answer:
         """Create or update by id or external id (FOUND)."""
-        body = json_body(call)
-        contacts = body.get("contacts") if isinstance(body, dict) else None
-        if not isinstance(contacts, list) or not all(isinstance(contact, dict) for contact in contacts):
-            raise RefusedCallError(400, "param is missing or the value is empty: contacts")
-        call.received = len(contacts)
+        contacts = listed(call, "contacts", MISSING)
+        if not all(isinstance(contact, dict) for contact in contacts):
+            raise RefusedCallError(400, MISSING)
         views = []
         for contact in contacts:
             known = self._known(contact.get("external_id"))

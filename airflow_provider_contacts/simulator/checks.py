@@ -26,7 +26,7 @@ def is_email(value: Any) -> bool:
 
 
 def is_phone(value: Any) -> bool:
-    """Tell whether a text could be dialled: 5 to 15 digits (E.164 allows 15) with the usual signs between them."""
+    """Tell whether a text could be dialled: 5 to 15 digits (E.164 allows 15) and punctuation between them."""
     return isinstance(value, str) and _PHONE.fullmatch(value) is not None
 
 
@@ -43,7 +43,7 @@ def is_uuid(value: Any) -> bool:
 
 def digits(value: str) -> str:
     """Return the digits of a number alone."""
-    return "".join(sign for sign in value if sign.isdigit())
+    return "".join(filter(str.isdigit, value))
 
 
 @cache

@@ -15,10 +15,18 @@ from airflow_provider_contacts.simulator.dex_contacts import (
     matches,
     short_view,
 )
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, json_body, whole_number
+from airflow_provider_contacts.simulator.exchange import (
+    Answer,
+    Call,
+    RefusedCallError,
+    Route,
+    json_body,
+    listed,
+    whole_number,
+)
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import bearer_of
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
+from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs, found
 
 KNOBS = (
     *common_knobs("accept", "as reject_form says"),
@@ -107,7 +115,7 @@ class Dex(SimulatedVendor):
             if not self.knobs["atomic"]:
                 for contact in contacts[: refused[0][0]]:
                     self._keep(call, contact, moment)
-            self._refuse_batch(refused)
+            self.refuse_batch(400, *refused[0])
         if (refused and form == "flag") or self.knobs["error_flag"].fires(call.nth):
             return self._flagged(200, {"error": True, "data": {"contacts": []}})
         bad = {index for index, _ in refused}
@@ -117,17 +125,13 @@ class Dex(SimulatedVendor):
         return self._flagged(self.knobs["success_status"], {"error": error, "data": {"contacts": views}})
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call)
-        contacts = body.get("contacts") if isinstance(body, dict) else None
-        if not isinstance(contacts, list) or not contacts:
-            raise RefusedCallError(400, "contacts must be a non-empty array")
-        call.received = len(contacts)
+        contacts = listed(call, "contacts", "contacts must be a non-empty array")
         most = self.knobs["max_batch"]
         if most and len(contacts) > most:
             raise RefusedCallError(self.knobs["oversize_status"], f"at most {most} contacts")
         faults = [(index, text) for index, contact in enumerate(contacts) if (text := self._fault(contact))]
         if faults:
-            self._refuse_batch(faults)
+            self.refuse_batch(400, *faults[0])
         return contacts
 
     def _fault(self, contact: Any) -> str:
@@ -145,10 +149,6 @@ class Dex(SimulatedVendor):
         if self.knobs["reject"]:
             refused = [(index, "is refused") for index, contact in enumerate(contacts) if self.rejected(contact)]
         return refused
-
-    def _refuse_batch(self, faults: list[tuple[int, str]]) -> None:
-        index, text = faults[0]
-        raise RefusedCallError(400, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
 
     def _keep(self, call: Call, contact: dict[str, Any], moment: str) -> dict[str, Any]:
         honoured = self.knobs["client_ids"] == "honour" and "id" in contact
@@ -231,18 +231,14 @@ class Dex(SimulatedVendor):
         return self._flagged(200, {"error": False, "data": data})
 
     def _read_one(self, call: Call) -> Answer:
-        contact = self.readable_by_id(call.params["id"])
-        if contact is None:
-            raise RefusedCallError(404, "Contact not found")
+        contact = found(self.readable_by_id(call.params["id"]))
         shape, view = self.knobs["one_shape"], self._shown(contact.view)
         if shape == "bare":
             return Answer(200, view)
         return self._flagged(200, {"error": False, "data": view if shape == "data" else {"contact": view}})
 
     def _delete(self, call: Call) -> Answer:
-        contact = self.own(call.params["id"])
-        if contact is None:
-            raise RefusedCallError(404, "Contact not found")
+        contact = found(self.own(call.params["id"]))
         self.remove(contact)
         return self._flagged(200, {"error": False, "data": {"id": contact.id}})
 

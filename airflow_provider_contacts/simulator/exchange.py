@@ -76,6 +76,19 @@ def json_body(call: Call) -> Any:
         raise RefusedCallError(400, "Bad request: not JSON") from None
 
 
+def listed(call: Call, name: str, text: str) -> list[Any]:
+    """Return the list under a name of the parsed body, and count what it holds.
+
+    :raises RefusedCallError: 400, with ``text`` where there is none or it is empty.
+    """
+    body = json_body(call)
+    found = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(found, list) or not found:
+        raise RefusedCallError(400, text)
+    call.received = len(found)
+    return found
+
+
 def whole_number(call: Call, name: str, default: int, most: int | None = None, least: int = 1) -> int:
     """Return a query parameter as a whole number within bounds, the default if it is none."""
     text = call.query.get(name, "")

@@ -39,7 +39,7 @@ KNOBS = (
     Knob("index_base", "integer", "0", "number of the first contact in inputIndex [INFERRED 0]"),
     Knob("split_errors", "boolean", "false", "one errors entry a code instead of one a contact"),
     Knob("omit_empty", "boolean", "false", "leave data and errors out where they are empty [both optional, FOUND]"),
-    Knob("normalise", "boolean", "false", "store emails in lower case and numbers without blanks [UNKNOWN]"),
+    Knob("normalise", "boolean", "false", "store emails in lower case and numbers without spaces [UNKNOWN]"),
     Knob("contacts_in_organization", "boolean", "true", "GET of one organization shows its contacts [INFERRED]"),
     Knob("contacts_in_list", "boolean", "true", "GET of all organizations shows their contacts [FOUND]"),
     Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),

@@ -107,7 +107,7 @@ def patterns(value: Any) -> tuple[Pattern, ...]:
     """Read ``field~regex``, a list of them, or nothing."""
     wanted = "field~regex, or a JSON list of such texts,"
     found = [text.partition("~") for text in texts(value, wanted, separator=None)]
-    if not all(field and sign for field, sign, _ in found):
+    if not all(field and tilde for field, tilde, _ in found):
         raise ValueError(f"{wanted} is wanted")
     return tuple(Pattern(field, _expression(text)) for field, _, text in found)
 

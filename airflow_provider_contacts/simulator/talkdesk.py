@@ -50,7 +50,7 @@ KNOBS = (
     Knob("total_errors", "choice", "errors", "what total_errors counts [INFERRED]", ("errors", "records", "absent")),
     Knob("default_priority", "integer", "11", "priority of a record that came without, outside 1-10 [FOUND]"),
     *PAGE_KNOBS,
-    Knob("reformat_phones", "boolean", "false", "show numbers without blanks and signs [INFERRED]"),
+    Knob("reformat_phones", "boolean", "false", "show numbers as digits alone [INFERRED]"),
 )  # fmt: skip
 
 

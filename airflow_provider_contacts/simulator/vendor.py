@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import unquote
 
 from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Seen, Stored, World
@@ -105,8 +105,8 @@ class SimulatedVendor(ABC):
 
     def ready(self, any_other: str) -> dict[str, str]:
         """Return login and password of a ready connection: the first demanded credential, or any other."""
-        login, sign, password = next(iter(self.knobs["credential"]), any_other).partition(":")
-        return {"login": login, "password": password} if sign else {"password": login}
+        login, colon, password = next(iter(self.knobs["credential"]), any_other).partition(":")
+        return {"login": login, "password": password} if colon else {"password": login}
 
     def shelf(self, place: str) -> str:
         """Return the key of a place's contacts in the present account."""
@@ -210,6 +210,10 @@ class SimulatedVendor(ABC):
             "by_place": dict(self.count_by_place),
         }
 
+    def refuse_batch(self, status: int, index: int, text: str) -> NoReturn:
+        """Refuse a whole batch for one contact, named if the knob ``name_culprit`` says so."""
+        raise RefusedCallError(status, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
+
     def rejected(self, record: dict[str, Any]) -> bool:
         """Tell whether the ``reject`` knob hits a record."""
         return any(pattern.hits(record) for pattern in self.knobs["reject"])
@@ -257,6 +261,16 @@ class SimulatedVendor(ABC):
     def knob_values(self) -> dict[str, Any]:
         """Return the present value of every knob."""
         return {name: settings.shown(own) for name, (settings, own) in self.named.items()}
+
+
+def found(contact: Stored | None) -> Stored:
+    """Return a contact that was looked up.
+
+    :raises RefusedCallError: 404 where there is none.
+    """
+    if contact is None:
+        raise RefusedCallError(404, "Contact not found")
+    return contact
 
 
 def _values_of(value: Any, field: str) -> Iterator[str]:

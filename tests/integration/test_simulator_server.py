@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.simulator.__main__ import main
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.server import running
+from airflow_provider_contacts.simulator.server import listen, running
 
 ROOT = Path(__file__).parents[2]
 RECORD = {
@@ -251,3 +252,15 @@ def test_the_command_prints_connections_that_work(process: subprocess.Popen[str]
     refused.value.close()
     with urllib.request.urlopen(create, timeout=TIMEOUT) as answer:  # noqa: S310  # loopback
         assert json.load(answer)["total_created"] == 1
+
+
+def test_a_port_that_cannot_be_had_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 1
+    assert f"127.0.0.1:{port}" in (said := capsys.readouterr().err)
+    assert "--port 0" in said
+    for wrong in ("99999", "-1", "x"):
+        with pytest.raises(SystemExit):
+            main(["--port", wrong])
+        assert "--port: a number from 0 to 65535" in capsys.readouterr().err

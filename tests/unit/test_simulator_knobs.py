@@ -9,7 +9,6 @@ from airflow_provider_contacts.simulator.__main__ import knob_lines, main, setti
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.faults import Faults
 from airflow_provider_contacts.simulator.knobs import Rate, duration, patterns, rate
-from airflow_provider_contacts.simulator.server import listen
 from airflow_provider_contacts.simulator.triggers import trigger
 
 
@@ -246,18 +245,6 @@ def test_a_connection_through_a_network_allows_plain_http() -> None:
     for url, extra in (("http://127.0.0.1:1", None), ("http://[::1]:1", None), ("http://10.0.0.7:8780", True)):
         found = Simulator().connections(url)
         assert {one.get("extra", {}).get("allow_http") for one in found.values()} == {extra}
-
-
-def test_a_port_that_cannot_be_had_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        assert main(["--port", str(port)]) == 1
-    assert f"127.0.0.1:{port}" in (said := capsys.readouterr().err)
-    assert "--port 0" in said
-    for wrong in ("99999", "-1", "x"):
-        with pytest.raises(SystemExit):
-            main(["--port", wrong])
-        assert "--port: a number from 0 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argument", ["dex.http_500", "dex.http_500=maybe", "dex.nothing=1"])
