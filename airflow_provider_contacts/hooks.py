@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -154,7 +155,15 @@ class ContactsHook(PushingHook, BaseHook):
         from airflow_provider_contacts.core.lookup import exact_destination
 
         where = f"connection {self.contacts_conn_id!r}"
-        return exact_destination(self.vendor, client, given, target.defaults, where, secrets=target.endpoint.secrets)
+        return exact_destination(
+            self.vendor,
+            client,
+            given,
+            target.defaults,
+            where,
+            secrets=target.endpoint.secrets,
+            place=target.place,
+        )
 
     def mapper(
         self, options: PushOptions, destination: Destination, sync_id: str, columns: Sequence[str] | None
@@ -192,6 +201,7 @@ class ContactsHook(PushingHook, BaseHook):
             reconcile_delay=target.reconcile_delay,
             assumptions=target.assumptions,
             secrets=target.endpoint.secrets,
+            place=target.place,
         )
 
     def get_conn(self) -> httpx.Client:
@@ -220,7 +230,8 @@ class ContactsHook(PushingHook, BaseHook):
             target = self.target()
             with self.client(target) as client:
                 trouble = f"connection {self.contacts_conn_id!r}: the test request failed"
-                read(self.vendor, client, check(target.defaults), trouble)
+                place = replace(target.place, destination=target.defaults)
+                read(self.vendor, client, check(target.defaults), trouble, place)
         except ContactsError as error:
             return False, str(error)
         return True, f"{self.vendor.title} accepts the credential"

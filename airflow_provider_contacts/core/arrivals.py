@@ -14,11 +14,12 @@ from airflow_provider_contacts.core.flight import Flight, Landing, land
 from airflow_provider_contacts.core.ledger import Ledger
 from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.pace import Pace, backoff
+from airflow_provider_contacts.core.place import refusal_text
 from airflow_provider_contacts.core.policy import Verdict, judge
 from airflow_provider_contacts.core.settings import Clock, PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Created, Doubt, Stop, Vendor
+from airflow_provider_contacts.core.vendor import Answer, Created, Doubt, Reply, Stop, Vendor
 from airflow_provider_contacts.core.vendor_ids import VendorIds
-from airflow_provider_contacts.core.wire import NoAnswer, Result, Sender
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result, Sender
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Arrivals:
         # Seconds of the fastest answer to come.
         self._fastest = inf
         self._silent = 0
+        # Causes that the log has named.
+        self._causes: set[str] = set()
 
     @property
     def awaited(self) -> int:
@@ -132,7 +135,10 @@ class Arrivals:
 
     def _land(self, tag: int, flight: Flight, result: Result) -> Landing:
         now = self._clock.monotonic()
-        judged = judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        result = self._told(result)
+        judged = self._explained(
+            judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
+        )
         verdict = self._sifted(replace(judged, replies=list(map(self._settings.secrets.reply, judged.replies))), flight)
         if verdict.usable or verdict.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
@@ -144,7 +150,7 @@ class Arrivals:
                 seconds=result.seconds if stored and isinstance(result, Answer) else None,
                 records=len(verdict.replies),
             )
-        due = self._due_again(tag, flight, verdict, now)
+        due = self._due_again(tag, flight, result, verdict)
         landing = land(
             flight,
             result,
@@ -157,6 +163,27 @@ class Arrivals:
         self._watch(verdict, landing)
         return landing
 
+    def _told(self, result: Result) -> Result:
+        """Return a result whose cause names the connection, and say each cause once."""
+        result = self._settings.place.told(result)
+        message = result.trouble if isinstance(result, Answer) else result.message
+        if message and message not in self._causes:
+            self._causes.add(message)
+            code = f"http_{result.status}" if isinstance(result, Answer) else result.code
+            log.warning("%s: %s (%s)", self._vendor.title, message, code)
+        return result
+
+    def _explained(self, verdict: Verdict) -> Verdict:
+        """Return a verdict whose refusals of everything say what to look at."""
+        if not any(isinstance(reply, Stop) and not reply.message for reply in verdict.replies):
+            return verdict
+        return replace(verdict, replies=[self._with_hint(reply) for reply in verdict.replies])
+
+    def _with_hint(self, reply: Reply) -> Reply:
+        if not isinstance(reply, Stop) or reply.message:
+            return reply
+        return replace(reply, message=refusal_text(self._vendor.title, reply.code, self._settings.place))
+
     def _sifted(self, verdict: Verdict, flight: Flight) -> Verdict:
         """Return a verdict without the creations whose ids other records hold."""
         replies = self._ids.sift(verdict.replies, [item.prepared.record_identifier for item in flight.group.items])
@@ -165,14 +192,20 @@ class Arrivals:
         usable = verdict.usable and not all(isinstance(reply, Doubt) for reply in replies)
         return replace(verdict, replies=replies, usable=usable)
 
-    def _due_again(self, tag: int, flight: Flight, verdict: Verdict, now: float) -> float | None:
+    def _refusal(self, code: str, result: Result) -> str:
+        # The vendor's own words, which may quote a record, are not among these.
+        message = result.message if isinstance(result, NotSent) else None
+        return refusal_text(self._vendor.title, code, self._settings.place, message)
+
+    def _due_again(self, tag: int, flight: Flight, result: Result, verdict: Verdict) -> float | None:
         """Return when this flight's records may go again, and halt the push where the result says so."""
+        now = self._clock.monotonic()
         stop = next((reply for reply in verdict.replies if isinstance(reply, Stop)), None)
         if stop is not None and verdict.renew and self._sender.renewable and not flight.group.renewed:
             self._sender.renew(tag)
             return now if self._brake.halt is None else None
         if stop is not None:
-            self._brake.pull(Halt("not_attempted", RefusedError(refusal_text(self._vendor.title, stop.code))))
+            self._brake.pull(Halt("not_attempted", RefusedError(self._refusal(stop.code, result))))
             return None
         wait = verdict.wait or 0.0
         if wait > self._settings.max_wait:
@@ -215,14 +248,3 @@ class Arrivals:
             for doubted in landing.doubts:
                 self._doubts.arise(doubted, self._flights[tag].marked_at)
             del self._flights[tag], self._results[tag], self._landed[tag]
-
-
-def refusal_text(title: str, code: str) -> str:
-    """Return what a person should look at when the vendor takes nothing."""
-    hints = {
-        "http_401": "check the connection's login, password and token_url",
-        "http_403": "the credential lacks a right, or the plan does not include this",
-        "http_404": "check the destination and the connection's host",
-    }
-    hint = hints.get(code, "check the connection's host, credential and destination")
-    return f"{title} refuses the push ({code}): {hint}"

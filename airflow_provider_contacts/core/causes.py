@@ -66,9 +66,11 @@ def connector_cause(error: aiohttp.ClientConnectorError, host: str) -> str:
     name, advice = (f"the proxy {asked}", PROXY) if proxied else (asked, HOST)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name of {name} cannot be resolved: {advice}, and the name service of the worker"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return certificate_cause(error.certificate_error, name)
     reason = error.os_error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError) or isinstance(reason, ssl.CertificateError):
-        return certificate_cause(getattr(error, "certificate_error", reason), name)
+    if isinstance(reason, ssl.CertificateError):
+        return certificate_cause(reason, name)
     if isinstance(reason, ssl.SSLError):
         return tls_cause(reason, name, port)
     if isinstance(reason, ConnectionResetError):

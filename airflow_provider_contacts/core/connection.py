@@ -16,6 +16,7 @@ from airflow_provider_contacts.core.budget import SharedRate, shared_rate
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.nearest import did_you_mean
+from airflow_provider_contacts.core.place import NOWHERE, Place, place_of
 from airflow_provider_contacts.core.plain import is_missing
 from airflow_provider_contacts.core.policy import Assumptions
 from airflow_provider_contacts.core.vendor import Account, Destination, Setting, Vendor
@@ -104,6 +105,7 @@ class Target:
     :param defaults: destination keys that the connection states.
     :param plain_http: whether credentials and contacts leave this machine without TLS.
     :param shared_rate: the account's limit, where tasks share it.
+    :param place: for what a person is told.
     """
 
     endpoint: Endpoint
@@ -114,6 +116,7 @@ class Target:
     defaults: Destination
     plain_http: bool
     shared_rate: SharedRate | None
+    place: Place = NOWHERE
 
 
 def settings_of(vendor: Vendor) -> tuple[Setting, ...]:
@@ -164,6 +167,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         defaults={s.name: extra[s.name] for s in vendor.destination.settings if s.name in extra},
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
+        place=place_of(vendor, stored.conn_id, urlsplit(base_url).netloc, credential),
     )
 
 

@@ -37,7 +37,7 @@ from airflow_provider_contacts.core.outcome import Outcome, Status
 from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, PushSettings
+from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock, PushSettings, at_destination
 from airflow_provider_contacts.core.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.core.vendor import Request
 from airflow_provider_contacts.core.vendor_ids import VendorIds
@@ -127,7 +127,7 @@ class Push:
             vendor=mapper.vendor,
             sender=sender,
             ledger=ledger,
-            settings=settings,
+            settings=at_destination(settings, mapper.destination),
             pace=self._pace,
             ids=ids,
             doubts=self._doubts,

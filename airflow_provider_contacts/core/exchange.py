@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -234,17 +235,29 @@ def failure(departure: Departure, error: Exception, seconds: float) -> Result | 
     :param seconds: in which a connection had to be made.
     """
     if departure.left:
-        return NoAnswer(loss_code(error), loss_cause(error, departure, LONGEST_LINE, MOST_LINES))
+        return NoAnswer(
+            loss_code(error), in_words(error, lambda: loss_cause(error, departure, LONGEST_LINE, MOST_LINES))
+        )
     if departure.held == "late":
         return NotSent("mark_expired", message="the request could not leave within 5 s of its mark")
     if departure.held == "unasked":
         text = f"{departure.host} sent something before it was asked: this is no HTTP server, or it refuses connections"
         return NotSent("not_connected", message=text)
     if never_connected(error):
-        return NotSent("not_connected", message=connection_cause(error, departure.host, seconds))
+        return NotSent(
+            "not_connected", message=in_words(error, lambda: connection_cause(error, departure.host, seconds))
+        )
     if departure.gated:
         return None
-    return NoAnswer(loss_code(error), loss_cause(error, departure, LONGEST_LINE, MOST_LINES))
+    return NoAnswer(loss_code(error), f"the HTTP client failed ({type(error).__name__})")
+
+
+def in_words(error: Exception, cause: Callable[[], str]) -> str:
+    """Return a cause in words; one that has none must not cost the result."""
+    try:
+        return cause()
+    except Exception:  # noqa: BLE001  # an error of another aiohttp may lack what is looked at
+        return f"{type(error).__name__}, which says no more"
 
 
 def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:

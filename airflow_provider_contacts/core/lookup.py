@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_provider_contacts.core.connection import check_destination
 from airflow_provider_contacts.core.errors import ConfigError, LookupFailedError, RefusedError, UnreadableError
+from airflow_provider_contacts.core.place import NOWHERE, Place, hint_of
 from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, Secrets
 from airflow_provider_contacts.core.vendor import Answer, Destination, Request, Vendor
 from airflow_provider_contacts.core.wire import NotSent, Result
@@ -26,11 +28,13 @@ def exact_destination(
     where: str,
     *,
     secrets: Secrets | None = None,
+    place: Place = NOWHERE,
 ) -> Destination:
     """Return the exact destination; asks the vendor where a name must become an id.
 
     :param given: the operator's, see :func:`airflow_provider_contacts.core.connection.check_destination`.
     :param where: names the connection for error texts.
+    :param place: the same, whole.
     :param secrets: what is masked in an error that quotes the vendor.
     :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
     :raises RefusedError: where the vendor refuses the read.
@@ -40,7 +44,8 @@ def exact_destination(
     lookup = vendor.lookup
     request = lookup.request(destination) if lookup is not None else None
     if lookup is not None and request is not None:
-        answer = read(vendor, caller, request, f"{where}: the destination cannot be looked up")
+        place = replace(place, destination=destination)
+        answer = read(vendor, caller, request, f"{where}: the destination cannot be looked up", place)
         try:
             destination = lookup.read(answer, destination)
         except UnreadableError:
@@ -75,20 +80,23 @@ def check_carried(vendor: Vendor, destination: Destination, where: str) -> None:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def read(vendor: Vendor, caller: Caller, request: Request, trouble: str) -> Answer:
+def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: Place = NOWHERE) -> Answer:
     """Return the 2xx answer to one read request.
 
     :param trouble: begins the error text.
+    :param place: what the error text tells to look at.
     :raises RefusedError: where another try could not help.
     :raises LookupFailedError: where it could.
     """
     result = caller.call(request)
     if isinstance(result, Answer) and 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
         return result
-    code = f"http_{result.status}" if isinstance(result, Answer) else result.code
-    text = f"{trouble} ({vendor.title} says {code})" if isinstance(result, Answer) else f"{trouble} ({code})"
     if isinstance(result, Answer):
         refused = 300 <= result.status < 500 and result.status not in {408, 425, 429}  # noqa: PLR2004
+        code = f"http_{result.status}"
+        text = f"{trouble} ({vendor.title}{place.host and f' at {place.host}'} says {code})"
+        text += f": {hint_of(code, place)}" if refused and place.conn_id else ""
     else:
         refused = isinstance(result, NotSent) and result.refused
+        text = f"{trouble} ({result.code})" + (f": {result.message}" if result.message else "")
     raise RefusedError(text) if refused else LookupFailedError(text)

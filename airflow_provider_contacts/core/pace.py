@@ -86,7 +86,8 @@ def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, lon
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds of a ``Retry-After`` header, or ``None`` where there is none that can be read.
 
-    Seconds (a fraction is let pass) or an HTTP-date; what lies in the past is 0, what is absurdly far is cut.
+    Seconds (a fraction is let pass; of several the most) or an HTTP-date; what lies in the past is 0, what is absurdly
+    far is cut. Every waiting time from outside is read here, and nothing that it says raises.
 
     :param now: the wall clock, UTC.
     """
@@ -94,7 +95,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
     text = value.strip()
     try:
-        seconds = float(text) if text.isascii() else math.nan
+        seconds = max(map(float, text.split(", "))) if text.isascii() else math.nan
     except ValueError:
         try:
             moment = parsedate_to_datetime(text)

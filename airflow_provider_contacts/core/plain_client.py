@@ -74,10 +74,8 @@ def header_source(endpoint: Endpoint, on_secret: Callable[[str], None]) -> Calla
             try:
                 token = read_token(post_token(endpoint, credential), credential)
             except TokenError as error:
-                text = f"no token could be had ({error.result.code})"
-                if error.result.refused:
-                    raise RefusedError(f"{text}: check login, password and token_url") from None
-                raise LookupFailedError(text) from None
+                text = f"no token could be had ({error.result.code}): {error.result.message}"
+                raise (RefusedError(text) if error.result.refused else LookupFailedError(text)) from None
             on_secret(token.text)
             held.update(header=f"Bearer {token.text}", until=asked_at + token.life)
         return str(held["header"])

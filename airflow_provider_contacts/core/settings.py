@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import random
 
+from airflow_provider_contacts.core.place import NOWHERE, Place
 from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
 from airflow_provider_contacts.core.texts import Secrets
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.core.vendor import Destination, Limits
 
 DEFAULT_ASSUMPTIONS = Assumptions()
 
@@ -21,6 +22,7 @@ class PushSettings:
 
     :param secrets: what is masked in whatever the vendor says.
     :param reconcile_delay: seconds after the end of a request before which a read cannot prove that it created nothing.
+    :param place: for what a person is told.
     """
 
     limits: Limits
@@ -30,7 +32,13 @@ class PushSettings:
     on_unknown: OnUnknown = "hold"
     reconcile_delay: float = 5.0
     assumptions: Assumptions = DEFAULT_ASSUMPTIONS
+    place: Place = NOWHERE
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+
+
+def at_destination(settings: PushSettings, destination: Destination) -> PushSettings:
+    """Return settings whose place names the destination."""
+    return replace(settings, place=replace(settings.place, destination=destination))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,14 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_contacts.core.auth import ClientCredentials
+from airflow_provider_contacts.core.bodies import LARGEST_TOKEN_ANSWER
 from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.pace import LONGEST_WAIT
+from airflow_provider_contacts.core.pace import LONGEST_WAIT, retry_after
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
@@ -26,6 +28,17 @@ AHEAD = 60.0
 
 UNTOLD_LIFE = 300.0
 """Seconds that a token is used for where its reply does not tell; a 401 renews it anyway."""
+
+LONGEST_TOKEN = 64 * 1024
+"""Signs of a token that is taken: no server takes a longer header."""
+
+# RFC 6749, 5.2: what a token endpoint says of the client; nothing else of its text is repeated.
+REFUSALS = {
+    *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
+    *("invalid_scope", "access_denied"),
+}
+
+CLIENT = "check login (client id), password (client secret) and token_url of the connection"
 
 
 class TokenError(Exception):
@@ -113,7 +126,10 @@ def token_request(credential: ClientCredentials) -> TokenRequest:
         auth = ClientAuth(credential.client_id, credential.client_secret, method)
         url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
     except UnicodeEncodeError:
-        raise TokenError(NotSent("credential_not_latin1", refused=True)) from None
+        text = (
+            "login (client id) or password (client secret) of the connection holds characters that no header can carry"
+        )
+        raise TokenError(NotSent("credential_not_latin1", refused=True, message=text)) from None
     return TokenRequest(url, headers, body)
 
 
@@ -123,34 +139,61 @@ def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: s
     return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
 
 
-def read_token(result: Result, credential: ClientCredentials) -> Token:
+def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> Token:
     """Return the token of an answer.
 
+    :param now: the wall clock (UTC), for ``Retry-After`` as a date.
     :raises TokenError: for a refusal, or for a trouble that may pass.
     """
+    where = f"the token endpoint at {urlsplit(credential.token_url).hostname}"
     if isinstance(result, NotSent | NoAnswer):
-        raise TokenError(NotSent("token_unavailable"))
-    if result.status in {400, 401, 403, 404}:
-        raise TokenError(NotSent("token_refused", refused=True))
-    if not 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
-        text = result.headers.get("retry-after", "")
-        raise TokenError(NotSent("token_unavailable", wait=float(text) if text.isdecimal() else None))
+        text = f"no token came from {where}: {result.message or result.code}"
+        raise TokenError(NotSent("token_unavailable", message=text))
     reply = token_reply(result)
-    if reply.get("error"):
-        raise TokenError(NotSent("token_refused", refused=True))
-    token, granted = reply.get("access_token"), reply.get("scope")
-    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise TokenError(NotSent("token_unreadable"))
-    if isinstance(granted, str) and set(credential.scope.split()) - set(granted.split()):
-        raise TokenError(NotSent("token_scope", refused=True))
+    code = reply.get("error")
+    told = f"HTTP {result.status}" + (f", {code}" if isinstance(code, str) and code in REFUSALS else "")
+    if result.status in {400, 401, 403, 404} or (200 <= result.status < 300 and code):  # noqa: PLR2004  # RFC 9110
+        raise TokenError(
+            NotSent("token_refused", refused=True, message=f"{where} refuses the client ({told}): {CLIENT}")
+        )
+    if not 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        wait = retry_after(result.headers.get("retry-after"), now or datetime.now(UTC))
+        raise TokenError(NotSent("token_unavailable", wait=wait, message=f"{where} gives no token now ({told})"))
+    token = reply.get("access_token")
+    if trouble := token_trouble(token) or result.trouble:
+        raise TokenError(NotSent("token_unreadable", message=f"{where} gives no usable token ({told}): {trouble}"))
+    check_scope(reply.get("scope"), credential.scope, where)
     life = lifetime(reply.get("expires_in"))
-    return Token(token, life - min(AHEAD, life / 5))
+    return Token(str(token), life - min(AHEAD, life / 5))
+
+
+def token_trouble(token: Any) -> str:
+    """Return why a token cannot be used; nothing for one that can."""
+    if not isinstance(token, str) or not token:
+        return "its answer holds no access_token"
+    if len(token) > LONGEST_TOKEN:
+        return f"access_token has {len(token)} characters, and no server takes more than {LONGEST_TOKEN}"
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "access_token holds characters that no header can carry"
+    return ""
+
+
+def check_scope(granted: Any, wanted: str, where: str) -> None:
+    """Check that what was granted is enough, where the answer tells.
+
+    :raises TokenError: naming the scope that lacks.
+    """
+    missing = sorted(set(wanted.split()) - set(granted.replace(",", " ").split())) if isinstance(granted, str) else []
+    if missing:
+        lacking = " ".join(missing)
+        text = f"{where} grants no scope {lacking!r}: grant it to the client, or correct scope in the connection"
+        raise TokenError(NotSent("token_scope", refused=True, message=text))
 
 
 def token_reply(answer: Answer) -> dict[str, Any]:
     """Return the reply as an object; an empty one for anything else."""
     try:
-        reply = answer.json()
+        reply = answer.json() if len(answer.body) <= LARGEST_TOKEN_ANSWER else {}
     except UnreadableError:
         return {}
     return reply if isinstance(reply, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.core.exchange import head_limits
 from airflow_provider_contacts.core.vendor import Answer, Request
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent
 from tests.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
@@ -129,7 +130,11 @@ def test_an_answer_with_a_large_head_is_an_answer(serve: Serve, more: list[tuple
     ("head", "word"),
     [
         ("X-Large: " + "x" * 300_000 + "\r\n", "longer than 262144 bytes"),
-        ("".join(f"X-{number}: v\r\n" for number in range(6000)), "more than 5000 header lines"),
+        pytest.param(
+            "".join(f"X-{number}: v\r\n" for number in range(6000)),
+            "more than 5000 header lines",
+            marks=pytest.mark.skipif("max_headers" not in head_limits(), reason="this aiohttp counts no header lines"),
+        ),
         ("".join(f"X-{number}: {'v' * 2000}\r\n" for number in range(1000)), "longer than 1 MiB"),
     ],
     ids=["line", "lines", "all"],

@@ -138,10 +138,10 @@ from airflow_provider_contacts.core.vendor import Request
 writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers
 
 async def write_headers(self, line, headers):
-    await head(self, line, headers)
     if "/stopped" in line:
         # To this very thread, which takes it before it goes on.
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+    await head(self, line, headers)
 
 writer.write_headers = write_headers
 

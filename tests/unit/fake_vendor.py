@@ -225,6 +225,9 @@ class Fuse:
 # The server's side.
 
 
+UNCONNECTED = NotSent("not_connected")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """What the server does with one request.
@@ -232,6 +235,7 @@ class Deed:
     :param status: of the answer; ``None``: no answer comes.
     :param applies: whether the records that it takes come to exist.
     :param connects: ``False``: no byte ever reaches it.
+    :param not_sent: what the sender says then.
     :param body: instead of the honest one.
     :param edit: changes the honest rows of a 2xx.
     :param count_off: how wrong the honest count is.
@@ -242,6 +246,7 @@ class Deed:
     status: int | None = 200
     applies: bool = True
     connects: bool = True
+    not_sent: NotSent = UNCONNECTED
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list
@@ -431,7 +436,7 @@ class FakeSender:
         deed, answer = self._server.take(json.loads(request.body or b"")["contacts"])
         result: Result = answer if deed.status is not None else NoAnswer("connection_lost")
         if not deed.connects:
-            result = NotSent("not_connected")
+            result = deed.not_sent
         at = now + self._slow_start + deed.delay
         if deed.delay > timeout:
             at, result = now + self._slow_start + timeout, NoAnswer("timeout")

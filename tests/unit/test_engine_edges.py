@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.arrivals import BREAKER, refusal_text
+from airflow_provider_contacts.core.arrivals import BREAKER
 from airflow_provider_contacts.core.engine import FRESH, LAST_WORD, SETTLE_ATTEMPTS
 from airflow_provider_contacts.core.errors import (
     InterruptedPushError,
@@ -21,6 +21,7 @@ from airflow_provider_contacts.core.errors import (
     SupersededError,
 )
 from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.place import refusal_text
 from airflow_provider_contacts.core.vendor import Limits, Request
 from tests.unit.fake_vendor import (
     APPLIED_AND_LOST,

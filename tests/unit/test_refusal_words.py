@@ -1,0 +1,142 @@
+"""What a person is told when a vendor takes nothing: connection, host, destination, and this vendor's own fields."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.core.engine import Push
+from airflow_provider_contacts.core.errors import RefusedError
+from airflow_provider_contacts.core.ledger import MemoryLedger
+from airflow_provider_contacts.core.lookup import read
+from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.core.place import Place, hint_of, refusal_text
+from airflow_provider_contacts.core.record import Mapper
+from airflow_provider_contacts.core.settings import PushSettings
+from airflow_provider_contacts.core.vendor import Answer, Limits, Request
+from airflow_provider_contacts.core.wire import NotSent, Result
+from tests.unit.fake_vendor import VENDOR, names
+
+STORED = {
+    "apptoto": StoredConnection(conn_id="c", login="me@x.example", password="p", extra={"address_book_id": 1}),
+    "dex": StoredConnection(conn_id="c", password="p"),
+    "intermezzo": StoredConnection(conn_id="c", login="id", password="p", extra={"organization_id": "o"}),
+    "nedzo": StoredConnection(conn_id="c", password="p"),
+    "talkdesk": StoredConnection(conn_id="c", login="id", password="p", extra={"account": "a", "record_list_id": "l"}),
+}
+WORDS = {
+    "apptoto": "login (Account email) and password (API key)",
+    "dex": "password (API key)",
+    "intermezzo": "login (client id), password (client secret), audience and token_url",
+    "nedzo": "password (API key)",
+    "talkdesk": "login (client id), password (client secret), account, region, scope and token_url",
+}
+
+
+def target(name: str, stored: StoredConnection | None = None) -> Target:
+    return resolve(vendors.load(name), stored or STORED[name])
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_refused_credential_names_the_fields_of_this_vendor(name: str) -> None:
+    found = target(name)
+    text = refusal_text(vendors.load(name).title, "http_401", found.place)
+    assert text.endswith(f"connection 'c': check the connection's {WORDS[name]}")
+    assert f"at {found.host}" in text
+
+
+@pytest.mark.parametrize("name", ["intermezzo", "talkdesk"])
+def test_a_ready_token_is_one_field(name: str) -> None:
+    stored = StoredConnection(conn_id="c", password="ready", extra={})
+    assert hint_of("http_401", target(name, stored).place) == (
+        "check the connection's password (bearer token, since the login is empty)"
+    )
+
+
+def test_what_is_not_there_names_the_destination() -> None:
+    place = Place(conn_id="c", host="api.example", destination={"record_list_id": "l-1"})
+    assert refusal_text("Talkdesk", "http_404", place) == (
+        "Talkdesk refuses the push (http_404) at api.example, connection 'c', record_list_id 'l-1': "
+        "check the destination's record_list_id and the connection's host"
+    )
+    assert hint_of("http_404", Place(conn_id="c")) == "check the connection's host and its path"
+    assert "redirects are never followed" in hint_of("http_302", place)
+
+
+class Saying:
+    """A sender whose every request ends in the same way."""
+
+    renewable = False
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self.tags: list[int] = []
+
+    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:  # noqa: ARG002
+        self.tags.append(tag)
+
+    def collect(self, timeout: float) -> list[tuple[int, Result]]:  # noqa: ARG002
+        tags, self.tags = self.tags, []
+        return [(tag, self.result) for tag in tags]
+
+    def renew(self, tag: int) -> None:
+        """Nothing can be renewed."""
+
+    def call(self, request: Request) -> Result:  # noqa: ARG002
+        return self.result
+
+
+def pushed(result: Result, count: int = 2) -> tuple[list[Outcome], str]:
+    """Return the outcomes of a push and the text of its error."""
+    push = Push(
+        iter(names(count)),
+        mapper=Mapper(vendor=VENDOR, destination={"list_id": 7}, sync_id="s", sync_key=("name",)),
+        ledger=MemoryLedger("t"),
+        sender=Saying(result),
+        settings=PushSettings(
+            limits=Limits(batch_size=1), request_attempts=1, place=Place(conn_id="c", host="api.example")
+        ),
+    )
+    outcomes: list[Outcome] = []
+    try:
+        outcomes.extend(push.run())
+    except RefusedError as error:
+        return [*outcomes, *push.last_words], str(error)
+    return outcomes, ""
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302, 410])
+def test_a_refusal_is_told_in_the_outcome_and_in_the_error(status: int) -> None:
+    outcomes, text = pushed(Answer(status))
+    for word in ("api.example", "connection 'c'", "list_id 7", f"http_{status}"):
+        assert word in text
+    assert text in {one.status_message for one in outcomes}
+
+
+def test_a_cause_is_told_in_the_outcome_and_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        outcomes, _ = pushed(NotSent("not_connected", message="h refuses connections on port 1"), 5)
+    assert {(one.error_code, one.status_message) for one in outcomes} == {
+        ("not_connected", "connection 'c': h refuses connections on port 1")
+    }
+    told = [one.getMessage() for one in caplog.records if "refuses connections" in one.getMessage()]
+    assert told == ["Fake: connection 'c': h refuses connections on port 1 (not_connected)"]
+
+
+def test_a_refused_token_is_told_in_the_error() -> None:
+    _, text = pushed(NotSent("token_scope", refused=True, message="login.example grants no scope 'x'"))
+    assert text == "Fake cannot be pushed to (token_scope): connection 'c': login.example grants no scope 'x'"
+
+
+def test_a_read_says_the_same() -> None:
+    place = Place(conn_id="c", host="api.example", destination={"list_id": 7})
+    request = Request("GET", "/lists")
+    with pytest.raises(RefusedError) as caught:
+        read(VENDOR, Saying(Answer(404)), request, "connection 'c': the test request failed", place)
+    assert str(caught.value) == (
+        "connection 'c': the test request failed (Fake at api.example says http_404): "
+        "check the destination's list_id and the connection's host"
+    )
