@@ -175,6 +175,12 @@ def test_a_wrong_parameter_raises_at_the_call(served: Served, options: dict[str,
 
 
 @pytest.mark.usefixtures("vendor_connections")
+def test_nothing_is_no_records() -> None:
+    assert list(DexHook().push(None)) == []
+    assert list(DexHook().push([])) == []
+
+
+@pytest.mark.usefixtures("vendor_connections")
 def test_an_unknown_parameter_raises_at_the_call() -> None:
     with pytest.raises(TypeError, match="nonsense"):
         DexHook().push(people(1), nonsense=1)  # type: ignore[call-arg]  # that is the point

@@ -185,6 +185,20 @@ def test_no_records_are_a_success(world: World) -> None:
     assert (world.summary(op)["status"], world.summary(op)["num_planned"], world.sent()) == ("succeeded", 0, 0)
 
 
+def test_an_upstream_that_had_nothing_is_a_success(world: World) -> None:
+    from airflow.sdk import task
+
+    literal = push(None, **TABLED)
+    assert world.run(literal).state == "success"
+    with DAG("d", schedule=None):
+        upstream = task(task_id="up")(lambda: None)()
+        op = PushContactsOperator(**TABLED, records=upstream)
+    world.api.xcoms[("d", "run", "up", -1), "return_value"] = None
+    assert world.run(op, run_id="second").state == "success"
+    assert world.sent() == 0
+    assert world.summary(literal)["num_planned"] == 0
+
+
 def test_one_mapping_says_wrap_it_in_a_list(world: World) -> None:
     result = world.run(push(people(1)[0], **TABLED))
     assert (result.state, world.sent()) == ("failed", 0)
