@@ -17,6 +17,21 @@ EXTRAS = {"sqlite": "sqlite", "postgres": "postgres", "mysql": "mysql"}
 """Connection types whose provider package an extra of this package installs."""
 
 
+PACKAGES = {
+    "athena": "amazon",
+    "aws": "amazon",
+    "druid": "apache-druid",
+    "gcpbigquery": "google",
+    "google_cloud_platform": "google",
+    "hiveserver2": "apache-hive",
+    "impala": "apache-impala",
+    "mssql": "microsoft-mssql",
+    "pinot": "apache-pinot",
+    "redshift": "amazon",
+}
+"""Connection types of databases whose provider package has another name."""
+
+
 def no_such_connection(conn_id: str, parameter: str) -> ConfigError:
     """Return the error that there is no connection.
 
@@ -56,4 +71,4 @@ def no_hook(conn_id: str, kind: str, error: Exception) -> str:
         text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
     if kind in EXTRAS:
         return f"{text}; install airflow-provider-contacts[{EXTRAS[kind]}]"
-    return f"{text}; install it, usually apache-airflow-providers-{kind.replace('_', '-')}"
+    return f"{text}; install it, usually apache-airflow-providers-{PACKAGES.get(kind, kind.replace('_', '-'))}"

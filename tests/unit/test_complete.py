@@ -30,7 +30,7 @@ def test_a_vendor_calls_itself_by_its_files_name(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_vendor_has_a_hook(name: str) -> None:
     hook = HOOKS.get(name)
-    assert hook is not None, f"hooks.py has no class with conn_type {name!r}"
+    assert hook is not None, f"HOOKS of hooks.py names no class with conn_type {name!r}"
     title = vendors.load(name).title
     assert (hook.__name__, hook.default_conn_name, hook.hook_name) == (
         f"{name.capitalize()}Hook",

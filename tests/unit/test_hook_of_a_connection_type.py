@@ -20,6 +20,7 @@ def connections() -> Iterator[None]:
         "odd": {"conn_type": "no_such"},
         "snow": {"conn_type": "snowflake"},
         "bare": {"conn_type": ""},
+        "shift": {"conn_type": "redshift"},
         "files": {"conn_type": "fs"},
     }
     with airflow_connections(known):
@@ -63,6 +64,7 @@ def test_a_connection_of_a_foreign_type_names_ours() -> None:
     [
         ("odd", "the type 'no_such' of connection 'odd'; install it, usually apache-airflow-providers-no-such"),
         ("snow", "the type 'snowflake' of connection 'snow'; install it, usually apache-airflow-providers-snowflake"),
+        ("shift", "the type 'redshift' of connection 'shift'; install it, usually apache-airflow-providers-amazon"),
         ("bare", "connection 'bare' has no type; set its conn_type"),
         ("dex_default", "connection 'dex_default' is no SQL connection; its type is 'dex'"),
     ],
