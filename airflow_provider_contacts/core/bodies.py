@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,24 +12,48 @@ if TYPE_CHECKING:
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer's body that are read, whatever was asked; a longer one is nobody's honest answer."""
 
-LARGEST_TOKEN_ANSWER = 1024 * 1024
 
-# An honest answer to records shows them, and what the vendor keeps beside them, a few times over.
-SPACE, SPACE_A_BYTE = 2 * 1024 * 1024, 64
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What of an answer's body is read.
+
+    :param size: bytes, unpacked.
+    :param parts: values, keys and containers of its JSON, counted before it is parsed: an empty list takes three bytes
+        on the way, and eighty in memory.
+    """
+
+    size: int
+    parts: int
+
+
+LARGEST = Bound(LARGEST_ANSWER, 4_000_000)
+"""Of a question's answer: a page, or all contacts of an account."""
+
+OF_A_TOKEN = Bound(1024 * 1024, 10_000)
+
+# An honest answer to records shows them, and what the vendor keeps beside them, many times over.
+SPACE = Bound(8 * 1024 * 1024, 1_000_000)
+SPACE_A_BYTE = Bound(64, 4)
 
 BROKEN_OFF = "the body of the answer broke off"
 PACKED = "the body of the answer is packed in a way that cannot be undone"
 
 
-def answer_limit(sent: bytes | None) -> int:
-    """Return how many bytes of an answer are read.
+def answer_bound(sent: bytes | None) -> Bound:
+    """Return what of an answer is read.
 
-    :param sent: the records of a request; nothing for a question, whose answer may be a whole page.
+    :param sent: the records of a request; nothing for a question.
     """
-    return LARGEST_ANSWER if sent is None else min(LARGEST_ANSWER, SPACE + SPACE_A_BYTE * len(sent))
+    if sent is None:
+        return LARGEST
+    count = len(sent)
+    return Bound(
+        min(LARGEST.size, SPACE.size + SPACE_A_BYTE.size * count),
+        min(LARGEST.parts, SPACE.parts + SPACE_A_BYTE.parts * count),
+    )
 
 
-async def read_body(response: aiohttp.ClientResponse, encoding: str, largest: int) -> tuple[bytes, str]:
+async def read_body(response: aiohttp.ClientResponse, encoding: str, bound: Bound) -> tuple[bytes, str]:
     """Return the body, or nothing and why: the status is known, and no reader trusts a half."""
     import aiohttp
 
@@ -37,17 +62,25 @@ async def read_body(response: aiohttp.ClientResponse, encoding: str, largest: in
     try:
         while part := await response.content.readany():
             total += len(part)
-            if total > largest:
-                return b"", too_large(largest)
+            if total > bound.size:
+                return b"", too_large(f"{bound.size} bytes")
             parts.append(part)
     except aiohttp.ClientError:
         return b"", BROKEN_OFF
-    return unpacked(b"".join(parts), encoding, largest)
+    body, trouble = unpacked(b"".join(parts), encoding, bound.size)
+    if has_more_parts(body, bound.parts):
+        return b"", too_large(f"{bound.parts} values")
+    return body, trouble
 
 
-def too_large(largest: int) -> str:
-    """Return what is said of an answer that is not read to its end."""
-    return f"the body of the answer is longer than {largest} bytes, more than an honest answer to this request needs"
+def has_more_parts(body: bytes, most: int) -> bool:
+    """Tell whether a JSON text may have more values than so many; none is parsed for that."""
+    return len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most
+
+
+def too_large(bound: str) -> str:
+    """Return what is said of an answer that is not read."""
+    return f"the body of the answer has more than {bound}, which no honest answer to this request needs"
 
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
@@ -66,7 +99,7 @@ def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
         if found is None:
             return b"", PACKED
         if len(found) > largest:
-            return b"", too_large(largest)
+            return b"", too_large(f"{largest} bytes")
         body = found
     return body, ""
 

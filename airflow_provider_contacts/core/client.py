@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.bodies import LARGEST_TOKEN_ANSWER, answer_limit
+from airflow_provider_contacts.core.bodies import OF_A_TOKEN, answer_bound
 from airflow_provider_contacts.core.exchange import Endpoint, exchange, new_session
 from airflow_provider_contacts.core.loop import Loop
 from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
@@ -183,7 +183,7 @@ class Client:
             body=request.body,
             timeout=timeout,
             not_after=not_after,
-            largest=answer_limit(request.body),
+            bound=answer_bound(request.body),
         )
 
     async def _ready(self) -> None:
@@ -221,7 +221,7 @@ class Client:
                 headers=request.headers,
                 body=request.body.encode(),
                 timeout=TOKEN_TIMEOUT,
-                largest=LARGEST_TOKEN_ANSWER,
+                bound=OF_A_TOKEN,
             )
 
     async def _open(self) -> aiohttp.ClientSession:

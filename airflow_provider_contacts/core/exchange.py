@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_contacts.core.auth import Credential
-from airflow_provider_contacts.core.bodies import LARGEST_ANSWER, read_body
+from airflow_provider_contacts.core.bodies import LARGEST, Bound, read_body
 from airflow_provider_contacts.core.causes import connection_cause, loss_cause
 from airflow_provider_contacts.core.departure import DEPARTURE, Departure
 from airflow_provider_contacts.core.texts import Secrets, secrets_of
@@ -35,6 +35,9 @@ KEEPALIVE = 2.0
 # Bytes of one header line, and lines, that are read: what curl reads, and more than any HTTP client of Python.
 LONGEST_LINE = 256 * 1024
 MOST_LINES = 5000
+
+LARGEST_ANSWER = LARGEST.size
+"""Bytes of an answer's body that are read at most."""
 
 MOST_CONNECTIONS = 1000
 """Connections that a request is offered to: as many as may lie idle and have ended."""
@@ -141,13 +144,13 @@ async def exchange(
     body: bytes | None,
     timeout: float,  # noqa: ASYNC109  # one budget for request and answer
     not_after: float = math.inf,
-    largest: int = LARGEST_ANSWER,
+    bound: Bound = LARGEST,
 ) -> Result:
     """Send one request once, and say what came of it; whatever happens is a result.
 
     :param timeout: seconds from here to the last byte of the answer.
     :param not_after: the moment (monotonic) after which its first byte must not leave.
-    :param largest: bytes of the answer's body, unpacked, that are read.
+    :param bound: what of the answer's body is read.
     """
     departure = Departure(host=url.host or "", size=len(body or b""), not_after=not_after)
     DEPARTURE.set(departure)
@@ -159,7 +162,7 @@ async def exchange(
                 departure.held = ""
                 left = max(0.001, began + timeout - asyncio.get_running_loop().time())
                 result = await attempt(
-                    departure, session, method, url, headers=headers, body=body, left=left, largest=largest
+                    departure, session, method, url, headers=headers, body=body, left=left, bound=bound
                 )
                 if result is not None:
                     return result
@@ -180,7 +183,7 @@ async def attempt(
     headers: dict[str, str],
     body: bytes | None,
     left: float,
-    largest: int,
+    bound: Bound,
 ) -> Result | None:
     """Offer a request to one connection; return nothing where that one cannot take it, and not a byte has left.
 
@@ -202,7 +205,7 @@ async def attempt(
                 return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
             guard.head(departure, good=good)
             found = headers_of(response)
-            content, trouble = await read_body(response, found.get("content-encoding", ""), largest)
+            content, trouble = await read_body(response, found.get("content-encoding", ""), bound)
     except aiohttp.ClientError as error:
         return failure(departure, error, left)
     except TimeoutError:

@@ -90,6 +90,8 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     """
     result = caller.call(request)
     if isinstance(result, Answer) and 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        if result.trouble:
+            raise LookupFailedError(f"{trouble}: {result.trouble}")
         return result
     if isinstance(result, Answer):
         refused = 300 <= result.status < 500 and result.status not in {408, 425, 429}  # noqa: PLR2004

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.core.bodies import OF_A_TOKEN, too_large
 from airflow_provider_contacts.core.client import TOKEN_TIMEOUT
 from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError
 from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
@@ -88,11 +89,19 @@ def post_token(endpoint: Endpoint, credential: ClientCredentials) -> Result:
     import httpx
 
     request = token_request(credential)
+    parts: list[bytes] = []
+    trouble = ""
     try:
-        with httpx.Client(
-            trust_env=False, timeout=TOKEN_TIMEOUT, **connection_options(endpoint, request.url)
-        ) as client:
-            response = client.post(request.url, content=request.body, headers=request.headers)
-    except httpx.HTTPError:
-        return NoAnswer("token_unavailable")
-    return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)
+        with (
+            httpx.Client(trust_env=False, timeout=TOKEN_TIMEOUT, **connection_options(endpoint, request.url)) as client,
+            client.stream("POST", request.url, content=request.body, headers=request.headers) as response,
+        ):
+            for part in response.iter_bytes(64 * 1024):
+                parts.append(part)
+                if sum(map(len, parts)) > OF_A_TOKEN.size:
+                    parts, trouble = [], too_large(f"{OF_A_TOKEN.size} bytes")
+                    break
+    except httpx.HTTPError as error:
+        return NoAnswer("token_unavailable", f"the connection failed ({type(error).__name__})")
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    return Answer(response.status_code, headers, b"".join(parts), None, trouble)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.bodies import LARGEST_TOKEN_ANSWER
+from airflow_provider_contacts.core.bodies import OF_A_TOKEN
 from airflow_provider_contacts.core.errors import UnreadableError
 from airflow_provider_contacts.core.pace import LONGEST_WAIT, retry_after
 from airflow_provider_contacts.core.vendor import Answer
@@ -160,7 +160,7 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
         wait = retry_after(result.headers.get("retry-after"), now or datetime.now(UTC))
         raise TokenError(NotSent("token_unavailable", wait=wait, message=f"{where} gives no token now ({told})"))
     token = reply.get("access_token")
-    if trouble := token_trouble(token) or result.trouble:
+    if trouble := result.trouble or token_trouble(token):
         raise TokenError(NotSent("token_unreadable", message=f"{where} gives no usable token ({told}): {trouble}"))
     check_scope(reply.get("scope"), credential.scope, where)
     life = lifetime(reply.get("expires_in"))
@@ -193,7 +193,7 @@ def check_scope(granted: Any, wanted: str, where: str) -> None:
 def token_reply(answer: Answer) -> dict[str, Any]:
     """Return the reply as an object; an empty one for anything else."""
     try:
-        reply = answer.json() if len(answer.body) <= LARGEST_TOKEN_ANSWER else {}
+        reply = answer.json() if len(answer.body) <= OF_A_TOKEN.size else {}
     except UnreadableError:
         return {}
     return reply if isinstance(reply, dict) else {}

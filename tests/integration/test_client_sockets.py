@@ -22,9 +22,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_contacts.core.auth import ClientCredentials, bearer
-from airflow_provider_contacts.core.bodies import LARGEST_ANSWER
 from airflow_provider_contacts.core.client import Client
-from airflow_provider_contacts.core.exchange import Endpoint, proxy_for
+from airflow_provider_contacts.core.exchange import LARGEST_ANSWER, Endpoint, proxy_for
 from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.core.vendor import Answer, Request
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result

@@ -1,0 +1,138 @@
+"""What a vendor's answer may cost: it is bounded by what was sent, and counted before it is parsed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+
+import pytest
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.auth import ClientCredentials
+from airflow_provider_contacts.core.bodies import LARGEST, SPACE, answer_bound
+from airflow_provider_contacts.core.errors import LookupFailedError
+from airflow_provider_contacts.core.exchange import Endpoint
+from airflow_provider_contacts.core.plain_client import plain_client
+from airflow_provider_contacts.core.policy import Assumptions, judge
+from airflow_provider_contacts.core.vendor import Answer, Doubt, Request
+from airflow_provider_contacts.core.wire import NotSent
+from tests.sockets import POST, Serve, client_to, gather, result_of
+from tests.unit.fake_vendor import EPOCH
+
+READ = Request("GET", "/contacts/")
+
+
+def lists(count: int) -> bytes:
+    return b"[" + b"[]," * (count - 1) + b"[]]"
+
+
+def served(serve: Serve, body: bytes, request: Request, *, packed: bool = True) -> Answer:
+    said = gzip.compress(body, 1) if packed else body
+    head = "Content-Encoding: gzip\r\n" if packed else ""
+    with client_to(serve(lambda wire: wire.say(200, said, head))) as client:
+        found = result_of(client, request, timeout=60.0)
+    assert isinstance(found, Answer)
+    return found
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_small_request_has_no_huge_answer(serve: Serve, packed: bool) -> None:
+    found = served(serve, b" " * (answer_bound(POST.body).size + 1), POST, packed=packed)
+    assert found.body == b""
+    assert "has more than" in found.trouble
+    assert "bytes" in found.trouble
+    assert served(serve, b" " * SPACE.size, POST, packed=packed).trouble == ""
+
+
+@pytest.mark.parametrize(("request_", "most"), [(POST, answer_bound(POST.body).parts), (READ, LARGEST.parts)])
+@pytest.mark.parametrize("body", [b"[],", b"0,", b"{},", b"[[["])
+def test_many_small_values_are_counted_before_they_are_parsed(
+    serve: Serve, request_: Request, most: int, body: bytes
+) -> None:
+    found = served(serve, b"[" + body * (most + 1) + b"0]", request_)
+    assert found.body == b""
+    assert f"has more than {most} values" in found.trouble
+
+
+def test_a_packed_bomb_costs_little(serve: Serve) -> None:
+    bomb = gzip.compress(lists(20_000_000), 9)
+    assert len(bomb) < 100_000
+    with client_to(serve(lambda wire: wire.say(200, bomb, "Content-Encoding: gzip\r\n"))) as client:
+        tracemalloc.start()
+        try:
+            for tag in range(8):
+                client.submit(tag, POST, not_after=float("inf"), timeout=30.0)
+            found = gather(client, 8)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert {result.body for result in found.values() if isinstance(result, Answer)} == {b""}
+    assert peak < 200_000_000
+
+
+@pytest.mark.parametrize("name", vendors.names())
+def test_an_answer_over_the_bound_is_doubt_with_its_cause(name: str) -> None:
+    answer = Answer(200, {}, b"", None, "the body of the answer has more than 7 bytes")
+    verdict = judge(answer, [{"a": 1}, {"a": 2}], vendors.load(name), Assumptions(), EPOCH)
+    assert verdict.replies == [Doubt("unreadable", answer.trouble)] * 2
+
+
+def test_a_batch_that_is_echoed_many_times_over_is_an_honest_answer(serve: Serve) -> None:
+    records = [
+        {"first_name": f"N{n}", "emails": [{"email": f"n{n}@example.com"}], "note": "x" * 200} for n in range(500)
+    ]
+    sent = json.dumps({"contacts": records}).encode()
+    echo = json.dumps({"data": [records] * 40, "links": {str(n): {"href": None} for n in range(5000)}}).encode()
+    found = served(serve, echo, Request("POST", "/contacts/", sent))
+    assert (found.trouble, len(found.body)) == ("", len(echo))
+
+
+def test_a_page_of_a_whole_account_is_an_honest_answer(serve: Serve) -> None:
+    contact = {
+        "id": "c-1",
+        "name": "Ann Lee",
+        "phones": [{"number": "+1", "type": "mobile"}],
+        "tags": [],
+        "notes": None,
+    }
+    page = json.dumps({"contacts": [contact] * 150_000}).encode()
+    assert served(serve, page, READ).trouble == ""
+
+
+TOKENS = [
+    b'{"access_token": "%s"}' % (b"t" * 10_000_000),
+    b'{"access_token": "t", "x": "%s"}' % (b" " * 2_000_000),
+]
+
+
+@pytest.mark.parametrize("body", TOKENS)
+def test_a_huge_token_answer_is_not_read(serve: Serve, body: bytes) -> None:
+    server = serve(lambda wire: wire.say(200, body if wire.heard.path == "/token" else b"{}"))
+    credential = ClientCredentials(
+        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
+    )
+    with client_to(server, credential) as client:
+        found = result_of(client)
+    assert found == NotSent("token_unreadable")
+    assert isinstance(found, NotSent)
+    assert "has more than 1048576 bytes" in (found.message or "")
+
+
+@pytest.mark.parametrize("body", TOKENS)
+def test_a_huge_token_answer_is_not_read_by_the_plain_client_either(serve: Serve, body: bytes) -> None:
+    packed = gzip.compress(body)
+    server = serve(
+        lambda wire: (
+            wire.say(200, packed, "Content-Encoding: gzip\r\n") if wire.heard.path == "/token" else wire.say(200)
+        )
+    )
+    credential = ClientCredentials(
+        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
+    )
+    endpoint = Endpoint(base_url=f"http://127.0.0.1:{server.port}", credential=credential)
+    with (
+        plain_client(endpoint, timeout=5.0, on_secret=lambda _: None) as client,
+        pytest.raises(LookupFailedError, match="has more than 1048576 bytes"),
+    ):
+        client.get("/")
