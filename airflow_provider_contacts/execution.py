@@ -29,6 +29,7 @@ from airflow_provider_contacts.reporting import (
     TaskIntake,
     count_outcomes,
     finish,
+    place_of_rows,
     plan_only,
     reported,
     status_of,
@@ -72,7 +73,7 @@ def run_task(
     except RetryLaterError as error:
         if not execution.may_come_back:
             raise
-        log.info("The task comes back at %s", error.until.isoformat())
+        log.warning("%s: the task frees its worker and comes back at %s", error, error.until.isoformat())
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]  # Airflow's own
 
 
@@ -139,6 +140,7 @@ class Execution:
                         stopping=self._stop.is_set,
                         budget=budget,
                         look_first=look,
+                        watch=Progress(report).tell,
                     )
                     return self._push(report, push, ledger)
 
@@ -155,6 +157,7 @@ class Execution:
         with plan.rows() as source:
             mapper = self._hook.mapper(plan.options, destination, report.sync_id, source.columns)
             check_key(source, mapper.sync_key)
+            report.total = source.total
             yield TaskIntake(source if self._checked.outcomes_conn_id else few_enough(source), mapper, ledger)
 
     def _report(self, destination: Destination) -> Report:
@@ -233,9 +236,8 @@ class Execution:
 
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None
-        progress = Progress()
         try:
-            count_outcomes(push, report, lambda: progress.tell(report))
+            count_outcomes(push, report)
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
         report.num_requests = push.num_requests
@@ -248,12 +250,18 @@ class Execution:
         summary = report.summary(status)
         if verdict is None:
             return summary
+        if not isinstance(verdict, UndeliveredError):
+            log.info("What became of each record: %s", place_of_rows(report, self._checked.outcomes_conn_id))
         self._leave(summary)
         raise verdict
 
     def _verdict(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail although the push came to its end."""
-        return report.tally.verdict(self._checked.max_rejected, self._checked.max_unknown)
+        verdict = report.tally.verdict(self._checked.max_rejected, self._checked.max_unknown)
+        if verdict is None:
+            return None
+        where = place_of_rows(report, self._checked.outcomes_conn_id)
+        return UndeliveredError(f"{verdict}; {where}", retryable=verdict.retryable)
 
     def _leave(self, summary: dict[str, Any]) -> None:
         """Push the summary of a task that fails; an API that is away must not hide why it fails."""

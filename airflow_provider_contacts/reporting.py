@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_contacts.core.errors import ContactsError
+from airflow_provider_contacts.core.outcome import UNDELIVERED, Status
 from airflow_provider_contacts.core.plan import Plan, planned
-from airflow_provider_contacts.core.summary import Report, tally_of
+from airflow_provider_contacts.core.summary import Report
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.core.engine import Push
@@ -48,11 +49,8 @@ def reported(report: Report, ledger: Ledger) -> Iterator[None]:
         raise
 
 
-def count_outcomes(push: Push, report: Report, tell: Callable[[], None]) -> None:
-    """Run a push, and count every outcome once, wherever it is interrupted.
-
-    :param tell: called after each.
-    """
+def count_outcomes(push: Push, report: Report) -> None:
+    """Run a push, and count every outcome once, wherever it is interrupted."""
     current: Outcome | None = None
     try:
         with closing(push.run()) as outcomes:
@@ -61,23 +59,73 @@ def count_outcomes(push: Push, report: Report, tell: Callable[[], None]) -> None
                 report.add(outcome)
                 # Counted: a replay's source counts records of its own before the next one comes.
                 current = None
-                tell()
     except BaseException:
         report.catch_up(current, push.last_words)
         raise
 
 
 class Progress:
-    """Says now and then how far a push is."""
+    """Says now and then how far a push is.
 
-    def __init__(self) -> None:
-        self._last = monotonic()
+    :param now: the moment in seconds; asked often.
+    """
 
-    def tell(self, report: Report) -> None:
+    def __init__(self, report: Report, now: Callable[[], float] = monotonic) -> None:
+        self._report = report
+        self._now = now
+        self._last = now()
+        self._done = 0
+
+    def tell(self, push: Push) -> None:
         """Log a line if the last one is old enough."""
-        if monotonic() - self._last > PROGRESS_EVERY:
-            self._last = monotonic()
-            log.info("So far: %s", tally_of(report.tally.counts()))
+        passed = self._now() - self._last
+        if passed < PROGRESS_EVERY:
+            return
+        counts = self._report.tally.counts()
+        done = counts["num_planned"]
+        rate = (done - self._done) / passed
+        self._last, self._done = self._now(), done
+        log.info("Progress: %s; %s", self._counted(push, counts), self._rest(push, done, rate))
+
+    def _counted(self, push: Push, counts: Mapping[str, int]) -> str:
+        found = ", ".join(f"{word} {counts[f'num_{word}']}" for word in SHOWN if counts[f"num_{word}"])
+        return (
+            f"read {push.num_read}{self._of(push)}, sent {push.num_sent}, answered {push.num_answered}; "
+            f"outcomes {counts['num_planned']}{f' ({found})' if found else ''}"
+        )
+
+    def _of(self, push: Push) -> str:
+        if push.is_read:
+            return " (all)"
+        total = self._report.total
+        return " (the source does not say of how many)" if total is None else f" of {total}"
+
+    def _rest(self, push: Push, done: int, rate: float) -> str:
+        speed = f"{rate:.1f} records a second"
+        total = push.num_read if push.is_read else self._report.total
+        if total is None or rate <= 0:
+            return speed
+        return f"{speed}, about {max(0, total - done) / rate:.0f} s left"
+
+
+SHOWN = tuple(status.value for status in Status if status is not Status.SENDING)
+
+
+def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
+    """Return where a person finds what became of each record, in a few words.
+
+    :param outcomes_conn_id: ``None`` where there is no table.
+    """
+    if outcomes_conn_id is None:
+        if report.outcomes.wanted == "none":
+            return "no outcome was kept: set outcomes_conn_id"
+        return "each outcome: XCom return_value of this task, under outcomes"
+    run = report.sync_run_id.replace("'", "''")
+    wanted = ", ".join(f"'{one.value}'" for one in Status if one in UNDELIVERED and report.tally.statuses[one])
+    columns = "record_identifier, status, error_code, error_field, status_message"
+    # Shown to a person, never run by this package.
+    query = f"SELECT {columns} FROM {report.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
+    return f"rows (connection {outcomes_conn_id!r}): {query}" + (f" AND status IN ({wanted})" if wanted else "")
 
 
 def plan_only(report: Report, intake: TaskIntake, settings: PushSettings, look_first: LookFirst) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class ContactsRetryPolicy(RetryPolicy):
         """Return what Airflow is to do after a failure."""
         if isinstance(exception, RetryLaterError):
             wait = min(max(exception.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
-            return RetryDecision.retry(wait, reason="the vendor asks to be left alone until then")
+            return RetryDecision.retry(wait, reason=f"{exception}; the wait ends then")
         if (reason := hopeless(exception)) is not None:
             return RetryDecision.fail(reason=reason)
         # Of an execution that was superseded, the newer one's end is what counts.

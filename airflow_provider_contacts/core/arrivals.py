@@ -17,7 +17,7 @@ from airflow_provider_contacts.core.pace import Pace, backoff
 from airflow_provider_contacts.core.place import refusal_text
 from airflow_provider_contacts.core.policy import Verdict, judge
 from airflow_provider_contacts.core.settings import Clock, PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Created, Doubt, Reply, Stop, Vendor
+from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Reply, Stop, Vendor
 from airflow_provider_contacts.core.vendor_ids import VendorIds
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result, Sender
 
@@ -73,6 +73,7 @@ class Arrivals:
         self._silent = 0
         # Causes that the log has named.
         self._causes: set[str] = set()
+        self.num_answered = 0
 
     @property
     def awaited(self) -> int:
@@ -210,7 +211,10 @@ class Arrivals:
         wait = verdict.wait or 0.0
         if wait > self._settings.max_wait:
             until = self._clock.now() + timedelta(seconds=wait)
-            text = f"{self._vendor.title} asks to be left alone for {wait:.0f} s, longer than max_wait"
+            text = (
+                f"{self._who(verdict)} asked to wait {wait:.0f} s (Retry-After), longer than "
+                f"max_wait={self._settings.max_wait:g}"
+            )
             self._brake.pull(Halt("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
         self._pace.pause(now + wait)
         if self._brake.halt is not None:
@@ -221,6 +225,11 @@ class Arrivals:
         if tries >= self._settings.request_attempts:
             return None
         return now + max(wait, backoff(tries, self._clock.random))
+
+    def _who(self, verdict: Verdict) -> str:
+        """Return who asks for a wait: a request without a token has not reached the vendor's API."""
+        tokens = any(isinstance(reply, Again) and reply.code.startswith("token_") for reply in verdict.replies)
+        return f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
 
     def _watch(self, verdict: Verdict, landing: Landing) -> None:
         """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
@@ -245,6 +254,8 @@ class Arrivals:
     def book(self) -> None:
         """Be done with the judged: their rows are written, and their outcomes safe."""
         for tag, landing in list(self._landed.items()):
+            if isinstance(self._results[tag], Answer):
+                self.num_answered += len(self._flights[tag].group.items)
             for doubted in landing.doubts:
                 self._doubts.arise(doubted, self._flights[tag].marked_at)
             del self._flights[tag], self._results[tag], self._landed[tag]

@@ -61,12 +61,13 @@ SETTLE_ATTEMPTS = 7
 class Push:
     """One push of one stream of rows to one vendor.
 
-    ``num_requests`` counts create requests; ``last_words`` are outcomes that were settled but could not be yielded; the
-    first of them may have been yielded, if an exception from outside came just then.
+    ``num_requests`` counts create requests, ``num_sent`` the records in them. ``last_words`` are outcomes that were
+    settled but could not be yielded; the first of them may have been, if an exception from outside came just then.
 
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
     :param budget: the rate that this push shares with others.
+    :param watch: called with the push again and again while it runs, also while nothing comes back.
     :param look_first: see :class:`Intake`.
     """
 
@@ -80,10 +81,13 @@ class Push:
         settings: PushSettings,
         stopping: Callable[[], bool] = lambda: False,
         budget: Budget | None = None,
+        watch: Callable[[Push], None] = lambda _push: None,
         clock: Clock = SYSTEM_CLOCK,
         look_first: LookFirst = look_at_nothing,
     ) -> None:
         self.num_requests = 0
+        self.num_sent = 0
+        self._watch = watch
         self.last_words: list[Outcome] = []
         self._vendor = mapper.vendor
         self._path = mapper.vendor.request_path(mapper.destination)
@@ -167,8 +171,24 @@ class Push:
         if self._source_error is not None:
             raise self._source_error
 
+    @property
+    def num_read(self) -> int:
+        """Rows that the source has given."""
+        return self._intake.num_read
+
+    @property
+    def num_answered(self) -> int:
+        """Records whose request was answered, each time that it was."""
+        return self._arrivals.num_answered
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the source is known to have given all its rows."""
+        return self._exhausted or self._intake.ended
+
     def _drive(self) -> Iterator[Outcome]:
         while True:
+            self._watch(self)
             if self._stopping():
                 raise InterruptedPushError("the push was told to stop; what had not been answered is unknown")
             self._take_in()
@@ -350,6 +370,7 @@ class Push:
         self._flights[tag] = Flight(group=group, batch_id=batch_id, marked_at=marked_at, sent_at=now)
         self._pace.take(now, 1)
         self.num_requests += 1
+        self.num_sent += len(group.items)
         self._sender.submit(
             tag,
             Request("POST", self._path, body),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from airflow_provider_contacts.core.errors import ConfigError, ContactsError, LedgerError
-from airflow_provider_contacts.core.identity import HASH_VERSION, identifier_of, rough_digest
 from airflow_provider_contacts.core.keys import Keys
 from airflow_provider_contacts.core.ledger import Ledger, Standing
 from airflow_provider_contacts.core.outcome import Outcome, Status
@@ -24,6 +22,7 @@ from airflow_provider_contacts.core.unsent import (
     own_outcome,
     remembering,
     standing_outcome,
+    unreadable,
 )
 from airflow_provider_contacts.core.value import Value
 
@@ -101,6 +100,8 @@ class Intake:
         # which must be found again by who is interrupted then; and what ended the source.
         self._ahead: list[Prepared | Unfit] = []
         self._begun: tuple[int, Any] | None = None
+        self.num_read = 0
+        self.ended = False
         self._failure: Exception | None = None
         # What has been decided and may not have reached the engine.
         self._taken: Taken | None = None
@@ -179,7 +180,9 @@ class Intake:
                 self._ahead.append(self._prepare(*self._begun))
             for begun in islice(self._rows, self._chunk_size - len(self._ahead)):
                 self._begun = begun
+                self.num_read = begun[0] + 1
                 self._ahead.append(self._prepare(*begun))
+            self.ended = len(self._ahead) < self._chunk_size
         except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
             self._failure = error
         self._begun = None
@@ -272,23 +275,6 @@ class Intake:
 
     def _outcome(self, record: Prepared | Unfit, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
-
-
-def unreadable(row_index: int, row: Any, sync_key: Sequence[str], kind: str) -> Unfit:
-    """Return a row whose values raise when they are read; where its key does, too, its place stands for it.
-
-    :param kind: the class of what it raised.
-    """
-    found = rough_digest(["unreadable", row_index])
-    identifier: str | None = None
-    with suppress(Exception):
-        identifier = identifier_of(row, sync_key) if sync_key else None
-    return Unfit(
-        record_identifier=identifier or f"sha256:{found}",
-        row_index=row_index,
-        errors=(("invalid_value", None, f"a value raises {kind} when it is read"),),
-        payload_hash=f"{HASH_VERSION}:{found}",
-    )
 
 
 def unmet(chunk: Sequence[Prepared | Unfit], taken: Taken) -> list[Prepared | Unfit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ MOST_CODES = 100
 """Different error codes that are counted by name; a vendor that invents more shares one line."""
 
 LONGEST_CODE = 100
+
+FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\[\]]{0,79}")
+"""A field's path; what a vendor writes there may be anything else, which a log must not show."""
 
 
 @dataclass(slots=True)
@@ -73,6 +77,7 @@ class Tally:
 
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     codes: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, str] = field(default_factory=dict)
     num_changed: int = 0
     num_held: int = 0
     num_delivered: int = 0
@@ -83,6 +88,7 @@ class Tally:
         more = Tally(
             statuses=self.statuses.copy(),
             codes=self.codes.copy() if outcome.error_code else self.codes,
+            fields=self.fields.copy() if outcome.error_code else self.fields,
             num_changed=self.num_changed,
             num_held=self.num_held,
             num_delivered=self.num_delivered,
@@ -106,6 +112,8 @@ class Tally:
         if outcome.error_code and status in UNDELIVERED:
             code = clean(outcome.error_code, LONGEST_CODE) or ""
             self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
+            if outcome.error_field and len(self.fields) < MOST_CODES and FIELD.fullmatch(outcome.error_field):
+                self.fields.setdefault(code, outcome.error_field)
 
     @property
     def num_undelivered(self) -> int:
@@ -127,6 +135,10 @@ class Tally:
     def status(self) -> Literal["succeeded", "partial"]:
         """Return the run's status word, for a push that came to its end with no more losses than are tolerated."""
         return "partial" if self.num_undelivered else "succeeded"
+
+    def _named(self, code: str) -> str:
+        """Return a code with the field that it was first said of."""
+        return f"{code} in {self.fields[code]}" if self.fields.get(code) else code
 
     def verdict(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
         """Return why the task must fail, or ``None``.
@@ -152,7 +164,7 @@ class Tally:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
         if not reasons:
             return None
-        first = ", ".join(f"{code} ({count})" for code, count in self.codes.most_common(5))
+        first = ", ".join(f"{self._named(code)} ({count})" for code, count in self.codes.most_common(5))
         text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {first or 'none'}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 
@@ -163,6 +175,7 @@ class Report:
 
     :param started_at: UTC.
     :param ended: how the push ended has been written down.
+    :param total: records that the source has, where it says so.
     """
 
     vendor: str
@@ -175,6 +188,7 @@ class Report:
     tally: Tally = field(default_factory=Tally)
     num_requests: int = 0
     ended: bool = False
+    total: int | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome, and keep it if it is wanted; the last one may be added again, for good measure.

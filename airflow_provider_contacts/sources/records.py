@@ -29,16 +29,32 @@ def rows_of_records(records: Any) -> RowSource:
         names.
     """
     if records is None:
-        return RowSource(None, iter(()))
+        return RowSource(None, iter(()), total=0)
     if (columns := _frame_columns(records)) is not None:
-        return RowSource(columns, _frame_rows(records, columns))
+        return RowSource(columns, _frame_rows(records, columns), total=_length(records))
     if isinstance(records, Mapping) or _named(records) is not None:
         raise ConfigError(f"{RECORDS_WANTED}; a single mapping was given: wrap it in a list")
     _refuse_other_frames(records)
     # Sets come in no order that a second try would see again.
     if isinstance(records, str | bytes | bytearray | memoryview | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
-    return RowSource(None, _flatten(records))
+    return RowSource(None, _flatten(records), total=_count(records))
+
+
+def _length(value: Any) -> int | None:
+    """Return how many rows a frame has; a reader of batches does not say."""
+    try:
+        return len(value)
+    except TypeError:
+        return None
+
+
+def _count(records: Any) -> int | None:
+    """Return how many records a list holds, those of its lists included; an iterator or an upstream does not say."""
+    if not isinstance(records, list | tuple):
+        return None
+    counts = [len(one) if isinstance(one, list) else 1 for one in records if isinstance(one, Mapping | list)]
+    return sum(counts) if len(counts) == len(records) else None
 
 
 def _refuse_other_frames(value: Any) -> None:

@@ -26,12 +26,19 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
     :param columns: names in order, or ``None`` where they are not known before the rows are.
     :param rows: every row once; must not refer to this object.
     :param release: called once, however the reading ends.
+    :param total: how many rows there are, where that is known.
     """
 
     def __init__(
-        self, columns: tuple[str, ...] | None, rows: Iterator[Any], release: Callable[[], None] | None = None
+        self,
+        columns: tuple[str, ...] | None,
+        rows: Iterator[Any],
+        release: Callable[[], None] | None = None,
+        *,
+        total: int | None = None,
     ) -> None:
         self.columns = columns
+        self.total = total
         self._rows = rows
         self._count = 0
         self._release = weakref.finalize(self, release or _nothing)

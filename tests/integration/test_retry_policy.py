@@ -90,7 +90,7 @@ def test_the_vendors_moment_is_waited_for(seconds: float, least: float, most: fl
     report = ended(RetryLaterError("later", soon(seconds)))
     assert report["state"] == "up_for_retry"
     assert least <= report["retry_delay_seconds"] <= most
-    assert "left alone" in report["retry_reason"]
+    assert "the wait ends then" in report["retry_reason"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("source"), SupersededError("newer")], ids=["foreign", "superseded"])

@@ -45,7 +45,13 @@ def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: Worl
     op = push(people(2), request_attempts=1)
     result = world.run(op)
     assert (result.state, type(result.error).__name__) == ("up_for_retry", "UndeliveredError")
-    assert str(result.error) == "of 2 records 2 failed; first codes: rate_limited (2)"
+    assert str(result.error) == (
+        "of 2 records 2 failed; first codes: rate_limited (2); rows (connection 'outcomes'): SELECT record_identifier, "
+        "status, error_code, error_field, status_message FROM contact_outcomes WHERE sync_run_id = 'd/run/push/-1' "
+        "AND status IN ('failed')"
+    )
+    (query,) = str(result.error).split("): ")[1:]
+    assert [row["error_code"] for row in world.query(query)] == ["rate_limited"] * 2
     summary = world.summary(op)
     assert (summary["status"], summary["num_failed"]) == ("failed", 2)
     assert world.runs() == [("d/run/push/-1", 1, "failed")]
@@ -121,7 +127,7 @@ def test_a_missing_answer_to_the_look_up_may_be_tried_again(world: World) -> Non
 # A long Retry-After.
 
 
-def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
+def test_a_long_wait_frees_the_worker_until_that_moment(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.simulator.set("dex.http_429", "nth:2")
     world.simulator.set("dex.retry_after", "300")
     op = push(people(6), batch_size=2, max_in_flight=1)
@@ -129,6 +135,11 @@ def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
     assert world.run(op).state == "up_for_reschedule"
     until = datetime.fromisoformat(world.api.states[0]["reschedule_date"])
     assert timedelta(seconds=290) < until - before < timedelta(seconds=310)
+    (reason,) = [text for text in caplog.messages if "comes back at" in text]
+    assert reason.startswith(
+        "Dex asked to wait 300 s (Retry-After), longer than max_wait=60: the task frees its worker"
+    )
+    assert f"{until:%Y-%m-%dT%H:%M}" in reason
     assert world.runs() == [("d/run/push/-1", 1, "running")]
     # The same try comes back, at no cost of one.
     result = world.run(op)

@@ -745,6 +745,7 @@ class World:
         slow: Mapping[str, float] | None = None,
         renewable: bool = False,
         slow_start: float = 0.0,
+        watch: Callable[[Push], None] = lambda _push: None,
     ) -> Pushed:
         """Return an execution that has not begun, registered as the newest of its run."""
         sender = FakeSender(self.server, fuse, renewable=renewable, slow_start=slow_start)
@@ -764,6 +765,7 @@ class World:
                 assumptions=assumptions,
             ),
             stopping=stopping,
+            watch=watch,
             clock=self.time.clock(),
         )
         return Pushed(push=push, sender=sender, ledger=found)

@@ -61,7 +61,7 @@ def test_a_long_wish_is_told_with_its_moment() -> None:
     world = World(first(answers(429, retry_after="600")))
     pushed = world.push(names(3))
     assert isinstance(pushed.error, RetryLaterError)
-    assert str(pushed.error) == "Fake asks to be left alone for 600 s, longer than max_wait"
+    assert str(pushed.error) == "Fake asked to wait 600 s (Retry-After), longer than max_wait=60"
     heard = EPOCH + timedelta(seconds=world.time.seconds + 600)
     assert abs(pushed.error.until - heard) < timedelta(seconds=1)
     assert set(pushed.codes().values()) == {"rate_limited"}

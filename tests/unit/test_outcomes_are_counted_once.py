@@ -81,7 +81,7 @@ def interrupted(at: int, wanted: Callable[[FrameType], bool], **options: Any) ->
     world = World(first(answers(429), APPLIED_AND_LOST))
     push: Push = world.execution(rows(read), **options).push
     alarm = Alarm(at, wanted)
-    error = alarm.run(lambda: count_outcomes(push, report, lambda: None))
+    error = alarm.run(lambda: count_outcomes(push, report))
     assert error is None or isinstance(error, OutOfTime)
     assert set(world.server.created().values()) <= {1}
     return read, report, alarm.lines >= at
@@ -160,7 +160,7 @@ def test_a_source_that_counts_records_of_its_own_is_no_reason_to_count_twice() -
             yield {"name": f"n{index}"}
 
     with pytest.raises(OutOfTime):
-        count_outcomes(world.execution(source()).push, report, lambda: None)
+        count_outcomes(world.execution(source()).push, report)
     assert report.counts()["num_planned"] == 251
     assert len({entry["row_index"] for entry in report.outcomes.entries}) == 251
 

@@ -1,0 +1,149 @@
+"""What a task says while it pushes, when it waits, and where its rows are when it fails."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.core.errors import RetryLaterError
+from airflow_provider_contacts.core.outcome import Outcome, Status
+from airflow_provider_contacts.core.summary import OutcomeList, Report
+from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.reporting import PROGRESS_EVERY, Progress, count_outcomes, place_of_rows
+from airflow_provider_contacts.sources.records import rows_of_records
+from tests.unit.fake_vendor import APPLIED_AND_LOST, Deed, World, answers, first, names
+
+COUNT = 450
+
+
+def report_of(total: int | None = None, **changes: Any) -> Report:
+    values: dict[str, Any] = {
+        "vendor": "fake",
+        "sync_id": "s",
+        "sync_run_id": "d/run/push/-1",
+        "destination_object": None,
+        "outcomes_table": "contact_outcomes",
+        "outcomes": OutcomeList("none"),
+        "started_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "total": total,
+    }
+    return Report(**{**values, **changes})
+
+
+def lines(
+    caplog: pytest.LogCaptureFixture, world: World, total: int | None, rows: Any = None, **options: Any
+) -> list[str]:
+    """Push, and return the lines that tell of it."""
+    report = report_of(total)
+    progress = Progress(report, lambda: world.time.seconds)
+    with caplog.at_level(logging.INFO):
+        execution = world.execution(rows or names(COUNT), watch=progress.tell, **options)
+        count_outcomes(execution.push, report)
+    return [one.getMessage() for one in caplog.records if one.getMessage().startswith("Progress")]
+
+
+SLOW = Limits(batch_size=1, max_in_flight=1, requests_per_second=2.0)
+
+
+def test_it_counts_what_is_read_sent_and_answered_with_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    told = lines(caplog, world, COUNT, limits=SLOW)
+    assert len(told) == int(COUNT / 2 / PROGRESS_EVERY)
+    assert told[0].startswith("Progress: read 100 of 450, sent 6")
+    assert ", answered " in told[0]
+    assert "(succeeded " in told[0]
+    assert "; 2.0 records a second, about 19" in told[0]
+    assert told[-1].startswith("Progress: read 450 (all), sent 4")
+
+
+def test_where_the_source_does_not_say_how_many_there_are_nor_does_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    told = lines(caplog, World(), None, limits=SLOW)
+    assert "read 100 (the source does not say of how many), sent" in told[0]
+    assert told[0].endswith("; 2.0 records a second")
+    # Once it has given all, it has said it.
+    assert "(all)" in told[-1]
+    assert "s left" in told[-1]
+
+
+def test_it_is_said_every_thirty_seconds_also_while_nothing_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(first(Deed(delay=125.0)))
+    told = lines(caplog, world, 1, rows=names(1), request_timeout=600.0)
+    assert len(told) == int(125.0 / PROGRESS_EVERY)
+    assert all("read 1 (all), sent 1, answered 0; outcomes 0; 0.0 records a second" in one for one in told)
+
+
+def test_what_is_sent_again_counts_again_and_what_is_lost_is_not_answered() -> None:
+    world = World(first(answers(429), APPLIED_AND_LOST))
+    push = world.push(names(8), limits=Limits(batch_size=4, max_in_flight=1)).push
+    assert (push.num_read, push.num_sent, push.num_answered, push.is_read) == (8, 12, 8, True)
+
+
+@pytest.mark.parametrize(
+    ("records", "total"),
+    [
+        (None, 0),
+        ([], 0),
+        ([{"a": 1}] * 3, 3),
+        ([{"a": 1}, [{"a": 1}, {"a": 2}]], 3),
+        (({"a": 1},), 1),
+        (iter([{"a": 1}]), None),
+    ],
+)
+def test_a_source_says_how_many_there_are_where_it_knows(records: Any, total: int | None) -> None:
+    assert rows_of_records(records).total == total
+
+
+def test_a_frame_says_how_many_rows_it_has() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert rows_of_records(pandas.DataFrame({"a": [1, 2, 3]})).total == 3
+
+
+# A long wait.
+
+
+def test_a_long_wait_says_who_asked_for_how_long_and_what_it_is_longer_than() -> None:
+    world = World(first(answers(429, retry_after="300")))
+    error = world.push(names(1), max_wait=60.0).error
+    assert isinstance(error, RetryLaterError)
+    assert str(error) == "Fake asked to wait 300 s (Retry-After), longer than max_wait=60"
+
+
+# The end.
+
+
+def outcome(status: Status, code: str | None = None, where: str | None = None) -> Outcome:
+    return Outcome(record_identifier="a", row_index=0, status=status, error_code=code, error_field=where)
+
+
+def counted(report: Report, *outcomes: Outcome) -> Report:
+    for one in outcomes:
+        report.add(one)
+    return report
+
+
+def test_a_code_is_named_with_its_field() -> None:
+    report = counted(report_of(), outcome(Status.INVALID, "missing_field", "email"), outcome(Status.REJECTED, "bad"))
+    text = str(report.tally.verdict(0, 0))
+    assert text.endswith("; first codes: missing_field in email (1), bad (1)")
+
+
+@pytest.mark.parametrize("where", ["ann@example.com", "Ann Smith", "", "x" * 90, "+15550100"])
+def test_what_a_vendor_writes_in_place_of_a_field_is_not_shown(where: str) -> None:
+    report = counted(report_of(), outcome(Status.REJECTED, "bad", where))
+    assert str(report.tally.verdict(0, 0)).endswith("; first codes: bad (1)")
+
+
+def test_the_place_of_the_rows_is_a_query() -> None:
+    report = counted(report_of(sync_run_id="it's/r/t/-1"), outcome(Status.UNKNOWN, "lost"), outcome(Status.SUCCEEDED))
+    assert place_of_rows(report, "outcomes") == (
+        "rows (connection 'outcomes'): SELECT record_identifier, status, error_code, error_field, status_message "
+        "FROM contact_outcomes WHERE sync_run_id = 'it''s/r/t/-1' AND status IN ('unknown')"
+    )
+
+
+def test_without_a_table_the_place_is_xcom_or_none() -> None:
+    assert "XCom return_value" in place_of_rows(report_of(outcomes=OutcomeList("all")), None)
+    assert "set outcomes_conn_id" in place_of_rows(report_of(outcomes=OutcomeList("none")), None)
