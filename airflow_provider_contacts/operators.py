@@ -35,8 +35,9 @@ class SettleContactsOperator(LiteralsCheckedOperator):
 
     :param sync_id: whose records, as the summary of the push says it.
     :param records: for ``succeeded`` a mapping of ``record_identifier`` to the vendor's id of the contact, for
-        ``failed`` a list of identifiers; JSON text of either, as a template leaves it, or an upstream task's output.
-        They are not among the fields that the UI shows.
+        ``failed`` a list of identifiers; JSON text of either, as a template leaves it, or an upstream task's output. An
+        identifier's digest, the twelve digits that logs show, does as well. Nothing given is no error. They are not
+        among the fields that the UI shows, nor in the DAG as Airflow stores it.
     :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not, and the next run
         or a replay sends them.
     :param settled_by: who says so; written into the rows, with the time.

@@ -34,7 +34,8 @@ class SettlePlan:
 class CheckedSettle:
     """The parameters in their types.
 
-    :param records: identifier to the vendor's id, which is ``None`` for the verdict ``failed``.
+    :param records: identifier, or its digest, to the vendor's id, which is ``None`` for the verdict ``failed``.
+    :param places: the place of each in what was given, from 1.
     """
 
     outcomes_conn_id: str
@@ -42,6 +43,7 @@ class CheckedSettle:
     create_tables: bool
     sync_id: str
     records: Mapping[str, str | None] = field(repr=False)
+    places: Mapping[str, int] = field(repr=False)
     verdict: Status
     settled_by: str
     store_payload: StorePayload
@@ -54,12 +56,14 @@ def check_settle(plan: SettlePlan) -> CheckedSettle:
     """
     texts = {name: read(getattr(plan, name), name) for name, read in SETTLE_READERS.items()}
     verdict = Status(texts["verdict"])
+    records, places = parse_records(plan.records, verdict)
     return CheckedSettle(
         outcomes_conn_id=texts["outcomes_conn_id"],
         outcomes_table=texts["outcomes_table"],
         create_tables=texts["create_tables"],
         sync_id=texts["sync_id"],
-        records=parse_ids(plan.records) if verdict is Status.SUCCEEDED else dict.fromkeys(parse_names(plan.records)),
+        records=records,
+        places=places,
         verdict=verdict,
         settled_by=texts["settled_by"],
         store_payload=plan.store_payload,
@@ -98,34 +102,42 @@ def parse_person(value: Any, name: str) -> str:
     return text
 
 
-def parse_ids(value: Any) -> dict[str, str | None]:
-    """Return identifiers with the vendor's ids.
+def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], dict[str, int]]:
+    """Return what is named, with the vendor's ids, and the place of each; both are empty where nothing is given.
 
-    :raises ConfigError: unless each has one of its own.
+    :raises ConfigError: naming what is wrong by its place.
     """
-    given = parse_json(value, "records")
-    if not isinstance(given, Mapping) or not given:
-        raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
-    names = [name_of(one) for one in given]
-    ids = [name_of(one) for one in given.values()]
-    if len(set(ids)) != len(ids):
-        raise ConfigError("records gives one of the vendor's ids twice: two records must not claim one contact")
-    return dict(zip(names, ids, strict=True))
-
-
-def parse_names(value: Any) -> list[str]:
-    """Return identifiers.
-
-    :raises ConfigError: for anything but a list of them.
-    """
-    given = parse_json(value, "records")
-    if not isinstance(given, list | tuple) or not given:
+    given = parse_json(value, "records") if not isinstance(value, str) or value.strip() else None
+    if given is None or (isinstance(given, Mapping | list | tuple) and not given):
+        return {}, {}
+    if verdict is Status.SUCCEEDED:
+        if not isinstance(given, Mapping):
+            raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
+        ids = {place: id_of(one, place) for place, one in enumerate(given.values(), 1)}
+        once(ids, "gives one of the vendor's ids twice: two records must not claim one contact")
+    elif not isinstance(given, list | tuple):
         raise ConfigError("records is a list of record identifiers for the verdict failed")
-    return [name_of(one) for one in given]
+    names = {place: name_of(one, place) for place, one in enumerate(given, 1)}
+    if verdict is Status.FAILED:
+        return dict.fromkeys(names.values()), {name: place for place, name in reversed(names.items())}
+    once(names, "names one record twice")
+    return {name: ids[place] for place, name in names.items()}, {name: place for place, name in names.items()}
 
 
-def name_of(value: Any) -> str:
-    """Return an identifier or a vendor's id as the table holds it.
+def once(texts: Mapping[int, str], what: str) -> None:
+    """Check that no text comes twice.
+
+    :raises ConfigError: naming the first two places that hold the same.
+    """
+    first: dict[str, int] = {}
+    for place, text in texts.items():
+        if text in first:
+            raise ConfigError(f"records {what} (at places {first[text]} and {place})")
+        first[text] = place
+
+
+def name_of(value: Any, place: int) -> str:
+    """Return an identifier as the table holds it.
 
     :raises ConfigError: for what the column cannot hold.
     """
@@ -134,7 +146,23 @@ def name_of(value: Any) -> str:
     except InvalidRecordError:
         text = ""
     if not 0 < len(text) <= LONGEST_NAME:
-        raise ConfigError(f"records holds texts or whole numbers, each of 1 to {LONGEST_NAME} characters")
+        raise ConfigError(
+            f"records holds texts or whole numbers, each of 1 to {LONGEST_NAME} characters; at place {place} is none"
+        )
+    return text
+
+
+def id_of(value: Any, place: int) -> str:
+    """Return a vendor's id as the table holds it: unlike an identifier, it is never shortened.
+
+    :raises ConfigError: for what is nobody's id.
+    """
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or text != text.strip():
+        raise ConfigError(
+            f"records: the vendor's id at place {place} is none: a text or whole number of 1 to {LONGEST_NAME} "
+            "characters, without control characters, and without white space at its ends"
+        )
     return text
 
 

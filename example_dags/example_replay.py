@@ -1,9 +1,13 @@
 """Settle what a person has looked up at the vendor, then send again what is certainly not there.
 
-Trigger it with a configuration such as this one, from the outcome table and a look into the vendor's account:
+Trigger it with a configuration such as this one, from the outcome table and a look into the vendor's account; ``found``
+and ``missing`` may come alone:
 
     {"sync_id": "example_talkdesk/push@talkdesk_default:demo-list",
      "found": {"lead-17": "the-vendors-id"}, "missing": ["lead-18"], "settled_by": "ada"}
+
+Airflow keeps and shows this configuration. Where an identifier is personal, give its digest, the twelve digits that
+logs show.
 
 Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``talkdesk_default``.
 """
@@ -26,10 +30,28 @@ with DAG(
     doc_md=__doc__,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_policy": ContactsRetryPolicy()},
     params={
-        "sync_id": Param("example_talkdesk/push@talkdesk_default:demo-list", type="string"),
-        "found": Param({"lead-17": "the-vendors-id"}, type="object", minProperties=1),
-        "missing": Param(["lead-18"], type="array", minItems=1),
-        "settled_by": Param("nobody", type="string", minLength=1),
+        "sync_id": Param(
+            "example_talkdesk/push@talkdesk_default:demo-list",
+            type="string",
+            minLength=1,
+            description="Whose records: sync_id in the outcome table and in the summary of the push.",
+        ),
+        "found": Param(
+            {},
+            type=["object", "null"],
+            description="What is at the vendor: record_identifier, or its digest, to the vendor's id. May be empty.",
+        ),
+        "missing": Param(
+            [],
+            type=["array", "null"],
+            description="What is not at the vendor: record_identifiers, or their digests. Sent again. May be empty.",
+        ),
+        "settled_by": Param(
+            "nobody",
+            type="string",
+            minLength=1,
+            description="Who has looked; stands in the rows.",
+        ),
     },
 ) as dag:
     found = SettleContactsOperator(

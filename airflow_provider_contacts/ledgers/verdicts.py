@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 )
 
 from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.outcome import Status, digest_of
 from airflow_provider_contacts.core.policy import BY_HAND, RESPECT
 from airflow_provider_contacts.ledgers.clock import now, seconds_since
 from airflow_provider_contacts.ledgers.engine import READING
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, RowMapping
 
 
+DIGEST = re.compile("[0-9A-Fa-f]{12}")
+"""What may be an identifier's digest, as logs show it."""
+
+
 class Finding(StrEnum):
     """What became of one named record."""
 
@@ -42,6 +47,7 @@ class Finding(StrEnum):
     STILL_SENDING = "still_sending"
     ID_TAKEN = "id_taken"
     ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,7 @@ class Verdict:
     """What a person says.
 
     :param status: ``SUCCEEDED`` or ``FAILED``.
-    :param records: identifier to the vendor's id; ``None`` for ``FAILED``.
+    :param records: identifier, or its digest, to the vendor's id; ``None`` for ``FAILED``.
     :param store_payload: ``"all"`` keeps the payload of what succeeded.
     """
 
@@ -78,21 +84,49 @@ def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
     return tables
 
 
-def settle(engine: Engine, tables: Tables, verdict: Verdict) -> dict[str, Finding]:
-    """Write a verdict where it may be written; return what became of each named record.
+def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, Finding], dict[str, str]]:
+    """Write a verdict where it may be written; return what became of each named record, and its digest.
 
     All in one transaction. May be repeated: what has the same verdict already is found so.
 
     :raises LedgerError: if the database fails.
     """
-    # In one order everywhere, so that two that settle wait for each other rather than block each other.
-    names = sorted(verdict.records)
 
-    def write(connection: Connection) -> dict[str, Finding]:
-        desk = Desk(connection, tables, verdict)
-        return {name: finding for chunk in chunks(names) for name, finding in desk.settle(chunk).items()}
+    def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
+        meant = meaning(connection, tables, verdict)
+        records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
+        desk = Desk(connection, tables, replace(verdict, records=records))
+        # In one order everywhere, so that two that settle wait for each other rather than block each other.
+        found = {one: finding for chunk in chunks(sorted(records)) for one, finding in desk.settle(chunk).items()}
+        findings = {name: Finding.AMBIGUOUS if others else found[one] for name, (one, *others) in meant.items()}
+        return findings, {name: digest_of(one) for name, (one, *_) in meant.items()}
 
     return transact(engine, write)
+
+
+def meaning(connection: Connection, tables: Tables, verdict: Verdict) -> dict[str, list[str]]:
+    """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest.
+
+    :raises ConfigError: where two names mean one record, and give it two of the vendor's ids.
+    """
+    columns, names = tables.outcomes.c, sorted(verdict.records)
+    of_sync = select(columns.record_identifier).where(columns.sync_id == verdict.sync_id)
+    meant = {name: [name] for name in names}
+    digests = {name.lower(): name for name in names if DIGEST.fullmatch(name)}
+    for chunk in chunks(list(digests.values())):
+        for (there,) in connection.execute(of_sync.where(columns.record_identifier.in_(chunk))):
+            digests.pop(there.lower(), None)
+    if digests:
+        found: dict[str, list[str]] = {}
+        for (identifier,) in connection.execute(of_sync.execution_options(yield_per=5000)):
+            if (name := digests.get(digest_of(identifier))) is not None:
+                found.setdefault(name, []).append(identifier)
+        meant |= found
+    if verdict.status is Status.SUCCEEDED:
+        alone = [one for one, *others in meant.values() if not others]
+        if len(set(alone)) != len(alone):
+            raise ConfigError("records names one record twice, once by its digest, with two of the vendor's ids")
+    return meant
 
 
 class Desk:

@@ -14,6 +14,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts import vendors
+from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_fixtures import RunDag, SetConnections
 from tests.pushing import SUM, World, callees
@@ -113,10 +114,8 @@ def test_the_upstream_example_hands_its_outcomes_on(
     assert [text for text in logged if "ada@example.com" in text] == [], "nobody is in a log"
 
 
-def test_the_replay_example_settles_and_sends_again(
-    world: World, run_dag: RunDag, set_connections: SetConnections
-) -> None:
-    set_connections(world.api.connections)
+def doubts(world: World) -> None:
+    """Leave c0, c1 and c2 in doubt under the sync_id ``s``."""
     world.simulator.set("talkdesk.store_then_drop", "next:1")
     parameters: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes"}
     with DAG("d", schedule=None):
@@ -125,11 +124,40 @@ def test_the_replay_example_settles_and_sends_again(
         )
     assert world.run(push).error is None
     world.simulator.reset(knobs=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "settled", "statuses"),
+    [
+        ({"found": {"c0": "tk-1"}, "missing": ["c1"]}, [1, 1], ["succeeded", "succeeded", "unknown"]),
+        ({"found": {"c0": "tk-1"}}, [1, 0], ["succeeded", "unknown", "unknown"]),
+        ({"missing": ["c1"]}, [0, 1], ["unknown", "succeeded", "unknown"]),
+        ({"missing": [digest_of("c1")], "found": None}, [0, 1], ["unknown", "succeeded", "unknown"]),
+        ({}, [0, 0], ["unknown", "unknown", "unknown"]),
+    ],
+    ids=["both", "found", "missing", "digest", "nothing"],
+)
+def test_the_replay_example_settles_either_kind_and_sends_again(  # noqa: PLR0917  # three fixtures and a case
+    given: dict[str, Any],
+    settled: list[int],
+    statuses: list[str],
+    world: World,
+    run_dag: RunDag,
+    set_connections: SetConnections,
+) -> None:
+    set_connections(world.api.connections)
+    doubts(world)
     dag = load(ROOT / "example_dags" / "example_replay.py")
-    conf = {"sync_id": "s", "found": {"c0": "tk-1"}, "missing": ["c1"], "settled_by": "ada"}
-    run = run_dag(dag, run_conf=conf)
+    run = run_dag(dag, run_conf={"sync_id": "s", "settled_by": "ada", **given})
     assert run.state == "success"
-    assert [summary_of(run, name)["num_settled"] for name in ("found", "missing")] == [1, 1]
-    assert (summary_of(run, "replay")["num_planned"], summary_of(run, "replay")["num_succeeded"]) == (1, 1)
-    assert world.statuses() == {"c0": "succeeded", "c1": "succeeded", "c2": "unknown"}
-    assert [one["first_name"] for one in world.stored("talkdesk")] == ["First1"]
+    assert [summary_of(run, name)["num_settled"] for name in ("found", "missing")] == settled
+    assert summary_of(run, "replay")["num_succeeded"] == settled[1]
+    assert world.statuses() == dict(zip(["c0", "c1", "c2"], statuses, strict=True))
+    assert [one["first_name"] for one in world.stored("talkdesk")] == ["First1"] * settled[1]
+
+
+def test_the_replay_examples_parameters_are_described() -> None:
+    dag = load(ROOT / "example_dags" / "example_replay.py")
+    described = {name: dag.params.get_param(name).description for name in dag.params}
+    assert set(described) == {"sync_id", "found", "missing", "settled_by"}
+    assert all(described.values())

@@ -95,7 +95,7 @@ class Store:
     def settle(self, status: Status, records: dict[str, str | None]) -> dict[str, str]:
         tables = open_tables(self.engine, "contact_outcomes", create_tables=True)
         verdict = Verdict(sync_id="s", status=status, records=records, settled_by="ada", store_payload="undelivered")
-        return {name: finding.value for name, finding in settle(self.engine, tables, verdict).items()}
+        return {name: finding.value for name, finding in settle(self.engine, tables, verdict)[0].items()}
 
     def row(self, name: str) -> dict[str, Any]:
         with self.engine.connect() as connection:

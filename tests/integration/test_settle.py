@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -130,7 +131,13 @@ def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -
     }
     assert [row(doubts, key) for key in ("c1", "c2")] == before
     assert row(doubts, "c0")["destination_record_id"] == "17"
-    assert "nobody" not in str(result.error) + json.dumps(summary)
+    assert summary["places"] == {"not_in_doubt": [2], "still_sending": [3], "absent": [4]}
+    text = str(result.error)
+    for place, key, why in [(2, "c1", "not in doubt"), (3, "c2", "sending"), (4, "nobody", "not in the table")]:
+        assert re.search(rf"1 {why}[^;]*place {place}, digest {digest_of(key)}", text), text
+    assert SYNC in text
+    assert "contact_outcomes" in text
+    assert "nobody" not in text + json.dumps(summary)
 
 
 def test_what_was_left_sending_is_settled_after_an_hour(doubts: World) -> None:
@@ -277,18 +284,25 @@ def test_the_named_records_are_shown_nowhere(
 
 # What is wrong.
 
+NO_IDS: list[Any] = [
+    *("", " ", "\t", "\u00a0", "\u2003 ", "\u200b", " 7", "7\n\n", "a\x00b", "a\x1b[31m", "a\tb", "\ud800", "x" * 256),
+    *(None, True, 1.5, ["7"], {}),
+]
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a verdict": ({"c0": "1"}, {"verdict": "deleted"}, "verdict is one of ['succeeded', 'failed']"),
     "no verdict": ({"c0": "1"}, {"verdict": ""}, "verdict must not be empty"),
     "no ids": (["c0"], {}, "records is a mapping"),
-    "an empty id": ({"c0": ""}, {}, "records holds texts or whole numbers"),
-    "no id": ({"c0": None}, {}, "records holds texts or whole numbers"),
+    **{
+        f"id {number}": ({"c1": "ok", "c0": one}, {}, "the vendor's id at place 2 is none")
+        for number, one in enumerate(NO_IDS)
+    },
     "one id twice": ({"c0": "1", "c1": 1}, {}, "gives one of the vendor's ids twice"),
+    "places of ids": ({"c2": 0, "c0": "1", "c1": 1}, {}, "(at places 2 and 3)"),
+    "one name twice": ({"1": "a", 1: "b"}, {}, "names one record twice (at places 1 and 2)"),
+    "one record by name and digest": ({"c0": "a", digest_of("c0"): "b"}, {}, "names one record twice, once by"),
     "ids of nothing": ({"c0": "1"}, {"verdict": "failed"}, "records is a list of record identifiers"),
-    "nobody": ({}, {}, "records is a mapping"),
-    "an empty list": ([], {"verdict": "failed"}, "records is a list"),
     "no JSON": ("c0", {"verdict": "failed"}, "records is text that is no JSON"),
-    "a truth value": ([True], {"verdict": "failed"}, "records holds texts or whole numbers"),
+    "a truth value": ([True], {"verdict": "failed"}, "at place 1 is none"),
     "a long name": (["x" * 256], {"verdict": "failed"}, "of 1 to 255 characters"),
     "no one": ({"c0": "1"}, {"settled_by": " "}, "settled_by must not be empty"),
     "a long one": ({"c0": "1"}, {"settled_by": "x" * 256}, "settled_by is a text of at most 255"),
@@ -304,6 +318,61 @@ def test_a_wrong_parameter_fails_for_good(doubts: World, case: str) -> None:
     records, changed, text = WRONG[case]
     assert text in refusal(doubts, lambda: settle(records, **changed))
     assert set(doubts.statuses().values()) == {"unknown"}
+
+
+@pytest.mark.parametrize("verdict", ["succeeded", "failed"])
+@pytest.mark.parametrize("nothing", [{}, [], (), None, "", " ", "null", "{}", "[]", "{{ {} | tojson }}"])
+def test_nothing_given_is_no_error(world: World, nothing: Any, verdict: str) -> None:
+    # There is no table yet, either.
+    op = settle(nothing, verdict)
+    assert world.run(op).error is None
+    summary = results(world, op)
+    assert {value for name, value in summary.items() if name.startswith("num_")} == {0}
+    assert (summary["verdict"], summary["places"], summary["digests"]) == (verdict, {}, {})
+
+
+# Digests in place of identifiers.
+
+
+def test_a_digest_names_its_record(doubts: World) -> None:
+    assert doubts.run(settle({digest_of("c0"): "tk-1", "c1": "tk-2"})).error is None
+    assert doubts.run(settle([digest_of("c2").upper()], "failed")).error is None
+    assert doubts.statuses() == {"c0": "succeeded", "c1": "succeeded", "c2": "failed"}
+    assert row(doubts, "c0")["destination_record_id"] == "tk-1"
+    op = settle([digest_of("c2"), "c2", digest_of("c0"), digest_of("nobody")], "failed")
+    assert doubts.run(op).state == "failed"
+    summary = results(doubts, op)
+    assert (summary["num_named"], summary["num_already_settled"]) == (4, 2)
+    assert summary["places"] == {"not_in_doubt": [3], "absent": [4]}
+    assert summary["digests"]["not_in_doubt"] == [digest_of("c0")], "as it was given"
+
+
+ALIKE = ("key-2ea38d69af64", "key-86b9943e9ec2")
+
+
+def test_a_digest_of_two_records_settles_none(doubts: World) -> None:
+    # Two texts whose first twelve digits are the same.
+    one, other = ALIKE
+    assert digest_of(one) == digest_of(other)
+    for key, name in (("c0", one), ("c1", other)):
+        doubts.query(
+            "UPDATE contact_outcomes SET record_identifier = ? WHERE record_identifier = ?", parameters=[name, key]
+        )
+    op = settle({digest_of(one): "tk-1", "c2": "tk-2"})
+    result = doubts.run(op)
+    assert "1 a digest that several records have" in str(result.error)
+    assert f"place 1, digest {digest_of(one)}" in str(result.error)
+    assert doubts.statuses() == {one: "unknown", other: "unknown", "c2": "succeeded"}
+    assert doubts.run(settle({one: "tk-1"})).error is None
+
+
+def test_an_identifier_that_looks_like_a_digest_means_itself(doubts: World) -> None:
+    phone = "155512345678"
+    doubts.query("UPDATE contact_outcomes SET record_identifier = ? WHERE record_identifier = 'c0'", parameters=[phone])
+    assert doubts.run(settle({phone: "tk-1"})).error is None
+    assert row(doubts, phone)["status"] == "succeeded"
+    op = settle(["155500000000"], "failed")
+    assert "155500000000" not in str(doubts.run(op).error) + json.dumps(results(doubts, op))
 
 
 def test_a_table_of_an_earlier_version_gets_its_columns(doubts: World) -> None:
@@ -376,7 +445,7 @@ def test_a_row_that_changes_meanwhile_is_not_written_over(postgres: Any) -> None
         with pytest.raises(TimeoutError):
             found.result(timeout=0.5)
         other.commit()
-        assert found.result(timeout=30) == {"a": Finding.NOT_IN_DOUBT, "b": Finding.SETTLED}
+        assert found.result(timeout=30)[0] == {"a": Finding.NOT_IN_DOUBT, "b": Finding.SETTLED}
         rows = other.execute("SELECT record_identifier, destination_record_id FROM raced ORDER BY 1").fetchall()
     engine.dispose()
     assert rows == [("a", "9"), ("b", "2")]
