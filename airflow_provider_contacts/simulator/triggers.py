@@ -9,7 +9,7 @@ from typing import Any
 
 FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"
 
-_COUNTED = re.compile(r"(nth|every|next):(\d+(?:,\d+)*)")
+_COUNTED = re.compile(r"(nth|every|next):(\d{1,9}(?:,\d{1,9})*)")
 
 
 @dataclass(slots=True)

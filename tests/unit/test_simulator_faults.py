@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
 import httpx  # noqa: TID253  # a test of its errors
@@ -346,6 +347,20 @@ def test_a_transport_serves_requests_side_by_side() -> None:
 
     assert asyncio.run(send_all()) == {200}
     assert simulator.dex.state()["stored"] == 20
+
+
+def test_another_server_may_start_and_stop_it() -> None:
+    told = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": next(told)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(Simulator().app({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_the_state_tells_duplicates_by_any_field() -> None:

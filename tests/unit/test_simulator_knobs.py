@@ -41,7 +41,9 @@ def test_a_chance_is_repeatable_and_differs_by_seed() -> None:
     assert 100 < len(fired(0.3, "a", 500)) < 200
 
 
-@pytest.mark.parametrize("value", ["sometimes", "1.5", "-0.1", "nth:", "every:2,3", "next:x", "nan", None])
+@pytest.mark.parametrize(
+    "value", ["sometimes", "1.5", "-0.1", "nth:", "every:2,3", "next:x", "next:" + "9" * 5000, "nan", None]
+)
 def test_a_wrong_trigger_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="nth:3"):
         trigger(value, "s")
