@@ -1,0 +1,50 @@
+"""What docs/simulator.md shows is run as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "simulator.md").read_text("utf-8")
+
+
+def test_the_shown_tests_of_a_users_dag_pass(tmp_path: Path) -> None:
+    files = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    assert set(files) == {"conftest.py", "dags/signups.py", "test_signups.py"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "."]
+    environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": ""}
+    told = subprocess.run(
+        command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110
+    )
+    assert told.returncode == 0, told.stdout[-3000:]
+    assert "3 passed" in told.stdout
+
+
+def test_the_shown_commands_are_those_that_exist() -> None:
+    from airflow_provider_contacts.simulator.__main__ import parser, settings_of
+    from airflow_provider_contacts.simulator.app import Simulator
+    from airflow_provider_contacts.simulator.control import HELP
+
+    commands = [line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+                for line in block.replace("\\\n", " ").splitlines()]  # fmt: skip
+    started = [
+        line.split()[3:] for line in commands if line.startswith("python -m airflow_provider_contacts.simulator")
+    ]
+    assert len(started) == 2
+    for arguments in started:
+        Simulator(settings_of(parser().parse_args(arguments).set))
+    asked = [re.sub(r".*8780(/\S+?)'?(\?.*|$| -d.*)", r"\1", line) for line in commands if line.startswith("curl")]
+    assert len(asked) == 5
+    assert [path for path in asked if path not in HELP] == []
+    options = set(re.findall(r"`(--[a-z-]+)", PAGE))
+    assert options == {name for action in parser()._actions for name in action.option_strings if len(name) > 2} - {
+        "--help"
+    }
