@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -27,15 +28,17 @@ from airflow_provider_contacts.ledgers.runs import Execution
 from airflow_provider_contacts.ledgers.schema import ensure
 from airflow_provider_contacts.ledgers.standing import STANDING_COLUMNS, standing_of
 from airflow_provider_contacts.ledgers.statements import Statements
-from airflow_provider_contacts.ledgers.storage import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.storage import changes_rows, look_at_tables, open_store
 from airflow_provider_contacts.ledgers.tables import Tables
 from airflow_provider_contacts.ledgers.trouble import DataRefusedError, transact
-from airflow_provider_contacts.ledgers.writer import Write, one_by_one, writer_for
+from airflow_provider_contacts.ledgers.writer import Current, Write, one_by_one, writer_for
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 RunStatus = Literal["running", "succeeded", "partial", "failed", "aborted"]
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1000
 Item = TypeVar("Item")
@@ -51,6 +54,7 @@ class SqlLedger:
 
     def __init__(self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy) -> None:
         self.warnings: tuple[str, ...] = ()
+        self._may_be_changed = False
         self._engine = engine
         self._tables = tables
         self._binding = binding
@@ -123,6 +127,7 @@ class SqlLedger:
         transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
         ledger = cls(engine, tables, binding, execution, store_payload)
         ledger.warnings = kinds + careless(engine, tables.flavour)
+        ledger._may_be_changed = changes_rows(engine, tables)
         ledger._register()
         return ledger
 
@@ -176,10 +181,11 @@ class SqlLedger:
             return frozenset()
         rows = self._marked(marks)
         try:
-            return transact(self._engine, lambda connection: self._claim(connection, rows))
+            claimed = transact(self._engine, lambda connection: self._claim(connection, rows))
         except DataRefusedError:
             bare = [{**row, "record_payload": None} for row in rows]
-            return transact(self._engine, lambda connection: self._claim(connection, bare))
+            claimed = transact(self._engine, lambda connection: self._claim(connection, bare))
+        return self._as_marked(claimed, rows)
 
     def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Mark]) -> Collection[str]:
         """Settle outcomes and claim records, in one transaction where that is safe: the disk is waited for once.
@@ -202,11 +208,12 @@ class SqlLedger:
             return self._claim(connection, rows)
 
         try:
-            return transact(self._engine, both)
+            claimed = transact(self._engine, both)
         except DataRefusedError:
             # Each of them knows what to do without.
             self.settle(outcomes)
             return self.claim(marks)
+        return self._as_marked(claimed, rows)
 
     def _marked(self, marks: Sequence[Mark]) -> list[Row]:
         if len({mark.record_identifier for mark in marks}) != len(marks):
@@ -218,6 +225,25 @@ class SqlLedger:
         self._execution.check(connection)
         self._binding_check.hold(connection)
         return frozenset(one for chunk in chunks(rows) for one in self._writer.claim(connection, chunk))
+
+    def _as_marked(self, claimed: frozenset[str], rows: Sequence[Row]) -> frozenset[str]:
+        """Return those of the claims whose marks stand as they were written, also after the commit."""
+        if not claimed or not self._may_be_changed:
+            return claimed
+        mine = [row for row in rows if row["record_identifier"] in claimed]
+        current = Current(self._statements)
+
+        def read(connection: Connection) -> frozenset[str]:
+            return frozenset(one for some in chunks(mine) for one in current.marked(connection, some))
+
+        standing = transact(self._engine, read, repeatable=True, options={READING: True})
+        if len(standing) < len(claimed):
+            log.warning(
+                "%s records are not sent: a trigger or rule of %s changes their marks",
+                len(claimed) - len(standing),
+                self._tables.outcomes.fullname,
+            )
+        return standing
 
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write outcomes where the row still waits for the answer to the outcome's batch; return those written.

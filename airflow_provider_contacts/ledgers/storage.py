@@ -58,6 +58,28 @@ def look_at_tables(engine: Engine, tables: Tables) -> tuple[str, ...]:
     return tuple(transact(engine, found, repeatable=True, options={READING: True}))
 
 
+def changes_rows(engine: Engine, tables: Tables) -> bool:
+    """Return whether the outcome table has triggers or rules, which may change what is written.
+
+    :raises LedgerError: if the database cannot be used.
+    """
+    table = tables.outcomes
+
+    def look(connection: Connection) -> bool:
+        match tables.flavour:
+            case "sqlite":
+                listed = text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = :name")
+                return bool(connection.execute(listed, {"name": table.name.lower()}).scalar())
+            case "postgresql":
+                known = text("SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass(:name)")
+                name = connection.dialect.identifier_preparer.format_table(table)
+                return bool(connection.execute(known, {"name": name}).scalar())
+            case _:
+                return False  # each claim reads its rows again, and no trigger there comes later than that
+
+    return transact(engine, look, repeatable=True, options={READING: True})
+
+
 def refuse(connection: Connection, reason: str) -> ConfigError:
     """Return the error that says why a table cannot be used."""
     return ConfigError(f"{place_of(connection.engine)} cannot be used: {reason}")

@@ -1,0 +1,91 @@
+"""A trigger that changes a fresh mark: the record is not sent, on any database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.ledger_conformance import claim, mark
+
+if TYPE_CHECKING:
+    from tests.ledger_conformance import Database
+
+CHANGES = {
+    "status": "status = 'succeeded'",
+    "batch": "batch_id = 'another'",
+    "key": "record_identifier = 'another'",
+}
+
+POSTGRESQL = """
+CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.record_identifier = 'changed' THEN {body}; END IF;
+  RETURN {value};
+END $$;
+CREATE {kind} TRIGGER {name} {moment} INSERT OR UPDATE ON contact_outcomes
+{deferred} FOR EACH ROW EXECUTE FUNCTION {name}()
+"""
+
+
+FRESH = "WHERE record_identifier = 'changed' AND status = 'sending' AND batch_id <> 'another'"
+
+
+def before(change: str) -> list[str]:
+    body = f"NEW.{change.replace(' = ', ' := ', 1)}"
+    return [POSTGRESQL.format(name="alter_it", body=body, value="NEW", kind="", moment="BEFORE", deferred="")]
+
+
+def after(change: str, *, deferred: bool) -> list[str]:
+    body = f"UPDATE contact_outcomes SET {change} {FRESH}"
+    kind = "CONSTRAINT" if deferred else ""
+    words = "DEFERRABLE INITIALLY DEFERRED" if deferred else ""
+    statement = POSTGRESQL.format(
+        name="alter_it", body=body, value="NULL", kind=kind, moment="AFTER",
+        deferred=words,
+    )  # fmt: skip
+    return [statement]
+
+
+def triggers(database: Database, moment: str, change: str) -> list[str]:
+    if database.url.startswith("postgresql"):
+        return before(change) if moment == "before" else after(change, deferred=moment == "at commit")
+    if database.url.startswith("sqlite"):
+        body = f"UPDATE contact_outcomes SET {change} {FRESH}"
+        return [
+            f"CREATE TRIGGER alter_{event} AFTER {event} ON contact_outcomes "
+            f"WHEN NEW.record_identifier = 'changed' BEGIN {body}; END"
+            for event in ("INSERT", "UPDATE")
+        ]
+    return [
+        f"CREATE TRIGGER alter_{event} BEFORE {event} ON contact_outcomes FOR EACH ROW "
+        f"SET NEW.{change.replace(' = ', ' = IF(NEW.record_identifier = ' + chr(39) + 'changed' + chr(39) + ', ')}, "
+        f"NEW.{change.split(' = ', maxsplit=1)[0]})"
+        for event in ("INSERT", "UPDATE")
+    ]
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "at commit"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_changed_mark_is_no_claim(
+    database_of_any_kind: Database, moment: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = database_of_any_kind
+    if moment != "before" and not database.url.startswith("postgresql"):
+        pytest.skip("has no such triggers")
+    before_it = database.open("before")
+    assert claim(before_it, "old") == {"old"}
+    database.run(*triggers(database, moment, change))
+    ledger = database.open()
+    assert claim(ledger, "changed", "fine") == {"fine"}
+    assert set(ledger.advance([], [mark(ledger, "other")])) == {"other"}
+    if not database.url.startswith("mysql") and change != CHANGES["key"]:
+        assert "1 records are not sent: a trigger or rule of contact_outcomes changes their marks" in caplog.messages
+
+
+def test_a_trigger_that_changes_nothing_costs_nothing(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    claim(database.open("before"), "old")
+    database.run(*triggers(database, "before", CHANGES["status"]))
+    ledger = database.open()
+    assert claim(ledger, *(f"key-{number}" for number in range(1500))) == {f"key-{number}" for number in range(1500)}
