@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.core.errors import RefusedError
+from airflow_provider_contacts.core.flight import outcome_of
+from airflow_provider_contacts.core.intake import Item
 from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.vendor import Payload
+from airflow_provider_contacts.core.policy import Assumptions, judge
+from airflow_provider_contacts.core.record import Prepared
+from airflow_provider_contacts.core.vendor import Answer, Payload, Rejected, Vendor
+from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
 from tests.unit.fake_vendor import (
     APPLIED_AND_LOST,
+    EPOCH,
     LOST,
     NOT_CONNECTED,
     READABLE,
@@ -128,3 +135,52 @@ def test_the_same_word_about_a_record_without_a_doubt_is_a_rejection() -> None:
     for run in ("run-2", "run-3"):
         assert world.push(names(2), vendor=READABLE, run=run, on_unknown="reconcile").counts() == {"rejected": 2}
     assert {row.status for row in world.table.rows.values()} == {Status.REJECTED}
+
+
+# Every vendor, in its own words.
+
+
+def said(status: int, body: Any) -> Answer:
+    return Answer(status, {}, json.dumps(body).encode())
+
+
+ANN: dict[str, Any] = {"name": "Ann", "email": "a@example.com"}
+DETAIL = {"detail": [{"loc": ["body", 0, "email"], "msg": "in use", "type": "value_error"}]}
+WORDS: list[tuple[Vendor, Answer]] = [
+    *((one, Answer(409)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
+    *((one, said(409, DETAIL)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
+    (intermezzo.VENDOR, said(409, {"error": "CONTACT_IN_USE", "message": "no"})),
+    (intermezzo.VENDOR, said(422, {"error": "EMAIL_TAKEN", "message": "no"})),
+    (
+        intermezzo.VENDOR,
+        said(
+            200,
+            {
+                "total": 1,
+                "succeeded": 0,
+                "failed": 1,
+                "unprocessed": 0,
+                "data": [],
+                "errors": [{"inputIndex": 0, "errors": [{"code": "DUPLICATE_CONTACT", "field": "email"}]}],
+            },
+        ),
+    ),
+    (nedzo.VENDOR, said(200, {"status_code": 409, "message": "no"})),
+    (nedzo.VENDOR, said(400, {"message": "A contact with this email already exists", "status_code": 400})),
+    *(
+        (talkdesk.VENDOR, said(201, {"total_created": 0, "_embedded": {"records": [{**ANN, "errors": [code]}]}}))
+        for code in talkdesk.VENDOR.exists_codes
+    ),
+]
+
+
+@pytest.mark.parametrize(("vendor", "answer"), WORDS)
+def test_every_vendors_word_is_understood(vendor: Vendor, answer: Answer) -> None:
+    prepared = Prepared(record_identifier="a", row_index=0, payload=ANN, body=b"{}", payload_hash="v1:a")
+    (reply,) = judge(answer, [ANN], vendor, Assumptions(), EPOCH).replies
+    assert isinstance(reply, Rejected), reply
+    found = [
+        outcome_of(Item(prepared=prepared, reconciled=doubted), reply, "t.1", answer.status, vendor.exists_codes).status
+        for doubted in (True, False)
+    ]
+    assert found == [Status.UNKNOWN, Status.REJECTED]
