@@ -71,6 +71,15 @@ def entry_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def nameable(outcome: Outcome) -> str | None:
+    """Return the field that an error text may name: one of our own check, which are the vendor's documented ones.
+
+    An unknown field has whatever name a record gave it, and a vendor may name anything.
+    """
+    own = outcome.status is Status.INVALID and outcome.error_code != "unknown_field"
+    return outcome.error_field if own and outcome.error_field and FIELD.fullmatch(outcome.error_field) else None
+
+
 @dataclass(slots=True)
 class Tally:
     """The counters of one execution; ``counts`` has the columns of the runs table."""
@@ -112,8 +121,8 @@ class Tally:
         if outcome.error_code and status in UNDELIVERED:
             code = clean(outcome.error_code, LONGEST_CODE) or ""
             self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
-            if outcome.error_field and len(self.fields) < MOST_CODES and FIELD.fullmatch(outcome.error_field):
-                self.fields.setdefault(code, outcome.error_field)
+            if len(self.fields) < MOST_CODES and (name := nameable(outcome)) is not None:
+                self.fields.setdefault(code, name)
 
     @property
     def num_undelivered(self) -> int:

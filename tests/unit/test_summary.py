@@ -211,3 +211,12 @@ def test_anything_else_names_the_parameter(value: Any) -> None:
 def test_a_fraction_of_unknowns_means_nothing() -> None:
     with pytest.raises(ConfigError, match="max_unknown is a count, such as 10"):
         parse_tolerance(0.5, "max_unknown", fraction=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(Status.INVALID, "unknown_field"), (Status.REJECTED, "bad"), (Status.UNKNOWN, "no_id")]
+)
+def test_a_field_that_may_have_any_name_is_not_in_the_error(status: Status, code: str) -> None:
+    said = tally_of(outcome(status, error_code=code, error_field="ann_smith")).verdict(0, 0)
+    assert code in str(said)
+    assert "ann_smith" not in str(said)
