@@ -171,6 +171,8 @@ async def exchange(
             return NoAnswer("timeout", f"no answer came within {timeout:g} s")
     finally:
         departure.over = True
+        if departure.guard is not None:
+            departure.guard.let_go()
     return NotSent("not_connected", message=f"{departure.host} lets no connection be used within {timeout:g} s")
 
 
@@ -199,11 +201,10 @@ async def attempt(
         async with session.request(
             method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
         ) as response:
-            good = 200 <= response.status < 300  # noqa: PLR2004  # RFC 9110
             guard = departure.guard
             if guard is None:
                 return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
-            guard.head(departure, good=good)
+            guard.head(departure, response.status)
             found = headers_of(response)
             content, trouble = await read_body(response, found.get("content-encoding", ""), bound)
     except aiohttp.ClientError as error:
@@ -215,7 +216,8 @@ async def attempt(
             log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return failure(departure, error, left)
     answer = Answer(response.status, found, content, time.monotonic() - began, trouble)
-    return unproven(departure, answer, surplus=guard.finish(departure)) or answer
+    surplus = guard.finish(departure) or await guard.listen(answer.seconds or 0.0, left / 4)
+    return unproven(departure, answer, surplus=surplus) or answer
 
 
 def unproven(departure: Departure, answer: Answer, *, surplus: bool) -> NoAnswer | None:

@@ -35,15 +35,20 @@ DROP_UNSENT = struct.pack("ii", 1, 0)
 
 PATIENCE = 0.001
 
+# Seconds for which an answer behind a refusal is waited for.
+SHORTEST_LISTENING, LONGEST_LISTENING = 0.05, 1.0
+
 
 class Pool(Protocol):
     """What the connections of one client have in common.
 
     :ivar distrusted: a server has sent what no request had asked for, so that no connection is used twice.
+    :ivar slowest: seconds that answers take at most.
     :ivar made: every open transport.
     """
 
     distrusted: bool
+    slowest: float
     made: WeakSet[Any]
 
 
@@ -80,9 +85,7 @@ class Gate:
         """Close; what has not left by now never does."""
         self.guard.close()
 
-    def abort(self) -> None:
-        """Close at once."""
-        self.guard.close()
+    abort = close
 
 
 class Guard(asyncio.Protocol):
@@ -104,6 +107,8 @@ class Guard(asyncio.Protocol):
         self._served = False
         self._spoken = False
         self._last = False
+        self._listening = False
+        self._followed = asyncio.Event()
         self._heard = 0
 
     def gate(self, real: asyncio.Transport) -> Gate:
@@ -142,6 +147,7 @@ class Guard(asyncio.Protocol):
         departure = self._current
         if departure is None:
             self._distrust()
+            self._followed.set()
             self.close()
             return
         if not departure.headed:
@@ -211,14 +217,16 @@ class Guard(asyncio.Protocol):
             self._distrust()
         return found is not None
 
-    def head(self, departure: Departure, *, good: bool) -> None:
+    def head(self, departure: Departure, status: int) -> None:
         """Take note that the head of the answer is known.
 
-        :param good: after any other answer the connection is not used again: what gives up may still answer later.
+        After any other answer than a 2xx the connection is not used again: what gives up may still answer later.
         """
         departure.headed = True
+        good = 200 <= status < 300  # noqa: PLR2004  # RFC 9110
         if self._current is departure and (not good or departure.early):
-            self._last = True
+            refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
+            self._last, self._listening = True, departure.reused and refuses
 
     def finish(self, departure: Departure) -> bool:
         """Take note that the answer has ended; return whether more than that has come."""
@@ -231,12 +239,42 @@ class Guard(asyncio.Protocol):
         surplus = surplus or (len(self.transports) == 1 and bool(waiting(self.line)))
         if surplus:
             self._distrust()
-        if surplus or self._last:
+        if surplus or (self._last and not self._listening):
+            self._listening = False
             self.close()
         return surplus
 
+    async def listen(self, seconds: float, most: float) -> bool:
+        """Wait for another answer behind a refusal, close the connection, and return whether one came.
+
+        A refusal that belongs to an earlier request is followed by the answer to the later one.
+
+        :param seconds: that the answer took.
+        :param most: seconds that may be waited.
+        """
+        self._pool.slowest = max(seconds, self._pool.slowest * 0.98)
+        if not self._listening:
+            return False
+        patience = min(LONGEST_LISTENING, max(SHORTEST_LISTENING, 2 * self._pool.slowest))
+        try:
+            async with asyncio.timeout(min(patience, most)):
+                await self._followed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.let_go()
+        return True
+
+    def let_go(self) -> None:
+        """Listen no longer."""
+        if self._listening:
+            self._listening = False
+            self.close()
+
     def close(self) -> None:
-        """Close the connection; what the other side has not got yet is dropped."""
+        """Close the connection, unless it is listened to; what the other side has not got yet is dropped."""
+        if self._listening:
+            return
         self._spoken = True
         real = self._real
         if real is None or real.is_closing():

@@ -22,11 +22,13 @@ class Loop(asyncio.SelectorEventLoop):
     as the other side does not read.
 
     :ivar distrusted: a server has sent what no request had asked for, so that no connection is used twice.
+    :ivar slowest: seconds that answers take at most.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.distrusted = False
+        self.slowest = 0.0
         self.made: WeakSet[Any] = WeakSet()
 
     async def create_connection(  # type: ignore[override]  # what the HTTP client asks for

@@ -212,6 +212,33 @@ def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve) -> None:
         assert result_of(client, Request("POST", "/3", b"{}")) == Answer(200, {"content-length": "2"}, b"/3")
 
 
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 422, 429, 503])
+def test_a_late_refusal_that_the_true_answer_follows_proves_nothing(serve: Serve, status: int) -> None:
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path == "/2":
+            # Both requests are here; this is said of the first one, again.
+            wire.socket.sendall(said(status, b"late"))
+        time.sleep(0.1)
+        with suppress(OSError):
+            wire.socket.sendall(said(200, own(wire)))
+        return True
+
+    with client_to(serve(handle)) as client:
+        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Answer)
+        assert result_of(client, Request("POST", "/2", b"{}")) == NoAnswer("surplus_answer")
+        assert result_of(client, Request("POST", "/3", b"{}")) == Answer(200, {"content-length": "2"}, b"/3")
+
+
+def test_an_honest_refusal_is_waited_behind_for_a_moment_only(serve: Serve) -> None:
+    with client_to(serve(lambda wire: wire.say(200 if wire.heard.path == "/1" else 422))) as client:
+        result_of(client, Request("POST", "/1", b"{}"))
+        begun = time.monotonic()
+        found = result_of(client, Request("POST", "/2", b"{}"))
+        assert time.monotonic() - begun < 0.5
+    assert isinstance(found, Answer)
+    assert found.status == 422
+
+
 def test_a_server_that_closes_silently_after_each_answer_leaves_no_doubt(serve: Serve) -> None:
     def handle(wire: Wire) -> bool:
         wire.say(200, own(wire))
