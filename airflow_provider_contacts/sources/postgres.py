@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -12,8 +13,15 @@ from airflow_provider_contacts.sources.link import Link, Read
 log = logging.getLogger(__name__)
 
 
+SAVEPOINT = "contacts_rows"
+
+
 class Postgres(Link):
     """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last."""
+
+    saved = False
+    query: tuple[Any, ...] = ()
+    count = 0
 
     def prepare(self) -> None:
         """Let the transaction last as long as the push, as far as its limits are the user's to change."""
@@ -22,10 +30,13 @@ class Postgres(Link):
         try:
             # Until the end of the transaction: a pooler hands the session on as it was.
             cursor.execute(
-                "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN "
-                "('idle_in_transaction_session_timeout', 'transaction_timeout') AND setting <> '0'"
+                "SELECT set_config(name, CASE name WHEN 'synchronize_seqscans' THEN 'off' ELSE '0' END, true) "
+                "FROM pg_settings WHERE name IN "
+                "('idle_in_transaction_session_timeout', 'transaction_timeout', 'synchronize_seqscans')"
             )
             cursor.fetchall()
+            cursor.execute(f"SAVEPOINT {SAVEPOINT}")
+            self.saved = True
         except Exception as error:  # noqa: BLE001  # a database that only speaks PostgreSQL's protocol
             self.connection.rollback()
             log.warning(
@@ -38,22 +49,58 @@ class Postgres(Link):
             cursor.close()
 
     def make_read_only(self) -> None:
-        """Let the query write nothing."""
+        """Let the query write nothing, and see one moment throughout."""
 
     def plain_cursor(self) -> Any:
         """Return a cursor that gives tuples."""
 
-    def refused_whole(self, error: BaseException) -> bool:
+    def execute(self, sql: str, parameters: Any, chunk_size: int) -> Read | None:
+        """Run the query; return the first rows where the columns are not known before them."""
+        self.query = (sql, parameters) if parameters else (sql,)
+        return super().execute(sql, parameters, chunk_size)
+
+    def read(self, size: int) -> Read:
+        """Return up to so many rows."""
+        found = self.read_chunk(size)
+        if size > 1 and self.saved and self.refused_whole(found[1]):
+            found = self.read_slowly(size, found[1])
+        self.count += len(found[0])
+        return found
+
+    def read_chunk(self, size: int) -> Read:
+        """Return up to so many rows, or none where the server refuses one of them."""
+        return super().read(size)
+
+    def read_slowly(self, size: int, failure: BaseException | None) -> Read:
+        """Return the rows before the one that the server refuses: of a fetch it gives all or none.
+
+        The query runs once more, in the same transaction and of the same moment, and every row is fetched by itself.
+        """
+        try:
+            self.cursor.close()
+            self.plain_cursor().execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
+            self.cursor = self.open_cursor()
+            self.cursor.execute(*self.query)
+            if self.count:
+                self.cursor.scroll(self.count)
+        except Exception:  # noqa: BLE001  # the connection is lost, say: the first error tells
+            return [], failure, None
+        self.saved = False
+        return self.one_by_one(size, self.cursor.fetchone)
+
+    def refused_whole(self, error: BaseException | None) -> bool:
         """Tell whether the server gave none of the rows."""
-        return isinstance(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None), str)
+        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        return isinstance(state, str) and self.saved
 
 
 class Psycopg(Postgres):
     """psycopg: a chunk whose values cannot be converted is there, and read row by row."""
 
     def make_read_only(self) -> None:
-        """Let the query write nothing."""
+        """Let the query write nothing, and see one moment throughout."""
         self.connection.read_only = True
+        self.connection.isolation_level = import_module("psycopg").IsolationLevel.REPEATABLE_READ
 
     def plain_cursor(self) -> Any:
         """Return a cursor that gives tuples."""
@@ -63,11 +110,11 @@ class Psycopg(Postgres):
         """Return a server-side cursor."""
         return self.connection.cursor(f"contacts_{uuid4().hex}", row_factory=import_module("psycopg.rows").tuple_row)
 
-    def read(self, size: int) -> Read:
+    def read_chunk(self, size: int) -> Read:
         """Return up to so many rows."""
         before = self.cursor.pgresult
         try:
-            return super().read(size)
+            return super().read_chunk(size)
         except Exception as error:  # noqa: BLE001  # whatever the conversion raises
             failure = error
         if self.cursor.pgresult is before:
@@ -107,9 +154,27 @@ class Psycopg(Postgres):
 class Psycopg2(Postgres):
     """psycopg2: tells the columns with the first rows, and converts a chunk row by row only when iterated."""
 
+    described: Sequence[Any] | None = None
+
+    @property
+    def description(self) -> Sequence[Any] | None:
+        """The columns, which the driver forgets with an error."""
+        return self.cursor.description or self.described
+
+    def one_by_one(self, size: int, fetch: Callable[[], Any]) -> Read:
+        """Return up to so many rows, those before a bad one included."""
+
+        def noted() -> Any:
+            row = fetch()
+            self.described = self.cursor.description or self.described
+            return row
+
+        return super().one_by_one(size, noted)
+
     def make_read_only(self) -> None:
-        """Let the query write nothing."""
+        """Let the query write nothing, and see one moment throughout."""
         self.connection.readonly = True
+        self.connection.isolation_level = import_module("psycopg2.extensions").ISOLATION_LEVEL_REPEATABLE_READ
 
     def plain_cursor(self) -> Any:
         """Return a cursor that gives tuples."""
@@ -123,11 +188,11 @@ class Psycopg2(Postgres):
     def first(self, chunk_size: int) -> Read | None:
         """Return the first rows, which bring the columns along."""
         found = self.read(chunk_size)
-        if found[1] is not None and not self.cursor.description:
+        if found[1] is not None and not self.description:
             raise found[1]
         return found
 
-    def read(self, size: int) -> Read:
+    def read_chunk(self, size: int) -> Read:
         """Return up to so many rows."""
         self.cursor.itersize = size
         return self.one_by_one(size, lambda: next(self.cursor, None))

@@ -97,15 +97,24 @@ def test_psycopg_names_the_column_of_a_date_without_an_end(postgres: Postgres, v
     assert text.startswith("row 3 (row_index 2) of the query of the source, column 'value',")
 
 
-@pytest.mark.parametrize(
-    ("chunk_size", "named"), [(1, "row 3 (row_index 2)"), (2, "rows 3 to 4"), (10, "rows 1 to 10")]
-)
-def test_a_value_that_the_server_cannot_convert(postgres_hook: Hook, chunk_size: int, named: str) -> None:
-    sql = NUMBERS.format(f"(CASE WHEN i = 3 THEN '{CANARY}' ELSE i::text END)::int")
-    seen, text = read_at_once(lambda: rows_of_query(postgres_hook, sql, None, chunk_size))
-    # A server that refuses one row of a fetch gives none of it.
-    assert [row["id"] for row in seen] == list(range(1, 1 + {1: 2, 2: 2, 10: 0}[chunk_size]))
-    assert named in text or (chunk_size == 10 and "the query of the source failed" in text)
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 10, 5000])
+@pytest.mark.parametrize("bad", [2, 3, 5])
+@pytest.mark.parametrize("parameters", [None, ["x"]])
+def test_a_value_that_the_server_cannot_convert(
+    postgres_hook: Hook, bad: int, chunk_size: int, parameters: list[str] | None
+) -> None:
+    sql = NUMBERS.format(f"(CASE WHEN i = {bad} THEN '{CANARY}' ELSE i::text END)::int")
+    sql += " WHERE %s = 'x'" if parameters else ""
+    seen, text = read(rows_of_query(postgres_hook, sql, parameters, chunk_size))
+    # A server that refuses one row of a fetch gives none of it: they are fetched again, one by one.
+    assert [row["id"] for row in seen] == list(range(1, bad))
+    assert text.startswith(f"row {bad} (row_index {bad - 1}) of the query of the source cannot be read")
+    assert "InvalidTextRepresentation (SQLSTATE 22P02)" in text
+
+
+def test_a_first_row_that_the_server_cannot_convert(postgres_hook: Hook) -> None:
+    seen, text = read_at_once(lambda: rows_of_query(postgres_hook, NUMBERS.format(f"(i || '{CANARY}')::int"), None, 10))
+    assert seen == []
     assert CANARY not in text
     assert "InvalidTextRepresentation (SQLSTATE 22P02)" in text
 
