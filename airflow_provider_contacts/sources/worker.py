@@ -76,17 +76,18 @@ class Worker:
         if threading.current_thread() is self._thread:
             # Whoever forgets the source in this thread must not wait for it.
             last()
-        elif not self._stuck:
+            self._jobs.put(None)
+        else:
             done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
             self._jobs.put((last, done))
-            try:
-                _, error = done.get(timeout=CLOSING)
-            except Empty:
-                error = None
             self._jobs.put(None)
+            try:
+                # What hangs is not waited for; it is closed if it ever comes back.
+                _, error = done.get(timeout=0.0 if self._stuck else CLOSING)
+            except Empty:
+                return
             if error is not None:
                 raise error
-        self._jobs.put(None)
 
 
 def _work(jobs: SimpleQueue[Job | None]) -> None:
