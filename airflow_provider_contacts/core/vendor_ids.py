@@ -15,6 +15,7 @@ MOST_IDS = 10_000
 TWICE = "id_twice"
 """Error code of a record whose id another record was given, too."""
 
+UUID_LENGTH = 36
 UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -30,7 +31,10 @@ class VendorIds:
 
     def give(self, record_id: str, record_identifier: str) -> None:
         """Remember that a record is this contact."""
-        self._held[key_of(record_id)] = record_identifier
+        self._remember(key_of(record_id), record_identifier)
+
+    def _remember(self, key: str, record_identifier: str) -> None:
+        self._held[key] = record_identifier
         if len(self._held) > self._most:
             del self._held[next(iter(self._held))]
 
@@ -50,7 +54,7 @@ class VendorIds:
             if times[one] > 1 or self._held.get(one, identifier) != identifier:
                 sifted[index] = Doubt(TWICE, "the vendor gave the same id to another record of this push", reply.id)
             else:
-                self.give(reply.id, identifier)
+                self._remember(one, identifier)
         return sifted
 
     def holders(self, record_ids: Collection[str]) -> list[Holder]:
@@ -61,4 +65,4 @@ class VendorIds:
 
 def key_of(record_id: str) -> str:
     """Return what two writings of one id share: the case of a UUID says nothing, that of another id may."""
-    return record_id.lower() if UUID.fullmatch(record_id) else record_id
+    return record_id.lower() if len(record_id) == UUID_LENGTH and UUID.fullmatch(record_id) else record_id
