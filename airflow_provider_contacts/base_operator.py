@@ -137,6 +137,8 @@ class ContactsOperator(LiteralsCheckedOperator):
     :param xcom_outcomes: which outcomes the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``;
         ``auto`` is ``all`` without an outcome table (above 10,000 records ``undelivered``), else ``none``.
     :param plan_only: check everything and count; send and remember nothing.
+    :param plan_rows: with ``plan_only``, the first so many keys of each kind are listed in the summary's ``plan``.
+    :param plan_identifiers: list them as a ``"digest"``, as logs show it, or in ``"clear"``.
     """
 
     template_fields: Sequence[str] = (
@@ -176,6 +178,8 @@ class ContactsOperator(LiteralsCheckedOperator):
         store_payload: Literal["undelivered", "all", "never"] = "undelivered",
         xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
         plan_only: bool | str | XComArg = False,
+        plan_rows: int = 0,
+        plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
         super().__init__(**kwargs)
@@ -200,6 +204,8 @@ class ContactsOperator(LiteralsCheckedOperator):
         self.store_payload = store_payload
         self.xcom_outcomes = xcom_outcomes
         self.plan_only = plan_only
+        self.plan_rows = plan_rows
+        self.plan_identifiers = plan_identifiers
         self._stop: Any = None
 
     @classmethod
@@ -261,6 +267,8 @@ class ContactsOperator(LiteralsCheckedOperator):
             store_payload=self.store_payload,
             xcom_outcomes=self.xcom_outcomes,
             plan_only=self.plan_only,
+            plan_rows=self.plan_rows,
+            plan_identifiers=self.plan_identifiers,
             rows=self.rows,
             source_conn_id=self.source_conn_id(),
         )

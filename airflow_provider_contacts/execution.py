@@ -20,6 +20,7 @@ from airflow_provider_contacts.core.errors import (
     UndeliveredError,
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
+from airflow_provider_contacts.core.plan import Plan
 from airflow_provider_contacts.core.stop_sign import StopSign
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
 from airflow_provider_contacts.core.sync_ids import default_sync_id, refuse_renamed
@@ -129,7 +130,8 @@ class Execution:
                 self._remembers = ledger.durable
                 look = refuse_renamed(ledger, report.sync_id, given=self._checked.sync_id)
                 if self._checked.plan_only:
-                    return plan_only(report, intake, settings, look)
+                    counted = Plan(self._checked.plan_rows, self._checked.plan_identifiers == "clear")
+                    return plan_only(report, intake, settings, look, counted)
                 with self._hook.budget(target, client) as budget:
                     push = Push(
                         intake.rows,

@@ -18,6 +18,9 @@ StorePayload = Literal["undelivered", "all", "never"]
 Reader = Callable[[Any, str], Any]
 """Returns the value of a parameter in its type, given what was stated and the parameter's name."""
 
+MOST_LISTED = 1000
+"""Keys of each kind that a plan lists at most: XCom keeps them in Airflow's database."""
+
 TRUTH_WORDS = {"true": True, "false": False}
 
 
@@ -41,6 +44,8 @@ class TaskPlan:
     store_payload: Any
     xcom_outcomes: Any
     plan_only: Any
+    plan_rows: Any = 0
+    plan_identifiers: Any = "digest"
     rows: Callable[[], AbstractContextManager[RowSource]]
     source_conn_id: str | None
 
@@ -62,6 +67,8 @@ class Checked:
     store_payload: StorePayload
     xcom_outcomes: XcomOutcomes
     plan_only: bool
+    plan_rows: int = 0
+    plan_identifiers: str = "digest"
 
 
 def check(plan: TaskPlan) -> Checked:
@@ -137,6 +144,16 @@ def parse_chunk_size(value: Any, name: str) -> int:
     return int(value)
 
 
+def parse_rows(value: Any, name: str) -> int:
+    """Return a number of keys that are listed.
+
+    :raises ConfigError: for anything but a whole number from 0 to :data:`MOST_LISTED`.
+    """
+    if value != 0 and not (is_count(value) and value <= MOST_LISTED):
+        raise ConfigError(f"{name} is a whole number from 0 to {MOST_LISTED}{not_this(value)}")
+    return int(value)
+
+
 def parse_bind_values(value: Any, name: str) -> Any:
     """Return bind values.
 
@@ -193,6 +210,8 @@ READERS: Mapping[str, Reader] = {
     "store_payload": word("undelivered", "all", "never"),
     "xcom_outcomes": word("auto", "all", "undelivered", "none"),
     "plan_only": parse_truth,
+    "plan_rows": parse_rows,
+    "plan_identifiers": word("digest", "clear"),
 }
 """What reads each parameter of a push that is not in :class:`PushOptions`."""
 

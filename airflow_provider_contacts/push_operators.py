@@ -44,6 +44,8 @@ class PushContactsOperator(ContactsOperator):
     :param store_payload: payloads that the table keeps: ``"undelivered"``, ``"all"`` or ``"never"``.
     :param xcom_outcomes: outcomes that the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``.
     :param plan_only: check everything and count; send and remember nothing.
+    :param plan_rows: with ``plan_only``, the first so many keys of each kind are listed in the summary's ``plan``.
+    :param plan_identifiers: list them as a ``"digest"``, as logs show it, or in ``"clear"``.
     :param kwargs: Airflow's own parameters of a task.
     """
 
@@ -74,6 +76,8 @@ class PushContactsOperator(ContactsOperator):
         store_payload: Literal["undelivered", "all", "never"] = "undelivered",
         xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
         plan_only: bool | str | XComArg = False,
+        plan_rows: int = 0,
+        plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
         super().__init__(
@@ -98,6 +102,8 @@ class PushContactsOperator(ContactsOperator):
             store_payload=store_payload,
             xcom_outcomes=xcom_outcomes,
             plan_only=plan_only,
+            plan_rows=plan_rows,
+            plan_identifiers=plan_identifiers,
             **kwargs,
         )
         if isinstance(records, list | tuple) and any(isinstance(one, XComArg) for one in records):
@@ -162,6 +168,8 @@ class SqlToContactsOperator(ContactsOperator):
     :param store_payload: payloads that the table keeps: ``"undelivered"``, ``"all"`` or ``"never"``.
     :param xcom_outcomes: outcomes that the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``.
     :param plan_only: check everything and count; send and remember nothing.
+    :param plan_rows: with ``plan_only``, the first so many keys of each kind are listed in the summary's ``plan``.
+    :param plan_identifiers: list them as a ``"digest"``, as logs show it, or in ``"clear"``.
     :param kwargs: Airflow's own parameters of a task.
     """
 
@@ -197,6 +205,8 @@ class SqlToContactsOperator(ContactsOperator):
         store_payload: Literal["undelivered", "all", "never"] = "undelivered",
         xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
         plan_only: bool | str | XComArg = False,
+        plan_rows: int = 0,
+        plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
         super().__init__(
@@ -221,6 +231,8 @@ class SqlToContactsOperator(ContactsOperator):
             store_payload=store_payload,
             xcom_outcomes=xcom_outcomes,
             plan_only=plan_only,
+            plan_rows=plan_rows,
+            plan_identifiers=plan_identifiers,
             **kwargs,
         )
         self.sql: Any = sql

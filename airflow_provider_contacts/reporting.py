@@ -128,9 +128,10 @@ def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
     return f"rows (connection {outcomes_conn_id!r}): {query}" + (f" AND status IN ({wanted})" if wanted else "")
 
 
-def plan_only(report: Report, intake: TaskIntake, settings: PushSettings, look_first: LookFirst) -> dict[str, Any]:
+def plan_only(
+    report: Report, intake: TaskIntake, settings: PushSettings, look_first: LookFirst, plan: Plan
+) -> dict[str, Any]:
     """Return the summary of what a push would do now."""
-    plan = Plan()
     rows, mapper, ledger = intake
     for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan, look_first=look_first):
         report.tally.add(outcome)
@@ -138,7 +139,12 @@ def plan_only(report: Report, intake: TaskIntake, settings: PushSettings, look_f
     report.outcomes.wanted = "none"
     summary = report.summary("succeeded")
     summary["num_planned"] += plan.num_to_send
-    summary["num_to_send"] = plan.num_to_send
+    summary |= {
+        "num_to_send": plan.num_to_send,
+        "num_new": plan.num_new,
+        "estimated_minutes": plan.minutes(settings.limits),
+        **({"plan": plan.listed} if plan.most else {}),
+    }
     log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
     return summary
 

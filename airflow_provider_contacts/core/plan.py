@@ -9,24 +9,54 @@ from typing import Any
 from airflow_provider_contacts.core.errors import LedgerError
 from airflow_provider_contacts.core.intake import Intake, Item
 from airflow_provider_contacts.core.ledger import Holder, Ledger, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Outcome
+from airflow_provider_contacts.core.outcome import Outcome, digest_of
 from airflow_provider_contacts.core.policy import SETTLING
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import PushSettings
 from airflow_provider_contacts.core.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.core.vendor import Limits, Payload
 
+ANSWER_SECONDS = 0.5
+"""How long an answer is assumed to take, where a plan says how long a push would."""
+
 
 @dataclass(slots=True)
 class Plan:
-    """The two counts that outcomes do not tell.
+    """What outcomes do not tell.
 
+    :param most: keys of each kind that are listed.
+    :param clear: list them in clear; else as digests, as logs show them.
     :param num_to_send: records that a push would send now.
+    :param num_new: those of them that nothing is remembered of.
     :param num_requests: create requests that it would take if none is refused.
+    :param listed: kind to keys: ``new`` and ``again`` are to be sent, the others are statuses.
     """
 
+    most: int = 0
+    clear: bool = False
     num_to_send: int = 0
+    num_new: int = 0
     num_requests: int = 0
+    listed: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, item: Item) -> None:
+        """Count a record that is to be sent."""
+        self.num_to_send += 1
+        self.num_new += item.standing is None
+        self.show("new" if item.standing is None else "again", item.prepared.record_identifier)
+
+    def show(self, kind: str, identifier: str) -> None:
+        """List a key, as long as there is room for its kind."""
+        keys = self.listed.setdefault(kind, []) if self.most else []
+        if len(keys) < self.most:
+            keys.append(identifier if self.clear else digest_of(identifier))
+
+    def minutes(self, limits: Limits) -> float:
+        """Return about how long the requests take, each :data:`ANSWER_SECONDS`, at the rate that is known before."""
+        seconds = self.num_requests * ANSWER_SECONDS / limits.max_in_flight
+        if limits.requests_per_second is not None:
+            seconds = max(seconds, self.num_requests / limits.requests_per_second)
+        return round(seconds / 60, 2)
 
 
 class Overlay:
@@ -130,7 +160,10 @@ def planned(
         if taken.error is not None:
             raise taken.error
         overlay.note(taken.to_note)
+        for outcome in taken.outcomes:
+            plan.show(outcome.status.value, outcome.record_identifier)
         yield from taken.outcomes
-        plan.num_to_send += len(taken.items)
+        for item in taken.items:
+            plan.add(item)
         plan.num_requests += sum(map(cutter.cut, taken.items))
     intake.keys.warn()

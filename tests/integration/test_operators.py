@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.airflow_harness import scope_of
@@ -633,7 +634,37 @@ def test_a_plan_counts_what_a_push_then_does(world: World) -> None:
     assert {name: planned[name] for name in same} == {name: done[name] for name in same}
     assert planned["num_to_send"] == done["num_succeeded"] == 138
     assert (done["num_duplicate"], done["num_changed"], done["num_held"]) == (3, 1, 1)
-    assert set(planned) == SUMMARY | {"num_to_send"}
+    assert set(planned) == SUMMARY | {"num_to_send", "num_new", "estimated_minutes"}
+
+
+@pytest.mark.parametrize("how", ["digest", "clear"])
+def test_a_plan_lists_the_first_keys_of_each_kind(world: World, how: str) -> None:
+    world.simulator.set("dex.http_429", "next:1")
+    world.run(push(people(1, start=8), **TABLED, request_attempts=1), run_id="first")
+    world.run(push(people(1), **TABLED), run_id="second")
+    records = [*people(9), {"key": "bad", "email": "none"}]
+    op = push(
+        records, **TABLED, plan_only=True, plan_rows=3, plan_identifiers=how, batch_size=2, requests_per_second=0.1
+    )
+    assert world.run(op, run_id="third").error is None
+    summary = world.summary(op, run_id="third")
+    show = digest_of if how == "digest" else str
+    assert summary["plan"] == {
+        "new": [show(f"p{n}") for n in (1, 2, 3)],
+        "again": [show("p8")],
+        "skipped": [show("p0")],
+        "invalid": [show("bad")],
+    }
+    assert (summary["num_to_send"], summary["num_new"], summary["num_requests"]) == (8, 7, 4)
+    # 4 requests, one in ten seconds.
+    assert summary["estimated_minutes"] == 0.67
+    assert builtin(summary)
+
+
+def test_a_plan_lists_nothing_unless_asked(world: World) -> None:
+    op = push(people(1), **TABLED, plan_only=True)
+    assert world.run(op).error is None
+    assert "plan" not in world.summary(op)
 
 
 def test_a_plan_without_a_table_there_creates_none(world: World) -> None:

@@ -69,6 +69,8 @@ DEFAULTS: dict[str, Any] = {
     "store_payload": "undelivered",
     "xcom_outcomes": "auto",
     "plan_only": False,
+    "plan_rows": 0,
+    "plan_identifiers": "digest",
 }
 OWN: dict[type, dict[str, Any]] = {
     PushContactsOperator: {"records": inspect.Parameter.empty},
@@ -122,6 +124,10 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"create_tables": "perhaps"}, "create_tables is true or false, not 'perhaps'"),
     ({"plan_only": 1}, "plan_only is true or false, not 1"),
     ({"sync_id": ["s"]}, "sync_id is a text, not a list"),
+    ({"plan_rows": -1}, "plan_rows is a whole number from 0 to 1000, not -1"),
+    ({"plan_rows": True}, "plan_rows is a whole number from 0 to 1000, not True"),
+    ({"plan_rows": None}, "plan_rows is a whole number from 0 to 1000, not None"),
+    ({"plan_identifiers": "plain"}, "plan_identifiers is one of ['digest', 'clear'], not 'plain'"),
 ]
 WRONG_SQL: list[tuple[dict[str, Any], str]] = [
     ({"sql": None}, "sql must not be empty"),
