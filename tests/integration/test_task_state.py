@@ -336,7 +336,10 @@ def test_a_first_try_that_came_to_nothing_does_not_end_the_next(world: World, tr
     books: dict[str, Any] = {**DEX, "contacts_conn_id": "apptoto_default", "sync_key": None}
     if trouble == "connection":
         world.api.connections = {}
-    wrong: dict[str, Any] = {"lookup": {"destination": {"address_book": "typo"}}, "parameter": {"max_rejected": "{{ 'x' }}"}}
+    wrong: dict[str, Any] = {
+        "lookup": {"destination": {"address_book": "typo"}},
+        "parameter": {"max_rejected": "{{ 'x' }}"},
+    }
     op = push([], **books, **wrong.get(trouble, {}))
     assert world.run(op).error is not None
     world.api.connections = connections
