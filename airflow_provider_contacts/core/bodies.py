@@ -35,6 +35,9 @@ OF_A_TOKEN = Bound(1024 * 1024, 10_000)
 SPACE = Bound(8 * 1024 * 1024, 1_000_000)
 SPACE_A_BYTE = Bound(64, 4)
 
+MOST_LAYERS = 5
+"""Content encodings of one answer that are undone."""
+
 BROKEN_OFF = "the body of the answer broke off"
 PACKED = "the body of the answer is packed in a way that cannot be undone"
 
@@ -85,7 +88,10 @@ def too_large(bound: str) -> str:
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
     """Return a body without its content encodings, or nothing and why."""
-    for name in reversed(encoding.lower().split(",")):
+    names = encoding.lower().split(",")
+    if len(names) > MOST_LAYERS:
+        return b"", PACKED
+    for name in reversed(names):
         match name.strip():
             case "" | "identity":
                 found: bytes | None = body

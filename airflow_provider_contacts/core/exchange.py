@@ -207,6 +207,7 @@ async def attempt(
             guard.head(departure, response.status)
             found = headers_of(response)
             content, trouble = await read_body(response, found.get("content-encoding", ""), bound)
+            whole = response.content.at_eof()
     except aiohttp.ClientError as error:
         return failure(departure, error, left)
     except TimeoutError:
@@ -216,7 +217,10 @@ async def attempt(
             log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return failure(departure, error, left)
     answer = Answer(response.status, found, content, time.monotonic() - began, trouble)
-    surplus = guard.finish(departure) or await guard.listen(answer.seconds or 0.0, left / 4)
+    surplus = guard.finish(departure, whole=whole) or await guard.listen(answer.seconds or 0.0, left / 4)
+    if not whole and departure.reused and not 200 <= answer.status < 300:  # noqa: PLR2004  # RFC 9110
+        # Nobody has heard whether another answer comes behind it.
+        return NoAnswer("unreadable", trouble)
     return unproven(departure, answer, surplus=surplus) or answer
 
 

@@ -228,18 +228,18 @@ class Guard(asyncio.Protocol):
             refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
             self._last, self._listening = True, departure.reused and refuses
 
-    def finish(self, departure: Departure) -> bool:
-        """Take note that the answer has ended; return whether more than that has come."""
+    def finish(self, departure: Departure, *, whole: bool) -> bool:
+        """Take note that the answer, or the reading of it, has ended; return whether more than that has come."""
         if self._current is not departure:
             # Another request has gone out on it, which looked for that.
             return False
         self._current = None
         inner = self._inner
-        surplus = bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
-        surplus = surplus or (len(self.transports) == 1 and bool(waiting(self.line)))
+        behind = bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
+        surplus = whole and (behind or (len(self.transports) == 1 and bool(waiting(self.line))))
         if surplus:
             self._distrust()
-        if surplus or (self._last and not self._listening):
+        if surplus or not whole or (self._last and not self._listening):
             self._listening = False
             self.close()
         return surplus

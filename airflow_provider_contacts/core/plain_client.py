@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.bodies import OF_A_TOKEN, too_large
+from airflow_provider_contacts.core.bodies import OF_A_TOKEN, unpacked
 from airflow_provider_contacts.core.client import TOKEN_TIMEOUT
 from airflow_provider_contacts.core.errors import LookupFailedError, RefusedError
-from airflow_provider_contacts.core.exchange import Endpoint, ca_context, proxy_for
+from airflow_provider_contacts.core.exchange import OF_EVERY_REQUEST, Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.core.tokens import TokenError, read_token, token_request
 from airflow_provider_contacts.core.vendor import Answer
 from airflow_provider_contacts.core.wire import NoAnswer, Result
@@ -89,19 +89,20 @@ def post_token(endpoint: Endpoint, credential: ClientCredentials) -> Result:
     import httpx
 
     request = token_request(credential)
-    parts: list[bytes] = []
-    trouble = ""
+    options = {"timeout": TOKEN_TIMEOUT, "headers": OF_EVERY_REQUEST, **connection_options(endpoint, request.url)}
+    packed = b""
     try:
         with (
-            httpx.Client(trust_env=False, timeout=TOKEN_TIMEOUT, **connection_options(endpoint, request.url)) as client,
+            httpx.Client(trust_env=False, **options) as client,
             client.stream("POST", request.url, content=request.body, headers=request.headers) as response,
         ):
-            for part in response.iter_bytes(64 * 1024):
-                parts.append(part)
-                if sum(map(len, parts)) > OF_A_TOKEN.size:
-                    parts, trouble = [], too_large(f"{OF_A_TOKEN.size} bytes")
+            for part in response.iter_raw():
+                packed += part
+                if len(packed) > OF_A_TOKEN.size:
                     break
     except httpx.HTTPError as error:
         return NoAnswer("token_unavailable", f"the connection failed ({type(error).__name__})")
     headers = {name.lower(): text for name, text in response.headers.items()}
-    return Answer(response.status_code, headers, b"".join(parts), None, trouble)
+    # httpx unpacks without a bound.
+    body, trouble = unpacked(packed, headers.get("content-encoding", ""), OF_A_TOKEN.size)
+    return Answer(response.status_code, headers, body, None, trouble)

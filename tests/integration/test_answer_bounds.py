@@ -10,13 +10,13 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.bodies import LARGEST, SPACE, answer_bound
+from airflow_provider_contacts.core.bodies import LARGEST, PACKED, SPACE, answer_bound
 from airflow_provider_contacts.core.errors import LookupFailedError
 from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.plain_client import plain_client
+from airflow_provider_contacts.core.plain_client import plain_client, post_token
 from airflow_provider_contacts.core.policy import Assumptions, judge
 from airflow_provider_contacts.core.vendor import Answer, Doubt, Request
-from airflow_provider_contacts.core.wire import NotSent
+from airflow_provider_contacts.core.wire import NoAnswer, NotSent
 from tests.sockets import POST, Serve, client_to, gather, result_of
 from tests.unit.fake_vendor import EPOCH
 
@@ -69,6 +69,37 @@ def test_a_packed_bomb_costs_little(serve: Serve) -> None:
             tracemalloc.stop()
     assert {result.body for result in found.values() if isinstance(result, Answer)} == {b""}
     assert peak < 200_000_000
+
+
+@pytest.mark.parametrize("status", [200, 400, 422, 500])
+def test_the_rest_of_an_answer_that_is_too_long_is_no_second_one(
+    serve: Serve, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = b"x" * 20_000_000
+    server = serve(lambda wire: wire.say(status, long) if wire.heard.path == "/2" else wire.say(200))
+    with client_to(server) as client:
+        _, found, *_ = (result_of(client, Request("POST", f"/{number}", b"{}")) for number in range(1, 6))
+    if status == 200:
+        assert isinstance(found, Answer)
+    else:
+        # It may have been another request's, and what follows it cannot be heard.
+        assert found == NoAnswer("unreadable")
+        assert isinstance(found, NoAnswer)
+    assert "has more than" in str(found.trouble if isinstance(found, Answer) else found.message)
+    assert "more answers" not in caplog.text
+    # The long one ends its connection, and the others are trusted as before.
+    assert [heard.connection for heard in server.heard] == [0, 0, 1, 1, 1]
+
+
+def test_an_answer_that_is_packed_over_and_over_is_not_unpacked(serve: Serve) -> None:
+    body = b"{}"
+    for _ in range(6):
+        body = gzip.compress(body)
+    head = "Content-Encoding: " + ", ".join(["gzip"] * 6) + "\r\n"
+    with client_to(serve(lambda wire: wire.say(200, body, head))) as client:
+        found = result_of(client)
+    assert isinstance(found, Answer)
+    assert (found.body, found.trouble) == (b"", PACKED)
 
 
 @pytest.mark.parametrize("name", vendors.names())
@@ -136,3 +167,20 @@ def test_a_huge_token_answer_is_not_read_by_the_plain_client_either(serve: Serve
         pytest.raises(LookupFailedError, match="has more than 1048576 bytes"),
     ):
         client.get("/")
+
+
+def test_a_packed_token_bomb_costs_the_plain_client_little(serve: Serve) -> None:
+    bomb = gzip.compress(gzip.compress(bytes(300_000_000), 1), 9)
+    server = serve(lambda wire: wire.say(200, bomb, "Content-Encoding: gzip, gzip\r\n"))
+    credential = ClientCredentials(
+        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
+    )
+    tracemalloc.start()
+    try:
+        found = post_token(Endpoint(base_url="http://127.0.0.1:1", credential=credential), credential)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Answer)
+    assert "has more than 1048576 bytes" in found.trouble
+    assert peak < 50_000_000
