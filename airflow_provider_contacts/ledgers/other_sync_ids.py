@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.core.outcome import Status
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 CHUNK = 1000
 
+SAMPLE = 32
+"""Records that every other ``sync_id`` is asked for: of one that has delivered half, that it knows none of these will
+not happen once in four thousand million looks."""
+
+MOST = 10
+"""Other sync ids that are asked for all of the records, those that know most of the sample first."""
+
 
 def known_elsewhere(
     connection: Connection, tables: Tables, binding: Binding, hashes: Mapping[str, str]
@@ -24,16 +32,23 @@ def known_elsewhere(
     """Return the other ``sync_id`` that has delivered most of these records, if at least half, to the same place.
 
     Nothing where the ``sync_id`` has rows of its own. Each look is a step in the primary key: one for every other
-    ``sync_id``, and one for every record and ``sync_id`` of the same place.
+    ``sync_id``, one for every one of the same place and record of a sample, and one for every record and ``sync_id``
+    that knows most of those.
 
     :param hashes: identifier to the digest of the payload.
     """
     if not hashes or not BindingCheck(tables, binding).is_new(connection):
         return None
+    sample = random.sample(list(hashes), min(SAMPLE, len(hashes)))
+    hits = {
+        sync_id: count
+        for sync_id in of_the_same_place(connection, tables, binding)
+        if (count := delivered(connection, tables, sync_id, hashes, sample))
+    }
     counts = [
         Known(sync_id, count, len(hashes), binding.place())
-        for sync_id in of_the_same_place(connection, tables, binding)
-        if 2 * (count := delivered(connection, tables, sync_id, hashes)) >= len(hashes)
+        for sync_id in sorted(hits, key=hits.__getitem__, reverse=True)[:MOST]
+        if 2 * (count := delivered(connection, tables, sync_id, hashes, hashes)) >= len(hashes)
     ]
     return max(counts, key=lambda known: known.num_delivered, default=None)
 
@@ -48,11 +63,13 @@ def of_the_same_place(connection: Connection, tables: Tables, binding: Binding) 
         after = held.sync_id
 
 
-def delivered(connection: Connection, tables: Tables, sync_id: str, hashes: Mapping[str, str]) -> int:
-    """Return how many records a ``sync_id`` has delivered with these very payloads."""
+def delivered(
+    connection: Connection, tables: Tables, sync_id: str, hashes: Mapping[str, str], wanted: Iterable[str]
+) -> int:
+    """Return how many of the wanted records a ``sync_id`` has delivered with these very payloads."""
     columns = tables.outcomes.c
     query = rows_by_key(tables, sync_id, columns.record_identifier, columns.payload_hash, columns.status)
-    names = list(hashes)
+    names = list(wanted)
     found: Iterator[Any] = (
         row
         for first in range(0, len(names), CHUNK)

@@ -168,6 +168,21 @@ def test_more_records_than_one_look_takes(database_of_any_kind: Database) -> Non
     assert (found.sync_id, found.num_delivered, found.looked_at) == ("old", 1500, 2000)
 
 
+def test_who_knows_none_of_them_is_not_asked_for_all(database_of_any_kind: Database) -> None:
+    database = database_of_any_kind
+    for number in range(8):
+        fill(database.open(f"run {number}", sync_id=f"other-{number}"), ["0"])
+    new, asked = database.open(sync_id="new"), list[str]()
+
+    def listen(*arguments: Any) -> None:
+        asked.append(arguments[2])
+
+    sqlalchemy.event.listen(new._engine, "before_cursor_execute", listen)
+    assert new.known_elsewhere(hashes(*(f"key-{number}" for number in range(5000)))) is None
+    sqlalchemy.event.remove(new._engine, "before_cursor_execute", listen)
+    assert sum("payload_hash" in statement for statement in asked) == 8, "one look each, at a few of the records"
+
+
 def test_the_table_is_not_read_as_a_whole(database_of_any_kind: Database) -> None:
     database = database_of_any_kind
     claim(database.open(sync_id="old"), *(f"key-{number}" for number in range(3000)))
