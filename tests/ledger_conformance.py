@@ -32,7 +32,6 @@ from airflow_provider_contacts.ledgers import tables
 from airflow_provider_contacts.ledgers.engine import prepare
 from airflow_provider_contacts.ledgers.identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import SqlLedger
-from tests.unit.fake_vendor import HONEST, LOST, World
 
 HOST, OBJECT = "api.dex.test", "list-1"
 
@@ -469,6 +468,9 @@ class EveryLedger:
 
     @pytest.mark.parametrize("gap", [0, 150])
     def test_two_people_under_one_key(self, memory: Memory, gap: int) -> None:
+        # Here, since a process of another test imports this file without the others.
+        from tests.unit.fake_vendor import HONEST, LOST, World
+
         fillers = [{"key": f"f{index}", "name": f"filler{index}"} for index in range(gap)]
         refused, held = {"key": "r", "name": "refused"}, {"key": "h", "name": "held"}
         rows = [
