@@ -20,6 +20,7 @@ from airflow_provider_contacts.core.errors import (
     UndeliveredError,
 )
 from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
+from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.plan import Plan
 from airflow_provider_contacts.core.stop_sign import StopSign
 from airflow_provider_contacts.core.summary import OutcomeList, Report, tally_of
@@ -243,7 +244,7 @@ class Execution:
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
         report.num_requests = push.num_requests
-        judged = None if error is not None else self._verdict(report)
+        judged = None if error is not None else self._verdict(report, push.trouble)
         verdict = error or judged
         back = isinstance(error, RetryLaterError) and self.may_come_back
         status = status_of(report, error, judged, comes_back=back)
@@ -257,13 +258,18 @@ class Execution:
         self._leave(summary)
         raise verdict
 
-    def _verdict(self, report: Report) -> UndeliveredError | None:
-        """Return why the task must fail although the push came to its end."""
+    def _verdict(self, report: Report, trouble: str | None) -> UndeliveredError | None:
+        """Return why the task must fail although the push came to its end.
+
+        :param trouble: why the last request without a usable answer got none.
+        """
         verdict = report.tally.verdict(self._checked.max_rejected, self._checked.max_unknown)
         if verdict is None:
             return None
+        statuses = report.tally.statuses
+        cause = f"last cause: {trouble}" if trouble and (statuses[Status.FAILED] or statuses[Status.UNKNOWN]) else None
         where = place_of_rows(report, self._checked.outcomes_conn_id)
-        return UndeliveredError(f"{verdict}; {where}", retryable=verdict.retryable)
+        return UndeliveredError("; ".join(filter(None, [str(verdict), cause, where])), retryable=verdict.retryable)
 
     def _leave(self, summary: dict[str, Any]) -> None:
         """Push the summary of a task that fails; an API that is away must not hide why it fails."""

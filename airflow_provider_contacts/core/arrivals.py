@@ -14,7 +14,7 @@ from airflow_provider_contacts.core.flight import Flight, Landing, land
 from airflow_provider_contacts.core.ledger import Ledger
 from airflow_provider_contacts.core.outcome import Outcome
 from airflow_provider_contacts.core.pace import Pace, backoff
-from airflow_provider_contacts.core.place import refusal_text
+from airflow_provider_contacts.core.place import refusal_text, trouble_text
 from airflow_provider_contacts.core.policy import Verdict, judge
 from airflow_provider_contacts.core.settings import Clock, PushSettings
 from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Reply, Stop, Vendor
@@ -74,6 +74,8 @@ class Arrivals:
         # Causes that the log has named.
         self._causes: set[str] = set()
         self.num_answered = 0
+        # Why the last request that got no usable answer got none.
+        self.trouble: str | None = None
 
     @property
     def awaited(self) -> int:
@@ -151,6 +153,8 @@ class Arrivals:
                 seconds=result.seconds if stored and isinstance(result, Answer) else None,
                 records=len(verdict.replies),
             )
+        if not verdict.usable or (verdict.later and not verdict.progress):
+            self.trouble = trouble_text(self._vendor.title, result, self._settings.place) or self.trouble
         due = self._due_again(tag, flight, result, verdict)
         landing = land(
             flight,
@@ -229,7 +233,8 @@ class Arrivals:
     def _who(self, verdict: Verdict) -> str:
         """Return who asks for a wait: a request without a token has not reached the vendor's API."""
         tokens = any(isinstance(reply, Again) and reply.code.startswith("token_") for reply in verdict.replies)
-        return f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
+        name = f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
+        return name + self._settings.place.named
 
     def _watch(self, verdict: Verdict, landing: Landing) -> None:
         """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
@@ -237,8 +242,12 @@ class Arrivals:
             self._silent = 0
         elif not landing.groups:
             self._silent += 1
-            if self._silent >= BREAKER:
-                log.warning("%s requests in a row without a usable answer; the rest is not sent", self._silent)
+            if self._silent == BREAKER:
+                log.warning(
+                    "%s requests in a row without a usable answer; the rest is not sent. The last: %s",
+                    self._silent,
+                    self.trouble or "no answer",
+                )
                 self._brake.pull(Halt("vendor_unreachable"))
 
     def give_up(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from airflow_provider_contacts.core.errors import ContactsError
+
 log = logging.getLogger(__name__)
 
 
@@ -33,4 +35,9 @@ class Brake:
         """Send nothing more; the first reason counts."""
         if self.halt is None:
             self.halt = halt
-            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else type(halt.error).__name__)
+            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else reason_of(halt.error))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a push ends; of another's exception only its class, whose text may quote a row."""
+    return (isinstance(error, ContactsError) and str(error)) or type(error).__name__

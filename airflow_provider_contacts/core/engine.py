@@ -177,6 +177,11 @@ class Push:
         return self._intake.num_read
 
     @property
+    def trouble(self) -> str | None:
+        """Why the last request that got no usable answer got none."""
+        return self._arrivals.trouble
+
+    @property
     def num_answered(self) -> int:
         """Records whose request was answered, each time that it was."""
         return self._arrivals.num_answered

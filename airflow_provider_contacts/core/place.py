@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_contacts.core.auth import ClientCredentials, Credential
-from airflow_provider_contacts.core.vendor import Vendor
+from airflow_provider_contacts.core.vendor import Answer, Vendor
 from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
 
@@ -23,6 +23,11 @@ class Place:
     host: str = ""
     credential: str = "login, password and token_url"
     destination: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """Host and connection as they follow a vendor's name in a sentence; empty where neither is known."""
+        return (f" at {self.host}" if self.host else "") + (f" (connection {self.conn_id!r})" if self.conn_id else "")
 
     def told(self, result: Result) -> Result:
         """Return a result whose text names the connection."""
@@ -63,6 +68,20 @@ def shown(destination: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value!r}" for key, value in destination.items())
 
 
+def trouble_text(title: str, result: Result, place: Place) -> str | None:
+    """Return why a request got no usable answer; of an answer the status alone, since its text may quote a record.
+
+    :param result: as :meth:`Place.told` gives it.
+    """
+    if not isinstance(result, Answer):
+        return result.message
+    if result.trouble:
+        return result.trouble
+    success = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
+    unclear = ", which does not show what was created" if success else ""
+    return f"{title}{place.named} answered HTTP {result.status}{unclear}"
+
+
 def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | None = None) -> str:
     """Return what a person should look at when the vendor takes nothing.
 
@@ -83,7 +102,10 @@ def hint_of(code: str, place: Place) -> str:
         case "http_401":
             return f"check the connection's {place.credential}"
         case "http_403":
-            return "the credential lacks a right, or the plan does not include this"
+            return (
+                "the credential lacks a right, or the plan does not include this request: check the connection's "
+                f"{place.credential}"
+            )
         case "http_404":
             where = f"the destination's {keys}" if keys else "the destination" if not place.conn_id else ""
             return f"check {where} and the connection's host" if where else "check the connection's host and its path"

@@ -46,7 +46,9 @@ def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: Worl
     result = world.run(op)
     assert (result.state, type(result.error).__name__) == ("up_for_retry", "UndeliveredError")
     assert str(result.error) == (
-        "of 2 records 2 failed; first codes: rate_limited (2); rows (connection 'outcomes'): SELECT record_identifier, "
+        "of 2 records 2 failed; first codes: rate_limited (2); last cause: Dex at "
+        f"{world.served.url.removeprefix('http://')} (connection 'dex_default') answered HTTP 429; "
+        "rows (connection 'outcomes'): SELECT record_identifier, "
         "status, error_code, error_field, status_message FROM contact_outcomes WHERE sync_run_id = 'd/run/push/-1' "
         "AND status IN ('failed')"
     )
@@ -124,6 +126,35 @@ def test_a_missing_answer_to_the_look_up_may_be_tried_again(world: World) -> Non
     assert world.run(op, 2).state == "failed"
 
 
+# Why.
+
+
+@pytest.mark.parametrize(
+    ("knob", "cause"),
+    [
+        ("dex.store_then_drop", "connection 'dex_default': the server closed the connection before it answered"),
+        ("dex.http_500", "Dex at 127.0.0.1:* (connection 'dex_default') answered HTTP 500"),
+        ("dex.garbage", "Dex at 127.0.0.1:* (connection 'dex_default') answered HTTP 200, which does not show"),
+    ],
+)
+@pytest.mark.parametrize("count", [2, 60])
+def test_a_failed_task_says_why_its_requests_got_no_usable_answer(
+    world: World, caplog: pytest.LogCaptureFixture, knob: str, cause: str, count: int
+) -> None:
+    world.simulator.set(knob, "always")
+    error = world.run(push(people(count), batch_size=1, request_attempts=1)).error
+    port = world.served.url.rpartition(":")[2]
+    told = cause.replace("*", port)
+    assert f"; last cause: {told}" in str(error)
+    away = [text for text in caplog.messages if "requests in a row" in text]
+    # Said once, with the cause, whatever comes back behind it.
+    assert [told in text for text in away] == [True] * (count > 20)
+
+
+def test_a_failed_task_without_such_a_request_names_no_cause(world: World) -> None:
+    assert "last cause" not in str(world.run(push([*people(1), BAD])).error)
+
+
 # A long Retry-After.
 
 
@@ -137,7 +168,8 @@ def test_a_long_wait_frees_the_worker_until_that_moment(world: World, caplog: py
     assert timedelta(seconds=290) < until - before < timedelta(seconds=310)
     (reason,) = [text for text in caplog.messages if "comes back at" in text]
     assert reason.startswith(
-        "Dex asked to wait 300 s (Retry-After), longer than max_wait=60: the task frees its worker"
+        f"Dex at {world.served.url.removeprefix('http://')} (connection 'dex_default') asked to wait 300 s "
+        "(Retry-After), longer than max_wait=60: the task frees its worker"
     )
     assert f"{until:%Y-%m-%dT%H:%M}" in reason
     assert world.runs() == [("d/run/push/-1", 1, "running")]
@@ -272,9 +304,10 @@ def test_a_source_that_fails_in_its_middle_is_a_plain_failure(world: World) -> N
             sql_conn_id="warehouse", chunk_size=10, retries=3, **DEX,
         )  # fmt: skip
     result = world.run(op)
-    assert (result.state, type(result.error).__name__) == ("up_for_retry", "OperationalError")
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "SourceError")
+    assert "row 301 (row_index 300) of the query of connection 'warehouse'" in str(result.error)
     summary = world.summary(op)
-    assert (summary["status"], summary["num_planned"]) == ("aborted", 290), "what was fetched before"
+    assert (summary["status"], summary["num_planned"]) == ("aborted", 300), "all that was before it"
     assert world.runs() == [("d/run/push/-1", 1, "aborted")]
 
 

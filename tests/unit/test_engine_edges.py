@@ -37,12 +37,17 @@ from tests.unit.fake_vendor import (
     names,
 )
 
+NO_RIGHT = "the credential lacks a right, or the plan does not include this request"
+
 
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
         ("http_401", "check the connection's login, password and token_url"),
-        ("http_403", "the credential lacks a right, or the plan does not include this"),
+        (
+            "http_403",
+            f"{NO_RIGHT}: check the connection's login, password and token_url",
+        ),
         ("http_404", "check the destination and the connection's host"),
         ("plan", "check the connection's host, credential and destination"),
     ],
@@ -122,20 +127,21 @@ def test_an_undisturbed_push_says_nothing(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_why_nothing_more_is_sent_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    assert messages(caplog, World(first(then=answers(403))), names(40)) == ["Nothing more is sent: RefusedError"]
+    told = messages(caplog, World(first(then=answers(403))), names(40))
+    assert told == [f"Nothing more is sent: {refusal_text('Fake', 'http_403')}"]
 
 
 def test_a_vendor_that_is_away_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
     limits = Limits(batch_size=1, max_in_flight=1)
     assert messages(caplog, World(first(then=LOST)), names(30), limits=limits) == [
-        f"{BREAKER} requests in a row without a usable answer; the rest is not sent",
+        f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
         "Nothing more is sent: vendor_unreachable",
     ]
 
 
 def test_outcomes_that_could_not_be_written_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     assert messages(caplog, World(), names(3), trouble=failing("settle:before")) == [
-        "Nothing more is sent: LedgerError",
+        "Nothing more is sent: the database is away",
         "3 outcomes could not be written; their rows stay as marked, and the next try holds them",
     ]
 
@@ -143,7 +149,7 @@ def test_outcomes_that_could_not_be_written_are_counted(caplog: pytest.LogCaptur
 def test_records_that_could_not_be_noted_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     rows = [{"name": "a", "age": -1}, {"name": "b", "age": -1}]
     assert messages(caplog, World(), rows, trouble=failing("note:before")) == [
-        "Nothing more is sent: LedgerError",
+        "Nothing more is sent: the database is away",
         "2 records that were not sent have no row: the ledger is away",
     ]
 
