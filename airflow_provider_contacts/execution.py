@@ -243,8 +243,8 @@ class Execution:
             count_outcomes(push, report)
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
-        report.num_requests = push.num_requests
-        judged = None if error is not None else self._verdict(report, push.trouble)
+        report.num_requests, report.trouble = push.num_requests, push.trouble
+        judged = None if error is not None else self._verdict(report)
         verdict = error or judged
         back = isinstance(error, RetryLaterError) and self.may_come_back
         status = status_of(report, error, judged, comes_back=back)
@@ -258,16 +258,13 @@ class Execution:
         self._leave(summary)
         raise verdict
 
-    def _verdict(self, report: Report, trouble: str | None) -> UndeliveredError | None:
-        """Return why the task must fail although the push came to its end.
-
-        :param trouble: why the last request without a usable answer got none.
-        """
+    def _verdict(self, report: Report) -> UndeliveredError | None:
+        """Return why the task must fail although the push came to its end."""
         verdict = report.tally.verdict(self._checked.max_rejected, self._checked.max_unknown)
         if verdict is None:
             return None
-        statuses = report.tally.statuses
-        cause = f"last cause: {trouble}" if trouble and (statuses[Status.FAILED] or statuses[Status.UNKNOWN]) else None
+        lost = report.tally.statuses[Status.FAILED] or report.tally.statuses[Status.UNKNOWN]
+        cause = f"last cause: {report.trouble}" if report.trouble and lost else None
         where = place_of_rows(report, self._checked.outcomes_conn_id)
         return UndeliveredError("; ".join(filter(None, [str(verdict), cause, where])), retryable=verdict.retryable)
 

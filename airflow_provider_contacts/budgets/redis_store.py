@@ -92,6 +92,22 @@ class RedisCell:
         try:
             return work()
         except RedisError as error:
-            # Its text may quote the command, or where and as whom it connects.
-            failure = BudgetError(f"{self._where}: the shared rate's Redis cannot be used: {type(error).__name__}")
+            failure = BudgetError(f"{self._where}: the shared rate's Redis cannot be used: {self._told(error)}")
         raise failure
+
+    def _told(self, error: Exception) -> str:
+        """Return what is wrong and what to do; the error's own text may quote the command, or as whom it connects."""
+        from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError, TimeoutError  # noqa: A004
+
+        settings = self._client.get_connection_kwargs()
+        server = f"{settings.get('host')}:{settings.get('port')}"
+        match error:
+            case AuthenticationError():
+                told = f"{server} refuses the connection's login and password: correct them"
+            case NoPermissionError():
+                told = f"the login at {server} lacks a right: grant GET, SET, TIME and EVALSHA on {PREFIX}*"
+            case ConnectionError() | TimeoutError():
+                told = f"is the server up, and can the worker reach it at {server}?"
+            case _:
+                told = f"look at the server at {server}"
+        return f"{type(error).__name__}: {told}"

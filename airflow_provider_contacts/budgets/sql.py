@@ -27,7 +27,9 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.core.errors import BudgetError, ConfigError
+from airflow_provider_contacts.ledgers.causes import AWAY, CREDENTIAL, CROWDED, NAMELESS, NO_DATABASE, cause_of
 from airflow_provider_contacts.ledgers.engine import driver_extras, run_all
+from airflow_provider_contacts.ledgers.place import database_of
 from airflow_provider_contacts.ledgers.trouble import describe, lost
 
 Result = TypeVar("Result")
@@ -203,8 +205,17 @@ class SqlCell:
                 with self._engine.connect() as connection:
                     return work(connection)
             except SQLAlchemyError as error:
-                failure = BudgetError(f"{self._where}: the shared rate's database cannot be used: {describe(error)}")
+                failure = BudgetError(
+                    f"{self._where}: the shared rate's database cannot be used: table {BUDGETS.name}, "
+                    f"{database_of(self._engine.url)}: {describe(error)}{advice(error)}"
+                )
                 if not left or not lost(error):
                     break
         # Raised outside of the handler: chained to nothing that holds a value.
         raise failure
+
+
+def advice(error: SQLAlchemyError) -> str:
+    """Return what to do about an error, where that is the same as for an outcome table; else nothing."""
+    cause = cause_of(error)
+    return f"; {cause.advice}" if cause in {AWAY, CREDENTIAL, CROWDED, NAMELESS, NO_DATABASE} else ""

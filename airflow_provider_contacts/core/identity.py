@@ -50,7 +50,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 def storable_text(value: str) -> str:
     """Return a text that every outcome table can hold."""
     if "\x00" in value or not (value.isascii() or SURROGATE.search(value) is None):
-        raise InvalidRecordError([("invalid_key", None, "the sync key holds signs that no table can store")])
+        raise InvalidRecordError([("invalid_key", None, "the sync key holds characters that no table can store")])
     # Not str(): a member of a text enumeration would give its name.
     return str.__str__(value)
 

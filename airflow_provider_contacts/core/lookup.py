@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from airflow_provider_contacts.core.connection import check_destination
 from airflow_provider_contacts.core.errors import ConfigError, LookupFailedError, RefusedError, UnreadableError
-from airflow_provider_contacts.core.place import NOWHERE, Place, hint_of
+from airflow_provider_contacts.core.place import NOWHERE, Place, hint_of, shown
 from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, Secrets
 from airflow_provider_contacts.core.vendor import Answer, Destination, Request, Vendor
 from airflow_provider_contacts.core.wire import NotSent, Result
@@ -49,7 +49,10 @@ def exact_destination(
         try:
             destination = lookup.read(answer, destination)
         except UnreadableError:
-            raise LookupFailedError(f"{where}: the answer to the destination's look-up is unreadable") from None
+            raise LookupFailedError(
+                f"{where}: {vendor.title}{place.host and f' at {place.host}'} answers the look-up of "
+                f"{shown(destination)} with what cannot be read: check the connection's host"
+            ) from None
         except ConfigError as error:
             said = (secrets or Secrets()).clean(str(error), MESSAGE_LENGTH)
             raise ConfigError(f"{where}: {said}") from None
@@ -89,9 +92,10 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     :raises LookupFailedError: where it could.
     """
     result = caller.call(request)
+    later = "; another try may help"
     if isinstance(result, Answer) and 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
         if result.trouble:
-            raise LookupFailedError(f"{trouble}: {result.trouble}")
+            raise LookupFailedError(f"{trouble}: {result.trouble}{later}")
         return result
     if isinstance(result, Answer):
         refused = 300 <= result.status < 500 and result.status not in {408, 425, 429}  # noqa: PLR2004
@@ -101,4 +105,4 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     else:
         refused = isinstance(result, NotSent) and result.refused
         text = f"{trouble} ({result.code})" + (f": {result.message}" if result.message else "")
-    raise RefusedError(text) if refused else LookupFailedError(text)
+    raise RefusedError(text) if refused else LookupFailedError(text + later)

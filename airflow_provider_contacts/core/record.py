@@ -119,10 +119,14 @@ class Mapper:
             found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
             return self._unfit(row_index, identifier, mapped or row, errors + found)
         except RecursionError:
-            return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "nested without an end")))
+            return self._unfit(
+                row_index, identifier, None, (*errors, ("not_json", None, "nested too deeply, or in itself"))
+            )
         except ValueError:
             # Python writes no integer of more than 4,300 digits.
-            return self._unfit(row_index, identifier, None, (*errors, ("not_json", None, "a number without an end")))
+            return self._unfit(
+                row_index, identifier, None, (*errors, ("not_json", None, "a number with too many digits"))
+            )
         payload_digest = digest(plain)
         if errors:
             return self._unfit(row_index, None, payload, errors, payload_digest)
@@ -246,6 +250,8 @@ def encode(payload: Payload, *, known_plain: bool = False) -> bytes:
     try:
         return PLAIN.encode(payload) if known_plain else canonical(payload)
     except UnicodeEncodeError:
-        raise InvalidRecordError([("invalid_text", None, "a text holds half a sign (a lone surrogate)")]) from None
+        raise InvalidRecordError(
+            [("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry")]
+        ) from None
     except (ValueError, TypeError, RecursionError):
         raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None

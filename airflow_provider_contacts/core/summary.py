@@ -185,6 +185,7 @@ class Report:
     :param started_at: UTC.
     :param ended: how the push ended has been written down.
     :param total: records that the source has, where it says so.
+    :param trouble: why the last request that got no usable answer got none.
     """
 
     vendor: str
@@ -198,6 +199,7 @@ class Report:
     num_requests: int = 0
     ended: bool = False
     total: int | None = None
+    trouble: str | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome, and keep it if it is wanted; the last one may be added again, for good measure.

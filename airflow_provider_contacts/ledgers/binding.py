@@ -71,7 +71,10 @@ class BindingCheck:
             case "mysql" | "mariadb":
                 name = f"contacts-{digest}"
                 if connection.exec_driver_sql(f"SELECT GET_LOCK('{name}', {LOCK_SECONDS})").scalar() != 1:
-                    raise LedgerError("another task has been writing the first rows of this sync_id for too long")
+                    raise LedgerError(
+                        f"another task has been writing the first rows of sync_id {self._binding.sync_id} in "
+                        f"{self._outcomes.fullname} for {LOCK_SECONDS} s: let that task end, and try again"
+                    )
                 connection.info[RELEASE] = f"DO RELEASE_LOCK('{name}')"
 
 

@@ -40,6 +40,17 @@ class RunIdentity:
             try_number=try_number,
         )
 
+    def check(self) -> None:
+        """Refuse what the table's key cannot hold.
+
+        :raises ConfigError: naming what is too long.
+        """
+        if (length := len(self.sync_run_id)) > RUN_LENGTH:
+            raise ConfigError(
+                f"the ids of dag, run and task have {length} characters together, and the outcome table's key holds "
+                f"{RUN_LENGTH}: shorten one, such as the run_id of a triggered run"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
@@ -64,7 +75,7 @@ class Binding:
             if text is None and field.name == "destination_object":
                 continue
             if not text or len(text) > LENGTHS[field.name] or "\x00" in text:
-                msg = f"{field.name} must have 1 to {LENGTHS[field.name]} characters"
+                msg = f"{field.name} must have 1 to {LENGTHS[field.name]} characters, not {len(text or '')}, and no NUL"
                 raise ConfigError(msg)
 
     def place(self) -> str:

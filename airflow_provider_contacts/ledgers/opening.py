@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.ledgers.engine import connect
-from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.patience import Patience
 from airflow_provider_contacts.ledgers.reading import ReadingLedger
 from airflow_provider_contacts.ledgers.rows import Policy
@@ -80,8 +79,7 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
     :raises ConfigError: for a database or destination that cannot be used.
     """
     engine = connect(opening.hook)
-    if len(opening.run.sync_run_id) > RUN_LENGTH:
-        raise ConfigError(f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together")
+    opening.run.check()
     shared = same_file(opening.hook, opening.source)
     tables = opening.patience.run(lambda: open_store(engine, opening.table, shared_source=shared))
     return opening.patience.run(lambda: reading_ledger(engine, tables, opening))

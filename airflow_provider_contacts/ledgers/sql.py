@@ -20,7 +20,7 @@ from airflow_provider_contacts.ledgers.binding import BindingCheck
 from airflow_provider_contacts.ledgers.clock import seconds_since
 from airflow_provider_contacts.ledgers.engine import READING, careless, prepare
 from airflow_provider_contacts.ledgers.evidence import holders, payloads
-from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, Binding, RunIdentity
+from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.other_sync_ids import known_elsewhere
 from airflow_provider_contacts.ledgers.patience import AT_ONCE, Patience
 from airflow_provider_contacts.ledgers.rows import Policy, Row, answered, marked, noted, without_text
@@ -105,9 +105,7 @@ class SqlLedger:
         if store_payload not in {"undelivered", "all", "never"}:
             msg = "store_payload must be 'undelivered', 'all' or 'never'"
             raise ConfigError(msg)
-        if len(run.sync_run_id) > RUN_LENGTH:
-            msg = f"the ids of dag, run and task are longer than {RUN_LENGTH} characters together"
-            raise ConfigError(msg)
+        run.check()
         prepare(engine)
         token = token or secrets.token_hex(8)
 

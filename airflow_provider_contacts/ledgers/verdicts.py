@@ -78,7 +78,7 @@ def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
         return inspect(connection).has_table(tables.outcomes.name, schema=tables.outcomes.schema)
 
     if not transact(engine, look, repeatable=True, options={READING: True}):
-        raise ConfigError(f"outcomes_table: there is no table {table}: {place_of(engine)}")
+        raise ConfigError(f"{place_of(engine)} does not exist: correct outcomes_table or outcomes_conn_id")
     ensure(engine, tables, create=create_tables)
     look_at_tables(engine, tables)
     return tables

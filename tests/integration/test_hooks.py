@@ -302,7 +302,7 @@ def test_a_hook_is_used_in_a_task(world: World) -> None:
 def test_an_answer_that_is_garbage_is_told_as_such(set_connections: SetConnections, served: Served) -> None:
     set_connections({"book": {**served.simulator.apptoto.connection(f"{served.url}/apptoto"), "extra": {}}})
     served.simulator.set("apptoto.read.garbage", "always")
-    with pytest.raises(LookupFailedError, match="unreadable"):
+    with pytest.raises(LookupFailedError, match="cannot be read"):
         list(ApptotoHook("book").push([], destination={"address_book": "Demo"}))
     assert issubclass(LookupFailedError, Exception)
     assert not issubclass(LookupFailedError, httpx.HTTPError)

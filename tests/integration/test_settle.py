@@ -308,7 +308,11 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a long one": ({"c0": "1"}, {"settled_by": "x" * 256}, "settled_by is a text of at most 255"),
     "no sync_id": ({"c0": "1"}, {"sync_id": ""}, "sync_id must not be empty"),
     "no connection": ({"c0": "1"}, {"outcomes_conn_id": "none"}, "there is no connection 'none'"),
-    "no table": ({"c0": "1"}, {"outcomes_table": "typo"}, "there is no table typo"),
+    "no table": (
+        {"c0": "1"},
+        {"outcomes_table": "typo"},
+        ") does not exist: correct outcomes_table",
+    ),
     "payload": ({"c0": "1"}, {"store_payload": "some"}, "store_payload is one of"),
 }
 

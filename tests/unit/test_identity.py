@@ -145,7 +145,7 @@ TOO_LONG = "a number this long is no sync key"
         (1.5, "an inexact number is no sync key; cast it to text"),
         (datetime(1, 1, 1, tzinfo=MOSCOW), "a time outside the years that UTC has"),
         ([1], "a list is no sync key; cast it to text"),
-        ("a\x00b", "the sync key holds signs that no table can store"),
+        ("a\x00b", "the sync key holds characters that no table can store"),
         ("", "the sync key is empty"),
     ],
     ids=[str(index) for index in range(9)],

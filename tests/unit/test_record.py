@@ -496,7 +496,7 @@ def test_what_is_nested_without_an_end_keeps_its_key() -> None:
     result = mapper(sync_key=("id",)).prepare(3, {"id": 1, "name": "Ada", "extra": circle})
     assert isinstance(result, Unfit)
     assert (result.record_identifier, result.row_index, result.payload) == ("1", 3, None)
-    assert result.errors == (("not_json", None, "nested without an end"),)
+    assert result.errors == (("not_json", None, "nested too deeply, or in itself"),)
 
 
 NOT_JSON = ("not_json", None, "a value cannot be written as JSON")
@@ -514,7 +514,7 @@ NOT_JSON = ("not_json", None, "a value cannot be written as JSON")
         ({"name": "Ada", "extra": {"a": 10**5000}}, NOT_JSON),
         (
             {"name": "Ada", "extra": {"a": "\udfff"}},
-            ("invalid_text", None, "a text holds half a sign (a lone surrogate)"),
+            ("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry"),
         ),
     ],
     ids=lambda _: "",
