@@ -160,7 +160,7 @@ def parse_bind_values(value: Any, name: str) -> Any:
     :raises ConfigError: for anything but a mapping, a list, or nothing.
     """
     if value is not None and (isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence)):
-        raise ConfigError(f"{name} must be a mapping or a list of bind values, or None{not_this(value)}")
+        raise ConfigError(f"{name} must be a mapping or a list of bind values, or None, not a {type(value).__name__}")
     return value
 
 

@@ -97,7 +97,9 @@ class PushOptions:
         :raises ConfigError: where the user's batch is larger than the vendor takes.
         """
         if self.batch_size is not None and self.batch_size > vendor.limits.batch_size:
-            raise ConfigError(f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}")
+            raise ConfigError(
+                f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}{not_this(self.batch_size)}"
+            )
         stated: dict[str, Any] = {
             "batch_size": self.batch_size,
             "max_in_flight": self.max_in_flight,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from airflow_provider_contacts.core.errors import ConfigError, UndeliveredError
+from airflow_provider_contacts.core.options import not_this
 from airflow_provider_contacts.core.outcome import UNDELIVERED, Outcome, Status
 from airflow_provider_contacts.core.texts import MESSAGE_LENGTH, NAME_LENGTH, clean
 
@@ -256,9 +257,8 @@ def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
         return number
     if fraction and 0 < number < 1:
         return number
-    raise ConfigError(
-        f"{name} is a count{' or a fraction below 1' if fraction else ''}, such as 10{' or 0.05' if fraction else ''}"
-    )
+    allowed = "a count or a fraction below 1, such as 10 or 0.05" if fraction else "a count, such as 10"
+    raise ConfigError(f"{name} is {allowed}{not_this(value)}")
 
 
 def tally_of(counts: Mapping[str, Any]) -> str:

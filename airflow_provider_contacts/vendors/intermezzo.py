@@ -368,8 +368,8 @@ FORM = ConnectionForm(
     relabeling={"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"},
     placeholders={"host": BASE_URL, "token_url": TOKEN_URL, "audience": AUDIENCE},
     settings=(
-        Setting(name="token_url", label="Token URL", description=f"Where tokens are minted. Default: {TOKEN_URL}"),
-        Setting(name="audience", label="Audience", description=f"Of the token, whatever the host. Default: {AUDIENCE}"),
+        Setting(name="token_url", label="Token URL", description=f"Where tokens are requested. Default: {TOKEN_URL}"),
+        Setting(name="audience", label="Audience", description=f"Audience of the token. Default: {AUDIENCE}"),
     ),
 )
 

@@ -494,18 +494,22 @@ FORM = ConnectionForm(
         Setting(
             name="region",
             label="Region",
-            description="Decides the hosts of the API and of tokens. Default: us",
+            description="Chooses the hosts of the API and of the tokens. Default: us",
             allowed=tuple(BASE_URLS),
             default="us",
         ),
         Setting(
             name="account",
             label="Account",
-            description="The first word of https://<account>.talkdeskid.com, where tokens are minted: needed with a "
+            description="The first word of https://<account>.talkdeskid.com, where tokens are requested: needed with a "
             "client ID, unless there is a token URL. Default: none",
         ),
-        Setting(name="token_url", label="Token URL", description="Default: the one that account and region give"),
-        Setting(name="scope", label="Scope", description=f"Asked for with the token. Default: {SCOPE}"),
+        Setting(
+            name="token_url",
+            label="Token URL",
+            description="Where tokens are requested. Default: by account and region",
+        ),
+        Setting(name="scope", label="Scope", description=f"Scope of the token. Default: {SCOPE}"),
     ),
 )
 

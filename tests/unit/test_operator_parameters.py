@@ -136,7 +136,8 @@ WRONG_SQL: list[tuple[dict[str, Any], str]] = [
     ({"sql_conn_id": ""}, "sql_conn_id must not be empty"),
     ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, not 0"),
     ({"chunk_size": "5000"}, "chunk_size must be a whole number"),
-    ({"parameters": "a"}, "parameters must be a mapping or a list of bind values"),
+    # Bind values may be personal.
+    ({"parameters": "a"}, "parameters must be a mapping or a list of bind values, or None, not a str"),
     ({"parameters": 5}, "parameters must be a mapping or a list of bind values"),
 ]
 WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
