@@ -15,6 +15,20 @@ log = logging.getLogger(__name__)
 
 SAVEPOINT = "contacts_rows"
 
+MOMENTS = {1082: "PYDATE", 1083: "PYTIME", 1114: "PYDATETIME", 1184: "PYDATETIMETZ", 1266: "PYTIME"}
+"""The database's numbers of its types of moments, and how psycopg2 reads them."""
+
+
+def exact(read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a reader that refuses ``infinity``, which psycopg2 takes for the year 9999 or 1, and 24 o'clock."""
+
+    def found(text: str | None, cursor: Any) -> Any:
+        if text is not None and (text.endswith("infinity") or text.startswith("24:")):
+            raise ValueError("Python has no such moment")
+        return read(text, cursor)
+
+    return found
+
 
 class Postgres(Link):
     """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last."""
@@ -175,6 +189,14 @@ class Psycopg2(Postgres):
         """Let the query write nothing, and see one moment throughout."""
         self.connection.readonly = True
         self.connection.isolation_level = import_module("psycopg2.extensions").ISOLATION_LEVEL_REPEATABLE_READ
+
+    def prepare(self) -> None:
+        """Besides, refuse the moments that Python lacks, for which the driver gives other ones without a word."""
+        extensions = import_module("psycopg2.extensions")
+        for number, name in MOMENTS.items():
+            read = exact(getattr(extensions, name))
+            extensions.register_type(extensions.new_type((number,), name, read), self.connection)
+        super().prepare()
 
     def plain_cursor(self) -> Any:
         """Return a cursor that gives tuples."""

@@ -97,6 +97,26 @@ def test_psycopg_names_the_column_of_a_date_without_an_end(postgres: Postgres, v
     assert text.startswith("row 3 (row_index 2) of the query of the source, column 'value',")
 
 
+MOMENTS = {
+    "date": "'infinity', '-infinity', '0044-03-15 BC', '10000-01-01'",
+    "timestamp": "'infinity', '-infinity', '0044-03-15 BC'",
+    "timestamptz": "'infinity', '-infinity', '10000-01-01'",
+    "time": "'24:00'",
+    "timetz": "'24:00+01'",
+}
+
+
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_a_moment_that_python_lacks_is_never_another_one(postgres_hook: Hook, kind: str) -> None:
+    for value in MOMENTS[kind].split(", "):
+        good = "'23:59:59'" if kind.startswith("time") and "stamp" not in kind else "'2026-01-02'"
+        sql = NUMBERS.format(f"(CASE i WHEN 3 THEN {value} WHEN 2 THEN NULL ELSE {good} END)::{kind}")
+        seen, text = read(rows_of_query(postgres_hook, sql, None, 10))
+        assert [row["id"] for row in seen] == [1, 2]
+        assert seen[0]["value"] is not None
+        assert text.startswith("row 3 (row_index 2) of the query of the source")
+
+
 @pytest.mark.parametrize("chunk_size", [1, 2, 3, 10, 5000])
 @pytest.mark.parametrize("bad", [2, 3, 5])
 @pytest.mark.parametrize("parameters", [None, ["x"]])
