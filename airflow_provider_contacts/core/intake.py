@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from msgspec import structs
+
 from airflow_provider_contacts.core.errors import ConfigError, ContactsError, LedgerError
 from airflow_provider_contacts.core.keys import Keys
 from airflow_provider_contacts.core.ledger import Ledger, Standing
@@ -232,12 +234,13 @@ class Intake:
             return decision
         self._active.pop(identifier, None)
         outcome = self._decided(record, standing, decision)
+        if decision is Decision.SKIP and not self.keys.skip(record):
+            # One delivery, however often its key comes.
+            outcome = structs.replace(outcome, from_this_run=False)
         taken.outcomes.append(outcome)
         if decision is Decision.INVALID:
             taken.to_note.append(outcome)
-        elif decision is Decision.SKIP:
-            self.keys.skip(record)
-        elif decision not in {Decision.DUPLICATE, Decision.NOT_UNIQUE}:
+        elif decision not in {Decision.SKIP, Decision.DUPLICATE, Decision.NOT_UNIQUE}:
             self.keys.remember(identifier, record.payload_hash)
         if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
             taken.to_settle.append(outcome)

@@ -78,13 +78,14 @@ class Keys:
         if met is not None and not (outcome.batch_id or "").startswith(self._own):
             self._decided.remember(outcome.record_identifier, met)
 
-    def skip(self, record: Prepared | Unfit) -> None:
-        """Count a record that differs from the first one of its key, which was delivered before."""
+    def skip(self, record: Prepared | Unfit) -> bool:
+        """Tell whether a record that was delivered before is the first one of its key; count one that differs."""
         same = self._skipped.is_same(record.record_identifier, record.payload_hash)
         if same is None:
             self._skipped.remember(record.record_identifier, record.payload_hash)
         elif not same:
             self._skipped_beside += 1
+        return same is None
 
     def warn(self) -> None:
         """Say how many records share a key with another one: they are no outcome that anybody expects."""

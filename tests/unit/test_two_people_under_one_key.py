@@ -161,6 +161,9 @@ def test_where_the_first_was_delivered_before_the_later_one_is_skipped(
     pushed = world.push([ONE, *fillers(gap), ONE, OTHER], run=run, **KEY)
     assert said(pushed) == [("skipped", None)] * 3
     assert [one.changed for one in pushed.outcomes if one.record_identifier == "k"] == [False, False, True]
+    # Delivered once, by one try of one run.
+    delivered = [one for one in pushed.outcomes if one.record_identifier == "k" and one.from_this_run]
+    assert len(delivered) == (run == "run-1")
     (warning,) = warnings(caplog)
     assert warning.startswith("1 records were skipped")
     # A person whose data changed since is no second one.
