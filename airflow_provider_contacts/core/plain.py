@@ -110,11 +110,15 @@ def numpy_scalar(value: Any) -> Any:
     """Return numpy's scalar as Python's own; its dates and times have a unit that ``item`` does not always heed."""
     if value.dtype.kind == "M":
         days = str(value.dtype).partition("[")[2] in {"Y]", "M]", "W]", "D]"}
-        return value.astype("M8[D]" if days else "M8[us]").item()
+        found = value.astype("M8[D]" if days else "M8[us]")
+        # Python's own moments end at microseconds.
+        return found.item() if found == value or str(value) == "NaT" else str(value)
     if value.dtype.kind == "m":
         return value.astype("m8[us]").item()
     found = value.item()
-    # A number wider than Python's stays what it is.
+    if type(found) is type(value) and value.dtype.kind == "f":
+        # Wider than Python's own: taken where nothing is lost.
+        found = float(value) if float(value) == value or value != value else value  # noqa: PLR0124  # NaN alone
     return Strange(value) if type(found) is type(value) else found
 
 
