@@ -189,7 +189,7 @@ class Outcomes(Iterator["Outcome"]):
 def outcomes_of(plan: Plan) -> Generator[Outcome]:
     """Open all that the push takes, push, and let go of it however it ends."""
     from airflow_provider_contacts.core.engine import Push
-    from airflow_provider_contacts.reporting import reported
+    from airflow_provider_contacts.reporting import Progress, reported
 
     hook, target = plan.hook, plan.target
     if plan.memory is None:
@@ -203,12 +203,11 @@ def outcomes_of(plan: Plan) -> Generator[Outcome]:
         check_key(rows, mapper.sync_key)
         run = run_of_this_task()
         report = report_of(plan, destination, run)
-        with (
-            ledger_of(plan, report, run) as ledger,
-            reported(report, ledger),
-            hook.budget(target, client) as budget,
-        ):
-            push = Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=plan.settings, budget=budget)
+        with ledger_of(plan, report, run) as ledger, reported(report, ledger), hook.budget(target, client) as budget:
+            tell = Progress(report).tell
+            push = Push(
+                rows, mapper=mapper, ledger=ledger, sender=client, settings=plan.settings, budget=budget, watch=tell
+            )
             yield from counted(push, report, ledger)
 
 
@@ -247,6 +246,7 @@ def report_of(plan: Plan, destination: Destination, run: RunIdentity) -> Report:
         outcomes_table=memory.outcomes_table.strip() if memory is not None else None,
         outcomes=OutcomeList("none"),
         started_at=datetime.now(UTC),
+        total=plan.rows.total,
     )
 
 
