@@ -11,6 +11,7 @@ from typing import Any, Literal
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.options import PushOptions, is_count, not_this, one_of
 from airflow_provider_contacts.core.summary import XcomOutcomes, parse_tolerance
+from airflow_provider_contacts.core.table_names import names
 from airflow_provider_contacts.sources import RowSource
 
 StorePayload = Literal["undelivered", "all", "never"]
@@ -118,6 +119,35 @@ def parse_needed(value: Any, name: str) -> str:
     return text
 
 
+def parse_table(value: Any, name: str) -> str:
+    """Return the name of a table.
+
+    :raises ConfigError: for what no table of ours can be called.
+    """
+    text = parse_needed(value, name)
+    names(text)
+    return text
+
+
+def parse_sync_id(value: Any, name: str) -> str | None:
+    """Return a text, ``None`` for an empty one.
+
+    :raises ConfigError: for anything else, and for white space at an end: databases disagree about it.
+    """
+    text = parse_text(value, name)
+    if text is not None and text != value:
+        raise ConfigError(f"{name} must not begin or end with white space{not_this(value)}")
+    return text
+
+
+def parse_needed_sync_id(value: Any, name: str) -> str:
+    """Return a text.
+
+    :raises ConfigError: as :func:`parse_sync_id`, and where there is none.
+    """
+    return parse_sync_id(value, name) or parse_needed(value, name)
+
+
 def parse_destination(value: Any, name: str) -> Any:
     """Return a destination, whose keys the vendor knows.
 
@@ -202,9 +232,9 @@ READERS: Mapping[str, Reader] = {
     "contacts_conn_id": parse_needed,
     "destination": parse_destination,
     "outcomes_conn_id": parse_text,
-    "outcomes_table": parse_needed,
+    "outcomes_table": parse_table,
     "create_tables": parse_truth,
-    "sync_id": parse_text,
+    "sync_id": parse_sync_id,
     "max_rejected": tolerance(fraction=True),
     "max_unknown": tolerance(fraction=False),
     "store_payload": word("undelivered", "all", "never"),

@@ -18,6 +18,7 @@ from airflow_provider_contacts.parameters import (
     TaskPlan,
     parse_json,
     parse_needed,
+    parse_needed_sync_id,
     parse_text,
 )
 
@@ -60,7 +61,7 @@ def check_replay(plan: ReplayPlan) -> Selection:
     :raises ConfigError: naming the parameter and what is allowed.
     """
     parse_needed(plan.outcomes_conn_id, "outcomes_conn_id")
-    parse_needed(plan.sync_id, "sync_id")
+    parse_needed_sync_id(plan.sync_id, "sync_id")
     check_together(plan)
     return Selection(
         statuses=frozenset(map(Status, parse_statuses(plan.statuses, "statuses"))),
@@ -154,7 +155,7 @@ REPLAY_READERS: Mapping[str, Reader] = {
     **PUSH_READERS,
     **SQL_READERS,
     "outcomes_conn_id": parse_needed,
-    "sync_id": parse_needed,
+    "sync_id": parse_needed_sync_id,
     "sql": parse_text,
     "sql_conn_id": parse_text,
     "statuses": parse_statuses,

@@ -10,7 +10,16 @@ from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordErro
 from airflow_provider_contacts.core.identity import key_text
 from airflow_provider_contacts.core.options import one_of
 from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.parameters import Reader, StorePayload, parse_json, parse_text, parse_truth, word
+from airflow_provider_contacts.parameters import (
+    Reader,
+    StorePayload,
+    parse_json,
+    parse_needed_sync_id,
+    parse_table,
+    parse_text,
+    parse_truth,
+    word,
+)
 
 LONGEST = 512
 LONGEST_NAME = 255
@@ -168,8 +177,8 @@ def id_of(value: Any, place: int) -> str:
 
 SETTLE_READERS: Mapping[str, Reader] = {
     "outcomes_conn_id": parse_short,
-    "outcomes_table": parse_short,
-    "sync_id": parse_short,
+    "outcomes_table": parse_table,
+    "sync_id": parse_needed_sync_id,
     "verdict": parse_verdict,
     "settled_by": parse_person,
     "create_tables": parse_truth,

@@ -44,7 +44,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # see
 from sqlalchemy.schema import CreateTable  # noqa: TID253  # see above
 from sqlalchemy.types import TypeEngine, UserDefinedType  # noqa: TID253  # see above
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.table_names import RUNS, names
 from airflow_provider_contacts.core.texts import NAME_LENGTH
 from airflow_provider_contacts.ledgers.identity import RUN_LENGTH, SYNC_LENGTH
 
@@ -67,9 +67,6 @@ COUNTERS = (
     "num_requests",
 )
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-NAME_LIMIT = 63  # PostgreSQL's; MySQL takes one more
-RUNS = "_runs"
 
 # Every row is written twice. With room beside it, PostgreSQL writes the second one there, and no index again.
 ROOM = " WITH (fillfactor = 60)"
@@ -131,29 +128,11 @@ class Tables:
     runs: Table
 
 
-def names(table: str) -> tuple[str | None, str]:
-    """Return schema and name of ``table``.
-
-    :raises ConfigError: unless it is ``name`` or ``schema.name`` of plain names that leave room for ``_runs``.
-    """
-    parts = table.split(".")
-    room = (NAME_LIMIT,) * (len(parts) - 1) + (NAME_LIMIT - len(RUNS),)
-    if len(parts) > 2 or not all(  # noqa: PLR2004  # schema and name
-        NAME.fullmatch(part) and len(part) <= most for part, most in zip(parts, room, strict=True)
-    ):
-        msg = (
-            "outcomes_table must be a name or schema.name of letters, digits, _ and $, not beginning with a digit; "
-            f"the schema at most {NAME_LIMIT} characters, the name at most {NAME_LIMIT - len(RUNS)}"
-        )
-        raise ConfigError(msg)
-    return (parts[0] if len(parts) > 1 else None), parts[-1]
-
-
 def build(table: str, flavour: Flavour) -> Tables:
     """Return the tables under a name, for one kind of database.
 
     :param table: ``name`` or ``schema.name`` of the outcome table; the runs' is that and ``_runs``.
-    :raises ConfigError: see :func:`names`.
+    :raises ConfigError: for another name.
     """
     schema, name = names(table)
     types = Types(flavour)

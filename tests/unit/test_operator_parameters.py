@@ -129,6 +129,13 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"plan_rows": None}, "plan_rows is a whole number from 0 to 1000, not None"),
     ({"plan_identifiers": "plain"}, "plan_identifiers is one of ['digest', 'clear'], not 'plain'"),
 ]
+WRONG_PLACES: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({"outcomes_table": name}, "outcomes_table must be a name or schema.name")
+        for name in ("a b", "a.b.c", "7", "ä")
+    ),
+    ({"sync_id": " signups"}, "sync_id must not begin or end with white space, not ' signups'"),
+]
 WRONG_SQL: list[tuple[dict[str, Any], str]] = [
     ({"sql": None}, "sql must not be empty"),
     ({"sql": ""}, "sql must not be empty"),
@@ -166,6 +173,7 @@ WRONG_SETTLE: list[tuple[dict[str, Any], str]] = [
 ]
 WRONG = [
     *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
+    *((operator, *case) for operator in NEEDED for case in WRONG_PLACES),
     *((SqlToContactsOperator, *case) for case in WRONG_SQL),
     *((ReplayContactsOperator, *case) for case in WRONG_REPLAY),
     *((SettleContactsOperator, *case) for case in WRONG_SETTLE),
