@@ -251,10 +251,10 @@ class Execution:
         log.info("Push %s: %s", status, tally_of(report.counts()))
         finish(ledger, report, status, verdict)
         summary = report.summary(status)
+        if not isinstance(verdict, UndeliveredError) and (verdict or summary["num_undelivered"] > summary["num_held"]):
+            log.info("What became of each record: %s", place_of_rows(report, self._checked.outcomes_conn_id))
         if verdict is None:
             return summary
-        if not isinstance(verdict, UndeliveredError):
-            log.info("What became of each record: %s", place_of_rows(report, self._checked.outcomes_conn_id))
         self._leave(summary)
         raise verdict
 

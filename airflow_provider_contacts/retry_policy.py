@@ -40,8 +40,12 @@ class ContactsRetryPolicy(RetryPolicy):
     def __init__(
         self, delay: timedelta = DELAY, longest: timedelta = LONGEST, longest_wait: timedelta = LONGEST_WAIT
     ) -> None:
-        if not timedelta(0) < delay <= longest or longest_wait <= timedelta(0):
-            raise ValueError("delay and longest_wait are above zero, and longest is not shorter than delay")
+        given: dict[str, Any] = {"delay": delay, "longest": longest, "longest_wait": longest_wait}
+        for name, value in given.items():
+            if not isinstance(value, timedelta) or value <= timedelta(0):
+                raise ValueError(f"{name} is a timedelta above zero, not {value!r}")
+        if longest < delay:
+            raise ValueError(f"longest is not shorter than delay, which is {delay}, not {longest}")
         self.delay = delay
         self.longest = longest
         self.longest_wait = longest_wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.core.options import not_this
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 NAME_LIMIT = 63  # PostgreSQL's; MySQL takes one more
@@ -24,6 +25,7 @@ def names(table: str) -> tuple[str | None, str]:
         msg = (
             "outcomes_table must be a name or schema.name of letters, digits, _ and $, not beginning with a digit; "
             f"the schema at most {NAME_LIMIT} characters, the name at most {NAME_LIMIT - len(RUNS)}"
+            f"{not_this(table)}"
         )
         raise ConfigError(msg)
     return (parts[0] if len(parts) > 1 else None), parts[-1]

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.write(tables.ddl(tables.build(chosen.table, chosen.database)))
     except ConfigError as error:
-        parser.error(str(error))
+        command.error(f"argument --table: {error}")
     return 0
 
 

@@ -39,10 +39,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    made.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="a further name to be asked by")
+    made.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="another host name under which it answers"
+    )
     made.add_argument("--port", type=_port, default=8780, help="port, 0 for a free one (default: %(default)s)")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated")
-    made.add_argument("--seed", type=int, default=0, help="of every chance (default: %(default)s)")
+    made.add_argument("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)")
     made.add_argument("--forget", action="store_true", help="count contacts instead of keeping them (reads find none)")
     made.add_argument("--list-knobs", action="store_true", help="print every knob, its default and meaning, and end")
     return made

@@ -51,6 +51,7 @@ def test_all_examples_are_found_without_an_error(airflow_db: Path) -> None:  # n
 
     bag = DagBag(str(ROOT / "example_dags"), bundle_name="testing")
     assert bag.import_errors == {}
+    assert bag.captured_warnings == {}
     assert set(bag.dag_ids) == {file.stem for file in FILES}
     assert all(task.retries == 3 for dag in bag.dags.values() for task in dag.tasks)
 

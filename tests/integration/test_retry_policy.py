@@ -155,9 +155,15 @@ def test_it_serializes_and_so_does_a_dag_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"delay": timedelta(0)}, {"delay": timedelta(hours=2)}, {"longest_wait": timedelta(0)}, {"longest": -MINUTE}],
+    ("wrong", "said"),
+    [
+        ({"delay": timedelta(0)}, "delay is a timedelta above zero"),
+        ({"delay": 5}, "delay is a timedelta above zero, not 5"),
+        ({"delay": timedelta(hours=2)}, "longest is not shorter than delay, which is 2:00:00, not 1:00:00"),
+        ({"longest_wait": timedelta(0)}, "longest_wait is a timedelta above zero"),
+        ({"longest": -MINUTE}, "longest is a timedelta above zero"),
+    ],
 )
-def test_lengths_that_make_no_sense_are_refused(wrong: dict[str, timedelta]) -> None:
-    with pytest.raises(ValueError, match="above zero"):
+def test_lengths_that_make_no_sense_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         ContactsRetryPolicy(**wrong)

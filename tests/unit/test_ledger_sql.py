@@ -168,7 +168,10 @@ def test_the_printed_ddl_is_the_table(database: Database) -> None:
 def test_a_bad_table_name_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["ddl", "sqlite", "--table", "a b"])
-    assert "outcomes_table" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "[--table NAME]" in told
+    assert "--table: outcomes_table must be a name or schema.name" in told
+    assert told.endswith(", not 'a b'\n")
 
 
 @pytest.mark.parametrize(("flavour", "collation"), [("mysql", "utf8mb4_0900_bin"), ("mariadb", "utf8mb4_nopad_bin")])
