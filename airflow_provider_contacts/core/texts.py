@@ -31,12 +31,18 @@ MASK = "***"
 SHORTEST_SECRET = 5
 """Characters of what is masked, as in Airflow: anything shorter would be found in every other word."""
 
+LEAST_BARE = 12
+"""Letters and digits of a secret that are masked in whatever writing; of fewer, other words may be made."""
+
 LONGEST_READ = 65_536
 """Characters of a text that are looked at: what comes after is cut off anyway."""
 
 # Control characters but tab and line ends, and surrogates: no database takes all of them.
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
+
+JSON_SIGN = re.compile(r"\\u([0-9a-fA-F]{4})")
+URL_SIGNS = str.maketrans("+/", "-_")
 
 
 def clean(text: str | None, length: int) -> str | None:
@@ -88,7 +94,13 @@ class Secrets:
         if len(said) > LONGEST_READ:
             # At the end may be the beginning of a secret that was cut.
             part = part[: -max(map(len, self._forms))]
-        return clean(part, length)
+        return MASK if self._rewritten(part, LEAST_BARE) else clean(part, length)
+
+    def _rewritten(self, text: str, least: int) -> bool:
+        """Tell whether the letters and digits of a secret stand in a text, whatever signs are between them."""
+        bare = [one for one in self._bare if least <= len(one) <= len(text)]
+        told = bared(undone(text)) if bare else ""
+        return any(one in told for one in bare)
 
     def reply(self, reply: Reply) -> Reply:
         """Return what a reply says of a record, fit to be kept."""
@@ -109,11 +121,8 @@ class Secrets:
     def _name(self, text: str | None) -> str | None:
         """Return a code or a field, of which a reader may have changed the signs: dots for slashes, and such."""
         name = self.clean(text, NAME_LENGTH)
-        if name is not None and self._bare:
-            told = bared(str(text)[:LONGEST_READ])
-            if any(bare in told for bare in self._bare) and MASK not in name:
-                return MASK
-        return name
+        hidden = name is not None and MASK not in name and self._rewritten(str(text)[:LONGEST_READ], SHORTEST_SECRET)
+        return MASK if hidden else name
 
 
 def bared(text: str) -> str:
@@ -121,19 +130,31 @@ def bared(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
+def undone(text: str) -> str:
+    """Return a text whose signs are no longer written for a URL (twice, too), for HTML or for JSON."""
+    plain = JSON_SIGN.sub(lambda found: chr(int(found[1], 16)), html.unescape(text))
+    return unquote(unquote(plain)) if "%" in plain else plain
+
+
 def forms_of(secret: str) -> Iterator[str]:
-    """Yield a secret as it may come back: plain, in a URL, in JSON within a text, in HTML, in Base64."""
+    """Yield a secret as it may come back: plain, in a URL, in JSON within a text, in HTML, Base64, hexadecimal."""
     if not secret:
         return
     in_json = json.dumps(secret)[1:-1]
     yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret))
     yield from (in_json, in_json.replace("/", "\\/"), json.dumps(secret, ensure_ascii=False)[1:-1])
-    yield from (base64_of(secret), base64_of(f"{secret}:"), base64_of(f":{secret}"))
+    yield secret.encode("utf-8", "surrogatepass").hex()
+    yield from in_base64(secret)
 
 
-def base64_of(text: str) -> str:
-    """Return a text in Base64, without the signs that fill it up."""
-    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode("ascii").rstrip("=")
+def in_base64(text: str) -> Iterator[str]:
+    """Yield what stands in Base64, of both alphabets, wherever in what was encoded a text begins."""
+    data = text.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        # The sign at either end that holds bits of a neighbour, too, is left out.
+        whole = base64.b64encode(bytes(before) + data).decode("ascii").rstrip("=")
+        part = whole[(0, 2, 3)[before] : len(whole) - ((before + len(data)) % 3 > 0)]
+        yield from (part, part.translate(URL_SIGNS))
 
 
 def secrets_of(credential: Credential, proxies: Iterable[str | None]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -55,6 +56,39 @@ def test_a_secret_is_masked_in_every_form(secret: str, form: str) -> None:
     assert cleaned.rstrip("=) ").startswith(f"Bearer {MASK}")
     assert cleaned.count(MASK) == 2
     assert shown.rstrip("=").lower() not in cleaned.lower()
+
+
+WRITINGS: dict[str, Callable[[str], str]] = {
+    "base64 of what holds it": lambda secret: base64.b64encode(f"Bearer {secret}, x".encode()).decode(),
+    "base64 of json": lambda secret: base64.b64encode(f'{{"a": "{secret}"}}'.encode()).decode(),
+    "base64 for a url": lambda secret: base64.urlsafe_b64encode(f"?>?{secret}?>?".encode()).decode(),
+    "hexadecimal": lambda secret: secret.encode().hex(),
+    "url, twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "url, every sign": lambda secret: "".join(f"%{ord(sign):02X}" for sign in secret),
+    "html, by number": lambda secret: "".join(f"&#{ord(sign)};" for sign in secret),
+    "json, by number": lambda secret: "".join(f"\\u{ord(sign):04x}" for sign in secret),
+    "spaced": " ".join,
+    "over two lines": lambda secret: f"{secret[:9]}\n    {secret[9:]}",
+    "without its end": lambda secret: secret.rstrip("="),
+    "with invisible signs": "\u200b".join,
+}
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+@pytest.mark.parametrize("secret", ["S3cr3t-ToKen/with+signs==", "?>plain>secret?1?", "abcdefghijklm"])
+def test_a_secret_in_another_writing_is_masked(secret: str, writing: str) -> None:
+    shown = WRITINGS[writing](secret)
+    known = Secrets([secret])
+    assert MASK in (known.clean(f"the header {shown} is wrong", MESSAGE_LENGTH) or "")
+    replies = [Created(shown), Doubt(shown, shown, shown), Rejected((RecordError(shown, shown, shown),))]
+    told = "".join(map(str, map(known.reply, replies)))
+    assert told.count(MASK) >= 5
+    assert shown.strip("=") not in told
+
+
+def test_a_short_secret_is_not_read_out_of_other_words() -> None:
+    said = "a first name must not be longer than a hundred signs"
+    assert Secrets(["tname", "must-no", "longerthan"]).clean(said, MESSAGE_LENGTH) == said
 
 
 @given(
