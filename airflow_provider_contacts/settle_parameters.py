@@ -10,6 +10,7 @@ from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordErro
 from airflow_provider_contacts.core.identity import key_text
 from airflow_provider_contacts.core.options import one_of
 from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.core.vendor_ids import key_of
 from airflow_provider_contacts.parameters import (
     Reader,
     StorePayload,
@@ -23,6 +24,9 @@ from airflow_provider_contacts.parameters import (
 
 LONGEST = 512
 LONGEST_NAME = 255
+
+NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
+"""What templates and other tools write where an id is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,10 @@ def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], d
         if not isinstance(given, Mapping):
             raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
         ids = {place: id_of(one, place) for place, one in enumerate(given.values(), 1)}
-        once(ids, "gives one of the vendor's ids twice: two records must not claim one contact")
+        once(
+            {place: key_of(one) for place, one in ids.items()},
+            "gives one of the vendor's ids twice: two records must not claim one contact",
+        )
     elif not isinstance(given, list | tuple):
         raise ConfigError("records is a list of record identifiers for the verdict failed")
     names = {place: name_of(one, place) for place, one in enumerate(given, 1)}
@@ -167,10 +174,12 @@ def id_of(value: Any, place: int) -> str:
     :raises ConfigError: for what is nobody's id.
     """
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or text != text.strip():
+    printable = text.isprintable() and text == text.strip() and any(map(str.isalnum, text))
+    if not 0 < len(text) <= LONGEST_NAME or not printable or text.casefold() in NOTHING:
         raise ConfigError(
             f"records: the vendor's id at place {place} is none: a text or whole number of 1 to {LONGEST_NAME} "
-            "characters, without control characters, and without white space at its ends"
+            "characters, with letters or digits, without control characters, without white space at its ends, and no "
+            "word for nothing (null, None)"
         )
     return text
 

@@ -66,3 +66,9 @@ class VendorIds:
 def key_of(record_id: str) -> str:
     """Return what two writings of one id share: the case of a UUID says nothing, that of another id may."""
     return record_id.lower() if len(record_id) == UUID_LENGTH and UUID.fullmatch(record_id) else record_id
+
+
+def spellings(record_id: str) -> set[str]:
+    """Return an id, and where it is a UUID the two ways in which another one writes it."""
+    is_uuid = UUID.fullmatch(record_id) is not None
+    return {record_id, record_id.lower(), record_id.upper()} if is_uuid else {record_id}

@@ -20,6 +20,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 from airflow_provider_contacts.core.errors import ConfigError
 from airflow_provider_contacts.core.outcome import Status, digest_of
 from airflow_provider_contacts.core.policy import BY_HAND, RESPECT
+from airflow_provider_contacts.core.vendor_ids import key_of, spellings
 from airflow_provider_contacts.ledgers.clock import now, seconds_since
 from airflow_provider_contacts.ledgers.engine import READING
 from airflow_provider_contacts.ledgers.place import place_of
@@ -156,9 +157,9 @@ class Desk:
         return {row["record_identifier"]: row for row in self._connection.execute(query).mappings()}
 
     def _taken(self, rows: Mapping[str, RowMapping]) -> frozenset[str]:
-        """Return those of the ids that a delivered record of the same destination has already."""
+        """Return the keys of those ids that a delivered record of the same destination has already."""
         given = self._verdict.records
-        ids = [one for name in rows if (one := given[name]) is not None]
+        ids = sorted({one for name in rows for one in spellings(given[name] or "") if one})
         if not ids:
             return frozenset()
         columns = self._table.c
@@ -172,7 +173,7 @@ class Desk:
             *same, columns.destination_record_id.in_(ids), columns.status == Status.SUCCEEDED.value
         )
         return frozenset(
-            record_id
+            key_of(record_id)
             for sync_id, name, record_id in self._connection.execute(query)
             if (sync_id, given.get(name)) != (self._verdict.sync_id, record_id)
         )
@@ -185,7 +186,7 @@ class Desk:
             return Finding.STILL_SENDING
         if row["status"] not in {Status.SENDING.value, Status.UNKNOWN.value}:
             return Finding.ALREADY_SETTLED if self._agrees(row, record_id) else Finding.NOT_IN_DOUBT
-        if record_id in taken:
+        if record_id is not None and key_of(record_id) in taken:
             return Finding.ID_TAKEN
         return Finding.SETTLED if self._write(row, record_id) else Finding.NOT_IN_DOUBT
 

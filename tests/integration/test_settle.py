@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -174,6 +175,16 @@ def test_two_records_must_not_claim_one_contact(doubts: World) -> None:
     assert doubts.run(settle({"c1": "tk-1"})).error is None
 
 
+@pytest.mark.parametrize("change", [str.upper, str.lower])
+def test_a_uuid_in_another_writing_is_the_same_contact(doubts: World, change: Callable[[str], str]) -> None:
+    assert doubts.run(settle({"c0": change(UUID)})).error is None
+    op = settle({"c1": change(UUID).swapcase(), "c2": "Tk-1"})
+    assert doubts.run(op).state == "failed"
+    assert (results(doubts, op)["num_id_taken"], results(doubts, op)["num_settled"]) == (1, 1)
+    # The case of other ids may tell them apart.
+    assert doubts.run(settle({"c1": "tK-1"})).error is None
+
+
 def test_another_sync_ids_claim_counts_too(doubts: World) -> None:
     doubts.run(settle({"c0": "tk-1"}))
     doubts.query("UPDATE contact_outcomes SET sync_id = 'another' WHERE record_identifier = 'c0'")
@@ -286,8 +297,9 @@ def test_the_named_records_are_shown_nowhere(
 
 NO_IDS: list[Any] = [
     *("", " ", "\t", "\u00a0", "\u2003 ", "\u200b", " 7", "7\n\n", "a\x00b", "a\x1b[31m", "a\tb", "\ud800", "x" * 256),
-    *(None, True, 1.5, ["7"], {}),
+    *(None, True, 1.5, ["7"], {}, "null", "None", "NaN", "undefined", "***", "-", "\u2800"),
 ]
+UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a verdict": ({"c0": "1"}, {"verdict": "deleted"}, "verdict is one of ['succeeded', 'failed']"),
     "no verdict": ({"c0": "1"}, {"verdict": ""}, "verdict must not be empty"),
@@ -297,6 +309,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
         for number, one in enumerate(NO_IDS)
     },
     "one id twice": ({"c0": "1", "c1": 1}, {}, "gives one of the vendor's ids twice"),
+    "one id in two writings": ({"c0": UUID, "c1": UUID.upper()}, {}, "gives one of the vendor's ids twice"),
     "places of ids": ({"c2": 0, "c0": "1", "c1": 1}, {}, "(at places 2 and 3)"),
     "one name twice": ({"1": "a", 1: "b"}, {}, "names one record twice (at places 1 and 2)"),
     "one record by name and digest": ({"c0": "a", digest_of("c0"): "b"}, {}, "names one record twice, once by"),

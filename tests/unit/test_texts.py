@@ -80,7 +80,7 @@ def test_a_secret_in_another_writing_is_masked(secret: str, writing: str) -> Non
     shown = WRITINGS[writing](secret)
     known = Secrets([secret])
     assert MASK in (known.clean(f"the header {shown} is wrong", MESSAGE_LENGTH) or "")
-    replies = [Created(shown), Doubt(shown, shown, shown), Rejected((RecordError(shown, shown, shown),))]
+    replies: list[Reply] = [Created(shown), Doubt(shown, shown, shown), Rejected((RecordError(shown, shown, shown),))]
     told = "".join(map(str, map(known.reply, replies)))
     assert told.count(MASK) >= 5
     assert shown.strip("=") not in told
