@@ -125,7 +125,9 @@ def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
     columns = "record_identifier, status, error_code, error_field, status_message"
     # Shown to a person, never run by this package.
     query = f"SELECT {columns} FROM {report.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
-    return f"rows (connection {outcomes_conn_id!r}): {query}" + (f" AND status IN ({wanted})" if wanted else "")
+    twins = report.tally.codes["key_not_unique"]
+    named = f"rows (connection {outcomes_conn_id!r}{f'; none for the {twins} of key_not_unique' if twins else ''})"
+    return f"{named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")
 
 
 def plan_only(

@@ -56,6 +56,12 @@ def sql_hook(conn_id: str, parameter: str) -> Any:
     try:
         hook = BaseHook.get_hook(conn_id)
     except (AirflowException, ImportError) as error:
+        if kind and kind not in EXTRAS and parameter == "outcomes_conn_id":
+            # A package for it would not help.
+            raise ConfigError(
+                f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
+                f"{list(EXTRAS)}"
+            ) from None
         raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, error)}") from None
     if not isinstance(hook, DbApiHook):
         raise ConfigError(f"{parameter}: connection {conn_id!r} is no SQL connection; its type is {kind!r}")

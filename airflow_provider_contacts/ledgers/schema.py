@@ -40,8 +40,8 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
         kind = MomentaryError if error is not None and momentary(error) else ConfigError
     listing = "\n\n".join(f"{statement};" for statement in statements)
     msg = (
-        f"{place_of(engine)}: {tables.outcomes.fullname} and {tables.runs.name} are not complete, and were not "
-        f"completed ({reason}). These statements do it:\n\n{listing}"
+        f"{place_of(engine)}: {tables.outcomes.fullname} and {tables.runs.name} are missing or lack columns "
+        f"({reason}). These statements make them complete:\n\n{listing}"
     )
     raise kind(msg)
 

@@ -480,7 +480,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "foreign": ({"contacts_conn_id": "warehouse"}, "has the type 'sqlite'; contacts go to one of"),
     "no table": ({"outcomes_conn_id": "nobody"}, "outcomes_conn_id: there is no connection 'nobody'"),
     "no SQL": ({"outcomes_conn_id": "dex_default"}, "outcomes_conn_id: connection 'dex_default' is no SQL connection"),
-    "no provider": ({"outcomes_conn_id": "odd"}, "no installed provider package serves"),
+    # An installed package for it would not help.
+    "a type that holds no table": (
+        {"outcomes_conn_id": "odd"},
+        "has the type 'no_such_type'; the outcome table needs one of ['sqlite', 'postgres', 'mysql']",
+    ),
     "table": ({"outcomes_table": "a b; drop"}, "outcomes_table"),
     "long sync_id": ({"sync_id": "s" * 513}, "sync_id must have 1 to 512 characters"),
 }

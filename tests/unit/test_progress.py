@@ -136,6 +136,11 @@ def test_what_a_vendor_writes_in_place_of_a_field_is_not_shown(where: str) -> No
     assert str(report.tally.verdict(0, 0)).endswith("; first codes: bad (1)")
 
 
+def test_the_place_of_the_rows_says_which_records_have_none() -> None:
+    report = counted(report_of(), outcome(Status.INVALID, "key_not_unique"), outcome(Status.INVALID, "missing_field"))
+    assert place_of_rows(report, "db").startswith("rows (connection 'db'; none for the 1 of key_not_unique): SELECT ")
+
+
 def test_the_place_of_the_rows_is_a_query() -> None:
     report = counted(report_of(sync_run_id="it's/r/t/-1"), outcome(Status.UNKNOWN, "lost"), outcome(Status.SUCCEEDED))
     assert place_of_rows(report, "outcomes") == (
