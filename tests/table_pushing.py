@@ -22,7 +22,7 @@ from airflow_provider_contacts.core.client import Client
 from airflow_provider_contacts.core.connection import StoredConnection, resolve
 from airflow_provider_contacts.core.engine import Push
 from airflow_provider_contacts.core.errors import ContactsError
-from airflow_provider_contacts.core.options import push_options
+from airflow_provider_contacts.core.options import PushOptions
 from airflow_provider_contacts.core.outcome import Status
 from airflow_provider_contacts.core.record import Mapper
 from airflow_provider_contacts.core.settings import Clock, PushSettings
@@ -134,13 +134,11 @@ def pushing(job: Job, clock: Clock) -> Iterator[tuple[str, Iterator[Any]]]:
     """Open everything that a push takes; yield the ledger's token and the outcomes as they come."""
     dex = vendors.load("dex")
     target = resolve(dex, StoredConnection(**{"conn_id": "dex", **job.vendor}))
-    options = push_options(
-        {
-            "sync_key": "key",
-            "batch_size": job.batch_size,
-            "max_in_flight": job.max_in_flight,
-            "request_attempts": job.request_attempts,
-        }
+    options = PushOptions(
+        sync_key="key",
+        batch_size=job.batch_size,
+        max_in_flight=job.max_in_flight,
+        request_attempts=job.request_attempts,
     )
     settings = PushSettings(limits=options.limits(dex), request_attempts=options.request_attempts)
     mapper = Mapper(vendor=dex, destination={}, sync_id=job.sync_id, sync_key=("key",), field_map={}, unmapped="error")

@@ -117,20 +117,6 @@ class PushOptions:
         return DEFAULT_TIMEOUT if stated is None else stated
 
 
-def push_options(values: Mapping[str, Any]) -> PushOptions:
-    """Return checked options.
-
-    :raises ConfigError: for an unknown name or a value out of range.
-    """
-    known = PushOptions.__dataclass_fields__
-    strange = sorted(set(values) - set(known))
-    if strange:
-        raise ConfigError(f"unknown push options {strange}; known are {sorted(known)}")
-    options = PushOptions(**values)
-    options.check()
-    return options
-
-
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Refuse a word that is none of those allowed.
 
