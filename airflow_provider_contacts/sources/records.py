@@ -38,7 +38,17 @@ def rows_of_records(records: Any) -> RowSource:
     # Sets come in no order that a second try would see again.
     if isinstance(records, str | bytes | bytearray | memoryview | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
+    if _are_upstreams(records):
+        records = [one for one in records if one is not None]
     return RowSource(None, _flatten(records), total=_count(records))
+
+
+def _are_upstreams(records: Any) -> bool:
+    """Tell whether this is a list of what upstreams gave, some of which had nothing: a ``None`` is no record there."""
+    if not isinstance(records, list | tuple):
+        return False
+    others = [one for one in records if one is not None]
+    return bool(others) and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others)
 
 
 def _length(value: Any) -> int | None:

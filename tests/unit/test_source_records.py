@@ -130,6 +130,16 @@ def test_nothing_is_no_records() -> None:
 
 
 @pytest.mark.parametrize(
+    "others", [[[{"a": 1}], [{"a": 2}]], [pd.DataFrame([{"a": 1}, {"a": 2}])]], ids=["lists", "frame"]
+)
+def test_an_upstream_among_others_that_had_nothing_is_no_records(others: list[Any]) -> None:
+    wanted = [{"a": 1}, {"a": 2}]
+    assert list(rows_of_records([None, *others])) == list(rows_of_records((*others, None))) == wanted
+    # Among records it is one, and told so.
+    assert list(rows_of_records([None, *wanted])) == [None, *wanted]
+
+
+@pytest.mark.parametrize(
     ("records", "text"),
     [
         (pl.LazyFrame([ADA]), r"not LazyFrame of polars\.\S+: call its collect\(\) first"),
