@@ -86,7 +86,7 @@ class Reader:
         try:
             self._link = self._call(partial(link_of, self._hook, self._origin), f"{self._origin} cannot be opened")
             execute = partial(self._link.execute, self._sql, parameters, self._chunk_size)
-            self._first = self._call(execute, f"the query of {self._origin} failed")
+            self._first = self._call(execute, f"the query of {self._origin} failed before its first row")
             return _columns(self._link.description)
         except ContactsError as error:
             failure = error

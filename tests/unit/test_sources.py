@@ -163,7 +163,9 @@ def test_a_statement_that_writes_in_disguise_is_refused_by_the_database(hook: Sq
 
 
 def test_a_failing_query_is_told_in_the_drivers_words(hook: SqliteFileHook) -> None:
-    told = r"the query of connection 'w' failed: sqlite3\.OperationalError.*: no such table: absent"
+    told = (
+        r"the query of connection 'w' failed before its first row: sqlite3\.OperationalError.*: no such table: absent"
+    )
     with pytest.raises(SourceError, match=told) as caught:
         rows_of_query(hook, "SELECT * FROM absent WHERE email = ?", ["ann@example.com"], 10, conn_id="w")
     assert "ann@" not in str(caught.value)
