@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.sdk import XComArg
 
 HIDDEN = "(records)"
-"""What stands for the records wherever Airflow stores or shows an operator's fields."""
+"""The word that replaces the records wherever Airflow stores or shows an operator's fields."""
 
 
 class HiddenRecords:

@@ -65,7 +65,7 @@ class ReachingHook(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a call says of the outcome table; names and meanings are those of :meth:`PushingHook.push`."""
+    """The parameters of a call about the outcome table; names and meanings are those of :meth:`PushingHook.push`."""
 
     outcomes_conn_id: Any
     outcomes_table: Any
@@ -114,7 +114,7 @@ class Plan:
 
     @property
     def sync_id(self) -> str:
-        """What records are remembered under; empty where nothing is."""
+        """The ``sync_id``; empty where nothing is remembered."""
         return str(self.memory.sync_id).strip() if self.memory is not None else ""
 
 

@@ -15,7 +15,7 @@ StateCallback = Callable[[Context], None]
 
 
 class TaskParameters(TypedDict, total=False):
-    """What ``BaseOperator`` takes; see Airflow."""
+    """The parameters of ``BaseOperator``; see Airflow."""
 
     task_id: Required[str]
     owner: str

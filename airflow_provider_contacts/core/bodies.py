@@ -15,7 +15,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What of an answer's body is read.
+    """Limits on the body of an answer.
 
     :param size: bytes, unpacked.
     :param parts: values, keys and containers of its JSON, counted before it is parsed: an empty list takes three bytes
@@ -83,7 +83,7 @@ def has_more_parts(body: bytes, most: int) -> bool:
 
 def too_large(bound: str) -> str:
     """Return what is said of an answer that is not read."""
-    return f"the body of the answer has more than {bound}, which no honest answer to this request needs"
+    return f"the body of the answer has more than {bound}, which no answer to this request needs"
 
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:

@@ -76,7 +76,7 @@ SHARED_SETTINGS = (
 
 LONGEST_TIMEOUT = 600.0
 
-# RFC 9110, 11.6.2: a scheme, one blank, and signs that a header can carry.
+# RFC 9110, 11.6.2: a scheme, one space, and characters that a header can carry.
 AUTHORIZATION = re.compile(r"[A-Za-z]+ [\x21-\x7e]+")
 
 TRUE_WORDS = {"true", "1", "yes", "on"}

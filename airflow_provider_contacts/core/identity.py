@@ -165,7 +165,7 @@ def rough_digest(value: Any) -> str:
     """Return a digest of a record that is not fit to be sent, whatever it is."""
     try:
         text = json.dumps(value, sort_keys=True, default=repr)
-    except Exception:  # noqa: BLE001  # mixed key types, circles, endless numbers, a __repr__ that raises
+    except Exception:  # noqa: BLE001  # mixed key types, circles, numbers with too many digits, a __repr__ that raises
         parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
         text = "\n".join(map(shown, parts))
     return digest(text.encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""When the next request may leave: a token bucket, a vendor's wish to be left alone, backoff. Arithmetic on seconds."""
+"""When the next request may leave: a token bucket, ``Retry-After``, backoff. Arithmetic on seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 86_400.0
-"""Seconds after which a vendor's wish to be left alone is no longer believed: one day."""
+"""Seconds of a ``Retry-After`` that are obeyed at most: one day."""
 
 
 GRAIN = 0.02
@@ -63,7 +63,7 @@ class Pace:
         return max(now + max(0.0, 1.0 - self._tokens) / self._rate, self._paused_until)
 
     def pause(self, until: float) -> None:
-        """Let nothing leave before ``until``; an earlier wish never shortens a later one."""
+        """Let nothing leave before ``until``; an earlier moment never shortens a later one."""
         self._paused_until = max(self._paused_until, until)
 
     def _fill(self, now: float) -> None:

@@ -136,7 +136,7 @@ def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
         replies=replies,
         progress=any(isinstance(reply, Created | Rejected) for reply in replies),
         wait=wait if again else None,
-        # A record that was left out because of its neighbour is no wish of the vendor.
+        # A record that was left out because of its neighbour is no request of the vendor to slow down.
         later=any(isinstance(reply, Again) and reply.later for reply in replies) or (again and wait is not None),
         usable=not all(isinstance(reply, Doubt) for reply in replies),
     )

@@ -1,4 +1,4 @@
-"""What a signal handler says to a push."""
+"""The flag by which a signal handler stops a push."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What records are remembered under where a task names nothing: one text for one task, connection and destination."""
+"""The default ``sync_id``: one text for each task, connection and destination."""
 
 from __future__ import annotations
 

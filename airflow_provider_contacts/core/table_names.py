@@ -1,4 +1,4 @@
-"""What an outcome table may be called."""
+"""Rules for the name of an outcome table."""
 
 from __future__ import annotations
 

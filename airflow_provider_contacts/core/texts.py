@@ -26,7 +26,7 @@ MESSAGE_LENGTH = 2000
 ERRORS_KEPT = 50
 
 MASK = "***"
-"""What stands for a secret, as in Airflow's logs."""
+"""The mask that replaces a secret, as in Airflow's logs."""
 
 SHORTEST_SECRET = 5
 """Characters of what is masked, as in Airflow: anything shorter would be found in every other word."""
@@ -119,7 +119,7 @@ class Secrets:
         return RecordError(self._name(error.code) or "", self._name(error.field), message)
 
     def _name(self, text: str | None) -> str | None:
-        """Return a code or a field, of which a reader may have changed the signs: dots for slashes, and such."""
+        """Return a code or a field, in which a reader may have replaced characters, such as slashes by dots."""
         name = self.clean(text, NAME_LENGTH)
         hidden = name is not None and MASK not in name and self._rewritten(str(text)[:LONGEST_READ], SHORTEST_SECRET)
         return MASK if hidden else name

@@ -68,8 +68,8 @@ class Answer:
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            # Stricter than need be: a byte order mark, NaN and half signs are let pass below. Of what is no UTF-8 it
-            # raises Python's own error.
+            # Stricter than need be: a byte order mark, NaN and lone surrogates are let pass below. Of what is no UTF-8
+            # it raises Python's own error.
             pass
         try:
             return json.loads(self.body.decode("utf-8-sig"))

@@ -75,7 +75,7 @@ def document_of(fields: Sequence[str], rows: Sequence[Mapping[str, Any]], sync_i
     """Return rows as :func:`many_rows` takes them.
 
     :param rows: with more fields than these, perhaps.
-    :raises UnicodeEncodeError: for a text with half a sign.
+    :raises UnicodeEncodeError: for a text with a lone surrogate.
     """
     if flavour == "postgresql":
         return msgspec.json.encode([{**row, "sync_id": sync_id} for row in rows]).decode()

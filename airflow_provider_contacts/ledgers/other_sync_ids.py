@@ -1,4 +1,4 @@
-"""What other sync ids of the table know of the same records: a task that was renamed must not send everybody again."""
+"""Look for the same records under other sync ids: a task that was renamed must not send everybody again."""
 
 from __future__ import annotations
 

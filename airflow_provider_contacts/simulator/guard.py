@@ -1,4 +1,4 @@
-"""What is let in: requests under a name of this machine, from no foreign web page, and bodies up to a limit."""
+"""Let in requests under a name of this machine, from no foreign web page, with bodies up to a limit."""
 
 from __future__ import annotations
 

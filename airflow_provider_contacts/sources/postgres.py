@@ -31,7 +31,7 @@ def exact(read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 class Postgres(Link):
-    """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last."""
+    """Shared by both drivers of PostgreSQL: a server-side cursor in a transaction that may last."""
 
     saved = False
     query: tuple[Any, ...] = ()

@@ -68,7 +68,7 @@ def check_statement(sql: object) -> None:
 
 
 def survey(reading: str, sql: str) -> tuple[str, int] | None:
-    """Return the first word in upper case and the number of statements, comments and blank ones left out.
+    """Return the first word in upper case and the number of statements, comments and empty ones left out.
 
     :return: ``None`` where this reading finds a quote or comment that nothing ends: the text is of another dialect.
     """
@@ -92,5 +92,5 @@ def survey(reading: str, sql: str) -> tuple[str, int] | None:
 
 @lru_cache(maxsize=len(READINGS))
 def scanner(reading: str) -> re.Pattern[str]:
-    """Return what cuts a text into comments, quoted texts, words and signs."""
+    """Return what cuts a text into comments, quoted texts, words and punctuation."""
     return re.compile("|".join((*READINGS[reading], *REST)), re.DOTALL)

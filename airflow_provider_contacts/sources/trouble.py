@@ -1,4 +1,4 @@
-"""What a driver's error may say: everything about the query, nothing out of a row.
+"""Texts of drivers' errors: everything about the query, nothing out of a row.
 
 A driver's text often quotes the value that it could not read. So it is shown only where the database's own code says
 that the query, the right or the connection is meant; and of what it quotes, only what stands in the query itself.
