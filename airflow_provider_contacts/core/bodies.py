@@ -38,6 +38,9 @@ SPACE_A_BYTE = Bound(64, 4)
 MOST_LAYERS = 5
 """Content encodings of one answer that are undone."""
 
+MOST_MEMBERS = 16
+"""Parts, packed by themselves, of one packed body."""
+
 BROKEN_OFF = "the body of the answer broke off"
 PACKED = "the body of the answer is packed in a way that cannot be undone"
 
@@ -101,7 +104,8 @@ def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
                 # Some servers leave out the frame that the name stands for.
                 found = inflated(body, zlib.MAX_WBITS, largest) or inflated(body, -zlib.MAX_WBITS, largest)
             case _:
-                found = None
+                # Some servers write what is no packing ("none", "utf-8") there: plain JSON is taken as it stands.
+                found = body if body.lstrip()[:1] in {b"{", b"["} else None
         if found is None:
             return b"", PACKED
         if len(found) > largest:
@@ -115,9 +119,20 @@ def inflated(packed: bytes, window: int, largest: int) -> bytes | None:
 
     :param window: ``wbits`` of :func:`zlib.decompressobj`.
     """
-    reader = zlib.decompressobj(window)
-    try:
-        found = reader.decompress(packed, largest + 1)
-    except zlib.error:
-        return None
-    return found if len(found) > largest or (reader.eof and not reader.unused_data) else None
+    found = b""
+    # RFC 1952: there may be several members, and padding behind them.
+    for _ in range(MOST_MEMBERS):
+        reader = zlib.decompressobj(window)
+        try:
+            part = reader.decompress(packed, largest + 1 - len(found))
+        except zlib.error:
+            return None
+        found += part
+        if len(found) > largest:
+            return found
+        if not reader.eof:
+            return None
+        packed = reader.unused_data
+        if not packed.strip(b"\0"):
+            return found
+    return None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
+import zlib
 
 import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.bodies import LARGEST, PACKED, SPACE, answer_bound
+from airflow_provider_contacts.core.bodies import LARGEST, PACKED, SPACE, answer_bound, unpacked
 from airflow_provider_contacts.core.errors import LookupFailedError
 from airflow_provider_contacts.core.exchange import Endpoint
 from airflow_provider_contacts.core.plain_client import plain_client, post_token
@@ -100,6 +101,35 @@ def test_an_answer_that_is_packed_over_and_over_is_not_unpacked(serve: Serve) ->
         found = result_of(client)
     assert isinstance(found, Answer)
     assert (found.body, found.trouble) == (b"", PACKED)
+
+
+ZIPPED = gzip.compress(b'{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (ZIPPED + bytes(8), "gzip"),
+        (gzip.compress(b'{"a"') + gzip.compress(b": 1}"), "gzip"),
+        (gzip.compress(b"") + ZIPPED, "GZip"),
+        (zlib.compress(b'{"a": 1}')[2:-4], "deflate"),
+        (b'{"a": 1}', "none"),
+        (b'{"a": 1}', "utf-8"),
+    ],
+)
+def test_what_other_clients_unpack_is_unpacked(body: bytes, encoding: str) -> None:
+    assert unpacked(body, encoding, 100) == (b'{"a": 1}', "")
+
+
+def test_an_empty_body_may_be_packed() -> None:
+    assert unpacked(gzip.compress(b""), "gzip", 100) == (b"", "")
+
+
+@pytest.mark.parametrize(
+    "body", [ZIPPED[:-1], ZIPPED + b"junk", ZIPPED + ZIPPED[:9], bytes(3), b"", gzip.compress(b"") * 1000, b"\x1b{}"]
+)
+def test_what_is_packed_in_part_is_not_read(body: bytes) -> None:
+    assert unpacked(body, "br" if body[:1] == b"\x1b" else "gzip", 100) == (b"", PACKED)
 
 
 @pytest.mark.parametrize("name", vendors.names())
