@@ -141,4 +141,6 @@ def unread_cause(error: aiohttp.ClientResponseError, longest: int, most: int) ->
         return f"a header line of the answer is longer than {longest} bytes, which is not read"
     if "many" in str(error.message).lower() and "header" in str(error.message).lower():
         return f"the answer has more than {most} header lines, which is not read"
-    return f"the answer is no HTTP that can be read ({kind})"
+    # The parser's own words, and behind them the line, which is not repeated.
+    reason, sign, _ = str(error.message).partition(":\n\n")
+    return f"the answer is no HTTP that can be read ({reason if sign and reason.isprintable() else kind})"

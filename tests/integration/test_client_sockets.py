@@ -166,10 +166,9 @@ def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes)
         ("gzip", gzip.compress(b"x" * 100)[:10] + b"\xff" * 20),
         # Cut short: what came before is a half.
         ("gzip", gzip.compress(b'{"a": 1}')[:-4]),
-        # More than one member: the first is a half, even where it reads as a whole.
-        ("gzip", gzip.compress(b'{"a": 1}') + gzip.compress(b'{"b": 2}')),
+        ("gzip", gzip.compress(b'{"a": 1}') + b"no gzip at all"),
         ("deflate", b"no deflate at all"),
-        ("br", b'{"a": 1}'),
+        ("br", b"\x8b\x03\x80"),
     ],
 )
 def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, encoding: str, packed: bytes) -> None:

@@ -268,17 +268,20 @@ def test_a_cause_is_told_where_an_answer_is_lost(serve: Serve) -> None:
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         if wire.heard.path == "/garbage":
             wire.socket.sendall(b"garbage\r\n\r\n")
+        if wire.heard.path == "/lengths":
+            wire.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 987654\r\n\r\n")
         return False
 
     texts = {}
     with client_to(serve(handle)) as client:
-        for path in ("/close", "/reset", "/garbage"):
+        for path in ("/close", "/reset", "/garbage", "/lengths"):
             found = result_of(client, Request("POST", path, b"{}"))
             assert isinstance(found, NoAnswer)
             texts[path] = found.message or ""
     assert texts["/close"] == "the server closed the connection before it answered"
     assert "ECONNRESET" in texts["/reset"]
     assert "no HTTP that can be read" in texts["/garbage"]
+    assert texts["/lengths"] == "the answer is no HTTP that can be read (Duplicate Content-Length)"
     assert not any(map(ADDRESS.search, texts.values()))
 
 
