@@ -54,8 +54,7 @@ def exact_destination(
                 f"{shown(destination)} with what cannot be read: check the connection's host"
             ) from None
         except ConfigError as error:
-            said = (secrets or Secrets()).clean(str(error), MESSAGE_LENGTH)
-            raise ConfigError(f"{where}: {said}") from None
+            raise ConfigError((secrets or Secrets()).clean(f"{where}: {error}", MESSAGE_LENGTH)) from None
         check_carried(vendor, destination, where)
     return destination
 

@@ -385,7 +385,7 @@ def test_a_query_that_gives_two_people_of_one_key_sends_the_first(world: World) 
     world.fill([*callees(3), other, callees(3)[2]])
     op = by_query(statuses=["rejected"])
     result = world.run(op)
-    assert "key_not_unique (1)" in str(result.error)
+    assert "key_not_unique in key (1)" in str(result.error)
     summary = world.summary(op)
     assert (summary["num_succeeded"], summary["num_invalid"], summary["num_duplicate"]) == (3, 1, 1)
     assert "Other" not in {one["first_name"] for one in world.stored("talkdesk")}
