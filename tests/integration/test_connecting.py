@@ -281,7 +281,9 @@ def test_a_cause_is_told_where_an_answer_is_lost(serve: Serve) -> None:
     assert texts["/close"] == "the server closed the connection before it answered"
     assert "ECONNRESET" in texts["/reset"]
     assert "no HTTP that can be read" in texts["/garbage"]
-    assert texts["/lengths"] == "the answer is no HTTP that can be read (Duplicate Content-Length)"
+    # In the words of the installed parser, without the line itself.
+    assert "no HTTP that can be read (Duplicate Content-Length" in texts["/lengths"]
+    assert "987654" not in texts["/lengths"]
     assert not any(map(ADDRESS.search, texts.values()))
 
 
