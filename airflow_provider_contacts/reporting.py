@@ -184,5 +184,7 @@ def message_of(error: BaseException | None) -> str | None:
     """Return why a run ended as it did; of another's exception only its kind, whose text may quote a row."""
     if error is None or isinstance(error, ContactsError):
         return None if error is None else str(error)
+    if isinstance(error, GeneratorExit):
+        return "its outcomes were read no further, which stops a push"
     kind = type(error)
     return f"ended by {kind.__module__}.{kind.__qualname__}; the task's log says where"

@@ -156,8 +156,9 @@ def test_reading_that_ends_early_lets_go_of_everything(outside: World, how: str)
     gc.collect()
     assert [thread.name for thread in threading.enumerate() if thread.name == "contacts-client"] == []
     assert 0 < outside.sent() < 500
-    (row,) = outside.query("SELECT status, num_succeeded FROM contact_outcomes_runs")
+    (row,) = outside.query("SELECT status, num_succeeded, status_message FROM contact_outcomes_runs")
     assert row["status"] == "aborted"
+    assert row["status_message"] == "its outcomes were read no further, which stops a push"
     # Nobody is left in doubt by it, and the next call sends the rest.
     assert counted(DexHook().push(people(500), **TABLE)) == {
         "skipped": row["num_succeeded"], "succeeded": 500 - row["num_succeeded"],
