@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from campaigns.judge import Book, Finding, Said, Simulated, find, present
-from campaigns.people import key_in
+from campaigns.people import key_in, reading_extra
 from campaigns.task import Ended, Order
 
 RECORDS = 24
@@ -28,7 +28,7 @@ BY_THE_CLOCK = 0.5
 SKEW = 0.6
 
 OPTIONS: Mapping[str, Any] = {"max_in_flight": 2, "request_timeout": 2.0}
-CONNECTION: Mapping[str, Any] = {"reconcile_delay": 0.3}
+RECONCILE_DELAY = 0.3
 READING = 8.0
 """Seconds that reading back takes at these options: a dead try's request may still be running for seven of them."""
 
@@ -99,7 +99,7 @@ class Lane:
         self._job = first_job
         self._life, self._steps = 0.0, 0
         connection = sim.connections[f"{vendor}_default"]
-        extra = {**connection.get("extra", {}), **CONNECTION}
+        extra = {**connection.get("extra", {}), **reading_extra(vendor, RECONCILE_DELAY)}
         self._connections = {f"{vendor}_default": {**connection, "extra": extra}, "outcomes": book.connection}
         self.tally = Tally(vendor=vendor, book=book.name, on_unknown=on_unknown)
 

@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from campaigns.judge import Book, Finding, Simulated, find, present
-from campaigns.people import rows
+from campaigns.people import reading_extra, rows
 from campaigns.task import SEARCHED, Ended, Order, Runner
 
 BATCH = 10
@@ -56,7 +56,7 @@ KNOBS: Mapping[str, str] = {"intermezzo__token_life": "86400", "talkdesk__token_
 """A peer is given a ready token, which must live as long as its run."""
 
 OPTIONS: Mapping[str, Any] = {"max_in_flight": 8}
-CONNECTION: Mapping[str, Any] = {"reconcile_delay": 1.0}
+RECONCILE_DELAY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def ours(
     """
     sim.set(**{f"{vendor}__{name}": value for name, value in faults.items()})
     connection = sim.connections[f"{vendor}_default"]
-    connection = {**connection, "extra": {**connection.get("extra", {}), **CONNECTION}}
+    connection = {**connection, "extra": {**connection.get("extra", {}), **reading_extra(vendor, RECONCILE_DELAY)}}
     order = Order(
         vendor=vendor,
         connections={f"{vendor}_default": connection, "outcomes": book.connection},

@@ -7,9 +7,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_provider_contacts import vendors
+
 VENDORS = ("apptoto", "dex", "intermezzo", "nedzo", "talkdesk")
 
 _KEY = re.compile(r"k\d+x\d+")
+
+
+def reading_extra(vendor: str, delay: float) -> dict[str, float]:
+    """Return what a connection's extra says about reading back; nothing where the vendor has no reads.
+
+    :param delay: seconds.
+    """
+    return {} if vendors.load(vendor).read_back is None else {"reconcile_delay": delay}
 
 
 def key_of(job: int, number: int) -> str:
