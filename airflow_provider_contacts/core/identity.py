@@ -38,6 +38,9 @@ def key_text(value: Any) -> str:
     for kinds, text_of in KEY_TEXTS:
         if isinstance(value, kinds):
             return text_of(value)
+    if type(value).__module__ == "ipaddress":
+        # What psycopg gives for an address that psycopg2 gives as this text.
+        return str(value)
     own = value.value if isinstance(value, Enum) else native(value)
     if own is not value:
         return key_text(own)

@@ -5,6 +5,7 @@ import math
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, IntEnum
+from ipaddress import ip_address, ip_interface
 from typing import Any
 from uuid import UUID
 
@@ -87,6 +88,8 @@ KEYS: list[tuple[Any, str]] = [
     (date(2026, 1, 2), "2026-01-02"),
     (time(3, 4, 5), "03:04:05"),
     (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    (ip_address("10.0.0.1"), "10.0.0.1"),
+    (ip_interface("10.0.0.1/8"), "10.0.0.1/8"),
 ]
 
 NO_KEYS: list[tuple[Any, str]] = [
