@@ -124,7 +124,12 @@ def look_at_sqlite(connection: Connection, table: Table) -> Iterator[str]:
 
 def look_at_postgresql(connection: Connection, table: Table) -> Iterator[str]:
     """Refuse temporary tables, views and foreign tables; warn of unlogged tables."""
-    query = text("SELECT relpersistence, relkind FROM pg_class WHERE oid = to_regclass(:name)")
+    # The rows of a partitioned table lie in its partitions.
+    query = text(
+        "SELECT CASE WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid "
+        "WHERE i.inhparent = c.oid AND p.relpersistence = 'u') THEN 'u' ELSE c.relpersistence END, c.relkind "
+        "FROM pg_class c WHERE c.oid = to_regclass(:name)"
+    )
     name = connection.dialect.identifier_preparer.format_table(table)
     persistence, kind = connection.execute(query, {"name": name}).one()
     if persistence == "t":

@@ -70,6 +70,19 @@ def test_an_unlogged_table_is_warned_of(postgresql: Database, name: str) -> None
     assert re.search(r"outlives a task.*server that crashes empties it.*SET LOGGED", warning)
 
 
+def test_an_unlogged_partition_is_warned_of(postgresql: Database) -> None:
+    assert postgresql.open().warnings == ()
+    for statement in (
+        "ALTER TABLE contact_outcomes RENAME TO plain",
+        "CREATE TABLE contact_outcomes (LIKE plain INCLUDING ALL) PARTITION BY HASH (sync_id)",
+        "CREATE TABLE part_0 PARTITION OF contact_outcomes FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE UNLOGGED TABLE part_1 PARTITION OF contact_outcomes FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    ):
+        postgresql.run(statement)
+    (warning,) = postgresql.open().warnings
+    assert "the table contact_outcomes is UNLOGGED" in warning
+
+
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
 @pytest.mark.parametrize("name", BOTH)
 def test_a_view_is_no_table(postgresql: Database, name: str, kind: str) -> None:
