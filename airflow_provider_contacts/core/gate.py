@@ -235,8 +235,8 @@ class Guard(asyncio.Protocol):
             return False
         self._current = None
         inner = self._inner
-        behind = bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
-        surplus = whole and (behind or (len(self.transports) == 1 and bool(waiting(self.line))))
+        # What comes later is found when the next request is about to leave: the socket is asked then, not twice.
+        surplus = whole and bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
         if surplus:
             self._distrust()
         if surplus or not whole or (self._last and not self._listening):

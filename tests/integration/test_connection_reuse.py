@@ -169,6 +169,8 @@ def test_only_after_a_good_answer_a_connection_is_used_again(serve: Serve, statu
 @pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
 def test_an_answer_that_begins_while_the_request_is_being_sent_proves_nothing(status: int) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
+    # Some systems take tens of megabytes before anybody reads them: then the answer would not be early.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     accepted: list[socket.socket] = []
 
     def serve_one() -> None:
