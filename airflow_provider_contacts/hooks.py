@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.hook_push import PushingHook
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.task.hook_push import PushingHook
 
 if TYPE_CHECKING:
     import httpx
 
-    from airflow_provider_contacts.core.budget import Budget
-    from airflow_provider_contacts.core.client import Client
-    from airflow_provider_contacts.core.connection import Target
-    from airflow_provider_contacts.core.options import PushOptions
-    from airflow_provider_contacts.core.record import Mapper
-    from airflow_provider_contacts.core.settings import PushSettings
-    from airflow_provider_contacts.core.vendor import Destination, Vendor
+    from airflow_provider_contacts.pacing.shared import Budget
+    from airflow_provider_contacts.records.mapper import Mapper
+    from airflow_provider_contacts.task.options import PushOptions
+    from airflow_provider_contacts.transport.client import Client
+    from airflow_provider_contacts.transport.connection import Target
+    from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
+    from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class ContactsHook(PushingHook, BaseHook):
         from airflow.sdk.exceptions import AirflowNotFoundException
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_contacts.core.connection import StoredConnection, resolve
-        from airflow_provider_contacts.sql_connections import no_such_connection
+        from airflow_provider_contacts.task.sql_connections import no_such_connection
+        from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 
         try:
             conn = self.get_connection(self.contacts_conn_id)
@@ -117,7 +117,7 @@ class ContactsHook(PushingHook, BaseHook):
         """Open a client for a push; the caller's thread alone may use it."""
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_contacts.core.client import Client
+        from airflow_provider_contacts.transport.client import Client
 
         if target.plain_http:
             log.warning("Connection %s sends contacts and credentials without TLS", self.contacts_conn_id)
@@ -141,7 +141,7 @@ class ContactsHook(PushingHook, BaseHook):
         client.warm()
         from contextlib import closing
 
-        from airflow_provider_contacts.budgets.opening import open_budget
+        from airflow_provider_contacts.task.open_rate import open_budget
 
         opened = open_budget(self.vendor.name, target, target.shared_rate, self.contacts_conn_id)
         with closing(opened) as budget:
@@ -152,7 +152,7 @@ class ContactsHook(PushingHook, BaseHook):
 
         :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
         """
-        from airflow_provider_contacts.core.lookup import exact_destination
+        from airflow_provider_contacts.transport.preflight import exact_destination
 
         where = f"connection {self.contacts_conn_id!r}"
         return exact_destination(
@@ -172,7 +172,7 @@ class ContactsHook(PushingHook, BaseHook):
 
         :raises ConfigError: naming columns and what is allowed.
         """
-        from airflow_provider_contacts.core.record import Mapper
+        from airflow_provider_contacts.records.mapper import Mapper
 
         mapper = Mapper(
             vendor=self.vendor,
@@ -190,7 +190,7 @@ class ContactsHook(PushingHook, BaseHook):
 
         :raises ConfigError: where the user's batch is larger than the vendor takes.
         """
-        from airflow_provider_contacts.core.settings import PushSettings
+        from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 
         return PushSettings(
             limits=options.limits(self.vendor),
@@ -212,16 +212,16 @@ class ContactsHook(PushingHook, BaseHook):
         """
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_contacts.core.options import DEFAULT_TIMEOUT
-        from airflow_provider_contacts.core.plain_client import plain_client
+        from airflow_provider_contacts.task.options import DEFAULT_TIMEOUT
+        from airflow_provider_contacts.transport.plain_client import plain_client
 
         target = self.target()
         return plain_client(target.endpoint, timeout=target.request_timeout or DEFAULT_TIMEOUT, on_secret=mask_secret)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real read request, where the vendor documents one."""
-        from airflow_provider_contacts.core.errors import ContactsError
-        from airflow_provider_contacts.core.lookup import read
+        from airflow_provider_contacts.errors import ContactsError
+        from airflow_provider_contacts.transport.preflight import read
 
         check = self.vendor.check
         if check is None:

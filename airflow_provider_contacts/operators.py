@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.base_operator import ContactsOperator, LiteralsCheckedOperator
-from airflow_provider_contacts.hidden_records import HIDDEN, HiddenRecords, hide, hiding, is_output, shown
-from airflow_provider_contacts.push_operators import PushContactsOperator, SqlToContactsOperator
-from airflow_provider_contacts.replay_operator import ReplayContactsOperator
+from airflow_provider_contacts.task.base_operator import ContactsOperator, LiteralsCheckedOperator
+from airflow_provider_contacts.task.hidden_records import HIDDEN, HiddenRecords, hide, hiding, is_output, shown
+from airflow_provider_contacts.task.push_operators import PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.task.replay_operator import ReplayContactsOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.parameters import Reader
-    from airflow_provider_contacts.task_parameters import TaskParameters
+    from airflow_provider_contacts.task.airflow_parameters import TaskParameters
+    from airflow_provider_contacts.task.parameters import Reader
 
 __all__ = [
     "ContactsOperator",
@@ -82,7 +82,7 @@ class SettleContactsOperator(LiteralsCheckedOperator):
 
     @classmethod
     def _readers(cls) -> Mapping[str, Reader]:
-        from airflow_provider_contacts.settle_parameters import SETTLE_READERS
+        from airflow_provider_contacts.task.settle_parameters import SETTLE_READERS
 
         return SETTLE_READERS
 
@@ -104,8 +104,8 @@ class SettleContactsOperator(LiteralsCheckedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Settle, and return the summary."""
-        from airflow_provider_contacts.settle import run_settle
-        from airflow_provider_contacts.settle_parameters import SettlePlan
+        from airflow_provider_contacts.task.settle import run_settle
+        from airflow_provider_contacts.task.settle_parameters import SettlePlan
 
         names = ("sync_id", "verdict", "settled_by", "outcomes_conn_id", "outcomes_table", "create_tables")
         given = {name: getattr(self, name) for name in (*names, "store_payload")}

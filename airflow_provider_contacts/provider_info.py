@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import settings_of
+from airflow_provider_contacts.transport.connection import settings_of
 
 if TYPE_CHECKING:
-    from airflow_provider_contacts.core.vendor import Setting, Vendor
+    from airflow_provider_contacts.vendor_kit.vendor import Setting, Vendor
 
 JSON_TYPES = {
     "text": "string",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.errors import (
     ConfigError,
     ContactsError,
     RefusedError,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from airflow_provider_contacts.core.budget import SharedRate
+from airflow_provider_contacts.pacing.shared import SharedRate
 from bench.process import BrokenError, Place
 from bench.shared import HEAD, Found, share_by_pushing
 from bench.verdict import conclude

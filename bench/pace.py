@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from airflow_provider_contacts.simulator.exchange import Seen
+from airflow_provider_contacts.simulator.messages import Seen
 from bench.process import BrokenError, Place
 from bench.pushing import VENDOR, Order, push_all
 from bench.simulated import running

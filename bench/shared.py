@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_contacts.core.budget import SharedRate
+from airflow_provider_contacts.pacing.shared import SharedRate
 from bench.process import BrokenError, Place
 from bench.pushing import VENDOR, Order, Pushed, push_all
 from bench.simulated import Log, running

@@ -14,7 +14,7 @@ from subprocess import PIPE, Popen
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_contacts.simulator.exchange import Seen
+from airflow_provider_contacts.simulator.messages import Seen
 from bench.process import BrokenError, Place, tail
 from campaigns.people import VENDORS
 

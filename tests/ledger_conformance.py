@@ -24,14 +24,15 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 import airflow_provider_contacts
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
-from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.vendor import Limits
-from airflow_provider_contacts.ledgers import tables
-from airflow_provider_contacts.ledgers.engine import prepare
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql import tables
+from airflow_provider_contacts.ledgers.sql.database import prepare
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 HOST, OBJECT = "api.dex.test", "list-1"
 
@@ -196,7 +197,7 @@ class Database:
 NUMBERS = count(1)
 
 
-def mark(ledger: Ledger, identifier: str, standing: Standing | None = None, **changes: Any) -> Mark:
+def mark(ledger: Ledger, identifier: str, standing: RecordState | None = None, **changes: Any) -> Claim:
     values: dict[str, Any] = {
         "record_identifier": identifier,
         "row_index": 7,
@@ -206,10 +207,10 @@ def mark(ledger: Ledger, identifier: str, standing: Standing | None = None, **ch
         "payload": {"email": "ada@example.com"},
         "standing": standing,
     }
-    return Mark(**{**values, **changes})
+    return Claim(**{**values, **changes})
 
 
-def marks(ledger: Ledger, *identifiers: str, **changes: Any) -> list[Mark]:
+def marks(ledger: Ledger, *identifiers: str, **changes: Any) -> list[Claim]:
     known = ledger.standing(identifiers)
     return [mark(ledger, one, known.get(one), **changes) for one in identifiers]
 
@@ -266,7 +267,7 @@ class EveryLedger:
             standing = reader.standing(["one"])["one"]
             assert 0 <= standing.age < 30
             assert standing.oldest is None or standing.age <= standing.oldest < 30
-            assert standing == Standing(
+            assert standing == RecordState(
                 record_identifier="one",
                 status=Status.SENDING,
                 batch_id=one.batch_id,
@@ -288,7 +289,7 @@ class EveryLedger:
         assert set(ledger.settle([answer])) == {"one"}
         for reader in (ledger, memory.open(try_number=2)):
             standing = reader.standing(["one"])["one"]
-            assert standing == Standing(
+            assert standing == RecordState(
                 record_identifier="one",
                 status=Status.REJECTED,
                 batch_id=sent.batch_id,
@@ -750,7 +751,7 @@ class LedgerConformance(EveryLedger):
             {"code": "short", "field": None, "message": None},
         ]
         standing = ledger.standing(["one"])["one"]
-        assert standing == Standing(
+        assert standing == RecordState(
             record_identifier="one",
             status=Status.REJECTED,
             batch_id=row["batch_id"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
 from tests.airflow_harness import MemAPI, run_op, scope_of

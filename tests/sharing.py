@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import airflow_provider_contacts
-from airflow_provider_contacts.budgets.limiter import Cell, Found, LimiterBudget
-from airflow_provider_contacts.core.budget import SharedRate
+from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, Found, LimiterBudget
+from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.servers import NoServerError, temporary_folder, wait_until
 
 ACCOUNT = "dex:shared"
@@ -31,7 +31,7 @@ PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class Responses:
     """What the server saw.
 
     :param moments: seconds since the first request, of each sender.
@@ -92,12 +92,12 @@ def cell_of(store: str) -> Cell:
     if store.startswith("unix:"):
         from redis import Redis
 
-        from airflow_provider_contacts.budgets.redis_store import RedisCell
+        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisCell
 
         return RedisCell(Redis(unix_socket_path=store.removeprefix("unix:")), ACCOUNT, "the test")
     from sqlalchemy import create_engine
 
-    from airflow_provider_contacts.budgets import sql
+    from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
 
     engine = create_engine(store, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     sql.prepare(engine, "the test")
@@ -118,7 +118,7 @@ def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: i
         server.sendall(f"{cell.asked}\n".encode())
 
 
-def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Arrivals:
+def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Responses:
     """Let processes send all they can, and return what came."""
     with temporary_folder("contacts-rate-") as folder, socket.socket(socket.AF_UNIX) as listener:
         address = str(folder / "socket")
@@ -140,7 +140,7 @@ def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, w
                 worker.wait(30)
 
 
-def observe(connections: Sequence[socket.socket], seconds: float) -> Arrivals:
+def observe(connections: Sequence[socket.socket], seconds: float) -> Responses:
     """Let everyone begin at once, and write down each request until all have said goodbye."""
     moments: list[list[float]] = [[] for _ in connections]
     farewells = [b"" for _ in connections]
@@ -161,7 +161,7 @@ def observe(connections: Sequence[socket.socket], seconds: float) -> Arrivals:
                 farewells[key.data] += found.replace(b".", b"")
     assert all(farewells), "a sender died"
     first = min(moment for one in moments for moment in one)
-    return Arrivals(seconds, tuple(tuple(m - first for m in one) for one in moments), sum(map(int, farewells)))
+    return Responses(seconds, tuple(tuple(m - first for m in one) for one in moments), sum(map(int, farewells)))
 
 
 # Redis.

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.auth import Credential, bearer
-from airflow_provider_contacts.core.client import Client
-from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.vendor import Request
-from airflow_provider_contacts.core.wire import Result
+from airflow_provider_contacts.transport.client import Client
+from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.results import Result
+from airflow_provider_contacts.vendor_kit.vendor import Request
 
 POST = Request("POST", "/contacts/", b'{"contacts":[]}')
 SECRET = "tok-secret-123"
@@ -48,7 +48,7 @@ class Wire:
     heard: Heard
 
     def say(self, status: int, body: bytes = b"{}", headers: str = "", *, length: int | None = None) -> bool:
-        """Answer, and keep the connection."""
+        """Response, and keep the connection."""
         size = len(body) if length is None else length
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {size}\r\n{headers}\r\n"
         self.socket.sendall(head.encode() + body)

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import airflow_provider_contacts
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.client import Client
-from airflow_provider_contacts.core.connection import StoredConnection, resolve
-from airflow_provider_contacts.core.engine import Push
-from airflow_provider_contacts.core.errors import ContactsError
-from airflow_provider_contacts.core.options import PushOptions
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.settings import Clock, PushSettings
-from airflow_provider_contacts.ledgers.engine import connect
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.engine.push import Push
+from airflow_provider_contacts.errors import ContactsError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.task.options import PushOptions
+from airflow_provider_contacts.transport.client import Client
+from airflow_provider_contacts.transport.connection import StoredConnection, resolve
+from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator

@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    from airflow_provider_contacts.ledgers import tables
+    from airflow_provider_contacts.ledgers.sql import tables
 
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_contacts.ledgers",

@@ -10,18 +10,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.simulator import control
+from airflow_provider_contacts.simulator.airflow_connections import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.apptoto import Apptoto
-from airflow_provider_contacts.simulator.connection import EXTENSION, Receive, Scope, Send
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 from airflow_provider_contacts.simulator.dex import Dex
-from airflow_provider_contacts.simulator.exchange import Answer, World
 from airflow_provider_contacts.simulator.guard import GoneError, is_loopback, refusal
 from airflow_provider_contacts.simulator.intermezzo import Intermezzo
 from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import Answer, World
 from airflow_provider_contacts.simulator.nedzo import Nedzo
 from airflow_provider_contacts.simulator.replies import to_bytes
 from airflow_provider_contacts.simulator.serving import Exchange, send_bytes
 from airflow_provider_contacts.simulator.talkdesk import Talkdesk
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor
 
 
 class Simulator:

@@ -10,7 +10,9 @@ from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
-from airflow_provider_contacts.simulator.exchange import (
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import (
     Answer,
     Call,
     RefusedCallError,
@@ -20,10 +22,8 @@ from airflow_provider_contacts.simulator.exchange import (
     listed,
     whole_number,
 )
-from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 LARGEST_PAGE = 200
 MISSING = "param is missing or the value is empty: contacts"

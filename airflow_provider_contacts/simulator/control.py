@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_contacts.simulator.connection import Receive, Scope
-from airflow_provider_contacts.simulator.exchange import Answer, RefusedCallError, parsed
+from airflow_provider_contacts.simulator.airflow_connections import Receive, Scope
 from airflow_provider_contacts.simulator.guard import read_body
+from airflow_provider_contacts.simulator.messages import Answer, RefusedCallError, parsed
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator
-    from airflow_provider_contacts.simulator.vendor import SimulatedVendor
+    from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 
 LONGEST_BODY = 64_000
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
 from airflow_provider_contacts.simulator.dex_contacts import (
     contact_faults,
     emails_of,
@@ -15,7 +16,8 @@ from airflow_provider_contacts.simulator.dex_contacts import (
     matches,
     short_view,
 )
-from airflow_provider_contacts.simulator.exchange import (
+from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import (
     Answer,
     Call,
     RefusedCallError,
@@ -24,9 +26,7 @@ from airflow_provider_contacts.simulator.exchange import (
     listed,
     whole_number,
 )
-from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.oauth import bearer_of
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs, found
 
 KNOBS = (
     *common_knobs("accept", "as reject_form says"),

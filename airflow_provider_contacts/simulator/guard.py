@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from airflow_provider_contacts.simulator.connection import Receive, Scope
+from airflow_provider_contacts.simulator.airflow_connections import Receive, Scope
 
 _AUTHORITY = re.compile(r"(\[[^\s\[\]]+\]|[^\s/?#@:\[\]]+)(:[0-9]*)?")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, whole_number
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.intermezzo_contacts import Problem, contact_problems, is_taken
 from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, whole_number
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 AUDIENCE = "https://api.intermezzo.ai"
 LARGEST_PAGE = 100

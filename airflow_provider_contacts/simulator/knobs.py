@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_contacts.simulator.exchange import parsed
+from airflow_provider_contacts.simulator.messages import parsed
 from airflow_provider_contacts.simulator.triggers import trigger
 
 Kind = Literal[

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
 from airflow_provider_contacts.simulator.checks import is_email, is_uuid
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Stored, whole_number
 from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored, whole_number
 from airflow_provider_contacts.simulator.oauth import bearer_of
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs, found
 
 DEMO_LIST = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10"
 SUBACCOUNT = "7d0a3c52-1111-4b6e-8f0e-2d6f1c9be001"

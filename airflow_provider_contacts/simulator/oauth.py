@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, World, parsed
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, World, parsed
 
 
 def token_knobs(life: str) -> tuple[Knob, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer
+from airflow_provider_contacts.simulator.messages import Answer
 
 GARBAGE = b'\x00\xff\xfe{"id": '
 

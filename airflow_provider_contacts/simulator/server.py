@@ -12,8 +12,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from airflow_provider_contacts.simulator.airflow_connections import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.connection import EXTENSION, Receive, Scope, Send
 
 START_SECONDS = 20.0
 GRACE_SECONDS = 1

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.simulator import replies
-from airflow_provider_contacts.simulator.connection import Receive, Scope, Send, drop, hang
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, Seen
+from airflow_provider_contacts.simulator.airflow_connections import Receive, Scope, Send, drop, hang
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
 from airflow_provider_contacts.simulator.guard import GoneError, read_body
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen
 
 
 class Exchange:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, RefusedCallError, Route, json_body
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_lists import PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
 from airflow_provider_contacts.simulator.talkdesk_records import (
@@ -19,7 +20,6 @@ from airflow_provider_contacts.simulator.talkdesk_records import (
     content_faults,
     shape_faults,
 )
-from airflow_provider_contacts.simulator.vendor import SimulatedVendor, common_knobs
 
 SCOPE = "record-lists:manage"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.simulator.exchange import Answer, Call, whole_number
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.messages import Answer, Call, whole_number
 from airflow_provider_contacts.simulator.talkdesk_records import external_of, numbers_of
 
 UNIQUE_TYPES = ("NOTHING", "PHONE_NUMBER", "EXTERNAL")

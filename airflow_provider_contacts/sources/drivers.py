@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from airflow_provider_contacts.sources.link import Link
+from airflow_provider_contacts.sources.driver_connection import Link
 from airflow_provider_contacts.sources.mysql import MySql, MySqlConnector, PyMySql
 from airflow_provider_contacts.sources.postgres import Psycopg, Psycopg2
 from airflow_provider_contacts.sources.sqlite import Sqlite

@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from airflow_provider_contacts.sources.link import Link, Read
+from airflow_provider_contacts.sources.driver_connection import Link, Read
 
 log = logging.getLogger(__name__)
 

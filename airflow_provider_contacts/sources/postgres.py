@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
-from airflow_provider_contacts.sources.link import Link, Read
+from airflow_provider_contacts.sources.driver_connection import Link, Read
 
 log = logging.getLogger(__name__)
 

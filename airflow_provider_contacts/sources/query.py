@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from airflow_provider_contacts.core.errors import ConfigError, ContactsError, SourceError
+from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
+from airflow_provider_contacts.sources.driver_connection import Link
+from airflow_provider_contacts.sources.driver_errors import failed, told
 from airflow_provider_contacts.sources.drivers import link_of
-from airflow_provider_contacts.sources.link import Link
 from airflow_provider_contacts.sources.rows import RowSource, check_distinct
-from airflow_provider_contacts.sources.statements import check_statement
-from airflow_provider_contacts.sources.trouble import failed, told
+from airflow_provider_contacts.sources.statement_count import check_statement
 from airflow_provider_contacts.sources.worker import Worker
 
 Parameters = Mapping[str, Any] | Sequence[Any]

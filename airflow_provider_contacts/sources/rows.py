@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from airflow_provider_contacts.core.errors import ConfigError, ContactsError, SourceError
+from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -103,7 +103,7 @@ def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> 
     """
     if source.columns is not None or not columns:
         return
-    from airflow_provider_contacts.core.columns import meant  # hooks are imported when a DAG is parsed
+    from airflow_provider_contacts.records.column_check import meant  # hooks are imported when a DAG is parsed
 
     rows, _ = source.look_ahead(count)
     names: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_contacts.sources.link import Link, Read
+from airflow_provider_contacts.sources.driver_connection import Link, Read
 
 
 class Sqlite(Link):

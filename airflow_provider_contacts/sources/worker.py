@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from airflow_provider_contacts.core.errors import InterruptedPushError
+from airflow_provider_contacts.errors import InterruptedPushError
 
 PAUSE = 0.2
 """Seconds between two looks at the stop sign."""

@@ -10,10 +10,10 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airflow_provider_contacts.core.vendor import Vendor
+    from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 SECOND_HALF = "_reads"
 

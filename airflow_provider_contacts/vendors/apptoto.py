@@ -32,11 +32,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_contacts.core.auth import Credential, basic
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import Email, Flag
-from airflow_provider_contacts.core.nearest import did_you_mean
-from airflow_provider_contacts.core.reading import (
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
+from airflow_provider_contacts.nearest import did_you_mean
+from airflow_provider_contacts.vendor_kit.auth import Credential, basic
+from airflow_provider_contacts.vendor_kit.fields import Email, Flag
+from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
     as_list,
@@ -46,9 +46,8 @@ from airflow_provider_contacts.core.reading import (
     fold_text,
     pair_by,
 )
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
-    Answer,
     ConnectionForm,
     Created,
     Destination,
@@ -60,6 +59,7 @@ from airflow_provider_contacts.core.vendor import (
     RecordContract,
     Reply,
     Request,
+    Response,
     Setting,
     Vendor,
 )
@@ -158,7 +158,7 @@ def lookup_request(destination: Destination) -> Request | None:
     return ADDRESS_BOOKS if destination.get("address_book") else None
 
 
-def read_address_books(answer: Answer, destination: Destination) -> Destination:
+def read_address_books(answer: Response, destination: Destination) -> Destination:
     """Return the destination with the id of the book in place of its name, letter for letter.
 
     :raises ConfigError: if there is no such book, or more than one.
@@ -185,7 +185,7 @@ def read_address_books(answer: Answer, destination: Destination) -> Destination:
     return {"address_book_id": book_id}
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Return which records are among the contacts created: by external id, else by order, else by content.
 
     An answer names no errors, its list is just shorter; whether a missing contact exists all the same is not told.

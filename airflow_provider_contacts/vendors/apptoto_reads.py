@@ -25,10 +25,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.reading import as_id, as_list, as_mapping, as_text, fold_phone, fold_text
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, as_text, fold_phone, fold_text
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -36,6 +35,7 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
 )
 
 PATH = "/v1/contact"
@@ -57,7 +57,7 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
     ]
 
 
-def read(answer: Answer, question: Question) -> Page:
+def read(answer: Response, question: Question) -> Page:
     """Return the contact that was asked for, or none.
 
     :raises UnreadableError: for a contact with another external id, and for what is no contact.

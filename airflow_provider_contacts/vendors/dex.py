@@ -25,9 +25,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
 
-from airflow_provider_contacts.core.auth import Credential, bearer
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import (
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
+from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.fields import (
     Anything,
     DateText,
     DateTimeText,
@@ -38,10 +38,9 @@ from airflow_provider_contacts.core.fields import (
     Whole,
     check_json,
 )
-from airflow_provider_contacts.core.reading import as_id, as_list, as_mapping, doubt_all, fold_text, pair_by
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, doubt_all, fold_text, pair_by
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
-    Answer,
     ConnectionForm,
     Created,
     Doubt,
@@ -50,6 +49,7 @@ from airflow_provider_contacts.core.vendor import (
     RecordContract,
     Reply,
     Request,
+    Response,
     Vendor,
 )
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK
@@ -248,7 +248,7 @@ def auth(account: Account) -> Credential:
     return bearer(account.password)
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Return what the error flag and the contacts shown prove together.
 
     The flag must be a real boolean: a text or a number in its place is truthy or falsy by accident.

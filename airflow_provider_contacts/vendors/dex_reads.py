@@ -37,10 +37,17 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_moment, as_text, fold_text
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import (
+    as_count,
+    as_id,
+    as_list,
+    as_mapping,
+    as_moment,
+    as_text,
+    fold_text,
+)
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -48,6 +55,7 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
 )
 
 ALL = "/v1/contacts"
@@ -145,7 +153,7 @@ def has_whole_name(payload: Payload) -> bool:
     return bool(fold_text(payload.get("full_name")) or (first and last))
 
 
-def read(answer: Answer, question: Question) -> Page:
+def read(answer: Response, question: Question) -> Page:
     """Return the contacts of an answer.
 
     :raises UnreadableError: for what is no such answer, whole and free of the error flag; a 404 that proves nothing.

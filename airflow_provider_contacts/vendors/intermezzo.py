@@ -27,11 +27,11 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from airflow_provider_contacts.core.auth import ClientCredentials, Credential, bearer
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import Email
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.reading import (
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, bearer
+from airflow_provider_contacts.vendor_kit.fields import Email
+from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
     as_list,
@@ -41,10 +41,9 @@ from airflow_provider_contacts.core.reading import (
     fold_phone,
     fold_text,
 )
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
     Again,
-    Answer,
     ConnectionForm,
     Created,
     Destination,
@@ -56,6 +55,7 @@ from airflow_provider_contacts.core.vendor import (
     Rejected,
     Reply,
     Request,
+    Response,
     Setting,
     Vendor,
 )
@@ -178,7 +178,7 @@ class Named:
     shifted: bool
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Return what the counters, the named errors and the shown contacts prove together.
 
     Three designs of the server fit the documentation: all or nothing, stop at the first error, and partial success.
@@ -324,7 +324,7 @@ def lasting_content(contact: Mapping[str, Any]) -> Hashable:
     return fold_text(contact.get("name")), fold_text(contact.get("email")), phone[-PHONE_TAIL:]
 
 
-def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
+def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
     """Read FastAPI's ``{"detail": [{"loc": ["body", 3, "email"], "msg", "type"}]}``: the number is the index.
 
     The other shape, ``{"error", "message", "details": {"field", "value"}}``, has no index: it names a lone record only.
@@ -346,7 +346,7 @@ def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[Rec
     return named
 
 
-def refusal_code(answer: Answer) -> str | None:
+def refusal_code(answer: Response) -> str | None:
     """Return the type of FastAPI's first detail, or the ``error`` of the other shape."""
     body = refusal_body(answer)
     details = as_list(body.get("detail")) or [{}]
@@ -356,7 +356,7 @@ def refusal_code(answer: Answer) -> str | None:
     return None
 
 
-def refusal_body(answer: Answer) -> dict[str, Any]:
+def refusal_body(answer: Response) -> dict[str, Any]:
     """Return the object of a refusal, empty for anything else."""
     try:
         return as_mapping(answer.json())

@@ -24,10 +24,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -35,6 +34,7 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
 )
 
 ALL = "/organizations"
@@ -59,7 +59,7 @@ def questions(sought: Sequence[Payload], path: str) -> list[Question]:
     return [Question(request=Request("GET", path), about=tuple(range(len(sought))), context=path)]
 
 
-def read(answer: Answer, question: Question) -> Page:
+def read(answer: Response, question: Question) -> Page:
     """Return the contacts of the organization, or the way to where they may be shown.
 
     :raises UnreadableError: where the organization, or the list of its contacts, is nowhere in the answer: that it has

@@ -31,15 +31,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_contacts.core.auth import Credential, bearer
-from airflow_provider_contacts.core.errors import ConfigError, UnreadableError
-from airflow_provider_contacts.core.fields import Email, Flag, UuidText, check_uuid
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_text
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_text
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
     Again,
-    Answer,
     ConnectionForm,
     Created,
     Destination,
@@ -51,6 +50,7 @@ from airflow_provider_contacts.core.vendor import (
     Rejected,
     Reply,
     Request,
+    Response,
     Setting,
     Stop,
     Vendor,
@@ -133,14 +133,14 @@ def destination_fields(destination: Destination) -> Payload:
         raise ConfigError("contact_list_id must be the UUID of a Nedzo contact list, 8-4-4-4-12 digits") from None
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Return what the body says, whatever the HTTP status next to it."""
     if len(sent) != 1:
         return [Doubt("unreadable") for _ in sent]
     return [read_only(answer, sent[0])]
 
 
-def read_only(answer: Answer, payload: Payload) -> Reply:
+def read_only(answer: Response, payload: Payload) -> Reply:
     """Return the reply for the one record of a request."""
     body = body_of(answer)
     message = as_text(body.get("message"))
@@ -162,7 +162,7 @@ def read_only(answer: Answer, payload: Payload) -> Reply:
     return Created(shown)
 
 
-def body_of(answer: Answer) -> dict[str, Any]:
+def body_of(answer: Response) -> dict[str, Any]:
     """Return the object of an answer, empty for anything else."""
     try:
         return as_mapping(answer.json())
@@ -197,13 +197,13 @@ def code_of(status: int) -> str:
     return f"http_{status}" if status < 1000 else "unspecified"  # noqa: PLR2004  # a status has three digits
 
 
-def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
+def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
     """Return the reasons for the one record of a request, from any of the three shapes of a refusal."""
     found = reasons(answer)
     return {0: found} if found and len(sent) == 1 else {}
 
 
-def refusal_code(answer: Answer) -> str | None:
+def refusal_code(answer: Response) -> str | None:
     """Return the first reason's code; a 409 is a ``conflict`` in every shape, and in none."""
     found = reasons(answer)
     if found:
@@ -211,7 +211,7 @@ def refusal_code(answer: Answer) -> str | None:
     return code_of(answer.status) if answer.status == 409 else None  # noqa: PLR2004
 
 
-def reasons(answer: Answer) -> tuple[RecordError, ...]:
+def reasons(answer: Response) -> tuple[RecordError, ...]:
     """Return why the record was refused, nothing if no shape fits."""
     body = body_of(answer)
     details = as_list(body.get("detail"))

@@ -31,11 +31,11 @@ from urllib.parse import quote
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from airflow_provider_contacts.core.auth import ClientCredentials, Credential, bearer
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.core.fields import Anything, Flag, Whole
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.reading import (
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, bearer
+from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
+from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
     as_list,
@@ -46,9 +46,8 @@ from airflow_provider_contacts.core.reading import (
     fold_text,
     is_echo,
 )
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
-    Answer,
     ConnectionForm,
     Created,
     Destination,
@@ -60,6 +59,7 @@ from airflow_provider_contacts.core.vendor import (
     Rejected,
     Reply,
     Request,
+    Response,
     Setting,
     Vendor,
 )
@@ -229,7 +229,7 @@ class Shown(Struct, frozen=True, gc=False):
         return self.id is None, self.errors
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Return what the embedded records prove, or without any of them the counters.
 
     A record's own id and errors weigh more than ``has_error``; the counter of created records must leave room for them.
@@ -435,7 +435,7 @@ def json_text(value: Any) -> str | None:
         return None
 
 
-def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
+def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
     """Return the records that ``fields`` names as ``records[0].first_name`` (INFERRED), and why.
 
     One index beyond what was sent means that indices are not what we take them for, so that none counts. A lone record
@@ -468,7 +468,7 @@ def field_of(name: str | None) -> str | None:
     return dotted if FIELD.fullmatch(dotted) else None
 
 
-def refusal_code(answer: Answer) -> str | None:
+def refusal_code(answer: Response) -> str | None:
     """Return the refusal's ``code`` where it has the form of one."""
     return code_of(refusal_body(answer).get("code"))
 
@@ -479,7 +479,7 @@ def code_of(value: Any) -> str | None:
     return text if text and CODE.fullmatch(text) else None
 
 
-def refusal_body(answer: Answer) -> dict[str, Any]:
+def refusal_body(answer: Response) -> dict[str, Any]:
     """Return the object of a refusal, empty for anything else."""
     try:
         return as_mapping(answer.json())

@@ -26,10 +26,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.reading import as_count, as_id, as_list, as_mapping, as_moment, fold_text
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_moment, fold_text
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -37,6 +36,7 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
 )
 
 RECORDS = "/records"
@@ -93,7 +93,7 @@ def questions(sought: Sequence[Payload], path: str) -> list[Question]:
     return [Question(request=Request("GET", path), about=tuple(range(len(sought))), context=progress.text())]
 
 
-def read(answer: Answer, question: Question) -> Page:
+def read(answer: Response, question: Question) -> Page:
     """Return what a page of the list shows, or for the list itself nothing but the way to its first page.
 
     :raises UnreadableError: for what is no such page, whole and in agreement with itself and with those before it.

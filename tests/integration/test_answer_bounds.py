@@ -10,14 +10,15 @@ import zlib
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.bodies import LARGEST, PACKED, SPACE, answer_bound, unpacked
-from airflow_provider_contacts.core.errors import LookupFailedError
-from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.plain_client import plain_client, post_token
-from airflow_provider_contacts.core.policy import Assumptions, judge
-from airflow_provider_contacts.core.vendor import Answer, Doubt, Request
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent
+from airflow_provider_contacts.engine.policy import judge
+from airflow_provider_contacts.errors import LookupFailedError
+from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.plain_client import plain_client, post_token
+from airflow_provider_contacts.transport.response_body import LARGEST, PACKED, SPACE, answer_bound, unpacked
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Request, Response
 from tests.sockets import POST, Serve, client_to, gather, result_of
 from tests.unit.fake_vendor import EPOCH
 
@@ -28,12 +29,12 @@ def lists(count: int) -> bytes:
     return b"[" + b"[]," * (count - 1) + b"[]]"
 
 
-def served(serve: Serve, body: bytes, request: Request, *, packed: bool = True) -> Answer:
+def served(serve: Serve, body: bytes, request: Request, *, packed: bool = True) -> Response:
     said = gzip.compress(body, 1) if packed else body
     head = "Content-Encoding: gzip\r\n" if packed else ""
     with client_to(serve(lambda wire: wire.say(200, said, head))) as client:
         found = result_of(client, request, timeout=60.0)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     return found
 
 
@@ -68,7 +69,7 @@ def test_a_packed_bomb_costs_little(serve: Serve) -> None:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert {result.body for result in found.values() if isinstance(result, Answer)} == {b""}
+    assert {result.body for result in found.values() if isinstance(result, Response)} == {b""}
     assert peak < 200_000_000
 
 
@@ -81,12 +82,12 @@ def test_the_rest_of_an_answer_that_is_too_long_is_no_second_one(
     with client_to(server) as client:
         _, found, *_ = (result_of(client, Request("POST", f"/{number}", b"{}")) for number in range(1, 6))
     if status == 200:
-        assert isinstance(found, Answer)
+        assert isinstance(found, Response)
     else:
         # It may have been another request's, and what follows it cannot be heard.
         assert found == NoAnswer("unreadable")
         assert isinstance(found, NoAnswer)
-    assert "has more than" in str(found.trouble if isinstance(found, Answer) else found.message)
+    assert "has more than" in str(found.trouble if isinstance(found, Response) else found.message)
     assert "more answers" not in caplog.text
     # The long one ends its connection, and the others are trusted as before.
     assert [heard.connection for heard in server.heard] == [0, 0, 1, 1, 1]
@@ -99,7 +100,7 @@ def test_an_answer_that_is_packed_over_and_over_is_not_unpacked(serve: Serve) ->
     head = "Content-Encoding: " + ", ".join(["gzip"] * 6) + "\r\n"
     with client_to(serve(lambda wire: wire.say(200, body, head))) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert (found.body, found.trouble) == (b"", PACKED)
 
 
@@ -134,7 +135,7 @@ def test_what_is_packed_in_part_is_not_read(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", vendors.names())
 def test_an_answer_over_the_bound_is_doubt_with_its_cause(name: str) -> None:
-    answer = Answer(200, {}, b"", None, "the body of the answer has more than 7 bytes")
+    answer = Response(200, {}, b"", None, "the body of the answer has more than 7 bytes")
     verdict = judge(answer, [{"a": 1}, {"a": 2}], vendors.load(name), Assumptions(), EPOCH)
     assert verdict.replies == [Doubt("unreadable", answer.trouble)] * 2
 
@@ -211,6 +212,6 @@ def test_a_packed_token_bomb_costs_the_plain_client_little(serve: Serve) -> None
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert "has more than 1048576 bytes" in found.trouble
     assert peak < 50_000_000

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from airflow_provider_contacts.core.vendor import Answer, Created
+from airflow_provider_contacts.vendor_kit.vendor import Created, Response
 from airflow_provider_contacts.vendors import nedzo, talkdesk
 from tests.servers import Postgres
 
@@ -53,10 +53,10 @@ def vendor() -> Iterator[stub.Stub]:
         pytest.skip(str(reason))
 
 
-def post(vendor: stub.Stub, path: str, body: bytes) -> Answer:
+def post(vendor: stub.Stub, path: str, body: bytes) -> Response:
     request = Request(vendor.url + path, data=body, headers={"Content-Type": "application/json"})  # noqa: S310  # the stub on loopback
     with urlopen(request, timeout=30) as answer:  # noqa: S310  # likewise
-        return Answer(answer.status, {}, answer.read())
+        return Response(answer.status, {}, answer.read())
 
 
 # The stub.

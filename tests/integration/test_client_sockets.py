@@ -21,12 +21,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from airflow_provider_contacts.core.auth import ClientCredentials, bearer
-from airflow_provider_contacts.core.client import Client
-from airflow_provider_contacts.core.exchange import LARGEST_ANSWER, Endpoint, proxy_for
-from airflow_provider_contacts.core.tokens import TokenError, TokenRequest, TokenSource
-from airflow_provider_contacts.core.vendor import Answer, Request
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+from airflow_provider_contacts.transport.client import Client
+from airflow_provider_contacts.transport.http_exchange import LARGEST_ANSWER, Endpoint, proxy_for
+from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.sockets import (
     POST,
     SECRET,
@@ -49,7 +49,7 @@ def test_a_request_leaves_as_it_was_asked_for_and_its_answer_comes_whole(serve: 
     server = serve(lambda wire: wire.say(207, b'{"a": 1}', "X-Kind: Odd\r\nRetry-After: 3\r\n"))
     with client_to(server) as client:
         found = result_of(client, Request("POST", "/v1/contacts/", b"[1]", (("a b", "c&d"),)))
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert (found.status, found.body) == (207, b'{"a": 1}')
     assert (found.headers["x-kind"], found.headers["retry-after"]) == ("Odd", "3")
     (heard,) = server.heard
@@ -96,7 +96,7 @@ def test_many_requests_are_in_flight_at_once(serve: Serve) -> None:
         for tag in range(100):
             client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=10)
         found = gather(client, 100)
-    assert {result.status for result in found.values() if isinstance(result, Answer)} == {200}
+    assert {result.status for result in found.values() if isinstance(result, Response)} == {200}
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -104,7 +104,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(serve: Serve, status: int) 
     server = serve(lambda wire: wire.say(status, b"", f"Location: http://{wire.heard.headers['host']}/elsewhere\r\n"))
     with client_to(server) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert found.status == status
     assert [heard.path for heard in server.heard] == ["/contacts/"]
 
@@ -133,7 +133,7 @@ def test_a_header_that_comes_twice_is_joined_and_strange_signs_are_replaced(serv
 
     with client_to(serve(handle)) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert found.headers == {"x-odd": "a, b\ufffd", "content-length": "2"}
 
 
@@ -155,7 +155,7 @@ BARE_DEFLATE = BARE.compress(b'{"a": 1}') + BARE.flush()
 def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes) -> None:
     with client_to(serve(lambda wire: wire.say(200, packed, f"Content-Encoding: {encoding}\r\n"))) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert found.body == b'{"a": 1}'
 
 
@@ -174,9 +174,9 @@ def test_a_packed_answer_is_unpacked(serve: Serve, encoding: str, packed: bytes)
 def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, encoding: str, packed: bytes) -> None:
     with client_to(serve(lambda wire: wire.say(201, packed, f"Content-Encoding: {encoding}\r\n"))) as client:
         found = result_of(client)
-        assert isinstance(found, Answer)
+        assert isinstance(found, Response)
         assert (found.status, found.body) == (201, b"")
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -185,7 +185,7 @@ def test_a_huge_answer_is_not_kept(serve: Serve, packed: bool) -> None:
     body = gzip.compress(huge, 1) if packed else huge
     with client_to(serve(lambda wire: wire.say(200, body, "Content-Encoding: gzip\r\n" if packed else ""))) as client:
         found = result_of(client, timeout=60.0)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert (found.status, found.body) == (200, b"")
 
 
@@ -222,7 +222,7 @@ def test_a_certificate_that_is_not_trusted_is_proof_and_one_that_is_is_fine(
         certificate[0],
     ):
         with client_to(server, verify=verify) as client:
-            assert isinstance(result_of(client), Answer)
+            assert isinstance(result_of(client), Response)
     assert len(server.heard) == 2
 
 
@@ -231,7 +231,7 @@ def test_a_mark_that_is_too_old_is_not_sent(serve: Serve) -> None:
     with client_to(server) as client:
         client.submit(1, POST, not_after=time.monotonic() - 0.001, timeout=5)
         assert gather(client, 1) == {1: NotSent("mark_expired")}
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert len(server.heard) == 1
 
 
@@ -269,7 +269,7 @@ def test_a_server_that_reads_the_request_and_hangs_up_leaves_doubt(serve: Serve,
     server = serve(handle)
     with client_to(server) as client:
         if reused:
-            assert isinstance(result_of(client, Request("POST", "/first", b"{}")), Answer)
+            assert isinstance(result_of(client, Request("POST", "/first", b"{}")), Response)
         assert result_of(client) == NoAnswer("connection_lost")
     assert [heard.path for heard in server.heard].count("/contacts/") == 1
     assert len({heard.connection for heard in server.heard}) == 1
@@ -307,7 +307,7 @@ def test_an_answer_that_breaks_off_is_a_status_without_a_body(serve: Serve, end:
 
     with client_to(serve(handle)) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert (found.status, found.body) == (200, b"")
 
 
@@ -460,7 +460,7 @@ class Tokens:
 def test_a_token_is_asked_for_in_a_json_body(serve: Serve) -> None:
     tokens = Tokens(serve)
     with client_to(tokens.server, tokens.credential(**JSON_CREDENTIAL)) as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     (heard,) = tokens.asked()
     assert heard.line.startswith("POST ")
     assert heard.headers["content-type"] == "application/json"
@@ -477,7 +477,7 @@ def test_a_token_is_asked_for_in_a_json_body(serve: Serve) -> None:
 def test_a_token_is_asked_for_in_a_form_with_a_basic_header(serve: Serve) -> None:
     tokens = Tokens(serve)
     with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     (heard,) = tokens.asked()
     assert heard.headers["content-type"].startswith("application/x-www-form-urlencoded")
     assert heard.headers["authorization"] == "Basic " + base64.b64encode(b"id-1:client-secret-9").decode()
@@ -506,7 +506,7 @@ def test_a_warm_client_has_its_token_before_the_first_request(serve: Serve) -> N
     with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL), on_secret=told.append) as client:
         client.warm()
         assert (tokens.number, tokens.calls(), told) == (1, [], [f"{SECRET}-1"])
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert tokens.number == 1
     assert tokens.calls() == [f"Bearer {SECRET}-1"]
 
@@ -530,12 +530,12 @@ def test_a_token_is_dropped_only_while_it_is_the_current_one(serve: Serve) -> No
     with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
         for tag in (1, 2):
             client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=5)
-        assert {result.status for result in gather(client, 2).values() if isinstance(result, Answer)} == {401}
+        assert {result.status for result in gather(client, 2).values() if isinstance(result, Response)} == {401}
         client.renew(1)
-        assert result_of(client, tag=3) == Answer(200, {"content-length": "2"}, b"{}")
+        assert result_of(client, tag=3) == Response(200, {"content-length": "2"}, b"{}")
         client.renew(2)
         client.renew(99)
-        assert isinstance(result_of(client, tag=4), Answer)
+        assert isinstance(result_of(client, tag=4), Response)
     assert tokens.number == 2
     assert tokens.calls()[2:] == [f"Bearer {SECRET}-2"] * 2
 
@@ -545,7 +545,7 @@ def test_a_single_call_renews_a_refused_token_once(serve: Serve) -> None:
     tokens.api = lambda wire: wire.say(401 if wire.heard.headers["authorization"].endswith("-1") else 200)
     with client_to(tokens.server, tokens.credential(**JSON_CREDENTIAL)) as client:
         found = client.call(Request("GET", "/me"))
-        assert isinstance(found, Answer)
+        assert isinstance(found, Response)
         assert found.status == 200
     assert (tokens.number, len(tokens.calls())) == (2, 2)
 
@@ -592,7 +592,7 @@ def test_a_granted_scope_that_is_wide_enough_will_do(serve: Serve) -> None:
     body = b'{"access_token": "t", "scope": "other read record-lists:manage"}'
     tokens = Tokens(serve, reply=lambda _: (200, body))
     with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
 
 
 def test_a_secret_that_no_header_can_carry_is_refused_not_lost(serve: Serve) -> None:
@@ -614,7 +614,7 @@ def test_a_token_is_renewed_ahead_of_its_expiry(told: Any, good_for: float) -> N
 
     async def post(_: TokenRequest) -> Result:
         asked.append(now)
-        return Answer(200, {}, json.dumps({"access_token": f"t{len(asked)}", "expires_in": told}).encode())
+        return Response(200, {}, json.dumps({"access_token": f"t{len(asked)}", "expires_in": told}).encode())
 
     async def use() -> list[str]:
         nonlocal now
@@ -631,7 +631,7 @@ def test_a_token_is_renewed_ahead_of_its_expiry(told: Any, good_for: float) -> N
 
 def test_a_token_error_shows_no_secret() -> None:
     async def post(_: TokenRequest) -> Result:
-        return Answer(401, {}, b'{"error_description": "client-secret-9 is wrong"}')
+        return Response(401, {}, b'{"error_description": "client-secret-9 is wrong"}')
 
     credential = ClientCredentials(token_url="https://t.invalid", **BASIC_CREDENTIAL)
     source = TokenSource(credential, post, on_secret=lambda _: None)
@@ -654,7 +654,7 @@ def test_a_proxy_of_the_environment_is_used(serve: Serve, monkeypatch: pytest.Mo
     proxy = serve(fine)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     with client_to("http://vendor.invalid") as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert proxy.heard[0].line.startswith("POST http://vendor.invalid/contacts/ ")
 
 
@@ -688,7 +688,7 @@ def test_loopback_is_never_reached_through_a_proxy_of_the_environment(
     proxy, server = serve(fine), serve(fine)
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     with client_to(server) as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert (len(proxy.heard), len(server.heard)) == (0, 1)
 
 
@@ -697,7 +697,7 @@ def test_a_stated_proxy_is_used_even_so(serve: Serve, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{other.port}")
     monkeypatch.setenv("NO_PROXY", "*")
     with client_to("http://vendor.invalid", proxy=f"http://user:pass@127.0.0.1:{stated.port}") as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert stated.heard[0].headers["proxy-authorization"] == "Basic " + base64.b64encode(b"user:pass").decode()
     assert other.heard == []
 

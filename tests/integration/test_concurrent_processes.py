@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.outcome import Status
+from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import Database
 from tests.pushing import Served
 from tests.servers import wait_until

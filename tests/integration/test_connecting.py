@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.exchange import head_limits
-from airflow_provider_contacts.core.vendor import Answer, Request
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent
+from airflow_provider_contacts.transport.http_exchange import head_limits
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
 
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
@@ -122,7 +122,7 @@ def test_an_answer_with_a_large_head_is_an_answer(serve: Serve, more: list[tuple
     head = "".join(f"{name}: {text}\r\n" for name, text in more)
     with client_to(serve(lambda wire: wire.say(200, b"{}", head))) as client:
         found = result_of(client)
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert found.headers[more[-1][0].lower()] == more[-1][1]
 
 

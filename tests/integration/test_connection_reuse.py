@@ -10,11 +10,11 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_provider_contacts.core.auth import ClientCredentials, bearer
-from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.plain_client import plain_client
-from airflow_provider_contacts.core.vendor import Answer, Request
-from airflow_provider_contacts.core.wire import NoAnswer
+from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.plain_client import plain_client
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
+from airflow_provider_contacts.vendor_kit.results import NoAnswer
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.sockets import POST, Handle, Serve, Wire, client_to, gather, result_of
 
 READ = Request("GET", "/contacts/1")
@@ -31,7 +31,7 @@ def own(wire: Wire) -> bytes:
 
 
 def repeating(status: int, first: int = 200, wait: float = 0.05) -> Handle:
-    """Answer, and say something else a moment later that nobody has asked for."""
+    """Response, and say something else a moment later that nobody has asked for."""
 
     def handle(wire: Wire) -> bool:
         if wire.heard.path == "/1":
@@ -59,11 +59,11 @@ def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
     server = serve(repeating(status))
     body = b"{}" if method == "POST" else None
     with client_to(server) as client:
-        assert result_of(client, Request(method, "/1", body)) == Answer(200, {"content-length": "2"}, b"/1")
+        assert result_of(client, Request(method, "/1", body)) == Response(200, {"content-length": "2"}, b"/1")
         time.sleep(0.15)
         for number in (2, 3):
             found = result_of(client, Request(method, f"/{number}", body))
-            assert found == Answer(200, {"content-length": "2"}, b"/%d" % number)
+            assert found == Response(200, {"content-length": "2"}, b"/%d" % number)
     assert [heard.path for heard in server.heard] == ["/1", "/2", "/3"]
     # Who has answered unasked once is not trusted with a second request on one connection.
     assert len({heard.connection for heard in server.heard}) == 3
@@ -82,7 +82,7 @@ def test_a_part_of_an_answer_is_enough(serve: Serve, part: bytes) -> None:
     with client_to(server) as client:
         result_of(client, Request("POST", "/1", b"{}"))
         time.sleep(0.15)
-        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+        assert result_of(client, Request("POST", "/2", b"{}")) == Response(200, {"content-length": "2"}, b"/2")
     assert len({heard.connection for heard in server.heard}) == 2
 
 
@@ -108,9 +108,9 @@ def test_an_answer_that_comes_along_with_the_one_before_is_nobodys(
     with client_to(server, verify=False) as client:
         first = result_of(client, Request("POST", "/1", b"{}"))
         second = result_of(client, Request("POST", "/2", b"{}"))
-    assert isinstance(first, Answer)
+    assert isinstance(first, Response)
     assert first.body == b"/1"
-    assert second == Answer(200, {"content-length": "2"}, b"/2")
+    assert second == Response(200, {"content-length": "2"}, b"/2")
     assert len({heard.connection for heard in server.heard}) == 2
 
 
@@ -122,7 +122,7 @@ def test_what_comes_on_an_idle_connection_within_tls_is_no_answer(
     with client_to(server, verify=False) as client:
         result_of(client, Request("POST", "/1", b"{}"))
         time.sleep(0.15)
-        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+        assert result_of(client, Request("POST", "/2", b"{}")) == Response(200, {"content-length": "2"}, b"/2")
     assert [heard.path for heard in server.heard] == ["/1", "/2"]
 
 
@@ -149,7 +149,7 @@ def test_bytes_that_the_loop_has_not_read_yet_count_too(
             time.sleep(0.1)
 
         client._loop.call_soon_threadsafe(busy)
-        assert result_of(client, Request("POST", "/2", b"{}")) == Answer(200, {"content-length": "2"}, b"/2")
+        assert result_of(client, Request("POST", "/2", b"{}")) == Response(200, {"content-length": "2"}, b"/2")
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
@@ -199,7 +199,7 @@ def test_an_interim_answer_before_the_end_of_the_request_is_not_the_answer(serve
         return wire.say(200, b"{}")
 
     with client_to(serve(handle)) as client:
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
 
 
 def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve) -> None:
@@ -209,9 +209,9 @@ def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve) -> None:
         return True
 
     with client_to(serve(handle)) as client:
-        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Answer)
+        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Response)
         assert result_of(client, Request("POST", "/2", b"{}")) == NoAnswer("surplus_answer")
-        assert result_of(client, Request("POST", "/3", b"{}")) == Answer(200, {"content-length": "2"}, b"/3")
+        assert result_of(client, Request("POST", "/3", b"{}")) == Response(200, {"content-length": "2"}, b"/3")
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 422, 429, 503])
@@ -226,9 +226,9 @@ def test_a_late_refusal_that_the_true_answer_follows_proves_nothing(serve: Serve
         return True
 
     with client_to(serve(handle)) as client:
-        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Answer)
+        assert isinstance(result_of(client, Request("POST", "/1", b"{}")), Response)
         assert result_of(client, Request("POST", "/2", b"{}")) == NoAnswer("surplus_answer")
-        assert result_of(client, Request("POST", "/3", b"{}")) == Answer(200, {"content-length": "2"}, b"/3")
+        assert result_of(client, Request("POST", "/3", b"{}")) == Response(200, {"content-length": "2"}, b"/3")
 
 
 def test_an_honest_refusal_is_waited_behind_for_a_moment_only(serve: Serve) -> None:
@@ -237,7 +237,7 @@ def test_an_honest_refusal_is_waited_behind_for_a_moment_only(serve: Serve) -> N
         begun = time.monotonic()
         found = result_of(client, Request("POST", "/2", b"{}"))
         assert time.monotonic() - begun < 0.5
-    assert isinstance(found, Answer)
+    assert isinstance(found, Response)
     assert found.status == 422
 
 
@@ -252,7 +252,7 @@ def test_a_server_that_closes_silently_after_each_answer_leaves_no_doubt(serve: 
             found = result_of(client, Request("POST", f"/{number}", b"{}"))
             # The end of the connection is on its way, as it is on a network of some length.
             time.sleep(0.002)
-            assert isinstance(found, Answer)
+            assert isinstance(found, Response)
     assert len(server.heard) == 150
 
 
@@ -262,7 +262,7 @@ def test_honest_connections_are_used_again_and_again(serve: Serve, certificate: 
         with client_to(server, verify=False) as client:
             for number in range(50):
                 found = result_of(client, Request("POST", f"/{number}", b"x" * 100_000))
-                assert isinstance(found, Answer)
+                assert isinstance(found, Response)
         assert len({heard.connection for heard in server.heard}) == 1
 
 
@@ -274,7 +274,7 @@ def test_many_honest_answers_at_once_are_told_apart(serve: Serve) -> None:
                 path = f"/{round_}-{tag}"
                 client.submit(tag, Request("POST", path, b"{}"), not_after=time.monotonic() + 5, timeout=10)
             found = gather(client, 40)
-            bodies = {tag: result.body for tag, result in found.items() if isinstance(result, Answer)}
+            bodies = {tag: result.body for tag, result in found.items() if isinstance(result, Response)}
             assert bodies == {tag: f"/{round_}-{tag}".encode() for tag in range(40)}
     assert len({heard.connection for heard in server.heard}) <= 40
 

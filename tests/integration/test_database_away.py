@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.settings import Clock
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.push_settings import Clock
 from tests.commit_cutter import CommitCutter, Moment, What
 from tests.ledger_conformance import Database
 from tests.pushing import Served

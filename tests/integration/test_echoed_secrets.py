@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.texts import MASK, MESSAGE_LENGTH, NAME_LENGTH
 from airflow_provider_contacts.hooks import ApptotoHook, ContactsHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit.sanitize import MASK, MESSAGE_LENGTH, NAME_LENGTH
 from tests.airflow_harness import airflow_connections
 from tests.pushing import World
 
@@ -37,12 +37,12 @@ SECRETS = {"a word": "canary_secret_1", "odd signs": 'canary/1+"%=\\'}
 TOKEN = "canary.minted-token/"
 """What begins every token; a number ends it."""
 
-Answer = Callable[[str, int, Any], tuple[int, Any]]
+Response = Callable[[str, int, Any], tuple[int, Any]]
 """From the header, the number and the body of the request to a status and a body."""
 
 
 @contextmanager
-def vendor(answer: Answer) -> Iterator[str]:
+def vendor(answer: Response) -> Iterator[str]:
     """Serve a vendor on loopback, its token endpoint too."""
     numbers, tokens = count(), count()
 

@@ -14,8 +14,8 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_fixtures import RunDag, SetConnections
 from tests.pushing import SUM, World, callees
 

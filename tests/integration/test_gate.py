@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.departure import DEPARTURE, Departure, HeldError
-from airflow_provider_contacts.core.loop import Loop
-from airflow_provider_contacts.core.vendor import Answer
-from airflow_provider_contacts.core.wire import NotSent
+from airflow_provider_contacts.transport.departure import DEPARTURE, Departure, HeldError
+from airflow_provider_contacts.transport.event_loop import Loop
+from airflow_provider_contacts.vendor_kit.results import NotSent
+from airflow_provider_contacts.vendor_kit.vendor import Response
 from tests.sockets import POST, Serve, client_to, fine, gather, result_of
 
 HEAD = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
@@ -123,17 +123,17 @@ def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve:
         client._loop.call_soon_threadsafe(time.sleep, 0.3)
         client.submit(1, POST, not_after=time.monotonic() + 0.2, timeout=5)
         assert gather(client, 1) == {1: NotSent("mark_expired")}
-        assert isinstance(result_of(client), Answer)
+        assert isinstance(result_of(client), Response)
     assert len(server.heard) == 1
 
 
 STOPPED = """
 import signal, sys, threading, time
 import aiohttp.http_writer
-from airflow_provider_contacts.core.auth import bearer
-from airflow_provider_contacts.core.client import Client
-from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.vendor import Request
+from airflow_provider_contacts.vendor_kit.auth import bearer
+from airflow_provider_contacts.transport.client import Client
+from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.vendor_kit.vendor import Request
 
 writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers
 
@@ -160,7 +160,7 @@ def is_stopped(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize(("seconds", "word"), [(5.3, "NotSent mark_expired"), (0.2, "Answer")])
+@pytest.mark.parametrize(("seconds", "word"), [(5.3, "NotSent mark_expired"), (0.2, "Response")])
 @pytest.mark.parametrize("kind", ["cold", "warm"])
 def test_a_process_that_was_stopped_before_it_wrote_sends_nothing_late(
     serve: Serve, kind: str, seconds: float, word: str
@@ -183,5 +183,5 @@ def test_a_process_that_was_stopped_before_it_wrote_sends_nothing_late(
     finally:
         process.kill()
     lines = [line.strip() for line in told.splitlines()]
-    assert lines[-2:] == [f"/stopped {word}", "/last Answer"]
-    assert ("/stopped" in [heard.path for heard in server.heard]) == (word == "Answer")
+    assert lines[-2:] == [f"/stopped {word}", "/last Response"]
+    assert ("/stopped" in [heard.path for heard in server.heard]) == (word == "Response")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_contacts.core.errors import ConfigError, RefusedError, SupersededError
+from airflow_provider_contacts.errors import ConfigError, RefusedError, SupersededError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import airflow_connections

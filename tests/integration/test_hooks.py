@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.errors import ConfigError, LookupFailedError, RefusedError
+from airflow_provider_contacts.errors import ConfigError, LookupFailedError, RefusedError
 from airflow_provider_contacts.hooks import (
     ApptotoHook,
     ContactsHook,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.ledgers.rows import marked
+from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.ledgers.sql.rows import marked
+from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
 from tests.pushing import World, people
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.ledgers.engine import connect
-from airflow_provider_contacts.ledgers.given import ROWS, document_of, parameter
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.runs import Execution
-from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ
-from airflow_provider_contacts.ledgers.tables import build
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.bulk_rows import ROWS, document_of, parameter
+from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.runs import Execution
+from airflow_provider_contacts.ledgers.sql.statements import ANSWERED, MARKED, READ
+from airflow_provider_contacts.ledgers.sql.tables import build
+from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
 from tests.servers import wait_until
 
@@ -207,7 +207,7 @@ def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) 
 
 
 def one_row(each: Any) -> Any:
-    from airflow_provider_contacts.ledgers.rows import marked
+    from airflow_provider_contacts.ledgers.sql.rows import marked
 
     return marked(each, "undelivered")
 

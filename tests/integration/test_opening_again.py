@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import InterruptedPushError
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.patience import Patience
-from airflow_provider_contacts.ledgers.sql import SqlLedger
-from airflow_provider_contacts.ledgers.trouble import MomentaryError
+from airflow_provider_contacts.errors import InterruptedPushError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
+from airflow_provider_contacts.ledgers.sql.patience import Patience
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from tests.ledger_conformance import Database, claim
 from tests.servers import MariaDB, Postgres, running_postgres
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.airflow_harness import scope_of
 from tests.pushing import World, callees, people, refusal

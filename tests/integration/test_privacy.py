@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.core.errors import ContactsError
+from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.hooks import ContactsHook, DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import airflow_connections

@@ -16,8 +16,8 @@ import jsonschema  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import settings_of
 from airflow_provider_contacts.provider_info import get_provider_info, says_something
+from airflow_provider_contacts.transport.connection import settings_of
 
 NAME = "airflow-provider-contacts"
 INFO = get_provider_info()

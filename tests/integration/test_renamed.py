@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.sync_ids import Known
-from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.sync_ids import Known
 from tests.ledger_conformance import Database, claim, make, settle
 from tests.pushing import World, callees, people
 

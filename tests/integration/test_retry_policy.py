@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator, RetryAction
 
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.errors import (
     ConfigError,
     ContactsError,
     InterruptedPushError,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.execution import MOST_RESCHEDULES
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
 from tests.pushing import World, people
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.stored import Selection
-from airflow_provider_contacts.ledgers.engine import prepare
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.opening import Opening
-from airflow_provider_contacts.ledgers.selection import PAGE, SelectedRows
-from airflow_provider_contacts.ledgers.verdicts import Finding, Verdict, open_tables, settle
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.database import prepare
+from airflow_provider_contacts.ledgers.sql.open_table import Opening
+from airflow_provider_contacts.ledgers.sql.selection import PAGE, SelectedRows
+from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.stored_payloads import Selection
 
 NUMBERS = count(1)
 RUN = RunIdentity.of(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
@@ -50,7 +50,7 @@ class Store:
             run=RUN, sync_id="s", destination="dex", destination_host="host", destination_object=None,
         )  # fmt: skip
         if existing:
-            from airflow_provider_contacts.ledgers.opening import open_ledger
+            from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 
             open_ledger(self.opening).close()
 

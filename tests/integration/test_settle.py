@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator, SettleContactsOperator
+from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_harness import scope_of
 from tests.pushing import World, callees, refusal
 
@@ -194,9 +194,9 @@ def test_another_sync_ids_claim_counts_too(doubts: World) -> None:
 
 
 def test_a_late_confirmation_stands_over_a_persons_verdict(doubts: World) -> None:
-    from airflow_provider_contacts.core.outcome import Outcome, Status
-    from airflow_provider_contacts.ledgers.identity import RunIdentity
-    from airflow_provider_contacts.ledgers.sql import SqlLedger
+    from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+    from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+    from airflow_provider_contacts.outcome import Outcome, Status
 
     doubts.run(settle(["c0"], "failed"))
     found = row(doubts, "c0")
@@ -431,11 +431,11 @@ def test_a_row_that_changes_meanwhile_is_not_written_over(postgres: Any) -> None
     import psycopg
     import sqlalchemy
 
-    from airflow_provider_contacts.core.outcome import Status
-    from airflow_provider_contacts.ledgers import tables
-    from airflow_provider_contacts.ledgers.engine import prepare
-    from airflow_provider_contacts.ledgers.verdicts import Finding, Verdict
-    from airflow_provider_contacts.ledgers.verdicts import settle as write
+    from airflow_provider_contacts.ledgers.sql import tables
+    from airflow_provider_contacts.ledgers.sql.database import prepare
+    from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict
+    from airflow_provider_contacts.ledgers.sql.settlement import settle as write
+    from airflow_provider_contacts.outcome import Status
 
     built = tables.build("public.raced", "postgresql")
     engine = sqlalchemy.create_engine(postgres.url())

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy  # noqa: TID253  # what is in the store is looked at
 from redis import Redis
 
-from airflow_provider_contacts.budgets import sql
-from airflow_provider_contacts.budgets.limiter import LimiterBudget
-from airflow_provider_contacts.core.budget import SharedRate
-from airflow_provider_contacts.core.errors import BudgetError, ConfigError
+from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
+from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
+from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.airflow_fixtures import SetConnections
 from tests.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
 from tests.sharing import RedisServer, cell_of, running_redis, share
@@ -138,8 +138,8 @@ def test_without_the_keys_there_is_none(set_connections: SetConnections) -> None
 
 
 def test_a_new_secret_is_the_same_account() -> None:
-    from airflow_provider_contacts.budgets.opening import account_name
-    from airflow_provider_contacts.core.connection import StoredConnection, resolve
+    from airflow_provider_contacts.task.open_rate import account_name
+    from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 
     def name(**values: Any) -> str:
         given = {"conn_id": "c", "login": "id", "password": "one", "extra": {"account": "acme"}, **values}

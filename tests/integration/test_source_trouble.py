@@ -19,7 +19,7 @@ import pymysql  # type: ignore[import-untyped]  # it has no types
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_contacts.core.errors import InterruptedPushError, SourceError
+from airflow_provider_contacts.errors import InterruptedPushError, SourceError
 from airflow_provider_contacts.operators import SqlToContactsOperator
 from airflow_provider_contacts.sources import rows_of_query
 from tests.pushing import World

@@ -13,7 +13,7 @@ import psycopg2  # type: ignore[import-untyped]  # it has no types
 import pytest
 from airflow.sdk import BaseHook
 
-from airflow_provider_contacts.core.errors import ConfigError, SourceError
+from airflow_provider_contacts.errors import ConfigError, SourceError
 from airflow_provider_contacts.sources import SqlHook, rows_of_query
 from tests.airflow_harness import airflow_connections
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError, SyncTakenError
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.settings import Clock
-from airflow_provider_contacts.ledgers.sql import SqlLedger
+from airflow_provider_contacts.errors import ConfigError, SyncTakenError
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.push_settings import Clock
 from tests.ledger_conformance import Database, claim, mark, marks, outcome
 from tests.table_pushing import Job, pushing, vendor_connection
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.sql import tables
 from tests.fresh_databases import fresh_database
 from tests.ledger_conformance import Database, claim
 

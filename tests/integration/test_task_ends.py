@@ -194,7 +194,7 @@ def test_a_long_wait_frees_the_worker_until_that_moment(world: World, caplog: py
 
 
 def test_a_vendor_that_never_lets_anything_in_is_an_error(world: World) -> None:
-    from airflow_provider_contacts.execution import MOST_RESCHEDULES
+    from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
 
     world.simulator.set("dex.http_429", "always")
     world.simulator.set("dex.retry_after", "300")

@@ -15,8 +15,8 @@ import pytest
 from airflow.sdk import DAG
 
 import airflow_provider_contacts
-from airflow_provider_contacts.core.outcome import digest_of
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_fixtures import RunDag, SetConnections
 from tests.airflow_harness import Call, Execution, scope_of, states_of
 from tests.pushing import World, callees, people
@@ -180,7 +180,7 @@ def test_another_destination_under_the_same_sync_id_is_refused(world: World) -> 
 
 
 def test_more_than_can_be_remembered_name_the_parameter_that_helps(world: World) -> None:
-    from airflow_provider_contacts.execution import MOST_WITHOUT_TABLE
+    from airflow_provider_contacts.task.execution import MOST_WITHOUT_TABLE
 
     world.fill(people(MOST_WITHOUT_TABLE + 1))
     with DAG("d", schedule=None):

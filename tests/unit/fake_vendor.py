@@ -16,19 +16,26 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from airflow_provider_contacts.core.auth import bearer
-from airflow_provider_contacts.core.engine import Push
-from airflow_provider_contacts.core.errors import LedgerError, SupersededError, UnreadableError
-from airflow_provider_contacts.core.fields import DateText, DateTimeText, Email, UuidText
-from airflow_provider_contacts.core.ledger import Holder, Ledger, Mark, Standing, StepLedger
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import ABSENT, Assumptions, OnUnknown
-from airflow_provider_contacts.core.reading import as_count, as_list, as_mapping, as_text, doubt_all
-from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.settings import DEFAULT_ASSUMPTIONS, Clock, PushSettings
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.engine.push import Push
+from airflow_provider_contacts.errors import LedgerError, SupersededError, UnreadableError
+from airflow_provider_contacts.ledgers.step_ledger import StepLedger
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record_state import ABSENT, Claim, Holder, RecordState
+from airflow_provider_contacts.vendor_kit.auth import bearer
+from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text, doubt_all
+from airflow_provider_contacts.vendor_kit.push_settings import (
+    DEFAULT_ASSUMPTIONS,
+    Assumptions,
+    Clock,
+    OnUnknown,
+    PushSettings,
+)
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import (
     Again,
-    Answer,
     ConnectionForm,
     Contact,
     Created,
@@ -42,10 +49,10 @@ from airflow_provider_contacts.core.vendor import (
     Rejected,
     Reply,
     Request,
+    Response,
     Stop,
     Vendor,
 )
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 
 MOST_REQUESTS = 20_000
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -83,7 +90,7 @@ def shape(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def read(answer: Answer, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     """Read ``{"count", "results": [{"at", ...}]}``: ``at`` is the position in the request."""
     try:
         body = as_mapping(answer.json())
@@ -113,7 +120,7 @@ def read_row(row: Mapping[str, Any] | None) -> Reply:
             return Doubt("not_returned")
 
 
-def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
+def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
     try:
         rows = as_list(as_mapping(answer.json()).get("named")) or []
     except UnreadableError:
@@ -122,7 +129,7 @@ def read_refusal(answer: Answer, sent: Sequence[Payload]) -> dict[int, tuple[Rec
     return {index: (RecordError("bad_name", "name"),) for index in found}
 
 
-def refusal_code(answer: Answer) -> str | None:
+def refusal_code(answer: Response) -> str | None:
     try:
         return as_text(as_mapping(answer.json()).get("code"))
     except UnreadableError:
@@ -159,7 +166,7 @@ def questions(sought: Sequence[Payload], _destination: Mapping[str, Any]) -> lis
     return [Question(request=Request("GET", "/contacts", query=(("page", "1"),)), about=tuple(range(len(sought))))]
 
 
-def read_page(answer: Answer, question: Question) -> Page:
+def read_page(answer: Response, question: Question) -> Page:
     body = as_mapping(answer.json())
     rows = as_list(body.get("items"))
     if rows is None:
@@ -326,7 +333,7 @@ class FakeServer:
     sent_at: list[float] = field(default_factory=list)
     arrivals: list[tuple[float, list[Payload]]] = field(default_factory=list)
 
-    def take(self, sent: list[Payload]) -> tuple[Deed, Answer]:
+    def take(self, sent: list[Payload]) -> tuple[Deed, Response]:
         """Take one request: what is done about it, and the answer that the deed may or may not let through."""
         assert len(self.requests) < MOST_REQUESTS, "the push does not end"
         deed = self.script(len(self.requests), sent)
@@ -336,11 +343,11 @@ class FakeServer:
         if culprits:
             taken = [] if self.atomic else [p for index, p in enumerate(sent) if index not in culprits]
             body = json.dumps({"code": "refused", **({"named": culprits} if self.names else {})}).encode()
-            answer = Answer(422, {}, body)
+            answer = Response(422, {}, body)
         else:
             verdicts = [self.verdicts(payload) for payload in sent]
             taken = [payload for payload, verdict in zip(sent, verdicts, strict=True) if verdict == "created"]
-            answer = Answer(200, {}, self._body(sent, verdicts, deed))
+            answer = Response(200, {}, self._body(sent, verdicts, deed))
         if deed.applies and deed.connects:
             self.arrivals.append((self.clock.seconds + deed.lag, taken))
         if deed.status not in {200, None}:
@@ -373,7 +380,7 @@ class FakeServer:
         self.contacts.append(Stored(id=new, payload=payload, at=self.clock.seconds if at is None else at))
         return new
 
-    def show(self, page: int) -> tuple[Deed, Answer]:
+    def show(self, page: int) -> tuple[Deed, Response]:
         """Answer one read."""
         self.arrive()
         deed = self.reads(len(self.read_at), [])
@@ -390,7 +397,7 @@ class FakeServer:
         ]
         after = page + 1 if len(seen) > page * 5 else None
         body = json.dumps({"items": items, "next": after}).encode() if deed.body is None else deed.body
-        return deed, Answer(deed.status or 0, deed.headers, body)
+        return deed, Response(deed.status or 0, deed.headers, body)
 
     def created(self) -> Counter[str]:
         """Return how often each name exists."""
@@ -554,16 +561,16 @@ class FakeLedger(StepLedger):
         self._slow = slow or {}
         table.newest[sync_run_id] = self.token
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         self._begin("standing")
         assert len(set(identifiers)) == len(identifiers)
         found = {one: self._standing(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
         self._end("standing")
         return found
 
-    def _standing(self, identifier: str, row: Row) -> Standing:
+    def _standing(self, identifier: str, row: Row) -> RecordState:
         age = 0.0 if row.marked_at is None else self._table.clock.seconds - row.marked_at
-        return Standing(
+        return RecordState(
             record_identifier=identifier,
             status=row.status,
             batch_id=row.batch_id,
@@ -596,7 +603,7 @@ class FakeLedger(StepLedger):
         self._end("holders")
         return found
 
-    def claim(self, marks: Sequence[Mark]) -> Collection[str]:
+    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
         self._begin("claim")
         assert len({mark.record_identifier for mark in marks}) == len(marks), "one claim names a record twice"
         if self._table.newest[self.sync_run_id] != self.token:
@@ -605,7 +612,7 @@ class FakeLedger(StepLedger):
         self._end("claim")
         return written
 
-    def _claim(self, mark: Mark) -> bool:
+    def _claim(self, mark: Claim) -> bool:
         assert mark.batch_id.startswith(f"{self.token}.")
         row = self._table.rows.get(mark.record_identifier)
         read_version = None if mark.standing is None else (mark.standing.status, mark.standing.batch_id)

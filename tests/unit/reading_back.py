@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.matching import Likeness, compare
-from airflow_provider_contacts.core.record import Mapper, Prepared
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.reconcile.matching import Likeness, compare
+from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.simulator.in_process import ask
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -19,10 +20,9 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
     Vendor,
 )
-from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.in_process import ask
 
 CREDENTIALS: Mapping[str, str] = {
     "apptoto": "Basic ZGVtb0BleGFtcGxlLmNvbTprZXk=",
@@ -31,7 +31,7 @@ CREDENTIALS: Mapping[str, str] = {
     "talkdesk": "Bearer ready-token",
 }
 
-Asker = Callable[[Request], Answer]
+Asker = Callable[[Request], Response]
 
 
 def words(vendor: Vendor) -> ReadBack:
@@ -42,13 +42,13 @@ def words(vendor: Vendor) -> ReadBack:
 def at(simulator: Simulator, vendor: Vendor) -> Asker:
     """Return what sends a request to the vendor's simulation."""
 
-    def send(request: Request) -> Answer:
+    def send(request: Request) -> Response:
         headers = {"Authorization": CREDENTIALS[vendor.name]}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         path = f"/{vendor.name}{request.path}"
         got = ask(simulator, request.method, path, params=request.query or None, content=request.body, headers=headers)
-        return Answer(got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.content)
+        return Response(got.status_code, {name.lower(): value for name, value in got.headers.items()}, got.content)
 
     return send
 
@@ -81,7 +81,7 @@ class Read:
     contacts: dict[int, list[Contact]]
     incomplete: set[int]
     requests: list[Request] = field(default_factory=list)
-    answers: list[tuple[Answer, Question]] = field(default_factory=list)
+    answers: list[tuple[Response, Question]] = field(default_factory=list)
 
 
 def read_all(vendor: Vendor, send: Asker, destination: Destination, sought: Sequence[Payload]) -> Read:
@@ -111,7 +111,7 @@ def read_all(vendor: Vendor, send: Asker, destination: Destination, sought: Sequ
     return found
 
 
-def page_of(reading: ReadBack, answer: Answer, question: Question) -> Page | None:
+def page_of(reading: ReadBack, answer: Response, question: Question) -> Page | None:
     """Return the page of an answer, ``None`` where the answer is none."""
     if not 200 <= answer.status < 300 and answer.status not in reading.absent_statuses:
         return None
@@ -141,5 +141,5 @@ def ids_of(simulator: Simulator, vendor: Vendor) -> list[str]:
     return [str(one.id) for one in simulator.vendors[vendor.name].stored]
 
 
-def answer_of(body: Any, status: int = 200) -> Answer:
-    return Answer(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+def answer_of(body: Any, status: int = 200) -> Response:
+    return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())

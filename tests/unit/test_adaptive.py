@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.adaptive import (
+from airflow_provider_contacts.pacing.adaptive import (
     DECREASE,
     MEMORY,
     PERIOD,
@@ -16,8 +16,8 @@ from airflow_provider_contacts.core.adaptive import (
     START,
     AdaptivePace,
 )
-from airflow_provider_contacts.core.pace import Pace
-from airflow_provider_contacts.core.vendor import Answer, Limits
+from airflow_provider_contacts.pacing.bucket import Pace
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Response
 from tests.unit.fake_vendor import Deed, World, answers, names
 
 
@@ -224,4 +224,4 @@ def test_a_task_without_records_earns_no_burst() -> None:
 
 
 def test_the_time_of_an_answer_is_no_part_of_what_it_says() -> None:
-    assert Answer(200, {}, b"", 1.0) == Answer(200, {}, b"", 2.0)
+    assert Response(200, {}, b"", 1.0) == Response(200, {}, b"", 2.0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.batching import batches
+from airflow_provider_contacts.engine.batching import batches
 
 SIZES = st.lists(st.integers(min_value=1, max_value=60), max_size=40)
 

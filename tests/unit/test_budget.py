@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.budgets.limiter import AGAIN, LATE, Found, LimiterBudget
-from airflow_provider_contacts.core.budget import SETTINGS, Budget, SharedRate, shared_rate
-from airflow_provider_contacts.core.connection import StoredConnection, Target, resolve
-from airflow_provider_contacts.core.errors import BudgetError, ConfigError, ContactsError
-from airflow_provider_contacts.core.settings import SYSTEM_CLOCK, Clock
+from airflow_provider_contacts.errors import BudgetError, ConfigError, ContactsError
+from airflow_provider_contacts.ledgers.shared_rate.limiter import AGAIN, LATE, Found, LimiterBudget
+from airflow_provider_contacts.pacing.shared import SETTINGS, Budget, SharedRate, shared_rate
+from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 
 FIFTY = SharedRate(conn_id="store", requests_per_second=50.0)
 

@@ -11,8 +11,8 @@ import certifi
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.connection import (
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.transport.connection import (
     SHARED_SETTINGS,
     StoredConnection,
     Target,
@@ -20,8 +20,8 @@ from airflow_provider_contacts.core.connection import (
     is_loopback,
     resolve,
 )
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.vendor import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Setting
 from tests.unit.fake_vendor import VENDOR
 
 DEX = vendors.load("dex")

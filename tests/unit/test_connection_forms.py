@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import StoredConnection, Target, resolve
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.vendor import Vendor
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.provider_info import get_provider_info
+from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 TYPES = {one["connection-type"]: one for one in get_provider_info()["connection-types"]}
 FIELDS = [(name, key, field) for name, one in TYPES.items() for key, field in one["conn-fields"].items()]

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from airflow.sdk import DAG, BaseOperator
 
-from airflow_provider_contacts.core.sync_ids import default_sync_id
+from airflow_provider_contacts.records.sync_ids import default_sync_id
 
 
 def test_its_parts() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.lookup import exact_destination
-from airflow_provider_contacts.core.vendor import Answer, Request
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.transport.preflight import exact_destination
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 
 CASES: list[tuple[str, Any, dict[str, Any], list[str]]] = [
     ("dex", {"list": 1}, {}, ["unknown keys ['list']", "Dex", "known are none"]),
@@ -33,9 +33,9 @@ CASES: list[tuple[str, Any, dict[str, Any], list[str]]] = [
 class Books:
     """Answers the one read that a name needs."""
 
-    def call(self, request: Request) -> Answer:
+    def call(self, request: Request) -> Response:
         assert request.method == "GET"
-        return Answer(200, {}, b'{"address_books": [{"id": 1, "name": "Demo"}]}')
+        return Response(200, {}, b'{"address_books": [{"id": 1, "name": "Demo"}]}')
 
 
 @pytest.mark.parametrize(("name", "given", "defaults", "texts"), CASES)

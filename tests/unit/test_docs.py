@@ -11,12 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import settings_of
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.refusals import CODES
-from airflow_provider_contacts.core.summary import Tally
 from airflow_provider_contacts.hooks import HOOKS, ContactsHook
-from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.ledgers.sql import tables
 from airflow_provider_contacts.operators import (
     ContactsOperator,
     PushContactsOperator,
@@ -24,10 +20,14 @@ from airflow_provider_contacts.operators import (
     SettleContactsOperator,
     SqlToContactsOperator,
 )
-from airflow_provider_contacts.replay import HINTS
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.contract_errors import CODES
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
-from airflow_provider_contacts.settle import WHY
 from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.task.replay import HINTS
+from airflow_provider_contacts.task.settle import WHY
+from airflow_provider_contacts.task.summary import Tally
+from airflow_provider_contacts.transport.connection import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -143,7 +143,7 @@ def test_every_status_is_explained(status: Status) -> None:
 
 
 CODE_PATTERNS = (
-    r'\b(?:Doubt|Again|Stop|NotSent|NoAnswer|Halt|PydanticCustomError|RecordError)\(\s*"([a-z][a-z0-9_]*)"',
+    r'\b(?:Doubt|Again|Stop|NotSent|NoAnswer|StopReason|PydanticCustomError|RecordError)\(\s*"([a-z][a-z0-9_]*)"',
     r'\bdoubt_all\([^"\n]*"([a-z_]+)"',
     r'\[\(\s*"([a-z_]+)",',
     r'\berror_code="([a-z_]+)"',

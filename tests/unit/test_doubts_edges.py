@@ -11,24 +11,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from airflow_provider_contacts.core.cases import Absent, Case, Finding, Found, Open
-from airflow_provider_contacts.core.doubts import MOST_DOUBTS
-from airflow_provider_contacts.core.findings import MOST_ROUNDS, Looked, look
-from airflow_provider_contacts.core.flight import again
-from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.ledger import Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.record import Prepared, Unfit
-from airflow_provider_contacts.core.vendor import Limits, Payload, Question, Request
-from airflow_provider_contacts.core.wire import NoAnswer
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Looked, look
+from airflow_provider_contacts.reconcile.in_doubt import Absent, Case, Finding, Found, Open
+from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
+from airflow_provider_contacts.records.item import Item, again
+from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.vendor_kit.results import NoAnswer
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Question, Request
 from tests.unit.fake_vendor import APPLIED_AND_LOST, HONEST, LOST, READABLE, UNAUTHORIZED, World, answers, first, names
 
 RUN = "run-1"
 RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
-UNFIT = Unfit(
+UNFIT = InvalidRecord(
     record_identifier="n0", row_index=7, errors=(("bad", "name", "no"),), payload={"name": ""}, payload_hash="v1:un"
 )
-STANDING = Standing(
+STANDING = RecordState(
     record_identifier="n0",
     status=Status.UNKNOWN,
     batch_id="t0.4",

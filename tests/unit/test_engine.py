@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.arrivals import BREAKER
-from airflow_provider_contacts.core.engine import FRESH, LAST_WORD, LOST_CLAIMS, SETTLE_ATTEMPTS
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, LOST_CLAIMS, SETTLE_ATTEMPTS
+from airflow_provider_contacts.engine.responses import BREAKER
+from airflow_provider_contacts.errors import (
     ConfigError,
     InterruptedPushError,
     LedgerError,
@@ -20,10 +21,10 @@ from airflow_provider_contacts.core.errors import (
     RetryLaterError,
     SupersededError,
 )
-from airflow_provider_contacts.core.ledger import MemoryLedger
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.policy import RESPECT, SETTLING, Assumptions
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.record_state import RESPECT, SETTLING
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.unit.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.arrivals import BREAKER
-from airflow_provider_contacts.core.engine import FRESH, LAST_WORD, SETTLE_ATTEMPTS
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, SETTLE_ATTEMPTS
+from airflow_provider_contacts.engine.responses import BREAKER
+from airflow_provider_contacts.errors import (
     InterruptedPushError,
     LedgerError,
     RefusedError,
     RetryLaterError,
     SupersededError,
 )
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.place import refusal_text
-from airflow_provider_contacts.core.vendor import Limits, Request
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
 from tests.unit.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,

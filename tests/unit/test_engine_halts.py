@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.errors import (
     ConfigError,
     LedgerError,
     RefusedError,
     RetryLaterError,
     SupersededError,
 )
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.unit.fake_vendor import (
     EPOCH,
     LIMITS,

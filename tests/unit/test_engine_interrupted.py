@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError, SupersededError
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.vendor import Payload
+from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.vendor_kit.vendor import Payload
 from tests.unit.fake_vendor import READABLE, VENDOR, Deed, FakeLedger, Pushed, Trouble, World, answers, failing, first
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import ContactsError, LedgerError
-from airflow_provider_contacts.core.findings import MOST_ROUNDS
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.policy import Assumptions, OnUnknown
-from airflow_provider_contacts.core.vendor import Limits, Payload
+from airflow_provider_contacts.errors import ContactsError, LedgerError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, OnUnknown
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload
 from tests.unit.fake_vendor import (
     ALWAYS_HONEST,
     APPLIED_AND_GARBAGE,

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.record import Mapper, Prepared
-from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Rejected, Reply, Stop, Vendor
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Response, Stop, Vendor
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
 FILES = sorted(FOLDER.glob("*/*.json"))
@@ -42,12 +42,12 @@ def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Prepared]:
     return [one for one in prepared if isinstance(one, Prepared)]
 
 
-def answer_of(exchange: Mapping[str, Any]) -> Answer:
+def answer_of(exchange: Mapping[str, Any]) -> Response:
     response = exchange["response"]
     assert ("raw" in response) != ("body" in response)
     text = response["raw"] if "raw" in response else json.dumps(response["body"])
     headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
-    return Answer(response["status"], headers, text.encode())
+    return Response(response["status"], headers, text.encode())
 
 
 def errors_as_json(errors: Iterable[RecordError]) -> list[dict[str, Any]]:

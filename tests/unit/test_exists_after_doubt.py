@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import RefusedError
-from airflow_provider_contacts.core.flight import outcome_of
-from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.policy import Assumptions, judge
-from airflow_provider_contacts.core.record import Prepared
-from airflow_provider_contacts.core.vendor import Answer, Payload, Rejected, Vendor
+from airflow_provider_contacts.engine.in_flight import outcome_of
+from airflow_provider_contacts.engine.policy import judge
+from airflow_provider_contacts.errors import RefusedError
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.item import Item
+from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Rejected, Response, Vendor
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
 from tests.unit.fake_vendor import (
     APPLIED_AND_LOST,
@@ -140,14 +141,14 @@ def test_the_same_word_about_a_record_without_a_doubt_is_a_rejection() -> None:
 # Every vendor, in its own words.
 
 
-def said(status: int, body: Any) -> Answer:
-    return Answer(status, {}, json.dumps(body).encode())
+def said(status: int, body: Any) -> Response:
+    return Response(status, {}, json.dumps(body).encode())
 
 
 ANN: dict[str, Any] = {"name": "Ann", "email": "a@example.com"}
 DETAIL = {"detail": [{"loc": ["body", 0, "email"], "msg": "in use", "type": "value_error"}]}
-WORDS: list[tuple[Vendor, Answer]] = [
-    *((one, Answer(409)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
+WORDS: list[tuple[Vendor, Response]] = [
+    *((one, Response(409)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     *((one, said(409, DETAIL)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     (intermezzo.VENDOR, said(409, {"error": "CONTACT_IN_USE", "message": "no"})),
     (intermezzo.VENDOR, said(422, {"error": "EMAIL_TAKEN", "message": "no"})),
@@ -175,7 +176,7 @@ WORDS: list[tuple[Vendor, Answer]] = [
 
 
 @pytest.mark.parametrize(("vendor", "answer"), WORDS)
-def test_every_vendors_word_is_understood(vendor: Vendor, answer: Answer) -> None:
+def test_every_vendors_word_is_understood(vendor: Vendor, answer: Response) -> None:
     prepared = Prepared(record_identifier="a", row_index=0, payload=ANN, body=b"{}", payload_hash="v1:a")
     (reply,) = judge(answer, [ANN], vendor, Assumptions(), EPOCH).replies
     assert isinstance(reply, Rejected), reply

@@ -9,7 +9,13 @@ from uuid import UUID
 import pytest
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_contacts.core.fields import EMAIL_LENGTH, check_date, check_datetime, check_email, check_uuid
+from airflow_provider_contacts.vendor_kit.fields import (
+    EMAIL_LENGTH,
+    check_date,
+    check_datetime,
+    check_email,
+    check_uuid,
+)
 
 NO_EMAIL = ("invalid_email", "not the form of an email address")
 NO_UUID = ("invalid_uuid", "not a UUID of the form 8-4-4-4-12")

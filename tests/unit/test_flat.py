@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider_contacts.core.errors import InvalidRecordError
-from airflow_provider_contacts.core.flat import flat_validator
-from airflow_provider_contacts.core.record import checked, plainly_checked
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.flat import flat_validator
+from airflow_provider_contacts.records.mapper import checked, plainly_checked
 from airflow_provider_contacts.vendors import load, names
 
 STRICT = ConfigDict(extra="forbid", defer_build=True)

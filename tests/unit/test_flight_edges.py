@@ -7,27 +7,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from airflow_provider_contacts.core.flight import (
-    Doubted,
-    Flight,
-    Group,
-    again,
-    land,
-    mark,
-    never_sent,
-    outcome_of,
-    regroup,
-)
-from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.ledger import Mark, Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import Verdict
-from airflow_provider_contacts.core.record import Prepared
-from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Rejected, Reply, Stop
-from airflow_provider_contacts.core.wire import NoAnswer
+from airflow_provider_contacts.engine.in_flight import Flight, Group, land, mark, never_sent, outcome_of, regroup
+from airflow_provider_contacts.engine.policy import Verdict
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.item import Doubted, Item, again
+from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.records.record_state import Claim, RecordState
+from airflow_provider_contacts.vendor_kit.results import NoAnswer
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Response, Stop
 
 RUN = "run-1"
-STANDING = Standing(
+STANDING = RecordState(
     record_identifier="n0",
     status=Status.FAILED,
     batch_id="t0.4",
@@ -72,7 +62,7 @@ def flight(*items: Item, **values: Any) -> Flight:
 
 
 def test_a_mark_says_what_is_about_to_leave() -> None:
-    assert mark(item(), "t1.5") == Mark(
+    assert mark(item(), "t1.5") == Claim(
         record_identifier="n0",
         row_index=7,
         batch_id="t1.5",
@@ -161,7 +151,7 @@ def test_a_record_goes_again_against_the_row_that_was_just_written() -> None:
         reconciled=True,
         not_before=0.0,
         attempts=8,
-        standing=Standing(
+        standing=RecordState(
             record_identifier="n0",
             status=Status.FAILED,
             batch_id="t1.5",
@@ -219,13 +209,13 @@ def test_a_flight_sends_its_records_in_order() -> None:
 @pytest.mark.parametrize("replies", [[Created("1")], [Created("1")] * 3])
 def test_no_record_is_lost_where_replies_are(replies: list[Reply]) -> None:
     with pytest.raises(ValueError, match="zip"):
-        land(flight(item(0), item(1)), Answer(200), verdict(*replies), again_due=None, sync_run_id=RUN)
+        land(flight(item(0), item(1)), Response(200), verdict(*replies), again_due=None, sync_run_id=RUN)
 
 
 def test_what_goes_again_is_grouped_and_its_rows_are_certain_meanwhile() -> None:
     items = [item(number) for number in range(4)]
     replies: list[Reply] = [Created("id-0"), Again("busy"), Doubt("lost"), Again("busy")]
-    landing = land(flight(*items), Answer(200), verdict(*replies), again_due=5.0, sync_run_id=RUN)
+    landing = land(flight(*items), Response(200), verdict(*replies), again_due=5.0, sync_run_id=RUN)
     outcomes = [outcome_of(one, reply, "t1.5", 200) for one, reply in zip(items, replies, strict=True)]
     assert landing.outcomes == [outcomes[0], outcomes[2]]
     assert landing.interim == [outcomes[1], outcomes[3]]
@@ -244,7 +234,7 @@ def test_what_may_not_go_again_is_done_with() -> None:
 @pytest.mark.parametrize("renew", [True, False])
 def test_a_refused_credential_goes_again_only_with_a_new_one(renew: bool) -> None:
     said = verdict(Stop("http_401"), Doubt("x"), renew=renew)
-    landing = land(flight(item(0), item(1)), Answer(401), said, again_due=5.0, sync_run_id=RUN)
+    landing = land(flight(item(0), item(1)), Response(401), said, again_due=5.0, sync_run_id=RUN)
     assert [len(group.items) for group in landing.groups] == ([1] if renew else [])
     assert [one.row_index for one in landing.outcomes] == ([8] if renew else [7, 8])
 
@@ -269,7 +259,7 @@ def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) ->
     assert (unsure.status, unsure.error_code) == (Status.UNKNOWN, "bad")
     said = verdict(EXISTS)
     landing = land(
-        flight(was), Answer(422), said, again_due=5.0, sync_run_id=RUN, read_back=read_back, exists_codes=codes
+        flight(was), Response(422), said, again_due=5.0, sync_run_id=RUN, read_back=read_back, exists_codes=codes
     )
     looked = Doubted(item=again(was, unsure, RUN), outcome=unsure, exists=True)
     assert (landing.doubts, landing.outcomes) == (([looked], []) if read_back else ([], [unsure]))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_contacts.connections import contacts_hook, hook_for
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.hooks import HOOKS, ContactsHook, DexHook
-from airflow_provider_contacts.sql_connections import no_hook, sql_hook
+from airflow_provider_contacts.task.connections import contacts_hook, hook_for
+from airflow_provider_contacts.task.sql_connections import no_hook, sql_hook
 from tests.airflow_harness import airflow_connections
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import InvalidRecordError
-from airflow_provider_contacts.core.identity import (
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.keys import (
     CANONICAL,
     EXACT_INTEGER,
     PLAIN,
@@ -27,7 +27,7 @@ from airflow_provider_contacts.core.identity import (
     key_text,
     rough_digest,
 )
-from airflow_provider_contacts.core.plain import is_missing
+from airflow_provider_contacts.records.plain_values import is_missing
 
 
 class Colour(str, Enum):  # noqa: UP042  # a StrEnum would print itself as its value by itself

@@ -8,20 +8,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from airflow_provider_contacts.core.errors import LedgerError
-from airflow_provider_contacts.core.intake import Intake, Item, Taken
-from airflow_provider_contacts.core.ledger import Standing
-from airflow_provider_contacts.core.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.core.policy import OnUnknown
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.unsent import elsewhere, not_attempted, own_outcome, standing_outcome
+from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
+from airflow_provider_contacts.errors import LedgerError
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.item import Item
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.records.unsent_outcomes import elsewhere, not_attempted, own_outcome, standing_outcome
+from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from tests.unit.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, Trouble, failing, names
 
 RUN = "run-1"
 RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
 REASONS = (("bad", "name", "no"), ("worse", None, None))
-UNFIT = Unfit(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
-STANDING = Standing(
+UNFIT = InvalidRecord(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
+STANDING = RecordState(
     record_identifier="n0",
     status=Status.SUCCEEDED,
     batch_id="t0.4",
@@ -110,7 +111,7 @@ class Desk:
         self.ledger = FakeLedger(self.table, RUN, **ledger)
         self.active: dict[str, str] = {}
         self.mapper = Mapper(vendor=VENDOR, destination={}, sync_id="sync", sync_key=("name",))
-        self.intake = Intake(
+        self.intake = Admission(
             iter(rows),
             mapper=self.mapper,
             ledger=self.ledger,
@@ -121,7 +122,7 @@ class Desk:
             monotonic=lambda: self.time.seconds,
         )
 
-    def take(self) -> Taken:
+    def take(self) -> AdmittedChunk:
         taken = self.intake.take()
         assert taken is not None
         return taken
@@ -134,7 +135,7 @@ class Desk:
 
 def test_a_new_record_is_sent_for_the_first_time() -> None:
     desk = Desk(names(1))
-    assert desk.take() == Taken(items=[Item(prepared=desk.prepared())], looked_at=desk.time.seconds)
+    assert desk.take() == AdmittedChunk(items=[Item(prepared=desk.prepared())], looked_at=desk.time.seconds)
     assert desk.active.keys() == {"n0"}
     assert desk.intake.take() is None
 
@@ -191,7 +192,7 @@ def test_only_a_mark_that_was_left_is_settled(status: Status, settles: bool) -> 
 def test_another_runs_mark_gets_no_row_of_ours() -> None:
     desk = Desk(names(1))
     desk.table.put("n0", Status.SENDING, age=10.0)
-    assert desk.take() == Taken(outcomes=[elsewhere(desk.prepared())], looked_at=desk.time.seconds)
+    assert desk.take() == AdmittedChunk(outcomes=[elsewhere(desk.prepared())], looked_at=desk.time.seconds)
 
 
 @pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID])

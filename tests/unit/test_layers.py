@@ -85,7 +85,7 @@ def module_of(path: Path) -> str:
 
 
 def part_of(module: str) -> str:
-    """Return ``core`` for ``airflow_provider_contacts.core.vendor``, else nothing."""
+    """Return ``core`` for ``airflow_provider_contacts.vendor_kit.vendor``, else nothing."""
     ours, _, rest = module.partition(".")
     return rest.partition(".")[0] if ours == NAME else ""
 

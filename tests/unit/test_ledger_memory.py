@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.auth import basic, bearer
-from airflow_provider_contacts.core.errors import InvalidRecordError
-from airflow_provider_contacts.core.ledger import Holder, Mark, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Outcome, Status, digest_of
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.outcome import Outcome, Status, digest_of
+from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.vendor_kit.auth import basic, bearer
 
 
-def mark(identifier: str, batch_id: str = "t1.1", attempts: int = 2) -> Mark:
-    return Mark(
+def mark(identifier: str, batch_id: str = "t1.1", attempts: int = 2) -> Claim:
+    return Claim(
         record_identifier=identifier,
         row_index=0,
         batch_id=batch_id,
@@ -29,8 +30,8 @@ def outcome(identifier: str, status: Status, **values: Any) -> Outcome:
     return Outcome(**{"record_identifier": identifier, "row_index": 0, "status": status, "attempts": 3, **values})
 
 
-def standing(identifier: str, status: Status, **values: Any) -> Standing:
-    return Standing(**{"record_identifier": identifier, "status": status, "sync_run_id": "run-1", **values})
+def standing(identifier: str, status: Status, **values: Any) -> RecordState:
+    return RecordState(**{"record_identifier": identifier, "status": status, "sync_run_id": "run-1", **values})
 
 
 def test_marks_and_outcomes_are_remembered() -> None:

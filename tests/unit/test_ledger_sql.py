@@ -12,19 +12,19 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 from sqlalchemy.dialects import mysql  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.texts import UNSTORABLE, clean
-from airflow_provider_contacts.ledgers import tables
+from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.__main__ import main
-from airflow_provider_contacts.ledgers.engine import connect, prepare
-from airflow_provider_contacts.ledgers.given import ROWS, document_of, parameter
-from airflow_provider_contacts.ledgers.identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.prepared import Prepared
-from airflow_provider_contacts.ledgers.sql import SqlLedger
-from airflow_provider_contacts.ledgers.statements import ANSWERED, MARKED, READ, Statements
-from airflow_provider_contacts.ledgers.texts import payload_json
-from airflow_provider_contacts.ledgers.trouble import DataRefusedError
+from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.sql import tables
+from airflow_provider_contacts.ledgers.sql.bound_statement import Prepared
+from airflow_provider_contacts.ledgers.sql.bulk_rows import ROWS, document_of, parameter
+from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
+from airflow_provider_contacts.ledgers.sql.database import connect, prepare
+from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
+from airflow_provider_contacts.ledgers.sql.statements import ANSWERED, MARKED, READ, Statements
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
 from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
 
 REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes WHEN NEW.{column} = 'boom'

@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError, SupersededError
-from airflow_provider_contacts.core.ledger import Holder, Ledger
-from airflow_provider_contacts.core.outcome import Status, digest_of
-from airflow_provider_contacts.ledgers.task_state import TaskStateLedger
-from airflow_provider_contacts.ledgers.task_state_entries import DIGITS, Entry, decoded, encoded, key_of
-from airflow_provider_contacts.ledgers.task_state_journal import FRESH_BYTES, MOST_BYTES, sum_of
-from airflow_provider_contacts.ledgers.task_state_opening import (
+from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.ledgers.task_state.entries import DIGITS, Entry, decoded, encoded, key_of
+from airflow_provider_contacts.ledgers.task_state.journal import FRESH_BYTES, MOST_BYTES, sum_of
+from airflow_provider_contacts.ledgers.task_state.open_state import (
     AirflowStore,
     Opening,
     StoreRefusedError,
     open_task_state,
 )
+from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
+from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.records.record_state import Holder
 from tests.ledger_conformance import (
     HOST,
     OBJECT,
@@ -596,7 +597,7 @@ class Accessor:
         self.retentions.add(retention)
 
 
-OPENING = "airflow_provider_contacts.ledgers.task_state_opening"
+OPENING = "airflow_provider_contacts.ledgers.task_state.open_state"
 NOT_FOUND = {"reason": "not_found", "message": "Task instance not found"}
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import (
+from airflow_provider_contacts.errors import (
     ConfigError,
     ContactsError,
     LookupFailedError,
     RefusedError,
     UnreadableError,
 )
-from airflow_provider_contacts.core.lookup import exact_destination, read
-from airflow_provider_contacts.core.vendor import Answer, DestinationForm, Lookup, Request, Setting
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+from airflow_provider_contacts.transport.preflight import exact_destination, read
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Lookup, Request, Response, Setting
 from tests.unit.fake_vendor import VENDOR
 
 LISTS = Request("GET", "/lists")
@@ -40,7 +40,7 @@ def wanted(destination: Mapping[str, Any]) -> Request | None:
     return LISTS if "list" in destination else None
 
 
-def found(answer: Answer, destination: Mapping[str, Any]) -> dict[str, Any]:
+def found(answer: Response, destination: Mapping[str, Any]) -> dict[str, Any]:
     ids = answer.json()
     if destination["list"] not in ids:
         raise ConfigError("no such list")
@@ -80,10 +80,10 @@ def exact(given: Any, result: Result, defaults: Mapping[str, Any] | None = None)
 
 
 def test_a_name_becomes_an_id_and_an_id_is_not_asked_about() -> None:
-    assert exact({"list": "a"}, Answer(200, {}, b'{"a": 7}')) == ({"list_id": 7}, [LISTS])
+    assert exact({"list": "a"}, Response(200, {}, b'{"a": 7}')) == ({"list_id": 7}, [LISTS])
     assert exact({"list_id": 7}, NoAnswer("timeout")) == ({"list_id": 7}, [])
     assert exact(None, NoAnswer("timeout"), {"list_id": 7}) == ({"list_id": 7}, [])
-    assert exact({"list": "a"}, Answer(299, {}, b'{"a": 7}'), {"list_id": 8}) == ({"list_id": 7}, [LISTS])
+    assert exact({"list": "a"}, Response(299, {}, b'{"a": 7}'), {"list_id": 8}) == ({"list_id": 7}, [LISTS])
 
 
 def test_a_vendor_without_a_look_up_is_not_asked() -> None:
@@ -105,12 +105,12 @@ def test_a_vendor_without_a_look_up_is_not_asked() -> None:
 )
 def test_what_cannot_be_a_destination_is_found_before_a_push(given: Any, body: bytes, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        exact(given, Answer(200, {}, body))
+        exact(given, Response(200, {}, body))
 
 
 def test_garbage_is_no_destination() -> None:
     with pytest.raises(LookupFailedError) as caught:
-        exact({"list": "a"}, Answer(200, {}, b"<html>"))
+        exact({"list": "a"}, Response(200, {}, b"<html>"))
     assert str(caught.value) == (
         "connection 'c': Fake answers the look-up of list 'a' with what cannot be read: check the connection's host"
     )
@@ -122,22 +122,22 @@ def test_a_look_up_that_fails_says_what_it_was_for() -> None:
         exact({"list": "a"}, NoAnswer("timeout"))
     assert str(caught.value) == f"{TROUBLE} (timeout); another try may help"
     with pytest.raises(RefusedError) as refused:
-        exact({"list": "a"}, Answer(401))
+        exact({"list": "a"}, Response(401))
     assert str(refused.value) == f"{TROUBLE} (Fake says http_401)"
 
 
 @pytest.mark.parametrize(
     ("result", "error", "said"),
     [
-        (Answer(199), LookupFailedError, "Fake says http_199"),
-        (Answer(300), RefusedError, "Fake says http_300"),
-        (Answer(301), RefusedError, "Fake says http_301"),
-        (Answer(401), RefusedError, "Fake says http_401"),
-        (Answer(499), RefusedError, "Fake says http_499"),
-        (Answer(408), LookupFailedError, "Fake says http_408"),
-        (Answer(425), LookupFailedError, "Fake says http_425"),
-        (Answer(429), LookupFailedError, "Fake says http_429"),
-        (Answer(500), LookupFailedError, "Fake says http_500"),
+        (Response(199), LookupFailedError, "Fake says http_199"),
+        (Response(300), RefusedError, "Fake says http_300"),
+        (Response(301), RefusedError, "Fake says http_301"),
+        (Response(401), RefusedError, "Fake says http_401"),
+        (Response(499), RefusedError, "Fake says http_499"),
+        (Response(408), LookupFailedError, "Fake says http_408"),
+        (Response(425), LookupFailedError, "Fake says http_425"),
+        (Response(429), LookupFailedError, "Fake says http_429"),
+        (Response(500), LookupFailedError, "Fake says http_500"),
         (NotSent("token_refused", refused=True), RefusedError, "token_refused"),
         (NotSent("not_connected"), LookupFailedError, "not_connected"),
         (NoAnswer("timeout"), LookupFailedError, "timeout"),
@@ -152,6 +152,6 @@ def test_what_another_try_cannot_help_is_a_refusal(result: Result, error: type[C
 
 @pytest.mark.parametrize("status", [200, 204, 299])
 def test_a_good_answer_is_handed_on(status: int) -> None:
-    caller = Caller(Answer(status))
-    assert read(VENDOR, caller, LISTS, "trouble") == Answer(status)
+    caller = Caller(Response(status))
+    assert read(VENDOR, caller, LISTS, "trouble") == Response(status)
     assert caller.asked == [LISTS]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.matching import Index, Likeness, agree, assign, compare
+from airflow_provider_contacts.reconcile.matching import Index, Likeness, agree, assign, compare
 
 IDENTITY = ("email", "phones.number")
 

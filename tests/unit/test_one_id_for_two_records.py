@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.engine import Push
-from airflow_provider_contacts.core.ledger import Ledger, MemoryLedger
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.policy import Assumptions, judge
-from airflow_provider_contacts.core.record import Mapper, Prepared
-from airflow_provider_contacts.core.settings import PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Created, Doubt, Limits, Payload, Request, Vendor
-from airflow_provider_contacts.core.vendor_ids import MOST_IDS, VendorIds
-from airflow_provider_contacts.core.wire import Result
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.policy import judge
+from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.engine.push import Push
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, PushSettings
+from airflow_provider_contacts.vendor_kit.results import Result
+from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Limits, Payload, Request, Response, Vendor
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
 from tests.unit.fake_vendor import (
     APPLIED_AND_LOST,
@@ -205,7 +206,7 @@ class Confirming:
     def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:  # noqa: ARG002  # a Sender
         before, after = self._vendor.envelope
         sent = json.loads((request.body or b"").removeprefix(before).removesuffix(after))
-        self._results.append((tag, Answer(201, {}, confirmation(self._vendor.name, sent, self._ids.pop(0)))))
+        self._results.append((tag, Response(201, {}, confirmation(self._vendor.name, sent, self._ids.pop(0)))))
 
     def collect(self, timeout: float) -> list[tuple[int, Result]]:
         self._clock.advance(timeout)
@@ -243,5 +244,5 @@ def test_the_confirmation_is_one_where_the_id_is_new() -> None:
         mapper = Mapper(vendor=vendor, destination=DESTINATIONS[name], sync_id="s", sync_key=())
         record = mapper.prepare(0, dict(RECORDS[name]))
         assert isinstance(record, Prepared)
-        answer = Answer(201, {}, confirmation(name, record.payload, "c-1"))
+        answer = Response(201, {}, confirmation(name, record.payload, "c-1"))
         assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == [Created("c-1")], name

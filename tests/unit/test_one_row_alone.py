@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.vendor import Payload
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.vendor_kit.vendor import Payload
 from tests.unit.fake_vendor import VENDOR, World, names
 
 HIDDEN = "ann@example.com"

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.operators import (
     ContactsOperator,
     PushContactsOperator,
@@ -20,7 +20,7 @@ from airflow_provider_contacts.operators import (
     SettleContactsOperator,
     SqlToContactsOperator,
 )
-from airflow_provider_contacts.task_parameters import TaskParameters
+from airflow_provider_contacts.task.airflow_parameters import TaskParameters
 
 NEEDED: dict[type, dict[str, Any]] = {
     PushContactsOperator: {"task_id": "t", "records": [], "contacts_conn_id": "dex_default"},

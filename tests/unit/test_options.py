@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.options import PushOptions
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.task.options import PushOptions
 
 DEX = vendors.load("dex")
 

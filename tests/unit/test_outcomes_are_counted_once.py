@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core import engine, intake, summary
-from airflow_provider_contacts.core.engine import Push
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.summary import MOST_IN_XCOM, OutcomeList, Report
-from airflow_provider_contacts.reporting import count_outcomes
+from airflow_provider_contacts.engine import admission as intake
+from airflow_provider_contacts.engine import push as engine
+from airflow_provider_contacts.engine.push import Push
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.task import summary
+from airflow_provider_contacts.task.reporting import count_outcomes
+from airflow_provider_contacts.task.summary import MOST_IN_XCOM, OutcomeList, Report
 from tests.unit.fake_vendor import APPLIED_AND_LOST, READABLE, World, answers, first
 
 COUNT = 12

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.pace import GRAIN, LONGEST_WAIT, Pace, backoff, retry_after
+from airflow_provider_contacts.pacing.bucket import GRAIN, LONGEST_WAIT, Pace, backoff, retry_after
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_contacts.core.adaptive import RISE_SECONDS, AdaptivePace
-from airflow_provider_contacts.core.policy import Assumptions, judge
-from airflow_provider_contacts.core.vendor import Again, Answer, Limits, Payload
+from airflow_provider_contacts.engine.policy import judge
+from airflow_provider_contacts.pacing.adaptive import RISE_SECONDS, AdaptivePace
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.vendor import Again, Limits, Payload, Response
 from airflow_provider_contacts.vendors import nedzo
 from tests.unit.fake_vendor import VENDOR, Deed, World, names
 
@@ -21,7 +22,7 @@ REFUSED = 25
 FAST = Limits(batch_size=50, max_in_flight=8)
 
 
-def later(answer: Answer, vendor: object = VENDOR, **assumptions: bool) -> bool:
+def later(answer: Response, vendor: object = VENDOR, **assumptions: bool) -> bool:
     assert isinstance(vendor, type(VENDOR))
     return judge(answer, PAIR, vendor, Assumptions(**assumptions), NOW).later
 
@@ -33,31 +34,31 @@ LEFT_OUT = b'{"count": 2, "results": [{"at": 0, "rejected": "bad"}, {"at": 1, "a
 @pytest.mark.parametrize(
     ("answer", "slower"),
     [
-        (Answer(429), True),
-        (Answer(425), True),
-        (Answer(503, WISH), True),
-        (Answer(503), False),
-        (Answer(500, WISH), False),
-        (Answer(400), False),
-        (Answer(422, body=b'{"named": [0]}'), False),
-        (Answer(200, body=LEFT_OUT), False),
-        (Answer(200, WISH, LEFT_OUT), True),
-        (Answer(200, WISH, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
+        (Response(429), True),
+        (Response(425), True),
+        (Response(503, WISH), True),
+        (Response(503), False),
+        (Response(500, WISH), False),
+        (Response(400), False),
+        (Response(422, body=b'{"named": [0]}'), False),
+        (Response(200, body=LEFT_OUT), False),
+        (Response(200, WISH, LEFT_OUT), True),
+        (Response(200, WISH, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
     ],
 )
-def test_only_a_wish_of_the_vendor_asks_for_fewer_requests(answer: Answer, slower: bool) -> None:
+def test_only_a_wish_of_the_vendor_asks_for_fewer_requests(answer: Response, slower: bool) -> None:
     assert later(answer) is slower
 
 
 def test_a_wish_counts_also_where_it_is_no_refusal() -> None:
-    assert later(Answer(503, WISH), retry_after_is_refusal=False)
-    assert later(Answer(409), replace(VENDOR, again_statuses=frozenset({409})))
+    assert later(Response(503, WISH), retry_after_is_refusal=False)
+    assert later(Response(409), replace(VENDOR, again_statuses=frozenset({409})))
 
 
 @pytest.mark.parametrize(("status", "slower"), [(429, True), (425, True), (409, False), (422, False)])
 def test_a_status_inside_of_a_2xx_asks_like_one_outside(status: int, slower: bool) -> None:
     body = b'{"status_code": %d, "message": "no"}' % status
-    verdict = judge(Answer(200, body=body), [{"email": "a@example.com"}], nedzo.VENDOR, Assumptions(), NOW)
+    verdict = judge(Response(200, body=body), [{"email": "a@example.com"}], nedzo.VENDOR, Assumptions(), NOW)
     assert verdict.later is slower
 
 

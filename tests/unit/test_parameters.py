@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.options import PushOptions
-from airflow_provider_contacts.parameters import Checked, TaskPlan, check
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.sources import rows_of_records
+from airflow_provider_contacts.task.options import PushOptions
+from airflow_provider_contacts.task.parameters import Checked, TaskPlan, check
 
 
 def checked(**values: Any) -> Checked:

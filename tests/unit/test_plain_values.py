@@ -18,9 +18,9 @@ import pandas as pd  # noqa: TID253  # likewise
 import pyarrow as pa  # noqa: TID253  # likewise
 import pytest
 
-from airflow_provider_contacts.core.plain import plain
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.ledgers.texts import payload_json
+from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.plain_values import plain
 from airflow_provider_contacts.vendors import load
 
 UUID_TEXT = "0123abcd-0000-4000-8000-000000000001"
@@ -59,7 +59,7 @@ class Pair(NamedTuple):
     right: str
 
 
-def prepared(vendor: str, **fields: Any) -> Prepared | Unfit:
+def prepared(vendor: str, **fields: Any) -> Prepared | InvalidRecord:
     mapper = Mapper(vendor=load(vendor), destination=DESTINATIONS.get(vendor, {}), sync_id="s", sync_key=("key",))
     return mapper.prepare(0, {**PEOPLE[vendor], "key": "k", **fields})
 
@@ -242,7 +242,7 @@ REFUSED = [
 @pytest.mark.parametrize(("vendor", "place", "value"), REFUSED, ids=lambda value: type(value).__name__)
 def test_what_would_change_a_value_is_invalid(vendor: str, place: str, value: Any) -> None:
     found = prepared(vendor, **filled(place, value))
-    assert isinstance(found, Unfit)
+    assert isinstance(found, InvalidRecord)
     assert {code for code, _, _ in found.errors} <= {"wrong_type", "not_json", "invalid_date"}
 
 
@@ -335,7 +335,7 @@ def test_an_object_that_cannot_be_read_makes_its_record_invalid(vendor: str, wha
     field = {"apptoto": "external_id", "intermezzo": "roles", "talkdesk": "extra_data"}.get(vendor, "first_name")
     for name in (field, "key"):
         found = prepared(vendor, **{name: value})
-        assert isinstance(found, Unfit)
+        assert isinstance(found, InvalidRecord)
         assert "personcanary" not in str(found.errors)
         # What is kept of it can be written.
         assert isinstance(payload_json(found.payload), str)
@@ -346,7 +346,7 @@ def test_an_object_that_cannot_be_read_makes_its_record_invalid(vendor: str, wha
 def test_a_row_that_cannot_be_read_is_invalid(method: str) -> None:
     mapper = Mapper(vendor=load("dex"), destination={}, sync_id="s", sync_key=("key",))
     found = mapper.prepare(0, BrokenMapping(method))
-    assert isinstance(found, Unfit)
+    assert isinstance(found, InvalidRecord)
     assert {code for code, _, _ in found.errors} <= {"not_a_mapping", "invalid_key", "invalid_value"}
 
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.batching import batches
-from airflow_provider_contacts.core.errors import LedgerError
-from airflow_provider_contacts.core.intake import Item
-from airflow_provider_contacts.core.ledger import Holder, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.plan import Cutter, Overlay, Plan, planned
-from airflow_provider_contacts.core.record import Mapper, Prepared
-from airflow_provider_contacts.core.settings import PushSettings
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.engine.batching import batches
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.plan import Cutter, Overlay, Plan, planned
+from airflow_provider_contacts.errors import LedgerError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.item import Item
+from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.records.record_state import Holder, RecordState
+from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.unit.fake_vendor import LIMITS, VENDOR, World
 
 MAPPER = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",))
@@ -62,7 +63,7 @@ ROWS = st.lists(
 def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[MemoryLedger, PushSettings, list[Any]]:
     ledger = MemoryLedger("token", "run")
     for key, status in standing.items():
-        ledger._rows[key] = Standing(
+        ledger._rows[key] = RecordState(
             record_identifier=key,
             status=status,
             batch_id="other.1",
@@ -141,7 +142,7 @@ def test_an_overlay_asks_what_is_below() -> None:
     # What the plan decides lies over it, as of this run.
     overlay.note([Outcome(record_identifier="a", row_index=1, status=Status.INVALID, batch_id="t.i1")])
     assert overlay.standing(["a"]) == {
-        "a": Standing(record_identifier="a", status=Status.INVALID, batch_id="t.i1", sync_run_id="run")
+        "a": RecordState(record_identifier="a", status=Status.INVALID, batch_id="t.i1", sync_run_id="run")
     }
     assert under.standing(["a"])["a"].status is Status.SUCCEEDED
 
@@ -150,7 +151,7 @@ def counted(count: int, on_unknown: Any = "hold", **standing: Any) -> tuple[Plan
     """Return the plan of so many records, of which the first stands as it is said, and the outcomes that it gives."""
     ledger, chosen, rows = setting([{"key": f"k{index}", "name": "n"} for index in range(count)], {})
     if standing:
-        ledger._rows["k0"] = Standing(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
+        ledger._rows["k0"] = RecordState(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
     plan, chosen = Plan(), replace(chosen, on_unknown=on_unknown)
     said = list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
     return plan, {one.record_identifier: one.status for one in said}

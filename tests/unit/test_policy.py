@@ -13,11 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.ledger import Standing
-from airflow_provider_contacts.core.outcome import RecordError, Status
-from airflow_provider_contacts.core.policy import RESPECT, Assumptions, Decision, Verdict, decide, judge
-from airflow_provider_contacts.core.vendor import Again, Answer, Created, Doubt, Payload, Rejected, Reply, Stop, Vendor
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+from airflow_provider_contacts.engine.policy import Decision, Verdict, decide, judge
+from airflow_provider_contacts.outcome import RecordError, Status
+from airflow_provider_contacts.records.record_state import RESPECT, RecordState
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Again,
+    Created,
+    Doubt,
+    Payload,
+    Rejected,
+    Reply,
+    Response,
+    Stop,
+    Vendor,
+)
 from tests.unit.fake_vendor import EPOCH, VENDOR
 
 ONE: list[Payload] = [{"name": "a"}]
@@ -60,36 +71,36 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
     "token refused": (NotSent("token_refused", refused=True), Stop("token_refused"), {}),
     "timeout": (NoAnswer("timeout"), Doubt("timeout"), {"usable": False}),
     "connection lost": (NoAnswer("connection_lost"), Doubt("connection_lost"), {"usable": False}),
-    "429": (Answer(429), Again("rate_limited"), {}),
-    "429 with a wish": (Answer(429, after("7")), Again("rate_limited"), {"wait": 7.0}),
+    "429": (Response(429), Again("rate_limited"), {}),
+    "429 with a wish": (Response(429, after("7")), Again("rate_limited"), {"wait": 7.0}),
     "429 with a date": (
-        Answer(429, after(format_datetime(EPOCH + timedelta(seconds=9), usegmt=True))),
+        Response(429, after(format_datetime(EPOCH + timedelta(seconds=9), usegmt=True))),
         Again("rate_limited"),
         {"wait": 9.0},
     ),
-    "425": (Answer(425), Again("http_425"), {}),
-    "503": (Answer(503), Doubt("http_503"), {"usable": False}),
-    "503 with a wish": (Answer(503, after("7")), Again("http_503"), {"wait": 7.0}),
-    "503 with an unreadable wish": (Answer(503, after("soon")), Doubt("http_503"), {"usable": False}),
-    "408": (Answer(408), Doubt("http_408"), {"usable": False}),
-    "408 with a wish": (Answer(408, after("7")), Doubt("http_408"), {"usable": False}),
-    "500": (Answer(500), Doubt("http_500"), {"usable": False}),
-    "500 with a wish": (Answer(500, after("7")), Doubt("http_500"), {"usable": False}),
-    "501": (Answer(501), Doubt("http_501"), {"usable": False}),
-    "502": (Answer(502), Doubt("http_502"), {"usable": False}),
-    "504": (Answer(504), Doubt("http_504"), {"usable": False}),
-    "520": (Answer(520), Doubt("http_520"), {"usable": False}),
-    "599": (Answer(599), Doubt("http_599"), {"usable": False}),
-    "a status that is none": (Answer(42), Doubt("http_42"), {"usable": False}),
-    "101": (Answer(101), Doubt("http_101"), {"usable": False}),
-    "401": (Answer(401), Stop("http_401"), {"renew": True}),
+    "425": (Response(425), Again("http_425"), {}),
+    "503": (Response(503), Doubt("http_503"), {"usable": False}),
+    "503 with a wish": (Response(503, after("7")), Again("http_503"), {"wait": 7.0}),
+    "503 with an unreadable wish": (Response(503, after("soon")), Doubt("http_503"), {"usable": False}),
+    "408": (Response(408), Doubt("http_408"), {"usable": False}),
+    "408 with a wish": (Response(408, after("7")), Doubt("http_408"), {"usable": False}),
+    "500": (Response(500), Doubt("http_500"), {"usable": False}),
+    "500 with a wish": (Response(500, after("7")), Doubt("http_500"), {"usable": False}),
+    "501": (Response(501), Doubt("http_501"), {"usable": False}),
+    "502": (Response(502), Doubt("http_502"), {"usable": False}),
+    "504": (Response(504), Doubt("http_504"), {"usable": False}),
+    "520": (Response(520), Doubt("http_520"), {"usable": False}),
+    "599": (Response(599), Doubt("http_599"), {"usable": False}),
+    "a status that is none": (Response(42), Doubt("http_42"), {"usable": False}),
+    "101": (Response(101), Doubt("http_101"), {"usable": False}),
+    "401": (Response(401), Stop("http_401"), {"renew": True}),
     **{
-        str(status): (Answer(status), Stop(f"http_{status}"), {})
+        str(status): (Response(status), Stop(f"http_{status}"), {})
         for status in (300, 301, 302, 303, 304, 307, 308, 402, 403, 404, 405, 406, 410, 411, 414, 415, 418, 431, 451)
     },
     **{
         f"{status} naming nobody": (
-            Answer(status, body=REFUSED),
+            Response(status, body=REFUSED),
             Again("refused_with_others"),
             {"halve": True, "progress": True},
         )
@@ -97,73 +108,73 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
     },
     **{
         f"{status} naming one": (
-            Answer(status, body=NAMING),
+            Response(status, body=NAMING),
             (Again("refused_with_others"), Rejected((BAD,))),
             {"progress": True},
         )
         for status in (400, 409, 413, 422)
     },
     "2xx, created": (
-        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        Response(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
         (Created("1"), Created("2")),
         {"progress": True},
     ),
     "201, created": (
-        Answer(201, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        Response(201, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
         (Created("1"), Created("2")),
         {"progress": True},
     ),
     "2xx, shuffled": (
-        Answer(200, body=body({"at": 1, "id": "2"}, {"at": 0, "id": "1"})),
+        Response(200, body=body({"at": 1, "id": "2"}, {"at": 0, "id": "1"})),
         (Created("1"), Created("2")),
         {"progress": True},
     ),
     "2xx, short": (
-        Answer(200, body=body({"at": 0, "id": "1"})),
+        Response(200, body=body({"at": 0, "id": "1"})),
         (Created("1"), Doubt("not_returned")),
         {"progress": True},
     ),
     "2xx, one refused": (
-        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "rejected": "bad"})),
+        Response(200, body=body({"at": 0, "id": "1"}, {"at": 1, "rejected": "bad"})),
         (Created("1"), Rejected((RecordError("bad", "name"),))),
         {"progress": True},
     ),
     "2xx, one later, with a wish": (
-        Answer(200, after("7"), body({"at": 0, "again": "busy"}, {"at": 1, "rejected": "bad"})),
+        Response(200, after("7"), body({"at": 0, "again": "busy"}, {"at": 1, "rejected": "bad"})),
         (Again("busy"), Rejected((RecordError("bad", "name"),))),
         {"progress": True, "wait": 7.0},
     ),
     "2xx, all later": (
-        Answer(200, body=body({"at": 0, "again": "busy"}, {"at": 1, "again": "busy"})),
+        Response(200, body=body({"at": 0, "again": "busy"}, {"at": 1, "again": "busy"})),
         Again("busy"),
         {},
     ),
     "2xx, no more at all": (
-        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "stop": "plan"})),
+        Response(200, body=body({"at": 0, "id": "1"}, {"at": 1, "stop": "plan"})),
         (Created("1"), Stop("plan")),
         {"progress": True},
     ),
     "2xx with a wish that concerns nobody": (
-        Answer(200, after("7"), body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
+        Response(200, after("7"), body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})),
         (Created("1"), Created("2")),
         {"progress": True},
     ),
     "2xx, one in doubt": (
-        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "doubt": "odd"})),
+        Response(200, body=body({"at": 0, "id": "1"}, {"at": 1, "doubt": "odd"})),
         (Created("1"), Doubt("odd", id="evidence")),
         {"progress": True},
     ),
     "2xx, counts disagree": (
-        Answer(200, body=json.dumps({"count": 3, "results": [{"at": 0, "id": "1"}]}).encode()),
+        Response(200, body=json.dumps({"count": 3, "results": [{"at": 0, "id": "1"}]}).encode()),
         Doubt("counts_disagree"),
         {"usable": False},
     ),
-    "2xx, no JSON": (Answer(200, body=b"<html>"), Doubt("unreadable"), {"usable": False}),
-    "2xx, empty": (Answer(200), Doubt("unreadable"), {"usable": False}),
-    "204": (Answer(204), Doubt("unreadable"), {"usable": False}),
-    "2xx, no UTF-8": (Answer(200, body=b"\xff\xfe{}"), Doubt("unreadable"), {"usable": False}),
+    "2xx, no JSON": (Response(200, body=b"<html>"), Doubt("unreadable"), {"usable": False}),
+    "2xx, empty": (Response(200), Doubt("unreadable"), {"usable": False}),
+    "204": (Response(204), Doubt("unreadable"), {"usable": False}),
+    "2xx, no UTF-8": (Response(200, body=b"\xff\xfe{}"), Doubt("unreadable"), {"usable": False}),
     "2xx, half": (
-        Answer(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})[:-3]),
+        Response(200, body=body({"at": 0, "id": "1"}, {"at": 1, "id": "2"})[:-3]),
         Doubt("unreadable"),
         {"usable": False},
     ),
@@ -179,19 +190,19 @@ def test_what_a_cause_becomes(cause: str) -> None:
 
 ALONE: dict[str, tuple[Result, Reply]] = {
     **{
-        f"{status} names it": (Answer(status, body=b'{"named": [0]}'), Rejected((BAD,)))
+        f"{status} names it": (Response(status, body=b'{"named": [0]}'), Rejected((BAD,)))
         for status in (400, 409, 413, 422)
     },
     **{
-        f"{status} has a code": (Answer(status, body=REFUSED), Rejected((RecordError("nope"),)))
+        f"{status} has a code": (Response(status, body=REFUSED), Rejected((RecordError("nope"),)))
         for status in (400, 409, 422)
     },
     **{
-        f"{status} says nothing": (Answer(status), Rejected((RecordError(f"http_{status}"),)))
+        f"{status} says nothing": (Response(status), Rejected((RecordError(f"http_{status}"),)))
         for status in (400, 413, 422)
     },
-    "409 says nothing": (Answer(409), Rejected((RecordError("conflict"),))),
-    "422 names another": (Answer(422, body=b'{"named": [5]}'), Rejected((RecordError("http_422"),))),
+    "409 says nothing": (Response(409), Rejected((RecordError("conflict"),))),
+    "422 names another": (Response(422, body=b'{"named": [5]}'), Rejected((RecordError("http_422"),))),
 }
 
 
@@ -205,26 +216,26 @@ def test_a_refused_record_alone_is_rejected_whatever_is_assumed(cause: str, atom
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
 def test_without_atomic_refusals_whoever_is_not_named_is_in_doubt(status: int) -> None:
     code = "nope"
-    assert verdict(Answer(status, body=REFUSED), refusals_atomic=False) == Verdict(
+    assert verdict(Response(status, body=REFUSED), refusals_atomic=False) == Verdict(
         replies=[Doubt(code)] * 2, progress=True
     )
-    named = verdict(Answer(status, body=NAMING), refusals_atomic=False)
+    named = verdict(Response(status, body=NAMING), refusals_atomic=False)
     assert named == Verdict(replies=[Doubt(code), Rejected((BAD,))], progress=True)
 
 
 def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
-    found = verdict(Answer(503, after("7")), retry_after_is_refusal=False)
+    found = verdict(Response(503, after("7")), retry_after_is_refusal=False)
     assert found == Verdict(replies=[Doubt("http_503")] * 2, usable=False)
-    assert verdict(Answer(429, after("7")), retry_after_is_refusal=False).replies == [Again("rate_limited")] * 2
+    assert verdict(Response(429, after("7")), retry_after_is_refusal=False).replies == [Again("rate_limited")] * 2
 
 
 def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
     vendor = replace(VENDOR, again_statuses=frozenset({409, 404}))
     for status in (404, 409):
-        assert verdict(Answer(status, after("3")), vendor=vendor) == Verdict(
+        assert verdict(Response(status, after("3")), vendor=vendor) == Verdict(
             replies=[Again(f"http_{status}")] * 2, wait=3.0
         )
-    assert verdict(Answer(403), vendor=vendor).replies == [Stop("http_403")] * 2
+    assert verdict(Response(403), vendor=vendor).replies == [Stop("http_403")] * 2
 
 
 @given(
@@ -237,7 +248,7 @@ def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
 def test_only_a_2xx_creates_and_every_record_gets_a_reply(
     status: int, content: bytes, atomic: bool, refusal: bool, sent: list[Payload]
 ) -> None:
-    found = verdict(Answer(status, body=content), sent, refusals_atomic=atomic, retry_after_is_refusal=refusal)
+    found = verdict(Response(status, body=content), sent, refusals_atomic=atomic, retry_after_is_refusal=refusal)
     assert len(found.replies) == len(sent)
     assert 200 <= status < 300 or not any(isinstance(reply, Created) for reply in found.replies)
     if status >= 500:
@@ -251,7 +262,7 @@ def broken(*_: Any) -> Any:
 @pytest.mark.parametrize("reader", [broken, lambda *_: None, lambda *_: [], lambda *_: [Created("1")] * 3])
 def test_a_reader_that_fails_makes_doubt_not_success(reader: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        found = verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=reader))
+        found = verdict(Response(200, body=body()), vendor=replace(VENDOR, read=reader))
     assert found == Verdict(replies=[Doubt("unreadable")] * 2, usable=False)
     assert "fake" in caplog.text
     assert "secret" not in caplog.text
@@ -259,9 +270,9 @@ def test_a_reader_that_fails_makes_doubt_not_success(reader: Any, caplog: pytest
 
 def test_a_reader_of_refusals_that_fails_names_nobody() -> None:
     vendor = replace(VENDOR, read_refusal=broken, refusal_code=broken)
-    assert verdict(Answer(422), vendor=vendor).halve
-    assert verdict(Answer(422), ONE, vendor=vendor).replies == [Rejected((RecordError("http_422"),))]
-    assert verdict(Answer(422), vendor=vendor, refusals_atomic=False).replies == [Doubt("http_422")] * 2
+    assert verdict(Response(422), vendor=vendor).halve
+    assert verdict(Response(422), ONE, vendor=vendor).replies == [Rejected((RecordError("http_422"),))]
+    assert verdict(Response(422), vendor=vendor, refusals_atomic=False).replies == [Doubt("http_422")] * 2
 
 
 # What becomes of a record before anything is sent.
@@ -272,13 +283,13 @@ TOKEN, RUN = "t9", "run-9"
 
 def standing(
     status: Status, *, run: str = RUN, batch: str | None = "t1.1", payload: str = HASH, age: float = 10.0
-) -> Standing:
-    return Standing(
+) -> RecordState:
+    return RecordState(
         record_identifier="k", status=status, batch_id=batch, sync_run_id=run, payload_hash=payload, age=age
     )
 
 
-def decision(found: Standing | None, *, fit: bool = True, on_unknown: Any = "hold", payload: str = HASH) -> Decision:
+def decision(found: RecordState | None, *, fit: bool = True, on_unknown: Any = "hold", payload: str = HASH) -> Decision:
     return decide(found, payload, fit=fit, token=TOKEN, sync_run_id=RUN, on_unknown=on_unknown)
 
 
@@ -378,7 +389,7 @@ def test_a_new_record_is_sent_or_invalid() -> None:
 
 
 def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptureFixture) -> None:
-    verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=broken))
+    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=broken))
     line = broken.__code__.co_firstlineno + 1
     assert caplog.messages == [
         f"A reader of fake failed: KeyError in line {line}; its answer counts as unreadable",
@@ -386,14 +397,14 @@ def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptur
 
 
 def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
-    verdict(Answer(200, body=body()), vendor=replace(VENDOR, read=lambda *_: [Created("1")] * 3))
+    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: [Created("1")] * 3))
     assert caplog.messages == ["The reader of fake gave 3 replies for 2 records; they are unknown"]
 
 
 def test_a_record_that_is_named_without_a_reason_is_rejected_for_the_refusals_own() -> None:
     vendor = replace(VENDOR, read_refusal=lambda *_: {1: ()})
-    assert verdict(Answer(422, body=REFUSED), vendor=vendor) == Verdict(
+    assert verdict(Response(422, body=REFUSED), vendor=vendor) == Verdict(
         replies=[Again("refused_with_others"), Rejected((RecordError("nope"),))], progress=True
     )
     vendor = replace(VENDOR, read_refusal=lambda *_: {0: ()})
-    assert verdict(Answer(409), ONE, vendor=vendor).replies == [Rejected((RecordError("conflict"),))]
+    assert verdict(Response(409), ONE, vendor=vendor).replies == [Rejected((RecordError("conflict"),))]

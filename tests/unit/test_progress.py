@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.errors import RetryLaterError
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.summary import OutcomeList, Report
-from airflow_provider_contacts.core.vendor import Limits
-from airflow_provider_contacts.reporting import PROGRESS_EVERY, Progress, count_outcomes, place_of_rows
-from airflow_provider_contacts.sources.records import rows_of_records
+from airflow_provider_contacts.errors import RetryLaterError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.sources.given_records import rows_of_records
+from airflow_provider_contacts.task.reporting import PROGRESS_EVERY, Progress, count_outcomes, place_of_rows
+from airflow_provider_contacts.task.summary import OutcomeList, Report
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.unit.fake_vendor import APPLIED_AND_LOST, Deed, World, answers, first, names
 
 COUNT = 450

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.vendor import Answer, Destination, Page, Question
+from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Page, Question, Response
 from tests.unit.reading_back import answer_of, at, create, payloads, read_all, words
 
 NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)
@@ -84,7 +84,7 @@ JSON = st.recursive(
 )
 
 
-def real_answers(name: str) -> list[tuple[Answer, Question]]:
+def real_answers(name: str) -> list[tuple[Response, Question]]:
     """Return true answers of the simulator to questions about contacts that are there, one that is not, and all."""
     vendor = vendors.load(name)
     simulator = Simulator(KNOBS.get(name))
@@ -106,7 +106,7 @@ def real_answers(name: str) -> list[tuple[Answer, Question]]:
 ANSWERS = {name: real_answers(name) for name in NAMES}
 
 
-def read(name: str, answer: Answer, question: Question) -> Page | None:
+def read(name: str, answer: Response, question: Question) -> Page | None:
     """Return the page, ``None`` for an answer that is none; nothing else may come of any bytes."""
     try:
         page = words(vendors.load(name)).read(answer, question)
@@ -132,7 +132,7 @@ def test_every_vendor_that_is_read_back_is_tested_here() -> None:
 @given(body=st.binary(max_size=60), status=st.sampled_from([200, 201, 204, 404]), place=st.integers(0, 20))
 def test_any_bytes(name: str, body: bytes, status: int, place: int) -> None:
     answers = ANSWERS[name]
-    read(name, Answer(status, {}, body), answers[place % len(answers)][1])
+    read(name, Response(status, {}, body), answers[place % len(answers)][1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,7 +146,7 @@ def test_any_json(name: str, body: Any, status: int, place: int) -> None:
 def test_a_nesting_without_end(name: str) -> None:
     for answer, question in ANSWERS[name]:
         for body in (b"[" * 100_000, b'{"data":' * 100_000, answer.body[:-1] + b',"x":' + b"[" * 100_000):
-            assert read(name, Answer(200, {}, body), question) is None
+            assert read(name, Response(200, {}, body), question) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,7 +169,7 @@ def test_a_true_answer_with_one_thing_changed_loses_no_contact(name: str, data: 
 def test_a_true_answer_cut_anywhere_is_none(name: str) -> None:
     for answer, question in ANSWERS[name]:
         for end in range(len(answer.body) if answer.status == 200 else 0):
-            assert read(name, Answer(200, {}, answer.body[:end]), question) is None
+            assert read(name, Response(200, {}, answer.body[:end]), question) is None
 
 
 @pytest.mark.parametrize("name", NAMES)

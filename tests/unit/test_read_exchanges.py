@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.vendor import Answer, Contact, Request
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.vendor import Contact, Request, Response
 from tests.unit.reading_back import payloads, words
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
@@ -56,7 +56,7 @@ def test_a_reading(path: Path) -> None:
         assert request_as_json(question.request) == step["request"]
         response = step["response"]
         assert 200 <= response["status"] < 300 or response["status"] in reading.absent_statuses
-        answer = Answer(response["status"], response.get("headers", {}), json.dumps(response["body"]).encode())
+        answer = Response(response["status"], response.get("headers", {}), json.dumps(response["body"]).encode())
         if step.get("unreadable"):
             with pytest.raises(UnreadableError):
                 reading.read(answer, question)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import UnreadableError
-from airflow_provider_contacts.core.reading import (
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
     as_list,
@@ -25,7 +25,7 @@ from airflow_provider_contacts.core.reading import (
     is_echo,
     pair_by,
 )
-from airflow_provider_contacts.core.vendor import Answer, Doubt
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Response
 
 ANYTHING: list[Any] = [None, True, False, 0, 7, -1, 1.0, "", "a", "7", [], [1], {}, {"a": 1}]
 LIST: list[Any] = []
@@ -121,7 +121,7 @@ def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
     ],
 )
 def test_an_answer_is_read_as_json(body: bytes, found: Any) -> None:
-    assert Answer(200, {}, body).json() == found
+    assert Response(200, {}, body).json() == found
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_answer_is_read_as_json(body: bytes, found: Any) -> None:
 )
 def test_what_is_no_json_is_unreadable_and_not_quoted(body: bytes, said: str) -> None:
     with pytest.raises(UnreadableError) as caught:
-        Answer(200, {}, body).json()
+        Response(200, {}, body).json()
     assert str(caught.value) == said
 
 
@@ -153,13 +153,13 @@ def test_what_is_no_json_is_unreadable_and_not_quoted(body: bytes, said: str) ->
     ],
 )
 def test_every_json_text_is_read(body: bytes, value: Any) -> None:
-    assert Answer(200, {}, body).json() == value
+    assert Response(200, {}, body).json() == value
 
 
 @pytest.mark.parametrize("body", [b"", b'"\xff"', b'{"\xc3": 1}', b"\xff", b"{", b"[" * 100_000, b"{} {}", b"'a'"])
 def test_what_is_no_json_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableError):
-        Answer(200, {}, body).json()
+        Response(200, {}, body).json()
 
 
 QUOTED = st.binary(max_size=9).map(lambda text: b'"' + text + b'"')
@@ -171,7 +171,7 @@ def test_any_body_is_read_as_the_standard_library_reads_it(body: bytes) -> None:
         expected = json.loads(body.decode("utf-8-sig"))
     except ValueError:
         with pytest.raises(UnreadableError):
-            Answer(200, {}, body).json()
+            Response(200, {}, body).json()
     else:
-        found = Answer(200, {}, body).json()
+        found = Response(200, {}, body).json()
         assert json.dumps(found) == json.dumps(expected)  # NaN is not equal to itself

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from airflow_provider_contacts.core.errors import InterruptedPushError, LedgerError
-from airflow_provider_contacts.core.ledger import Holder, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.vendor import Answer, Page, Payload, Question, Vendor
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.record_state import Holder, RecordState
+from airflow_provider_contacts.vendor_kit.vendor import Page, Payload, Question, Response, Vendor
 from tests.unit.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
@@ -342,7 +343,7 @@ def test_two_clocks_of_one_vendor_may_differ_a_little() -> None:
 
 def test_a_mark_whose_age_is_not_known_exactly_does_not_make_a_record_older() -> None:
     class Vague(FakeLedger):
-        def standing(self, identifiers: Collection[str]) -> Mapping[str, Standing]:
+        def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
             found = super().standing(identifiers)
             return {key: changed(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
 
@@ -494,7 +495,7 @@ def test_a_status_that_means_absent_is_read() -> None:
     words = READABLE.read_back
     assert words is not None
 
-    def read(answer: Answer, question: Question) -> Page:
+    def read(answer: Response, question: Question) -> Page:
         return Page(contacts=()) if answer.status == 404 else words.read(answer, question)
 
     vendor = replace(READABLE, read_back=replace(words, read=read, absent_statuses=frozenset({404})))

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.cases import Absent, Ask, Case, Finding, Found, Open
-from airflow_provider_contacts.core.ledger import Holder, Standing
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.pace import Pace
-from airflow_provider_contacts.core.reconcile import (
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.pacing.bucket import Pace
+from airflow_provider_contacts.reconcile.in_doubt import Absent, Ask, Case, Finding, Found, Open
+from airflow_provider_contacts.reconcile.reading import (
     CLOCK_ERROR,
     READS,
     ROUNDING,
@@ -25,10 +24,11 @@ from airflow_provider_contacts.core.reconcile import (
     summary_of,
     vendor_time,
 )
-from airflow_provider_contacts.core.record import Prepared
-from airflow_provider_contacts.core.settings import PushSettings
-from airflow_provider_contacts.core.vendor import (
-    Answer,
+from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.records.record_state import Holder, RecordState
+from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
     Page,
@@ -36,20 +36,20 @@ from airflow_provider_contacts.core.vendor import (
     Question,
     ReadBack,
     Request,
+    Response,
     Vendor,
 )
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
 from tests.unit.fake_vendor import EPOCH, LIMITS, READABLE, FakeClock
 
 DELAY = 5.0
-OK = Answer(200)
+OK = Response(200)
 
 
 def a_case(name: str = "a", *, sought: Payload | None = None, **values: Any) -> Case:
     payload = {"name": name, "email": f"{name}@b.example"} if sought is None else sought
     given: dict[str, Any] = {"marked_at": 900.0, "absent_from": 900.0, "sought": payload, **values}
     record = Prepared(record_identifier=name, row_index=0, payload=payload, body=b"", payload_hash="v1:x")
-    return Case(record=record, standing=Standing(record_identifier=name, status=Status.UNKNOWN), **given)
+    return Case(record=record, standing=RecordState(record_identifier=name, status=Status.UNKNOWN), **given)
 
 
 def contact(found: str = "1", name: str = "a", **fields: Any) -> Contact:
@@ -99,7 +99,7 @@ class Bench:
         assert destination == {"list": "7"}
         return self.questions(sought)
 
-    def _read(self, answer: Answer, asked: Question) -> Page:
+    def _read(self, answer: Response, asked: Question) -> Page:
         assert answer.status < 500
         assert asked.about
         return self.pages.pop(0)
@@ -112,7 +112,7 @@ class Bench:
         (ask,) = self.take()
         return ask
 
-    def show(self, *contacts: Contact, more: Question | None = None, answer: Answer = OK) -> list[Finding]:
+    def show(self, *contacts: Contact, more: Question | None = None, answer: Response = OK) -> list[Finding]:
         """Answer the one request with these contacts."""
         self.pages.append(Page(contacts=contacts, more=more))
         assert self.reading.land(self.one(), answer) is False
@@ -287,15 +287,15 @@ def test_giving_up_returns_what_has_no_finding() -> None:
 @pytest.mark.parametrize(
     "result",
     [
-        Answer(404),
-        Answer(403),
-        Answer(401),
-        Answer(302),
-        Answer(199),
-        Answer(300),
+        Response(404),
+        Response(403),
+        Response(401),
+        Response(302),
+        Response(199),
+        Response(300),
         NotSent("token_refused", refused=True),
         NotSent("token_unavailable", wait=60.1),
-        Answer(429, {"retry-after": "61"}),
+        Response(429, {"retry-after": "61"}),
     ],
 )
 def test_what_is_not_repeated(result: Result) -> None:
@@ -308,7 +308,7 @@ def test_what_is_not_repeated(result: Result) -> None:
 @pytest.mark.parametrize(
     "result",
     [
-        *(Answer(status) for status in (408, 425, 429, 500, 502, 503, 504, 418)),
+        *(Response(status) for status in (408, 425, 429, 500, 502, 503, 504, 418)),
         NoAnswer("timeout"),
         NotSent("not_connected"),
     ],
@@ -323,7 +323,7 @@ def test_what_is_repeated_after_a_growing_pause(result: Result) -> None:
     assert bench.fail(result) == [Open(case, "read_failed")]
 
 
-@pytest.mark.parametrize("result", [Answer(429, {"retry-after": "60"}), NotSent("token_unavailable", wait=60.0)])
+@pytest.mark.parametrize("result", [Response(429, {"retry-after": "60"}), NotSent("token_unavailable", wait=60.0)])
 def test_a_wish_is_granted_and_binds_creates_too(result: Result) -> None:
     pace = Pace(None)
     bench = Bench(a_case(), max_wait=60.0, pace=pace)
@@ -337,18 +337,18 @@ def test_a_wish_is_granted_and_binds_creates_too(result: Result) -> None:
 def test_a_wish_may_be_a_date() -> None:
     bench = Bench(a_case(), max_wait=60.0)
     until = format_datetime(EPOCH + timedelta(seconds=1020), usegmt=True)
-    assert bench.fail(Answer(503, {"retry-after": until})) == []
+    assert bench.fail(Response(503, {"retry-after": until})) == []
     assert bench.next_in() == 20.0
 
 
 def test_without_a_wish_no_wait_is_too_long() -> None:
-    assert Bench(a_case(), max_wait=0.5).fail(Answer(503)) == []
+    assert Bench(a_case(), max_wait=0.5).fail(Response(503)) == []
 
 
 def test_a_wish_of_no_time_pauses_nothing() -> None:
     pace = Pace(None)
     bench = Bench(a_case(), pace=pace)
-    bench.fail(Answer(503, {"retry-after": "0"}))
+    bench.fail(Response(503, {"retry-after": "0"}))
     assert pace.next_at(0.0) == 0.0
     assert bench.next_in() == pytest.approx(0.375)
 
@@ -358,7 +358,7 @@ def test_a_failed_read_costs_only_its_own_cases() -> None:
     bench = Bench(*cases, questions=by_one)
     first, second = bench.take()
     bench.pages.append(Page(contacts=()))
-    bench.reading.land(first, Answer(404))
+    bench.reading.land(first, Response(404))
     bench.reading.land(second, OK)
     assert bench.reading.findings() == [Open(cases[0], "read_failed")]
     bench.time.advance(DELAY)
@@ -369,24 +369,24 @@ def test_what_a_failed_read_had_shown_before_still_counts() -> None:
     case = a_case()
     bench = Bench(case)
     bench.show(contact(), more=question(2, 0))
-    assert bench.fail(Answer(404)) == [Found(case, "1")]
+    assert bench.fail(Response(404)) == [Found(case, "1")]
 
 
 @pytest.mark.parametrize(("renewable", "renewed"), [(True, True), (False, False)])
 def test_a_refused_credential_is_renewed_once_a_request(renewable: bool, renewed: bool) -> None:
     case = a_case()
     bench = Bench(case, renewable=renewable)
-    assert bench.reading.land(bench.one(), Answer(401)) is renewed
+    assert bench.reading.land(bench.one(), Response(401)) is renewed
     if renewed:
         ask = bench.one()
         assert (ask.renewed, ask.tries) == (True, 0)
-        assert bench.reading.land(ask, Answer(401)) is False
+        assert bench.reading.land(ask, Response(401)) is False
     assert bench.reading.findings() == [Open(case, "read_failed")]
 
 
 def test_only_a_401_renews() -> None:
     bench = Bench(a_case(), renewable=True)
-    assert bench.reading.land(bench.one(), Answer(403)) is False
+    assert bench.reading.land(bench.one(), Response(403)) is False
     bench = Bench(a_case(), renewable=True)
     assert bench.reading.land(bench.one(), NoAnswer("401")) is False
 
@@ -394,9 +394,9 @@ def test_only_a_401_renews() -> None:
 def test_a_status_that_means_absent_is_read_like_any_page() -> None:
     case = a_case()
     bench = Bench(case, words={"most_requests": 9, "absent_statuses": frozenset({404})})
-    assert bench.show(answer=Answer(404)) == []
+    assert bench.show(answer=Response(404)) == []
     bench.time.advance(DELAY)
-    assert bench.show(answer=Answer(299)) == [Absent(case)]
+    assert bench.show(answer=Response(299)) == [Absent(case)]
 
 
 # What a contact proves.
@@ -465,12 +465,12 @@ def test_a_ledger_is_not_asked_about_nothing() -> None:
 MARKED = EPOCH + timedelta(seconds=900)
 
 
-def dated(older: float, answer: Answer) -> list[Finding]:
+def dated(older: float, answer: Response) -> list[Finding]:
     """Show the very contact, created this much before the mark."""
     return Bench(a_case()).show(contact(created_at=MARKED - timedelta(seconds=older)), answer=answer)
 
 
-WITH_DATE = Answer(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000), usegmt=True)})
+WITH_DATE = Response(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000), usegmt=True)})
 
 
 @pytest.mark.parametrize(
@@ -486,11 +486,11 @@ WITH_DATE = Answer(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000)
         (CLOCK_ERROR, OK, "like"),
         (CLOCK_ERROR + 0.1, OK, "another"),
         # A zone of -0000 is no zone: such a date tells as much as none.
-        (CLOCK_ERROR, Answer(200, {"date": "Fri, 02 Jan 2026 03:20:45 -0000"}), "like"),
-        (CLOCK_ERROR, Answer(200, {"date": "soon"}), "like"),
+        (CLOCK_ERROR, Response(200, {"date": "Fri, 02 Jan 2026 03:20:45 -0000"}), "like"),
+        (CLOCK_ERROR, Response(200, {"date": "soon"}), "like"),
     ],
 )
-def test_what_is_older_than_the_mark(older: float, answer: Answer, proves: str) -> None:
+def test_what_is_older_than_the_mark(older: float, answer: Response, proves: str) -> None:
     found = dated(older, answer)
     said = {"found": "Found", "like": "ambiguous"}
     assert [one.code if isinstance(one, Open) else type(one).__name__ for one in found] == (
@@ -506,7 +506,7 @@ def test_a_moment_without_a_zone_tells_nothing() -> None:
 
 @pytest.mark.parametrize("date", [None, "", "soon", "Fri, 02 Jan 2026 03:20:45 -0000", "Fri, 99 Jan 2026 03:20:45 GMT"])
 def test_a_clock_that_cannot_be_read_is_none(date: str | None) -> None:
-    assert vendor_time(Answer(200, {} if date is None else {"date": date})) is None
+    assert vendor_time(Response(200, {} if date is None else {"date": date})) is None
 
 
 def test_the_vendors_clock() -> None:

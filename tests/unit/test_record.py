@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.identity import canonical, digest
-from airflow_provider_contacts.core.record import MOST_LAYOUTS, Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.vendor import DestinationForm, Payload, Setting, Vendor
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.records.keys import canonical, digest
+from airflow_provider_contacts.records.mapper import MOST_LAYOUTS, InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Payload, Setting, Vendor
 from tests.unit.fake_vendor import VENDOR
 
 
@@ -44,7 +44,7 @@ def prepared(row: Any, found: Mapper | None = None) -> Prepared:
 
 def errors(row: Any, found: Mapper | None = None) -> list[tuple[str, str | None]]:
     result = (found or mapper()).prepare(3, row)
-    assert isinstance(result, Unfit), result
+    assert isinstance(result, InvalidRecord), result
     return [(code, where) for code, where, _ in result.errors]
 
 
@@ -184,7 +184,7 @@ def test_our_own_messages_quote_no_value() -> None:
     row |= {"seen": "secret-value", "tags": "secret-value-is-no-json", "secret": 1}
     for kept in ("email", "age", "born", "uid", "seen", "tags"):
         result = mapper().prepare(0, {"name": "Ada", kept: row[kept]})
-        assert isinstance(result, Unfit)
+        assert isinstance(result, InvalidRecord)
         assert "secret-value" not in str(result.errors)
         assert "secret-value" not in repr(result)
 
@@ -215,7 +215,7 @@ def test_a_record_without_its_key_is_identified_by_its_payload() -> None:
     one = found.prepare(0, {"id": None, "name": "Ada"})
     two = found.prepare(1, {"name": "Ada"})
     other = found.prepare(2, {"name": "Bob"})
-    assert isinstance(one, Unfit)
+    assert isinstance(one, InvalidRecord)
     assert [(code, where) for code, where, _ in one.errors] == [("missing_key", "id")]
     assert one.record_identifier == two.record_identifier == prepared({"name": "Ada"}).record_identifier
     assert other.record_identifier != one.record_identifier
@@ -227,7 +227,7 @@ def test_a_record_without_its_key_tells_its_other_faults_too() -> None:
 
 def test_an_invalid_record_keeps_its_key() -> None:
     result = mapper(sync_key=("id",)).prepare(0, {"id": 1, "name": 7})
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert result.record_identifier == "1"
 
 
@@ -312,7 +312,7 @@ ROWS = st.one_of(VALUES, st.dictionaries(st.one_of(COLUMNS, st.text(max_size=3),
 
 def test_a_number_that_cannot_be_written_is_invalid() -> None:
     found = mapper().prepare(0, {"first_name": 10**5000})
-    assert isinstance(found, Unfit)
+    assert isinstance(found, InvalidRecord)
     assert [code for code, _, _ in found.errors] == ["not_json"]
 
 
@@ -338,8 +338,8 @@ def test_endless_nesting_is_no_error_of_ours() -> None:
     knot: tuple[list[Any]] = ([],)
     knot[0].append(knot)
     for value in (circle, deep, knot, {"a": knot}):
-        assert isinstance(mapper().prepare(0, {"name": "Ada", "extra": value}), Unfit)
-        assert isinstance(mapper().prepare(0, {"name": value}), Unfit)
+        assert isinstance(mapper().prepare(0, {"name": "Ada", "extra": value}), InvalidRecord)
+        assert isinstance(mapper().prepare(0, {"name": value}), InvalidRecord)
 
 
 # What rows of the same columns have in common.
@@ -387,7 +387,7 @@ def test_a_mapping_that_is_no_dict_is_a_record(kind: Any) -> None:
         {"name": "Ada", "address": {"city": "Riga"}}
     )
     refused = mapper().prepare(3, kind({"name": 7}))
-    assert isinstance(refused, Unfit)
+    assert isinstance(refused, InvalidRecord)
     assert refused == mapper().prepare(3, {"name": 7})
 
 
@@ -395,7 +395,7 @@ def test_a_mapping_that_is_no_dict_is_a_record(kind: Any) -> None:
 @pytest.mark.parametrize("unmapped", ["error", "ignore"])
 def test_names_that_are_no_text_are_no_columns(names: tuple[Any, ...], unmapped: Any) -> None:
     result = mapper(unmapped=unmapped).prepare(3, dict.fromkeys(names, "Ada"))
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert result.errors == (("not_a_mapping", None, "a record is a mapping of column names to values"),)
     assert result.payload == dict.fromkeys(names, "Ada")
 
@@ -472,14 +472,14 @@ def test_an_unfit_record_keeps_what_was_read_of_it() -> None:
     found = mapper(field_map={"full": "name"}, sync_key=("id", "region"), unmapped="ignore")
     row = {"id": 1, "region": "eu", "full": 7, "email": None}
     refused = found.prepare(3, row)
-    assert isinstance(refused, Unfit)
+    assert isinstance(refused, InvalidRecord)
     assert (refused.record_identifier, refused.row_index, refused.payload) == ('["1","eu"]', 3, {"name": 7})
     keyless = found.prepare(4, {"id": 1, "full": "Ada"})
-    assert isinstance(keyless, Unfit)
+    assert isinstance(keyless, InvalidRecord)
     assert [(code, where) for code, where, _ in keyless.errors] == [("missing_key", "id,region")]
     assert (keyless.row_index, keyless.payload) == (4, {"name": "Ada"})
     unread = mapper().prepare(5, {"zzz": 1})
-    assert isinstance(unread, Unfit)
+    assert isinstance(unread, InvalidRecord)
     assert unread.payload == {"zzz": 1}
 
 
@@ -494,7 +494,7 @@ def test_what_is_nested_without_an_end_keeps_its_key() -> None:
     circle: dict[str, Any] = {}
     circle["extra"] = circle
     result = mapper(sync_key=("id",)).prepare(3, {"id": 1, "name": "Ada", "extra": circle})
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert (result.record_identifier, result.row_index, result.payload) == ("1", 3, None)
     assert result.errors == (("not_json", None, "nested too deeply, or in itself"),)
 
@@ -521,7 +521,7 @@ NOT_JSON = ("not_json", None, "a value cannot be written as JSON")
 )
 def test_our_own_reasons_are_told_in_words(row: dict[str, Any], said: tuple[str, str | None, str]) -> None:
     result = mapper(field_map={"mail": "email"}).prepare(3, row)
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert result.errors == (said,)
 
 
@@ -613,13 +613,13 @@ def test_many_columns_are_not_all_told() -> None:
 
 def test_an_unknown_column_of_a_record_is_told_what_was_meant() -> None:
     result = mapper().prepare(3, {"name": "Ada", "frist_name": "Ada"})
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert result.errors == (("unknown_field", "frist_name", "not a field of Fake; did you mean 'first_name'?"),)
 
 
 def test_a_key_column_that_is_a_field_too_is_told_with_the_way_out() -> None:
     result = mapper(sync_key=("uid",)).prepare(3, {"name": "Ada", "uid": 17})
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     ((code, where, text),) = result.errors
     assert (code, where) == ("wrong_type", "uid")
     assert text is not None
@@ -645,7 +645,7 @@ PLACED = replace(
 )
 
 
-def placed(row: Mapping[str, Any]) -> Prepared | Unfit:
+def placed(row: Mapping[str, Any]) -> Prepared | InvalidRecord:
     return Mapper(vendor=PLACED, destination={"note": "List-A", "age": 7}, sync_id="sync").prepare(3, row)
 
 
@@ -669,7 +669,7 @@ def test_a_record_may_repeat_its_destination(repeated: dict[str, Any]) -> None:
 )
 def test_a_record_cannot_choose_another_destination(other: dict[str, Any], said: tuple[str, str, str]) -> None:
     result = placed({"name": "Ada", **other})
-    assert isinstance(result, Unfit)
+    assert isinstance(result, InvalidRecord)
     assert result.errors == (said,)
 
 

@@ -7,17 +7,17 @@ import logging
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.connection import StoredConnection, Target, resolve
-from airflow_provider_contacts.core.engine import Push
-from airflow_provider_contacts.core.errors import RefusedError
-from airflow_provider_contacts.core.ledger import MemoryLedger
-from airflow_provider_contacts.core.lookup import read
-from airflow_provider_contacts.core.outcome import Outcome
-from airflow_provider_contacts.core.place import Place, hint_of, refusal_text
-from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.settings import PushSettings
-from airflow_provider_contacts.core.vendor import Answer, Limits, Request
-from airflow_provider_contacts.core.wire import NotSent, Result
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.push import Push
+from airflow_provider_contacts.errors import RefusedError
+from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.transport.preflight import read
+from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
+from airflow_provider_contacts.vendor_kit.refusal_messages import Place, hint_of, refusal_text
+from airflow_provider_contacts.vendor_kit.results import NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Request, Response
 from tests.unit.fake_vendor import VENDOR, names
 
 STORED = {
@@ -110,7 +110,7 @@ def pushed(result: Result, count: int = 2) -> tuple[list[Outcome], str]:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302, 410])
 def test_a_refusal_is_told_in_the_outcome_and_in_the_error(status: int) -> None:
-    outcomes, text = pushed(Answer(status))
+    outcomes, text = pushed(Response(status))
     for word in ("api.example", "connection 'c'", "list_id 7", f"http_{status}"):
         assert word in text
     assert text in {one.status_message for one in outcomes}
@@ -135,7 +135,7 @@ def test_a_read_says_the_same() -> None:
     place = Place(conn_id="c", host="api.example", destination={"list_id": 7})
     request = Request("GET", "/lists")
     with pytest.raises(RefusedError) as caught:
-        read(VENDOR, Saying(Answer(404)), request, "connection 'c': the test request failed", place)
+        read(VENDOR, Saying(Response(404)), request, "connection 'c': the test request failed", place)
     assert str(caught.value) == (
         "connection 'c': the test request failed (Fake at api.example says http_404): "
         "check the destination's list_id and the connection's host"

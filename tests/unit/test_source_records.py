@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa  # noqa: TID253  # its rows are what is tested
 from psycopg2.extras import DictRow, RealDictRow  # type: ignore[import-untyped]  # it has no types
 
-from airflow_provider_contacts.core.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.sources import rows_of_records
 
 ADA, BO = {"k": 1, "first_name": "Ada"}, {"k": 2, "first_name": "Bo"}

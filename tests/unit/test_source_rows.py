@@ -14,9 +14,9 @@ import psycopg
 import pymysql  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError, ContactsError, InterruptedPushError, SourceError
+from airflow_provider_contacts.errors import ConfigError, ContactsError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import RowSource, check_key, rows_of_query, rows_of_records
-from airflow_provider_contacts.sources.trouble import told
+from airflow_provider_contacts.sources.driver_errors import told
 
 CANARY = "personcanary"
 

@@ -18,7 +18,7 @@ import numpy as np  # noqa: TID253  # frames are what is tested
 import pandas as pd  # noqa: TID253  # likewise
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError, SourceError
+from airflow_provider_contacts.errors import ConfigError, SourceError
 from airflow_provider_contacts.sources import RowSource, rows_of_query, rows_of_records
 
 

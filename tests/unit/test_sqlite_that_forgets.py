@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
-from airflow_provider_contacts.core.stored import Selection
-from airflow_provider_contacts.ledgers.engine import connect
-from airflow_provider_contacts.ledgers.identity import RunIdentity
-from airflow_provider_contacts.ledgers.opening import Opening, open_for_reading, open_ledger
-from airflow_provider_contacts.ledgers.patience import AT_ONCE
-from airflow_provider_contacts.ledgers.selection import SelectedRows
-from airflow_provider_contacts.ledgers.verdicts import open_tables
+from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_for_reading, open_ledger
+from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
+from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
+from airflow_provider_contacts.ledgers.sql.settlement import open_tables
+from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.ledger_conformance import Database
 
 RUN = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)

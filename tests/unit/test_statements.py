@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.sources.statements import READINGS, check_statement, survey
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.sources.statement_count import READINGS, check_statement, survey
 
 VALID = [
     # Standard SQL: a backslash is a sign like any other.

@@ -11,20 +11,21 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.core.ledger import Holder, Mark, MemoryLedger, Standing
-from airflow_provider_contacts.core.outcome import Outcome, Status
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.stored import (
-    AsReadLedger,
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
+from airflow_provider_contacts.ledgers.sql.reconcile_queries import parsed
+from airflow_provider_contacts.ledgers.sql.selection import reasons_of
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.stored_payloads import (
     ReadyMapper,
     Stored,
     StoredMapper,
     StoredPayload,
     still_refused,
 )
-from airflow_provider_contacts.ledgers.evidence import parsed
-from airflow_provider_contacts.ledgers.selection import reasons_of
-from airflow_provider_contacts.ledgers.texts import errors_json, payload_json
+from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from tests.unit.fake_vendor import VENDOR
 
 LIST = "11111111-2222-4333-8444-555555555555"
@@ -76,11 +77,11 @@ def stored_mapper(mapper: Mapper) -> StoredMapper:
     return StoredMapper(**{**given, "sync_key": ()})
 
 
-def as_stored(record: Prepared | Unfit, status: Status, **changes: Any) -> Stored:
+def as_stored(record: Prepared | InvalidRecord, status: Status, **changes: Any) -> Stored:
     """Return a record as it comes back from the table."""
-    errors = record.errors if isinstance(record, Unfit) else ()
+    errors = record.errors if isinstance(record, InvalidRecord) else ()
     first = errors[0] if errors else (None, None, None)
-    standing = Standing(
+    standing = RecordState(
         record_identifier=record.record_identifier,
         status=status,
         batch_id="t.1",
@@ -93,7 +94,7 @@ def as_stored(record: Prepared | Unfit, status: Status, **changes: Any) -> Store
     return Stored(standing=changed(standing, **changes), reasons=errors, payload=payload)
 
 
-def prepared(record: Prepared | Unfit | None) -> Prepared:
+def prepared(record: Prepared | InvalidRecord | None) -> Prepared:
     assert isinstance(record, Prepared), record
     return record
 
@@ -133,12 +134,12 @@ def test_an_external_id_of_the_users_own_is_kept() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], "text", 5])
 def test_no_payload_is_no_payload(payload: Any) -> None:
-    from airflow_provider_contacts.ledgers.evidence import parsed
+    from airflow_provider_contacts.ledgers.sql.reconcile_queries import parsed
 
     text = None if payload is None else json.dumps(payload)
     found = parsed(text)
     assert not isinstance(found, dict)
-    stored = Stored(standing=Standing(record_identifier="a", status=Status.FAILED), payload=None)
+    stored = Stored(standing=RecordState(record_identifier="a", status=Status.FAILED), payload=None)
     assert stored_mapper(mapper_of("dex", {})).restore(stored) is None
     assert parsed("{broken") is None
 
@@ -151,13 +152,13 @@ CALL: dict[str, Any] = {"first_name": "A", "last_name": "B", "phone_number": "+1
 def refused_call(row: dict[str, Any], key: tuple[str, ...] = ("key",)) -> tuple[StoredMapper, Stored]:
     mapper = mapper_of("talkdesk", {"record_list_id": "list"}, key)
     found = mapper.prepare(0, row)
-    assert isinstance(found, Unfit)
+    assert isinstance(found, InvalidRecord)
     stored = as_stored(found, Status.INVALID)
     return stored_mapper(mapper), replace(stored, reasons=reasons_of(parsed(errors_of(found))))
 
 
-def errors_of(found: Unfit) -> str | None:
-    from airflow_provider_contacts.core.outcome import RecordError
+def errors_of(found: InvalidRecord) -> str | None:
+    from airflow_provider_contacts.outcome import RecordError
 
     return errors_json([RecordError(*one) for one in found.errors], messages=True)
 
@@ -180,7 +181,7 @@ def errors_of(found: Unfit) -> str | None:
 def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) -> None:
     mapper, stored = refused_call(row)
     again = mapper.restore(stored)
-    assert isinstance(again, Unfit)
+    assert isinstance(again, InvalidRecord)
     assert again.errors == stored.reasons
     assert (again.record_identifier, again.payload_hash) == (
         stored.standing.record_identifier,
@@ -192,15 +193,15 @@ def test_two_columns_for_one_field_are_not_taken_for_two_fields() -> None:
     place = {"address_book_id": 7}
     mapper = replace(mapper_of("apptoto", place), field_map={"name": "first_name"})
     found = mapper.prepare(0, {"name": "Ada", "first_name": "Bo", "last_name": "L", "email": "ada@example.com"})
-    assert isinstance(found, Unfit)
-    assert isinstance(stored_mapper(mapper).restore(as_stored(found, Status.INVALID)), Unfit)
+    assert isinstance(found, InvalidRecord)
+    assert isinstance(stored_mapper(mapper).restore(as_stored(found, Status.INVALID)), InvalidRecord)
 
 
 def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
     mapper, stored = refused_call({"key": "a", **CALL, "extra_data.x": 1}, ())
     # An earlier version's check may have been stricter: this record would pass it today.
     strict = as_stored(
-        Unfit(
+        InvalidRecord(
             record_identifier="a",
             row_index=0,
             errors=(("invalid_format", "first_name", None),),
@@ -215,7 +216,7 @@ def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
 
 
 def rough(record: Any) -> str:
-    from airflow_provider_contacts.core.identity import rough_digest
+    from airflow_provider_contacts.records.keys import rough_digest
 
     return rough_digest(record)
 
@@ -227,7 +228,7 @@ def test_a_sent_payload_that_was_changed_by_hand_is_checked() -> None:
     corrected = prepared(stored_mapper(mapper).restore(replace(stored, payload={**payload, "first_name": "New"})))
     assert corrected.payload_hash != stored.standing.payload_hash
     wrong = stored_mapper(mapper).restore(replace(stored, payload={**payload, "phone_numbers": 5}))
-    assert isinstance(wrong, Unfit)
+    assert isinstance(wrong, InvalidRecord)
     assert wrong.record_identifier == stored.standing.record_identifier
 
 
@@ -249,8 +250,8 @@ class Recording(MemoryLedger):
         return super().claim(marks)
 
 
-def mark(name: str, payload: Any, standing: Standing | None) -> Mark:
-    return Mark(
+def mark(name: str, payload: Any, standing: RecordState | None) -> Claim:
+    return Claim(
         record_identifier=name, row_index=0, batch_id="t.2", attempts=1, payload_hash="h", payload=payload,
         standing=standing,
     )  # fmt: skip
@@ -259,7 +260,7 @@ def mark(name: str, payload: Any, standing: Standing | None) -> Mark:
 def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from() -> None:
     under = Recording("t")
     ledger = AsReadLedger(under)
-    read = Standing(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
+    read = RecordState(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
     payload = StoredPayload({}, "old.1")
     claimed = ledger.claim(
         [
@@ -286,13 +287,17 @@ def test_a_ready_record_is_taken_as_it_is() -> None:
 
 MARKS = [
     mark(
-        "as read", StoredPayload({}, "old.1"), Standing(record_identifier="x", status=Status.FAILED, batch_id="old.1")
+        "as read",
+        StoredPayload({}, "old.1"),
+        RecordState(record_identifier="x", status=Status.FAILED, batch_id="old.1"),
     ),
     mark(
-        "other batch", StoredPayload({}, "old.1"), Standing(record_identifier="x", status=Status.FAILED, batch_id="o")
+        "other batch",
+        StoredPayload({}, "old.1"),
+        RecordState(record_identifier="x", status=Status.FAILED, batch_id="o"),
     ),
     mark("gone", StoredPayload({}, "old.1"), None),
-    mark("never written", StoredPayload({}, None), Standing(record_identifier="x", status=Status.FAILED)),
+    mark("never written", StoredPayload({}, None), RecordState(record_identifier="x", status=Status.FAILED)),
     mark("new", {}, None),
 ]
 
@@ -334,7 +339,7 @@ def test_a_stored_payload_that_is_unfit_now_says_why() -> None:
         as_stored(mapper.prepare(4, {"name": "Ada"}), Status.REJECTED), payload={"name": "Ada", "age": 151}
     )
     found = stored_mapper(mapper).restore(stored)
-    assert isinstance(found, Unfit)
+    assert isinstance(found, InvalidRecord)
     assert (found.record_identifier, found.row_index) == (stored.standing.record_identifier, 0)
     assert found.payload == {"name": "Ada", "age": 151}
     assert [(code, where) for code, where, _ in found.errors] == [("out_of_range", "age")]
@@ -352,7 +357,7 @@ def test_a_stored_payload_that_is_unfit_now_says_why() -> None:
 def test_a_refused_row_is_refused_as_it_says(
     code: str | None, reasons: Any, said: Any, payload_hash: str | None
 ) -> None:
-    standing = Standing(
+    standing = RecordState(
         record_identifier="k",
         status=Status.INVALID,
         payload_hash=payload_hash,
@@ -360,7 +365,7 @@ def test_a_refused_row_is_refused_as_it_says(
         error_field="name",
         status_message="no",
     )
-    assert still_refused(Stored(standing=standing, reasons=reasons, payload={"name": ""})) == Unfit(
+    assert still_refused(Stored(standing=standing, reasons=reasons, payload={"name": ""})) == InvalidRecord(
         record_identifier="k", row_index=0, errors=said, payload={"name": ""}, payload_hash=payload_hash or ""
     )
 

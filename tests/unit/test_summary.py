@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.outcome import UNDELIVERED, Outcome, Status
-from airflow_provider_contacts.core.summary import (
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
+from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.task.summary import (
     MOST_CODES,
     MOST_IN_XCOM,
     OutcomeList,
@@ -22,7 +23,6 @@ from airflow_provider_contacts.core.summary import (
     entry_of,
     parse_tolerance,
 )
-from airflow_provider_contacts.ledgers.tables import COUNTERS
 
 PUBLIC = [status for status in Status if status is not Status.SENDING]
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.errors import ConfigError, LedgerError
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.policy import Decision, decide
-from airflow_provider_contacts.ledgers.task_state import TaskStateLedger
-from airflow_provider_contacts.ledgers.task_state_opening import Opening, begin_memory, open_task_state
+from airflow_provider_contacts.engine.policy import Decision, decide
+from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.ledgers.task_state.open_state import Opening, begin_memory, open_task_state
+from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
+from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import HOST, OBJECT, claim, marks, outcome, settle
 
 PLACE: dict[str, Any] = {"destination": "nedzo", "destination_host": HOST, "destination_object": OBJECT}

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.auth import ClientCredentials, basic, bearer
-from airflow_provider_contacts.core.exchange import Endpoint
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.texts import (
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, basic, bearer
+from airflow_provider_contacts.vendor_kit.sanitize import (
     ERRORS_KEPT,
     LONGEST_READ,
     MASK,
@@ -25,7 +25,7 @@ from airflow_provider_contacts.core.texts import (
     SHORTEST_SECRET,
     Secrets,
 )
-from airflow_provider_contacts.core.vendor import Again, Created, Doubt, Rejected, Reply, Stop
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
 
 ODD = 'k/e+y "q" <%\\&='
 SECRETS = ["plain-secret-1", ODD, "\u00fcber-geheim", "A" * 9000]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.core.intake import Intake
-from airflow_provider_contacts.core.keys import MOST_MET, Met
-from airflow_provider_contacts.core.ledger import MemoryLedger
-from airflow_provider_contacts.core.outcome import Status
-from airflow_provider_contacts.core.record import Mapper
-from airflow_provider_contacts.core.vendor import Limits
+from airflow_provider_contacts.engine.admission import Admission
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.seen_keys import MOST_MET, Met
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.unit.fake_vendor import (
     LOST,
     READABLE,
@@ -225,5 +225,5 @@ def test_the_oldest_is_forgotten_first() -> None:
 def test_what_is_sent_costs_no_memory_once_its_row_tells() -> None:
     world = World()
     pushed = world.push(names(3000))
-    intake: Intake = pushed.push._intake
+    intake: Admission = pushed.push._intake
     assert (len(intake._active), len(intake.keys._decided._payloads)) == (0, 0)

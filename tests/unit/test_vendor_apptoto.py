@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.auth import FixedHeader
-from airflow_provider_contacts.core.errors import ConfigError, UnreadableError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.vendor import Account, Answer, Created, Destination, Doubt, Reply, Request
+from airflow_provider_contacts.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.auth import FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import Account, Created, Destination, Doubt, Reply, Request, Response
 from airflow_provider_contacts.vendors.apptoto import VENDOR
 
 ANN: dict[str, Any] = {"name": "Ann Ames", "phone": "650-555-1212", "email": "Ann@Example.com", "external_id": "a"}
@@ -38,7 +38,7 @@ JSON = st.recursive(
 )
 
 
-def prepare(record: Mapping[str, Any], sync_id: str = "s", sync_key: tuple[str, ...] = ()) -> Prepared | Unfit:
+def prepare(record: Mapping[str, Any], sync_id: str = "s", sync_key: tuple[str, ...] = ()) -> Prepared | InvalidRecord:
     mapper = Mapper(vendor=VENDOR, destination={"address_book_id": 7}, sync_id=sync_id, sync_key=sync_key)
     return mapper.prepare(0, record)
 
@@ -51,12 +51,12 @@ def payload_of(record: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 def faults_of(record: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     unfit = prepare(record)
-    assert isinstance(unfit, Unfit), unfit
+    assert isinstance(unfit, InvalidRecord), unfit
     return [(code, field) for code, field, _ in unfit.errors]
 
 
-def answer_of(body: Any) -> Answer:
-    return Answer(200, {}, json.dumps(body).encode())
+def answer_of(body: Any) -> Response:
+    return Response(200, {}, json.dumps(body).encode())
 
 
 def shown(record: Mapping[str, Any], one: Any, **more: Any) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class TestAddressBooks:
     def test_any_answer(self, body: bytes) -> None:
         assert VENDOR.lookup is not None
         with pytest.raises((ConfigError, UnreadableError)):
-            VENDOR.lookup.read(Answer(200, {}, body), {"address_book": "no such book"})
+            VENDOR.lookup.read(Response(200, {}, body), {"address_book": "no such book"})
 
 
 class TestOutcomeTable:
@@ -329,7 +329,7 @@ class TestOutcomeTable:
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"{ contacts: [] }", b"\xff"])
     def test_unreadable(self, body: bytes) -> None:
-        assert brief(VENDOR.read(Answer(200, {}, body), TRIO)) == ["?unreadable"] * 3
+        assert brief(VENDOR.read(Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
 
 
 class TestWithoutEcho:
@@ -396,9 +396,9 @@ def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
 class TestAnyAnswer:
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_bytes(self, body: bytes, count: int) -> None:
-        assert len(VENDOR.read(Answer(200, {}, body), TRIO[:count])) == count
-        assert VENDOR.read_refusal(Answer(422, {}, body), TRIO[:count]) == {}
-        assert VENDOR.refusal_code(Answer(422, {}, body)) is None
+        assert len(VENDOR.read(Response(200, {}, body), TRIO[:count])) == count
+        assert VENDOR.read_refusal(Response(422, {}, body), TRIO[:count]) == {}
+        assert VENDOR.refusal_code(Response(422, {}, body)) is None
 
     @given(JSON, st.integers(0, 3))
     def test_json(self, body: Any, count: int) -> None:

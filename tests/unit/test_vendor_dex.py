@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_contacts.core.auth import FixedHeader
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.refusals import reasons
-from airflow_provider_contacts.core.vendor import Account, Answer, Created, Doubt, Reply, Request
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.records.contract_errors import reasons
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.auth import FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import Account, Created, Doubt, Reply, Request, Response
 from airflow_provider_contacts.vendors.dex import NESTED, VENDOR, Contact
 
 ANN: dict[str, Any] = {"full_name": "Ann Ames", "company": "Acme"}
@@ -43,7 +43,7 @@ JSON = st.recursive(
 )
 
 
-def prepare(record: Mapping[str, Any]) -> Prepared | Unfit:
+def prepare(record: Mapping[str, Any]) -> Prepared | InvalidRecord:
     return Mapper(vendor=VENDOR, destination={}, sync_id="s").prepare(0, record)
 
 
@@ -55,12 +55,12 @@ def payload_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def faults_of(record: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     unfit = prepare(record)
-    assert isinstance(unfit, Unfit), unfit
+    assert isinstance(unfit, InvalidRecord), unfit
     return [(code, field) for code, field, _ in unfit.errors]
 
 
-def answer_of(body: Any) -> Answer:
-    return Answer(200, {}, json.dumps(body).encode())
+def answer_of(body: Any) -> Response:
+    return Response(200, {}, json.dumps(body).encode())
 
 
 def body_of(contacts: Any, error: Any = False) -> dict[str, Any]:
@@ -332,7 +332,7 @@ class TestOutcomeTable:
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff"])
     def test_unreadable(self, body: bytes) -> None:
-        assert brief(VENDOR.read(Answer(200, {}, body), TRIO)) == ["?unreadable"] * 3
+        assert brief(VENDOR.read(Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
 
 
 def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
@@ -349,9 +349,9 @@ def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
 class TestAnyAnswer:
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_bytes(self, body: bytes, count: int) -> None:
-        assert len(VENDOR.read(Answer(200, {}, body), TRIO[:count])) == count
-        assert VENDOR.read_refusal(Answer(422, {}, body), TRIO[:count]) == {}
-        assert VENDOR.refusal_code(Answer(422, {}, body)) is None
+        assert len(VENDOR.read(Response(200, {}, body), TRIO[:count])) == count
+        assert VENDOR.read_refusal(Response(422, {}, body), TRIO[:count]) == {}
+        assert VENDOR.refusal_code(Response(422, {}, body)) is None
 
     @given(JSON, st.integers(0, 3))
     def test_json(self, body: Any, count: int) -> None:

@@ -12,12 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.refusals import reasons
-from airflow_provider_contacts.core.vendor import Account, Again, Answer, Created, Doubt, Rejected, Reply, Request
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.contract_errors import reasons
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Account,
+    Again,
+    Created,
+    Doubt,
+    Rejected,
+    Reply,
+    Request,
+    Response,
+)
 from airflow_provider_contacts.vendors.intermezzo import VENDOR
 
 ANN = {"name": "Ann Ames", "email": "ann@example.com"}
@@ -43,7 +52,7 @@ JSON = st.recursive(
 )
 
 
-def prepare(record: Mapping[str, Any]) -> Prepared | Unfit:
+def prepare(record: Mapping[str, Any]) -> Prepared | InvalidRecord:
     mapper = Mapper(vendor=VENDOR, destination={"organization_id": "org_1"}, sync_id="s")
     return mapper.prepare(0, record)
 
@@ -56,12 +65,12 @@ def payload_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def faults_of(record: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     unfit = prepare(record)
-    assert isinstance(unfit, Unfit), unfit
+    assert isinstance(unfit, InvalidRecord), unfit
     return [(code, field) for code, field, _ in unfit.errors]
 
 
-def answer_of(body: Any, status: int = 200) -> Answer:
-    return Answer(status, {}, json.dumps(body).encode())
+def answer_of(body: Any, status: int = 200) -> Response:
+    return Response(status, {}, json.dumps(body).encode())
 
 
 def counted(counts: tuple[Any, Any, Any, Any], data: Any = None, errors: Any = None, **more: Any) -> dict[str, Any]:
@@ -343,7 +352,7 @@ class TestOutcomeTable:
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff", b'{"total": 3'])
     def test_unreadable(self, body: bytes) -> None:
-        assert brief(VENDOR.read(Answer(200, {}, body), TRIO)) == ["?unreadable"] * 3
+        assert brief(VENDOR.read(Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
 
     @pytest.mark.parametrize("body", [[], None, 7, "x", [{"total": 3}]])
     def test_not_an_object(self, body: Any) -> None:
@@ -456,8 +465,8 @@ class TestRefusal:
         assert VENDOR.refusal_code(answer_of(body, 422)) == code
 
     def test_nothing_readable(self) -> None:
-        assert VENDOR.read_refusal(Answer(422, {}, b"<html>"), TRIO) == {}
-        assert VENDOR.refusal_code(Answer(422, {}, b"")) is None
+        assert VENDOR.read_refusal(Response(422, {}, b"<html>"), TRIO) == {}
+        assert VENDOR.refusal_code(Response(422, {}, b"")) is None
 
 
 def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
@@ -474,9 +483,9 @@ def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
 class TestAnyAnswer:
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_bytes(self, body: bytes, count: int) -> None:
-        assert len(VENDOR.read(Answer(200, {}, body), TRIO[:count])) == count
-        assert all(index < count for index in VENDOR.read_refusal(Answer(422, {}, body), TRIO[:count]))
-        VENDOR.refusal_code(Answer(422, {}, body))
+        assert len(VENDOR.read(Response(200, {}, body), TRIO[:count])) == count
+        assert all(index < count for index in VENDOR.read_refusal(Response(422, {}, body), TRIO[:count]))
+        VENDOR.refusal_code(Response(422, {}, body))
 
     @given(JSON, st.integers(0, 3))
     def test_json(self, body: Any, count: int) -> None:
@@ -494,7 +503,7 @@ class TestAnyAnswer:
 
     def test_nested_without_an_end(self) -> None:
         deep = b'{"total":' + b"[" * 100_000
-        assert brief(VENDOR.read(Answer(200, {}, deep), [ANN])) == ["?unreadable"]
+        assert brief(VENDOR.read(Response(200, {}, deep), [ANN])) == ["?unreadable"]
 
 
 Design = Callable[[list[int], set[int]], tuple[list[int], list[int]]]

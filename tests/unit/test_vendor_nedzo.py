@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.auth import FixedHeader
-from airflow_provider_contacts.core.errors import ConfigError
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.vendor import (
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.auth import FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
     Again,
-    Answer,
     Created,
     Doubt,
     Rejected,
     Reply,
     Request,
+    Response,
     Stop,
 )
 from airflow_provider_contacts.vendors.nedzo import VENDOR
@@ -69,7 +69,7 @@ JSON = st.recursive(
 )
 
 
-def prepare(record: Mapping[str, Any], destination: Mapping[str, Any] | None = None) -> Prepared | Unfit:
+def prepare(record: Mapping[str, Any], destination: Mapping[str, Any] | None = None) -> Prepared | InvalidRecord:
     return Mapper(vendor=VENDOR, destination=destination or {}, sync_id="s").prepare(0, record)
 
 
@@ -81,12 +81,12 @@ def payload_of(record: Mapping[str, Any], destination: Mapping[str, Any] | None 
 
 def faults_of(record: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     unfit = prepare(record)
-    assert isinstance(unfit, Unfit), unfit
+    assert isinstance(unfit, InvalidRecord), unfit
     return [(code, field) for code, field, _ in unfit.errors]
 
 
-def answer(body: Any, status: int = 200) -> Answer:
-    return Answer(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+def answer(body: Any, status: int = 200) -> Response:
+    return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def read(body: Any, status: int = 200) -> Reply:
@@ -362,16 +362,16 @@ def test_each_shape_of_a_refusal(status: int, body: Any, errors: list[RecordErro
 @pytest.mark.parametrize("body", [b"", b"<html>", None, [], {}, {"detail": []}, {"detail": None}, 7])
 def test_a_refusal_without_a_shape_names_nothing(body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert VENDOR.read_refusal(Answer(400, {}, raw), [ANN]) == {}
-    assert VENDOR.refusal_code(Answer(400, {}, raw)) is None
-    assert VENDOR.refusal_code(Answer(409, {}, raw)) == "conflict"
+    assert VENDOR.read_refusal(Response(400, {}, raw), [ANN]) == {}
+    assert VENDOR.refusal_code(Response(400, {}, raw)) is None
+    assert VENDOR.refusal_code(Response(409, {}, raw)) == "conflict"
 
 
 # --- whatever comes
 
 
 def survives(status: int, body: bytes) -> None:
-    whole = Answer(status, {}, body)
+    whole = Response(status, {}, body)
     for count in (0, 1, 3):
         replies = VENDOR.read(whole, [ANN] * count)
         assert len(replies) == count

@@ -14,12 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_contacts.core.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.core.errors import ConfigError, InvalidRecordError
-from airflow_provider_contacts.core.outcome import RecordError
-from airflow_provider_contacts.core.record import Mapper, Prepared, Unfit
-from airflow_provider_contacts.core.refusals import reasons
-from airflow_provider_contacts.core.vendor import Account, Again, Answer, Created, Doubt, Rejected, Reply, Request, Stop
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.contract_errors import reasons
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Account,
+    Again,
+    Created,
+    Doubt,
+    Rejected,
+    Reply,
+    Request,
+    Response,
+    Stop,
+)
 from airflow_provider_contacts.vendors.talkdesk import VENDOR
 
 
@@ -58,7 +68,7 @@ JSON = st.recursive(
 )
 
 
-def prepare(record: Mapping[str, Any]) -> Prepared | Unfit:
+def prepare(record: Mapping[str, Any]) -> Prepared | InvalidRecord:
     return Mapper(vendor=VENDOR, destination={"record_list_id": "l1"}, sync_id="s").prepare(0, record)
 
 
@@ -70,12 +80,12 @@ def payload_of(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def faults_of(record: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     unfit = prepare(record)
-    assert isinstance(unfit, Unfit), unfit
+    assert isinstance(unfit, InvalidRecord), unfit
     return [(code, field) for code, field, _ in unfit.errors]
 
 
-def answer(body: Any, status: int = 201) -> Answer:
-    return Answer(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+def answer(body: Any, status: int = 201) -> Response:
+    return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def shows(*records: Any, **more: Any) -> dict[str, Any]:
@@ -596,13 +606,13 @@ def test_an_accepted_request_is_no_created_record() -> None:
 )
 def test_garbage_is_doubt(body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert VENDOR.read(Answer(201, {}, raw), TRIO) == [Doubt("unreadable")] * 3
+    assert VENDOR.read(Response(201, {}, raw), TRIO) == [Doubt("unreadable")] * 3
 
 
 # --- refusals
 
 
-def refusal(*names: Any, **more: Any) -> Answer:
+def refusal(*names: Any, **more: Any) -> Response:
     fields = [{"name": name, "description": "why"} for name in names]
     return answer({"code": "0010005", "message": "bad data", "fields": fields, **more}, 400)
 
@@ -656,7 +666,7 @@ def test_an_index_out_of_range_discredits_the_others() -> None:
         (answer({"fields": [{"name": "priority"}]}, 400), [RecordError("http_400", "priority")]),
     ],
 )
-def test_a_lone_record_is_meant(given: Answer, errors: list[RecordError]) -> None:
+def test_a_lone_record_is_meant(given: Response, errors: list[RecordError]) -> None:
     assert VENDOR.read_refusal(given, [ANN]) == {0: tuple(errors)}
 
 
@@ -681,7 +691,7 @@ def test_the_code_of_a_refusal(body: Any, code: str | None) -> None:
 
 
 def survives(status: int, body: bytes) -> None:
-    whole = Answer(status, {}, body)
+    whole = Response(status, {}, body)
     for sent in ([], [ANN], TRIO, [ANN, ANN]):
         replies = VENDOR.read(whole, sent)
         assert len(replies) == len(sent)
@@ -731,7 +741,7 @@ def test_no_nesting_makes_a_reader_fail(depth: int) -> None:
     record = json.dumps(fine(ANN, "a")).encode()[:-1] + b',"extra_data":' + deep + b"}"
     body = b'{"_embedded":{"records":[' + record + b"]}}"
     survives(201, body)
-    assert VENDOR.read(Answer(201, {}, body), [ANN]) in ([Created("a")], [Doubt("unreadable")])
+    assert VENDOR.read(Response(201, {}, body), [ANN]) in ([Created("a")], [Doubt("unreadable")])
 
 
 NAMES = st.sampled_from(["Ann", "Bob"])

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.core.auth import ClientCredentials
-from airflow_provider_contacts.core.errors import RetryLaterError
-from airflow_provider_contacts.core.pace import LONGEST_WAIT, retry_after
-from airflow_provider_contacts.core.tokens import LONGEST_TOKEN, Token, TokenError, read_token
-from airflow_provider_contacts.core.vendor import Answer
-from airflow_provider_contacts.core.wire import NoAnswer, NotSent, Result
+from airflow_provider_contacts.errors import RetryLaterError
+from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT, retry_after
+from airflow_provider_contacts.transport.tokens import LONGEST_TOKEN, Token, TokenError, read_token
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Response
 from tests.unit.fake_vendor import EPOCH, Deed, World, answers, first, names
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -45,13 +45,13 @@ def refused(result: Result) -> NotSent:
     ],
 )
 def test_a_token_endpoint_is_left_alone_as_a_vendor_is(status: int, text: str, seconds: float | None) -> None:
-    found = refused(Answer(status, {"retry-after": text}))
+    found = refused(Response(status, {"retry-after": text}))
     assert (found.code, found.wait) == ("token_unavailable", seconds)
 
 
 @given(st.text(max_size=40))
 def test_no_word_of_a_token_endpoint_raises_another_error(text: str) -> None:
-    found = refused(Answer(429, {"retry-after": text}))
+    found = refused(Response(429, {"retry-after": text}))
     assert found.wait is None or 0 <= found.wait <= LONGEST_WAIT
 
 
@@ -71,7 +71,7 @@ def test_an_absurd_time_reschedules_the_push_and_loses_no_record(status: int, te
 
 
 def test_an_absurd_time_of_a_token_endpoint_reschedules_the_push_and_loses_no_record() -> None:
-    waits = refused(Answer(429, {"retry-after": "1764000000000"}))
+    waits = refused(Response(429, {"retry-after": "1764000000000"}))
     pushed = World(first(then=Deed(connects=False, not_sent=waits, applies=False))).push(names(12))
     assert isinstance(pushed.error, RetryLaterError)
     assert pushed.counts() == {"failed": 12}
@@ -84,12 +84,12 @@ def test_an_absurd_time_of_a_token_endpoint_reschedules_the_push_and_loses_no_re
 def test_a_token_of_a_sensible_length_is_taken() -> None:
     token = "t" * LONGEST_TOKEN
     body = b'{"access_token": "%s", "expires_in": "100", "scope": "read,write"}' % token.encode()
-    assert read_token(Answer(200, {}, body), CREDENTIAL, NOW) == Token(token, 80.0)
+    assert read_token(Response(200, {}, body), CREDENTIAL, NOW) == Token(token, 80.0)
 
 
 @pytest.mark.parametrize("length", [LONGEST_TOKEN + 1, 10_000_000])
 def test_a_token_that_no_header_can_carry_is_refused(length: int) -> None:
-    found = refused(Answer(200, {}, b'{"access_token": "%s"}' % (b"t" * length)))
+    found = refused(Response(200, {}, b'{"access_token": "%s"}' % (b"t" * length)))
     assert found == NotSent("token_unreadable")
     assert len(found.message or "") < 300
 
@@ -98,14 +98,14 @@ def test_a_token_that_no_header_can_carry_is_refused(length: int) -> None:
     ("result", "words"),
     [
         (
-            Answer(401, {}, b'{"error": "invalid_client"}'),
+            Response(401, {}, b'{"error": "invalid_client"}'),
             ["HTTP 401, invalid_client", "login (client id)"],
         ),
-        (Answer(400, {}, b'{"error": "client-secret-9 is wrong"}'), ["HTTP 400"]),
-        (Answer(200, {}, b'{"access_token": "t", "scope": "read"}'), ["grants no scope 'write'", "correct scope"]),
-        (Answer(200, {}, b"<html>"), ["no access_token"]),
-        (Answer(200, {}, b'{"access_token": "t t"}'), ["no header can carry"]),
-        (Answer(503), ["gives no token now (HTTP 503)"]),
+        (Response(400, {}, b'{"error": "client-secret-9 is wrong"}'), ["HTTP 400"]),
+        (Response(200, {}, b'{"access_token": "t", "scope": "read"}'), ["grants no scope 'write'", "correct scope"]),
+        (Response(200, {}, b"<html>"), ["no access_token"]),
+        (Response(200, {}, b'{"access_token": "t t"}'), ["no header can carry"]),
+        (Response(503), ["gives no token now (HTTP 503)"]),
         (NotSent("not_connected", message="nothing listens there"), ["nothing listens there"]),
         (NoAnswer("timeout"), ["timeout"]),
     ],

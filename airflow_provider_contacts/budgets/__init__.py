@@ -1,1 +1,0 @@
-"""The rate that tasks share, kept in PostgreSQL, MySQL, MariaDB or Redis; imported only by those who share one."""

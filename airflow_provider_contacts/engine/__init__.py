@@ -1,0 +1,1 @@
+"""The loop of one push: admission, requests in flight, policy, plan."""

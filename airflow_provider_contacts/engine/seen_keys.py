@@ -1,0 +1,106 @@
+"""Which records this execution has met: of one key the first counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+
+log = logging.getLogger(__name__)
+
+MOST_MET = 100_000
+"""Records that are remembered, the newest ones: some megabytes, whatever the size of the push."""
+
+
+class Met:
+    """Keys and the payloads under which they were met first, as digests of 8 bytes each; the oldest is forgotten first.
+
+    :param most: how many are remembered.
+    """
+
+    def __init__(self, most: int = MOST_MET) -> None:
+        self._most = most
+        # Python's own digests of texts: 8 bytes, keyed at random in each process.
+        self._payloads: dict[int, int] = {}
+
+    def remember(self, identifier: str, payload_hash: str) -> None:
+        """Remember a key and the payload of its first record."""
+        self._payloads[hash(identifier)] = hash(payload_hash)
+        if len(self._payloads) > self._most:
+            del self._payloads[next(iter(self._payloads))]
+
+    def is_same(self, identifier: str, payload_hash: str) -> bool | None:
+        """Tell whether the first record of a key had this payload; ``None`` where the key has not been met."""
+        found = self._payloads.get(hash(identifier))
+        return None if found is None else found == hash(payload_hash)
+
+
+class Keys:
+    """The keys of one push.
+
+    ``not_unique`` counts the records that differ from the first one of their key.
+
+    :param active: records under way, by identifier, with the digest of their payload.
+    :param sync_key: the columns, for the log.
+    :param token: of the execution: a row that carries it tells of its record.
+    """
+
+    def __init__(self, active: dict[str, str], sync_key: Sequence[str], *, token: str) -> None:
+        self.not_unique = 0
+        self._active = active
+        self._key = ", ".join(sync_key)
+        self._own = f"{token}."
+        # Records that are decided and have no row of this execution; and those that an earlier one delivered.
+        self._decided = Met()
+        self._skipped = Met()
+        self._skipped_beside = 0
+
+    def is_same(self, record: Prepared | InvalidRecord, invalid: Mapping[str, str]) -> bool | None:
+        """Tell whether the first record of this key had the same payload; ``None`` where this is the first.
+
+        :param invalid: records of this chunk, whose rows are not written yet.
+        """
+        identifier = record.record_identifier
+        first = self._active.get(identifier) or invalid.get(identifier)
+        if first is not None:
+            return first == record.payload_hash
+        return self._decided.is_same(identifier, record.payload_hash)
+
+    def remember(self, identifier: str, payload_hash: str) -> None:
+        """Remember a record of which no row of this execution tells."""
+        self._decided.remember(identifier, payload_hash)
+
+    def done(self, outcome: Outcome) -> None:
+        """Take a record out of those under way, and remember it where no row of this execution tells of it."""
+        met = self._active.pop(outcome.record_identifier, None)
+        if met is not None and not (outcome.batch_id or "").startswith(self._own):
+            self._decided.remember(outcome.record_identifier, met)
+
+    def skip(self, record: Prepared | InvalidRecord) -> bool:
+        """Tell whether a record that was delivered before is the first one of its key; count one that differs."""
+        same = self._skipped.is_same(record.record_identifier, record.payload_hash)
+        if same is None:
+            self._skipped.remember(record.record_identifier, record.payload_hash)
+        elif not same:
+            self._skipped_beside += 1
+        return same is None
+
+    def warn(self) -> None:
+        """Say how many records share a key with another one: they are no outcome that anybody expects."""
+        if self.not_unique:
+            log.warning(
+                "%s records were not sent (key_not_unique): each shares its sync key (%s) with an earlier record of "
+                "this push and differs from it; choose columns for sync_key that are unique to each record",
+                self.not_unique,
+                self._key,
+            )
+        if self._skipped_beside:
+            log.warning(
+                "%s records were skipped: each shares its sync key (%s) with another record of this push and differs "
+                "from it, and an earlier try or run has delivered one of them; choose columns for sync_key that are "
+                "unique to each record",
+                self._skipped_beside,
+                self._key,
+            )

@@ -1,0 +1,1 @@
+"""Stores of a rate that many tasks share."""

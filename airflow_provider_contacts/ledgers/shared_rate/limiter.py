@@ -1,0 +1,140 @@
+"""A task's part of a shared rate: it books moments at which its next requests may leave, in one queue with all others.
+
+The limiter library says when: its GCRA keeps one number an account, the moment up to which the rate is spoken for.
+Each task holds one short run of moments at a time, so that tasks take turns, however near they are to the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from airflow_provider_contacts.pacing.shared import SharedRate
+from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
+
+if TYPE_CHECKING:
+    from pyrate_limiter import Rate
+
+log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
+
+RUN = 0.05
+"""Seconds of the whole rate that a task books at once: few questions to the store, and nobody waits long."""
+
+LATE = 0.25
+"""Seconds after which an unused moment is lost: tasks that have all been held up must not all go at once."""
+
+QUEUE_SECONDS, QUEUE_REQUESTS = 10.0, 100
+"""How far ahead all tasks together may book: the longer of the two."""
+
+INTERVAL_MS = 1_000_000_000
+"""What rates are stated for: the library counts whole requests and milliseconds, and rates may have fractions."""
+
+AGAIN = 0.05
+"""Seconds, and by chance up to twice as many, after which a task asks again that has found no place."""
+
+LONG = 60.0
+"""Seconds of waiting that are told to a person."""
+
+
+class Cell(Protocol):
+    """One short text in a store that many tasks change, each change from what the one before it has left."""
+
+    def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
+        """Read, decide, and write if nobody else has written meanwhile; else anew, a few times.
+
+        :param work: from the text (``None``: nothing yet) and the store's clock (milliseconds since 1970) to the new
+            text (``None``: no change) and a result. May run several times.
+        :param otherwise: the result where others were faster every time.
+        :raises BudgetError: when the store cannot be used.
+        """
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+class LimiterBudget:
+    """See :class:`airflow_provider_contacts.pacing.shared.Budget`."""
+
+    def __init__(self, cell: Cell, shared: SharedRate, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        from pyrate_limiter import GCRA
+
+        self._cell = cell
+        self._clock = clock
+        self._algorithm = GCRA()
+        self._rate = rate_of(shared, shared.burst or 1)
+        self._queue = rate_of(shared, max(QUEUE_REQUESTS, int(shared.sustained * QUEUE_SECONDS)) + self._rate.burst)
+        self._run = max(1, round(shared.sustained * RUN))
+        self._sustained = shared.sustained
+        self._booked: deque[float] = deque()
+        self._not_before = -math.inf
+
+    def take(self, wanted: int) -> int:
+        """Return how many of ``wanted`` requests may leave now; one question to the store at most, of two round trips.
+
+        :raises BudgetError: when the store cannot be used.
+        """
+        if wanted < 1:
+            return 0
+        now = self._clock.monotonic()
+        while self._booked and self._booked[0] < now - LATE:
+            self._booked.popleft()
+        if not self._booked and now >= self._not_before:
+            self._book(wanted)
+            now = self._clock.monotonic()
+        taken = 0
+        while taken < wanted and self._booked and self._booked[0] <= now:
+            self._booked.popleft()
+            taken += 1
+        return taken
+
+    def wait(self) -> float:
+        """Return the seconds after which asking again makes sense."""
+        moment = self._booked[0] if self._booked else self._not_before
+        return max(0.0, moment - self._clock.monotonic())
+
+    def close(self) -> None:
+        """Let go of the store; what is booked is lost."""
+        self._cell.close()
+
+    def _book(self, count: int) -> None:
+        outrun: tuple[float, ...] | None = None
+        waits = self._cell.change(lambda text, now: self._places(text, now, count), outrun)
+        # Counted from the answer: later than the store meant, never earlier.
+        now = self._clock.monotonic()
+        self._booked.extend(now + wait for wait in waits or ())
+        if not waits:
+            # The queue is full until a request's time has gone by; or others were faster, who are soon done.
+            pause = AGAIN if waits is None else max(AGAIN, 1 / self._sustained)
+            self._not_before = now + pause * (1 + self._clock.random())
+        elif waits[0] > LONG:
+            log.warning("The shared rate has room in %.0f s: it is slow, or the store's clock went back", waits[0])
+
+    def _places(self, text: str | None, now: int, count: int) -> tuple[str | None, tuple[float, ...] | None]:
+        """Return the state with more requests, and the seconds until each.
+
+        As many as may leave at once, or a run of later ones; ``count`` at most, and as far as the queue goes.
+        """
+        rates = [self._rate]
+        state = self._algorithm.initial(rates) if text is None else self._algorithm.decode(text.split(","))
+        waits: list[float] = []
+        for _ in range(count):
+            _, decision = self._algorithm.step(rates, state, now, 1)
+            if len(waits) >= self._run and not decision.allowed:
+                break
+            state, place = self._algorithm.step([self._queue], state, now, 1)
+            if not place.allowed:
+                break
+            waits.append((decision.retry_after_ms or 0) / 1000)
+        return (",".join(str(number) for number in state) if waits else None), tuple(waits)
+
+
+def rate_of(shared: SharedRate, burst: int) -> Rate:
+    """Return the rate in the library's words, rounded down to a millionth of a request a second."""
+    from pyrate_limiter import Rate
+
+    return Rate(max(1, int(shared.sustained * INTERVAL_MS / 1000)), INTERVAL_MS, burst=burst)

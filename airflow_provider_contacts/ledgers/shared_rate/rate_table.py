@@ -1,0 +1,228 @@
+"""The shared rate in a table: one row an account, changed only if it is as it was read.
+
+The clock is the database's own, since workers' clocks differ; it is read with the row. No lock is held between two
+statements: of two tasks that read the same row, one changes it, and the other reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what shares a rate through a database
+    Column,
+    ColumnClause,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    event,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.errors import BudgetError, ConfigError
+from airflow_provider_contacts.ledgers.sql.database import driver_extras, run_all
+from airflow_provider_contacts.ledgers.sql.db_errors import describe, lost
+from airflow_provider_contacts.ledgers.sql.refusal_causes import (
+    AWAY,
+    CREDENTIAL,
+    CROWDED,
+    NAMELESS,
+    NO_DATABASE,
+    cause_of,
+)
+from airflow_provider_contacts.ledgers.sql.table_place import database_of
+
+Result = TypeVar("Result")
+
+BUDGETS = Table(
+    "contacts_rate_budgets",
+    MetaData(),
+    Column("budget", String(64), primary_key=True),
+    Column("state", String(64), nullable=False),
+)
+
+# Milliseconds since 1970, whatever time zone a session has.
+CLOCKS = {
+    "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000",
+}
+
+# A commit that a server forgets when it dies lets a few requests leave too early: not worth a wait for the disk.
+POSTGRESQL_SETTINGS = (
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET synchronous_commit = off",
+    "SET statement_timeout = '5s'",
+)
+MYSQL_SETTINGS = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 5",
+    "SET SESSION lock_wait_timeout = 5",
+)
+
+TRIES = 5
+"""Times that a row is read again because another task has changed it, and that a connection is made anew."""
+
+
+def connect(hook: Any, where: str) -> Engine:
+    """Return an engine for an Airflow SQL connection.
+
+    :param hook: a ``DbApiHook``.
+    :param where: names the connection in error texts.
+    :raises ConfigError: for a driver that is missing.
+    """
+    settings: dict[str, Any] = {
+        "hide_parameters": True,
+        "isolation_level": "AUTOCOMMIT",
+        "pool_reset_on_return": None,  # there is nothing to roll back, and it would be one more round trip
+        "pool_size": 1,
+    }
+    extras = driver_extras(hook)
+    if extras:
+        settings["connect_args"] = extras
+    try:
+        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
+    except (SQLAlchemyError, ImportError, NotImplementedError) as error:
+        # SQLAlchemy's own text may quote the URL.
+        msg = f"{where}: no SQLAlchemy engine ({type(error).__name__})"
+        raise ConfigError(msg) from None
+    prepare(engine, where)
+    return engine
+
+
+def prepare(engine: Engine, where: str) -> None:
+    """Set up every new connection of an engine.
+
+    :raises ConfigError: for a kind of database whose clock is not known here.
+    """
+    setups = {"postgresql": set_up_postgresql, "mysql": set_up_mysql, "mariadb": set_up_mysql}
+    set_up = setups.get(engine.dialect.name)
+    if set_up is None:
+        msg = f"{where}: a rate is shared through PostgreSQL, MySQL, MariaDB or Redis, not {engine.dialect.name}"
+        raise ConfigError(msg)
+    event.listen(engine, "connect", set_up)
+
+
+def set_up_postgresql(connection: Any, _: Any) -> None:
+    """See what others have written, and wait for nobody long."""
+    if hasattr(connection, "prepare_threshold"):
+        connection.prepare_threshold = None  # poolers take no prepared statements
+    run_all(connection, POSTGRESQL_SETTINGS)
+    connection.commit()
+
+
+def set_up_mysql(connection: Any, _: Any) -> None:
+    """See what others have written, and wait for nobody long."""
+    run_all(connection, MYSQL_SETTINGS)
+    connection.commit()
+
+
+def create(connection: Connection) -> None:
+    """Create the table; unlike what stands in it, it must not be forgotten when the server dies."""
+    careful = connection.dialect.name == "postgresql"
+    if careful:
+        connection.exec_driver_sql("SET synchronous_commit = on")
+    BUDGETS.create(connection)
+    if careful:
+        connection.exec_driver_sql("SET synchronous_commit = off")
+
+
+class SqlCell:
+    """One row of the table; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.Cell`.
+
+    :param engine: whose statements commit by themselves.
+    :param name: of the account, 64 characters at most.
+    :param where: names the connection in error texts.
+    :raises BudgetError: when the table cannot be created or read.
+    """
+
+    def __init__(self, engine: Engine, name: str, where: str) -> None:
+        self._engine = engine
+        self._name = name
+        self._where = where
+        clock: ColumnClause[Any] = literal_column(
+            CLOCKS["postgresql" if engine.dialect.name == "postgresql" else "mysql"]
+        )
+        self._reading = select(BUDGETS.c.state, clock).where(BUDGETS.c.budget == name)
+        try:
+            self._transact(self._begin)
+        except BudgetError:
+            self.close()
+            raise
+
+    def change(self, work: Callable[[str | None, int], tuple[str | None, Result]], otherwise: Result) -> Result:
+        """Read, decide, and write if the row is as it was read.
+
+        :raises BudgetError: when the database cannot be used.
+        """
+        return self._transact(lambda connection: self._change(connection, work, otherwise))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._engine.dispose()
+
+    def _change(
+        self,
+        connection: Connection,
+        work: Callable[[str | None, int], tuple[str | None, Result]],
+        otherwise: Result,
+    ) -> Result:
+        for _ in range(TRIES):
+            row = connection.execute(self._reading).one_or_none()
+            if row is None:
+                self._begin(connection)
+                continue
+            before = str(row[0])
+            after, result = work(before or None, int(row[1]))
+            if after is None:
+                return result
+            changed = connection.execute(
+                update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before).values(state=after)
+            )
+            if changed.rowcount == 1:
+                return result
+        return otherwise
+
+    def _begin(self, connection: Connection) -> None:
+        """Make sure that the row is there; the right to create is needed only where there is no table."""
+        if not inspect(connection).has_table(BUDGETS.name):
+            try:
+                create(connection)
+            except SQLAlchemyError:
+                # Tasks start together and create together.
+                if not inspect(connection).has_table(BUDGETS.name):
+                    raise
+        if connection.execute(self._reading).one_or_none() is None:
+            try:
+                connection.execute(insert(BUDGETS).values(budget=self._name, state=""))
+            except IntegrityError:
+                return  # likewise
+
+    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Run statements; what a lost connection leaves open is at worst counted twice."""
+        failure = BudgetError()
+        for left in reversed(range(TRIES)):
+            try:
+                with self._engine.connect() as connection:
+                    return work(connection)
+            except SQLAlchemyError as error:
+                failure = BudgetError(
+                    f"{self._where}: the shared rate's database cannot be used: table {BUDGETS.name}, "
+                    f"{database_of(self._engine.url)}: {describe(error)}{advice(error)}"
+                )
+                if not left or not lost(error):
+                    break
+        # Raised outside of the handler: chained to nothing that holds a value.
+        raise failure
+
+
+def advice(error: SQLAlchemyError) -> str:
+    """Return what to do about an error, where that is the same as for an outcome table; else nothing."""
+    cause = cause_of(error)
+    return f"; {cause.advice}" if cause in {AWAY, CREDENTIAL, CROWDED, NAMELESS, NO_DATABASE} else ""

@@ -1,0 +1,1 @@
+"""The outcome tables; the only code that knows SQLAlchemy and drivers."""

@@ -1,0 +1,227 @@
+"""Connections that keep what they commit, on each kind of database."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.sql.db_errors import failure_of, transact
+from airflow_provider_contacts.ledgers.sql.table_place import remember
+from airflow_provider_contacts.ledgers.sql.tables import Flavour
+
+BUSY_SECONDS = 30
+
+SQLITE_SETTINGS = (
+    f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+)
+POSTGRESQL_SETTINGS = (
+    # A cluster that waits for its replicas (remote_apply) is not made weaker.
+    """
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+    """,
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
+# All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner,
+# which would then read the whole of it for every thousand keys: a push whose cost grows with its square. For one
+# transaction: behind a pooler, the session is somebody else's next.
+POSTGRESQL_PLANS = """
+SELECT set_config(name, 'off', true)
+FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name
+"""
+MYSQL_SETTINGS = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    # Without it a text that is too long would be cut in silence, a key included.
+    "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')",
+)
+
+# What of a server's own settings makes a commit durable, and the values that do.
+SERVER_SETTINGS: Mapping[Flavour, tuple[str, tuple[str, ...]]] = {
+    "postgresql": ("fsync", ("on",)),
+    "mysql": ("innodb_flush_log_at_trx_commit", ("1",)),
+    "mariadb": ("innodb_flush_log_at_trx_commit", ("1", "3")),
+}
+
+READING = "ledger_reading"
+
+
+def connect(hook: Any) -> Engine:
+    """Return an engine for an Airflow SQL connection, set up by :func:`prepare`.
+
+    :param hook: a ``DbApiHook``.
+    :raises ConfigError: for a kind of database that cannot hold the table, or one without its driver.
+    """
+    settings: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 1}
+    extras = driver_extras(hook)
+    if extras:
+        settings["connect_args"] = extras
+    try:
+        engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
+    except (SQLAlchemyError, ImportError, NotImplementedError) as error:
+        # SQLAlchemy's own text may quote the URL.
+        msg = f"no SQLAlchemy engine for the outcome table's connection ({type(error).__name__}); {KINDS}"
+        raise ConfigError(msg) from None
+    prepare(engine)
+    named = getattr(hook, "get_conn_id", None)
+    remember(engine, conn_id=named() if named is not None else None)
+    return engine  # type: ignore[no-any-return]  # the hook is untyped here
+
+
+def driver_extras(hook: Any) -> dict[str, Any]:
+    """Return the PostgreSQL hook's own connection extras (``sslmode`` and such), which its engine leaves out."""
+    if getattr(hook, "conn_type", None) != "postgres":
+        return {}
+    ignored: Collection[str] = getattr(hook, "ignored_extra_options", frozenset())
+    return {name: value for name, value in hook.connection.extra_dejson.items() if name not in ignored}
+
+
+KINDS = "the outcome table needs SQLite, PostgreSQL, MySQL or MariaDB"
+
+
+def prepare(engine: Engine) -> None:
+    """Make every new connection of an engine keep what it commits; doing it twice does no harm.
+
+    :raises ConfigError: for another kind of database.
+    """
+    setups = {"sqlite": set_up_sqlite, "postgresql": set_up_postgresql, "mysql": set_up_mysql, "mariadb": set_up_mysql}
+    set_up = setups.get(engine.dialect.name)
+    if set_up is None:
+        msg = f"{KINDS}, not {engine.dialect.name}"
+        raise ConfigError(msg)
+    if event.contains(engine, "connect", set_up):
+        return
+    event.listen(engine, "do_connect", in_unicode)
+    event.listen(engine, "connect", set_up)
+    begin = {"sqlite": begin_sqlite, "postgresql": begin_postgresql}.get(engine.dialect.name)
+    if begin is not None:
+        event.listen(engine, "begin", begin)
+
+
+# What makes a driver speak UTF-8, whatever the connection or the server says: the names of people are in all scripts.
+UNICODE: Mapping[str, Mapping[str, str]] = {
+    "psycopg": {"client_encoding": "utf8"},
+    "psycopg2": {"client_encoding": "utf8"},
+    "mysqldb": {"charset": "utf8mb4"},
+    "pymysql": {"charset": "utf8mb4"},
+    "mysqlconnector": {"charset": "utf8mb4"},
+}
+
+
+def in_unicode(dialect: Dialect, _: Any, __: Any, parameters: dict[str, Any]) -> None:
+    """Have a new connection take every text."""
+    parameters.update(UNICODE.get(dialect.driver, {}))
+
+
+def set_up_sqlite(connection: Any, _: Any) -> None:
+    """Leave transactions to :func:`begin_sqlite`, and write through to the disk."""
+    connection.isolation_level = None
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return run_all(connection, SQLITE_SETTINGS)
+        except sqlite3.OperationalError as error:
+            # Changing the journal of a new file does not wait for the busy time-out: two that find a deadlock are told
+            # at once. Mapped tasks start together, so one of them comes back.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
+
+
+def set_up_postgresql(connection: Any, _: Any) -> None:
+    """Wait for the disk at every commit, and see what others have committed."""
+    if hasattr(connection, "prepare_threshold"):
+        # A plan made while the table was empty would be kept when it is not; and poolers take no prepared statements.
+        connection.prepare_threshold = None
+    run_all(connection, POSTGRESQL_SETTINGS)
+    connection.commit()
+
+
+def set_up_mysql(connection: Any, _: Any) -> None:
+    """See what others have committed, and refuse rather than cut."""
+    run_all(connection, MYSQL_SETTINGS)
+    connection.commit()
+
+
+def run_all(connection: Any, statements: tuple[str, ...]) -> None:
+    """Run statements on a driver's own connection."""
+    cursor = connection.cursor()
+    try:
+        for statement in statements:
+            cursor.execute(statement)
+    finally:
+        cursor.close()
+
+
+def begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that reads first could not get it later."""
+    reading = connection.get_execution_options().get(READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def begin_postgresql(connection: Connection) -> None:
+    """Have keys looked up by index, in this transaction."""
+    connection.exec_driver_sql(POSTGRESQL_PLANS)
+
+
+def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
+    """Connect once; return which kind of database answers.
+
+    :param shared_source: whether the same SQLite file is read as the source meanwhile.
+    :raises ConfigError: where readers and writers of a shared SQLite file would block each other.
+    :raises LedgerError: if the database cannot be reached.
+    """
+    journal: str | None = None
+    try:
+        with engine.connect().execution_options(**{READING: True}) as connection:
+            if engine.dialect.name == "sqlite":
+                journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    except SQLAlchemyError as error:
+        failure = failure_of(engine, error)
+    else:
+        if shared_source and journal not in {None, "wal"}:
+            msg = (
+                "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
+                "and writing would block each other; keep the outcome table in another file, on a local disk"
+            )
+            raise ConfigError(msg)
+        return flavour_of(engine)
+    raise failure
+
+
+def careless(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
+    """Return a warning where the server forgets commits when it dies: a setting that no connection can change.
+
+    :raises LedgerError: if the database fails.
+    """
+    if flavour not in SERVER_SETTINGS:
+        return ()
+    name, durable = SERVER_SETTINGS[flavour]
+    query = f"SHOW {name}" if flavour == "postgresql" else f"SELECT @@GLOBAL.{name}"
+    options = {READING: True}
+    value = str(transact(engine, lambda found: found.exec_driver_sql(query).scalar(), repeatable=True, options=options))
+    if value in durable:
+        return ()
+    text = (
+        f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
+        f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
+    )
+    return (text,)
+
+
+def flavour_of(engine: Engine) -> Flavour:
+    """Return the kind of a database that has been connected to."""
+    match engine.dialect.name:
+        case "sqlite":
+            return "sqlite"
+        case "postgresql":
+            return "postgresql"
+        case _:
+            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"

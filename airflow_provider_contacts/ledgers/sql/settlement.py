@@ -1,0 +1,228 @@
+"""A person's verdict on records in doubt, written into their rows: only as they were read, and only while in doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
+    ColumnElement,
+    inspect,
+    literal,
+    null,
+    select,
+    update,
+)
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.sql.clock import now, seconds_since
+from airflow_provider_contacts.ledgers.sql.database import READING
+from airflow_provider_contacts.ledgers.sql.db_errors import transact
+from airflow_provider_contacts.ledgers.sql.rows import Policy
+from airflow_provider_contacts.ledgers.sql.schema import ensure
+from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.sql.table_ledger import chunks
+from airflow_provider_contacts.ledgers.sql.table_place import place_of
+from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT
+from airflow_provider_contacts.records.vendor_ids import key_of, spellings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, RowMapping
+
+
+DIGEST = re.compile("[0-9A-Fa-f]{12}")
+"""What may be an identifier's digest, as logs show it."""
+
+
+class Finding(StrEnum):
+    """What became of one named record."""
+
+    SETTLED = "settled"
+    ALREADY_SETTLED = "already_settled"
+    NOT_IN_DOUBT = "not_in_doubt"
+    STILL_SENDING = "still_sending"
+    ID_TAKEN = "id_taken"
+    ABSENT = "absent"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a person says.
+
+    :param status: ``SUCCEEDED`` or ``FAILED``.
+    :param records: identifier, or its digest, to the vendor's id; ``None`` for ``FAILED``.
+    :param store_payload: ``"all"`` keeps the payload of what succeeded.
+    """
+
+    sync_id: str
+    status: Status
+    records: Mapping[str, str | None] = field(repr=False)
+    settled_by: str
+    store_payload: Policy
+
+
+def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
+    """Return the tables, with all their columns.
+
+    :param create_tables: whether missing columns may be added; a missing table is not made.
+    :raises ConfigError: where there is no such table, or its columns are missing and may not be added.
+    """
+    tables = open_store(engine, table)
+
+    def look(connection: Connection) -> bool:
+        return inspect(connection).has_table(tables.outcomes.name, schema=tables.outcomes.schema)
+
+    if not transact(engine, look, repeatable=True, options={READING: True}):
+        raise ConfigError(f"{place_of(engine)} does not exist: correct outcomes_table or outcomes_conn_id")
+    ensure(engine, tables, create=create_tables)
+    look_at_tables(engine, tables)
+    return tables
+
+
+def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, Finding], dict[str, str]]:
+    """Write a verdict where it may be written; return what became of each named record, and its digest.
+
+    All in one transaction. May be repeated: what has the same verdict already is found so.
+
+    :raises LedgerError: if the database fails.
+    """
+
+    def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
+        meant = meaning(connection, tables, verdict)
+        records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
+        desk = Desk(connection, tables, replace(verdict, records=records))
+        # In one order everywhere, so that two that settle wait for each other rather than block each other.
+        found = {one: finding for chunk in chunks(sorted(records)) for one, finding in desk.settle(chunk).items()}
+        findings = {name: Finding.AMBIGUOUS if others else found[one] for name, (one, *others) in meant.items()}
+        return findings, {name: digest_of(one) for name, (one, *_) in meant.items()}
+
+    return transact(engine, write)
+
+
+def meaning(connection: Connection, tables: Tables, verdict: Verdict) -> dict[str, list[str]]:
+    """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest.
+
+    :raises ConfigError: where two names mean one record, and give it two of the vendor's ids.
+    """
+    columns, names = tables.outcomes.c, sorted(verdict.records)
+    of_sync = select(columns.record_identifier).where(columns.sync_id == verdict.sync_id)
+    meant = {name: [name] for name in names}
+    digests = {name.lower(): name for name in names if DIGEST.fullmatch(name)}
+    for chunk in chunks(list(digests.values())):
+        for (there,) in connection.execute(of_sync.where(columns.record_identifier.in_(chunk))):
+            digests.pop(there.lower(), None)
+    if digests:
+        found: dict[str, list[str]] = {}
+        for (identifier,) in connection.execute(of_sync.execution_options(yield_per=5000)):
+            if (name := digests.get(digest_of(identifier))) is not None:
+                found.setdefault(name, []).append(identifier)
+        meant |= found
+    if verdict.status is Status.SUCCEEDED:
+        alone = [one for one, *others in meant.values() if not others]
+        if len(set(alone)) != len(alone):
+            raise ConfigError("records names one record twice, once by its digest, with two of the vendor's ids")
+    return meant
+
+
+class Desk:
+    """Settles records within one transaction."""
+
+    def __init__(self, connection: Connection, tables: Tables, verdict: Verdict) -> None:
+        self._connection = connection
+        self._flavour = tables.flavour
+        self._table = tables.outcomes
+        self._verdict = verdict
+
+    def settle(self, names: Sequence[str]) -> dict[str, Finding]:
+        """Settle some records; return what became of each."""
+        rows = self._rows(names)
+        taken = self._taken(rows)
+        return {name: self._settle(name, rows.get(name), taken) for name in names}
+
+    def _rows(self, names: Sequence[str]) -> dict[str, RowMapping]:
+        columns = self._table.c
+        wanted = ("record_identifier", "status", "batch_id", "error_code", "destination_record_id", "destination")
+        age = seconds_since(columns.batch_started_at, self._flavour).label("age")
+        query = (
+            select(*(columns[name] for name in (*wanted, "destination_host", "destination_object")), age)
+            .where(columns.sync_id == self._verdict.sync_id, columns.record_identifier.in_(names))
+            .with_for_update()
+        )
+        return {row["record_identifier"]: row for row in self._connection.execute(query).mappings()}
+
+    def _taken(self, rows: Mapping[str, RowMapping]) -> frozenset[str]:
+        """Return the keys of those ids that a delivered record of the same destination has already."""
+        given = self._verdict.records
+        ids = sorted({one for name in rows for one in spellings(given[name] or "") if one})
+        if not ids:
+            return frozenset()
+        columns = self._table.c
+        # All rows of a sync_id belong to one destination.
+        place = next(iter(rows.values()))
+        same: list[ColumnElement[bool]] = [
+            columns[name].is_not_distinct_from(place[name])
+            for name in ("destination", "destination_host", "destination_object")
+        ]
+        query = select(columns.sync_id, columns.record_identifier, columns.destination_record_id).where(
+            *same, columns.destination_record_id.in_(ids), columns.status == Status.SUCCEEDED.value
+        )
+        return frozenset(
+            key_of(record_id)
+            for sync_id, name, record_id in self._connection.execute(query)
+            if (sync_id, given.get(name)) != (self._verdict.sync_id, record_id)
+        )
+
+    def _settle(self, name: str, row: RowMapping | None, taken: frozenset[str]) -> Finding:
+        record_id = self._verdict.records[name]
+        if row is None:
+            return Finding.ABSENT
+        if row["status"] == Status.SENDING.value and (row["age"] or 0.0) < RESPECT:
+            return Finding.STILL_SENDING
+        if row["status"] not in {Status.SENDING.value, Status.UNKNOWN.value}:
+            return Finding.ALREADY_SETTLED if self._agrees(row, record_id) else Finding.NOT_IN_DOUBT
+        if record_id is not None and key_of(record_id) in taken:
+            return Finding.ID_TAKEN
+        return Finding.SETTLED if self._write(row, record_id) else Finding.NOT_IN_DOUBT
+
+    def _agrees(self, row: RowMapping, record_id: str | None) -> bool:
+        """Tell whether a row that is not in doubt says just what the verdict says."""
+        if self._verdict.status is Status.SUCCEEDED:
+            return bool(row["status"] == Status.SUCCEEDED.value and row["destination_record_id"] == record_id)
+        return bool(row["status"] == Status.FAILED.value and row["error_code"] == BY_HAND)
+
+    def _write(self, row: RowMapping, record_id: str | None) -> bool:
+        """Write the verdict over the very row that was read; return whether it was still that one."""
+        columns = self._table.c
+        written = self._connection.execute(
+            update(self._table)
+            .where(
+                columns.sync_id == self._verdict.sync_id,
+                columns.record_identifier == row["record_identifier"],
+                columns.status == row["status"],
+                columns.batch_id.is_not_distinct_from(row["batch_id"]),
+            )
+            .values(self._values(record_id))
+        )
+        return written.rowcount == 1
+
+    def _values(self, record_id: str | None) -> dict[str, Any]:
+        verdict = self._verdict
+        values: dict[str, Any] = {
+            **dict.fromkeys(("error_code", "error_field", "status_message", "errors"), null()),
+            "status": verdict.status.value,
+            "destination_record_id": literal(record_id) if record_id is not None else null(),
+            "settled_by": verdict.settled_by,
+            "settled_at": now(self._flavour),
+            "batch_completed_at": now(self._flavour),
+        }
+        if verdict.status is Status.FAILED:
+            values["error_code"] = BY_HAND
+        elif verdict.store_payload != "all":
+            values["record_payload"] = null()
+        return values

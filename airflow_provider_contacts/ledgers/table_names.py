@@ -1,0 +1,31 @@
+"""Rules for the name of an outcome table."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.nearest import not_this
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+NAME_LIMIT = 63  # PostgreSQL's; MySQL takes one more
+RUNS = "_runs"
+
+
+def names(table: str) -> tuple[str | None, str]:
+    """Return schema and name of ``table``.
+
+    :raises ConfigError: unless it is ``name`` or ``schema.name`` of plain names that leave room for ``_runs``.
+    """
+    parts = table.split(".")
+    room = (NAME_LIMIT,) * (len(parts) - 1) + (NAME_LIMIT - len(RUNS),)
+    if len(parts) > 2 or not all(  # noqa: PLR2004  # schema and name
+        NAME.fullmatch(part) and len(part) <= most for part, most in zip(parts, room, strict=True)
+    ):
+        msg = (
+            "outcomes_table must be a name or schema.name of letters, digits, _ and $, not beginning with a digit; "
+            f"the schema at most {NAME_LIMIT} characters, the name at most {NAME_LIMIT - len(RUNS)}"
+            f"{not_this(table)}"
+        )
+        raise ConfigError(msg)
+    return (parts[0] if len(parts) > 1 else None), parts[-1]

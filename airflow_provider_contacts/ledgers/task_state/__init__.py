@@ -1,0 +1,1 @@
+"""Airflow's task state store as a ledger."""

@@ -1,0 +1,34 @@
+"""The name that somebody probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+LONGEST_SHOWN = 40
+"""Characters of a wrong value that an error text repeats."""
+
+
+def not_this(value: Any) -> str:
+    """Return the end of an error text that says which value a parameter has: it is a setting, never a record."""
+    plain = value is None or isinstance(value, str | int | float)
+    shown = repr(value) if plain and len(repr(value)) <= LONGEST_SHOWN else f"a {type(value).__name__}"
+    return f", not {shown}"
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Return the end of an error text that names the nearest known name; empty where none is near.
+
+    Case, and whether words are joined by ``_``, ``-`` or a space, make no difference.
+    """
+    if not isinstance(name, str):
+        return ""
+    by_shape = {shape(one): one for one in known}
+    found = get_close_matches(shape(name), by_shape, n=1)
+    return f"; did you mean {by_shape[found[0]]!r}?" if found else ""
+
+
+def shape(name: str) -> str:
+    """Return a name without what people mix up in it."""
+    return name.strip().lower().replace("-", "_").replace(" ", "_")

@@ -1,0 +1,1 @@
+"""When to send: a token bucket, an adaptive window, a shared rate."""

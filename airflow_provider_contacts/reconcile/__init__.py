@@ -1,0 +1,1 @@
+"""Records in doubt, looked for at the vendor."""

@@ -1,0 +1,1 @@
+"""From a row to its payload: keys, columns, contracts, stored payloads."""

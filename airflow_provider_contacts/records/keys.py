@@ -1,0 +1,182 @@
+"""Who a record is: one text for a key from every source, and a digest of what will be sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.plain_values import LONGEST_NUMBER, is_missing, native
+
+HASH_VERSION = "v1"
+"""Begins every ``payload_hash``: two digests are comparable only under one version."""
+
+IDENTIFIER_LENGTH = 255
+
+# Beyond this a float no longer tells neighbouring integers apart.
+EXACT_FLOAT = 2**53
+
+
+def key_text(value: Any) -> str:
+    """Return one part of a sync key as text, the same for every source that can hold it.
+
+    :raises InvalidRecordError: ``missing_key`` for nothing or an empty text, ``invalid_key`` for what has no one text.
+    """
+    if type(value) is str and value:
+        return storable_text(value)
+    if is_missing(value) or (isinstance(value, str) and not value):
+        raise InvalidRecordError([("missing_key", None, "the sync key is empty")])
+    for kinds, text_of in KEY_TEXTS:
+        if isinstance(value, kinds):
+            return text_of(value)
+    if type(value).__module__ == "ipaddress":
+        # What psycopg gives for an address that psycopg2 gives as this text.
+        return str(value)
+    own = value.value if isinstance(value, Enum) else native(value)
+    if own is not value:
+        return key_text(own)
+    raise InvalidRecordError([("invalid_key", None, f"a {type(value).__name__} is no sync key; cast it to text")])
+
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def storable_text(value: str) -> str:
+    """Return a text that every outcome table can hold."""
+    if "\x00" in value or not (value.isascii() or SURROGATE.search(value) is None):
+        raise InvalidRecordError([("invalid_key", None, "the sync key holds characters that no table can store")])
+    # Not str(): a member of a text enumeration would give its name.
+    return str.__str__(value)
+
+
+def integer_text(value: int) -> str:
+    """Return an integer's digits."""
+    try:
+        return str(int(value))
+    except ValueError:
+        raise InvalidRecordError([("invalid_key", None, "a number this long is no sync key")]) from None
+
+
+def float_text(value: float) -> str:
+    """Return an integral float as the integer: pandas turns keys into ``1.0`` the day one of them is missing."""
+    if not value.is_integer() or abs(value) > EXACT_FLOAT:
+        raise InvalidRecordError([("invalid_key", None, "an inexact number is no sync key; cast it to text")])
+    return str(int(value))
+
+
+def decimal_text(value: Decimal) -> str:
+    """Return a decimal without exponent or trailing zeros, an integral one as the integer."""
+    if not value.is_finite():
+        raise InvalidRecordError([("invalid_key", None, "an infinite number is no sync key")])
+    if not value:
+        return "0"
+    if abs(value.adjusted()) > LONGEST_NUMBER:
+        raise InvalidRecordError([("invalid_key", None, "a number this long is no sync key")])
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def datetime_text(value: datetime) -> str:
+    """Return a moment as ISO 8601, an aware one in UTC."""
+    try:
+        return (value if value.utcoffset() is None else value.astimezone(UTC)).isoformat()
+    except OverflowError:
+        raise InvalidRecordError([("invalid_key", None, "a time outside the years that UTC has")]) from None
+
+
+# In this order: a bool is an int, a datetime is a date.
+KEY_TEXTS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (
+    (str, storable_text),
+    (bool, lambda value: "true" if value else "false"),
+    (int, integer_text),
+    (float, float_text),
+    (Decimal, decimal_text),
+    (datetime, datetime_text),
+    ((date, time), lambda value: str(value.isoformat())),
+    (UUID, str),
+)
+
+
+def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Return a record's identifier: the key's text, or a compact JSON array of several texts.
+
+    :raises InvalidRecordError: as :func:`key_text`; an absent column is a missing key.
+    """
+    try:
+        texts = [key_text(row.get(column)) for column in columns]
+    except InvalidRecordError:
+        raise
+    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything; this record alone is refused
+        raise InvalidRecordError([("invalid_key", None, f"reading it raises {type(error).__name__}")]) from None
+    text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > IDENTIFIER_LENGTH:
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return text
+
+
+CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+# Ten times as fast, and the same text for what is_plain lets pass; of a float it would write another one.
+PLAIN = msgspec.json.Encoder(order="sorted")
+
+PLAIN_TYPES = frozenset({str, bool, type(None)})
+
+EXACT_INTEGER = 2**63
+
+
+def canonical(payload: Any) -> bytes:
+    """Return the one JSON text of a payload: sorted keys, no blanks, UTF-8.
+
+    :raises ValueError: for what JSON or UTF-8 cannot say (NaN, a lone surrogate).
+    :raises TypeError: for a value that is not JSON.
+    """
+    return PLAIN.encode(payload) if is_plain(payload) else CANONICAL.encode(payload).encode()
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is made of objects, lists, texts, truth values, integers of 64 bits and nothing else."""
+    kind = type(value)
+    if kind is dict:
+        for name, member in value.items():
+            if type(name) is not str or (type(member) not in PLAIN_TYPES and not is_plain(member)):
+                return False
+        return True
+    if kind is list:
+        for member in value:  # noqa: SIM110  # a generator would cost more than all that it asks
+            if type(member) not in PLAIN_TYPES and not is_plain(member):
+                return False
+        return True
+    return kind in PLAIN_TYPES or (kind is int and -EXACT_INTEGER <= value < EXACT_INTEGER)
+
+
+def digest(data: bytes) -> str:
+    """Return the digest of a canonical text as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def rough_digest(value: Any) -> str:
+    """Return a digest of a record that is not fit to be sent, whatever it is."""
+    try:
+        text = json.dumps(value, sort_keys=True, default=repr)
+    except Exception:  # noqa: BLE001  # mixed key types, circles, numbers with too many digits, a __repr__ that raises
+        parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
+        text = "\n".join(map(shown, parts))
+    return digest(text.encode("utf-8", "backslashreplace"))
+
+
+def shown(value: Any) -> str:
+    """Return what Python shows of a value, or of which type it is."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # see above
+        return type(value).__name__

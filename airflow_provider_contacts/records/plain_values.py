@@ -1,0 +1,235 @@
+"""One place for every source and every vendor: what drivers and data libraries give becomes what JSON can say.
+
+Numbers, truth values, texts, moments and their containers leave as Python's own; a value that would change on the way
+is handed on as something that every contract refuses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from airflow_provider_contacts.errors import InvalidRecordError
+
+AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+# Known by name: importing pandas or numpy to ask would cost more than the whole package.
+MISSING_NAMES = frozenset({"NaTType", "NAType", "MaskedConstant"})
+LIBRARIES = frozenset({"cudf", "numpy", "pandas", "polars", "pyarrow"})
+
+# Digits before or after the point. Python prints no longer integers, and a decimal's exponent can ask for gigabytes.
+LONGEST_NUMBER = 4300
+
+MISSING = math.nan
+"""Stands for "nothing" of any library; a given ``None`` stays ``None``."""
+
+
+class Strange:
+    """A value without a plain form: of an unknown type, or one that could not be read. Shows its type alone."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, value: object) -> None:
+        self.kind = type(value).__name__
+
+    def __repr__(self) -> str:
+        """Name the type, as the digest of a refused record shows it."""
+        return f"<{self.kind}>"
+
+    def __str__(self) -> str:
+        """Name the type, in other words: what was read back as text must not pass for the value."""
+        return f"({self.kind})"
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value stands for "nothing": ``None``, NaN, NaT or pandas' NA."""
+    if value is None:
+        return True
+    if isinstance(value, str | int | dict | list | tuple):
+        return False
+    if isinstance(value, Decimal):
+        # A signalling NaN cannot even be compared.
+        return value.is_nan()
+    if isinstance(value, float):
+        return bool(value != value)  # noqa: PLR0124  # NaN alone differs from itself
+    return type(value).__name__ in MISSING_NAMES
+
+
+def plain(value: Any) -> Any:
+    """Return a value made of objects, lists, texts, numbers, truth values and ``None``.
+
+    Missing members of objects are left out, those of lists become ``None``. A bit stays bytes, a decimal
+    with a fraction stays a decimal, and an unknown object becomes :class:`Strange`: it is up to the field to take one.
+
+    :raises InvalidRecordError: for what has no JSON text whatever the field: a set, an infinite number.
+    """
+    kind = type(value)
+    if kind in AS_THEY_ARE:
+        return value
+    return (WAYS.get(kind) or way_of(kind))(value)
+
+
+def native(value: Any) -> Any:
+    """Return a data library's scalar as Python's own, its missing value as ``None``, anything else as it is."""
+    kind = type(value)
+    if kind in AS_THEY_ARE or kind is float:
+        return value
+    if kind.__name__ in {"NAType", "MaskedConstant"}:  # NA answers no comparison with a truth value
+        return None
+    if library_of(kind) == "numpy" and getattr(value, "shape", None) == ():
+        return numpy_scalar(value)
+    if library_of(kind) == "pyarrow" and hasattr(value, "as_py"):
+        return value.as_py()
+    return value
+
+
+def rough(value: Any) -> Any:
+    """Return whatever can be shown of a record that is not fit to be sent. Raises on nothing."""
+    try:
+        found = plain(value)
+    except Exception:  # noqa: BLE001  # an object's own methods may raise anything
+        try:
+            return {plain_name(name): rough(member) for name, member in value.items()}
+        except Exception:  # noqa: BLE001  # likewise
+            return Strange(value)
+    return found
+
+
+def library_of(kind: type) -> str:
+    """Return the data library that a type, or one that it derives from, belongs to."""
+    roots = (str(base.__module__).partition(".")[0] for base in kind.__mro__)
+    return next((root for root in roots if root in LIBRARIES), "")
+
+
+def numpy_scalar(value: Any) -> Any:
+    """Return numpy's scalar as Python's own; its dates and times have a unit that ``item`` does not always heed."""
+    if value.dtype.kind == "M":
+        days = str(value.dtype).partition("[")[2] in {"Y]", "M]", "W]", "D]"}
+        found = value.astype("M8[D]" if days else "M8[us]")
+        # Python's own moments end at microseconds.
+        return found.item() if found == value or str(value) == "NaT" else str(value)
+    if value.dtype.kind == "m":
+        return value.astype("m8[us]").item()
+    found = value.item()
+    if type(found) is type(value) and value.dtype.kind == "f":
+        # Wider than Python's own: taken where nothing is lost.
+        found = float(value) if float(value) == value or value != value else value  # noqa: PLR0124  # NaN alone
+    return Strange(value) if type(found) is type(value) else found
+
+
+def way_of(kind: type) -> Callable[[Any], Any]:
+    """Return how a type is read that is not among those met every day, but may derive from one."""
+    if kind.__name__ in MISSING_NAMES:
+        return lambda _: MISSING
+    for base, way in WAYS.items():
+        if issubclass(kind, base):
+            return way
+    if issubclass(kind, Enum):
+        return lambda value: plain(value.value)
+    if library_of(kind):
+        return of_library
+    if kind.__module__ == "ipaddress":
+        return str
+    return object_of if issubclass(kind, Mapping) else Strange
+
+
+def of_library(value: Any) -> Any:
+    """Return a data library's scalar, array or column."""
+    found = native(value)
+    if found is not value:
+        return plain(found)
+    for name in ("to_pylist", "to_list", "tolist"):
+        if hasattr(value, name):
+            # An array's own list loses the units of its moments; its elements do not.
+            members = list(value) if library_of(type(value)) == "numpy" else getattr(value, name)()
+            return list_of(members) if isinstance(members, list) else plain(members)
+    return object_of(value) if isinstance(value, Mapping) else Strange(value)
+
+
+def object_of(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return an object without its missing members."""
+    found: dict[Any, Any] = {}
+    for name, member in value.items():
+        known = plain(member)
+        if known is not None and known is not MISSING:
+            found[name if type(name) is str else plain_name(name)] = known
+    return found
+
+
+def plain_name(name: Any) -> Any:
+    """Return a member's name: a text, or what a contract refuses."""
+    if isinstance(name, str):
+        return str.__str__(name)
+    if type(name) is tuple:
+        return tuple(map(plain_name, name))
+    return name if type(name) in AS_THEY_ARE or type(name) in {bytes, float} else Strange(name)
+
+
+def list_of(value: Any) -> list[Any]:
+    """Return a list, with ``None`` for what is missing."""
+    members = map(plain, value)
+    return [None if member is MISSING else member for member in members]
+
+
+def number_of(value: float) -> float:
+    """Return a float, infinite ones excepted."""
+    if math.isinf(value):
+        raise not_json()
+    return MISSING if math.isnan(value) else float.__float__(value)
+
+
+def decimal_of(value: Decimal) -> Any:
+    """Return a decimal as the integer that equals it; else it stays what it is, for the field to take or refuse."""
+    if value.is_nan():
+        return MISSING
+    if not value:
+        return 0
+    if value.is_infinite() or abs(value.adjusted()) > LONGEST_NUMBER:
+        raise not_json()
+    return int(value) if value == value.to_integral_value() else value
+
+
+def bits_of(value: Any) -> Any:
+    """Return one bit, as MySQL gives it; other bytes have no one text."""
+    return found if (found := bytes(value)) in {b"\x00", b"\x01"} else Strange(value)
+
+
+def refuse(_: Any) -> Any:
+    """Refuse a set, whose order differs from one process to the next."""
+    raise not_json()
+
+
+def not_json() -> InvalidRecordError:
+    """Return the refusal of a value that JSON cannot say."""
+    return InvalidRecordError([("not_json", None, "a value cannot be written as JSON")])
+
+
+def isoformat(value: date | time) -> str:
+    """Return ISO 8601."""
+    return str(value.isoformat())
+
+
+# In this order: a datetime is a date.
+WAYS: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: number_of,
+    dict: object_of,
+    list: list_of,
+    tuple: list_of,
+    Decimal: decimal_of,
+    datetime: isoformat,
+    date: isoformat,
+    time: isoformat,
+    UUID: str,
+    bytes: bits_of,
+    bytearray: bits_of,
+    memoryview: bits_of,
+    set: refuse,
+    frozenset: refuse,
+}

@@ -1,0 +1,89 @@
+"""What a ledger knows of a record, and what is written before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_contacts.frozen import Value
+from airflow_provider_contacts.outcome import Status
+
+INTERRUPTED = "interrupted"
+"""Error code of a doubt whose request nobody saw the end of."""
+
+
+ABSENT = "absent"
+"""Error code of a record that was in doubt and that reading the vendor back did not find."""
+
+
+BY_HAND = "settled_by_hand"
+"""Error code of a record of which a person says that it does not exist."""
+
+
+RESPECT = 3600.0
+"""Seconds for which another run's ``sending`` is left alone."""
+
+
+SETTLING = 5.0
+"""Seconds after ``request_timeout`` by which every request of a dead worker has come to an end."""
+
+
+class RecordState(Value, frozen=True, kw_only=True):
+    """What the ledger holds of one record.
+
+    :param age: seconds since the row's mark (``batch_started_at``), by the ledger's own clock.
+    :param oldest: seconds since its mark at most, where ``age`` is only the least; ``None``: ``age`` is exact.
+    :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
+    :param sync_run_id: the run that wrote it last.
+    :param batch_id: with ``status`` the version of the row: every mark draws a new one.
+    :param was_in_doubt: an earlier request may have created it after all, although a reading or a person said no.
+    """
+
+    record_identifier: str
+    status: Status
+    batch_id: str | None = None
+    sync_run_id: str | None = None
+    payload_hash: str | None = None
+    destination_record_id: str | None = None
+    error_code: str | None = None
+    error_field: str | None = None
+    status_message: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    age: float = 0.0
+    oldest: float | None = None
+    ended: float | None = None
+    was_in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A row whose record is a contact at the vendor.
+
+    :param record_identifier: ``None`` for a row of another ``sync_id``.
+    """
+
+    id: str = field(repr=False)
+    record_identifier: str | None = field(repr=False)
+
+
+class Claim(Value, frozen=True, kw_only=True):
+    """One record about to be sent.
+
+    :param batch_id: of the request that will carry it; begins with the ledger's token and a dot, drawn for this
+        attempt alone.
+    :param attempts: requests that carried this record, this one included.
+    :param standing: the row as it was read, ``None`` if there was none: the claim fails if it has changed since.
+    :param payload: the payload as it will be sent.
+    :param body: its JSON text, where it has been made.
+    """
+
+    record_identifier: str
+    row_index: int
+    batch_id: str
+    attempts: int
+    payload_hash: str
+    payload: Mapping[str, Any]
+    standing: RecordState | None
+    body: bytes | None = None

@@ -1,0 +1,73 @@
+"""The default ``sync_id``: one text for each task, connection and destination."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+
+LookFirst = Callable[[Sequence[Prepared | InvalidRecord]], None]
+"""Looks at the first records of a push before anything is sent; may raise ``ConfigError``."""
+
+
+def look_at_nothing(records: Sequence[Prepared | InvalidRecord]) -> None:
+    """Let a push begin with whatever records."""
+
+
+class Known(NamedTuple):
+    """Another ``sync_id`` that has delivered records which a new one is about to send.
+
+    :param num_delivered: of the records looked at, those that it delivered with the same payload.
+    :param place: where to, for a message.
+    """
+
+    sync_id: str
+    num_delivered: int
+    looked_at: int
+    place: str
+
+
+@runtime_checkable
+class KnowsOthers(Protocol):
+    """A memory that holds more than one ``sync_id``."""
+
+    def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
+        """Return the ``sync_id`` that has delivered at least half of these records, if this one has no rows yet."""
+
+
+def refuse_renamed(ledger: object, sync_id: str, *, given: str | None) -> LookFirst:
+    """Return what refuses to send the records of a renamed DAG, task or connection again.
+
+    :param given: the ``sync_id`` that is written out, which is never questioned.
+    """
+    if given is not None or not isinstance(ledger, KnowsOthers):
+        return look_at_nothing
+
+    def look(records: Sequence[Prepared | InvalidRecord]) -> None:
+        hashes: dict[str, str] = {}
+        for record in records:
+            hashes.setdefault(record.record_identifier, record.payload_hash)
+        known = ledger.known_elsewhere(hashes)
+        if known is not None:
+            old, new = (json.dumps(one, ensure_ascii=False) for one in (known.sync_id, sync_id))
+            raise ConfigError(
+                f"the default sync_id {new} is new, and {known.num_delivered} of the first {known.looked_at} records "
+                f"were delivered with the same payload to {known.place} under the sync_id {old}: a DAG, task or "
+                "connection was renamed, or another task pushes the same records. Nothing was sent. "
+                f"sync_id={old} goes on with what was delivered; sync_id={new}, written out, sends every record again"
+            )
+
+    return look
+
+
+def default_sync_id(dag_id: str, task_id: str, contacts_conn_id: str, destination_object: str | None) -> str:
+    """Return ``{dag_id}/{task_id}@{contacts_conn_id}[:{destination object}]``.
+
+    No two of them are alike: ids of DAGs and tasks hold neither ``/`` nor ``@``, and a ``:`` in a connection id is
+    percent-encoded, so that the first of each ends its part.
+    """
+    connection = contacts_conn_id.replace("%", "%25").replace(":", "%3A")
+    return f"{dag_id}/{task_id}@{connection}" + (f":{destination_object}" if destination_object else "")

@@ -1,0 +1,131 @@
+"""Outcomes of records that are decided without a request: by our own check, or by what stands of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from msgspec.structs import replace
+
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.keys import HASH_VERSION, identifier_of, rough_digest
+from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.record_state import ABSENT, INTERRUPTED, RecordState
+
+NOT_UNIQUE = "key_not_unique"
+"""Error code of a record whose key came in this push before, with another payload."""
+
+CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
+
+
+def own_outcome(record: Prepared | InvalidRecord, status: Status, batch_id: str | None) -> Outcome:
+    """Return the outcome of a record that our own check decides."""
+    found = record.errors if isinstance(record, InvalidRecord) and status is Status.INVALID else ()
+    errors = tuple(RecordError(code, where, text) for code, where, text in found)
+    first = errors[0] if errors else RecordError("")
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        error_code=first.code or None,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+        batch_id=batch_id,
+    )
+
+
+def not_unique(record: Prepared | InvalidRecord, sync_key: Sequence[str]) -> Outcome:
+    """Return the outcome of a record whose key another one of this push has; the other one has the row."""
+    text = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.INVALID,
+        error_code=NOT_UNIQUE,
+        error_field=",".join(sync_key) or None,
+        status_message=text,
+        errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),),
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )
+
+
+def remembering(outcome: Outcome) -> Outcome:
+    """Return the outcome of a record that was in doubt once, with a reason by which a later execution knows of it."""
+    if outcome.status not in CERTAIN or any(error.code == ABSENT for error in outcome.errors):
+        return outcome
+    first = RecordError(outcome.error_code or "", outcome.error_field, outcome.status_message)
+    # The second one: of very many, the last are not kept.
+    return replace(outcome, errors=(first, RecordError(ABSENT), *outcome.errors[1:]))
+
+
+def elsewhere(record: Prepared | InvalidRecord) -> Outcome:
+    """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="claimed_elsewhere",
+        status_message="another run of the same sync_id is sending this record",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )
+
+
+def standing_outcome(
+    record: Prepared | InvalidRecord, standing: RecordState, status: Status, sync_run_id: str
+) -> Outcome:
+    """Return the outcome of a record that is not sent because of what stands of it.
+
+    :param sync_run_id: the run of this execution.
+    """
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        destination_record_id=standing.destination_record_id,
+        error_code=INTERRUPTED if standing.status is Status.SENDING else standing.error_code,
+        error_field=standing.error_field,
+        status_message=standing.status_message,
+        http_status=standing.http_status,
+        attempts=standing.attempts,
+        payload_hash=standing.payload_hash,
+        # What was sent, if today's is that: another one must not be looked for at the vendor.
+        payload=record.payload if standing.payload_hash == record.payload_hash else None,
+        batch_id=standing.batch_id,
+        changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
+        from_this_run=standing.sync_run_id == sync_run_id,
+    )
+
+
+def not_attempted(record: Prepared | InvalidRecord) -> Outcome:
+    """Return the outcome of a record of which nothing could be found out; it gets no row of its own."""
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=Status.FAILED,
+        error_code="not_attempted",
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+    )
+
+
+def unreadable(row_index: int, row: Any, sync_key: Sequence[str], kind: str) -> InvalidRecord:
+    """Return a row whose values raise when they are read; where its key does, too, its place stands for it.
+
+    :param kind: the class of what it raised.
+    """
+    found = rough_digest(["unreadable", row_index])
+    identifier: str | None = None
+    with suppress(Exception):
+        identifier = identifier_of(row, sync_key) if sync_key else None
+    return InvalidRecord(
+        record_identifier=identifier or f"sha256:{found}",
+        row_index=row_index,
+        errors=(("invalid_value", None, f"a value raises {kind} when it is read"),),
+        payload_hash=f"{HASH_VERSION}:{found}",
+    )

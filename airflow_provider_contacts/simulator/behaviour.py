@@ -1,0 +1,285 @@
+"""What all simulated vendors have in common: routes, knobs, the contacts that exist, the requests that came."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NoReturn
+from urllib.parse import unquote
+
+from airflow_provider_contacts.simulator.faults import KINDS, Faults
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen, Stored, World
+from airflow_provider_contacts.simulator.oauth import Tokens
+
+REMEMBERED_REQUESTS = 1000
+"""Requests that are kept when contacts are only counted."""
+
+
+def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
+    """Return the knobs that every vendor has.
+
+    :param slash: the default of ``slash``.
+    :param reject: what a hit of ``reject`` leads to at this vendor.
+    """
+    return (
+        Knob("reject", "patterns", "", f"field~regex, or a JSON list of them: records that are refused; {reject}"),
+        Knob("credential", "texts", "",
+             "the ones accepted, key or login:password, with commas; several are an account each, which reads its own"
+             " contacts; empty: any of the right form"),
+        Knob("slash", "choice", slash,
+             "what the other form of a path, with or without the slash at its end, does [UNKNOWN]",
+             ("redirect", "404", "accept")),
+        Knob("max_body", "integer", "10000000", "bytes a request may have; more get 413 [UNKNOWN]"),
+        Knob("read_lag", "number", "0", "seconds until a new contact shows in reads [UNKNOWN]"),
+    )  # fmt: skip
+
+
+class SimulatedVendor(ABC):
+    """One vendor's server without its socket.
+
+    ``stored`` holds every contact in the order of creation, ``requests`` every request in the order of arrival.
+    """
+
+    name: ClassVar[str]
+    knob_list: ClassVar[tuple[Knob, ...]]
+    place_knob: ClassVar[str] = ""
+    """The knob that names the vendor's places: organizations, lists, books."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.knobs = Settings(self.knob_list, f"{world.seed}.{self.name}")
+        self.faults = {kind: Faults(kind, f"{world.seed}.{self.name}.{kind}", world.now, world.clock) for kind in KINDS}
+        self.named: dict[str, tuple[Settings, str]] = {name: (self.knobs, name) for name in self.knobs.knobs}
+        for kind, faults in self.faults.items():
+            prefix = "" if kind == "write" else f"{kind}."
+            self.named |= {f"{prefix}{name}": (faults, name) for name in faults.knobs}
+        self.tokens = Tokens(self.name, world, self.knobs)
+        self._routes = [(route, route.pattern()) for route in self.routes()]
+        self._ids = 0
+        self.account = 0
+        self.reset()
+
+    @abstractmethod
+    def routes(self) -> tuple[Route, ...]:
+        """Return the endpoints, the busiest first."""
+
+    @abstractmethod
+    def authorize(self, call: Call) -> int:
+        """Check the credential of a request, and return whose account it opens.
+
+        :raises RefusedCallError: if it is missing, wrong, expired or not allowed to do this.
+        """
+
+    @abstractmethod
+    def refuse(self, error: RefusedCallError) -> Answer:
+        """Return the vendor's own form of a refusal."""
+
+    @abstractmethod
+    def records_in(self, payload: Any) -> list[Any] | None:
+        """Return the list of records in an answer, the very list, ``None`` if it has none."""
+
+    @abstractmethod
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready Airflow connection to this vendor, served under ``url``."""
+
+    def clear(self) -> None:  # noqa: B027  # a vendor may keep nothing else
+        """Forget what the vendor keeps beside contacts."""
+
+    def set_places(self, named: dict[str, str]) -> None:  # noqa: B027  # a vendor may have none
+        """Let these places exist, and no others."""
+
+    def account_of(self, credential: str, text: str, *, fits: bool) -> int:
+        """Return whose account a credential opens; 0 is the one account of all.
+
+        :param fits: whether it is of the right form.
+        :raises RefusedCallError: 401, with ``text``, if it is not accepted.
+        """
+        demanded = self.knobs["credential"]
+        if not (credential in demanded if demanded else fits):
+            raise RefusedCallError(401, text)
+        return demanded.index(credential) + 1 if len(demanded) > 1 else 0
+
+    def ready(self, any_other: str) -> dict[str, str]:
+        """Return login and password of a ready connection: the first demanded credential, or any other."""
+        login, colon, password = next(iter(self.knobs["credential"]), any_other).partition(":")
+        return {"login": login, "password": password} if colon else {"password": login}
+
+    def shelf(self, place: str) -> str:
+        """Return the key of a place's contacts in the present account."""
+        return f"{place} (account {self.account})" if self.account else place
+
+    def reset(self) -> None:
+        """Forget all contacts, requests and tokens; knobs and ids keep where they are."""
+        self.stored: list[Stored] = []
+        self.by_place: dict[str, list[Stored]] = {}
+        self.by_id: dict[str | int, Stored] = {}
+        self.requests: MutableSequence[Seen] = deque(maxlen=REMEMBERED_REQUESTS) if self.world.forget else []
+        self.counts: Counter[str] = Counter()
+        self.count_by_place: Counter[str] = Counter()
+        for faults in self.faults.values():
+            faults.reset()
+        self.tokens.clear()
+        self.clear()
+        self._place()
+
+    def _place(self) -> None:
+        if self.place_knob:
+            self.set_places(self.knobs[self.place_knob])
+
+    def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | RefusedCallError:
+        """Return the endpoint behind a path and the decoded names in it, or why there is none."""
+        other_method = False
+        for route, pattern in self._routes:
+            if found := pattern.fullmatch(path):
+                if route.method == method:
+                    return route, {name: unquote(value) for name, value in found.groupdict().items()}
+                other_method = True
+        return RefusedCallError(405, "Method Not Allowed") if other_method else RefusedCallError(404, "Not Found")
+
+    def handle(self, route: Route, call: Call) -> Answer:
+        """Answer one request as the vendor would, faults aside."""
+        try:
+            if route.kind != "token":
+                self.account = self.authorize(call)
+            return route.handler(call)
+        except RefusedCallError as error:
+            return self.refuse(error)
+
+    def store(self, call: Call, received: dict[str, Any], place: str, id_: str | int, view: dict[str, Any]) -> None:
+        """Keep one new contact, or count it."""
+        call.stored += 1
+        self.counts["stored"] += 1
+        self.count_by_place[self.shelf(place)] += 1
+        if self.world.forget:
+            return
+        contact = Stored(id_, received, place, call.number, view, self.world.now(), self.account)
+        self.stored.append(contact)
+        self.by_id[id_] = contact
+        self.by_place.setdefault(self.shelf(place), []).append(contact)
+
+    def readable(self, contacts: Iterable[Stored]) -> list[Stored]:
+        """Return the contacts of the present account that reads show already."""
+        until = self.world.now() - self.knobs["read_lag"]
+        return [one for one in contacts if one.at <= until and one.account == self.account]
+
+    def in_place(self, place: str) -> list[Stored]:
+        """Return the readable contacts of a place."""
+        return self.readable(self.by_place.get(self.shelf(place), ()))
+
+    def own(self, id_: Any) -> Stored | None:
+        """Return the contact of an id, if it is the present account's."""
+        contact = self.by_id.get(id_) if isinstance(id_, (str, int)) else None
+        return contact if contact and contact.account == self.account else None
+
+    def readable_by_id(self, id_: str | int) -> Stored | None:
+        """Return the contact of an id, if reads show it already."""
+        contact = self.own(id_)
+        return next(iter(self.readable([contact] if contact else [])), None)
+
+    def remove(self, contact: Stored) -> None:
+        """Delete one contact."""
+        self.stored.remove(contact)
+        self.by_place[self.shelf(contact.place)].remove(contact)
+        self.by_id.pop(contact.id, None)
+        self.count_by_place[self.shelf(contact.place)] -= 1
+        self.counts["deleted"] += 1
+
+    def duplicates(self, field: str | None = None) -> dict[str, int]:
+        """Return each value that more than one stored contact was sent with, and in how many it is.
+
+        :param field: name of a field at any depth; ``None`` compares whole contacts, shown as JSON.
+        """
+        seen: Counter[str] = Counter()
+        for contact in self.stored:
+            if field is None:
+                seen[json.dumps(contact.received, sort_keys=True)] += 1
+            else:
+                seen.update(set(_values_of(contact.received, field)))
+        return {value: count for value, count in seen.items() if count > 1}
+
+    def state(self) -> dict[str, Any]:
+        """Return the counts: requests by kind, records received, contacts stored, updated, deleted, by place."""
+        return {
+            "requests": {kind: self.counts[kind] for kind in KINDS},
+            **{name: self.counts[name] for name in ("received", "stored", "updated", "deleted")},
+            "present": self.counts["stored"] - self.counts["deleted"],
+            "by_place": dict(self.count_by_place),
+        }
+
+    def refuse_batch(self, status: int, index: int, text: str) -> NoReturn:
+        """Refuse a whole batch for one contact, named if the knob ``name_culprit`` says so."""
+        raise RefusedCallError(status, f"contacts[{index}] {text}" if self.knobs["name_culprit"] else "Invalid contact")
+
+    def rejected(self, record: dict[str, Any]) -> bool:
+        """Tell whether the ``reject`` knob hits a record."""
+        return any(pattern.hits(record) for pattern in self.knobs["reject"])
+
+    def new_uuid(self) -> str:
+        """Return an id in the form of a UUID that this simulator never gave before."""
+        self._ids += 1
+        return f"{self.world.seed & 0xFFFFFFFF:08x}-{len(self.name):04x}-4000-8000-{self._ids:012x}"
+
+    def new_number(self) -> int:
+        """Return a number that this simulator never gave before."""
+        self._ids += 1
+        return 1000 + self._ids
+
+    def moment(self) -> str:
+        """Return the present time as ISO 8601 text."""
+        return datetime.fromtimestamp(self.world.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one knob: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests.
+
+        :raises KeyError: for an unknown knob.
+        :raises ValueError: for a value that the knob does not take.
+        """
+        settings, own = self.named[name]
+        settings.set(own, value)
+        if name == self.place_knob:
+            self._place()
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise what :meth:`set` would raise, and set nothing."""
+        settings, own = self.named[name]
+        settings.read(own, value)
+
+    def restore_knobs(self) -> None:
+        """Set every knob to its default."""
+        for settings in (self.knobs, *self.faults.values()):
+            settings.restore()
+        self._place()
+
+    def all_knobs(self) -> Iterator[tuple[str, Knob]]:
+        """Yield every knob with the name under which it is set."""
+        return ((name, settings.knobs[own]) for name, (settings, own) in self.named.items())
+
+    def knob_values(self) -> dict[str, Any]:
+        """Return the present value of every knob."""
+        return {name: settings.shown(own) for name, (settings, own) in self.named.items()}
+
+
+def found(contact: Stored | None) -> Stored:
+    """Return a contact that was looked up.
+
+    :raises RefusedCallError: 404 where there is none.
+    """
+    if contact is None:
+        raise RefusedCallError(404, "Contact not found")
+    return contact
+
+
+def _values_of(value: Any, field: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == field and not isinstance(item, (dict, list)):
+                yield str(item)
+            else:
+                yield from _values_of(item, field)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values_of(item, field)

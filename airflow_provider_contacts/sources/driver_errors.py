@@ -1,0 +1,129 @@
+"""Texts of drivers' errors: everything about the query, nothing out of a row.
+
+A driver's text often quotes the value that it could not read. So it is shown only where the database's own code says
+that the query, the right or the connection is meant; and of what it quotes, only what stands in the query itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from airflow_provider_contacts.errors import SourceError
+from airflow_provider_contacts.sources.rows import name_of
+
+# Classes of SQLSTATE: connection, feature, authorization, cursor, read-only transaction, catalogue, schema, deadlock,
+# syntax and names, resources, limits, state of an object, intervention, system. Not 22 and 23: those are about values.
+TELLING_STATES = frozenset(
+    {"08", "0A", "24", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
+)
+# Codes of MySQL and MariaDB about the same.
+TELLING_CODES = frozenset(
+    {
+        *(1040, 1044, 1045, 1046, 1049, 1052, 1054, 1055, 1060, 1064, 1066, 1102, 1103, 1109, 1111, 1140, 1142, 1143),
+        *(1146, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1222, 1226, 1227, 1235, 1241, 1248, 1305, 1317, 1370, 1582),
+        *(1630, 1698, 1792, 1836, 1927, 1969, 2002, 2003, 2005, 2006, 2013, 2026, 2055, 2059, 3024, 4031),
+    }
+)
+# How SQLite's texts begin that are about the query or the file.
+TELLING_WORDS = (
+    *("no such ", "near ", "unrecognized token", "ambiguous column", "attempt to write", "database ", "unable to open"),
+    *("disk I/O", "interrupted", "integer overflow", "misuse of", "wrong number of", "incomplete input", "too many "),
+    *("not authorized", "file is not", "incorrect number of binding", "you did not supply a value", "you can only"),
+    *(
+        "parser stack",
+        "only a single",
+        "sub-select returns",
+        "select",
+        "group by",
+        "order by",
+        "aggregate",
+        "no tables",
+    ),
+)
+LONGEST_TEXT = 300
+
+QUOTED = re.compile(r"""(?<!\w)(["'`])(.*?)\1(?!\w)|["`]|(?<!\w)'""")
+NAME = r"\w+\.\w+"
+NEAR = re.compile(r"(?P<before>.* near )'(?P<text>.*)'(?P<after> at line \d+)")
+
+
+def failed(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
+    """Return the error to raise; the driver's own must not be chained to it.
+
+    :param opened: whether there is a connection; before, an error cannot be about a row.
+    """
+    text = told(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
+    return SourceError(f"{what}: {text}")
+
+
+def told(error: BaseException, sql: str = "") -> str:
+    """Return the class of a driver's error, its code, and its text where that holds nothing of a row."""
+    state, code = state_of(error), code_of(error)
+    marks = [f"SQLSTATE {state}"] if state else []
+    marks += [f"error {code}"] if code is not None else []
+    text = text_of(error, state, code, sql)
+    position = getattr(getattr(error, "diag", None), "statement_position", None)
+    text += f" (at character {position} of the query)" if text and position else ""
+    name = name_of(type(error)) + (f" ({', '.join(marks)})" if marks else "")
+    return f"{name}: {text}" if text else f"{name} (its text is left out, since it may quote a row)"
+
+
+def state_of(error: BaseException) -> str | None:
+    """Return the SQLSTATE, under the names that drivers give it."""
+    found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return found if isinstance(found, str) and re.fullmatch(r"[0-9A-Z]{5}", found) else None
+
+
+def code_of(error: BaseException) -> int | None:
+    """Return a database's own number of the error."""
+    found = getattr(error, "errno", None)
+    if found is None and error.args and package_of(error) in {"pymysql", "MySQLdb"}:
+        found = error.args[0]
+    return found if isinstance(found, int) else None
+
+
+def package_of(error: BaseException) -> str:
+    """Return the driver that an error is of."""
+    return type(error).__module__.partition(".")[0]
+
+
+def text_of(error: BaseException, state: str | None, code: int | None, sql: str) -> str:
+    """Return the text, or nothing where it may quote a row."""
+    package = package_of(error)
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    own = getattr(error, "msg", None) or (error.args[-1] if error.args and package in {"pymysql", "MySQLdb"} else error)
+    text = str(primary or own)
+    if package in {"psycopg", "psycopg2"} and state is None:
+        # Of libpq, not of the server: about the connection.
+        telling = any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)
+    elif package == "sqlite3":
+        telling = text.lower().startswith(tuple(word.lower() for word in TELLING_WORDS))
+    elif package in {"pymysql", "MySQLdb", "mysql"}:
+        telling = code in TELLING_CODES
+    else:
+        telling = state is not None and state[:2] in TELLING_STATES
+    return shown(text, sql) if telling else ""
+
+
+def shown(text: str, sql: str) -> str:
+    """Return the first line of a text as far as what it quotes stands in the query."""
+    near = NEAR.fullmatch(text.strip())
+    if near is not None:
+        # MySQL's, a piece of the query with its parameters, quotes and all.
+        piece = near["text"][:LONGEST_TEXT] if near["text"] in sql else "…"
+        return f"{near['before']}'{piece}'{near['after']}"
+    line = text.strip().partition("\n")[0][:LONGEST_TEXT]
+    for found in QUOTED.finditer(line):
+        # A name may be told with its database.
+        if not found[2] or (
+            found[2] not in sql and not (re.fullmatch(NAME, found[2]) and found[2].rpartition(".")[2] in sql)
+        ):
+            return line[: found.start()] + "…"
+    return line
+
+
+def column_told(error: Any, columns: tuple[str, ...]) -> str | None:
+    """Return the column that a driver's text names, if it names one of the query's."""
+    text = str(error)
+    return next((name for name in columns if f"column '{name}' with text" in text), None)

@@ -1,0 +1,93 @@
+"""From a vendor's connection to the store of the rate that its tasks share; everything is checked before a push."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import pbkdf2_hmac
+from typing import Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, LimiterBudget
+from airflow_provider_contacts.pacing.shared import SharedRate
+from airflow_provider_contacts.task.sql_connections import WHERE_CONNECTIONS_ARE_MADE
+from airflow_provider_contacts.transport.connection import Target
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
+
+log = logging.getLogger(__name__)
+
+STORES = ("postgres", "mysql", "redis")
+"""Connection types of the stores; each is the extra of this package that installs its provider package, too."""
+
+ROUNDS = 200_000
+"""Of the digest, which takes a tenth of a second: a credential that a person made up cannot be tried out fast."""
+
+
+def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_id: str) -> LimiterBudget:
+    """Open a task's part of the rate.
+
+    :param vendor: its name.
+    :param contacts_conn_id: the vendor's connection, for error texts.
+    :raises ConfigError: naming the connection, the key and what is allowed.
+    :raises BudgetError: when the store cannot be reached.
+    """
+    where = f"rate_limit_conn_id in connection {contacts_conn_id!r} names {shared.conn_id!r}"
+    try:
+        from pyrate_limiter import GCRA  # noqa: F401  # that it is there; older versions of the library have none
+    except ImportError:
+        raise ConfigError(
+            f"connection {contacts_conn_id!r}: rate_limit_conn_id needs pyrate-limiter 4.5 or newer; "
+            "install airflow-provider-contacts[rate-limit]"
+        ) from None
+    kind, hook = store_hook(shared.conn_id, where)
+    name = account_name(vendor, target)
+    cell: Cell
+    if kind == "redis":
+        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisCell
+
+        cell = RedisCell(hook.get_conn(), name, where)
+    else:
+        from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
+
+        cell = sql.SqlCell(sql.connect(hook, where), name, where)
+    log.info("At most %g requests a second, shared through %r", shared.requests_per_second, shared.conn_id)
+    return LimiterBudget(cell, shared)
+
+
+def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
+    """Return the type of the store's connection, and its hook.
+
+    :raises ConfigError: for a connection that is none, of another type, or without its provider package.
+    """
+    try:
+        conn = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        made = WHERE_CONNECTIONS_ARE_MADE.format(name=conn_id.upper())
+        raise ConfigError(f"{where}, and there is no such connection; {made}") from None
+    kind = conn.conn_type or ""
+    if kind not in STORES:
+        raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(STORES)}")
+    if kind == "redis" and conn.extra_dejson.get("cluster"):
+        # Its nodes have clocks of their own.
+        raise ConfigError(f"{where}, a cluster; a rate is shared through one Redis server")
+    try:
+        return kind, BaseHook.get_hook(conn_id)
+    except (AirflowException, ImportError):
+        raise ConfigError(
+            f"{where}, and no installed provider package serves the type {kind!r}; "
+            f"install airflow-provider-contacts[{kind}]"
+        ) from None
+
+
+def account_name(vendor: str, target: Target) -> str:
+    """Return the name of a vendor's account in the store: the same for every connection with the same credential.
+
+    Of a client id and secret the id alone counts, so that a new secret is the same account. Nothing of it can be read
+    back: see :data:`ROUNDS`.
+    """
+    credential = target.endpoint.credential
+    known = credential.client_id if isinstance(credential, ClientCredentials) else credential.value
+    salt = f"airflow-provider-contacts rate {vendor} {target.host}"
+    return f"{vendor}:{pbkdf2_hmac('sha256', known.encode(), salt.encode(), ROUNDS, dklen=16).hex()}"

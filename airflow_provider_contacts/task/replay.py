@@ -1,0 +1,245 @@
+"""One execution of a replay: what stands in the outcome table is sent again, as far as a selection names it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
+
+from airflow_provider_contacts.errors import UndeliveredError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.record_state import INTERRUPTED
+from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, StoredMapper
+from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
+from airflow_provider_contacts.task.execution import Execution, run_task
+from airflow_provider_contacts.task.replay_parameters import ReplayPlan, check_replay
+from airflow_provider_contacts.task.reporting import TaskIntake
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_contacts.engine.ports import Ledger
+    from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
+    from airflow_provider_contacts.task.stop_sign import StopSign
+    from airflow_provider_contacts.task.summary import Report
+    from airflow_provider_contacts.transport.connection import Target
+    from airflow_provider_contacts.vendor_kit.vendor import Destination
+
+log = logging.getLogger(__name__)
+
+CHUNK = 500
+"""Rows of a query that are looked up at once."""
+
+HINTS = {
+    "payload_not_stored": "the payload is not in the outcome table: give the record by sql",
+    "not_in_query": "the query does not give it; sync_key, field_map and unmapped must be those of the push",
+}
+"""Codes of records that this replay cannot send, and what a person can do."""
+
+MapperKind = TypeVar("MapperKind", bound=Mapper)
+
+
+def run_replay(plan: ReplayPlan, context: Context, stop: StopSign) -> dict[str, Any]:
+    """Run a replay; see ``execution.run_task``."""
+    return run_task(plan, context, stop, lambda: ReplayExecution(plan, context, stop))
+
+
+class ReplayExecution(Execution):
+    """One execution of a replay; not to be run twice.
+
+    :raises ConfigError: for parameters that are wrong without looking at anything.
+    """
+
+    def __init__(self, plan: ReplayPlan, context: Context, stop: StopSign) -> None:
+        super().__init__(plan, context, stop)
+        self._selection = check_replay(plan)
+        self._from_table = plan.from_table
+        self._left = Left()
+
+    @contextmanager
+    def _intake(self, ledger: Ledger, target: Target, report: Report, destination: Destination) -> Iterator[TaskIntake]:
+        from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
+
+        opening = self._opening(self._checked.outcomes_conn_id or "", target, report)
+        with closing(SelectedRows.open(opening, self._selection)) as selected:
+            if not selected.known:
+                log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
+            again = SentAgain(selected, self._selection, ledger, report, self._left)
+            with self._given(again, report, destination) as (records, mapper):
+                yield TaskIntake(records, recast(mapper, ReadyMapper), AsReadLedger(ledger))
+
+    @contextmanager
+    def _given(
+        self, again: SentAgain, report: Report, destination: Destination
+    ) -> Iterator[tuple[Iterator[Prepared | InvalidRecord], Mapper]]:
+        options = self._plan.options
+        if self._from_table:
+            mapper = self._hook.mapper(options, destination, report.sync_id, None)
+            yield again.from_table(recast(mapper, StoredMapper)), mapper
+            return
+        with self._plan.rows() as source:
+            mapper = self._hook.mapper(options, destination, report.sync_id, source.columns)
+            yield again.from_query(source, mapper), mapper
+
+    def _verdict(self, report: Report) -> UndeliveredError | None:
+        """Return why the task must fail; it is not tried again for records alone that no try can send."""
+        left, verdict = self._left, super()._verdict(report)
+        for code, count in left.codes.items():
+            log.warning("%s selected records were not sent, %s: %s", count, code, HINTS[code])
+        if verdict is None:
+            return None
+        hints = "".join(f"; {code}: {HINTS[code]}" for code in left.codes)
+        retryable = verdict.retryable and report.tally.statuses[Status.FAILED] > left.hopeless
+        return UndeliveredError(f"{verdict}{hints}", retryable=retryable)
+
+
+class Left:
+    """What a replay did not send.
+
+    ``codes`` counts them by the code of :data:`HINTS`; ``hopeless`` are the failed ones, which no further try can send.
+    """
+
+    def __init__(self) -> None:
+        self.codes: Counter[str] = Counter()
+        self.hopeless = 0
+
+
+class SentAgain:
+    """The records of a replay, prepared; those that cannot be sent are counted in the report at once.
+
+    :param ledger: tells whose rows are this execution's.
+    """
+
+    def __init__(
+        self, selected: SelectedRows, selection: Selection, ledger: Ledger, report: Report, left: Left
+    ) -> None:
+        self._selected = selected
+        self._most = selection.max_attempts
+        self._ledger = ledger
+        self._report = report
+        self._left = left
+        self._index = -1
+
+    def from_table(self, mapper: StoredMapper) -> Iterator[Prepared | InvalidRecord]:
+        """Yield the selected rows' records with their stored payloads."""
+        for page in self._selected.pages():
+            for stored in page:
+                if stored.standing.status is Status.SUCCEEDED or self._has_had_enough(stored):
+                    self._leave(stored)
+                    continue
+                record = mapper.restore(stored)
+                if record is None:
+                    self._leave(stored, "payload_not_stored")
+                elif isinstance(record, InvalidRecord) and stored.standing.status is Status.INVALID:
+                    self._leave(stored)
+                else:
+                    yield self._numbered(record)
+
+    def from_query(self, rows: Iterable[Any], mapper: Mapper) -> Iterator[Prepared | InvalidRecord]:
+        """Yield the records of a query that are selected, and count the selected that it does not give.
+
+        Remembers a digest of each record that is selected and given, some hundred bytes.
+        """
+        given: set[bytes] = set()
+        others = 0
+        for chunk in chunks(rows):
+            records = [mapper.prepare(0, row) for row in chunk]
+            selected = self._selected.among({record.record_identifier for record in records})
+            for record in records:
+                stored = selected.get(record.record_identifier)
+                if stored is None:
+                    others += 1
+                    continue
+                given.add(short_digest(record.record_identifier))
+                if self._has_had_enough(stored):
+                    self._leave(stored)
+                else:
+                    yield self._numbered(record)
+        log.info("The query gave %s records that are selected, and %s that are not", len(given), others)
+        for page in self._selected.pages():
+            for stored in page:
+                if not (self._is_own(stored) or short_digest(stored.standing.record_identifier) in given):
+                    self._leave(stored, "not_in_query")
+
+    def _numbered(self, record: Prepared | InvalidRecord) -> Prepared | InvalidRecord:
+        self._index += 1
+        return replace(record, row_index=self._index)
+
+    def _has_had_enough(self, stored: Stored) -> bool:
+        """Tell whether a row that an earlier try of this run selected has been sent as often as it may."""
+        return self._most is not None and stored.standing.attempts >= self._most and not self._is_own(stored)
+
+    def _is_own(self, stored: Stored) -> bool:
+        """Tell whether this very execution has written the row."""
+        return (stored.standing.batch_id or "").startswith(f"{self._ledger.token}.")
+
+    def _leave(self, stored: Stored, code: str | None = None) -> None:
+        """Count a record by what stands of it, which stays as it is.
+
+        :param code: why it cannot be sent; ``None`` where its own word says enough.
+        """
+        standing = stored.standing
+        this_run = standing.sync_run_id == self._ledger.sync_run_id
+        match standing.status:
+            case Status.SUCCEEDED:
+                status, code = Status.SKIPPED, None
+            case Status.UNKNOWN | Status.SENDING:
+                status = Status.UNKNOWN
+            case Status.REJECTED | Status.INVALID if this_run or code is None:
+                status, code = standing.status, None
+            case _:
+                status = Status.FAILED
+                self._left.hopeless += 1
+        if code is not None:
+            self._left.codes[code] += 1
+        self._index += 1
+        interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
+        self._report.add(
+            Outcome(
+                record_identifier=standing.record_identifier,
+                row_index=self._index,
+                status=status,
+                destination_record_id=standing.destination_record_id,
+                error_code=code or interrupted,
+                error_field=None if code else standing.error_field,
+                status_message=HINTS[code] if code else standing.status_message,
+                http_status=standing.http_status,
+                attempts=standing.attempts,
+                payload_hash=standing.payload_hash,
+                from_this_run=this_run,
+            )
+        )
+
+
+def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield the rows in lists; what a source gave before it failed comes before its error."""
+    chunk: list[Any] = []
+    try:
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except Exception:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
+
+
+def short_digest(identifier: str) -> bytes:
+    """Return sixteen bytes that stand for an identifier."""
+    return blake2b(identifier.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def recast(mapper: Mapper, kind: type[MapperKind]) -> MapperKind:
+    """Return a mapper of another kind with the same words."""
+    return kind(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})

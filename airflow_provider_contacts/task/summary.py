@@ -1,0 +1,266 @@
+"""Counting outcomes as they stream by, and saying how a push ended. No identifier and no text of a vendor stays."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from airflow_provider_contacts.errors import ConfigError, UndeliveredError
+from airflow_provider_contacts.nearest import not_this
+from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
+
+XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
+
+MOST_IN_XCOM = 10_000
+"""Outcomes that ``auto`` puts into XCom at most: beyond it a metadata database suffers."""
+
+MOST_CODES = 100
+"""Different error codes that are counted by name; a vendor that invents more shares one line."""
+
+LONGEST_CODE = 100
+
+FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\[\]]{0,79}")
+"""A field's path; what a vendor writes there may be anything else, which a log must not show."""
+
+
+@dataclass(slots=True)
+class OutcomeList:
+    """The outcomes that go into XCom, as plain dicts, in the order in which they settled.
+
+    :param wanted: as the operators' ``xcom_outcomes``; ``auto`` begins with all, and keeps the undelivered alone once
+        there are more than :data:`MOST_IN_XCOM`.
+    """
+
+    wanted: XcomOutcomes
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = True
+    thinned: bool = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep an outcome if it is wanted."""
+        undelivered = outcome.status in UNDELIVERED
+        if self.wanted == "none" or (self.wanted == "undelivered" and not undelivered):
+            return
+        if self.wanted == "auto" and self.complete and len(self.entries) >= MOST_IN_XCOM:
+            self.complete = False
+        if self.wanted == "auto" and not self.complete and not self.thinned:
+            self.entries = [entry for entry in self.entries if entry["status"] in UNDELIVERED]
+            self.thinned = True
+        if self.wanted == "auto" and not self.complete and (not undelivered or len(self.entries) >= MOST_IN_XCOM):
+            return
+        entry = entry_of(outcome)
+        # The last one may be added again: see Report.add.
+        if not self.entries or self.entries[-1] != entry:
+            self.entries.append(entry)
+
+
+def entry_of(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as XCom carries it: built-in types alone, since no other class is let in downstream."""
+    return {
+        "record_identifier": outcome.record_identifier,
+        "row_index": outcome.row_index,
+        "status": outcome.status.value,
+        "destination_record_id": clean(outcome.destination_record_id, NAME_LENGTH),
+        "error_code": clean(outcome.error_code, NAME_LENGTH),
+        "error_field": clean(outcome.error_field, NAME_LENGTH),
+        "status_message": clean(outcome.status_message, MESSAGE_LENGTH),
+    }
+
+
+def nameable(outcome: Outcome) -> str | None:
+    """Return the field that an error text may name: one of our own check, which are the vendor's documented ones.
+
+    An unknown field has whatever name a record gave it, and a vendor may name anything.
+    """
+    own = outcome.status is Status.INVALID and outcome.error_code != "unknown_field"
+    return outcome.error_field if own and outcome.error_field and FIELD.fullmatch(outcome.error_field) else None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of one execution; ``counts`` has the columns of the runs table."""
+
+    statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
+    codes: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, str] = field(default_factory=dict)
+    num_changed: int = 0
+    num_held: int = 0
+    num_delivered: int = 0
+    last: Outcome | None = field(default=None, repr=False, compare=False)
+
+    def plus(self, outcome: Outcome) -> Tally:
+        """Return the counters with one outcome more: an addition that is interrupted has not begun."""
+        more = Tally(
+            statuses=self.statuses.copy(),
+            codes=self.codes.copy() if outcome.error_code else self.codes,
+            fields=self.fields.copy() if outcome.error_code else self.fields,
+            num_changed=self.num_changed,
+            num_held=self.num_held,
+            num_delivered=self.num_delivered,
+            last=outcome,
+        )
+        more.add(outcome)
+        return more
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        status = outcome.status
+        self.statuses[status] += 1
+        if status is Status.SUCCEEDED:
+            self.num_delivered += 1
+            return
+        if status is Status.SKIPPED:
+            self.num_changed += outcome.changed
+            self.num_delivered += outcome.from_this_run
+        elif status is Status.UNKNOWN and not outcome.from_this_run:
+            self.num_held += 1
+        if outcome.error_code and status in UNDELIVERED:
+            code = clean(outcome.error_code, LONGEST_CODE) or ""
+            self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
+            if len(self.fields) < MOST_CODES and (name := nameable(outcome)) is not None:
+                self.fields.setdefault(code, name)
+
+    @property
+    def num_undelivered(self) -> int:
+        """Records that are not, or not surely, at the vendor."""
+        return sum(self.statuses[status] for status in UNDELIVERED)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters by their public names."""
+        by_status = {f"num_{status.value}": self.statuses[status] for status in Status if status is not Status.SENDING}
+        return {
+            "num_planned": sum(self.statuses.values()),
+            **by_status,
+            "num_changed": self.num_changed,
+            "num_held": self.num_held,
+            "num_undelivered": self.num_undelivered,
+            "num_delivered": self.num_delivered,
+        }
+
+    def status(self) -> Literal["succeeded", "partial"]:
+        """Return the run's status word, for a push that came to its end with no more losses than are tolerated."""
+        return "partial" if self.num_undelivered else "succeeded"
+
+    def _named(self, code: str) -> str:
+        """Return a code with the field that it was first said of."""
+        return f"{code} in {self.fields[code]}" if self.fields.get(code) else code
+
+    def verdict(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
+        """Return why the task must fail, or ``None``.
+
+        :param max_rejected: how many rejected and invalid are tolerated; below 1, a fraction of planned records
+            that are neither skipped nor duplicate. What an earlier try of this run delivered is no skipped one here: a
+            retry must not fail for having less left to do.
+        :param max_unknown: how many records that became unknown in this run are tolerated.
+        """
+        counted = self.statuses
+        refused = counted[Status.REJECTED] + counted[Status.INVALID]
+        delivered_before = self.num_delivered - counted[Status.SUCCEEDED]
+        base = sum(counted.values()) - counted[Status.SKIPPED] - counted[Status.DUPLICATE] + delivered_before
+        allowed = max_rejected * base if 0 < max_rejected < 1 else max_rejected
+        unknown = counted[Status.UNKNOWN] - self.num_held
+        reasons = []
+        if counted[Status.FAILED]:
+            reasons.append(f"{counted[Status.FAILED]} failed")
+        # A hair's breadth: 0.29 of 100 is a little less than 29 for a float.
+        if refused > allowed + 1e-9:
+            reasons.append(f"{refused} rejected or invalid (tolerated: {max_rejected:g})")
+        if unknown > max_unknown:
+            reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
+        if not reasons:
+            return None
+        first = ", ".join(f"{self._named(code)} ({count})" for code, count in self.codes.most_common(5))
+        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {first or 'none'}"
+        return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What the summary is made of.
+
+    :param started_at: UTC.
+    :param ended: how the push ended has been written down.
+    :param total: records that the source has, where it says so.
+    :param trouble: why the last request that got no usable answer got none.
+    """
+
+    vendor: str
+    sync_id: str
+    sync_run_id: str
+    destination_object: str | None
+    outcomes_table: str | None
+    outcomes: OutcomeList
+    started_at: datetime
+    tally: Tally = field(default_factory=Tally)
+    num_requests: int = 0
+    ended: bool = False
+    total: int | None = None
+    trouble: str | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome, and keep it if it is wanted; the last one may be added again, for good measure.
+
+        An exception from outside can come in the middle of it, and the one who caught it cannot know how far it was.
+        """
+        if outcome is not self.tally.last:
+            self.tally = self.tally.plus(outcome)
+        self.outcomes.add(outcome)
+
+    def catch_up(self, current: Outcome | None, last_words: Iterable[Outcome]) -> None:
+        """Count what an interrupted push still had to say.
+
+        :param current: the outcome that was being counted, or has been.
+        """
+        for outcome in [*([current] if current is not None else ()), *last_words]:
+            self.add(outcome)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters of the runs table."""
+        return {**self.tally.counts(), "num_requests": self.num_requests}
+
+    def summary(self, status: str) -> dict[str, Any]:
+        """Return the value that goes to XCom: built-in types alone."""
+        completed_at = datetime.now(UTC)
+        listed = self.outcomes.wanted != "none"
+        return {
+            "sync_id": self.sync_id,
+            "sync_run_id": self.sync_run_id,
+            "destination": self.vendor,
+            "destination_object": self.destination_object,
+            "status": status,
+            **self.counts(),
+            "error_codes": dict(self.tally.codes),
+            "outcomes_table": self.outcomes_table,
+            "outcomes_complete": listed and self.outcomes.complete,
+            "started_at": self.started_at.isoformat(),
+            "completed_at": completed_at.isoformat(),
+            "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
+            **({"outcomes": self.outcomes.entries} if listed else {}),
+        }
+
+
+def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
+    """Return a tolerance as a number, also from a rendered text.
+
+    :raises ConfigError: for anything but a count, or a fraction below 1 where that is allowed.
+    """
+    try:
+        number = float(value) if not isinstance(value, bool) else -1.0
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if number.is_integer() and number >= 0:
+        return number
+    if fraction and 0 < number < 1:
+        return number
+    allowed = "a count or a fraction below 1, such as 10 or 0.05" if fraction else "a count, such as 10"
+    raise ConfigError(f"{name} is {allowed}{not_this(value)}")
+
+
+def tally_of(counts: Mapping[str, Any]) -> str:
+    """Return counters as one line for a log."""
+    return ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in counts.items())

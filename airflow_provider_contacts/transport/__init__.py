@@ -1,0 +1,1 @@
+"""Sockets: connection, client, tokens; the only code that knows an HTTP library."""

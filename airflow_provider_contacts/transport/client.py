@@ -1,0 +1,261 @@
+"""The only sockets of a push: requests run on an event loop of their own thread, results come back through a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_contacts.transport.event_loop import Loop
+from airflow_provider_contacts.transport.http_exchange import Endpoint, exchange, new_session
+from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
+from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.results import NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TOKEN_TIMEOUT = 30.0
+
+
+class Client:
+    """A sender over real sockets, and single calls for reading. Used from one thread, which must close it.
+
+    :param on_secret: is given every minted token, in the thread that uses the client.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, on_secret: Callable[[str], None] = lambda _: None) -> None:
+        self._endpoint = endpoint
+        self._on_secret = on_secret
+        self._secrets: SimpleQueue[str] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, Result] | None] = SimpleQueue()
+        self._handed: SimpleQueue[tuple[int, Request, float, float]] = SimpleQueue()
+        self._woken = False
+        self._loop = Loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._used: dict[int, str] = {}
+        self._tokens: TokenSource | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._last_url: tuple[str, URL] | None = None
+        self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)
+        self._thread.start()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a refused credential can be renewed."""
+        return isinstance(self._endpoint.credential, ClientCredentials)
+
+    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
+        """Start a request; see :class:`airflow_provider_contacts.vendor_kit.results.Sender`."""
+        self._handed.put((tag, request, not_after, timeout))
+        if not self._woken:
+            # Once for all that are handed over before the loop gets to look: waking it costs as much as a small answer.
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._start)
+
+    def collect(self, timeout: float) -> list[tuple[int, Result]]:
+        """Return what has come back, waiting up to ``timeout`` seconds for the first."""
+        found: list[tuple[int, Result]] = []
+        with suppress(Empty):
+            one = self._done.get(timeout=timeout) if timeout > 0 else self._done.get_nowait()
+            while True:
+                if one is not None:
+                    found.append(one)
+                one = self._done.get_nowait()
+        self._tell_secrets()
+        return found
+
+    def wake(self) -> None:
+        """End a waiting :meth:`collect`; may be called from a signal handler."""
+        self._done.put(None)
+
+    def renew(self, tag: int) -> None:
+        """Drop the token that this request was sent with, if it is still the current one."""
+        token = self._used.pop(tag, "")
+        if self._tokens is not None:
+            self._loop.call_soon_threadsafe(self._tokens.drop, token)
+
+    def call(self, request: Request, *, timeout: float = 30.0) -> Result:
+        """Send one request and wait for its result; for reads, before a push."""
+        result = self._run(self._exchange(-1, request, inf, timeout))
+        if isinstance(result, Response) and result.status == 401 and self._tokens is not None:  # noqa: PLR2004
+            self.renew(-1)
+            result = self._run(self._exchange(-1, request, inf, timeout))
+        self._tell_secrets()
+        return result
+
+    def warm(self) -> None:
+        """Open what the first request needs, a token too, so that it leaves in the moment in which it may.
+
+        What fails here fails again for the requests, and becomes their result.
+        """
+        self._run(self._ready())
+        self._tell_secrets()
+
+    def close(self) -> None:
+        """Cancel what is under way and end the thread."""
+        if self._loop.is_closed():
+            return
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the host only."""
+        return f"Client({urlsplit(self._endpoint.base_url).hostname})"
+
+    # In the caller's thread.
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _tell_secrets(self) -> None:
+        # Masking may speak to Airflow's supervisor, which only the caller's thread may do.
+        with suppress(Empty):
+            while True:
+                token = self._secrets.get_nowait()
+                self._endpoint.secrets.add(token)
+                self._on_secret(token)
+
+    # In the loop's thread.
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _start(self) -> None:
+        # Before the queue is looked at: what comes after that wakes the loop again.
+        self._woken = False
+        with suppress(Empty):
+            while True:
+                task = self._loop.create_task(self._deliver(*self._handed.get_nowait()))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, tag: int, request: Request, not_after: float, timeout: float) -> None:  # noqa: ASYNC109  # handed on
+        result = await self._exchange(tag, request, not_after, timeout)
+        if not (isinstance(result, Response) and result.status == 401):  # noqa: PLR2004
+            self._used.pop(tag, None)
+        self._done.put((tag, result))
+
+    async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
+        try:
+            session, url = await self._open(), self._url_of(request)
+            headers = {"Authorization": header_text(await self._authorization(tag))}
+        except TokenError as error:
+            return error.result
+        except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
+            log.warning("A request could not be prepared (%s); it was not sent", type(error).__name__)
+            return NotSent("not_prepared")
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        if time.monotonic() > not_after:
+            return NotSent("mark_expired")
+        return await exchange(
+            session,
+            request.method,
+            url,
+            headers=headers,
+            body=request.body,
+            timeout=timeout,
+            not_after=not_after,
+            bound=answer_bound(request.body),
+        )
+
+    async def _ready(self) -> None:
+        try:
+            await self._open()
+            await self._authorization(-1)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the requests meet it again and turn it into results
+            log.info("Not ready before the first request (%s)", type(error).__name__)
+
+    def _url_of(self, request: Request) -> URL:
+        if request.query:
+            return url_of(self._endpoint.base_url + request.path, request.query)
+        if self._last_url is None or self._last_url[0] != request.path:
+            # Nearly all requests of a push have the same, and parsing it is a tenth of a small request's cost.
+            self._last_url = (request.path, url_of(self._endpoint.base_url + request.path))
+        return self._last_url[1]
+
+    async def _authorization(self, tag: int) -> str:
+        credential = self._endpoint.credential
+        if isinstance(credential, FixedHeader):
+            return credential.value
+        if self._tokens is None:
+            self._tokens = TokenSource(credential, self._post_token, on_secret=self._secrets.put)
+        token = await self._tokens.get()
+        self._used[tag] = token
+        return f"Bearer {token}"
+
+    async def _post_token(self, request: TokenRequest) -> Result:
+        # A session of its own: another host, asked once in minutes.
+        async with new_session(self._endpoint, request.url) as session:
+            return await exchange(
+                session,
+                "POST",
+                url_of(request.url),
+                headers=request.headers,
+                body=request.body.encode(),
+                timeout=TOKEN_TIMEOUT,
+                bound=OF_A_TOKEN,
+            )
+
+    async def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = new_session(self._endpoint, self._endpoint.base_url)
+        return self._session
+
+    async def _shut(self) -> None:
+        # All of them: a call that was interrupted in the caller's thread is still under way here.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+        await self._loop.disconnect()
+
+
+def header_text(text: str) -> str:
+    """Return what a header can carry.
+
+    :raises ValueError: for anything else, which must not be found out once bytes may have left.
+    """
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("no header can carry this text")
+    return text
+
+
+def url_of(text: str, query: Sequence[tuple[str, str]] = ()) -> URL:
+    """Return a URL as it is asked for, written by httpx as for ``get_conn()``.
+
+    :raises httpx.InvalidURL: for what is none.
+    """
+    import httpx
+    from yarl import URL
+
+    return URL(str(httpx.URL(text, params=query) if query else httpx.URL(text)), encoded=True)

@@ -1,0 +1,97 @@
+"""One request on its way to a socket, and what the socket says of it."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_contacts.transport.gate import Guard
+
+
+class HeldError(Exception):
+    """A request was not written; the departure says why."""
+
+
+@dataclass(slots=True, eq=False)
+class Departure:
+    """One request on its way to a socket, and what the socket says of it.
+
+    :param host: for logs.
+    :param size: bytes of the body.
+    :param not_after: the moment (monotonic) after which its first byte must not leave.
+    :param on_leave: is called when the first byte leaves.
+    :param gated: the connection is one of ours: from then on, ``left`` tells the truth.
+    :param left: whether a byte of it may have been handed to a socket.
+    :param held: why it was not: ``"late"``; ``"stale"``, the connection is not silent; ``"unasked"``, a new one is not.
+    :param reused: whether its connection had carried another request before.
+    :param early: its answer began before all of it had been handed to the socket.
+    :param unread: its answer began before the other side had received all of it.
+    :param too_long: the head of its answer was longer than is read.
+    :param headed: the head of its answer is known.
+    :param over: nobody waits for it any more.
+    """
+
+    host: str
+    size: int = 0
+    not_after: float = float("inf")
+    on_leave: Callable[[], None] = lambda: None
+    gated: bool = False
+    left: bool = False
+    held: str = ""
+    reused: bool = False
+    early: bool = False
+    unread: bool = False
+    too_long: bool = False
+    headed: bool = False
+    over: bool = False
+    guard: Guard | None = None
+    needs: int = 0
+    written: int = 0
+
+
+DEPARTURE: ContextVar[Departure] = ContextVar("departure")
+"""The request of the running task. Nothing else writes to these connections."""
+
+
+def waiting(line: socket.socket) -> bytes | None:
+    """Return a byte that has come and is unread, nothing where the other side has closed; ``None`` if all is silent."""
+    try:
+        return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
+def unreceived(line: socket.socket, patience: float = 0.0) -> int:
+    """Return how many bytes the other side's system has not acknowledged; 0 where this system does not tell.
+
+    What it sends after it has received all of a request acknowledges all of it.
+
+    :param patience: seconds after which it is asked once more: some systems hand over an answer a moment before they
+        count what it acknowledges.
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        count: int = struct.unpack("i", fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+    except (OSError, ValueError):
+        return 0
+    if count and patience:
+        time.sleep(patience)
+        return unreceived(line)
+    return count
+
+
+def is_interim(data: bytes) -> bool:
+    """Tell whether this is a 1xx answer and nothing else: the answer itself has not begun."""
+    return data.startswith(b"HTTP/1.1 1") and data.endswith(b"\r\n\r\n") and data.count(b"\r\n\r\n") == 1

@@ -1,0 +1,299 @@
+"""What stands between the HTTP client and its sockets, and holds what leaves too late or would meet another's answer.
+
+An answer is told from another one by its place on the connection alone. So a request is written only to a connection
+that is silent, and an answer counts only if it began after its request had left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from airflow_provider_contacts.transport.departure import (
+    DEPARTURE,
+    Departure,
+    HeldError,
+    is_interim,
+    unreceived,
+    waiting,
+)
+
+log = logging.getLogger(__name__)
+
+MOST_OF_A_HEAD = 1024 * 1024
+"""Bytes that may come before the head of an answer has been read."""
+
+# SO_LINGER of no seconds: what the other side has not got yet is dropped, and never sent later.
+DROP_UNSENT = struct.pack("ii", 1, 0)
+
+PATIENCE = 0.001
+
+# Seconds for which an answer behind a refusal is waited for.
+SHORTEST_LISTENING, LONGEST_LISTENING = 0.05, 1.0
+
+
+class Pool(Protocol):
+    """What the connections of one client have in common.
+
+    :ivar distrusted: a server has sent what no request had asked for, so that no connection is used twice.
+    :ivar slowest: seconds that answers take at most.
+    :ivar made: every open transport.
+    """
+
+    distrusted: bool
+    slowest: float
+    made: WeakSet[Any]
+
+
+class Gate:
+    """A transport that asks its guard before it writes; the rest is the transport's own."""
+
+    def __init__(self, guard: Guard, real: asyncio.Transport) -> None:
+        self.guard = guard
+        self.real = real
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the transport itself has."""
+        return getattr(self.real, name)
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing can be written any more."""
+        departure = DEPARTURE.get(None)
+        if departure is not None:
+            departure.gated = True
+        return self.real.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Write, if the guard lets it pass."""
+        self.guard.leave(data, len(data))
+        self.real.write(data)
+
+    def writelines(self, chunks: Iterable[bytes]) -> None:
+        """Write, if the guard lets it pass."""
+        parts = list(chunks)
+        self.guard.leave(parts[0], sum(map(len, parts)))
+        self.real.writelines(parts)
+
+    def close(self) -> None:
+        """Close; what has not left by now never does."""
+        self.guard.close()
+
+    abort = close
+
+
+class Guard(asyncio.Protocol):
+    """The protocol of one connection, in front of the HTTP client's own.
+
+    :param inner: the HTTP client's.
+    :param line: its socket.
+    :param below: the transports under a TLS one.
+    """
+
+    def __init__(self, inner: Any, line: socket.socket, pool: Pool, below: tuple[asyncio.Transport, ...] = ()) -> None:
+        self._inner = inner
+        self._pool = pool
+        self.line = line
+        self.transports = below
+        self._real: asyncio.Transport | None = None
+        self._current: Departure | None = None
+        self._began = False
+        self._served = False
+        self._spoken = False
+        self._last = False
+        self._listening = False
+        self._followed = asyncio.Event()
+        self._heard = 0
+
+    def gate(self, real: asyncio.Transport) -> Gate:
+        """Return what the HTTP client writes to."""
+        self._real = real
+        self.transports = (*self.transports, real)
+        made = Gate(self, real)
+        self._pool.made.add(made)
+        return made
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: Any) -> None:
+        """Show the HTTP client its side of the connection."""
+        self._inner.connection_made(self.gate(transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand on."""
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Hand on."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hand on."""
+        self._inner.resume_writing()
+
+    def eof_received(self) -> bool | None:
+        """Hand on."""
+        kept: bool | None = self._inner.eof_received()
+        return kept
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what belongs to a request; what nobody asked for ends the connection."""
+        departure = self._current
+        if departure is None:
+            self._distrust()
+            self._followed.set()
+            self.close()
+            return
+        if not departure.headed:
+            self._heard += len(data)
+            if self._heard > MOST_OF_A_HEAD:
+                departure.too_long = True
+                self.close()
+                return
+        if not self._began and not is_interim(data):
+            self._began = True
+            departure.early = departure.written < departure.needs or self._unsent() > 0
+            departure.unread = departure.early or unreceived(self.line, PATIENCE) > 0
+        self._inner.data_received(data)
+
+    # What the gate and the exchange call.
+
+    def leave(self, first: bytes, size: int) -> None:
+        """Let bytes of the running task's request pass, its first ones only to a silent connection and in time.
+
+        :raises HeldError: where not a byte of it may be written.
+        """
+        departure = DEPARTURE.get()
+        departure.gated = True
+        if bytes(first[:8]) == b"CONNECT ":
+            # Asks a proxy for a tunnel, and is no part of the request.
+            self._current, self._began = departure, True
+            return
+        if departure.guard is self and self._current is departure:
+            departure.written += size
+            return
+        departure.reused = self._served
+        departure.needs = bytes(first).find(b"\r\n\r\n") + 4 + departure.size
+        departure.on_leave()
+        self._check(departure)
+        self._current, self._began, self._heard, self._served = departure, False, 0, True
+        departure.guard, departure.written = self, size
+        departure.headed = departure.early = departure.unread = False
+        departure.left = True
+
+    def _check(self, departure: Departure) -> None:
+        if self._noisy(departure):
+            departure.held = "stale" if departure.reused else "unasked"
+        # Last of all, and nothing behind it but the writing itself: the process may have been stopped meanwhile.
+        elif departure.over or time.monotonic() > departure.not_after:
+            departure.held = "late"
+        else:
+            return
+        self.close()
+        raise HeldError(departure.held)
+
+    def _noisy(self, departure: Departure) -> bool:
+        """Tell whether the next bytes on this connection may be another's than the answer to the next request."""
+        real = self._real
+        if self._spoken or self._last or real is None or real.is_closing() or not real.is_reading():
+            return True
+        if departure.reused:
+            if self._pool.distrusted:
+                return True
+            if self._inner.should_close:
+                self._distrust()
+                return True
+        elif len(self.transports) > 1:
+            # A new TLS connection may have session tickets waiting.
+            return False
+        found = waiting(self.line)
+        if found and len(self.transports) == 1:
+            self._distrust()
+        return found is not None
+
+    def head(self, departure: Departure, status: int) -> None:
+        """Take note that the head of the answer is known.
+
+        After any other answer than a 2xx the connection is not used again: what gives up may still answer later.
+        """
+        departure.headed = True
+        good = 200 <= status < 300  # noqa: PLR2004  # RFC 9110
+        if self._current is departure and (not good or departure.early):
+            refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
+            self._last, self._listening = True, departure.reused and refuses
+
+    def finish(self, departure: Departure, *, whole: bool) -> bool:
+        """Take note that the answer, or the reading of it, has ended; return whether more than that has come."""
+        if self._current is not departure:
+            # Another request has gone out on it, which looked for that.
+            return False
+        self._current = None
+        inner = self._inner
+        # What comes later is found when the next request is about to leave: the socket is asked then, not twice.
+        surplus = whole and bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
+        if surplus:
+            self._distrust()
+        if surplus or not whole or (self._last and not self._listening):
+            self._listening = False
+            self.close()
+        return surplus
+
+    async def listen(self, seconds: float, most: float) -> bool:
+        """Wait for another answer behind a refusal, close the connection, and return whether one came.
+
+        A refusal that belongs to an earlier request is followed by the answer to the later one.
+
+        :param seconds: that the answer took.
+        :param most: seconds that may be waited.
+        """
+        self._pool.slowest = max(seconds, self._pool.slowest * 0.98)
+        if not self._listening:
+            return False
+        patience = min(LONGEST_LISTENING, max(SHORTEST_LISTENING, 2 * self._pool.slowest))
+        try:
+            async with asyncio.timeout(min(patience, most)):
+                await self._followed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self.let_go()
+        return True
+
+    def let_go(self) -> None:
+        """Listen no longer."""
+        if self._listening:
+            self._listening = False
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection, unless it is listened to; what the other side has not got yet is dropped."""
+        if self._listening:
+            return
+        self._spoken = True
+        real = self._real
+        if real is None or real.is_closing():
+            return
+        if self._unsent() or unreceived(self.line):
+            with suppress(OSError):
+                self.line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
+        real.abort()
+
+    def _unsent(self) -> int:
+        real = self._real
+        if real is None or real.is_closing():
+            return 0
+        return sum(one.get_write_buffer_size() for one in self.transports if not one.is_closing())
+
+    def _distrust(self) -> None:
+        self._spoken = True
+        if self._served and not self._pool.distrusted:
+            self._pool.distrusted = True
+            log.warning(
+                "A server sent more answers than it was asked for: from here on no connection is used for two requests"
+            )

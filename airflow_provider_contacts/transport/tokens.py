@@ -1,0 +1,208 @@
+"""Minting OAuth 2 tokens ahead of their expiry.
+
+The grant is built with Authlib's functions that open no socket; its httpx client is not used, since it is built on a
+release line of httpx that Airflow does not bring. The clock is monotonic: a token must not live longer because the
+wall clock was set back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT, retry_after
+from airflow_provider_contacts.transport.response_body import OF_A_TOKEN
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Response
+
+AHEAD = 60.0
+"""Seconds before its expiry at which a token is renewed, or a fifth of its life if that is less."""
+
+UNTOLD_LIFE = 300.0
+"""Seconds that a token is used for where its reply does not tell; a 401 renews it anyway."""
+
+LONGEST_TOKEN = 64 * 1024
+"""Signs of a token that is taken: no server takes a longer header."""
+
+# RFC 6749, 5.2: what a token endpoint says of the client; nothing else of its text is repeated.
+REFUSALS = {
+    *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
+    *("invalid_scope", "access_denied"),
+}
+
+CLIENT = "check login (client id), password (client secret) and token_url of the connection"
+
+
+class TokenError(Exception):
+    """No token could be had; carries what that means for the request that wanted one."""
+
+    def __init__(self, result: NotSent) -> None:
+        super().__init__(result.code)
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What is posted to the token endpoint."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and the seconds, from its request on, for which it is used."""
+
+    text: str = field(repr=False)
+    life: float
+
+
+class TokenSource:
+    """The current token of one account, used from one event loop.
+
+    :param post: sends a token request once, and says what came of it.
+    :param on_secret: is given every minted token, so that it can be masked in logs.
+    """
+
+    def __init__(
+        self,
+        credential: ClientCredentials,
+        post: Callable[[TokenRequest], Awaitable[Result]],
+        *,
+        on_secret: Callable[[str], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._credential = credential
+        self._post = post
+        self._on_secret = on_secret
+        self._monotonic = monotonic
+        self._lock = asyncio.Lock()
+        self._token = ""
+        self._good_until = 0.0
+
+    async def get(self) -> str:
+        """Return a token that is good for a while.
+
+        :raises TokenError: where none can be had.
+        """
+        async with self._lock:
+            if not self._token or self._monotonic() >= self._good_until:
+                self._token = ""
+                asked_at = self._monotonic()
+                token = read_token(await self._post(token_request(self._credential)), self._credential)
+                self._on_secret(token.text)
+                self._token = token.text
+                self._good_until = asked_at + token.life
+            return self._token
+
+    def drop(self, token: str) -> None:
+        """Forget a token that was refused, unless a newer one has taken its place."""
+        if token == self._token:
+            self._token = ""
+
+
+def token_request(credential: ClientCredentials) -> TokenRequest:
+    """Return what the token endpoint is asked.
+
+    :raises TokenError: for a client id or secret that no header can carry.
+    """
+    from authlib.oauth2.auth import ClientAuth
+    from authlib.oauth2.rfc6749.parameters import prepare_token_request
+
+    scope = {"scope": credential.scope} if credential.scope else {}
+    form: str = prepare_token_request("client_credentials", **scope, **dict(credential.parameters))
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    method: Any = credential.method if credential.encoding == "form" else as_json
+    try:
+        auth = ClientAuth(credential.client_id, credential.client_secret, method)
+        url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
+    except UnicodeEncodeError:
+        text = (
+            "login (client id) or password (client secret) of the connection holds characters that no header can carry"
+        )
+        raise TokenError(NotSent("credential_not_latin1", refused=True, message=text)) from None
+    return TokenRequest(url, headers, body)
+
+
+def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
+    """Show id and secret in a JSON body, as Auth0 documents it, in place of a form."""
+    fields = dict(parse_qsl(body)) | {"client_id": client.client_id, "client_secret": client.client_secret}
+    return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
+
+
+def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> Token:
+    """Return the token of an answer.
+
+    :param now: the wall clock (UTC), for ``Retry-After`` as a date.
+    :raises TokenError: for a refusal, or for a trouble that may pass.
+    """
+    where = f"the token endpoint at {urlsplit(credential.token_url).hostname}"
+    if isinstance(result, NotSent | NoAnswer):
+        text = f"no token came from {where}: {result.message or result.code}"
+        raise TokenError(NotSent("token_unavailable", message=text))
+    reply = token_reply(result)
+    code = reply.get("error")
+    told = f"HTTP {result.status}" + (f", {code}" if isinstance(code, str) and code in REFUSALS else "")
+    if result.status in {400, 401, 403, 404} or (200 <= result.status < 300 and code):  # noqa: PLR2004  # RFC 9110
+        raise TokenError(
+            NotSent("token_refused", refused=True, message=f"{where} refuses the client ({told}): {CLIENT}")
+        )
+    if not 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        wait = retry_after(result.headers.get("retry-after"), now or datetime.now(UTC))
+        raise TokenError(NotSent("token_unavailable", wait=wait, message=f"{where} gives no token now ({told})"))
+    token = reply.get("access_token")
+    if trouble := result.trouble or token_trouble(token):
+        raise TokenError(NotSent("token_unreadable", message=f"{where} gives no usable token ({told}): {trouble}"))
+    check_scope(reply.get("scope"), credential.scope, where)
+    life = lifetime(reply.get("expires_in"))
+    return Token(str(token), life - min(AHEAD, life / 5))
+
+
+def token_trouble(token: Any) -> str:
+    """Return why a token cannot be used; nothing for one that can."""
+    if not isinstance(token, str) or not token:
+        return "its answer holds no access_token"
+    if len(token) > LONGEST_TOKEN:
+        return f"access_token has {len(token)} characters, and no server takes more than {LONGEST_TOKEN}"
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "access_token holds characters that no header can carry"
+    return ""
+
+
+def check_scope(granted: Any, wanted: str, where: str) -> None:
+    """Check that what was granted is enough, where the answer tells.
+
+    :raises TokenError: naming the scope that lacks.
+    """
+    missing = sorted(set(wanted.split()) - set(granted.replace(",", " ").split())) if isinstance(granted, str) else []
+    if missing:
+        lacking = " ".join(missing)
+        text = f"{where} grants no scope {lacking!r}: grant it to the client, or correct scope in the connection"
+        raise TokenError(NotSent("token_scope", refused=True, message=text))
+
+
+def token_reply(answer: Response) -> dict[str, Any]:
+    """Return the reply as an object; an empty one for anything else."""
+    try:
+        reply = answer.json() if len(answer.body) <= OF_A_TOKEN.size else {}
+    except UnreadableError:
+        return {}
+    return reply if isinstance(reply, dict) else {}
+
+
+def lifetime(value: Any) -> float:
+    """Return ``expires_in`` as seconds, tolerant of text and of nonsense."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return UNTOLD_LIFE
+    return seconds if 0 < seconds < LONGEST_WAIT * 30 else UNTOLD_LIFE

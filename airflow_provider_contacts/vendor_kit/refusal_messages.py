@@ -1,0 +1,115 @@
+"""Where a push goes, and what a person is told when a vendor takes nothing: who refuses what, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Response, Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a push goes, in the words of its connection.
+
+    :param credential: the fields that make up the credential, as the connection form names them.
+    :param destination: the vendor's destination keys.
+    """
+
+    conn_id: str = ""
+    host: str = ""
+    credential: str = "login, password and token_url"
+    destination: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """Host and connection as they follow a vendor's name in a sentence; empty where neither is known."""
+        return (f" at {self.host}" if self.host else "") + (f" (connection {self.conn_id!r})" if self.conn_id else "")
+
+    def told(self, result: Result) -> Result:
+        """Return a result whose text names the connection."""
+        if self.conn_id and isinstance(result, NotSent | NoAnswer) and result.message:
+            return replace(result, message=f"connection {self.conn_id!r}: {result.message}")
+        return result
+
+
+NOWHERE = Place()
+
+
+def place_of(vendor: Vendor, conn_id: str, host: str, credential: Credential) -> Place:
+    """Return the place that a connection leads to."""
+    return Place(conn_id=conn_id, host=host, credential=credential_fields(vendor, credential))
+
+
+def credential_fields(vendor: Vendor, credential: Credential) -> str:
+    """Return the fields that make up a credential: those of this vendor, and none that it does not use."""
+    own = [setting.name for setting in vendor.form.settings]
+    if isinstance(credential, ClientCredentials):
+        used = [name for name in ("account", "region", "audience", "scope", "token_url") if name in own]
+        return listed(["login (client id)", "password (client secret)", *used])
+    if "token_url" in own:
+        return "password (bearer token, since the login is empty)"
+    labels = vendor.form.relabeling
+    return listed(
+        [f"{name} ({labels.get(name, name)})" for name in ("login", "password") if name not in vendor.form.hidden]
+    )
+
+
+def listed(words: list[str]) -> str:
+    """Return words as a sentence lists them."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def shown(destination: Mapping[str, Any]) -> str:
+    """Return a destination as a sentence names it."""
+    return ", ".join(f"{key} {value!r}" for key, value in destination.items())
+
+
+def trouble_text(title: str, result: Result, place: Place) -> str | None:
+    """Return why a request got no usable answer; of an answer the status alone, since its text may quote a record.
+
+    :param result: as :meth:`Place.told` gives it.
+    """
+    if not isinstance(result, Response):
+        return result.message
+    if result.trouble:
+        return result.trouble
+    success = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
+    unclear = ", which does not show what was created" if success else ""
+    return f"{title}{place.named} answered HTTP {result.status}{unclear}"
+
+
+def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | None = None) -> str:
+    """Return what a person should look at when the vendor takes nothing.
+
+    :param message: the cause, where it is known better than by its code.
+    """
+    if message:
+        return f"{title} cannot be pushed to ({code}): {message}"
+    parts = [place.host and f"at {place.host}", place.conn_id and f"connection {place.conn_id!r}"]
+    named = ", ".join(filter(None, [*parts, shown(place.destination)]))
+    who = f"{title} refuses the push ({code})" + (f" {named}" if named else "")
+    return f"{who}: {hint_of(code, place)}"
+
+
+def hint_of(code: str, place: Place) -> str:
+    """Return what to check."""
+    keys = " and ".join(place.destination)
+    match code:
+        case "http_401":
+            return f"check the connection's {place.credential}"
+        case "http_403":
+            return (
+                "the credential lacks a right, or the plan does not include this request: check the connection's "
+                f"{place.credential}"
+            )
+        case "http_404":
+            where = f"the destination's {keys}" if keys else "the destination" if not place.conn_id else ""
+            return f"check {where} and the connection's host" if where else "check the connection's host and its path"
+        case "http_301" | "http_302" | "http_303" | "http_307" | "http_308":
+            return "redirects are never followed; check scheme, name and path of the connection's host"
+        case _:
+            return "check the connection's host, credential and destination"
