@@ -69,9 +69,10 @@ help: ## list the targets
 
 setup: $(INSTALLED) ## make .venv: the wheel of this checkout, and what tests and checks need
 
-check: setup ## formats, lints, types
+check: setup ## formats, lints, imports, types
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	.venv/bin/lint-imports --no-logo
 	$(PY) -m mypy $(CHECKED)
 
 format: setup ## write the formats and the safe fixes
@@ -94,7 +95,7 @@ test-lower: $(INSTALLED_LOWER) ## the same tests with the lowest versions that p
 test-distributed: setup $(DISTRIBUTED) ## Airflow on two Celery workers, one of which is killed in the middle
 	$(PY) -m tests.distributed.run
 
-mutants: $(MUTMUT) ## mutation testing of core/: about two hours; ARGS="airflow_provider_contacts.engine.policy.*" for a part
+mutants: $(MUTMUT) ## mutation testing: about two hours; ARGS="airflow_provider_contacts.engine.policy.*" for a part
 	rm -rf mutants
 	CONTACTS_EXAMPLES=30 nice .venv-mutants/bin/python -m mutmut run --max-children 2 $(ARGS)
 	.ci/mutants
