@@ -25,6 +25,7 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import default_sync_id, refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.task.connections import contacts_hook
+from airflow_provider_contacts.task.frozen_heap import frozen_heap
 from airflow_provider_contacts.task.parameters import TaskPlan, check, parse_text
 from airflow_provider_contacts.task.reporting import (
     Progress,
@@ -241,7 +242,8 @@ class Execution:
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None
         try:
-            count_outcomes(push, report)
+            with frozen_heap():
+                count_outcomes(push, report)
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught
         report.num_requests, report.trouble = push.num_requests, push.trouble

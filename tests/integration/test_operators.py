@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from typing import Any
@@ -78,6 +79,21 @@ def test_the_summary_has_its_keys_and_builtin_types_alone(world: World) -> None:
     )  # fmt: skip
     ids = {entry["record_identifier"]: entry["destination_record_id"] for entry in summary["outcomes"]}
     assert {ids[f"p{n}"] for n in range(3)} == {one.id for one in world.simulator.dex.stored}
+
+
+def test_a_push_does_not_walk_what_airflow_has_loaded(world: World) -> None:
+    frozen: list[int] = []
+
+    class Watched(dict[str, Any]):
+        def __iter__(self) -> Any:
+            frozen.append(gc.get_freeze_count())
+            return super().__iter__()
+
+    op = push([Watched(one) for one in people(3)], **TABLED)
+    world.run(op)
+    assert world.summary(op)["num_succeeded"] == 3
+    assert max(frozen) > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_runs_table_says_the_same(world: World) -> None:
