@@ -24,7 +24,7 @@ CREATE TABLE plain_outcomes (
 )"""
 """What the plain task keeps: one row a record, as far as it knows."""
 
-WRITTEN = ("contact_outcomes", "contact_outcomes_runs", "plain_outcomes")
+WRITTEN = (*(f"contact_outcomes_{name}" for name in ("records", "batches", "runs", "syncs")), "plain_outcomes")
 
 
 def people(seed: int, count: int) -> Iterator[tuple[Any, ...]]:
@@ -76,6 +76,7 @@ class Databases:
         """Return Airflow's connection of empty outcome tables."""
         if kind == "postgres":
             with connect(self._server()) as database:
+                database.execute("DROP VIEW IF EXISTS contact_outcomes")
                 for name in WRITTEN:
                     database.execute(f"DROP TABLE IF EXISTS {name}")
                 database.execute(PLAIN)

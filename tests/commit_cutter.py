@@ -15,7 +15,7 @@ What = Literal["claim", "answer"]
 Moment = Literal["before", "after"]
 
 # How the two kinds of transactions are told in what the drivers send: both hand statements over as text.
-MARKS = {"claim": (b"INSERT INTO", b"batch_started_at"), "answer": (b"UPDATE", b"batch_completed_at")}
+MARKS = {"claim": (b"_batches (", b"batch_started_at"), "answer": (b"UPDATE", b"SET http_status")}
 
 
 class CommitCutter:

@@ -11,7 +11,7 @@ from airflow_provider_contacts.errors import ConfigError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    from airflow_provider_contacts.ledgers.sql import tables
+    from airflow_provider_contacts.ledgers.sql import ddl, tables
 
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_contacts.ledgers",
@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser(
         "ddl",
-        help="print the statements that create the outcome table and its table of runs",
-        description="Print the statements that create the outcome table and its table of runs, for databases where "
-        "tasks may not create tables (create_tables=False). Nothing is connected to.",
+        help="print the statements that create the tables and the view",
+        description="Print the statements that create the outcome table, a view, and the tables behind it, for "
+        "databases where tasks may not create tables (create_tables=False). Nothing is connected to.",
         epilog="example: python -m airflow_provider_contacts.ledgers ddl postgresql --table crm.contact_outcomes",
     )
     command.add_argument("database", choices=tables.FLAVOURS, help="the kind of database that holds the tables")
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        sys.stdout.write(tables.ddl(tables.build(chosen.table, chosen.database)))
+        sys.stdout.write(ddl.ddl(tables.build(chosen.table, chosen.database)))
     except ConfigError as error:
         command.error(f"argument --table: {error}")
     return 0

@@ -1,4 +1,4 @@
-"""Rules for the name of an outcome table."""
+"""Rules for the name of an outcome table: of the view that people read, and of the tables behind it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import not_this
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-NAME_LIMIT = 63  # PostgreSQL's; MySQL takes one more
-RUNS = "_runs"
+SCHEMA_LIMIT = 63  # PostgreSQL's; MySQL takes one more
+NAME_LIMIT = 52  # leaves room for the names of tables and indexes that begin with it
 
 
 def names(table: str) -> tuple[str | None, str]:
     """Return schema and name of ``table``.
 
-    :raises ConfigError: unless it is ``name`` or ``schema.name`` of plain names that leave room for ``_runs``.
+    :raises ConfigError: unless it is ``name`` or ``schema.name`` of plain names that leave room for the tables' own.
     """
     parts = table.split(".")
-    room = (NAME_LIMIT,) * (len(parts) - 1) + (NAME_LIMIT - len(RUNS),)
+    room = (SCHEMA_LIMIT,) * (len(parts) - 1) + (NAME_LIMIT,)
     if len(parts) > 2 or not all(  # noqa: PLR2004  # schema and name
         NAME.fullmatch(part) and len(part) <= most for part, most in zip(parts, room, strict=True)
     ):
         msg = (
             "outcomes_table must be a name or schema.name of letters, digits, _ and $, not beginning with a digit; "
-            f"the schema at most {NAME_LIMIT} characters, the name at most {NAME_LIMIT - len(RUNS)}"
+            f"the schema at most {SCHEMA_LIMIT} characters, the name at most {NAME_LIMIT}"
             f"{not_this(table)}"
         )
         raise ConfigError(msg)

@@ -116,7 +116,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
     :param outcomes_conn_id: SQL connection (SQLite, PostgreSQL, MySQL or MariaDB) with the outcome table; ``None``:
         outcomes go to XCom alone.
-    :param outcomes_table: name of the table, ``schema.table`` allowed; the runs table has ``_runs`` behind it.
+    :param outcomes_table: name of the view that people read, ``schema.name`` allowed; its tables begin with it, too.
     :param create_tables: create what is missing, else the error prints the DDL.
     :param sync_id: what records are remembered under; default
         ``{dag_id}/{task_id}@{contacts_conn_id}[:{destination object}]``.

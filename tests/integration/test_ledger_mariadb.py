@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
-from airflow_provider_contacts.ledgers.sql.rows import marked
+from airflow_provider_contacts.ledgers.sql.rows import claimed
 from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
+from tests.ledger_histories import LedgerHistories
 from tests.pushing import World, people
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 NUMBERS = count(1)
 
-REFUSE = "ALTER TABLE contact_outcomes ADD CHECK ({column} <> 'boom')"
+REFUSE = "ALTER TABLE contact_outcomes_records ADD CHECK ({column} <> 'boom')"
 
 
 def backdate(seconds: int) -> str:
-    return f"UPDATE contact_outcomes SET batch_started_at = batch_started_at - INTERVAL {seconds} SECOND"
+    return f"UPDATE contact_outcomes_batches SET batch_started_at = batch_started_at - INTERVAL {seconds} SECOND"
 
 
 def fresh(mariadb: MariaDB, driver: str = "pymysql") -> Database:
@@ -47,7 +48,7 @@ def database(mariadb: MariaDB, request: pytest.FixtureRequest) -> Iterator[Datab
     found.close()
 
 
-class TestMariaDB(LedgerConformance):
+class TestMariaDB(LedgerConformance, LedgerHistories):
     pass
 
 
@@ -68,6 +69,17 @@ def test_rights_to_create_are_needed_only_to_create(mariadb: MariaDB, database: 
     assert claim(ledger, "bad", "next") == {"bad", "next"}
     assert ledger.finish({"num_planned": 3}, "succeeded")
     writer.close()
+    # Who reads has rights of their own, and no others by way of the view.
+    reading = f"reader_{name}"
+    database.run(f"CREATE USER {reading}@localhost", f"GRANT SELECT ON {name}.contact_outcomes TO {reading}@localhost")
+    reader = Database(mariadb.url(user=reading, database=str(name)))
+    with pytest.raises(sqlalchemy.exc.DBAPIError, match="invoker of view lack rights"):
+        reader.rows()
+    database.run(f"GRANT SELECT ON {name}.* TO {reading}@localhost")
+    assert {row["status"] for row in reader.rows()} == {"succeeded", "sending"}
+    with pytest.raises(sqlalchemy.exc.DBAPIError, match="command denied"):
+        reader.run("UPDATE contact_outcomes SET record_identifier = 'other'")
+    reader.close()
 
 
 def test_a_server_that_forgets_is_told(database: Database) -> None:
@@ -82,7 +94,7 @@ def test_a_server_that_forgets_is_told(database: Database) -> None:
 
 def test_error_details_are_not_told(database: Database) -> None:
     ledger = database.open()
-    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_identifier <> 'secret')")
+    database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_identifier <> 'secret')")
     for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
         with pytest.raises(LedgerError, match=r"23000|4025") as caught:
             call()
@@ -95,7 +107,7 @@ def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) 
     ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
     with ThreadPoolExecutor(1) as threads:
         with one._engine.begin() as connection:
-            assert set(one._claim(connection, [marked(each, "undelivered") for each in ours])) == {"old", "new"}
+            assert set(one._claim(connection, claimed(ours, "undelivered"))) == {"old", "new"}
             waiting = threads.submit(other.claim, theirs)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)

@@ -12,26 +12,28 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql.bulk_rows import ROWS, document_of, parameter
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.sql.database import connect, prepare
+from airflow_provider_contacts.ledgers.sql.rows import claimed
 from airflow_provider_contacts.ledgers.sql.runs import Execution
-from airflow_provider_contacts.ledgers.sql.statements import ANSWERED, MARKED, READ
+from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.outcome import Status
 from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
+from tests.ledger_histories import LedgerHistories
 from tests.servers import wait_until
 
 if TYPE_CHECKING:
     from tests.servers import Postgres
 
 NUMBERS = count(1)
+BINDING = Binding(sync_id="sync", destination="dex", destination_host="host", destination_object=None)
 
-REFUSE = "ALTER TABLE contact_outcomes ADD CHECK ({column} <> 'boom')"
+REFUSE = "ALTER TABLE contact_outcomes_records ADD CHECK ({column} <> 'boom')"
 
 
 def backdate(seconds: int) -> str:
-    return f"UPDATE contact_outcomes SET batch_started_at = batch_started_at - interval '{seconds} seconds'"
+    return f"UPDATE contact_outcomes_batches SET batch_started_at = batch_started_at - interval '{seconds} seconds'"
 
 
 def fresh(postgres: Postgres, driver: str = "psycopg") -> Database:
@@ -50,11 +52,11 @@ def database(postgres: Postgres) -> Iterator[Database]:
     found.close()
 
 
-class TestPostgres(LedgerConformance):
+class TestPostgres(LedgerConformance, LedgerHistories):
     pass
 
 
-class TestPsycopg2(LedgerConformance):
+class TestPsycopg2(LedgerConformance, LedgerHistories):
     """The older driver hands parameters over in its own way."""
 
     @pytest.fixture
@@ -92,6 +94,22 @@ def test_connections_wait_for_the_disk(postgres: Postgres, database: Database) -
     assert shown(engine, "synchronous_commit") == "on"
     assert shown(engine, "transaction_isolation") == "read committed"
     assert shown(engine, "application_name") == "contacts"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_what_a_pooler_forgets_is_said_in_every_transaction(postgres: Postgres, driver: str) -> None:
+    engine = sqlalchemy.create_engine(postgres.url(driver=driver))
+    prepare(engine)
+    raw = engine.raw_connection()
+    with closing(raw.cursor()) as cursor:
+        # As somebody else may have left the server's session.
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        cursor.execute("SET synchronous_commit = off")
+    raw.commit()
+    raw.close()
+    assert shown(engine, "transaction_isolation") == "read committed"
+    assert shown(engine, "synchronous_commit") == "on"
     engine.dispose()
 
 
@@ -141,13 +159,25 @@ def test_select_insert_and_update_suffice(postgres: Postgres, database: Database
     database.open(table="crm.outcomes")
     with pytest.raises(LedgerError, match="permission denied"):
         writer.open(table="crm.outcomes")
-    database.run("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO writer")
+    tables = ", ".join(f"crm.outcomes_{name}" for name in ("syncs", "runs", "batches", "records"))
+    database.run(f"GRANT SELECT, INSERT, UPDATE ON {tables} TO writer")
     ledger = writer.open("mine", table="crm.outcomes")
     make(ledger, "good", Status.SUCCEEDED)
     make(ledger, "bad", Status.INVALID)
     assert claim(ledger, "bad", "next") == {"bad", "next"}
     assert ledger.finish({"num_planned": 3}, "succeeded")
+    (warning,) = ledger.warnings
+    assert re.search(r"view crm.outcomes, which people read, cannot be read .*permission denied", warning)
     writer.close()
+    # Who reads needs the view alone, and cannot write through it.
+    database.run("CREATE ROLE reader LOGIN", "GRANT USAGE ON SCHEMA crm TO reader")
+    database.run("GRANT SELECT ON crm.outcomes TO reader")
+    reader = Database(postgres.url(user="reader"))
+    assert {row["status"] for row in reader.rows("crm.outcomes")} == {"succeeded", "sending"}
+    for statement in ("UPDATE crm.outcomes SET status = 'failed'", "SELECT * FROM crm.outcomes_records"):
+        with pytest.raises(sqlalchemy.exc.DBAPIError, match=r"permission denied|cannot update view"):
+            reader.run(statement)
+    reader.close()
 
 
 def test_a_schema_that_is_not_there(database: Database) -> None:
@@ -164,7 +194,7 @@ def test_a_newer_execution_waits_for_a_claim_in_flight(database: Database) -> No
     older = database.open()
     with ThreadPoolExecutor(1) as threads:
         with older._engine.begin() as connection:
-            older._execution.check(connection)
+            older._execution.hold(connection, "sync")
             newer: Future[Any] = threads.submit(database.open, try_number=2)
             with pytest.raises(TimeoutError):
                 newer.result(timeout=0.5)
@@ -181,14 +211,14 @@ def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) 
     with engine.connect() as one, engine.connect() as other:
         for number, connection in enumerate((one, other), start=1):
             run = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=number)
-            executions.append(Execution(found, run, f"token-{number}"))
-            executions[-1].register(connection, "sync")
+            executions.append(Execution(found, run, f"token-{number}", engine.dialect))
+            executions[-1].register(connection, BINDING)
         one.commit()
         other.commit()
     with engine.begin() as connection:
         for execution in executions:
             with pytest.raises(SupersededError):
-                execution.check(connection)
+                execution.hold(connection, "sync")
     assert claim(database.open(), "key") == {"key"}
 
 
@@ -198,18 +228,11 @@ def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) 
     ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
     with ThreadPoolExecutor(1) as threads:
         with one._engine.begin() as connection:
-            rows = [row for each in ours for row in [one_row(each)]]
-            assert set(one._claim(connection, rows)) == {"old", "new"}
+            assert set(one._claim(connection, claimed(ours, "undelivered"))) == {"old", "new"}
             waiting = threads.submit(other.claim, theirs)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
         assert set(waiting.result(timeout=30)) == set()
-
-
-def one_row(each: Any) -> Any:
-    from airflow_provider_contacts.ledgers.sql.rows import marked
-
-    return marked(each, "undelivered")
 
 
 AT_COMMIT = """
@@ -219,7 +242,7 @@ BEGIN
   IF nextval('commits') <= {times} THEN {what}; END IF;
   RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER trouble AFTER INSERT OR UPDATE ON contact_outcomes
+CREATE CONSTRAINT TRIGGER trouble AFTER INSERT OR UPDATE ON contact_outcomes_records
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trouble()
 """
 BREAK = "PERFORM pg_terminate_backend(pg_backend_pid())"
@@ -276,7 +299,7 @@ def test_real_deadlocks_end(database: Database) -> None:
 
 def test_error_details_are_not_told(database: Database) -> None:
     ledger = database.open()
-    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_identifier <> 'secret')")
+    database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_identifier <> 'secret')")
     for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
         with pytest.raises(LedgerError, match="23514") as caught:
             call()
@@ -285,30 +308,27 @@ def test_error_details_are_not_told(database: Database) -> None:
 
 def test_a_payload_that_is_refused_does_not_stop_the_push(database: Database) -> None:
     ledger = database.open()
-    database.run("ALTER TABLE contact_outcomes ADD CHECK (record_payload IS NULL)")
+    database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_payload IS NULL)")
     assert set(ledger.claim([mark(ledger, "one")])) == {"one"}
 
 
 @pytest.mark.parametrize("analysed", [False, True])
 def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
     database.open()
-    database.run("ALTER TABLE contact_outcomes SET (autovacuum_enabled = off)")
+    database.run("ALTER TABLE contact_outcomes_records SET (autovacuum_enabled = off)")
     ledger = database.open()
     ledger.claim([mark(ledger, f"key-{number}", payload={"some": "x" * 200}) for number in range(20_000)])
     if analysed:
-        database.run("ANALYZE contact_outcomes")
+        database.run("ANALYZE contact_outcomes_records")
     plans = []
+    statements = Statements(ledger._tables, ledger._engine.dialect, "undelivered")
     with ledger._engine.connect() as connection:
-        for fields, statement in (
-            (ANSWERED, ledger._statements.settle),
-            (MARKED + READ, ledger._statements.renew_marks),
-        ):
-            compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
-            rows = [{**dict.fromkeys(fields), "record_identifier": f"key-{number}"} for number in range(100)]
-            document = document_of(fields, rows, ledger._binding.sync_id, "postgresql")
-            values = {**compiled.params, parameter(ROWS): document}
-            plan = connection.exec_driver_sql(f"EXPLAIN {compiled}", values).scalars()
+        written: list[Any] = [statements.answer_records, statements.move_records, statements.weaken_records]
+        for statement in written:
+            rows = [(1, f"key-{number}", 1, *(None,) * 13) for number in range(100)]
+            text, values = statement.bound(rows)
+            plan = connection.exec_driver_sql(f"EXPLAIN {text}", values).scalars()
             plans.append("\n".join(plan))
     for text in plans:
-        assert re.search(r"Index Cond: .*given\.sync_id.*given\.record_identifier", text), text
+        assert re.search(r"Index Cond: .*g\.sync_no.*g\.record_identifier", text), text
         assert "Seq Scan" not in text

@@ -225,7 +225,8 @@ def test_a_ledger_in_trouble_shows_nobody(world: World, printed: list[str]) -> N
             **PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default", outcomes_conn_id="outcomes"
         )
     world.run(op)
-    world.query("CREATE TRIGGER broken BEFORE UPDATE ON contact_outcomes BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    broken = "BEFORE UPDATE ON contact_outcomes_records BEGIN SELECT RAISE(ABORT, 'no more'); END"
+    world.query(f"CREATE TRIGGER broken {broken}")
     with suppress(KeyError):
         world.api.xcoms.clear()
     result = world.run(op, run_id="second")

@@ -14,6 +14,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
+from tests.by_hand import change
 from tests.pushing import World, callees, people, refusal
 
 SYNC = "the-sync"
@@ -44,10 +45,6 @@ def refused(world: World, records: Any, first_names: str, **parameters: Any) -> 
     world.simulator.set("talkdesk.reject", f"first_name~{first_names}")
     assert world.run(push(records, **parameters)).error is None
     world.simulator.set("talkdesk.reject", "")
-
-
-def write_off(world: World, changes: str, keys: str = "%") -> None:
-    world.query(f"UPDATE contact_outcomes SET {changes} WHERE record_identifier LIKE '{keys}'")
 
 
 # What is sent.
@@ -86,7 +83,7 @@ def test_failed_ones_are_sent_and_delivered_ones_never(world: World) -> None:
     world.simulator.set("talkdesk.http_429", "always")
     world.run(push(callees(3)))
     world.simulator.set("talkdesk.http_429", "never")
-    write_off(world, "status = 'succeeded'", "c1")
+    change(world, "c1", status="'succeeded'")
     op = replay()
     assert world.run(op).error is None
     assert sorted(one["first_name"] for one in world.stored("talkdesk")) == ["First0", "First2"]
@@ -113,13 +110,13 @@ def test_failed_ones_are_sent_and_delivered_ones_never(world: World) -> None:
 )
 def test_a_filter_names_what_is_sent(world: World, filters: dict[str, Any], keys: set[str]) -> None:
     refused(world, [*callees(3), BAD], "First[01]$")
-    long_ago = "batch_completed_at = '2026-01-01 00:00:00.000'"
-    write_off(world, f"error_code = 'NAME', {long_ago}", "c0")
-    write_off(world, f"error_code = 'PHONE', attempts = 3, {long_ago}", "c1")
+    long_ago = "'2026-01-01 00:00:00.000'"
+    change(world, "c0", error_code="'NAME'", settled_at=long_ago)
+    change(world, "c1", error_code="'PHONE'", attempts="3", settled_at=long_ago)
     payload = json.dumps({"phone_numbers": [{"phone_number": "+15550", "phone_type": "MOBILE"}], "first_name": "x"})
-    changes = f"status = 'failed', error_code = 'later', record_payload = '{payload}', payload_hash = 'v1:edited'"
-    write_off(world, f"{changes}, batch_completed_at = '2026-03-01 12:00:00.000'", "c2")
-    write_off(world, "error_code = 'missing_field'", "bad")
+    changes = {"status": "'failed'", "error_code": "'later'", "record_payload": f"'{payload}'"}
+    change(world, "c2", **changes, payload_hash="'v1:edited'", settled_at="'2026-03-01 12:00:00.000'")
+    change(world, "bad", error_code="'missing_field'")
     plan = replay(**filters, plan_only=True, xcom_outcomes="all")
     assert world.run(plan).error is None
     op = replay(**filters, xcom_outcomes="all", max_rejected=5)
@@ -176,7 +173,7 @@ def test_unknown_ones_are_left_alone_unless_asked_for(world: World) -> None:
 def test_unknown_ones_are_resent_where_both_say_so(world: World) -> None:
     lose(world)
     world.simulator.reset(knobs=False)
-    write_off(world, "batch_started_at = datetime('now', '-2 hours')")
+    change(world, batch_started_at="datetime('now', '-2 hours')")
     op = replay(statuses=["unknown"], on_unknown="resend")
     assert world.run(op).error is None
     assert set(world.statuses().values()) == {"succeeded"}
@@ -186,8 +183,8 @@ def test_unknown_ones_are_resent_where_both_say_so(world: World) -> None:
 def test_what_was_left_sending_counts_as_unknown_after_an_hour(world: World) -> None:
     world.run(push(callees(3), store_payload="all"))
     world.simulator.reset(knobs=False)
-    write_off(world, "status = 'sending', batch_started_at = datetime('now', '-2 hours')", "c0")
-    write_off(world, "status = 'sending', batch_started_at = datetime('now', '-50 minutes')", "c1")
+    change(world, "c0", status="'sending'", batch_started_at="datetime('now', '-2 hours')")
+    change(world, "c1", status="'sending'", batch_started_at="datetime('now', '-50 minutes')")
     op = replay(statuses=["unknown"], on_unknown="resend", error_codes=["interrupted"])
     assert world.run(op).error is None
     assert world.statuses() == {"c0": "succeeded", "c1": "sending", "c2": "succeeded"}
@@ -273,8 +270,8 @@ def test_a_payload_that_is_not_stored_is_told_and_its_row_stays(world: World) ->
 
 def test_an_unknown_without_its_payload_stays_unknown(world: World) -> None:
     lose(world)
-    write_off(world, "record_payload = NULL", "c0")
-    write_off(world, "batch_started_at = datetime('now', '-2 hours')")
+    change(world, "c0", record_payload="NULL")
+    change(world, batch_started_at="datetime('now', '-2 hours')")
     world.simulator.reset(knobs=False)
     op = replay(statuses=["unknown"], on_unknown="resend")
     assert world.run(op).error is None
@@ -286,7 +283,7 @@ def test_an_unknown_without_its_payload_stays_unknown(world: World) -> None:
 
 def test_failed_beside_hopeless_ones_is_tried_again(world: World) -> None:
     refused(world, callees(2), "First")
-    write_off(world, "record_payload = NULL", "c0")
+    change(world, "c0", record_payload="NULL")
     world.simulator.set("talkdesk.http_429", "always")
     assert world.run(replay()).state == "up_for_retry"
 
@@ -308,7 +305,7 @@ def test_text_that_the_table_had_to_change_is_not_sent(world: World) -> None:
 
 def test_a_corrected_payload_is_sent_as_corrected(world: World) -> None:
     refused(world, callees(1), "First0")
-    write_off(world, "record_payload = json_set(record_payload, '$.first_name', 'Corrected')")
+    change(world, record_payload="json_set(record_payload, '$.first_name', 'Corrected')")
     before = rows_of(world)["c0"]["payload_hash"]
     assert world.run(replay()).error is None
     assert world.stored("talkdesk")[0]["first_name"] == "Corrected"
@@ -470,11 +467,11 @@ def test_a_row_that_changed_since_it_was_read_is_not_sent_with_its_old_payload(w
     world.run(push(people(130), contacts_conn_id="dex_default"))
     world.simulator.set("dex.http_429", "never")
     # While the first records are sent, another run takes one that was read, and is still not taken in.
-    change = "UPDATE contact_outcomes SET batch_id = 'other.1', sync_run_id = 'other' WHERE record_identifier = 'p99'"
+    taken = "UPDATE contact_outcomes_records SET batch_no = 1 WHERE record_identifier = 'p99'"
     op = replay(contacts_conn_id="dex_default", max_in_flight=1)
     world.query(
-        "CREATE TRIGGER other AFTER UPDATE OF status ON contact_outcomes "
-        f"WHEN NEW.record_identifier = 'p0' AND NEW.status = 'sending' BEGIN {change}; END"
+        "CREATE TRIGGER other AFTER UPDATE OF status ON contact_outcomes_records "
+        f"WHEN NEW.record_identifier = 'p0' AND NEW.status = 'sending' BEGIN {taken}; END"
     )
     assert world.run(op).state == "up_for_retry"
     assert world.summary(op)["error_codes"] == {"claimed_elsewhere": 1}
@@ -488,8 +485,8 @@ def test_a_replay_in_trouble_shows_nobody(
     person = "personcanary"
     records = [{**one, "key": f"{person}{n}", "last_name": person} for n, one in enumerate(callees(4))]
     refused(world, records, "First")
-    write_off(world, "record_payload = NULL", f"{person}0")
-    write_off(world, f'record_payload = \'{{"{person}": "{person}"}}\'', f"{person}1")
+    change(world, f"{person}0", record_payload="NULL")
+    change(world, f"{person}1", record_payload=f'\'{{"{person}": "{person}"}}\'')
     world.fill(records[:2])
     for name in ("", "airflow_provider_contacts", "airflow"):
         caplog.set_level(logging.DEBUG, name)
@@ -508,7 +505,7 @@ def test_a_replay_in_trouble_shows_nobody(
 
 def test_a_plan_counts_what_a_replay_then_does(world: World) -> None:
     refused(world, [*callees(5), BAD], "First[0-3]$")
-    write_off(world, "record_payload = NULL", "c0")
+    change(world, "c0", record_payload="NULL")
     before = world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")
     plan = replay(plan_only=True)
     assert world.run(plan, run_id="plan").error is None
@@ -591,9 +588,9 @@ def test_paging_and_since_on_postgresql(world: World, postgres: Any) -> None:
             connection.execute("SELECT record_identifier, payload_hash FROM replayed").fetchall()
         )
         connection.execute(
-            "UPDATE replayed SET batch_completed_at = '2026-01-01 00:00+00' WHERE record_identifier IN ('k5', 'k7')"
+            "UPDATE replayed_records SET settled_at = '2026-01-01 00:00+00' WHERE record_identifier IN ('k5', 'k7')"
         )
-        connection.execute("UPDATE replayed SET record_payload = NULL WHERE record_identifier = 'k9'")
+        connection.execute("UPDATE replayed_records SET record_payload = NULL WHERE record_identifier = 'k9'")
         connection.commit()
         since = datetime.now(UTC) - timedelta(days=1)
         op = replay(**there, since=since)

@@ -19,10 +19,10 @@ from airflow_provider_contacts.ledgers.sql.selection import PAGE, SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.stored_payloads import Selection
+from tests.by_hand import insert
 
 NUMBERS = count(1)
 RUN = RunIdentity.of(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
-COLUMNS = "sync_id, record_identifier, destination, destination_host, destination_object, status, attempts, sync_run_id"
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
@@ -66,14 +66,13 @@ class Store:
             "destination": "dex",
             "destination_host": "host",
             "status": status,
-            "attempts": 1,
             "sync_run_id": run,
             "batch_started_at": self.moment(datetime.now(UTC)),
             "batch_completed_at": self.moment(datetime.now(UTC)),
             **more,
         }
-        marks = ", ".join(f":{column}" for column in values)
-        self.run(f"INSERT INTO contact_outcomes ({', '.join(values)}) VALUES ({marks})", values)
+        with self.engine.begin() as connection:
+            insert(connection, values)
 
     def moment(self, value: datetime) -> Any:
         match self.engine.dialect.name:
@@ -181,7 +180,9 @@ def test_pages_in_order_of_the_bytes_each_row_once_while_they_change(store: Stor
             assert all(stored.payload == {"first_name": "\u00e4"} for stored in page)
             seen += [stored.standing.record_identifier for stored in page]
             # Its own, so still selected: they must not come again.
-            store.run(f"UPDATE contact_outcomes SET sync_run_id = '{RUN.sync_run_id}', attempts = 9")
+            own = f"sync_run_id = '{RUN.sync_run_id}', try_number = 2"
+            store.run(f"UPDATE contact_outcomes_runs SET {own} WHERE sync_run_id = 'old'")
+            store.run("UPDATE contact_outcomes_records SET attempts = 9")
     assert seen == names
 
 
@@ -198,9 +199,10 @@ def test_verdicts(store: Store) -> None:
     for name in ("a", "A", "b", "left", "c"):
         store.add(name, "unknown", record_payload="{}", errors="[]", error_code="timeout", destination_record_id="seen")
     store.add("other", "succeeded", sync_id="t", destination_record_id="taken")
-    store.add("there", "succeeded", sync_id="t", destination_record_id="free", destination_host="sandbox")
-    store.run("UPDATE contact_outcomes SET status = 'sending' WHERE record_identifier IN ('left', 'c')")
-    store.run(f"UPDATE contact_outcomes SET batch_started_at = '{long_ago}' WHERE record_identifier = 'left'")
+    store.add("there", "succeeded", sync_id="u", destination_record_id="free", destination_host="sandbox")
+    store.run("UPDATE contact_outcomes_records SET status = 'sending' WHERE record_identifier IN ('left', 'c')")
+    left = "SELECT batch_no FROM contact_outcomes_records WHERE record_identifier = 'left'"
+    store.run(f"UPDATE contact_outcomes_batches SET batch_started_at = '{long_ago}' WHERE batch_no IN ({left})")
     given: dict[str, str | None] = {"a": "free", "b": "taken", "left": "seen", "c": "c-1", "nobody": "n"}
     assert store.settle(Status.SUCCEEDED, given) == {
         "a": Finding.SETTLED,

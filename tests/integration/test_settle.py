@@ -17,6 +17,7 @@ from airflow.sdk import DAG, task
 from airflow_provider_contacts.operators import PushContactsOperator, SettleContactsOperator
 from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_harness import scope_of
+from tests.by_hand import change, move_to_sync
 from tests.pushing import World, callees, refusal
 
 SYNC = "the-sync"
@@ -112,11 +113,8 @@ def test_a_payload_is_kept_where_all_are(doubts: World) -> None:
 
 
 def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -> None:
-    doubts.query("UPDATE contact_outcomes SET status = 'rejected' WHERE record_identifier = 'c1'")
-    doubts.query(
-        "UPDATE contact_outcomes SET status = 'sending', batch_started_at = datetime('now', '-59 minutes') "
-        "WHERE record_identifier = 'c2'"
-    )
+    change(doubts, "c1", status="'rejected'")
+    change(doubts, "c2", status="'sending'", batch_started_at="datetime('now', '-59 minutes')")
     before = [row(doubts, key) for key in ("c1", "c2")]
     op = settle({"c0": 17, "c1": "tk-1", "c2": "tk-2", "nobody": "tk-3"})
     result = doubts.run(op)
@@ -142,7 +140,7 @@ def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -
 
 
 def test_what_was_left_sending_is_settled_after_an_hour(doubts: World) -> None:
-    doubts.query("UPDATE contact_outcomes SET status = 'sending', batch_started_at = datetime('now', '-61 minutes')")
+    change(doubts, status="'sending'", batch_started_at="datetime('now', '-61 minutes')")
     assert doubts.run(settle({"c0": "tk-1"})).error is None
     assert doubts.statuses() == {"c0": "succeeded", "c1": "sending", "c2": "sending"}
 
@@ -168,17 +166,15 @@ def test_two_records_must_not_claim_one_contact(doubts: World) -> None:
     assert (results(doubts, op)["num_id_taken"], results(doubts, op)["num_settled"]) == (1, 1)
     assert doubts.statuses() == {"c0": "succeeded", "c1": "unknown", "c2": "succeeded"}
     # An id that another place gave, or that only an answer in doubt has shown, is no claim.
-    doubts.query(
-        "UPDATE contact_outcomes SET destination_object = 'other', sync_id = 'elsewhere' WHERE record_identifier = 'c0'"
-    )
-    doubts.query("UPDATE contact_outcomes SET destination_record_id = 'tk-1' WHERE record_identifier = 'c1'")
+    move_to_sync(doubts, "c0", sync_id="elsewhere", destination_object="other")
+    change(doubts, "c1", destination_record_id="'tk-1'")
     assert doubts.run(settle({"c1": "tk-1"})).error is None
 
 
-@pytest.mark.parametrize("change", [str.upper, str.lower])
-def test_a_uuid_in_another_writing_is_the_same_contact(doubts: World, change: Callable[[str], str]) -> None:
-    assert doubts.run(settle({"c0": change(UUID)})).error is None
-    op = settle({"c1": change(UUID).swapcase(), "c2": "Tk-1"})
+@pytest.mark.parametrize("write", [str.upper, str.lower])
+def test_a_uuid_in_another_writing_is_the_same_contact(doubts: World, write: Callable[[str], str]) -> None:
+    assert doubts.run(settle({"c0": write(UUID)})).error is None
+    op = settle({"c1": write(UUID).swapcase(), "c2": "Tk-1"})
     assert doubts.run(op).state == "failed"
     assert (results(doubts, op)["num_id_taken"], results(doubts, op)["num_settled"]) == (1, 1)
     # The case of other ids may tell them apart.
@@ -187,7 +183,7 @@ def test_a_uuid_in_another_writing_is_the_same_contact(doubts: World, change: Ca
 
 def test_another_sync_ids_claim_counts_too(doubts: World) -> None:
     doubts.run(settle({"c0": "tk-1"}))
-    doubts.query("UPDATE contact_outcomes SET sync_id = 'another' WHERE record_identifier = 'c0'")
+    move_to_sync(doubts, "c0", sync_id="another")
     op = settle({"c1": "tk-1"})
     assert doubts.run(op).state == "failed"
     assert results(doubts, op)["num_id_taken"] == 1
@@ -199,9 +195,9 @@ def test_a_late_confirmation_stands_over_a_persons_verdict(doubts: World) -> Non
     from airflow_provider_contacts.outcome import Outcome, Status
 
     doubts.run(settle(["c0"], "failed"))
-    found = row(doubts, "c0")
     with closing(ledger_of(doubts, SqlLedger, RunIdentity)) as ledger:
-        late = Outcome(record_identifier="c0", row_index=0, status=Status.SUCCEEDED, batch_id=found["batch_id"])
+        batch_id = ledger.standing(["c0"])["c0"].batch_id
+        late = Outcome(record_identifier="c0", row_index=0, status=Status.SUCCEEDED, batch_id=batch_id)
         assert set(ledger.settle([late])) == {"c0"}
     assert (row(doubts, "c0")["status"], row(doubts, "c0")["settled_by"]) == ("succeeded", None)
 
@@ -372,9 +368,7 @@ def test_a_digest_of_two_records_settles_none(doubts: World) -> None:
     one, other = ALIKE
     assert digest_of(one) == digest_of(other)
     for key, name in (("c0", one), ("c1", other)):
-        doubts.query(
-            "UPDATE contact_outcomes SET record_identifier = ? WHERE record_identifier = ?", parameters=[name, key]
-        )
+        change(doubts, key, record_identifier=f"'{name}'")
     op = settle({digest_of(one): "tk-1", "c2": "tk-2"})
     result = doubts.run(op)
     assert "1 a digest that several records have" in str(result.error)
@@ -385,18 +379,17 @@ def test_a_digest_of_two_records_settles_none(doubts: World) -> None:
 
 def test_an_identifier_that_looks_like_a_digest_means_itself(doubts: World) -> None:
     phone = "155512345678"
-    doubts.query("UPDATE contact_outcomes SET record_identifier = ? WHERE record_identifier = 'c0'", parameters=[phone])
+    change(doubts, "c0", record_identifier=f"'{phone}'")
     assert doubts.run(settle({phone: "tk-1"})).error is None
     assert row(doubts, phone)["status"] == "succeeded"
     op = settle(["155500000000"], "failed")
     assert "155500000000" not in str(doubts.run(op).error) + json.dumps(results(doubts, op))
 
 
-def test_a_table_of_an_earlier_version_gets_its_columns(doubts: World) -> None:
-    doubts.query("ALTER TABLE contact_outcomes DROP COLUMN settled_by")
-    doubts.query("ALTER TABLE contact_outcomes DROP COLUMN settled_at")
+def test_a_view_that_is_gone_is_made_again(doubts: World) -> None:
+    doubts.query("DROP VIEW contact_outcomes")
     result = doubts.run(settle({"c0": "1"}, create_tables=False))
-    assert "ADD COLUMN settled_by" in str(result.error)
+    assert "CREATE VIEW contact_outcomes" in str(result.error)
     assert doubts.run(settle({"c0": "1"})).error is None
 
 
@@ -409,7 +402,7 @@ def test_on_postgresql(doubts: World, postgres: Any) -> None:
     doubts.simulator.set("talkdesk.store_then_drop", "next:1")
     assert doubts.run(push(**table), run_id="pg").error is None
     with closing(psycopg.connect(host=str(postgres.folder), user="postgres", dbname="postgres")) as connection:
-        connection.execute("UPDATE settled SET batch_id = 'other.1' WHERE record_identifier = 'c1'")
+        connection.execute("UPDATE settled_records SET batch_no = 1 WHERE record_identifier = 'c1'")
         connection.commit()
         op = settle({"c0": "tk-1", "c1": "tk-2", "none": "tk-3"}, **table)
         assert doubts.run(op).state == "failed"
@@ -431,7 +424,7 @@ def test_a_row_that_changes_meanwhile_is_not_written_over(postgres: Any) -> None
     import psycopg
     import sqlalchemy
 
-    from airflow_provider_contacts.ledgers.sql import tables
+    from airflow_provider_contacts.ledgers.sql import ddl, tables
     from airflow_provider_contacts.ledgers.sql.database import prepare
     from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict
     from airflow_provider_contacts.ledgers.sql.settlement import settle as write
@@ -447,16 +440,17 @@ def test_a_row_that_changes_meanwhile_is_not_written_over(postgres: Any) -> None
         closing(psycopg.connect(host=str(postgres.folder), user="postgres", dbname="postgres")) as other,
         ThreadPoolExecutor() as pool,
     ):
-        other.execute(tables.ddl(built))
+        other.execute(ddl.ddl(built))
+        other.execute("INSERT INTO raced_syncs (sync_id, destination, destination_host) VALUES ('s', 'dex', 'host')")
         for key in "ab":
             other.execute(
-                "INSERT INTO raced (sync_id, record_identifier, destination, destination_host, status, attempts) "
-                "VALUES ('s', %s, 'dex', 'host', 'unknown', 1)",
+                "INSERT INTO raced_records (sync_no, record_identifier, batch_no, status, attempts) "
+                "VALUES (1, %s, 1, 'unknown', 1)",
                 [key],
             )
         other.commit()
         other.execute(
-            "UPDATE raced SET status = 'succeeded', destination_record_id = '9' WHERE record_identifier = 'a'"
+            "UPDATE raced_records SET status = 'succeeded', destination_record_id = '9' WHERE record_identifier = 'a'"
         )
         found = pool.submit(write, engine, built, verdict)
         with pytest.raises(TimeoutError):

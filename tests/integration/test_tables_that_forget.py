@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql import tables
+from airflow_provider_contacts.ledgers.sql import ddl, tables
 from tests.fresh_databases import fresh_database
 from tests.ledger_conformance import Database, claim
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.servers import MariaDB, Postgres
 
-BOTH = ("contact_outcomes", "contact_outcomes_runs")
+EVERY = tuple(f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records"))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_tables_that_are_created_in_a_temporary_schema(postgres: Postgres) -> No
     database.close()
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_unlogged_table_is_warned_of(postgresql: Database, name: str) -> None:
     assert postgresql.open().warnings == ()
     postgresql.run(f"ALTER TABLE {name} SET UNLOGGED")
@@ -84,7 +84,7 @@ def test_an_unlogged_partition_is_warned_of(postgresql: Database) -> None:
 
 
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_view_is_no_table(postgresql: Database, name: str, kind: str) -> None:
     postgresql.open().close()
     postgresql.run(f"ALTER TABLE {name} RENAME TO behind", f"CREATE {kind} {name} AS SELECT * FROM behind")
@@ -140,7 +140,8 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
     name = sqlalchemy.make_url(maria.url).database
     maria.run(f"CREATE USER temp_{name}@localhost", f"GRANT ALL ON {name}.* TO temp_{name}@localhost")
     user = Database(mariadb.url(user=f"temp_{name}", database=str(name)))
-    statement = " ".join(tables.create_table(tables.build("contact_outcomes", "mariadb").outcomes, "mariadb").split())
+    built = tables.build("contact_outcomes", "mariadb")
+    (statement,) = (" ".join(text.split()) for text in ddl.create_table(built, built.records))
     with settings(maria, init_connect=statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE")):
         assert "temporary table" in refused(user)
     user.close()
@@ -150,18 +151,18 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
     ("engine", "why"),
     [("MEMORY", "rows in memory"), ("MyISAM", "no transactions"), ("Aria", "no transactions")],
 )
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EVERY)
 def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str, why: str) -> None:
     built = tables.build("contact_outcomes", "mariadb")
-    for table in (built.outcomes, built.runs):
-        statement = tables.create_table(table, "mariadb")
+    for table in built.every:
+        (statement,) = ddl.create_table(built, table)
         if table.name == name:
             statement = re.sub(r"ENGINE=\w+", f"ENGINE={engine}", statement)
             statement = statement.replace("sync_run_id VARCHAR(764)", "sync_run_id VARCHAR(200)")
             statement = re.sub(r"sync_id VARCHAR\(512\)", "sync_id VARCHAR(100)", statement)
             statement = re.sub(r"record_identifier VARCHAR\(255\)", "record_identifier VARCHAR(100)", statement)
             if engine == "MEMORY":
-                statement = re.sub(r"\b(TEXT|JSON)\b", "VARCHAR(100)", statement)
+                statement = re.sub(r"\bLONGTEXT\b", "VARCHAR(100)", statement)
         maria.run(statement)
     text = refused(maria)
     assert f"{name} has ENGINE={engine}" in text
@@ -169,7 +170,7 @@ def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engin
     assert f"ALTER TABLE {name} ENGINE=InnoDB" in text
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_view_of_mariadb_is_no_table(maria: Database, name: str) -> None:
     maria.open().close()
     maria.run(f"RENAME TABLE {name} TO behind", f"CREATE VIEW {name} AS SELECT * FROM behind")
@@ -180,9 +181,10 @@ def test_a_view_of_mariadb_is_no_table(maria: Database, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "column", "kind"),
     [
-        ("contact_outcomes", "record_identifier", "VARCHAR(255) NOT NULL"),
-        ("contact_outcomes", "sync_id", "VARCHAR(512) NOT NULL"),
-        ("contact_outcomes", "dag_id", "VARCHAR(255)"),
+        ("contact_outcomes_records", "record_identifier", "VARCHAR(255) NOT NULL"),
+        ("contact_outcomes_syncs", "sync_id", "VARCHAR(512) NOT NULL"),
+        ("contact_outcomes_syncs", "destination_object", "VARCHAR(255)"),
+        ("contact_outcomes_runs", "dag_id", "VARCHAR(255)"),
         ("contact_outcomes_runs", "sync_run_id", "VARCHAR(764) NOT NULL"),
     ],
 )
@@ -199,7 +201,7 @@ def test_a_column_with_another_character_set(maria: Database, name: str, column:
 def test_a_key_that_does_not_compare_byte_for_byte(maria: Database) -> None:
     maria.open().close()
     for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_nopad_ci"):
-        maria.run(f"ALTER TABLE contact_outcomes CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
+        maria.run(f"ALTER TABLE contact_outcomes_records CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
         text = refused(maria)
         assert f"has the collation {collation}, which takes different keys for one" in text
     maria.run(text[text.index("ALTER TABLE") :])
@@ -208,8 +210,8 @@ def test_a_key_that_does_not_compare_byte_for_byte(maria: Database) -> None:
 
 def test_texts_in_another_character_set_do_no_harm(maria: Database) -> None:
     maria.open().close()
-    maria.run("ALTER TABLE contact_outcomes MODIFY status_message TEXT CHARACTER SET latin1",
-              "ALTER TABLE contact_outcomes MODIFY record_payload TEXT CHARACTER SET latin1")  # fmt: skip
+    maria.run("ALTER TABLE contact_outcomes_records MODIFY status_message TEXT CHARACTER SET latin1",
+              "ALTER TABLE contact_outcomes_records MODIFY record_payload TEXT CHARACTER SET latin1")  # fmt: skip
     ledger = maria.open()
     assert claim(ledger, "one", payload={"first_name": "\u0141"}) == {"one"}
 

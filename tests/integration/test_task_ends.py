@@ -17,6 +17,7 @@ from airflow.sdk import DAG
 
 import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+from tests.by_hand import change
 from tests.pushing import World, callees, people
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -286,14 +287,14 @@ def test_an_unknown_of_an_earlier_run_is_held_and_does_not_fail_it_again(world: 
 def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:
     world.simulator.set("dex.close_before_store", "next:1")
     world.run(push(people(1)))
-    world.query("UPDATE contact_outcomes SET batch_started_at = datetime('now', '-1 hour')")
+    change(world, batch_started_at="datetime('now', '-1 hour')")
     assert world.run(push(people(1), on_unknown="resend"), run_id="second").error is None
     assert world.statuses() == {"p0": "succeeded"}
 
 
 def test_another_runs_sending_is_left_alone(world: World) -> None:
     world.run(push(people(2)))
-    world.query("UPDATE contact_outcomes SET status = 'sending' WHERE record_identifier = 'p0'")
+    change(world, "p0", status="'sending'")
     op = push(people(2))
     assert world.run(op, run_id="second").state == "up_for_retry"
     assert world.summary(op, run_id="second")["error_codes"] == {"claimed_elsewhere": 1}
@@ -331,6 +332,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import MemAPI, run_op, scope_of
+from tests.by_hand import change
 from tests.pushing import people
 connections, limit = json.loads(sys.argv[1]), float(sys.argv[2])
 with DAG("d", schedule=None):

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.hooks import HOOKS, ContactsHook
-from airflow_provider_contacts.ledgers.sql import tables
+from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.operators import (
     ContactsOperator,
     PushContactsOperator,
@@ -124,7 +124,7 @@ def test_every_flat_name_is_in_the_readme() -> None:
 def test_every_column_is_documented() -> None:
     built = tables.build("contact_outcomes", "sqlite")
     known = words(text_of("docs/outcomes.md"))
-    assert {column.name for column in built.outcomes.columns} - known == set()
+    assert set(ddl.view_columns(built)) - known == set()
     assert {column.name for column in built.runs.columns} - known - words(text_of("README.md")) - {
         counter for counter in tables.COUNTERS if f'"{counter}"' in text_of("README.md")
     } == set()
@@ -252,12 +252,12 @@ OTHERS = ("interval '", "convert_to(", "FROM leads")
 
 def test_sql_runs() -> None:
     database = sqlite3.connect(":memory:")
-    database.executescript(tables.ddl(tables.build("contact_outcomes", "sqlite")))
+    database.executescript(ddl.ddl(tables.build("contact_outcomes", "sqlite")))
     run = [text for _, text in blocks("sql") if not any(mark in text for mark in OTHERS)]
     assert len(run) > 8
     for text in run:
         assert sqlite3.complete_statement(text)
-        database.execute(text)
+        database.executescript(text)
     database.close()
 
 
@@ -267,12 +267,13 @@ CLEARED = ("error_code", "error_field", "status_message", "errors", "record_payl
 
 def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None:
     updates = [text for page, text in blocks("sql") if page == "README.md" and text.startswith("UPDATE")]
+    assert len(updates) == 2
     assert updates == [
         text
         for page, text in blocks("sql")
         if page == "docs/outcomes.md" and "AND status IN ('unknown'" in text and text.startswith("UPDATE")
     ]
-    columns = ", ".join(("sync_id, record_identifier, destination, destination_host, status, attempts", *CLEARED))
+    columns = ", ".join(("sync_no, record_identifier, batch_no, status, attempts", *CLEARED))
     before = {
         (SHOWN, "lead-17"): "unknown",
         (SHOWN, "lead-18"): "sending",
@@ -284,13 +285,18 @@ def test_settling_changes_the_one_record_and_only_while_it_is_in_doubt() -> None
         (dict.fromkeys(before, "rejected"), {}),
     ):
         database = sqlite3.connect(":memory:")
-        database.executescript(tables.ddl(tables.build("contact_outcomes", "sqlite")))
+        database.executescript(ddl.ddl(tables.build("contact_outcomes", "sqlite")))
+        numbers = {sync_id: number for number, sync_id in enumerate(dict.fromkeys(one for one, _ in start), start=1)}
+        for sync_id, number in numbers.items():
+            sync = (number, sync_id, "talkdesk", "host", None)
+            database.execute("INSERT INTO contact_outcomes_syncs VALUES (?, ?, ?, ?, ?)", sync)
         for (sync_id, identifier), status in start.items():
-            values = (sync_id, identifier, "talkdesk", "host", status, 1, *("x" for _ in CLEARED))
+            values = (numbers[sync_id], identifier, 1, status, 1, *("x" for _ in CLEARED))
             marks = ", ".join("?" * len(values))
-            database.execute(f"INSERT INTO contact_outcomes ({columns}) VALUES ({marks})", values)
+            database.execute(f"INSERT INTO contact_outcomes_records ({columns}) VALUES ({marks})", values)
+        database.commit()
         for update in updates:
-            database.execute(update)
+            database.executescript(update)
         rows = database.execute("SELECT sync_id, record_identifier, status FROM contact_outcomes")
         after = {(sync_id, identifier): status for sync_id, identifier, status in rows}
         assert after == start | {(SHOWN, identifier): status for identifier, status in settled.items()}

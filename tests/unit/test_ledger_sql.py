@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,29 +15,28 @@ from sqlalchemy.dialects import mysql  # noqa: TID253  # the table is what is te
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.__main__ import main
-from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.sql import tables
-from airflow_provider_contacts.ledgers.sql.bound_statement import Prepared
-from airflow_provider_contacts.ledgers.sql.bulk_rows import ROWS, document_of, parameter
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
-from airflow_provider_contacts.ledgers.sql.statements import ANSWERED, MARKED, READ, Statements
+from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
 from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
+from tests.ledger_histories import LedgerHistories
 
-REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes WHEN NEW.{column} = 'boom'
+REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes_records WHEN NEW.{column} = 'boom'
 BEGIN SELECT RAISE(ABORT, 'refused'); END;;
-CREATE TRIGGER refuse_insert BEFORE INSERT ON contact_outcomes WHEN NEW.{column} = 'boom'
+CREATE TRIGGER refuse_insert BEFORE INSERT ON contact_outcomes_records WHEN NEW.{column} = 'boom'
 BEGIN SELECT RAISE(ABORT, 'refused'); END"""
 
 RUN = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
 
 
 def backdate(seconds: int) -> str:
-    return f"""UPDATE contact_outcomes
+    return f"""UPDATE contact_outcomes_batches
     SET batch_started_at = strftime('%Y-%m-%d %H:%M:%f', batch_started_at, '{-seconds} seconds')"""
 
 
@@ -52,7 +52,7 @@ def database(file: Path) -> Iterator[Database]:
     found.close()
 
 
-class TestSqlite(LedgerConformance):
+class TestSqlite(LedgerConformance, LedgerHistories):
     pass
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_written(database: Database, file: Path) -> None:
 def test_a_write_refused_in_every_form_is_an_error_without_data(database: Database) -> None:
     ledger = database.open()
     claim(ledger, "secret")
-    database.run("CREATE TRIGGER no BEFORE UPDATE ON contact_outcomes BEGIN SELECT RAISE(ABORT, 'secret'); END")
+    database.run("CREATE TRIGGER no BEFORE UPDATE ON contact_outcomes_records BEGIN SELECT RAISE(ABORT, 'secret'); END")
     with pytest.raises(DataRefusedError) as caught:
         make(ledger, "secret", Status.SUCCEEDED)
     assert "secret" not in str(caught.value)
@@ -154,14 +154,17 @@ def test_a_write_refused_in_every_form_is_an_error_without_data(database: Databa
 def test_the_ddl_is_printed(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ddl", flavour, "--table", "crm.outcomes"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("CREATE TABLE crm.outcomes") == 2
-    assert "CREATE TABLE crm.outcomes_runs (" in printed
+    assert re.findall(r"CREATE TABLE (\S+)", printed) == [
+        f"crm.outcomes_{name}" for name in ("syncs", "runs", "batches", "records")
+    ]
+    assert ("CREATE SQL SECURITY INVOKER VIEW crm.outcomes AS" in printed) == (flavour in {"mysql", "mariadb"})
+    assert ("FROM crm.outcomes_records AS r" in printed) == (flavour != "sqlite")
 
 
 def test_the_printed_ddl_is_the_table(database: Database) -> None:
     command = [sys.executable, "-m", "airflow_provider_contacts.ledgers", "ddl", "sqlite"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PACKAGE_FOLDER).stdout
-    database.run(*printed.split(";")[:2])
+    database.run(*printed.split(";")[:-1])
     assert claim(database.open(create_tables=False), "one") == {"one"}
 
 
@@ -176,16 +179,14 @@ def test_a_bad_table_name_ends_the_command(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("flavour", "collation"), [("mysql", "utf8mb4_0900_bin"), ("mariadb", "utf8mb4_nopad_bin")])
 def test_mysql_keys_neither_fold_nor_pad(flavour: tables.Flavour, collation: str) -> None:
-    assert tables.ddl(tables.build("contact_outcomes", flavour)).count(collation) == 2
+    assert ddl.ddl(tables.build("contact_outcomes", flavour)).count(collation) == 4
 
 
 def test_mysql_never_stores_what_it_cuts() -> None:
-    binding = Binding(sync_id="s", destination="dex", destination_host="h", destination_object=None)
-    statements = Statements(tables.build("x", "mysql"), binding, RUN, "undelivered")
-    for statement in (statements.insert_marks, statements.insert_notes):
-        text = str(statement.compile(dialect=mysql.dialect()))
-        assert "ON DUPLICATE KEY UPDATE record_identifier = x.record_identifier" in text
-        assert "IGNORE" not in text
+    dialect = mysql.dialect()
+    text = Statements(tables.build("x", "mysql"), dialect, "undelivered").insert_records._text
+    assert "ON DUPLICATE KEY UPDATE record_identifier = x_records.record_identifier" in text
+    assert "IGNORE" not in text
 
 
 def test_payloads_without_end_are_left_out() -> None:
@@ -208,16 +209,11 @@ def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
     claim(ledger, *(f"key-{number}" for number in range(3_000)))
     if analysed:
         database.run("ANALYZE")
+    statements = Statements(ledger._tables, ledger._engine.dialect, "undelivered")
     with ledger._engine.connect() as connection:
-        for fields, statement in (
-            (ANSWERED, ledger._statements.settle),
-            (MARKED + READ, ledger._statements.renew_marks),
-        ):
-            rows = [{**dict.fromkeys(fields), "record_identifier": f"key-{number}"} for number in range(100)]
-            document = document_of(fields, rows, ledger._binding.sync_id, "sqlite")
-            text = str(statement.compile(connection, compile_kwargs={"literal_binds": False}))
-            prepared = Prepared(statement, connection.dialect, {parameter(ROWS): ROWS})
-            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", prepared.bound({ROWS: document}))
-            plan = "\n".join(str(row) for row in found)
-            assert "(sync_id=? AND record_identifier=?)" in plan, plan
-            assert "SCAN contact_outcomes" not in plan
+        for statement in (statements.answer_records, statements.move_records, statements.weaken_records):
+            row = (1, "key-1", *(None,) * 20)
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement._text}", statement._bound(row))
+            plan = "\n".join(str(one) for one in found)
+            assert "(sync_no=? AND record_identifier=?)" in plan, plan
+            assert "SCAN" not in plan

@@ -78,7 +78,7 @@ def test_a_temporary_table(tmp_path: Path, table: str) -> None:
         open_ledger(opening(f"sqlite:///{tmp_path}/x.db", table))
 
 
-@pytest.mark.parametrize("name", ["contact_outcomes", "contact_outcomes_runs"])
+@pytest.mark.parametrize("name", [f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records")])
 def test_a_view_is_no_table(tmp_path: Path, name: str) -> None:
     database = Database(f"sqlite:///{tmp_path}/x.db")
     database.open().close()

@@ -13,8 +13,8 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
-from airflow_provider_contacts.ledgers.sql.reconcile_queries import parsed
 from airflow_provider_contacts.ledgers.sql.selection import reasons_of
+from airflow_provider_contacts.ledgers.sql.state_rows import parsed
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
@@ -134,7 +134,7 @@ def test_an_external_id_of_the_users_own_is_kept() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], "text", 5])
 def test_no_payload_is_no_payload(payload: Any) -> None:
-    from airflow_provider_contacts.ledgers.sql.reconcile_queries import parsed
+    from airflow_provider_contacts.ledgers.sql.state_rows import parsed
 
     text = None if payload is None else json.dumps(payload)
     found = parsed(text)

@@ -18,7 +18,6 @@ LONG = {
     "airflow_provider_contacts/engine/push.py": "the one loop; its order is the guarantee, so it is read in one go",
     "airflow_provider_contacts/reconcile/reading.py": "one reading from its questions to what it proves",
     "airflow_provider_contacts/vendor_kit/vendor.py": "the vocabulary: whoever writes a vendor reads it in one go",
-    "airflow_provider_contacts/ledgers/sql/table_ledger.py": "the ledger's methods, one after another",
     "airflow_provider_contacts/vendors/apptoto.py": "a vendor is one file: facts with sources, contract, readers",
     "airflow_provider_contacts/vendors/dex.py": "likewise",
     "airflow_provider_contacts/vendors/dex_reads.py": "three ways to look a contact up, each with what it proves",

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
     ColumnElement,
     Double,
-    Text,
     cast,
     extract,
     func,
@@ -20,15 +19,18 @@ from airflow_provider_contacts.ledgers.sql.tables import Flavour
 SECONDS_OF_A_DAY = 86_400.0
 
 
+NOW: dict[Flavour, str] = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    "postgresql": "clock_timestamp()",
+    "mysql": "UTC_TIMESTAMP(6)",
+    "mariadb": "UTC_TIMESTAMP(6)",
+}
+"""The present moment as the tables store it; where a transaction waits for a lock, after the wait."""
+
+
 def now(flavour: Flavour) -> ColumnElement[Any]:
-    """Return the present moment as the table stores it; where a transaction waits for a lock, after the wait."""
-    match flavour:
-        case "sqlite":
-            return func.strftime("%Y-%m-%d %H:%M:%f", "now", type_=Text)
-        case "postgresql":
-            return func.clock_timestamp()
-        case "mysql" | "mariadb":
-            return func.utc_timestamp(literal_column("6"))
+    """Return the present moment."""
+    return literal_column(NOW[flavour])
 
 
 def seconds_since(moment: ColumnElement[Any], flavour: Flavour) -> ColumnElement[Any]:

@@ -22,21 +22,19 @@ SQLITE_SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
 )
-POSTGRESQL_SETTINGS = (
-    # A cluster that waits for its replicas (remote_apply) is not made weaker.
-    """
-    SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
-    """,
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-)
-# All that is asked here is asked by key. A table that grows faster than it is analysed looks small to the planner,
-# which would then read the whole of it for every thousand keys: a push whose cost grows with its square. For one
-# transaction: behind a pooler, the session is somebody else's next.
-POSTGRESQL_PLANS = """
-SELECT set_config(name, 'off', true)
-FROM unnest(ARRAY['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name
+# For one transaction each, since behind a pooler the session is somebody else's next. A cluster that waits for its
+# replicas (remote_apply) is not made weaker. All that is asked here is asked by key: a table that grows faster than it
+# is analysed looks small to the planner, which would then read the whole of it for every thousand keys, a push whose
+# cost grows with its square.
+POSTGRESQL_SETTINGS = """
+SELECT set_config(name, setting, true) FROM (VALUES
+    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('jit', 'off'),
+    ('synchronous_commit',
+     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END)
+) AS settings (name, setting)
 """
+READ_COMMITTED = {"psycopg": 2, "psycopg2": 1}
+"""The drivers' numbers of the isolation level; each then begins every transaction with it."""
 MYSQL_SETTINGS = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     # Without it a text that is too long would be cut in silence, a key included.
@@ -136,12 +134,11 @@ def set_up_sqlite(connection: Any, _: Any) -> None:
 
 
 def set_up_postgresql(connection: Any, _: Any) -> None:
-    """Wait for the disk at every commit, and see what others have committed."""
+    """See what others have committed, in every transaction."""
     if hasattr(connection, "prepare_threshold"):
         # A plan made while the table was empty would be kept when it is not; and poolers take no prepared statements.
         connection.prepare_threshold = None
-    run_all(connection, POSTGRESQL_SETTINGS)
-    connection.commit()
+    connection.isolation_level = READ_COMMITTED[type(connection).__module__.partition(".")[0]]
 
 
 def set_up_mysql(connection: Any, _: Any) -> None:
@@ -167,8 +164,8 @@ def begin_sqlite(connection: Connection) -> None:
 
 
 def begin_postgresql(connection: Connection) -> None:
-    """Have keys looked up by index, in this transaction."""
-    connection.exec_driver_sql(POSTGRESQL_PLANS)
+    """Wait for the disk at the commit, and have keys looked up by index."""
+    connection.exec_driver_sql(POSTGRESQL_SETTINGS)
 
 
 def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by what uses a table
@@ -40,28 +39,10 @@ REFUSED_CODES = frozenset({1264, 1265, 1292, 1366, 1406, 3140, 3141, 3819, 3988,
 
 # MySQL messages that name hosts, users and tables but quote no row.
 QUOTABLE_CODES = frozenset(
-    {
-        1021,
-        1040,
-        1044,
-        1045,
-        1049,
-        1114,
-        1130,
-        1142,
-        1143,
-        1146,
-        1205,
-        1213,
-        1273,
-        1290,
-        1836,
-        2002,
-        2003,
-        2005,
-        2006,
-        2013,
-    }
+    (
+        *(1021, 1040, 1044, 1045, 1049, 1114, 1130, 1142, 1143, 1146, 1205, 1213, 1273, 1290, 1836),
+        *(2002, 2003, 2005, 2006, 2013),
+    )
 )
 
 
@@ -144,24 +125,6 @@ def described(error: BaseException) -> str:
     return describe(error) + (f"; {cause.advice}" if cause is not None else "")
 
 
-RELEASE = "contacts_release"
-"""In the information of a connection: the statement that gives back what ``work`` has locked beyond its transaction."""
-
-
-@contextmanager
-def unlocking(connection: Connection) -> Iterator[None]:
-    """Give back, once the transaction has ended, a lock that the end of a transaction does not."""
-    try:
-        yield
-    finally:
-        release = None if connection.invalidated else connection.info.pop(RELEASE, None)
-        if release is not None:
-            try:
-                connection.exec_driver_sql(release)
-            except SQLAlchemyError:
-                connection.invalidate()  # what has been committed counts; without its session, no lock is left
-
-
 def transact(
     engine: Engine,
     work: Callable[[Connection], Result],
@@ -177,11 +140,7 @@ def transact(
     failure = LedgerError()
     for left in reversed(range(TRIES)):
         try:
-            with (
-                engine.connect().execution_options(**(options or {})) as connection,
-                unlocking(connection),
-                connection.begin(),
-            ):
+            with engine.connect().execution_options(**(options or {})) as connection, connection.begin():
                 return work(connection)
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             failure = failure_of(engine, error)

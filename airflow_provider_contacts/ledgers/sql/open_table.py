@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.patience import Patience
-from airflow_provider_contacts.ledgers.sql.reader import ReadingLedger
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.runs import Execution
-from airflow_provider_contacts.ledgers.sql.schema import ensure
-from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
+from airflow_provider_contacts.ledgers.sql.schema import ensure, look
+from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 
@@ -48,6 +47,15 @@ class Opening:
     destination_object: str | None
     patience: Patience = field(default_factory=Patience, repr=False)
 
+    def binding(self) -> Binding:
+        """Return whose records the ``sync_id`` remembers."""
+        return Binding(
+            sync_id=self.sync_id,
+            destination=self.destination,
+            destination_host=self.destination_host,
+            destination_object=self.destination_object or None,
+        )
+
 
 def open_ledger(opening: Opening) -> SqlLedger:
     """Open the outcome table for an execution, which is the newest of its run from now on.
@@ -73,8 +81,8 @@ def open_ledger(opening: Opening) -> SqlLedger:
     return ledger
 
 
-def open_for_reading(opening: Opening) -> ReadingLedger:
-    """Open the outcome table for a plan; it writes nothing, and the table need not exist.
+def open_for_reading(opening: Opening) -> SqlLedger:
+    """Open the tables for a plan; it writes nothing, and they need not exist.
 
     :raises ConfigError: for a database or destination that cannot be used.
     """
@@ -85,29 +93,17 @@ def open_for_reading(opening: Opening) -> ReadingLedger:
     return opening.patience.run(lambda: reading_ledger(engine, tables, opening))
 
 
-def reading_ledger(engine: Engine, tables: Tables, opening: Opening) -> ReadingLedger:
+def reading_ledger(engine: Engine, tables: Tables, opening: Opening) -> SqlLedger:
     """Return the ledger of a plan, whose binding and tables have been looked at."""
-    binding = Binding(
-        sync_id=opening.sync_id,
-        destination=opening.destination,
-        destination_host=opening.destination_host,
-        destination_object=opening.destination_object or None,
-    )
+    binding = opening.binding()
     binding.check()
+    absent, _ = look(engine, tables)
     if not opening.create_tables:
         ensure(engine, tables, create=False)
-    ledger = ReadingLedger(
-        engine,
-        SqlLedger(
-            engine,
-            tables,
-            binding,
-            Execution(tables, opening.run, secrets.token_hex(8)),
-            opening.store_payload,
-        ),
-        tables,
-    )
-    ledger.check(binding)
+    look_at_tables(engine, tables)
+    execution = Execution(tables, opening.run, draw_token(), engine.dialect)
+    ledger = SqlLedger(engine, tables, binding, execution, opening.store_payload, exists=not absent)
+    ledger.read(ledger.sync_no)
     return ledger
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.sql.destination_guard import BindingCheck, binding_of, first_row
-from airflow_provider_contacts.ledgers.sql.statements import keys_for, rows_by_key
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import Known
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-CHUNK = 1000
 
 SAMPLE = 32
 """Records that every other ``sync_id`` is asked for: of one that has delivered half, that it knows none of these will
@@ -31,51 +30,40 @@ def known_elsewhere(
 ) -> Known | None:
     """Return the other ``sync_id`` that has delivered most of these records, if at least half, to the same place.
 
-    Nothing where the ``sync_id`` has rows of its own. Each look is a step in the primary key: one for every other
-    ``sync_id``, one for every one of the same place and record of a sample, and one for every record and ``sync_id``
-    that knows most of those.
+    Each look at the records is a step in their primary key: one for every other ``sync_id`` of the same place and
+    record of a sample, and one for every record and ``sync_id`` that knows most of those.
 
     :param hashes: identifier to the digest of the payload.
     """
-    if not hashes or not BindingCheck(tables, binding).is_new(connection):
-        return None
     sample = random.sample(list(hashes), min(SAMPLE, len(hashes)))
-    hits = {
-        sync_id: count
-        for sync_id in of_the_same_place(connection, tables, binding)
-        if (count := delivered(connection, tables, sync_id, hashes, sample))
-    }
+    records = tables.records.c
+    lookup = Lookup(tables, (records.record_identifier, records.payload_hash, records.status), alone=True)
+
+    def count(sync_no: int, wanted: Collection[str]) -> int:
+        """Return how many of the wanted records a ``sync_id`` has delivered with these very payloads."""
+        found = (row for some in chunks(wanted) for row in lookup.run(connection, sync_no, some))
+        return sum(
+            row.status == Status.SUCCEEDED.value and row.payload_hash == hashes.get(row.record_identifier)
+            for row in found
+        )
+
+    others = of_the_same_place(connection, tables, binding)
+    hits = {number: known for number in others if (known := count(number, sample))}
     counts = [
-        Known(sync_id, count, len(hashes), binding.place())
-        for sync_id in sorted(hits, key=hits.__getitem__, reverse=True)[:MOST]
-        if 2 * (count := delivered(connection, tables, sync_id, hashes, hashes)) >= len(hashes)
+        Known(others[number], delivered, len(hashes), binding.place())
+        for number in sorted(hits, key=hits.__getitem__, reverse=True)[:MOST]
+        if 2 * (delivered := count(number, hashes)) >= len(hashes)
     ]
     return max(counts, key=lambda known: known.num_delivered, default=None)
 
 
-def of_the_same_place(connection: Connection, tables: Tables, binding: Binding) -> Iterator[str]:
-    """Yield the other sync ids that remember records of the same destination."""
-    place = (binding.destination, binding.destination_host, binding.destination_object)
-    after = ""
-    while held := binding_of(connection.execute(first_row(tables.outcomes, after, itself=False)).first()):
-        if (held.destination, held.destination_host, held.destination_object) == place:
-            yield held.sync_id
-        after = held.sync_id
-
-
-def delivered(
-    connection: Connection, tables: Tables, sync_id: str, hashes: Mapping[str, str], wanted: Iterable[str]
-) -> int:
-    """Return how many of the wanted records a ``sync_id`` has delivered with these very payloads."""
-    columns = tables.outcomes.c
-    query = rows_by_key(tables, sync_id, columns.record_identifier, columns.payload_hash, columns.status)
-    names = list(wanted)
-    found: Iterator[Any] = (
-        row
-        for first in range(0, len(names), CHUNK)
-        for row in connection.execute(query, keys_for(tables.flavour, names[first : first + CHUNK]))
+def of_the_same_place(connection: Connection, tables: Tables, binding: Binding) -> dict[int, str]:
+    """Return the other sync ids that remember records of the same destination, by their numbers."""
+    syncs = tables.syncs.c
+    query = select(syncs.sync_no, syncs.sync_id).where(
+        syncs.sync_id != binding.sync_id,
+        syncs.destination == binding.destination,
+        syncs.destination_host == binding.destination_host,
+        syncs.destination_object.is_not_distinct_from(binding.destination_object),
     )
-    return sum(
-        status == Status.SUCCEEDED.value and payload_hash == hashes.get(identifier)
-        for identifier, payload_hash, status in found
-    )
+    return {row.sync_no: row.sync_id for row in connection.execute(query.order_by(syncs.sync_id))}

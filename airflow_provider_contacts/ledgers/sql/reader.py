@@ -1,91 +1,104 @@
-"""The outcome table for a plan: what stands is looked up, nothing is written, created or registered."""
+"""What the tables say, for everybody who writes nothing: the ledger's look-ups, replays, a page, a command line."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NoReturn
-
-from sqlalchemy import Connection, Engine, inspect  # noqa: TID253  # this module is imported only by what uses a table
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.database import READING
 from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.destination_guard import BindingCheck
-from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables
-from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.ledgers.sql.destination_guard import DestinationGuard
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as
+from airflow_provider_contacts.ledgers.sql.other_sync_ids import known_elsewhere
+from airflow_provider_contacts.ledgers.sql.state_rows import parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.outcome import Outcome
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
-class ReadingLedger:
-    """A ledger that only reads; a table that does not exist yet knows nothing.
+Result = TypeVar("Result")
 
-    :param ledger: not registered as an execution.
+
+class LedgerReader:
+    """Reads the records of one ``sync_id``. Every method is one transaction that takes no lock.
+
+    :param exists: whether the tables are there; those that are not know nothing.
+    :raises LedgerError: from every method, if the database fails.
     """
 
-    durable = True
-
-    def __init__(self, engine: Engine, ledger: SqlLedger, tables: Tables) -> None:
+    def __init__(self, engine: Engine, tables: Tables, binding: Binding, *, exists: bool = True) -> None:
+        self._exists = exists
         self._engine = engine
-        self._ledger = ledger
-        self.token = ledger.token
-        self.sync_run_id = ledger.sync_run_id
         self._tables = tables
-        self._exists = transact(engine, self._found, repeatable=True, options={READING: True})
+        self._binding = binding
+        self._guard = DestinationGuard(tables, binding)
+        self._known: int | None = None
+        records = tables.records.c
+        self._states = Lookup(tables, state_columns(tables))
+        self._payloads = Lookup(tables, (records.record_identifier, records.record_payload), alone=True)
 
-    def _found(self, connection: Connection) -> bool:
-        outcomes = self._tables.outcomes
-        return inspect(connection).has_table(outcomes.name, schema=outcomes.schema)
+    def read(self, work: Callable[[Connection], Result]) -> Result:
+        """Return what ``work`` makes of a connection."""
+        return transact(self._engine, work, repeatable=True, options={READING: True})
 
-    def check(self, binding: Binding) -> None:
-        """Check that the ``sync_id`` is new, or belongs to this destination, and that the table keeps what it is told.
+    def sync_no(self, connection: Connection) -> int | None:
+        """Return the number of the ``sync_id``, ``None`` while it has no records.
 
-        :raises ConfigError: else.
+        :raises SyncTakenError: if it remembers records of another destination.
         """
-        if self._exists:
-            look_at_tables(self._engine, self._tables)
-            transact(
-                self._engine,
-                BindingCheck(self._tables, binding).is_new,
-                repeatable=True,
-                options={READING: True},
-            )
+        if self._known is None and self._exists:
+            self._known = self._guard.look(connection)
+        return self._known
 
     def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records."""
-        return self._ledger.standing(identifiers) if self._exists else {}
+        """Return what is known of these records; those without a row are left out.
+
+        :raises LedgerError: also for a row whose status is none of ours.
+        :raises SyncTakenError: see :meth:`sync_no`.
+        """
+        return {
+            row["record_identifier"]: state_of(row) for rows in self._found(self._states, identifiers) for row in rows
+        }
 
     def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return the payloads that were sent last."""
-        return self._ledger.sent(identifiers) if self._exists else {}
+        """Return the payloads that were sent last, of those records for which one is stored."""
+        rows = (row for rows in self._found(self._payloads, identifiers) for row in rows)
+        found = {row["record_identifier"]: parsed(row["record_payload"]) for row in rows}
+        return {identifier: payload for identifier, payload in found.items() if isinstance(payload, dict)}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the rows that name one of these contacts."""
-        return self._ledger.holders(record_ids) if self._exists else []
+        """Return the records of this destination, of any ``sync_id``, that name one of these contacts."""
+
+        def look(connection: Connection) -> list[Holder]:
+            queries = (delivered_as(self._tables, self._binding, some) for some in chunks(record_ids))
+            rows = [row for query in queries for row in connection.execute(query)]
+            own = self._binding.sync_id
+            return [Holder(found, identifier if sync_id == own else None) for found, sync_id, identifier in rows]
+
+        return self.read(look) if self._exists else []
 
     def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
-        """Return the ``sync_id`` under which these records seem to be remembered."""
-        return self._ledger.known_elsewhere(hashes) if self._exists else None
+        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet.
 
-    def claim(self, marks: Sequence[Claim]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
-        """Refuse: a plan sends nothing."""
-        raise AssertionError("a plan claims nothing")
+        :param hashes: identifier to the digest of the payload.
+        """
 
-    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
-        """Refuse: a plan sends nothing."""
-        raise AssertionError("a plan claims nothing")
+        def look(connection: Connection) -> Known | None:
+            if not hashes or self.sync_no(connection) is not None:
+                return None
+            return known_elsewhere(connection, self._tables, self._binding, hashes)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
-        """Refuse: a plan sends nothing."""
-        raise AssertionError("a plan settles nothing")
+        return self.read(look) if self._exists else None
 
-    def note(self, outcomes: Sequence[Outcome]) -> NoReturn:  # noqa: ARG002  # the protocol's signature
-        """Refuse: a plan remembers nothing."""
-        raise AssertionError("a plan notes nothing")
+    def _found(self, lookup: Lookup, identifiers: Collection[str]) -> list[Sequence[Any]]:
+        def look(connection: Connection) -> list[Sequence[Any]]:
+            sync_no = self.sync_no(connection) if identifiers else None
+            if sync_no is None:
+                return []
+            return [lookup.run(connection, sync_no, some).mappings().all() for some in chunks(identifiers)]
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
+        return self.read(look)

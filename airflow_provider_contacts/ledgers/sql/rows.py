@@ -1,93 +1,150 @@
-"""Marks and outcomes as rows: cleaned, cut, and no more of them than the payload policy allows."""
+"""Claims and outcomes as rows of the table of records: cleaned, cut, and no more than the payload policy allows.
+
+A row is a tuple in the order of ``statements.RECORD``, ``CLAIM`` or ``ANSWER``; its second value is the identifier.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal
 
+from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
-from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.ledgers.sql.statements import Row
+from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.record_state import Claim
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
 
 Policy = Literal["undelivered", "all", "never"]
 """Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""
 
-Row = dict[str, Any]
-
 # The only escape that JSONB does not take; a body is UTF-8, and so holds no surrogate.
 ESCAPED_NUL = rb"\u0000"
 
+WORDS = {status: status.value for status in Status}
+"""The words themselves: drivers take texts more quickly than enumerations."""
+
 TEXTS = ("error_field", "status_message", "errors", "record_payload")
+IDENTIFIER = itemgetter(1)
+
+Said = tuple[str | None, str | None, str | None, str | None]
+SAID_NOTHING: Said = (None, None, None, None)
 
 
-def marked(mark: Claim, store: Policy) -> Row:
-    """Return a mark as a row; ``read_*`` is the version that it replaces, ``None`` for no row at all."""
-    standing = mark.standing
-    return {
-        "record_identifier": mark.record_identifier,
-        "row_index": mark.row_index,
-        "batch_id": mark.batch_id,
-        "attempts": mark.attempts,
-        "payload_hash": mark.payload_hash,
-        "record_payload": None if store == "never" else stored_text(mark),
-        "read_status": standing.status.value if standing else None,
-        "read_batch_id": standing.batch_id if standing else None,
-    }
+def claimed(claims: Sequence[Claim], store: Policy) -> list[Row]:
+    """Return claims as rows in the order of their identifiers; each begins with ``None`` for the ``sync_no``.
+
+    The place of a record is its place among the claims of its batch.
+
+    :raises ValueError: for a batch that is not named after a token.
+    """
+    places: dict[str, int] = {}
+    sending, rows = WORDS[Status.SENDING], []
+    for claim in claims:
+        number = number_of(claim.batch_id)
+        if number is None:
+            raise ValueError("a batch is not named after this execution")
+        place = places[claim.batch_id] = places.get(claim.batch_id, -1) + 1
+        standing = claim.standing
+        rows.append(
+            (
+                None,
+                claim.record_identifier,
+                number,
+                place,
+                claim.row_index,
+                claim.attempts,
+                claim.payload_hash,
+                sending,
+                *(None,) * 5,
+                None if store == "never" else stored_text(claim),
+                number_of(standing.batch_id) if standing else None,
+                WORDS[standing.status] if standing else None,
+            )
+        )
+    return sorted(rows, key=IDENTIFIER)
 
 
-def stored_text(mark: Claim) -> str | None:
+def stored_text(claim: Claim) -> str | None:
     """Return the payload as JSON text that every database takes."""
-    if mark.body is not None and ESCAPED_NUL not in mark.body:
-        return mark.body.decode()
-    return payload_json(mark.payload)
+    if claim.body is not None and ESCAPED_NUL not in claim.body:
+        return claim.body.decode()
+    return payload_json(claim.payload)
 
 
-def answered(outcome: Outcome, store: Policy) -> Row:
-    """Return an answer as a row; the payload stands in the table already."""
-    silent = outcome.error_code is None and outcome.status_message is None and not outcome.errors
-    said = SAID_NOTHING if silent and outcome.error_field is None else said_of(outcome, texts=store != "never")
-    return {
-        "record_identifier": outcome.record_identifier,
-        "batch_id": outcome.batch_id,
-        "status": str(outcome.status),
-        "destination_record_id": clean(outcome.destination_record_id, NAME_LENGTH),
-        "http_status": outcome.http_status,
-        "attempts": outcome.attempts,
-        **said,
-    }
+def answered(outcomes: Sequence[Outcome], store: Policy, awaited: Mapping[int, Any] | set[int]) -> list[Row]:
+    """Return the outcomes of batches as rows in the order of their identifiers; those of no batch are left out.
+
+    :param awaited: batches whose answer this is; an outcome of another one was concluded later.
+    """
+    texts = store != "never"
+    rows = [
+        (
+            None,
+            outcome.record_identifier,
+            number,
+            WORDS[outcome.status],
+            clean(outcome.destination_record_id, NAME_LENGTH),
+            *said_of(outcome, texts=texts),
+            outcome.attempts,
+            0 if number in awaited else 1,
+        )
+        for outcome in outcomes
+        if (number := number_of(outcome.batch_id)) is not None
+    ]
+    return sorted(rows, key=IDENTIFIER)
 
 
-SAID_NOTHING: Mapping[str, str | None] = MappingProxyType(
-    dict.fromkeys(("error_code", "error_field", "status_message", "errors"))
-)
-
-
-def said_of(outcome: Outcome, *, texts: bool) -> Mapping[str, str | None]:
-    """Return why a record is not there.
+def said_of(outcome: Outcome, *, texts: bool) -> Said:
+    """Return why a record is not there: code, field, text, and all reasons as JSON.
 
     :param texts: whether the vendor's texts may be kept.
     """
-    return {
-        "error_code": clean(outcome.error_code, NAME_LENGTH),
-        "error_field": clean(outcome.error_field, NAME_LENGTH),
-        "status_message": clean(outcome.status_message, MESSAGE_LENGTH) if texts else None,
-        "errors": errors_json(outcome.errors, messages=texts),
-    }
+    code, field, message, errors = outcome.error_code, outcome.error_field, outcome.status_message, outcome.errors
+    if code is None and field is None and message is None and not errors:
+        return SAID_NOTHING
+    return (
+        clean(code, NAME_LENGTH),
+        clean(field, NAME_LENGTH),
+        clean(message, MESSAGE_LENGTH) if texts else None,
+        errors_json(errors, messages=texts),
+    )
 
 
-def noted(outcome: Outcome, store: Policy) -> Row:
-    """Return the outcome of a record that was not sent as a row."""
-    return {
-        **answered(outcome, store),
-        "row_index": outcome.row_index,
-        "payload_hash": outcome.payload_hash,
-        "record_payload": payload_json(outcome.payload) if store != "never" else None,
-    }
+def noted(outcomes: Sequence[Outcome], store: Policy) -> list[Row]:
+    """Return the outcomes of records that were not sent as rows, in the order of their identifiers."""
+    texts = store != "never"
+    rows = [
+        (
+            None,
+            outcome.record_identifier,
+            None,
+            place,
+            outcome.row_index,
+            outcome.attempts,
+            outcome.payload_hash,
+            WORDS[outcome.status],
+            clean(outcome.destination_record_id, NAME_LENGTH),
+            *said_of(outcome, texts=texts),
+            payload_json(outcome.payload) if texts else None,
+        )
+        for place, outcome in enumerate(outcomes)
+    ]
+    return sorted(rows, key=IDENTIFIER)
 
 
-def without_text(row: Row) -> tuple[Row, ...]:
+def under(rows: Sequence[Row], sync_no: int, batch_no: int | None = None) -> list[Row]:
+    """Return rows with their ``sync_no``, and with a batch where they have none yet."""
+    return [(sync_no, row[1], row[2] if batch_no is None else batch_no, *row[3:]) for row in rows]
+
+
+def without_text(row: Row, fields: tuple[str, ...]) -> tuple[Row, ...]:
     """Return a row as it is, then ever shorter: what the database refuses must not cost the outcome itself."""
-    textless = {**row, **dict.fromkeys(TEXTS)}
-    return row, textless, {**textless, "error_code": None, "destination_record_id": None}
+    textless = without(row, fields, TEXTS)
+    return row, textless, without(textless, fields, ("error_code", "destination_record_id"))
+
+
+def without(row: Row, fields: tuple[str, ...], emptied: tuple[str, ...]) -> Row:
+    """Return a row with some fields emptied."""
+    return tuple(None if name in emptied else value for name, value in zip(fields, row, strict=True))

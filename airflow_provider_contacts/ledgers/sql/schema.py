@@ -1,111 +1,150 @@
-"""Make sure that the tables are there: looked for first, so that the right to create is needed only to create."""
+"""Make sure that the tables and the view are there: looked for first, so that the right to create is needed once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine, Table, inspect, select, text  # noqa: TID253  # imported only by what uses a table
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewise
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
+    Connection,
+    Engine,
+    Table,
+    false,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, LedgerError
 from airflow_provider_contacts.ledgers.sql.database import READING
-from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, failure_of
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, transact
+from airflow_provider_contacts.ledgers.sql.ddl import create_table, create_view, view_columns, view_name
 from airflow_provider_contacts.ledgers.sql.refusal_causes import momentary
+from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables
 from airflow_provider_contacts.ledgers.sql.table_place import place_of
-from airflow_provider_contacts.ledgers.sql.tables import Tables, added_column, create_table
+from airflow_provider_contacts.ledgers.sql.tables import Tables
 
 # Mapped tasks start together and create together; what another one has just created is not created again.
-ROUNDS = 3
+ROUNDS = 8
 
 
-def ensure(engine: Engine, tables: Tables, *, create: bool) -> None:
-    """Look for the tables and their columns; create what is missing if told so.
+def ensure(engine: Engine, tables: Tables, *, create: bool) -> tuple[str, ...]:
+    """Look for the tables and the view; create what is missing if told so. Return warnings.
 
-    Columns are only ever added, nullable.
-
-    :raises ConfigError: if something is missing and may not or cannot be created; prints the DDL.
+    :raises ConfigError: if something is missing and may not or cannot be created, with the DDL; or if a name is taken.
     :raises LedgerError: if the tables cannot be read; a MomentaryError if they cannot be created for now.
     """
-    reason = "create_tables is off"
+    reason, statements = "create_tables is off", list[str]()
     kind: type[ContactsError] = ConfigError
     for _ in range(ROUNDS):
-        statements = [one for table in (tables.outcomes, tables.runs) for one in needed(engine, tables, table)]
+        absent, viewed = look(engine, tables)
+        check_columns(engine, [table for table in tables.every if table not in absent])
+        warnings = outdated(engine, tables) if viewed else ()
+        statements = [one for table in absent for one in create_table(tables, table)]
+        statements += [] if viewed else [create_view(tables)]
         if not statements:
-            return
-        check_not_lost(engine, tables)
+            return warnings
         if not create:
             break
         error = run(engine, statements)
-        reason = "they were run, and the table still lacks them" if error is None else described(error)
+        reason = "they were run, and something is missing still" if error is None else described(error)
         kind = MomentaryError if error is not None and momentary(error) else ConfigError
+    look_at_tables(engine, tables)  # what is there already may be why
     listing = "\n\n".join(f"{statement};" for statement in statements)
     msg = (
-        f"{place_of(engine)}: {tables.outcomes.fullname} and {tables.runs.name} are missing or lack columns "
-        f"({reason}). These statements make them complete:\n\n{listing}"
+        f"{place_of(engine)}: the view {view_name(tables)} or tables behind it are missing ({reason}). "
+        f"These statements make them:\n\n{listing}"
     )
     raise kind(msg)
 
 
-def check_not_lost(engine: Engine, tables: Tables) -> None:
-    """Refuse to begin anew where runs are known whose outcomes are gone: everything would be sent again.
+def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
+    """Return the tables that are absent, and whether the view is there.
 
-    :raises ConfigError: saying what to do.
+    :raises ConfigError: where runs are known whose records are gone: everything would be sent again.
     """
-    try:
-        with engine.connect().execution_options(**{READING: True}) as connection:
-            found = inspect(connection)
-            if found.has_table(tables.outcomes.name, schema=tables.outcomes.schema):
-                return
-            if not found.has_table(tables.runs.name, schema=tables.runs.schema):
-                return
-            known = connection.execute(select(tables.runs.c.sync_run_id).limit(1)).first()
-    except SQLAlchemyError:
-        return  # what cannot be looked at is told by those who need it
-    if known is not None:
+
+    def find(connection: Connection) -> tuple[list[Table], bool]:
+        found = inspect(connection)
+        absent = [one for one in tables.every if not found.has_table(one.name, schema=one.schema)]
+        runs = None
+        if absent and tables.runs not in absent:
+            runs = connection.execute(select(tables.runs.c.run_no).limit(1)).first()
+        return absent, runs is not None
+
+    absent, is_known = transact(engine, find, repeatable=True, options={READING: True})
+    if is_known:
+        names = " and ".join(table.fullname for table in absent)
         msg = (
-            f"{tables.runs.fullname} knows earlier runs, but {tables.outcomes.fullname}, which holds what they "
-            "delivered, is gone. Restore it; or, to send every record again, remove the other table too"
+            f"{tables.runs.fullname} knows earlier runs, but {names}, needed to know what they delivered, is gone. "
+            "Restore it; or, to send every record again, remove the other tables too"
         )
         raise ConfigError(msg)
+    return absent, has_view(engine, tables)
 
 
-def needed(engine: Engine, tables: Tables, table: Table) -> list[str]:
-    """Return the statements that make a table complete: none, its creation, or its missing columns."""
-    trouble = unreadable(engine, table)
-    if trouble is None:
-        return []
+def has_view(engine: Engine, tables: Tables) -> bool:
+    """Return whether there is something under the view's name."""
+
+    def find(connection: Connection) -> bool:
+        return inspect(connection).has_table(tables.outcomes, schema=tables.schema)
+
     try:
-        with engine.connect().execution_options(**{READING: True}) as connection:
-            found = inspect(connection)
-            if not found.has_table(table.name, schema=table.schema):
-                return [create_table(table, tables.flavour)]
-            present = {column["name"] for column in found.get_columns(table.name, schema=table.schema)}
-    except SQLAlchemyError as error:
-        trouble, present = described(error), {column.name for column in table.columns}
-    absent = [column for column in table.columns if column.name not in present]
-    if any(column.primary_key for column in absent):
-        msg = f"the table {table.fullname} is not ours: it lacks our key; choose another outcomes_table"
-        raise ConfigError(msg)
-    if not absent:
-        # Another task may have created it since the first look.
-        trouble = unreadable(engine, table)
-        if trouble is None:
-            return []
-        msg = f"{place_of(engine)}: {table.fullname} cannot be read: {trouble}"
-        raise LedgerError(msg)
-    return [added_column(table, column.name, tables.flavour) for column in absent]
+        return transact(engine, find, repeatable=True, options={READING: True})
+    except MomentaryError:
+        raise
+    except LedgerError:
+        return True  # MySQL and MariaDB describe no view that cannot be read; that one is told of later
 
 
-def unreadable(engine: Engine, table: Table) -> str | None:
-    """Return why a table cannot be read with all its columns, ``None`` if it can."""
+def check_columns(engine: Engine, there: Sequence[Table]) -> None:
+    """Check that tables can be read with all their columns.
+
+    :raises ConfigError: if one lacks a column.
+    :raises LedgerError: if one cannot be read for another reason.
+    """
+
+    def read(connection: Connection) -> None:
+        for table in there:
+            connection.execute(select(table).where(false()))
+
+    def lacking(connection: Connection) -> dict[str, list[str]]:
+        found = inspect(connection)
+        present = {one: {c["name"] for c in found.get_columns(one.name, schema=one.schema)} for one in there}
+        absent = {one: [c.name for c in one.columns if c.name not in present[one]] for one in there}
+        return {one.fullname: names for one, names in absent.items() if names}
+
+    options = {READING: True}
     try:
-        with engine.connect().execution_options(**{READING: True}) as connection:
-            connection.execute(select(table).where(text("1 = 0")))
-    except DBAPIError as error:
-        if momentary(error):
-            raise failure_of(engine, error) from None
-        return described(error)
-    return None
+        transact(engine, read, repeatable=True, options=options)
+    except MomentaryError:
+        raise
+    except LedgerError as error:
+        for name, columns in transact(engine, lacking, repeatable=True, options=options).items():
+            msg = f"the table {name} is not ours: it lacks {', '.join(columns)}; choose another outcomes_table"
+            raise ConfigError(msg) from None
+        raise LedgerError(str(error)) from None
+
+
+def outdated(engine: Engine, tables: Tables) -> tuple[str, ...]:
+    """Return a warning if the view is not what it should be: people read it, and no push does.
+
+    :raises ConfigError: if it is not ours.
+    """
+    name = view_name(tables)
+
+    def read(connection: Connection) -> set[str]:
+        return set(connection.exec_driver_sql(f"SELECT * FROM {name} WHERE 1 = 0").keys())  # noqa: S608  # a checked name
+
+    try:
+        present = transact(engine, read, repeatable=True, options={READING: True})
+    except LedgerError as error:
+        return (f"the view {name}, which people read, cannot be read by this connection: {error}",)
+    lacking = [column for column in view_columns(tables) if column not in present]
+    if "record_identifier" in lacking:
+        raise ConfigError(f"{name} is not ours: it lacks {', '.join(lacking)}; choose another outcomes_table")
+    if lacking:
+        return (f"the view {name} lacks {', '.join(lacking)}; replace it:\n\n{create_view(tables)};",)
+    return ()
 
 
 def run(engine: Engine, statements: Sequence[str]) -> SQLAlchemyError | None:

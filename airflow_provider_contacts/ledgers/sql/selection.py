@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
     ColumnElement,
-    Select,
     Text,
     and_,
     case,
     cast,
     func,
-    inspect,
     literal,
     or_,
     select,
     true,
 )
 
-from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.clock import seconds_since
-from airflow_provider_contacts.ledgers.sql.database import READING, connect
-from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.destination_guard import BindingCheck
-from airflow_provider_contacts.ledgers.sql.reconcile_queries import parsed
-from airflow_provider_contacts.ledgers.sql.state_rows import STANDING_COLUMNS, standing_of
-from airflow_provider_contacts.ledgers.sql.statements import Statements
+from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, joined
+from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
+from airflow_provider_contacts.ledgers.sql.schema import look
+from airflow_provider_contacts.ledgers.sql.state_rows import parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 from airflow_provider_contacts.outcome import Status
@@ -37,46 +33,37 @@ from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, RowMapping
+    from sqlalchemy import Connection, CursorResult, Engine, RowMapping
 
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
 
 PAGE = 500
 """Rows read at once, each with its payload."""
 
+Query = Callable[["Connection"], "CursorResult[Any]"]
+
 
 class SelectedRows:
-    """The rows of one ``sync_id`` that a selection names, and those that this very run has written before.
+    """The records of one ``sync_id`` that a selection names, and those that this very run has written before.
 
     What an earlier try of the run has settled is thus counted again by the next one. Close it.
 
-    ``known`` tells whether the ``sync_id`` has any row at all.
+    ``known`` tells whether the ``sync_id`` has any record at all.
 
     :param engine: of its own, so that reading does not wait for the ledger's writing.
     """
 
     def __init__(self, engine: Engine, tables: Tables, opening: Opening, selection: Selection) -> None:
         self._engine = engine
-        self._table = tables.outcomes
-        self._sync_id = opening.sync_id
-        binding = Binding(
-            sync_id=opening.sync_id,
-            destination=opening.destination,
-            destination_host=opening.destination_host,
-            destination_object=opening.destination_object or None,
-        )
-        self._statements = Statements(tables, binding, opening.run, opening.store_payload)
+        self._tables = tables
+        absent, _ = look(engine, tables)
+        self._reader = LedgerReader(engine, tables, opening.binding(), exists=not absent)
         self._condition = condition(tables, selection, opening.run.sync_run_id)
-        columns = self._table.c
-        self._columns: tuple[ColumnElement[Any], ...] = (
-            *(columns[name] for name in STANDING_COLUMNS),
-            seconds_since(columns.batch_started_at, tables.flavour).label("age"),
-            seconds_since(columns.batch_completed_at, tables.flavour).label("ended"),
-            # As text on every database: drivers read JSON each in its own way.
-            cast(columns.errors, Text).label("errors"),
-            cast(columns.record_payload, Text).label("payload"),
-        )
-        self.known = self._is_known(BindingCheck(tables, binding))
+        payload = cast(tables.records.c.record_payload, Text).label("payload")
+        self._columns: tuple[ColumnElement[Any], ...] = (*state_columns(tables), payload)
+        self._lookup = Lookup(tables, self._columns, self._condition)
+        self._sync_no = self._reader.read(self._reader.sync_no)
+        self.known = self._sync_no is not None
 
     @classmethod
     def open(cls, opening: Opening, selection: Selection) -> SelectedRows:
@@ -89,9 +76,9 @@ class SelectedRows:
         return opening.patience.run(lambda: cls(engine, open_store(engine, opening.table), opening, selection))
 
     def pages(self) -> Iterator[list[Stored]]:
-        """Yield all rows in order of their identifiers, each once, as they are when their page is read.
+        """Yield all records in order of their identifiers, each once, as they are when their page is read.
 
-        A row that is written meanwhile keeps its place in that order, so that none comes twice.
+        A record that is written meanwhile keeps its place in that order, so that none comes twice.
         """
         after = ""
         while self.known and (page := self._read(self._page(after))):
@@ -99,73 +86,64 @@ class SelectedRows:
             after = page[-1].standing.record_identifier
 
     def among(self, identifiers: Collection[str]) -> dict[str, Stored]:
-        """Return the rows of these records, so far as they are selected.
+        """Return these records, so far as they are selected.
 
         :param identifiers: at most a thousand.
         """
-        if not identifiers or not self.known:
+        number = self._sync_no
+        if not identifiers or number is None:
             return {}
-        query = self._statements.rows_of(*self._columns).where(self._condition)
-        rows = self._read(query, self._statements.keys(list(identifiers)))
+        rows = self._read(lambda connection: self._lookup.run(connection, number, list(identifiers)))
         return {row.standing.record_identifier: row for row in rows}
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
-    def _is_known(self, binding: BindingCheck) -> bool:
-        def look(connection: Connection) -> bool:
-            # A plan creates no table.
-            there = inspect(connection).has_table(self._table.name, schema=self._table.schema)
-            return there and not binding.is_new(connection)
-
-        return transact(self._engine, look, repeatable=True, options={READING: True})
-
-    def _page(self, after: str) -> Select[Any]:
-        columns = self._table.c
-        return (
+    def _page(self, after: str) -> Query:
+        columns = self._tables.records.c
+        query = (
             select(*self._columns)
-            .where(columns.sync_id == self._sync_id, columns.record_identifier > after, self._condition)
+            .select_from(joined(self._tables))
+            .where(columns.sync_no == self._sync_no, columns.record_identifier > after, self._condition)
             # Both, so that the primary key is read in its order rather than sorted.
-            .order_by(columns.sync_id, columns.record_identifier)
+            .order_by(columns.sync_no, columns.record_identifier)
             .limit(PAGE)
         )
+        return lambda connection: connection.execute(query)
 
-    def _read(self, query: Select[Any], parameters: dict[str, Any] | None = None) -> list[Stored]:
-        def read(connection: Connection) -> list[Stored]:
-            return [stored_of(row) for row in connection.execute(query, parameters or {}).mappings()]
-
-        return transact(self._engine, read, repeatable=True, options={READING: True})
+    def _read(self, query: Query) -> list[Stored]:
+        return self._reader.read(lambda connection: [stored_of(row) for row in query(connection).mappings()])
 
 
 def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnElement[bool]:
-    """Return what a row must be.
+    """Return what a record must be.
 
     :param sync_run_id: of the replay: what it has written is its own, whatever has become of it.
     """
-    columns = tables.outcomes.c
+    records, batches = tables.records.c, tables.batches.c
     certain = sorted(status.value for status in selection.statuses - {Status.UNKNOWN})
-    kinds: list[ColumnElement[bool]] = [columns.status.in_(certain)]
+    kinds: list[ColumnElement[bool]] = [records.status.in_(certain)]
     if Status.UNKNOWN in selection.statuses:
-        kinds += [columns.status == Status.UNKNOWN.value, left_behind(tables)]
+        kinds += [records.status == Status.UNKNOWN.value, left_behind(tables)]
     wanted = [or_(*kinds)]
     if selection.error_codes is not None:
         # What the row will say once it counts as unknown.
-        code = case((columns.status == Status.SENDING.value, literal(INTERRUPTED)), else_=columns.error_code)
+        code = case((records.status == Status.SENDING.value, literal(INTERRUPTED)), else_=records.error_code)
         wanted.append(code.in_(selection.error_codes))
     if selection.since is not None:
-        written = func.coalesce(columns.batch_completed_at, columns.batch_started_at)
+        written = func.coalesce(records.settled_at, batches.batch_completed_at, batches.batch_started_at)
         wanted.append(written >= moment(selection.since, tables.flavour))
     if selection.max_attempts is not None:
-        wanted.append(columns.attempts < selection.max_attempts)
-    return or_(columns.sync_run_id == sync_run_id, and_(true(), *wanted))
+        wanted.append(records.attempts < selection.max_attempts)
+    own = func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
+    return or_(own, and_(true(), *wanted))
 
 
 def left_behind(tables: Tables) -> ColumnElement[bool]:
-    """Return whether a row was left ``sending`` by an execution that must be dead."""
-    columns = tables.outcomes.c
-    age = seconds_since(columns.batch_started_at, tables.flavour)
-    return and_(columns.status == Status.SENDING.value, age >= RESPECT)
+    """Return whether a record was left ``sending`` by an execution that must be dead."""
+    age = seconds_since(tables.batches.c.batch_started_at, tables.flavour)
+    return and_(tables.records.c.status == Status.SENDING.value, age >= RESPECT)
 
 
 def moment(value: datetime, flavour: Flavour) -> Any:
@@ -189,7 +167,7 @@ def stored_of(row: RowMapping) -> Stored:
     """
     payload = parsed(row["payload"])
     return Stored(
-        standing=standing_of({name: row[name] for name in (*STANDING_COLUMNS, "age", "ended", "errors")}),
+        standing=state_of(row),
         reasons=reasons_of(parsed(row["errors"])),
         payload=payload if isinstance(payload, dict) else None,
     )

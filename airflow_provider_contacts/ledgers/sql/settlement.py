@@ -8,23 +8,16 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    inspect,
-    literal,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.clock import now, seconds_since
-from airflow_provider_contacts.ledgers.sql.database import READING
 from airflow_provider_contacts.ledgers.sql.db_errors import transact
+from airflow_provider_contacts.ledgers.sql.destination_guard import Held, held_of
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as
 from airflow_provider_contacts.ledgers.sql.rows import Policy
-from airflow_provider_contacts.ledgers.sql.schema import ensure
+from airflow_provider_contacts.ledgers.sql.schema import ensure, look
 from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
-from airflow_provider_contacts.ledgers.sql.table_ledger import chunks
 from airflow_provider_contacts.ledgers.sql.table_place import place_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status, digest_of
@@ -68,18 +61,16 @@ class Verdict:
 
 
 def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
-    """Return the tables, with all their columns.
+    """Return the tables.
 
-    :param create_tables: whether missing columns may be added; a missing table is not made.
-    :raises ConfigError: where there is no such table, or its columns are missing and may not be added.
+    :param create_tables: whether the view may be created; missing tables are not made.
+    :raises ConfigError: where there are no such tables.
     """
     tables = open_store(engine, table)
-
-    def look(connection: Connection) -> bool:
-        return inspect(connection).has_table(tables.outcomes.name, schema=tables.outcomes.schema)
-
-    if not transact(engine, look, repeatable=True, options={READING: True}):
-        raise ConfigError(f"{place_of(engine)} does not exist: correct outcomes_table or outcomes_conn_id")
+    absent, _ = look(engine, tables)
+    if absent:
+        which = "" if len(absent) == len(tables.every) else f": {absent[0].fullname}"
+        raise ConfigError(f"{place_of(engine)}{which} does not exist: correct outcomes_table or outcomes_conn_id")
     ensure(engine, tables, create=create_tables)
     look_at_tables(engine, tables)
     return tables
@@ -94,24 +85,29 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
     """
 
     def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
-        meant = meaning(connection, tables, verdict)
+        syncs = tables.syncs
+        held = held_of(connection.execute(select(syncs).where(syncs.c.sync_id == verdict.sync_id)).first())
+        if held is None:
+            names = verdict.records
+            return dict.fromkeys(names, Finding.ABSENT), {name: digest_of(name) for name in names}
+        meant = meaning(connection, tables, verdict, held[0])
         records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
-        desk = Desk(connection, tables, replace(verdict, records=records))
+        settler = Settler(connection, tables, replace(verdict, records=records), held)
         # In one order everywhere, so that two that settle wait for each other rather than block each other.
-        found = {one: finding for chunk in chunks(sorted(records)) for one, finding in desk.settle(chunk).items()}
+        found = {one: finding for chunk in chunks(sorted(records)) for one, finding in settler.settle(chunk).items()}
         findings = {name: Finding.AMBIGUOUS if others else found[one] for name, (one, *others) in meant.items()}
         return findings, {name: digest_of(one) for name, (one, *_) in meant.items()}
 
     return transact(engine, write)
 
 
-def meaning(connection: Connection, tables: Tables, verdict: Verdict) -> dict[str, list[str]]:
+def meaning(connection: Connection, tables: Tables, verdict: Verdict, sync_no: int) -> dict[str, list[str]]:
     """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest.
 
     :raises ConfigError: where two names mean one record, and give it two of the vendor's ids.
     """
-    columns, names = tables.outcomes.c, sorted(verdict.records)
-    of_sync = select(columns.record_identifier).where(columns.sync_id == verdict.sync_id)
+    columns, names = tables.records.c, sorted(verdict.records)
+    of_sync = select(columns.record_identifier).where(columns.sync_no == sync_no)
     meant = {name: [name] for name in names}
     digests = {name.lower(): name for name in names if DIGEST.fullmatch(name)}
     for chunk in chunks(list(digests.values())):
@@ -130,31 +126,25 @@ def meaning(connection: Connection, tables: Tables, verdict: Verdict) -> dict[st
     return meant
 
 
-class Desk:
+class Settler:
     """Settles records within one transaction."""
 
-    def __init__(self, connection: Connection, tables: Tables, verdict: Verdict) -> None:
+    def __init__(self, connection: Connection, tables: Tables, verdict: Verdict, held: Held) -> None:
         self._connection = connection
-        self._flavour = tables.flavour
-        self._table = tables.outcomes
+        self._tables = tables
         self._verdict = verdict
+        self._sync_no, self._binding = held
+        records = tables.records.c
+        wanted = ("record_identifier", "status", "batch_no", "error_code", "destination_record_id")
+        age = seconds_since(tables.batches.c.batch_started_at, tables.flavour).label("age")
+        self._lookup = Lookup(tables, [*(records[name] for name in wanted), age])
 
     def settle(self, names: Sequence[str]) -> dict[str, Finding]:
         """Settle some records; return what became of each."""
-        rows = self._rows(names)
+        found = self._lookup.run(self._connection, self._sync_no, names).mappings()
+        rows = {row["record_identifier"]: row for row in found}
         taken = self._taken(rows)
         return {name: self._settle(name, rows.get(name), taken) for name in names}
-
-    def _rows(self, names: Sequence[str]) -> dict[str, RowMapping]:
-        columns = self._table.c
-        wanted = ("record_identifier", "status", "batch_id", "error_code", "destination_record_id", "destination")
-        age = seconds_since(columns.batch_started_at, self._flavour).label("age")
-        query = (
-            select(*(columns[name] for name in (*wanted, "destination_host", "destination_object")), age)
-            .where(columns.sync_id == self._verdict.sync_id, columns.record_identifier.in_(names))
-            .with_for_update()
-        )
-        return {row["record_identifier"]: row for row in self._connection.execute(query).mappings()}
 
     def _taken(self, rows: Mapping[str, RowMapping]) -> frozenset[str]:
         """Return the keys of those ids that a delivered record of the same destination has already."""
@@ -162,19 +152,9 @@ class Desk:
         ids = sorted({one for name in rows for one in spellings(given[name] or "") if one})
         if not ids:
             return frozenset()
-        columns = self._table.c
-        # All rows of a sync_id belong to one destination.
-        place = next(iter(rows.values()))
-        same: list[ColumnElement[bool]] = [
-            columns[name].is_not_distinct_from(place[name])
-            for name in ("destination", "destination_host", "destination_object")
-        ]
-        query = select(columns.sync_id, columns.record_identifier, columns.destination_record_id).where(
-            *same, columns.destination_record_id.in_(ids), columns.status == Status.SUCCEEDED.value
-        )
         return frozenset(
             key_of(record_id)
-            for sync_id, name, record_id in self._connection.execute(query)
+            for record_id, sync_id, name in self._connection.execute(delivered_as(self._tables, self._binding, ids))
             if (sync_id, given.get(name)) != (self._verdict.sync_id, record_id)
         )
 
@@ -198,14 +178,14 @@ class Desk:
 
     def _write(self, row: RowMapping, record_id: str | None) -> bool:
         """Write the verdict over the very row that was read; return whether it was still that one."""
-        columns = self._table.c
+        columns = self._tables.records.c
         written = self._connection.execute(
-            update(self._table)
+            update(self._tables.records)
             .where(
-                columns.sync_id == self._verdict.sync_id,
+                columns.sync_no == self._sync_no,
                 columns.record_identifier == row["record_identifier"],
+                columns.batch_no == row["batch_no"],
                 columns.status == row["status"],
-                columns.batch_id.is_not_distinct_from(row["batch_id"]),
             )
             .values(self._values(record_id))
         )
@@ -218,8 +198,7 @@ class Desk:
             "status": verdict.status.value,
             "destination_record_id": literal(record_id) if record_id is not None else null(),
             "settled_by": verdict.settled_by,
-            "settled_at": now(self._flavour),
-            "batch_completed_at": now(self._flavour),
+            "settled_at": now(self._tables.flavour),
         }
         if verdict.status is Status.FAILED:
             values["error_code"] = BY_HAND

@@ -1,267 +1,182 @@
-"""The statements of one ledger, written once for two ways of handing over rows.
+"""The statements that write many rows at once, as plain text for each kind of driver.
 
-On PostgreSQL and SQLite all rows of a call go as one JSON text into one statement, which the database takes apart while
-Python does something else; elsewhere the driver runs a statement for each row.
+A statement is written once, with ``:name`` for a value of the row. SQLite, MySQL and MariaDB take a tuple a row;
+PostgreSQL takes one array a column and unnests them, so that a write is one round trip.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    FromClause,
-    Insert,
-    Integer,
-    Select,
-    Table,
-    Text,
-    Update,
-    and_,
-    bindparam,
-    case,
-    cast,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-    true,
-    update,
-)
-from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
-
-from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.sql.bulk_rows import Given, many_keys, many_rows, one_row, parameter
-from airflow_provider_contacts.ledgers.sql.clock import now
-from airflow_provider_contacts.ledgers.sql.tables import Flavour, JsonText, Tables
+from airflow_provider_contacts.ledgers.sql.clock import NOW
+from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status
 
-MARKED = ("record_identifier", "row_index", "batch_id", "attempts", "payload_hash", "record_payload")
-READ = ("read_status", "read_batch_id")
-ANSWERED = (
-    "record_identifier",
-    "batch_id",
-    "status",
-    "destination_record_id",
-    "error_code",
-    "error_field",
-    "status_message",
-    "errors",
-    "http_status",
-    "attempts",
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Dialect
+
+Row = tuple[Any, ...]
+
+RECORD = (
+    *("sync_no", "record_identifier", "batch_no", "place", "row_index", "attempts", "payload_hash", "status"),
+    *("destination_record_id", "error_code", "error_field", "status_message", "errors", "record_payload"),
 )
-NOTED = (*ANSWERED, "row_index", "payload_hash", "record_payload")
+CLAIM = (*RECORD, "read_batch_no", "read_status")
+ANSWER = (
+    *("sync_no", "record_identifier", "batch_no", "status", "destination_record_id"),
+    *("error_code", "error_field", "status_message", "errors", "attempts", "is_late"),
+)
+BATCH = ("batch_no", "run_no")
+BATCH_ANSWER = ("batch_no", "http_status")
 
-WEAK = (Status.REJECTED.value, Status.INVALID.value, Status.FAILED.value)
-DOUBTFUL = (Status.SENDING.value, Status.UNKNOWN.value)
+TYPES = {
+    **dict.fromkeys(("sync_no", "batch_no", "read_batch_no", "row_index", "run_no"), "bigint"),
+    **dict.fromkeys(("place", "attempts", "is_late", "http_status"), "integer"),
+}
+"""PostgreSQL's types of what is not text."""
 
-# What an earlier attempt left and a new mark makes untrue.
-CLEARED = ("destination_record_id", "error_code", "error_field", "status_message", "errors", "http_status")
-# A person's verdict, which whatever is written afterwards makes untrue.
-VERDICT = ("settled_by", "settled_at")
+WEAK = (Status.REJECTED, Status.INVALID, Status.FAILED)
+DOUBTFUL = (Status.SENDING, Status.UNKNOWN)
 
-
-def rows_by_key(tables: Tables, sync_id: str, *columns: ColumnElement[Any]) -> Select[Any]:
-    """Return the query for some rows of a ``sync_id``, named by the parameter that :func:`keys_for` makes."""
-    table = tables.outcomes
-    query, key = select(*columns), table.c.record_identifier
-    if tables.flavour == "postgresql":
-        return query.where(*found_in(table, many_keys(sync_id)))
-    some = key.in_(bindparam(parameter("record_identifier"), expanding=True))
-    if tables.flavour == "sqlite":
-        # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
-        given = func.json_each(bindparam(parameter("record_identifier"), type_=Text())).table_valued("value")
-        some = key.in_(select(given.c.value))
-    return query.where(table.c.sync_id == sync_id, some)
+VALUE = re.compile(r"(?<!:):([a-z_]+)")
+# What stands between the values of a joined text, and in place of one that is null.
+BETWEEN, ABSENT = "\x1f", "\x1e"
+KEY = "r.sync_no = :sync_no AND r.record_identifier = :record_identifier"
 
 
-def keys_for(flavour: Flavour, identifiers: Sequence[str]) -> dict[str, Any]:
-    """Return what :func:`rows_by_key` takes for some records."""
-    some = msgspec.json.encode(identifiers).decode() if flavour == "sqlite" else list(identifiers)
-    return {parameter("record_identifier"): some}
+def listed(statuses: Sequence[Status]) -> str:
+    """Return statuses as SQL writes them."""
+    words = ", ".join(f"'{status.value}'" for status in statuses)
+    return f"({words})"
 
 
-def found_in(table: Table, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
-    """Return the condition that a row of the table is one of those given, by its key."""
-    columns = table.c
-    return columns.sync_id == rows.c.sync_id, columns.record_identifier == rows.c.record_identifier
+class ManyRows:
+    """One statement for many rows.
+
+    :param fields: of the tuples that :meth:`run` takes.
+    :param text: with ``:field`` for a value of the row.
+    """
+
+    def __init__(self, fields: tuple[str, ...], text: str, placeholder: str) -> None:
+        used = VALUE.findall(text)
+        self._text = VALUE.sub(placeholder, text)
+        self._bound: Callable[[Row], Row] = itemgetter(*(fields.index(name) for name in used))
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Run it; return how many rows the driver says it wrote."""
+        if not rows:
+            return 0
+        return connection.exec_driver_sql(self._text, list(map(self._bound, rows))).rowcount
+
+
+class Unnested(ManyRows):
+    """The same from one array a column (PostgreSQL).
+
+    An array goes as one joined text, which the server splits: drivers convert the values of a list one by one, in
+    Python. ``sync_no`` is a column of it, too. Were it a constant of the condition, a planner would, before the first
+    ANALYZE, take it to be rare and read all its rows rather than look up keys.
+    """
+
+    def __init__(self, fields: tuple[str, ...], text: str) -> None:
+        used = dict.fromkeys(VALUE.findall(text))
+        self._before, self._behind = VALUE.sub(r"g.\1", text).split("{given}")
+        self._names = ", ".join(used)
+        self._columns = [(fields.index(name), TYPES.get(name, "text")) for name in used]
+
+    def bound(self, rows: Sequence[Row]) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement and its parameters."""
+        columns = list(zip(*rows, strict=True))
+        arrays = [array_of(columns[place], kind) for place, kind in self._columns]
+        given = f"unnest({', '.join(text for text, _ in arrays)}) AS g({self._names})"
+        return f"{self._before}{given}{self._behind}", tuple(value for _, value in arrays)
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Run it; return how many rows it wrote."""
+        return connection.exec_driver_sql(*self.bound(rows)).rowcount if rows else 0
+
+
+def array_of(column: Sequence[Any], kind: str) -> tuple[str, Any]:
+    """Return an array of PostgreSQL as SQL with one parameter, and the parameter."""
+    nulls = column.count(None)
+    if nulls == len(column):
+        return f"%s::{kind}[]", None  # unnest fills up what is shorter
+    text = BETWEEN.join([ABSENT if value is None else str(value) for value in column])
+    if text and text.count(BETWEEN) == len(column) - 1 and text.count(ABSENT) == nulls:
+        return f"string_to_array(%s, chr({ord(BETWEEN)}), chr({ord(ABSENT)}))::{kind}[]", text
+    return f"%s::{kind}[]", list(column)
 
 
 class Statements:
-    """What one ledger says to the outcome table.
+    """What a ledger writes, for one kind of database.
 
     :param store: the payload policy.
     """
 
-    def __init__(self, tables: Tables, binding: Binding, run: RunIdentity, store: str) -> None:
-        self.tables = tables
-        self.flavour = tables.flavour
-        self.table = tables.outcomes
-        self.binding = binding
-        self.run = run
-        self.store = store
-        self.bulk = tables.flavour in {"postgresql", "sqlite"}
-        self.insert_marks = self._insert(MARKED, self._fresh_mark)
-        self.renew_marks = self._update(MARKED + READ, self._as_read, self._mark)
-        self.settle = self._update(ANSWERED, self._in_doubt, self._answer)
-        self.insert_notes = self._insert(NOTED, self._fresh_note)
-        self.weaken = self._update(NOTED, self._is_weak, self._note)
+    def __init__(self, tables: Tables, dialect: Dialect, store: str) -> None:
+        self._flavour = tables.flavour
+        self._unnests = tables.flavour == "postgresql"
+        self._placeholder = "?" if tables.flavour == "sqlite" else "%s"
+        quoted = dialect.identifier_preparer.format_table
+        self._batches, self._records = quoted(tables.batches), quoted(tables.records)
+        now = NOW[self._flavour]
+        batch = {"batch_no": ":batch_no", "run_no": ":run_no", "status": "'open'"}
+        self.insert_batches = self._insert(self._batches, BATCH, {**batch, "batch_started_at": now})
+        self.insert_note_batch = self._insert(self._batches, BATCH, {**batch, "batch_completed_at": now})
+        self.insert_records = self._insert_records()
+        records, is_weak = self._records, f"r.batch_no <> :batch_no AND r.status IN {listed(WEAK)}"
+        self.move_records = self._update(records, CLAIM, self._moved(":attempts"), f"{KEY} AND {self._as_read}")
+        self.weaken_records = self._update(records, RECORD, self._moved(self._most), f"{KEY} AND {is_weak}")
+        answered = {"http_status": ":http_status", "batch_completed_at": now}
+        self.answer_batches = self._update(self._batches, BATCH_ANSWER, answered, "r.batch_no = :batch_no")
+        self.answer_records = self._update(records, ANSWER, self._answered(now, store), f"{KEY} AND {self._awaits}")
 
-    def rows_of(self, *columns: ColumnElement[Any]) -> Select[Any]:
-        """Return the query for some rows of this ``sync_id``, named by the parameter of ``record_identifier``."""
-        return rows_by_key(self.tables, self.binding.sync_id, *columns)
+    # The sum keeps planners from the index of batches: of a batch of a hundred it would read all for each of them.
+    _as_read = "r.batch_no + 0 = :read_batch_no AND r.status = :read_status"
+    _most = "CASE WHEN :attempts > r.attempts THEN :attempts ELSE r.attempts END"
+    # The same answer twice is one; and a creation confirmed late stands over whatever was concluded meanwhile.
+    _awaits = f"r.batch_no + 0 = :batch_no AND (r.status IN {listed(DOUBTFUL)} OR :status IN (r.status, 'succeeded'))"
 
-    def keys(self, identifiers: Sequence[str]) -> dict[str, Any]:
-        """Return what :meth:`rows_of` takes for some records."""
-        return keys_for(self.flavour, identifiers)
+    def _json(self, name: str) -> str:
+        return f":{name}::json" if self._unnests else f":{name}"
 
-    def _insert(self, fields: tuple[str, ...], values: Callable[[Given], dict[str, Any]]) -> Insert:
-        """Return the insertion of rows that are absent; those present are left as they are."""
-        if self.bulk:
-            given = many_rows(fields, self.flavour)
-            row = values(lambda name: given.c[name])
-            # The condition only tells SQLite that what follows is no join.
-            selected = select(*(self._typed(name, value) for name, value in row.items())).select_from(given)
-            selected = selected.where(true())
-            if self.flavour == "sqlite":
-                return (
-                    sqlite.insert(self.table)
-                    .from_select(list(row), selected, include_defaults=False)
-                    .on_conflict_do_nothing()
-                )
-            inserted = postgresql.insert(self.table).from_select(list(row), selected, include_defaults=False)
-            return inserted.on_conflict_do_nothing().returning(self.table.c.record_identifier)
+    def _made(self, fields: tuple[str, ...], text: str) -> ManyRows:
+        return Unnested(fields, text) if self._unnests else ManyRows(fields, text, self._placeholder)
+
+    def _insert(self, table: str, fields: tuple[str, ...], values: dict[str, str], conflict: str = "") -> ManyRows:
+        columns, given = ", ".join(values), ", ".join(values.values())
+        source = f"SELECT {given} FROM {{given}}" if self._unnests else f"VALUES ({given})"  # noqa: S608  # our own names
+        return self._made(fields, f"INSERT INTO {table} ({columns}) {source}{conflict}")
+
+    def _insert_records(self) -> ManyRows:
+        """Return the insertion of records that are absent; those present are left as they are."""
+        values = {name: f":{name}" for name in RECORD}
+        values |= {name: self._json(name) for name in ("errors", "record_payload")}
         # Not INSERT IGNORE, which would store what it cuts.
-        kept = {"record_identifier": self.table.c.record_identifier}
-        return mysql.insert(self.table).values(values(one_row)).on_duplicate_key_update(kept)
+        mysql = f" ON DUPLICATE KEY UPDATE record_identifier = {self._records}.record_identifier"
+        conflict = mysql if self._flavour in {"mysql", "mariadb"} else " ON CONFLICT DO NOTHING"
+        return self._insert(self._records, RECORD, values, conflict)
 
-    def _update(
-        self,
-        fields: tuple[str, ...],
-        condition: Callable[[Given], ColumnElement[bool]],
-        values: Callable[[Given], dict[str, Any]],
-    ) -> Update:
-        columns = self.table.c
-        if not self.bulk:
-            one = (columns.sync_id == self.binding.sync_id, columns.record_identifier == one_row("record_identifier"))
-            return update(self.table).where(*one, condition(one_row)).values(values(one_row))
-        rows = many_rows(fields, self.flavour)
+    def _update(self, table: str, fields: tuple[str, ...], values: dict[str, str], condition: str) -> ManyRows:
+        changes = ", ".join(f"{name} = {value}" for name, value in values.items())
+        source = " FROM {given}" if self._unnests else ""
+        return self._made(fields, f"UPDATE {table} AS r SET {changes}{source} WHERE {condition}")  # noqa: S608  # likewise
 
-        def given(name: str) -> ColumnElement[Any]:
-            return rows.c[name]
+    def _moved(self, attempts: str) -> dict[str, str]:
+        """Return the values of a record that belongs to another batch now; no word of the earlier one is left."""
+        values = {name: f":{name}" for name in RECORD if name not in {"sync_no", "record_identifier"}}
+        values |= {name: self._json(name) for name in ("errors", "record_payload")}
+        return {**values, "attempts": attempts, "settled_by": "NULL", "settled_at": "NULL"}
 
-        changes = {name: self._typed(name, value) for name, value in values(given).items()}
-        found = update(self.table).where(*found_in(self.table, rows), condition(given))
-        changed = found.values(changes)
-        return changed if self.flavour == "sqlite" else changed.returning(columns.record_identifier)
-
-    def _typed(self, name: str, value: Any) -> Any:
-        """Cast for PostgreSQL, which takes neither text for JSON nor an untyped value out of a query."""
-        if self.flavour != "postgresql":
-            return value if isinstance(value, ColumnElement) else literal(value)
-        kind = self.table.c[name].type
-        if not isinstance(value, ColumnElement):
-            # Not to the column's own length: a cast would cut in silence.
-            return cast(literal(value), Integer() if isinstance(kind, Integer) else Text())
-        return cast(value, kind) if isinstance(kind, JsonText) else value
-
-    def _as_read(self, given: Given) -> ColumnElement[bool]:
-        return and_(
-            self.table.c.status == given("read_status"),
-            self.table.c.batch_id.is_not_distinct_from(given("read_batch_id")),
-        )
-
-    def _in_doubt(self, given: Given) -> ColumnElement[bool]:
-        """Allow the answer to the request that the row waits for.
-
-        The same answer twice is one; and a creation confirmed late stands over whatever was concluded meanwhile.
-        """
-        return and_(
-            self.table.c.batch_id == given("batch_id"),
-            or_(
-                self._is_one_of(DOUBTFUL),
-                self.table.c.status == given("status"),
-                given("status") == Status.SUCCEEDED.value,
-            ),
-        )
-
-    def _is_weak(self, given: Given) -> ColumnElement[bool]:  # noqa: ARG002  # one signature for all conditions
-        return self._is_one_of(WEAK)
-
-    def _is_one_of(self, statuses: tuple[str, ...]) -> ColumnElement[bool]:
-        # Not IN, whose list SQLAlchemy cannot hand over for many rows at once.
-        return or_(*(self.table.c.status == status for status in statuses))
-
-    def _written_by(self) -> dict[str, Any]:
-        run = self.run
-        return {
-            "sync_run_id": run.sync_run_id,
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "task_id": run.task_id,
-            "map_index": run.map_index,
-            "try_number": run.try_number,
-        }
-
-    def _bound(self) -> dict[str, Any]:
-        binding = self.binding
-        return {
-            "sync_id": binding.sync_id,
-            "destination": binding.destination,
-            "destination_host": binding.destination_host,
-            "destination_object": binding.destination_object,
-        }
-
-    def _fresh_mark(self, given: Given) -> dict[str, Any]:
-        return {
-            **self._bound(),
-            **{name: given(name) for name in MARKED},
-            **self._written_by(),
-            "status": Status.SENDING.value,
-            "batch_started_at": now(self.flavour),
-        }
-
-    def _mark(self, given: Given) -> dict[str, Any]:
-        return {
-            **{name: given(name) for name in MARKED if name != "record_identifier"},
-            **self._written_by(),
-            **dict.fromkeys(CLEARED + VERDICT, null()),
-            "status": Status.SENDING.value,
-            "batch_started_at": now(self.flavour),
-            "batch_completed_at": null(),
-        }
-
-    def _answer(self, given: Given) -> dict[str, Any]:
-        values = {name: given(name) for name in ANSWERED if name not in {"record_identifier", "batch_id", "attempts"}}
-        values["attempts"] = self._most_attempts(given)
-        values["batch_completed_at"] = now(self.flavour)
-        values |= dict.fromkeys(VERDICT, null())
-        if self.store != "all":
-            succeeded = given("status") == Status.SUCCEEDED.value
-            kept = case((succeeded, null()), else_=self.table.c.record_payload)
-            values["record_payload"] = null() if self.store == "never" else kept
+    def _answered(self, now: str, store: str) -> dict[str, str]:
+        values = {name: f":{name}" for name in ANSWER if name not in {"sync_no", "record_identifier", "batch_no"}}
+        del values["is_late"]
+        values |= {"errors": self._json("errors"), "attempts": self._most, "settled_by": "NULL"}
+        values["settled_at"] = f"CASE WHEN :is_late = 1 THEN {now} END"
+        if store == "never":
+            values["record_payload"] = "NULL"
+        elif store != "all":
+            values["record_payload"] = "CASE WHEN :status = 'succeeded' THEN NULL ELSE r.record_payload END"
         return values
-
-    def _fresh_note(self, given: Given) -> dict[str, Any]:
-        return {
-            **self._bound(),
-            **{name: given(name) for name in NOTED},
-            **self._written_by(),
-            "batch_completed_at": now(self.flavour),
-        }
-
-    def _note(self, given: Given) -> dict[str, Any]:
-        return {
-            **{name: given(name) for name in NOTED if name != "record_identifier"},
-            **self._written_by(),
-            **dict.fromkeys(VERDICT, null()),
-            "attempts": self._most_attempts(given),
-            "batch_completed_at": now(self.flavour),
-        }
-
-    def _most_attempts(self, given: Given) -> ColumnElement[int]:
-        kept = self.table.c.attempts
-        return case((given("attempts") > kept, given("attempts")), else_=func.coalesce(kept, given("attempts")))

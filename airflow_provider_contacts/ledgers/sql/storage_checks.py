@@ -52,32 +52,35 @@ def look_at_tables(engine: Engine, tables: Tables) -> tuple[str, ...]:
 
     def found(connection: Connection) -> list[str]:
         known = inspect(connection)
-        there = [one for one in (tables.outcomes, tables.runs) if known.has_table(one.name, schema=one.schema)]
+        there = [one for one in tables.every if known.has_table(one.name, schema=one.schema)]
         return [warning for one in there for warning in look(connection, one)]
 
     return tuple(transact(engine, found, repeatable=True, options={READING: True}))
 
 
 def changes_rows(engine: Engine, tables: Tables) -> bool:
-    """Return whether the outcome table has triggers or rules, which may change what is written.
+    """Return whether the tables of batches and records have triggers or rules, which may change what is written.
 
     :raises LedgerError: if the database cannot be used.
     """
-    table = tables.outcomes
+    if tables.flavour in {"mysql", "mariadb"}:
+        return False  # each claim reads its rows again, and no trigger there comes later than that
 
     def look(connection: Connection) -> bool:
-        match tables.flavour:
-            case "sqlite":
-                listed = text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = :name")
-                return bool(connection.execute(listed, {"name": table.name.lower()}).scalar())
-            case "postgresql":
-                known = text("SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass(:name)")
-                name = connection.dialect.identifier_preparer.format_table(table)
-                return bool(connection.execute(known, {"name": name}).scalar())
-            case _:
-                return False  # each claim reads its rows again, and no trigger there comes later than that
+        return any(has_triggers(connection, tables, one) for one in (tables.batches, tables.records))
 
     return transact(engine, look, repeatable=True, options={READING: True})
+
+
+def has_triggers(connection: Connection, tables: Tables, table: Table) -> bool:
+    """Tell whether a table has triggers or rules."""
+    if tables.flavour == "sqlite":
+        schema = tables.schema or "main"
+        listed = f"SELECT count(*) FROM {schema}.sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = ?"  # noqa: S608  # a name of letters
+        return bool(connection.exec_driver_sql(listed, (table.name.lower(),)).scalar())
+    known = text("SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass(:name)")
+    name = connection.dialect.identifier_preparer.format_table(table)
+    return bool(connection.execute(known, {"name": name}).scalar())
 
 
 def refuse(connection: Connection, reason: str) -> ConfigError:
@@ -87,7 +90,7 @@ def refuse(connection: Connection, reason: str) -> ConfigError:
 
 def refuse_sqlite(connection: Connection, tables: Tables) -> None:
     """Refuse what SQLite keeps in memory, or in a file that it deletes."""
-    schema = (tables.outcomes.schema or "main").lower()
+    schema = (tables.schema or "main").lower()
     files = {row[1]: row[2] for row in connection.exec_driver_sql("PRAGMA database_list")}
     journal = connection.exec_driver_sql(f"PRAGMA {schema}.journal_mode").scalar() if schema in files else None
     if schema == "temp" or files.get(schema) == "" or journal == "memory":
@@ -99,7 +102,7 @@ def refuse_sqlite(connection: Connection, tables: Tables) -> None:
 
 def refuse_postgresql(connection: Connection, tables: Tables) -> None:
     """Refuse temporary schemas, and databases whose encoding cannot hold every key."""
-    if (tables.outcomes.schema or "").lower().startswith("pg_temp"):
+    if (tables.schema or "").lower().startswith("pg_temp"):
         raise refuse(connection, f"{TEMPORARY}. Name a table in another schema in outcomes_table")
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":

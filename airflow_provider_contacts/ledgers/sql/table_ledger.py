@@ -1,73 +1,66 @@
-"""The outcome table as a ledger: what every execution must know before it sends, and what it learned."""
+"""The tables as a ledger: what every execution must know before it sends, and what it learned."""
 
 from __future__ import annotations
 
-import logging
-import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from sqlalchemy import Text, cast, func, select  # noqa: TID253  # this module is imported only by what uses a table
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.sql.clock import seconds_since
+from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token, is_token, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.database import READING, careless, prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
-from airflow_provider_contacts.ledgers.sql.destination_guard import BindingCheck
-from airflow_provider_contacts.ledgers.sql.other_sync_ids import known_elsewhere
 from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE, Patience
-from airflow_provider_contacts.ledgers.sql.reconcile_queries import holders, payloads
-from airflow_provider_contacts.ledgers.sql.rows import Policy, Row, answered, marked, noted, without_text
+from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
+from airflow_provider_contacts.ledgers.sql.record_writer import RecordWriter, Write, one_by_one
+from airflow_provider_contacts.ledgers.sql.rows import Policy, answered, claimed, noted, under, without, without_text
 from airflow_provider_contacts.ledgers.sql.runs import Execution
 from airflow_provider_contacts.ledgers.sql.schema import ensure
-from airflow_provider_contacts.ledgers.sql.state_rows import STANDING_COLUMNS, standing_of
-from airflow_provider_contacts.ledgers.sql.statements import Statements
+from airflow_provider_contacts.ledgers.sql.statements import ANSWER, CLAIM, RECORD, Row
 from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, look_at_tables, open_store
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.ledgers.sql.writer import Current, Write, one_by_one, writer_for
-from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
-from airflow_provider_contacts.records.sync_ids import Known
-from airflow_provider_contacts.vendor_kit.vendor import Payload
+from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.records.record_state import Claim
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 RunStatus = Literal["running", "succeeded", "partial", "failed", "aborted"]
 
-log = logging.getLogger(__name__)
-
-CHUNK = 1000
-Item = TypeVar("Item")
+Answers = list[tuple[int, int | None]]
+Begin = Callable[["Connection", Sequence[Row]], list[Row]]
 
 
-class SqlLedger:
-    """The ledger of one execution, on an outcome table. Use it from one thread; :meth:`open` makes it.
+class SqlLedger(LedgerReader):
+    """The ledger of one execution, on tables. Use it from one thread; :meth:`open` makes it.
 
+    :param execution: registered, unless nothing is to be written.
+    :param exists: see :class:`LedgerReader`.
     :param warnings: what the user should know about this ``sync_id``, for the caller to log.
     """
 
     durable = True
 
-    def __init__(self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tables: Tables,
+        binding: Binding,
+        execution: Execution,
+        store: Policy,
+        *,
+        exists: bool = True,
+    ) -> None:
+        super().__init__(engine, tables, binding, exists=exists)
         self.warnings: tuple[str, ...] = ()
         self._may_be_changed = False
-        self._engine = engine
-        self._tables = tables
-        self._binding = binding
         self._execution = execution
         self._store = store
-        self._binding_check = BindingCheck(tables, binding)
-        self._statements = Statements(tables, binding, execution.run, store)
-        self._writer = writer_for(self._statements, engine.dialect)
-        columns = tables.outcomes.c
-        age = seconds_since(columns.batch_started_at, tables.flavour).label("age")
-        ended = seconds_since(columns.batch_completed_at, tables.flavour).label("ended")
-        errors = cast(columns.errors, Text).label("errors")
-        self._standing = self._statements.rows_of(*(columns[name] for name in STANDING_COLUMNS), age, ended, errors)
+        self._writer = RecordWriter(tables, engine.dialect, store)
+        self._notes = note_numbers(execution.token)
+        # Batches of this execution whose answer has not been written.
+        self._awaited: set[int] = set()
 
     @classmethod
     def open(
@@ -103,41 +96,37 @@ class SqlLedger:
         )
         binding.check()
         if store_payload not in {"undelivered", "all", "never"}:
-            msg = "store_payload must be 'undelivered', 'all' or 'never'"
-            raise ConfigError(msg)
+            raise ConfigError("store_payload must be 'undelivered', 'all' or 'never'")
         run.check()
+        token = token or draw_token()
+        if not is_token(token):
+            raise ValueError("a token is a number of 39 bits in hexadecimal digits")
         prepare(engine)
-        token = token or secrets.token_hex(8)
 
         def begin() -> SqlLedger:
             tables = open_store(engine, table, shared_source=shared_source)
-            ensure(engine, tables, create=create_tables)
-            return cls._begin(engine, tables, binding, Execution(tables, run, token), store_payload)
+            ledger = cls(engine, tables, binding, Execution(tables, run, token, engine.dialect), store_payload)
+            ledger._begin(create_tables=create_tables)
+            return ledger
 
         return patience.run(begin)
 
-    @classmethod
-    def _begin(
-        cls, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store_payload: Policy
-    ) -> SqlLedger:
-        """Look at the tables, and register; may be done again."""
-        kinds = look_at_tables(engine, tables)
-        transact(engine, BindingCheck(tables, binding).is_new, options={READING: True})
-        ledger = cls(engine, tables, binding, execution, store_payload)
-        ledger.warnings = kinds + careless(engine, tables.flavour)
-        ledger._may_be_changed = changes_rows(engine, tables)
-        ledger._register()
-        return ledger
+    def _begin(self, *, create_tables: bool) -> None:
+        """Look at the tables and at whose the ``sync_id`` is, and register; may be done again."""
+        engine, tables = self._engine, self._tables
+        outdated = ensure(engine, tables, create=create_tables)
+        self.warnings = outdated + look_at_tables(engine, tables) + careless(engine, tables.flavour)
+        self._may_be_changed = changes_rows(engine, tables)
+        transact(engine, self._guard.look, options={READING: True})
 
-    def _register(self) -> None:
-        def register(connection: Connection) -> None:
-            self._execution.register(connection, self._binding.sync_id)
+        def register(connection: Connection) -> int:
+            return self._execution.register(connection, self._binding)
 
         try:
-            transact(self._engine, register, repeatable=True)
+            self._execution.run_no = transact(engine, register, repeatable=True)
         except DataRefusedError:
             # Another execution of this very try has just inserted the row.
-            transact(self._engine, register, repeatable=True)
+            self._execution.run_no = transact(engine, register, repeatable=True)
 
     @property
     def token(self) -> str:
@@ -149,41 +138,22 @@ class SqlLedger:
         """The run that this execution belongs to."""
         return self._execution.run.sync_run_id
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records; those without a row are left out.
-
-        :raises LedgerError: also for a row whose status is none of ours.
-        :raises SyncTakenError: if another execution has meanwhile bound the ``sync_id`` to another destination.
-        """
-
-        def read(connection: Connection) -> dict[str, RecordState]:
-            found = {
-                row["record_identifier"]: standing_of(row)
-                for chunk in chunks(identifiers)
-                for row in connection.execute(self._standing, self._statements.keys(chunk)).mappings()
-            }
-            if found:
-                self._binding_check.is_new(connection)
-            return found
-
-        return transact(self._engine, read, repeatable=True, options={READING: True})
-
     def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Write ``sending`` for each record whose row is still as it was read; return the identifiers written.
+        """Write ``sending`` for each record that is still as it was read; return the identifiers written.
 
         :raises LedgerError: also if the commit's fate is not known; then nothing may be sent.
         :raises SupersededError: if a newer execution of the run has registered.
-        :raises SyncTakenError: see :meth:`standing`; so do all methods that write.
+        :raises SyncTakenError: if the ``sync_id`` belongs to another destination; so do all methods that write.
         """
         if not marks:
             return frozenset()
-        rows = self._marked(marks)
+        rows = self._claimed(marks)
         try:
-            claimed = transact(self._engine, lambda connection: self._claim(connection, rows))
+            won = transact(self._engine, lambda found: self._claim(found, rows))
         except DataRefusedError:
-            bare = [{**row, "record_payload": None} for row in rows]
-            claimed = transact(self._engine, lambda connection: self._claim(connection, bare))
-        return self._as_marked(claimed, rows)
+            bare = [without(row, CLAIM, ("record_payload",)) for row in rows]
+            won = transact(self._engine, lambda found: self._claim(found, bare))
+        return self._won(rows, won)
 
     def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
         """Settle outcomes and claim records, in one transaction where that is safe: the disk is waited for once.
@@ -196,67 +166,82 @@ class SqlLedger:
             # meanwhile would wait for each other.
             self.settle(outcomes)
             return self.claim(marks)
-        answers = in_order([answered(outcome, self._store) for outcome in outcomes if outcome.batch_id])
-        rows = self._marked(marks)
-
-        def both(connection: Connection) -> frozenset[str]:
-            self._binding_check.is_new(connection)
-            for chunk in chunks(answers):
-                self._writer.settle(connection, chunk)
-            return self._claim(connection, rows)
-
+        batches, answers = self._answers(outcomes)
+        rows = self._claimed(marks)
         try:
-            claimed = transact(self._engine, both)
+            won = transact(self._engine, lambda found: self._claim(found, rows, batches, answers))
         except DataRefusedError:
             # Each of them knows what to do without.
             self.settle(outcomes)
             return self.claim(marks)
-        return self._as_marked(claimed, rows)
+        self._awaited.difference_update(number for number, _ in batches)
+        return self._won(rows, won)
 
-    def _marked(self, marks: Sequence[Claim]) -> list[Row]:
+    def _claimed(self, marks: Sequence[Claim]) -> list[Row]:
         if len({mark.record_identifier for mark in marks}) != len(marks):
-            msg = "one claim names a record twice"
-            raise ValueError(msg)
-        return in_order([marked(mark, self._store) for mark in marks])
+            raise ValueError("one claim names a record twice")
+        return claimed(marks, self._store)
 
-    def _claim(self, connection: Connection, rows: Sequence[Row]) -> frozenset[str]:
-        self._execution.check(connection)
-        self._binding_check.hold(connection)
-        return frozenset(one for chunk in chunks(rows) for one in self._writer.claim(connection, chunk))
+    def _claim(
+        self,
+        connection: Connection,
+        rows: Sequence[Row],
+        batches: Answers | None = None,
+        answers: Sequence[Row] = (),
+    ) -> Collection[str]:
+        sync_no, run_no = self._hold(connection)
+        claims = under(rows, sync_no)
+        self._writer.batches(connection, run_no, claims, batches or [])
+        inserted = self._writer.insert(connection, claims)
+        self._writer.answer(connection, under(answers, sync_no))
+        return self._writer.move(connection, claims, inserted)
 
-    def _as_marked(self, claimed: frozenset[str], rows: Sequence[Row]) -> frozenset[str]:
-        """Return those of the claims whose marks stand as they were written, also after the commit."""
-        if not claimed or not self._may_be_changed:
-            return claimed
-        mine = [row for row in rows if row["record_identifier"] in claimed]
-        current = Current(self._statements)
+    def _won(self, rows: Sequence[Row], won: Collection[str]) -> frozenset[str]:
+        """Return those of the claims that stand as they were written, and await the answers of their batches."""
+        written = frozenset(won)
+        if written and self._may_be_changed:
+            mine = [row for row in rows if row[1] in written]
+            written = self.read(lambda found: self._writer.unchanged(found, under(mine, self.sync_no(found) or 0)))
+        self._awaited.update(row[2] for row in rows if row[1] in written)
+        return written
 
-        def read(connection: Connection) -> frozenset[str]:
-            return frozenset(one for some in chunks(mine) for one in current.marked(connection, some))
-
-        standing = transact(self._engine, read, repeatable=True, options={READING: True})
-        if len(standing) < len(claimed):
-            log.warning(
-                "%s records are not sent: a trigger or rule of %s changes their marks",
-                len(claimed) - len(standing),
-                self._tables.outcomes.fullname,
-            )
-        return standing
+    def _hold(self, connection: Connection) -> tuple[int, int]:
+        """Hold the run, and have the ``sync_id`` bound; return the numbers of both."""
+        held = self._execution.hold(connection, self._binding.sync_id)
+        run_no = self._execution.run_no
+        if run_no is None:
+            raise AssertionError("an execution that has not registered, as of a plan, writes nothing")
+        return self._guard.bind(connection, held, run_no), run_no
 
     def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the row still waits for the answer to the outcome's batch; return those written.
+        """Write outcomes where the record still waits for the answer to the outcome's batch; return those written.
 
-        A newer execution does not prevent it: an answer is knowledge, whoever received it. A row waits while it is
+        A newer execution does not prevent it: an answer is knowledge, whoever received it. A record waits while it is
         ``sending`` or ``unknown``; ``succeeded`` is written over whatever else was concluded about the same batch, too.
 
         :raises LedgerError: if the database fails.
         """
+        batches, answers = self._answers(outcomes)
 
-        def write(connection: Connection, rows: Sequence[Row]) -> Collection[str]:
-            self._binding_check.is_new(connection)
-            return self._writer.settle(connection, rows)
+        def begin(connection: Connection, rows: Sequence[Row]) -> list[Row]:
+            sync_no = self.sync_no(connection)
+            if sync_no is None:
+                return []
+            self._writer.batches(connection, 0, (), batches)
+            return under(rows, sync_no)
 
-        return self._store_all([answered(outcome, self._store) for outcome in outcomes if outcome.batch_id], write)
+        written = self._store_all(answers, ANSWER, begin, self._writer.answer)
+        self._awaited.difference_update(number for number, _ in batches)
+        return written
+
+    def _answers(self, outcomes: Sequence[Outcome]) -> tuple[Answers, list[Row]]:
+        """Return the batches that are answered with their HTTP status, and all outcomes as rows."""
+        found: dict[int, int | None] = {}
+        for outcome in outcomes:
+            number = number_of(outcome.batch_id)
+            if number is not None and number in self._awaited and found.get(number) is None:
+                found[number] = outcome.http_status
+        return list(found.items()), answered(outcomes, self._store, self._awaited)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, over no row or one that is just as weak.
@@ -265,77 +250,29 @@ class SqlLedger:
         :raises SupersededError: if a newer execution has registered: it decides on these records itself.
         """
 
-        def write(connection: Connection, rows: Sequence[Row]) -> Collection[str]:
-            self._execution.check(connection)
-            self._binding_check.hold(connection)
-            return self._writer.note(connection, rows)
+        def begin(connection: Connection, rows: Sequence[Row]) -> list[Row]:
+            sync_no, run_no = self._hold(connection)
+            # A new one each time: a commit of unknown fate may have written the last one.
+            batch_no = next(self._notes)
+            self._writer.begin_notes(connection, batch_no, run_no)
+            return under(rows, sync_no, batch_no)
 
-        self._store_all([noted(outcome, self._store) for outcome in outcomes], write)
+        self._store_all(noted(outcomes, self._store), RECORD, begin, self._writer.note)
 
-    def _store_all(self, rows: Sequence[Row], write: Write) -> frozenset[str]:
+    def _store_all(self, rows: Sequence[Row], fields: tuple[str, ...], begin: Begin, write: Write) -> Collection[str]:
         if not rows:
             return frozenset()
-        rows = in_order(rows)
 
         def together(connection: Connection) -> frozenset[str]:
-            return frozenset(one for chunk in chunks(rows) for one in write(connection, chunk))
+            return frozenset(write(connection, begin(connection, rows)))
+
+        def each(connection: Connection) -> frozenset[str]:
+            return one_by_one(connection, begin(connection, rows), write, partial(without_text, fields=fields))
 
         try:
             return transact(self._engine, together, repeatable=True)
         except DataRefusedError:
-            return transact(
-                self._engine,
-                lambda connection: one_by_one(connection, rows, write, without_text),
-                repeatable=True,
-            )
-
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return the payloads that were sent last, of those records for which one is stored.
-
-        :raises LedgerError: if the database fails.
-        """
-
-        def read(connection: Connection) -> dict[str, Payload]:
-            return dict(one for some in chunks(identifiers) for one in payloads(connection, self._statements, some))
-
-        return transact(self._engine, read, repeatable=True, options={READING: True})
-
-    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the rows of this destination, of any ``sync_id``, that name one of these contacts.
-
-        :raises LedgerError: if the database fails.
-        """
-
-        def read(connection: Connection) -> list[Holder]:
-            found = (holders(connection, self._tables, self._binding, some) for some in chunks(record_ids))
-            return [holder for some in found for holder in some]
-
-        return transact(self._engine, read, repeatable=True, options={READING: True})
-
-    def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
-        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet.
-
-        :param hashes: identifier to the digest of the payload.
-        :raises LedgerError: if the database fails.
-        """
-        return transact(
-            self._engine,
-            lambda connection: known_elsewhere(connection, self._tables, self._binding, hashes),
-            repeatable=True,
-            options={READING: True},
-        )
-
-    def delivered(self) -> int:
-        """Return how many records this run has delivered, over all its tries."""
-        columns = self._tables.outcomes.c
-        query = select(func.count()).where(
-            columns.sync_id == self._binding.sync_id,
-            columns.sync_run_id == self.sync_run_id,
-            columns.status == Status.SUCCEEDED.value,
-        )
-        return transact(
-            self._engine, lambda connection: connection.scalars(query).one(), repeatable=True, options={READING: True}
-        )
+            return transact(self._engine, each, repeatable=True)
 
     def finish(self, summary: Mapping[str, Any], status: RunStatus | None, message: str | None = None) -> bool:
         """Write how this try ended; return whether it was written, which a newer execution prevents.
@@ -343,24 +280,12 @@ class SqlLedger:
         :param summary: the counters by their names; what is not a counter is left out.
         :raises LedgerError: if the database fails.
         """
-        return transact(
-            self._engine,
-            lambda connection: self._execution.finish(connection, summary, status, message),
-            repeatable=True,
-        )
+
+        def write(connection: Connection) -> bool:
+            return self._execution.finish(connection, summary, status, message)
+
+        return self._execution.run_no is not None and transact(self._engine, write, repeatable=True)
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-
-def in_order(rows: Sequence[Row]) -> list[Row]:
-    """Return rows in the order in which everybody writes them, so that two wait for each other rather than block."""
-    return sorted(rows, key=itemgetter("record_identifier"))
-
-
-def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
-    """Yield ``items`` in lists of at most ``CHUNK``: databases limit the parameters of one statement."""
-    rest = iter(items)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

@@ -1,31 +1,48 @@
-"""The outcome table and the table of runs, as columns and as DDL.
+"""The four tables of the ledger and the view over them, as SQLAlchemy knows them; ``ddl`` prints them.
 
-``SettleContactsOperator`` writes a person's verdict on a record in doubt; the table is enough to do it by hand. What is
-in doubt::
+``<t>`` is the name that ``outcomes_table`` gives, and the view's own::
+
+    <t>_syncs    one row a sync_id: the one destination whose records it remembers
+    <t>_runs     one row a try of a run: its counters, and the newest execution's token
+    <t>_batches  one row a request, or a group of records that were never sent
+    <t>_records  one row a record and sync_id: the batch that it belongs to, and what became of it
+
+What is true of a whole batch is written once. A record's own status stands over its batch's; every batch is ``open``
+from the start, so that every record has one.
+
+``SettleContactsOperator`` writes a person's verdict on a record in doubt. By hand, this shows what is in doubt::
 
     SELECT record_identifier, status, batch_started_at, error_code, record_payload
     FROM contact_outcomes WHERE sync_id = '...' AND status IN ('unknown', 'sending');
 
-``sending`` is in doubt only once no task is running that could still be sending it. After a look into the vendor's
-account, for each record that is there::
+``sending`` is in doubt only when no task is running that could still be sending it. Look into the vendor's account.
+Then run two statements in one transaction: the first opens the record's batch, the second writes the verdict. If the
+record is there::
 
-    UPDATE contact_outcomes
+    UPDATE contact_outcomes_batches SET status = 'open', body = NULL
+    WHERE status = 'sending' AND batch_no = (
+        SELECT r.batch_no FROM contact_outcomes_records r JOIN contact_outcomes_syncs s ON s.sync_no = r.sync_no
+        WHERE s.sync_id = '...' AND r.record_identifier = '...');
+    UPDATE contact_outcomes_records
     SET status = 'succeeded', destination_record_id = '...', error_code = NULL, error_field = NULL,
-        status_message = NULL, errors = NULL, record_payload = NULL
-    WHERE sync_id = '...' AND record_identifier = '...' AND status IN ('unknown', 'sending');
+        status_message = NULL, errors = NULL, record_payload = NULL, settled_by = '...', settled_at = CURRENT_TIMESTAMP
+    WHERE sync_no = (SELECT sync_no FROM contact_outcomes_syncs WHERE sync_id = '...')
+      AND record_identifier = '...' AND status IN ('unknown', 'sending');
 
-and for each that is not, so that the next run sends it::
+If it is not, the second statement is this one, and the next run sends the record::
 
-    UPDATE contact_outcomes SET status = 'failed', error_code = 'settled_by_hand'
-    WHERE sync_id = '...' AND record_identifier = '...' AND status IN ('unknown', 'sending');
+    UPDATE contact_outcomes_records
+    SET status = 'failed', error_code = 'settled_by_hand', settled_by = '...', settled_at = CURRENT_TIMESTAMP
+    WHERE sync_no = (SELECT sync_no FROM contact_outcomes_syncs WHERE sync_id = '...')
+      AND record_identifier = '...' AND status IN ('unknown', 'sending');
 
 Keys compare byte for byte: SQLite does by default, PostgreSQL with collation ``C``; on MySQL and MariaDB a binary
-collation without padding does, which the two call by different names. All times are UTC.
+collation without padding does, which the two call by different names. All times are UTC; on MySQL and MariaDB write
+``UTC_TIMESTAMP(6)`` for ``CURRENT_TIMESTAMP``.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -33,50 +50,36 @@ from typing import Any, Literal, get_args
 from sqlalchemy import (  # noqa: TID253  # see above
     BigInteger,
     Column,
-    Dialect,
+    Identity,
+    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # see above
-from sqlalchemy.schema import CreateTable  # noqa: TID253  # see above
+from sqlalchemy.dialects import mysql, postgresql  # noqa: TID253  # see above
 from sqlalchemy.types import TypeEngine, UserDefinedType  # noqa: TID253  # see above
 
 from airflow_provider_contacts.ledgers.run_identity import RUN_LENGTH, SYNC_LENGTH
-from airflow_provider_contacts.ledgers.table_names import RUNS, names
+from airflow_provider_contacts.ledgers.table_names import names
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH
 
 Flavour = Literal["sqlite", "postgresql", "mysql", "mariadb"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
 COUNTERS = (
-    "num_planned",
-    "num_succeeded",
-    "num_rejected",
-    "num_invalid",
-    "num_failed",
-    "num_unknown",
-    "num_skipped",
-    "num_duplicate",
-    "num_changed",
-    "num_held",
-    "num_undelivered",
-    "num_delivered",
-    "num_requests",
+    *("num_planned", "num_succeeded", "num_rejected", "num_invalid", "num_failed", "num_unknown", "num_skipped"),
+    *("num_duplicate", "num_changed", "num_held", "num_undelivered", "num_delivered", "num_requests"),
 )
-
-
-# Every row is written twice. With room beside it, PostgreSQL writes the second one there, and no index again.
-ROOM = " WITH (fillfactor = 60)"
 
 # MySQL 8.0.17 and newer, MariaDB 10.2 and newer. ``utf8mb4_bin`` would pad: it takes "a" and "a " for one key.
 COLLATIONS = {"mysql": "utf8mb4_0900_bin", "mariadb": "utf8mb4_nopad_bin"}
 
 
-class JsonText(UserDefinedType[str]):
-    """JSON that goes in as text which is valid already, under the database's own name for it."""
+class NamedType(UserDefinedType[str]):
+    """A text under the database's own name for its type."""
 
     cache_ok = True
 
@@ -98,6 +101,10 @@ class Types:
         """Return a text that compares byte for byte."""
         return String(length, collation="C") if self.flavour == "postgresql" else String(length)
 
+    def number(self) -> TypeEngine[int]:
+        """Return the type of keys that are numbers; on SQLite the one that is the row's own number."""
+        return Integer() if self.flavour == "sqlite" else BigInteger()
+
     def moment(self) -> TypeEngine[Any]:
         """Return a moment in UTC."""
         match self.flavour:
@@ -109,29 +116,44 @@ class Types:
                 return mysql.DATETIME(fsp=6)
 
     def json(self) -> TypeEngine[str]:
-        """Return a JSON document."""
-        match self.flavour:
-            case "sqlite":
-                return JsonText("TEXT")
-            case "postgresql":
-                return JsonText("JSONB")
-            case "mysql" | "mariadb":
-                return JsonText("JSON")
+        """Return a JSON document; MySQL's own type would rewrite what was sent."""
+        return NamedType({"sqlite": "TEXT", "postgresql": "JSON"}.get(self.flavour, "LONGTEXT"))
+
+    def text(self) -> TypeEngine[str]:
+        """Return a text of any length."""
+        return NamedType("LONGTEXT" if self.flavour in COLLATIONS else "TEXT")
+
+    def counted(self, name: str) -> Column[Any]:
+        """Return a key that the database counts up."""
+        identity = [Identity()] if self.flavour == "postgresql" else []
+        return Column(name, self.number(), *identity, primary_key=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The two tables of one ledger."""
+    """The tables of one ledger.
+
+    :param outcomes: name of the view, as a statement names it.
+    """
 
     flavour: Flavour
-    outcomes: Table
+    schema: str | None
+    outcomes: str
+    syncs: Table
     runs: Table
+    batches: Table
+    records: Table
+
+    @property
+    def every(self) -> tuple[Table, ...]:
+        """The tables in the order in which they are made."""
+        return self.syncs, self.runs, self.batches, self.records
 
 
 def build(table: str, flavour: Flavour) -> Tables:
-    """Return the tables under a name, for one kind of database.
+    """Return the tables behind a view's name, for one kind of database.
 
-    :param table: ``name`` or ``schema.name`` of the outcome table; the runs' is that and ``_runs``.
+    :param table: ``name`` or ``schema.name`` of the view.
     :raises ConfigError: for another name.
     """
     schema, name = names(table)
@@ -140,84 +162,83 @@ def build(table: str, flavour: Flavour) -> Tables:
     options: dict[str, Any] = {}
     if flavour in COLLATIONS:
         options = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": COLLATIONS[flavour]}
+    batches = Table(f"{name}_batches", metadata, *batch_columns(types), **options)
+    records = Table(f"{name}_records", metadata, *record_columns(types), **options)
+    Index(f"{name}_batches_ix", batches.c.run_no)
+    Index(f"{name}_records_ix", records.c.batch_no)
     return Tables(
         flavour=flavour,
-        outcomes=Table(name, metadata, *outcome_columns(types), **options),
-        runs=Table(name + RUNS, metadata, *run_columns(types), **options),
+        schema=schema,
+        outcomes=name,
+        syncs=Table(f"{name}_syncs", metadata, *sync_columns(types), **options),
+        runs=Table(f"{name}_runs", metadata, *run_columns(types), **options),
+        batches=batches,
+        records=records,
     )
 
 
-def outcome_columns(types: Types) -> list[Column[Any]]:
-    """Return the columns of the outcome table, in their order."""
-    short = String(NAME_LENGTH)
+def sync_columns(types: Types) -> list[Any]:
+    """Return the columns of the table of syncs."""
     return [
-        Column("sync_id", types.key(SYNC_LENGTH), primary_key=True),
-        Column("record_identifier", types.key(NAME_LENGTH), primary_key=True),
+        types.counted("sync_no"),
+        Column("sync_id", types.key(SYNC_LENGTH), nullable=False, unique=True),
         Column("destination", String(64), nullable=False),
-        Column("destination_host", short, nullable=False),
-        Column("destination_object", short),
-        Column("status", String(16), nullable=False),
-        Column("destination_record_id", short),
-        Column("error_code", short),
-        Column("error_field", short),
-        Column("status_message", Text),
-        Column("errors", types.json()),
-        Column("http_status", Integer),
-        Column("attempts", Integer, nullable=False),
-        Column("payload_hash", short),
-        Column("record_payload", types.json()),
-        Column("row_index", BigInteger),
-        Column("batch_id", short),
-        Column("sync_run_id", String(RUN_LENGTH)),
-        Column("dag_id", short),
-        Column("run_id", short),
-        Column("task_id", short),
+        Column("destination_host", String(NAME_LENGTH), nullable=False),
+        Column("destination_object", String(NAME_LENGTH)),
+    ]
+
+
+def run_columns(types: Types) -> list[Any]:
+    """Return the columns of the table of runs; ``token`` tells the newest execution of a run."""
+    return [
+        types.counted("run_no"),
+        Column("sync_id", types.key(SYNC_LENGTH), nullable=False),
+        Column("sync_no", types.number()),
+        Column("sync_run_id", types.key(RUN_LENGTH), nullable=False),
+        Column("try_number", Integer, nullable=False),
+        Column("token", String(16), nullable=False),
+        *columns(String(NAME_LENGTH), "dag_id", "run_id", "task_id"),
         Column("map_index", Integer),
-        Column("try_number", Integer),
-        Column("batch_started_at", types.moment()),
-        Column("batch_completed_at", types.moment()),
-        Column("settled_by", short),
+        Column("region", String(NAME_LENGTH)),
+        Column("status", String(16)),
+        Column("status_message", types.text()),
+        *columns(BigInteger, *COUNTERS, "num_total"),
+        *columns(types.moment(), "started_at", "updated_at", "completed_at"),
+        UniqueConstraint("sync_run_id", "try_number"),
+    ]
+
+
+def batch_columns(types: Types) -> list[Any]:
+    """Return the columns of the table of batches."""
+    return [
+        Column("batch_no", types.number(), primary_key=True, autoincrement=False),
+        Column("run_no", types.number(), nullable=False),
+        Column("status", String(16), nullable=False),
+        Column("http_status", Integer),
+        *columns(types.moment(), "batch_started_at", "batch_completed_at"),
+        *columns(types.text(), "ids", "body"),
+    ]
+
+
+def record_columns(types: Types) -> list[Any]:
+    """Return the columns of the table of records."""
+    return [
+        Column("sync_no", types.number(), primary_key=True, autoincrement=False),
+        Column("record_identifier", types.key(NAME_LENGTH), primary_key=True),
+        Column("batch_no", types.number(), nullable=False),
+        Column("place", Integer),
+        Column("row_index", BigInteger),
+        Column("attempts", Integer, nullable=False),
+        Column("payload_hash", String(NAME_LENGTH)),
+        Column("status", String(16)),
+        *columns(String(NAME_LENGTH), "destination_record_id", "error_code", "error_field"),
+        Column("status_message", types.text()),
+        *columns(types.json(), "errors", "record_payload"),
+        Column("settled_by", String(NAME_LENGTH)),
         Column("settled_at", types.moment()),
     ]
 
 
-def run_columns(types: Types) -> list[Column[Any]]:
-    """Return the columns of the table of runs; ``execution_token`` tells the newest execution of a run."""
-    return [
-        Column("sync_run_id", types.key(RUN_LENGTH), primary_key=True),
-        Column("try_number", Integer, primary_key=True, autoincrement=False),
-        Column("sync_id", String(SYNC_LENGTH)),
-        *(Column(counter, BigInteger) for counter in COUNTERS),
-        Column("status", String(16)),
-        Column("started_at", types.moment()),
-        Column("completed_at", types.moment()),
-        Column("status_message", Text),
-        Column("execution_token", String(NAME_LENGTH)),
-    ]
-
-
-def dialect_of(flavour: Flavour) -> Dialect:
-    """Return a dialect that can print DDL without a connection."""
-    dialects = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
-    dialect: Dialect = dialects.get(flavour, mysql.dialect)()
-    return dialect
-
-
-def create_table(table: Table, flavour: Flavour) -> str:
-    """Return the statement that creates one table."""
-    statement = str(CreateTable(table).compile(dialect=dialect_of(flavour)))
-    text = re.sub(r" +\n", "\n", statement.strip()).replace("\t", "    ").replace(")ENGINE", ") ENGINE")
-    return f"{text}{ROOM}" if flavour == "postgresql" and not table.name.endswith(RUNS) else text
-
-
-def ddl(tables: Tables) -> str:
-    """Return the statements that create both tables."""
-    return "".join(f"{create_table(table, tables.flavour)};\n\n" for table in (tables.outcomes, tables.runs))
-
-
-def added_column(table: Table, name: str, flavour: Flavour) -> str:
-    """Return the statement that adds one missing column, nullable."""
-    dialect = dialect_of(flavour)
-    quoted = dialect.identifier_preparer
-    kind = dialect.type_compiler_instance.process(table.c[name].type)
-    return f"ALTER TABLE {quoted.format_table(table)} ADD COLUMN {quoted.quote(name)} {kind}"
+def columns(kind: Any, *names: str) -> list[Column[Any]]:
+    """Return nullable columns of one type."""
+    return [Column(name, kind) for name in names]

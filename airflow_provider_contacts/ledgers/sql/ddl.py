@@ -1,0 +1,126 @@
+"""The DDL of the tables and of the view, as text that a person can run."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
+    ColumnElement,
+    Dialect,
+    Table,
+    and_,
+    case,
+    func,
+    or_,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
+from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
+
+# Batches and records are written twice. With room beside it, PostgreSQL writes the second one there, and no index anew.
+ROOM = " WITH (fillfactor = 60)"
+
+
+def dialect_of(flavour: Flavour) -> Dialect:
+    """Return a dialect that can print DDL without a connection."""
+    dialects = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
+    dialect: Dialect = dialects.get(flavour, mysql.dialect)()
+    return dialect
+
+
+def ddl(tables: Tables) -> str:
+    """Return every statement of one ledger."""
+    statements = [one for table in tables.every for one in create_table(tables, table)]
+    return "".join(f"{statement};\n\n" for statement in (*statements, create_view(tables)))
+
+
+def create_table(tables: Tables, table: Table) -> list[str]:
+    """Return the statements that create one table and its index."""
+    dialect = dialect_of(tables.flavour)
+    text = str(CreateTable(table).compile(dialect=dialect)).strip()
+    text = re.sub(r" +\n", "\n", text).replace("\t", "    ").replace(")ENGINE", ") ENGINE")
+    if tables.flavour in COLLATIONS:
+        # In the same statement, so that neither stands without the other.
+        keys = "".join(f",\n    INDEX ({', '.join(index.columns.keys())})" for index in table.indexes)
+        return [text.replace("\n) ENGINE", f"{keys}\n) ENGINE")]
+    if tables.flavour == "postgresql" and table in {tables.batches, tables.records}:
+        text += ROOM
+    return [text, *(str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)]
+
+
+def create_view(tables: Tables) -> str:
+    """Return the statement that creates the view; the rights of who reads it count on MySQL and MariaDB."""
+    dialect = dialect_of(tables.flavour)
+    quoted = dialect.identifier_preparer
+    security = " SQL SECURITY INVOKER" if tables.flavour in COLLATIONS else ""
+    columns = ",\n".join(
+        f"    {one.compile(dialect=dialect, compile_kwargs={'literal_binds': True})} AS {name}"
+        for name, one in view_columns(tables).items()
+    )
+
+    def named(table: Table) -> str:
+        # SQLite's views see their own file alone, under whatever name it is attached.
+        return quoted.quote(table.name) if tables.flavour == "sqlite" else quoted.format_table(table)
+
+    return (
+        f"CREATE{security} VIEW {view_name(tables)} AS\nSELECT\n{columns}\n"
+        f"FROM {named(tables.records)} AS r\n"
+        f"LEFT JOIN {named(tables.syncs)} AS s ON s.sync_no = r.sync_no\n"
+        f"LEFT JOIN {named(tables.batches)} AS b ON b.batch_no = r.batch_no\n"
+        f"LEFT JOIN {named(tables.runs)} AS u ON u.run_no = b.run_no"
+    )
+
+
+def view_name(tables: Tables) -> str:
+    """Return the view's name as a statement writes it."""
+    quoted = dialect_of(tables.flavour).identifier_preparer
+    name = quoted.quote(tables.outcomes)
+    return f"{quoted.quote_schema(tables.schema)}.{name}" if tables.schema else name
+
+
+def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
+    """Return the view's columns in their order; new ones come last.
+
+    A record without a status of its own has its batch's, and none of the words that an earlier status may have left.
+    """
+    r, s = tables.records.alias("r").c, tables.syncs.alias("s").c
+    b, u = tables.batches.alias("b").c, tables.runs.alias("u").c
+
+    def own(name: str) -> ColumnElement[Any]:
+        return case((r.status.is_(None), None), else_=r[name])
+
+    completed = case((or_(r.status.is_(None), r.settled_at.is_(None)), b.batch_completed_at), else_=r.settled_at)
+    by_hand = and_(r.status.is_not(None), r.settled_by.is_not(None))
+    return {
+        "sync_id": s.sync_id,
+        "record_identifier": r.record_identifier,
+        **{name: s[name] for name in ("destination", "destination_host", "destination_object")},
+        "status": case((r.status.is_(None), b.status), else_=r.status),
+        **{
+            name: own(name)
+            for name in ("destination_record_id", "error_code", "error_field", "status_message", "errors")
+        },
+        "http_status": b.http_status,
+        **{name: r[name] for name in ("attempts", "payload_hash")},
+        "record_payload": own("record_payload"),
+        "row_index": r.row_index,
+        "batch_id": batch_id(r.batch_no, tables.flavour),
+        **{name: u[name] for name in ("sync_run_id", "dag_id", "run_id", "task_id", "map_index", "try_number")},
+        "batch_started_at": b.batch_started_at,
+        "batch_completed_at": completed,
+        "settled_by": own("settled_by"),
+        "settled_at": case((by_hand, r.settled_at)),
+    }
+
+
+def batch_id(number: ColumnElement[Any], flavour: Flavour) -> ColumnElement[Any]:
+    """Return a batch's number in hexadecimal digits."""
+    match flavour:
+        case "sqlite":
+            return func.printf("%016x", number)
+        case "postgresql":
+            return func.to_hex(number)
+        case "mysql" | "mariadb":
+            return func.lower(func.hex(number))
