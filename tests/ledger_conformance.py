@@ -1270,6 +1270,18 @@ class LedgerConformance(EveryLedger):
             assert [column["name"] for column in found.get_columns(name)] == ["id", "email"]
             assert found.get_table_names() == [name]
 
+    def test_a_table_in_the_views_place_is_refused(self, database: Database) -> None:
+        assert claim(database.open(), "one") == {"one"}
+        database.run("DROP VIEW contact_outcomes")
+        database.run("CREATE TABLE contact_outcomes (sync_id VARCHAR(20), record_identifier VARCHAR(20))")
+        with pytest.raises(ConfigError, match="contact_outcomes is not ours: it is a table"):
+            database.open(try_number=2)
+
+    def test_runs_of_other_columns_are_runs(self, database: Database) -> None:
+        database.run("CREATE TABLE contact_outcomes_runs (id INTEGER)", "INSERT INTO contact_outcomes_runs VALUES (1)")
+        with pytest.raises(ConfigError, match="knows earlier runs"):
+            database.open()
+
     def test_tables_are_created_once_by_tasks_that_start_together(self, database: Database) -> None:
         start = threading.Barrier(4)
 

@@ -10,6 +10,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     Table,
     false,
     inspect,
+    literal,
     select,
 )
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
@@ -68,7 +69,7 @@ def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
         absent = [one for one in tables.every if not found.has_table(one.name, schema=one.schema)]
         runs = None
         if absent and tables.runs not in absent:
-            runs = connection.execute(select(tables.runs.c.run_no).limit(1)).first()
+            runs = connection.execute(select(literal(1)).select_from(tables.runs).limit(1)).first()
         return absent, runs is not None
 
     absent, is_known = transact(engine, find, repeatable=True, options={READING: True})
@@ -83,10 +84,17 @@ def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
 
 
 def has_view(engine: Engine, tables: Tables) -> bool:
-    """Return whether there is something under the view's name."""
+    """Return whether there is something under the view's name.
+
+    :raises ConfigError: if it is a table: people would read what no push writes.
+    """
 
     def find(connection: Connection) -> bool:
-        return inspect(connection).has_table(tables.outcomes, schema=tables.schema)
+        found = inspect(connection)
+        if tables.outcomes in found.get_table_names(schema=tables.schema):
+            msg = f"{view_name(tables)} is not ours: it is a table, and ours is a view; choose another outcomes_table"
+            raise ConfigError(msg)
+        return found.has_table(tables.outcomes, schema=tables.schema)
 
     try:
         return transact(engine, find, repeatable=True, options={READING: True})
