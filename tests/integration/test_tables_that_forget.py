@@ -73,14 +73,14 @@ def test_an_unlogged_table_is_warned_of(postgresql: Database, name: str) -> None
 def test_an_unlogged_partition_is_warned_of(postgresql: Database) -> None:
     assert postgresql.open().warnings == ()
     for statement in (
-        "ALTER TABLE contact_outcomes RENAME TO plain",
-        "CREATE TABLE contact_outcomes (LIKE plain INCLUDING ALL) PARTITION BY HASH (sync_id)",
-        "CREATE TABLE part_0 PARTITION OF contact_outcomes FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
-        "CREATE UNLOGGED TABLE part_1 PARTITION OF contact_outcomes FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "ALTER TABLE contact_outcomes_records RENAME TO plain",
+        "CREATE TABLE contact_outcomes_records (LIKE plain INCLUDING ALL) PARTITION BY HASH (sync_no)",
+        "CREATE TABLE part_0 PARTITION OF contact_outcomes_records FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE UNLOGGED TABLE part_1 PARTITION OF contact_outcomes_records FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
     ):
         postgresql.run(statement)
     (warning,) = postgresql.open().warnings
-    assert "the table contact_outcomes is UNLOGGED" in warning
+    assert "the table contact_outcomes_records is UNLOGGED" in warning
 
 
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
