@@ -40,7 +40,7 @@ class TaskIntake(NamedTuple):
 
 @contextmanager
 def reported(report: Report, ledger: Ledger) -> Iterator[None]:
-    """Write into the run's row why a push did not even begin: a row without an end looks like a dead worker."""
+    """Write into the run's row why a push did not even begin: a run that never ends looks like a dead worker."""
     try:
         yield
     except BaseException as error:

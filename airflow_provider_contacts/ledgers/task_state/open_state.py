@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 GONE = frozenset({404, 410})
 REFUSED = frozenset({401, 403, 405, 501})
 
-Response = TypeVar("Response")
+T = TypeVar("T")
 
 
 class StoreRefusedError(LedgerError):
@@ -62,7 +62,7 @@ class AirflowStore:
         attempted(lambda: self._accessor.set(key, value, retention=NEVER_EXPIRE))
 
 
-def attempted(call: Callable[[], Response]) -> Response:
+def attempted(call: Callable[[], T]) -> T:
     """Return what a call to the store returns.
 
     :raises LedgerError: without its cause, which may quote what was to be written.
