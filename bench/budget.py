@@ -23,8 +23,8 @@ from bench.process import BrokenError, Place
 from bench.shared import HEAD, Found, share_by_pushing
 from bench.verdict import conclude
 from campaigns.report import table
-from tests.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
-from tests.sharing import RedisServer, running_redis, share
+from tests.support.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
+from tests.support.sharing import RedisServer, running_redis, share
 
 Server = Postgres | MariaDB | RedisServer
 

@@ -55,7 +55,7 @@ from bench.process import BrokenError, Place, run
 from bench.report import Circumstances, report
 from bench.stub import Stub
 from bench.warehouse import Databases
-from tests.servers import NoServerError, running_postgres
+from tests.support.servers import NoServerError, running_postgres
 
 HERE = Path(__file__).resolve().parent
 RECORDS = 100_000

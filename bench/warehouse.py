@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.job import connect
 from campaigns.people import fields, key_of
-from tests.servers import Postgres
+from tests.support.servers import Postgres
 
 COLUMNS = ("number", "key", "first_name", "last_name", "phone_number", "email")
 TABLE = """\

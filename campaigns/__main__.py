@@ -22,7 +22,7 @@ from campaigns import kills, lost, report
 from campaigns.judge import Book, Server, server_book, simulator, sqlite_book
 from campaigns.nursery import Nursery
 from campaigns.people import VENDORS
-from tests.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
+from tests.support.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
 
 T = TypeVar("T")
 

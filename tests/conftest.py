@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.airflow_fixtures", "tests.pushing", "tests.sockets"]
+pytest_plugins = ["tests.support.airflow_fixtures", "tests.support.pushing", "tests.support.sockets"]

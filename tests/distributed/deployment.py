@@ -17,7 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.distributed.processes import Processes
-from tests.servers import Postgres
+from tests.support.servers import Postgres
 
 HERE = Path(__file__).resolve().parent
 DAG, TASK, RUN = "shards", "push", "killed"

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from tests.distributed.deployment import Api, free_port, settings
 from tests.distributed.processes import Processes
-from tests.servers import Postgres, running_postgres
+from tests.support.servers import Postgres, running_postgres
 
 
 @dataclass(frozen=True, slots=True)

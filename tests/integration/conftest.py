@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
+from tests.support.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
 
 if TYPE_CHECKING:
-    from tests.ledger_conformance import Database
+    from tests.support.ledger_conformance import Database
 
-pytest.register_assert_rewrite("tests.ledger_conformance")
+pytest.register_assert_rewrite("tests.support.ledger_conformance")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def mariadb() -> Iterator[MariaDB]:
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_of_any_kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Return an empty database of each kind in turn."""
-    from tests.fresh_databases import fresh_database
+    from tests.support.fresh_databases import fresh_database
 
     found = fresh_database(request.param, request, tmp_path)
     yield found

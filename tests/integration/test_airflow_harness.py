@@ -15,8 +15,8 @@ from airflow.sdk.exceptions import (
     AirflowRuntimeError,
 )
 
-from tests.airflow_fixtures import RunDag, SetConnections
 from tests.airflow_harness import Call, MemAPI, airflow_connections, run_op, scope_of, states_of
+from tests.support.airflow_fixtures import RunDag, SetConnections
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 

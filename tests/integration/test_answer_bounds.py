@@ -19,8 +19,8 @@ from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Request, Response
-from tests.sockets import POST, Serve, client_to, gather, result_of
-from tests.unit.fake_vendor import EPOCH
+from tests.support.fake_vendor import EPOCH
+from tests.support.sockets import POST, Serve, client_to, gather, result_of
 
 READ = Request("GET", "/contacts/")
 

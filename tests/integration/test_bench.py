@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_contacts.vendor_kit.vendor import Created, Response
 from airflow_provider_contacts.vendors import nedzo, talkdesk
-from tests.servers import Postgres
+from tests.support.servers import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.pushing import Served
-from tests.servers import Postgres
+from tests.support.pushing import Served
+from tests.support.servers import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 

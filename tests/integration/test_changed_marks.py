@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ledger_conformance import claim, mark
+from tests.support.ledger_conformance import claim, mark
 
 if TYPE_CHECKING:
-    from tests.ledger_conformance import Database
+    from tests.support.ledger_conformance import Database
 
 CHANGES = {
     "status": "status = 'succeeded'",

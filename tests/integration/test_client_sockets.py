@@ -27,7 +27,7 @@ from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest,
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.sockets import (
+from tests.support.sockets import (
     POST,
     SECRET,
     Handle,

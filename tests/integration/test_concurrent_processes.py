@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.outcome import Status
-from tests.ledger_conformance import Database
-from tests.pushing import Served
-from tests.servers import wait_until
-from tests.table_pushing import Job, Report, Runner, at_once, created, push, vendor_connection
+from tests.support.ledger_conformance import Database
+from tests.support.pushing import Served
+from tests.support.servers import wait_until
+from tests.support.table_pushing import Job, Report, Runner, at_once, created, push, vendor_connection
 
 PROCESSES = 4
 ROUNDS = int(os.environ.get("CONTACTS_ROUNDS", "2"))

@@ -19,7 +19,7 @@ import pytest
 from airflow_provider_contacts.transport.http_exchange import head_limits
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
+from tests.support.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
 
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 

@@ -15,7 +15,7 @@ from airflow_provider_contacts.transport.plain_client import plain_client
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.sockets import POST, Handle, Serve, Wire, client_to, gather, result_of
+from tests.support.sockets import POST, Handle, Serve, Wire, client_to, gather, result_of
 
 READ = Request("GET", "/contacts/1")
 STATUSES = [200, 201, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504]

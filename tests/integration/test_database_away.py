@@ -20,11 +20,11 @@ import pytest
 
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.push_settings import Clock
-from tests.commit_cutter import CommitCutter, Moment, What
-from tests.ledger_conformance import Database
-from tests.pushing import Served
-from tests.servers import FOR_KILLS, MariaDB, NoServerError, Postgres, temporary_folder
-from tests.table_pushing import HURRIED, Job, Report, created, push, vendor_connection
+from tests.support.commit_cutter import CommitCutter, Moment, What
+from tests.support.ledger_conformance import Database
+from tests.support.pushing import Served
+from tests.support.servers import FOR_KILLS, MariaDB, NoServerError, Postgres, temporary_folder
+from tests.support.table_pushing import HURRIED, Job, Report, created, push, vendor_connection
 
 ROUNDS = int(os.environ.get("CONTACTS_ROUNDS", "2"))
 FIRST = int(os.environ.get("CONTACTS_SEED", "1"))

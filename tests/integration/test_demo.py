@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # the demo is no part of the wheel
 

@@ -20,7 +20,7 @@ from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.sanitize import MASK, MESSAGE_LENGTH, NAME_LENGTH
 from tests.airflow_harness import airflow_connections
-from tests.pushing import World
+from tests.support.pushing import World
 
 HOOKS: dict[str, type[ContactsHook]] = {
     one.conn_type: one for one in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)

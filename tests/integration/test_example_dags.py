@@ -16,8 +16,8 @@ from airflow.sdk import DAG
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import digest_of
-from tests.airflow_fixtures import RunDag, SetConnections
-from tests.pushing import SUM, World, callees
+from tests.support.airflow_fixtures import RunDag, SetConnections
+from tests.support.pushing import SUM, World, callees
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))

@@ -18,7 +18,7 @@ from airflow_provider_contacts.transport.departure import DEPARTURE, Departure, 
 from airflow_provider_contacts.transport.event_loop import Loop
 from airflow_provider_contacts.vendor_kit.results import NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Response
-from tests.sockets import POST, Serve, client_to, fine, gather, result_of
+from tests.support.sockets import POST, Serve, client_to, fine, gather, result_of
 
 HEAD = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
 

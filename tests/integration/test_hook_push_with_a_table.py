@@ -16,7 +16,7 @@ from airflow_provider_contacts.errors import ConfigError, RefusedError, Supersed
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import airflow_connections
-from tests.pushing import World, callees, people
+from tests.support.pushing import World, callees, people
 
 TABLE: dict[str, Any] = {"sync_key": "key", "outcomes_conn_id": "outcomes", "sync_id": "signups"}
 

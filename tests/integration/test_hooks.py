@@ -21,9 +21,9 @@ from airflow_provider_contacts.hooks import (
     NedzoHook,
     TalkdeskHook,
 )
-from tests.airflow_fixtures import SetConnections
 from tests.airflow_harness import airflow_connections
-from tests.pushing import Served, World, callees, people
+from tests.support.airflow_fixtures import SetConnections
+from tests.support.pushing import Served, World, callees, people
 
 HOOKS = {hook.conn_type: hook for hook in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)}
 ROWS: dict[str, list[dict[str, Any]]] = {

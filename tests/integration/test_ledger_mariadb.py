@@ -12,12 +12,12 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.sql.rows import claimed
 from airflow_provider_contacts.outcome import Status
-from tests.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
-from tests.ledger_histories import LedgerHistories
-from tests.pushing import World, people
+from tests.support.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
+from tests.support.ledger_histories import LedgerHistories
+from tests.support.pushing import World, people
 
 if TYPE_CHECKING:
-    from tests.servers import MariaDB
+    from tests.support.servers import MariaDB
 
 NUMBERS = count(1)
 

@@ -19,12 +19,12 @@ from airflow_provider_contacts.ledgers.sql.runs import Execution
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.outcome import Status
-from tests.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
-from tests.ledger_histories import LedgerHistories
-from tests.servers import wait_until
+from tests.support.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
+from tests.support.ledger_histories import LedgerHistories
+from tests.support.servers import wait_until
 
 if TYPE_CHECKING:
-    from tests.servers import Postgres
+    from tests.support.servers import Postgres
 
 NUMBERS = count(1)
 BINDING = Binding(sync_id="sync", destination="dex", destination_host="host", destination_object=None)

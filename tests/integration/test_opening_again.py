@@ -16,8 +16,8 @@ from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
 from airflow_provider_contacts.ledgers.sql.patience import Patience
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
-from tests.ledger_conformance import Database, claim
-from tests.servers import MariaDB, Postgres, running_postgres
+from tests.support.ledger_conformance import Database, claim
+from tests.support.servers import MariaDB, Postgres, running_postgres
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from airflow_provider_contacts.operators import PushContactsOperator, SqlToConta
 from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.airflow_harness import scope_of
-from tests.by_hand import change
-from tests.pushing import World, callees, people, refusal
+from tests.support.by_hand import change
+from tests.support.pushing import World, callees, people, refusal
 
 SUMMARY = {
     *("sync_id", "sync_run_id", "destination", "destination_object", "status"),

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
-from tests.pushing import World, people
+from tests.support.pushing import World, people
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.hooks import ContactsHook, DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import airflow_connections
-from tests.pushing import World
+from tests.support.pushing import World
 
 SECRET = "secretcanary"
 PERSON = "personcanary"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers import children_of, is_running, wait_until
+from tests.support.servers import children_of, is_running, wait_until
 
 if TYPE_CHECKING:
     import pytest

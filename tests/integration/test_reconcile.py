@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator
-from tests.pushing import World, callees, people
+from tests.support.pushing import World, callees, people
 
 COUNT = 12
 BATCHES = {"intermezzo": 4, "nedzo": 1, "dex": 4, "apptoto": 4, "talkdesk": 4}

@@ -12,8 +12,8 @@ from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import Known
-from tests.ledger_conformance import Database, claim, make, settle
-from tests.pushing import World, callees, people
+from tests.support.ledger_conformance import Database, claim, make, settle
+from tests.support.pushing import World, callees, people
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

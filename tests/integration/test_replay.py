@@ -14,8 +14,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
-from tests.by_hand import change
-from tests.pushing import World, callees, people, refusal
+from tests.support.by_hand import change
+from tests.support.pushing import World, callees, people, refusal
 
 SYNC = "the-sync"
 TABLED: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes", "sync_id": SYNC}

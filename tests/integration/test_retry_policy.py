@@ -24,7 +24,7 @@ from airflow_provider_contacts.hooks import DexHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from tests.airflow_harness import MemAPI, airflow_connections, run_op
-from tests.pushing import World, people
+from tests.support.pushing import World, people
 
 MINUTE = timedelta(minutes=1)
 POLICY = ContactsRetryPolicy(delay=MINUTE, longest=timedelta(minutes=5), longest_wait=timedelta(hours=1))

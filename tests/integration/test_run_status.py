@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
-from tests.pushing import World, people
+from tests.support.pushing import World, people
 
 if TYPE_CHECKING:
     from collections.abc import Callable

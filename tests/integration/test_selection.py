@@ -19,7 +19,7 @@ from airflow_provider_contacts.ledgers.sql.selection import PAGE, SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.stored_payloads import Selection
-from tests.by_hand import insert
+from tests.support.by_hand import insert
 
 NUMBERS = count(1)
 RUN = RunIdentity.of(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)

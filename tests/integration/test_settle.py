@@ -17,8 +17,8 @@ from airflow.sdk import DAG, task
 from airflow_provider_contacts.operators import PushContactsOperator, SettleContactsOperator
 from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_harness import scope_of
-from tests.by_hand import change, move_to_sync
-from tests.pushing import World, callees, refusal
+from tests.support.by_hand import change, move_to_sync
+from tests.support.pushing import World, callees, refusal
 
 SYNC = "the-sync"
 

@@ -18,9 +18,9 @@ from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
 from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
 from airflow_provider_contacts.pacing.shared import SharedRate
-from tests.airflow_fixtures import SetConnections
-from tests.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
-from tests.sharing import RedisServer, cell_of, running_redis, share
+from tests.support.airflow_fixtures import SetConnections
+from tests.support.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
+from tests.support.sharing import RedisServer, cell_of, running_redis, share
 
 SECONDS = float(os.environ.get("CONTACTS_BUDGET_SECONDS", "5"))
 """60 for the full run."""

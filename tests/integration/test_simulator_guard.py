@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
 from tests.integration.test_simulator_server import connect, read_answer, request_bytes
-from tests.servers import wait_until
+from tests.support.servers import wait_until
 
 CONTROL = ["/", "/_simulator", "/_simulator/summary", "/_simulator/state?vendor=dex", "/_simulator/faults"]
 VENDOR = ["/dex/v1/contacts", "/talkdesk/oauth/token", "/intermezzo/organizations"]

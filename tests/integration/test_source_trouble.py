@@ -22,10 +22,10 @@ from airflow.sdk import DAG
 from airflow_provider_contacts.errors import InterruptedPushError, SourceError
 from airflow_provider_contacts.operators import SqlToContactsOperator
 from airflow_provider_contacts.sources import rows_of_query
-from tests.pushing import World
+from tests.support.pushing import World
 
 if TYPE_CHECKING:
-    from tests.servers import MariaDB, Postgres
+    from tests.support.servers import MariaDB, Postgres
 
 CANARY = "personcanary"
 POSTGRES = ("psycopg", "psycopg2")

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator
-from tests.pushing import World, people
+from tests.support.pushing import World, people
 
 CANARY = "personcanary"
 

@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_contacts.sources import rows_of_query
 
 if TYPE_CHECKING:
-    from tests.servers import MariaDB
+    from tests.support.servers import MariaDB
 
 DRIVERS = [name for name in ("pymysql", "MySQLdb", "mysql") if importlib.util.find_spec(name) is not None]
 MODULES = {"mysql": "mysql.connector"}

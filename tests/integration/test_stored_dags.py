@@ -12,7 +12,7 @@ from airflow.sdk import DAG, task, task_group
 
 from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator, SettleContactsOperator
 from tests.airflow_harness import scope_of
-from tests.pushing import World
+from tests.support.pushing import World
 
 CANARY = "canary@example.com"
 PUSH: dict[str, Any] = {"task_id": "t", "contacts_conn_id": "dex_default", "sync_key": "key", "retries": 3}

@@ -13,11 +13,11 @@ from airflow_provider_contacts.errors import ConfigError, SyncTakenError
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.push_settings import Clock
-from tests.ledger_conformance import Database, claim, mark, marks, outcome
-from tests.table_pushing import Job, pushing, vendor_connection
+from tests.support.ledger_conformance import Database, claim, mark, marks, outcome
+from tests.support.table_pushing import Job, pushing, vendor_connection
 
 if TYPE_CHECKING:
-    from tests.pushing import World
+    from tests.support.pushing import World
 
 SANDBOX = "sandbox.test"
 PLACES = ("one.test", "two.test", "two.test")

@@ -12,13 +12,13 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql import ddl, tables
-from tests.fresh_databases import fresh_database
-from tests.ledger_conformance import Database, claim
+from tests.support.fresh_databases import fresh_database
+from tests.support.ledger_conformance import Database, claim
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.servers import MariaDB, Postgres
+    from tests.support.servers import MariaDB, Postgres
 
 EVERY = tuple(f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records"))
 

@@ -17,8 +17,8 @@ from airflow.sdk import DAG
 
 import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
-from tests.by_hand import change
-from tests.pushing import World, callees, people
+from tests.support.by_hand import change
+from tests.support.pushing import World, callees, people
 
 ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
@@ -327,13 +327,13 @@ def test_a_source_that_fails_in_its_middle_is_a_plain_failure(world: World) -> N
 
 CHILD = """
 import json, sys
-import tests.airflow_fixtures
+import tests.support.airflow_fixtures
 from datetime import timedelta
 from airflow.sdk import DAG
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import MemAPI, run_op, scope_of
-from tests.by_hand import change
-from tests.pushing import people
+from tests.support.by_hand import change
+from tests.support.pushing import people
 connections, limit = json.loads(sys.argv[1]), float(sys.argv[2])
 with DAG("d", schedule=None):
     op = PushContactsOperator(

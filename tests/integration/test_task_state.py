@@ -17,9 +17,9 @@ from airflow.sdk import DAG
 import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.outcome import digest_of
-from tests.airflow_fixtures import RunDag, SetConnections
 from tests.airflow_harness import Call, Execution, scope_of, states_of
-from tests.pushing import World, callees, people
+from tests.support.airflow_fixtures import RunDag, SetConnections
+from tests.support.pushing import World, callees, people
 
 ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
@@ -350,12 +350,12 @@ def test_a_first_try_that_came_to_nothing_does_not_end_the_next(world: World, tr
 
 CHILD = """
 import json, sys
-import tests.airflow_fixtures
+import tests.support.airflow_fixtures
 from pathlib import Path
 from airflow.sdk import DAG
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import MemAPI, run_op
-from tests.pushing import people
+from tests.support.pushing import people
 class Written(MemAPI):
     def __call__(self, request):
         answer = super().__call__(request)

@@ -18,7 +18,7 @@ from airflow_provider_contacts.pacing.adaptive import (
 )
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Response
-from tests.unit.fake_vendor import Deed, World, answers, names
+from tests.support.fake_vendor import Deed, World, answers, names
 
 
 def hear(pace: Pace, now: float, *, later: bool = False, seconds: float | None = 0.1, sent_at: float = -1.0) -> None:

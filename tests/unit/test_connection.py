@@ -22,7 +22,7 @@ from airflow_provider_contacts.transport.connection import (
 )
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Setting
-from tests.unit.fake_vendor import VENDOR
+from tests.support.fake_vendor import VENDOR
 
 DEX = vendors.load("dex")
 NEDZO = vendors.load("nedzo")

@@ -20,7 +20,17 @@ from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Question, Request
-from tests.unit.fake_vendor import APPLIED_AND_LOST, HONEST, LOST, READABLE, UNAUTHORIZED, World, answers, first, names
+from tests.support.fake_vendor import (
+    APPLIED_AND_LOST,
+    HONEST,
+    LOST,
+    READABLE,
+    UNAUTHORIZED,
+    World,
+    answers,
+    first,
+    names,
+)
 
 RUN = "run-1"
 RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")

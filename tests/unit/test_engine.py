@@ -25,7 +25,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.record_state import RESPECT, SETTLING
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
     CONTRADICTORY,

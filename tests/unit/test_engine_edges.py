@@ -23,7 +23,7 @@ from airflow_provider_contacts.errors import (
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,
     LOST,

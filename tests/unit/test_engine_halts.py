@@ -20,7 +20,7 @@ from airflow_provider_contacts.errors import (
 )
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     EPOCH,
     LIMITS,
     READABLE,

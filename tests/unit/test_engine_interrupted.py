@@ -13,7 +13,18 @@ import pytest
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.vendor_kit.vendor import Payload
-from tests.unit.fake_vendor import READABLE, VENDOR, Deed, FakeLedger, Pushed, Trouble, World, answers, failing, first
+from tests.support.fake_vendor import (
+    READABLE,
+    VENDOR,
+    Deed,
+    FakeLedger,
+    Pushed,
+    Trouble,
+    World,
+    answers,
+    failing,
+    first,
+)
 
 
 def read_and_pushed(world: World, count: int, **options: Any) -> tuple[list[int], Pushed]:

@@ -16,7 +16,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, OnUnknown
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     ALWAYS_HONEST,
     APPLIED_AND_GARBAGE,
     CONTRADICTORY,

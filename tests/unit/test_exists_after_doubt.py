@@ -18,7 +18,7 @@ from airflow_provider_contacts.records.mapper import Prepared
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Rejected, Response, Vendor
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,
     LOST,

@@ -16,7 +16,7 @@ from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prep
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.unsent_outcomes import elsewhere, not_attempted, own_outcome, standing_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
-from tests.unit.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, Trouble, failing, names
+from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, Trouble, failing, names
 
 RUN = "run-1"
 RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")

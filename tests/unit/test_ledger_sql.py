@@ -24,8 +24,8 @@ from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
-from tests.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
-from tests.ledger_histories import LedgerHistories
+from tests.support.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
+from tests.support.ledger_histories import LedgerHistories
 
 REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes_records WHEN NEW.{column} = 'boom'
 BEGIN SELECT RAISE(ABORT, 'refused'); END;;

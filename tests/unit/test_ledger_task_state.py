@@ -23,7 +23,7 @@ from airflow_provider_contacts.ledgers.task_state.open_state import (
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import Holder
-from tests.ledger_conformance import (
+from tests.support.ledger_conformance import (
     HOST,
     OBJECT,
     EveryLedger,

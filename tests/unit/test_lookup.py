@@ -18,7 +18,7 @@ from airflow_provider_contacts.errors import (
 from airflow_provider_contacts.transport.preflight import exact_destination, read
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Lookup, Request, Response, Setting
-from tests.unit.fake_vendor import VENDOR
+from tests.support.fake_vendor import VENDOR
 
 LISTS = Request("GET", "/lists")
 TROUBLE = "connection 'c': the destination cannot be looked up"

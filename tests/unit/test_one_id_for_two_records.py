@@ -20,7 +20,7 @@ from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, Push
 from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Limits, Payload, Request, Response, Vendor
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,
     LOST,

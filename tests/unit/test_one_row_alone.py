@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.vendor_kit.vendor import Payload
-from tests.unit.fake_vendor import VENDOR, World, names
+from tests.support.fake_vendor import VENDOR, World, names
 
 HIDDEN = "ann@example.com"
 

@@ -18,7 +18,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.task import summary
 from airflow_provider_contacts.task.reporting import count_outcomes
 from airflow_provider_contacts.task.summary import MOST_IN_XCOM, OutcomeList, Report
-from tests.unit.fake_vendor import APPLIED_AND_LOST, READABLE, World, answers, first
+from tests.support.fake_vendor import APPLIED_AND_LOST, READABLE, World, answers, first
 
 COUNT = 12
 FILES = frozenset(str(module.__file__) for module in (engine, intake, summary))

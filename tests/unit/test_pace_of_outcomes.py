@@ -13,7 +13,7 @@ from airflow_provider_contacts.pacing.adaptive import RISE_SECONDS, AdaptivePace
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.vendor import Again, Limits, Payload, Response
 from airflow_provider_contacts.vendors import nedzo
-from tests.unit.fake_vendor import VENDOR, Deed, World, names
+from tests.support.fake_vendor import VENDOR, Deed, World, names
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PAIR: Sequence[Payload] = ({"name": "a"}, {"name": "b"})

@@ -20,7 +20,7 @@ from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-from tests.unit.fake_vendor import LIMITS, VENDOR, World
+from tests.support.fake_vendor import LIMITS, VENDOR, World
 
 MAPPER = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",))
 

@@ -29,7 +29,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Stop,
     Vendor,
 )
-from tests.unit.fake_vendor import EPOCH, VENDOR
+from tests.support.fake_vendor import EPOCH, VENDOR
 
 ONE: list[Payload] = [{"name": "a"}]
 TWO: list[Payload] = [{"name": "a"}, {"name": "b"}]

@@ -14,7 +14,7 @@ from airflow_provider_contacts.sources.given_records import rows_of_records
 from airflow_provider_contacts.task.reporting import PROGRESS_EVERY, Progress, count_outcomes, place_of_rows
 from airflow_provider_contacts.task.summary import OutcomeList, Report
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-from tests.unit.fake_vendor import APPLIED_AND_LOST, Deed, World, answers, first, names
+from tests.support.fake_vendor import APPLIED_AND_LOST, Deed, World, answers, first, names
 
 COUNT = 450
 

@@ -16,7 +16,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Page, Question, Response
-from tests.unit.reading_back import answer_of, at, create, payloads, read_all, words
+from tests.support.reading_back import answer_of, at, create, payloads, read_all, words
 
 NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)
 

@@ -10,7 +10,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.vendor import Page, Request
-from tests.unit.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
 
 VENDOR = vendors.load("intermezzo")
 READING = words(VENDOR)

@@ -21,7 +21,7 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.vendor_kit.vendor import Contact, Request, Response
-from tests.unit.reading_back import payloads, words
+from tests.support.reading_back import payloads, words
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
 FILES = sorted(FOLDER.glob("*/reads/*.json"))

@@ -14,7 +14,7 @@ from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Page, Payload, Question, Response, Vendor
-from tests.unit.fake_vendor import (
+from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
     EPOCH,

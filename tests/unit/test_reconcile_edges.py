@@ -39,7 +39,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Response,
     Vendor,
 )
-from tests.unit.fake_vendor import EPOCH, LIMITS, READABLE, FakeClock
+from tests.support.fake_vendor import EPOCH, LIMITS, READABLE, FakeClock
 
 DELAY = 5.0
 OK = Response(200)

@@ -22,7 +22,7 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.records.keys import canonical, digest
 from airflow_provider_contacts.records.mapper import MOST_LAYOUTS, InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Payload, Setting, Vendor
-from tests.unit.fake_vendor import VENDOR
+from tests.support.fake_vendor import VENDOR
 
 
 def generated(payload: Payload, sync_id: str, identifier: str) -> Payload:

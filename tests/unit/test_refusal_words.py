@@ -18,7 +18,7 @@ from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.refusal_messages import Place, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request, Response
-from tests.unit.fake_vendor import VENDOR, names
+from tests.support.fake_vendor import VENDOR, names
 
 STORED = {
     "apptoto": StoredConnection(conn_id="c", login="me@x.example", password="p", extra={"address_book_id": 1}),

@@ -26,7 +26,7 @@ from airflow_provider_contacts.records.stored_payloads import (
     still_refused,
 )
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
-from tests.unit.fake_vendor import VENDOR
+from tests.support.fake_vendor import VENDOR
 
 LIST = "11111111-2222-4333-8444-555555555555"
 PLACES: dict[str, list[dict[str, Any]]] = {

@@ -15,7 +15,7 @@ from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.task_state.open_state import Opening, begin_memory, open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status
-from tests.ledger_conformance import HOST, OBJECT, claim, marks, outcome, settle
+from tests.support.ledger_conformance import HOST, OBJECT, claim, marks, outcome, settle
 
 PLACE: dict[str, Any] = {"destination": "nedzo", "destination_host": HOST, "destination_object": OBJECT}
 RUN = "dag/run/task/-1"

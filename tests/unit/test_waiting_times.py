@@ -15,7 +15,7 @@ from airflow_provider_contacts.transport.tokens import LONGEST_TOKEN, Token, Tok
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
-from tests.unit.fake_vendor import EPOCH, Deed, World, answers, first, names
+from tests.support.fake_vendor import EPOCH, Deed, World, answers, first, names
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CREDENTIAL = ClientCredentials(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy  # noqa: TID253  # the tables are what is written
 
 if TYPE_CHECKING:
-    from tests.pushing import World
+    from tests.support.pushing import World
 
 NUMBERS = count(1)
 FIRST_BATCH = 0x7000000000 << 24

@@ -509,7 +509,7 @@ class EveryLedger:
     @pytest.mark.parametrize("gap", [0, 150])
     def test_two_people_under_one_key(self, memory: Memory, gap: int) -> None:
         # Here, since a process of another test imports this file without the others.
-        from tests.unit.fake_vendor import HONEST, LOST, World
+        from tests.support.fake_vendor import HONEST, LOST, World
 
         fillers = [{"key": f"f{index}", "name": f"filler{index}"} for index in range(gap)]
         refused, held = {"key": "r", "name": "refused"}, {"key": "h", "name": "held"}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from tests.servers import MariaDB, Postgres
+from tests.support.servers import MariaDB, Postgres
 
 What = Literal["claim", "answer"]
 Moment = Literal["before", "after"]

@@ -21,11 +21,11 @@ from typing import Any
 import airflow_provider_contacts
 from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, Found, LimiterBudget
 from airflow_provider_contacts.pacing.shared import SharedRate
-from tests.servers import NoServerError, temporary_folder, wait_until
+from tests.support.servers import NoServerError, temporary_folder, wait_until
 
 ACCOUNT = "dex:shared"
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
 PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
@@ -126,7 +126,7 @@ def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, w
         listener.listen(senders)
         listener.settimeout(60)
         order = json.dumps([store, asdict(shared), address, seconds, wanted])
-        command = [sys.executable, "-P", "-m", "tests.sharing", order]
+        command = [sys.executable, "-P", "-m", "tests.support.sharing", order]
         # The same package as in this process, and these tests, wherever they are.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
         workers = [subprocess.Popen(command, env=environment) for _ in range(senders)]

@@ -33,7 +33,7 @@ from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettin
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 
 HURRIED = Clock(random=lambda: -0.98)
@@ -172,7 +172,7 @@ class Runner:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), str(ROOT)])}
         environment.pop("AIRFLOW_HOME", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tests.table_pushing"],
+            [sys.executable, "-P", "-m", "tests.support.table_pushing"],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

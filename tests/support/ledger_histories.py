@@ -16,7 +16,7 @@ from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict
 from airflow_provider_contacts.ledgers.sql.settlement import settle as write_verdict
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.record_state import Claim
-from tests.ledger_conformance import Database, claim, make, mark, marks, outcome, shown
+from tests.support.ledger_conformance import Database, claim, make, mark, marks, outcome, shown
 
 HOUR = 3700
 

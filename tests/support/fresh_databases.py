@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.ledger_conformance import Database
+from tests.support.ledger_conformance import Database
 
 if TYPE_CHECKING:
     from pathlib import Path
