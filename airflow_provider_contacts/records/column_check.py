@@ -19,7 +19,7 @@ CASE = 'only the case differs: name them in field_map, or give them lower-case a
 
 def knows(vendor: Vendor, name: str) -> bool:
     """Tell whether a name is a native field or a shorthand of the vendor."""
-    return name in vendor.contract.model.model_fields or shorthand_target(vendor.contract, name) is not None
+    return name in vendor.contract.fields or shorthand_target(vendor.contract, name) is not None
 
 
 def check_targets(vendor: Vendor, field_map: Mapping[str, str]) -> None:
@@ -94,7 +94,7 @@ def differing_in_case(names: Iterable[str], known: Collection[str]) -> list[str]
 
 def fields_of(vendor: Vendor) -> list[str]:
     """Return the vendor's fields and shorthands."""
-    return sorted({*vendor.contract.model.model_fields, *vendor.contract.shorthands})
+    return sorted({*vendor.contract.fields, *vendor.contract.shorthands})
 
 
 def about_the_key(errors: Reasons, sync_key: Sequence[str], field_map: Mapping[str, str], title: str) -> Reasons:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.records.plain_values import MISSING, plain
-from airflow_provider_contacts.vendor_kit.vendor import Payload, RecordContract
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 Reasons = tuple[tuple[str, str | None, str | None], ...]
 """Why a record is refused: ``(code, field, message)`` each."""
@@ -105,7 +106,7 @@ def layout_of(
     :param ignored: whether a column that means nothing to the vendor is let pass.
     :param title: the vendor's, for people.
     """
-    native = contract.model.model_fields
+    native = contract.fields
     columns: dict[str, Column] = {}
     for name in names:
         field = field_of(name)
@@ -121,9 +122,9 @@ def layout_of(
         columns[field] = Column(
             name,
             field,
-            nested=field in contract.nested,
-            nullable=field in contract.nullable,
-            required=known is not None and known.is_required(),
+            nested=known is not None and known.nested,
+            nullable=known is not None and known.nullable,
+            required=known is not None and known.required,
         )
     targets = ((field, shorthand_target(contract, field)) for field in columns)
     return Layout(

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns, check_targets
 from airflow_provider_contacts.records.columns import Layout, Reasons, layout_of
-from airflow_provider_contacts.records.contract_errors import reasons
-from airflow_provider_contacts.records.flat import flat_validator
 from airflow_provider_contacts.records.keys import (
     HASH_VERSION,
-    PLAIN,
     canonical,
     digest,
     identifier_of,
-    is_plain,
     rough_digest,
 )
 from airflow_provider_contacts.records.plain_values import rough
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 MOST_LAYOUTS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
@@ -112,9 +102,9 @@ class Mapper:
         mapped: dict[str, Any] = {}
         try:
             mapped = layout.read(row)
-            payload, known_plain = self._payload(mapped, layout)
+            payload = self._payload(mapped, layout)
             added = self._destination(payload)
-            plain = encode(payload, known_plain=known_plain)
+            plain = encode(payload)
         except InvalidRecordError as error:
             found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
             return self._unfit(row_index, identifier, mapped or row, errors + found)
@@ -197,58 +187,20 @@ class Mapper:
                     raise InvalidRecordError([("conflict", name, "differs from the destination")])
         return fields
 
-    def _payload(self, mapped: dict[str, Any], layout: Layout) -> tuple[Payload, bool]:
-        """Return the payload, and whether it is known to be plain."""
+    def _payload(self, mapped: dict[str, Any], layout: Layout) -> Payload:
+        """Return the checked payload of a row's fields."""
         layout.check(mapped)
         contract = self.vendor.contract
-        shaped = contract.shape(dict(mapped))
-        plain = plainly_checked(contract.model, shaped)
-        payload = checked(contract.model, shaped) if plain is None else plain
-        if contract.coherent is not None:
-            contract.coherent(payload)
-        return payload, plain is not None
+        return contract.check(contract.shape(dict(mapped)))
 
 
-def plainly_checked(model: type[BaseModel], shaped: dict[str, Any]) -> Payload | None:
-    """Return a record's payload, or ``None`` where it takes the model itself to find it, or why there is none."""
-    flat = flat_validator(model)
-    if flat is None:
-        return None
-    try:
-        payload: Payload = flat.validate_python(shaped)
-    except ValidationError:
-        return None
-    return payload if is_plain(payload) else None
-
-
-def checked(model: type[BaseModel], shaped: dict[str, Any]) -> Payload:
-    """Return a record's payload, by way of the model.
-
-    :raises InvalidRecordError: with every reason.
-    """
-    try:
-        # As model_validate and model_dump do, without their half of the cost.
-        record = model.__pydantic_validator__.validate_python(shaped)
-    except ValidationError as error:
-        raise InvalidRecordError(reasons(error)) from None
-    try:
-        payload: Payload = model.__pydantic_serializer__.to_python(
-            record, mode="json", exclude_unset=True, by_alias=True
-        )
-    except (PydanticSerializationError, ValueError, TypeError):
-        # Bytes that are no UTF-8, for one, are a plain UnicodeDecodeError.
-        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
-    return payload
-
-
-def encode(payload: Payload, *, known_plain: bool = False) -> bytes:
+def encode(payload: Payload) -> bytes:
     """Return a payload's JSON text.
 
-    :param known_plain: see :func:`airflow_provider_contacts.records.keys.is_plain`.
     :raises InvalidRecordError: where JSON or UTF-8 cannot say a value.
     """
     try:
-        return PLAIN.encode(payload) if known_plain else canonical(payload)
+        return canonical(payload)
     except UnicodeEncodeError:
         raise InvalidRecordError(
             [("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry")]

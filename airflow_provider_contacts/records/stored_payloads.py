@@ -132,7 +132,7 @@ class StoredMapper(Mapper):
         layout = self.layout(record)
         if layout is None:
             raise InvalidRecordError(NOT_A_MAPPING)
-        return self._payload(layout.read(record), layout)[0]
+        return self._payload(layout.read(record), layout)
 
     def _as_mapped(self, sent: Mapping[str, Any], identifier: str) -> dict[str, Any]:
         """Return a payload without what we added to it: the destination's fields, and those that were generated."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 # One @, no blanks or control signs, a dot inside the domain and no empty label. Not RFC 5322: that would let pass
@@ -124,6 +124,17 @@ def check_names(value: Any) -> None:
         check_names(member)
     if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
         raise TypeError
+
+
+def not_beside(other: str) -> AfterValidator:
+    """Refuse a field beside another, earlier one: which of both counts is unknown."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        if info.data.get(other) is not None:
+            raise PydanticCustomError("conflict", f"given together with {other}")
+        return value
+
+    return AfterValidator(check)
 
 
 Email = Annotated[StrictStr, AfterValidator(check_email)]

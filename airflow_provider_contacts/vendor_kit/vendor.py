@@ -15,11 +15,10 @@ import msgspec
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from pydantic import BaseModel
 
     from airflow_provider_contacts.vendor_kit.auth import Credential
 
@@ -285,35 +284,6 @@ class ConnectionForm:
     relabeling: Mapping[str, str] = field(default_factory=dict)
     placeholders: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
-
-
-def unchanged(record: dict[str, Any]) -> dict[str, Any]:
-    """Return ``record``: the ``shape`` of a vendor without shorthands."""
-    return record
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordContract:
-    """What a record must look like before it may be sent.
-
-    :param model: pydantic model of the native record (``extra="forbid"``, ``defer_build=True``); it checks, and its
-        dump (``mode="json"``, ``exclude_unset``) is the payload: values must leave it as they came in.
-    :param nested: native fields that are objects or lists; JSON text is accepted for them.
-    :param nullable: native fields documented to take null: a given ``None`` is sent as null, elsewhere left out.
-    :param shorthands: flat name to the native field that it fills; a name that ends in ``.*`` is a prefix.
-        A record with both is refused before ``shape`` is asked.
-    :param shape: replaces the shorthands in a (fresh, cleaned) record by native fields.
-        Raises ``InvalidRecordError`` where they make no sense.
-    :param coherent: is given a checked record, as it would be sent; raises ``InvalidRecordError`` where its fields make
-        no sense together. A model validator would do as well, at four times the cost of every record.
-    """
-
-    model: type[BaseModel]
-    nested: frozenset[str] = frozenset()
-    nullable: frozenset[str] = frozenset()
-    shorthands: Mapping[str, str] = field(default_factory=dict)
-    shape: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
-    coherent: Callable[[Payload], None] | None = None
 
 
 def no_destination(destination: Destination) -> Payload:  # noqa: ARG001  # the signature is the word's

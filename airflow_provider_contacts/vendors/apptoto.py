@@ -20,22 +20,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Required
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictStr,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, StrictStr, with_config
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.vendor_kit.auth import Credential, basic
-from airflow_provider_contacts.vendor_kit.fields import Email, Flag
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
@@ -56,7 +50,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Limits,
     Lookup,
     Payload,
-    RecordContract,
     Reply,
     Request,
     Response,
@@ -74,60 +67,36 @@ LONGEST_COMPARED = 200
 # National and international spellings of one number agree in their last digits.
 PHONE_TAIL = 7
 
-ABSENT: Any = None
-"""Default of fields that may be left out but not be null; never read, since only given fields are sent."""
 
-
-class PhoneNumber(BaseModel):
+class PhoneNumber(TypedDict, total=False):
     """``type`` depends on the address book."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    number: StrictStr
-    is_mobile: Flag = ABSENT
-    type: StrictStr = ABSENT
-    is_primary: Flag = ABSENT
+    number: Required[StrictStr]
+    is_mobile: Flag
+    type: StrictStr
+    is_primary: Flag
 
 
-class EmailAddress(BaseModel):
+class EmailAddress(TypedDict, total=False):
     """``type`` depends on the address book."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    address: Email
-    type: StrictStr = ABSENT
-    is_primary: Flag = ABSENT
+    address: Required[Email]
+    type: StrictStr
+    is_primary: Flag
 
 
-class Contact(BaseModel):
+@with_config(ConfigDict(extra="forbid"))
+class Contact(TypedDict, total=False):
     """One member of ``contacts``; the address book comes from the destination alone."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    name: StrictStr = ABSENT
-    first_name: StrictStr = ABSENT
-    last_name: StrictStr = ABSENT
-    phone: StrictStr = ABSENT
-    email: Email = ABSENT
-    phone_numbers: Annotated[list[PhoneNumber], Field(strict=True)] = ABSENT
-    email_addresses: Annotated[list[EmailAddress], Field(strict=True)] = ABSENT
-    external_id: StrictStr = ABSENT
-
-    @field_validator("phone_numbers")
-    @classmethod
-    def check_one_phone(cls, value: list[PhoneNumber], info: ValidationInfo) -> list[PhoneNumber]:
-        """Refuse both forms at once: which one counts is unknown."""
-        if info.data.get("phone") is not None:
-            raise PydanticCustomError("conflict", "given together with phone")
-        return value
-
-    @field_validator("email_addresses")
-    @classmethod
-    def check_one_email(cls, value: list[EmailAddress], info: ValidationInfo) -> list[EmailAddress]:
-        """Refuse both forms at once: which one counts is unknown."""
-        if info.data.get("email") is not None:
-            raise PydanticCustomError("conflict", "given together with email")
-        return value
+    name: StrictStr
+    first_name: StrictStr
+    last_name: StrictStr
+    phone: StrictStr
+    email: Email
+    phone_numbers: Annotated[list[PhoneNumber], not_beside("phone")]
+    email_addresses: Annotated[list[EmailAddress], not_beside("email")]
+    external_id: StrictStr
 
 
 def check_name(payload: Payload) -> None:
@@ -290,7 +259,7 @@ VENDOR = Vendor(
     base_url=lambda _account: BASE_URL,
     auth=auth,
     destination=DESTINATION,
-    contract=RecordContract(model=Contact, coherent=check_name, nested=frozenset({"phone_numbers", "email_addresses"})),
+    contract=RecordContract(record=Contact, coherent=check_name),
     # In any minute at most 4 + 60 * 1.6 = 100 requests. Few in flight: the gateway was seen to give up under load.
     limits=Limits(batch_size=20, max_in_flight=4, requests_per_second=1.6, burst=4),
     request_path=lambda _destination: "/v1/contacts",

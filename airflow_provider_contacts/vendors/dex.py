@@ -23,10 +23,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictStr
+from pydantic import AfterValidator, ConfigDict, Field, StrictStr, with_config
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import (
     Anything,
     DateText,
@@ -46,7 +48,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Limits,
     Payload,
-    RecordContract,
     Reply,
     Request,
     Response,
@@ -56,180 +57,154 @@ from airflow_provider_contacts.vendors.dex_reads import READ_BACK
 
 BASE_URL = "https://api.prod.getdex.com"
 
-ABSENT: Any = None
-"""Default of fields that may be left out but not be null; never read, since only given fields are sent."""
-
-
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
 
-class Native(BaseModel):
-    """What all objects of the request have in common: no unknown names, and values leave as they came."""
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-
-class Place(Native):
+class Place(TypedDict, total=False):
     """Degrees."""
 
-    latitude: Number = ABSENT
-    longitude: Number = ABSENT
+    latitude: Number
+    longitude: Number
 
 
-class Coordinates(Native):
+class Coordinates(TypedDict, total=False):
     """``operation`` is an enumeration of which ``set`` is known."""
 
-    operation: StrictStr = ABSENT
-    data: Place = ABSENT
+    operation: StrictStr
+    data: Place
 
 
-class Address(Native):
+class Address(TypedDict, total=False):
     """An address in one text."""
 
-    formatted: StrictStr = ABSENT
+    formatted: StrictStr
 
 
-class ContactEmail(Native):
+class ContactEmail(TypedDict, total=False):
     """One of a contact's addresses."""
 
-    email: Email = ABSENT
-    label: StrictStr = ABSENT
-    ranking: Whole = ABSENT
+    email: Email
+    label: StrictStr
+    ranking: Whole
 
 
-class ContactPhoneNumber(Native):
+class ContactPhoneNumber(TypedDict, total=False):
     """One of a contact's numbers."""
 
-    phone_number: StrictStr = ABSENT
-    country_code: StrictStr = ABSENT
-    phone_number_sanitized: StrictStr = ABSENT
-    label: StrictStr = ABSENT
-    ranking: Whole = ABSENT
+    phone_number: StrictStr
+    country_code: StrictStr
+    phone_number_sanitized: StrictStr
+    label: StrictStr
+    ranking: Whole
 
 
-class GroupLink(Native):
+class GroupLink(TypedDict, total=False):
     """A group that the contact is put into."""
 
-    group_id: UuidText = ABSENT
+    group_id: UuidText
 
 
-class TagLink(Native):
+class TagLink(TypedDict, total=False):
     """A tag that the contact gets; on create a plain list (the update request has another form: FOUND)."""
 
-    tag_id: UuidText = ABSENT
+    tag_id: UuidText
 
 
-class CustomField(Native):
+class CustomField(TypedDict, total=False):
     """``type`` is an enumeration; ``input``, ``autocomplete`` and ``datepicker`` are known (getdex/agent-skills)."""
 
-    id: UuidText = ABSENT
-    type: StrictStr = ABSENT
-    text_value: StrictStr = ABSENT
-    custom_field: Anything = ABSENT
+    id: UuidText
+    type: StrictStr
+    text_value: StrictStr
+    custom_field: Anything
 
 
-class BirthdayReminder(Native):
+class BirthdayReminder(TypedDict, total=False):
     """Whose birthday was last dismissed when."""
 
-    contact_id: UuidText = ABSENT
-    last_dismissal_year: Whole = ABSENT
+    contact_id: UuidText
+    last_dismissal_year: Whole
 
 
-class RelatedContact(Native):
+class RelatedContact(TypedDict, total=False):
     """A link to another contact; two of its members have no documented type."""
 
-    destination: UuidText = ABSENT
-    source_contact: Anything = ABSENT
-    destination_contact: Anything = ABSENT
+    destination: UuidText
+    source_contact: Anything
+    destination_contact: Anything
 
 
-class Contact(Native):
+@with_config(ConfigDict(extra="forbid"))
+class Contact(TypedDict, total=False):
     """One member of ``contacts``, in the order of the vendor's page."""
 
-    full_name: StrictStr = ABSENT
-    first_name: StrictStr = ABSENT
-    last_name: StrictStr = ABSENT
-    description: StrictStr = ABSENT
-    job_title: StrictStr = ABSENT
-    legacy_location: StrictStr = ABSENT
-    company: StrictStr = ABSENT
-    education: StrictStr = ABSENT
-    starred: Flag = ABSENT
-    source: StrictStr = ABSENT
-    coordinates: Coordinates = ABSENT
-    image_url: StrictStr = ABSENT
-    image_source: StrictStr = ABSENT
-    business_card_url: StrictStr = ABSENT
-    website: StrictStr = ABSENT
-    birthday: DateText = ABSENT
-    birthday_year: Whole = ABSENT
-    frequency: StrictStr = ABSENT
-    last_seen_at: DateTimeText = ABSENT
-    never_keep_in_touch: Flag = ABSENT
-    next_reminder_at: DateTimeText = ABSENT
-    linkedin: StrictStr = ABSENT
-    twitter: StrictStr = ABSENT
-    facebook: StrictStr = ABSENT
-    instagram: StrictStr = ABSENT
-    telegram: StrictStr = ABSENT
-    tiktok: StrictStr = ABSENT
-    youtube: StrictStr = ABSENT
-    whatsapp_message_link: StrictStr = ABSENT
-    whatsapp_message_snippet: StrictStr = ABSENT
-    whatsapp_last_message_at: DateTimeText = ABSENT
-    imessage_message_link: StrictStr = ABSENT
-    imessage_message_snippet: StrictStr = ABSENT
-    imessage_last_message_at: DateTimeText = ABSENT
-    linkedin_message_link: StrictStr = ABSENT
-    linkedin_last_message_snippet: StrictStr = ABSENT
-    linkedin_last_message_at: DateTimeText = ABSENT
-    linkedin_data: Object = ABSENT
-    instagram_message_link: StrictStr = ABSENT
-    instagram_message_snippet: StrictStr = ABSENT
-    instagram_last_message_at: DateTimeText = ABSENT
-    gmail_last_interaction_at: DateTimeText = ABSENT
-    gmail_last_interaction_provider_id: StrictStr = ABSENT
-    gmail_last_interaction_subject: StrictStr = ABSENT
-    gmail_last_interaction_provider: StrictStr = ABSENT
-    gcal_last_interaction_at: DateTimeText = ABSENT
-    gcal_last_interaction_provider_id: StrictStr = ABSENT
-    gcal_last_interaction_title: StrictStr = ABSENT
-    gcal_last_interaction_provider: StrictStr = ABSENT
-    phone_call_last_interaction_at: DateTimeText = ABSENT
-    phone_call_interaction_snippet: StrictStr = ABSENT
-    web_search_summary: Object = ABSENT
-    legacy_contact_addresses: Annotated[list[Address], Field(strict=True)] = ABSENT
-    contact_emails: Annotated[list[ContactEmail], Field(strict=True)] = ABSENT
-    contact_phone_numbers: Annotated[list[ContactPhoneNumber], Field(strict=True)] = ABSENT
-    groups_contacts: Annotated[list[GroupLink], Field(strict=True)] = ABSENT
-    tags_contacts: Annotated[list[TagLink], Field(strict=True)] = ABSENT
-    custom_fields: Annotated[list[CustomField], Field(strict=True)] = ABSENT
-    contact_birthdays: BirthdayReminder = ABSENT
-    id: UuidText = ABSENT
-    related_contacts: Annotated[list[RelatedContact], Field(strict=True)] = ABSENT
+    full_name: StrictStr
+    first_name: StrictStr
+    last_name: StrictStr
+    description: StrictStr
+    job_title: StrictStr
+    legacy_location: StrictStr
+    company: StrictStr
+    education: StrictStr
+    starred: Flag
+    source: StrictStr
+    coordinates: Coordinates
+    image_url: StrictStr
+    image_source: StrictStr
+    business_card_url: StrictStr
+    website: StrictStr
+    birthday: DateText
+    birthday_year: Whole
+    frequency: StrictStr
+    last_seen_at: DateTimeText
+    never_keep_in_touch: Flag
+    next_reminder_at: DateTimeText
+    linkedin: StrictStr
+    twitter: StrictStr
+    facebook: StrictStr
+    instagram: StrictStr
+    telegram: StrictStr
+    tiktok: StrictStr
+    youtube: StrictStr
+    whatsapp_message_link: StrictStr
+    whatsapp_message_snippet: StrictStr
+    whatsapp_last_message_at: DateTimeText
+    imessage_message_link: StrictStr
+    imessage_message_snippet: StrictStr
+    imessage_last_message_at: DateTimeText
+    linkedin_message_link: StrictStr
+    linkedin_last_message_snippet: StrictStr
+    linkedin_last_message_at: DateTimeText
+    linkedin_data: Object
+    instagram_message_link: StrictStr
+    instagram_message_snippet: StrictStr
+    instagram_last_message_at: DateTimeText
+    gmail_last_interaction_at: DateTimeText
+    gmail_last_interaction_provider_id: StrictStr
+    gmail_last_interaction_subject: StrictStr
+    gmail_last_interaction_provider: StrictStr
+    gcal_last_interaction_at: DateTimeText
+    gcal_last_interaction_provider_id: StrictStr
+    gcal_last_interaction_title: StrictStr
+    gcal_last_interaction_provider: StrictStr
+    phone_call_last_interaction_at: DateTimeText
+    phone_call_interaction_snippet: StrictStr
+    web_search_summary: Object
+    legacy_contact_addresses: list[Address]
+    contact_emails: list[ContactEmail]
+    contact_phone_numbers: list[ContactPhoneNumber]
+    groups_contacts: list[GroupLink]
+    tags_contacts: list[TagLink]
+    custom_fields: list[CustomField]
+    contact_birthdays: BirthdayReminder
+    id: UuidText
+    related_contacts: list[RelatedContact]
 
 
 def check_some_field(payload: Payload) -> None:
     """Refuse a contact without any field: whether the vendor would take it is unknown, and nobody means it."""
     if not payload:
         raise InvalidRecordError([("empty_record", None, "a contact needs at least one field")])
-
-
-NESTED = frozenset(
-    {
-        "coordinates",
-        "linkedin_data",
-        "web_search_summary",
-        "legacy_contact_addresses",
-        "contact_emails",
-        "contact_phone_numbers",
-        "groups_contacts",
-        "tags_contacts",
-        "custom_fields",
-        "contact_birthdays",
-        "related_contacts",
-    }
-)
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:
@@ -376,9 +351,8 @@ VENDOR = Vendor(
     base_url=lambda _account: BASE_URL,
     auth=auth,
     contract=RecordContract(
-        model=Contact,
+        record=Contact,
         coherent=check_some_field,
-        nested=NESTED,
         shorthands={"email": "contact_emails", "phone_number": "contact_phone_numbers"},
         shape=shape,
     ),

@@ -22,14 +22,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Required
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import ConfigDict, Field, StrictStr, with_config
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, bearer
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
@@ -51,7 +53,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Limits,
     Payload,
-    RecordContract,
     Rejected,
     Reply,
     Request,
@@ -71,28 +72,22 @@ CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
 # National and international spellings of one number agree in their last digits.
 PHONE_TAIL = 7
 
-ABSENT: Any = None
-"""Default of fields that may be left out but not be null; never read, since only given fields are sent."""
 
-
-class Phone(BaseModel):
+class Phone(TypedDict, total=False):
     """``phoneType`` is an enumeration of which only ``mobile`` is known (SEED); which member is required: UNKNOWN."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    phone_number: StrictStr = Field(default=ABSENT, alias="phoneNumber")
-    phone_type: StrictStr = Field(default=ABSENT, alias="phoneType")
+    phoneNumber: StrictStr  # the vendor's spelling
+    phoneType: StrictStr
 
 
-class Contact(BaseModel):
+@with_config(ConfigDict(extra="forbid"))
+class Contact(TypedDict, total=False):
     """One member of the array."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    name: Annotated[StrictStr, Field(min_length=1)]
-    email: Email | None = None
-    phone: Phone = ABSENT
-    roles: Annotated[list[StrictStr], Field(strict=True)] = ABSENT
+    name: Required[Annotated[StrictStr, Field(min_length=1)]]
+    email: Email | None
+    phone: Phone
+    roles: list[StrictStr]
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:
@@ -394,9 +389,7 @@ VENDOR = Vendor(
     auth=auth,
     destination=DESTINATION,
     contract=RecordContract(
-        model=Contact,
-        nested=frozenset({"phone", "roles"}),
-        nullable=frozenset({"email"}),
+        record=Contact,
         shorthands={"first_name": "name", "last_name": "name", "phone_number": "phone", "phone_type": "phone"},
         shape=shape,
     ),

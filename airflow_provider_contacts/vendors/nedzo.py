@@ -26,14 +26,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any, Required
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import ConfigDict, StrictStr, with_config
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_text
 from airflow_provider_contacts.vendor_kit.vendor import (
@@ -46,7 +48,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Limits,
     Payload,
-    RecordContract,
     Rejected,
     Reply,
     Request,
@@ -68,38 +69,32 @@ FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 STOPPING = frozenset({*range(300, 400), 401, 402, 403, 404})
 
 
-class CustomValue(BaseModel):
+class CustomValue(TypedDict, total=False):
     """One value of a custom field; every value is a text, whatever the field's kind (SEED)."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    custom_field_id: UuidText
-    value: StrictStr
+    custom_field_id: Required[UuidText]
+    value: Required[StrictStr]
 
 
-class Contact(BaseModel):
+@with_config(ConfigDict(extra="forbid"))
+class Contact(TypedDict, total=False):
     """The object of the request. ``full_name`` and ``full_address`` are fields of their own, not sums (SEED)."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    email: Email
-    contact_list_id: UuidText | None = None
-    first_name: StrictStr | None = None
-    last_name: StrictStr | None = None
-    full_name: StrictStr | None = None
-    business_name: StrictStr | None = None
-    full_address: StrictStr | None = None
-    city: StrictStr | None = None
-    country: StrictStr | None = None
-    state: StrictStr | None = None
-    postal_code: StrictStr | None = None
-    phone: StrictStr | None = None
-    job_title: StrictStr | None = None
-    dnc: Flag | None = None
-    custom_fields: Annotated[list[CustomValue], Field(strict=True)] | None = None
-
-
-NULLABLE = frozenset(Contact.model_fields) - {"email"}
+    email: Required[Email]
+    contact_list_id: UuidText | None
+    first_name: StrictStr | None
+    last_name: StrictStr | None
+    full_name: StrictStr | None
+    business_name: StrictStr | None
+    full_address: StrictStr | None
+    city: StrictStr | None
+    country: StrictStr | None
+    state: StrictStr | None
+    postal_code: StrictStr | None
+    phone: StrictStr | None
+    job_title: StrictStr | None
+    dnc: Flag | None
+    custom_fields: list[CustomValue] | None
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:
@@ -267,9 +262,7 @@ VENDOR = Vendor(
         object_key="contact_list_id",
     ),
     contract=RecordContract(
-        model=Contact,
-        nested=frozenset({"custom_fields"}),
-        nullable=NULLABLE,
+        record=Contact,
         shape=shape,
     ),
     # One a second and a burst are the third generation's (FOUND there, INFERRED here); the size of the burst is

@@ -25,15 +25,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Required
 from urllib.parse import quote
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic import ConfigDict, Field, StrictStr, with_config
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, bearer
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
@@ -55,7 +57,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Limits,
     Payload,
-    RecordContract,
     Rejected,
     Reply,
     Request,
@@ -111,34 +112,28 @@ INDEXED = re.compile(r"(?:\$\.|body\.|/)?records(?:\[([0-9]{1,6})\]|[./]([0-9]{1
 # National and international spellings of one number agree in their last digits.
 PHONE_TAIL = 7
 
-ABSENT: Any = None
-"""Default of fields that may be left out but not be null; never read, since only given fields are sent."""
 
-
-class PhoneNumber(BaseModel):
+class PhoneNumber(TypedDict, total=False):
     """One of a record's numbers."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    phone_number: Annotated[StrictStr, Field(min_length=1, max_length=20)]
-    phone_type: Literal["HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"]
+    phone_number: Required[Annotated[StrictStr, Field(min_length=1, max_length=20)]]
+    phone_type: Required[Literal["HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"]]
 
 
-class Record(BaseModel):
+@with_config(ConfigDict(extra="forbid"))
+class Record(TypedDict, total=False):
     """One member of ``records``. The deprecated ``phone_number`` is never sent: it is our flat name of a number."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-
-    phone_numbers: Annotated[list[PhoneNumber], Field(strict=True, min_length=1)]
-    first_name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
-    last_name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
-    timezone: Annotated[StrictStr, Field(min_length=1, max_length=35)] = ABSENT
-    priority: Annotated[Whole, Field(ge=1, le=10)] = ABSENT
-    external_provider: StrictStr = ABSENT
-    external_id: StrictStr = ABSENT
-    external_url: StrictStr = ABSENT
-    sync_external_id: Flag = ABSENT
-    extra_data: dict[StrictStr, Anything] = ABSENT
+    phone_numbers: Required[Annotated[list[PhoneNumber], Field(min_length=1)]]
+    first_name: Required[Annotated[StrictStr, Field(min_length=1, max_length=80)]]
+    last_name: Required[Annotated[StrictStr, Field(min_length=1, max_length=80)]]
+    timezone: Annotated[StrictStr, Field(min_length=1, max_length=35)]
+    priority: Annotated[Whole, Field(ge=1, le=10)]
+    external_provider: StrictStr
+    external_id: StrictStr
+    external_url: StrictStr
+    sync_external_id: Flag
+    extra_data: dict[StrictStr, Anything]
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:
@@ -311,7 +306,7 @@ def error_of(word: str) -> RecordError:
 
 def match(sent: Sequence[Payload], shown: Sequence[Shown]) -> dict[int, int]:
     """Pair records with embedded ones by content, from the whole of it to what survives reformatting."""
-    if is_echo(sent, [one.content for one in shown], Record.model_fields):
+    if is_echo(sent, [one.content for one in shown], VENDOR.contract.fields):
         return {index: index for index in range(len(sent))}
     pairs: dict[int, int] = {}
     for key in (whole_content, identity, reference, person):
@@ -530,8 +525,7 @@ VENDOR = Vendor(
     auth=auth,
     destination=DESTINATION,
     contract=RecordContract(
-        model=Record,
-        nested=frozenset({"phone_numbers", "extra_data"}),
+        record=Record,
         shorthands={"phone_number": "phone_numbers", "phone_type": "phone_numbers", f"{EXTRA}*": "extra_data"},
         shape=shape,
     ),

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Required
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import ConfigDict, Field, StrictInt, StrictStr, with_config
+from typing_extensions import TypedDict
 
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
@@ -24,6 +25,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import ABSENT, Claim, Holder, RecordState
 from airflow_provider_contacts.vendor_kit.auth import bearer
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text, doubt_all
 from airflow_provider_contacts.vendor_kit.push_settings import (
@@ -45,7 +47,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Payload,
     Question,
     ReadBack,
-    RecordContract,
     Rejected,
     Reply,
     Request,
@@ -60,24 +61,23 @@ EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # The vendor: every word of a vendor file that the core reads, and nothing else.
 
 
-class Address(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-    city: StrictStr | None = None
-    zip: StrictStr | None = None
+class Address(TypedDict, total=False):
+    city: StrictStr
+    zip: StrictStr
 
 
-class Person(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=True)
-    name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
-    email: Email | None = None
-    note: StrictStr | None = None
-    age: Annotated[StrictInt, Field(ge=0, le=150)] | None = None
-    born: DateText | None = None
-    seen: DateTimeText | None = None
-    uid: UuidText | None = None
-    tags: list[StrictStr] | None = None
-    address: Address | None = None
-    extra: dict[str, Any] | None = None
+@with_config(ConfigDict(extra="forbid"))
+class Person(TypedDict, total=False):
+    name: Required[Annotated[StrictStr, Field(min_length=1, max_length=80)]]
+    email: Email
+    note: StrictStr | None
+    age: Annotated[StrictInt, Field(ge=0, le=150)]
+    born: DateText
+    seen: DateTimeText
+    uid: UuidText
+    tags: list[StrictStr]
+    address: Address
+    extra: dict[str, Any]
 
 
 def shape(record: dict[str, Any]) -> dict[str, Any]:
@@ -144,9 +144,7 @@ VENDOR = Vendor(
     base_url=lambda _account: "https://fake.invalid",
     auth=lambda _account: bearer("secret"),
     contract=RecordContract(
-        model=Person,
-        nested=frozenset({"tags", "address", "extra"}),
-        nullable=frozenset({"note"}),
+        record=Person,
         shorthands={"first_name": "name", "last_name": "name", "extra.*": "extra"},
         shape=shape,
     ),

@@ -21,13 +21,13 @@ from airflow_provider_contacts.operators import (
     SqlToContactsOperator,
 )
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.contract_errors import CODES
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.task.replay import HINTS
 from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.task.summary import Tally
 from airflow_provider_contacts.transport.connection import settings_of
+from airflow_provider_contacts.vendor_kit.contract import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.contract_errors import reasons
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.vendor import (
@@ -168,11 +166,6 @@ class TestContract:
     )
     def test_invalid(self, record: dict[str, Any], faults: list[tuple[str, str | None]]) -> None:
         assert faults_of(record) == faults
-
-    def test_a_set_has_no_order(self) -> None:
-        with pytest.raises(ValidationError) as caught:
-            VENDOR.contract.model.model_validate({"name": "Ann", "roles": {"boss"}})
-        assert [(code, field) for code, field, _ in reasons(caught.value)] == [("wrong_type", "roles")]
 
     def test_parts_of_a_name_are_texts(self) -> None:
         with pytest.raises(InvalidRecordError) as caught:

@@ -1,0 +1,123 @@
+"""What a record must look like before it may be sent: its fields, their check, and the reasons of a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Required, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import is_typeddict
+
+from airflow_provider_contacts.errors import InvalidRecordError
+
+# pydantic's error types to the codes that all vendors share; a type of ours is its own code.
+CODES = {
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+    "string_too_long": "too_long",
+    "too_long": "too_long",
+    "string_too_short": "too_short",
+    "too_short": "too_short",
+    "literal_error": "not_allowed",
+    "enum": "not_allowed",
+    "greater_than": "out_of_range",
+    "greater_than_equal": "out_of_range",
+    "less_than": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "finite_number": "out_of_range",
+    "string_pattern_mismatch": "invalid_format",
+    "string_unicode": "invalid_text",
+    "value_error": "invalid_value",
+    "assertion_error": "invalid_value",
+}
+WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_parsing_size")
+
+
+class Field(NamedTuple):
+    """One native field, as its annotation says it.
+
+    :param nullable: documented to take null: a given ``None`` is sent as null, elsewhere left out.
+    :param nested: an object or a list; its JSON text is accepted.
+    """
+
+    required: bool
+    nullable: bool
+    nested: bool
+
+
+def unchanged(record: dict[str, Any]) -> dict[str, Any]:
+    """Return ``record``: the ``shape`` of a vendor without shorthands."""
+    return record
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordContract:
+    """What a record must look like before it may be sent.
+
+    :param record: ``TypedDict`` of the native record, decorated with ``with_config(ConfigDict(extra="forbid"))``.
+        Its fields check values and hand them on as they came.
+    :param shorthands: flat name to the native field that it fills; a name that ends in ``.*`` is a prefix.
+        A record with both is refused before ``shape`` is called.
+    :param shape: replaces the shorthands in a (fresh, cleaned) record by native fields.
+        Raises ``InvalidRecordError`` where they make no sense.
+    :param coherent: is given a checked record; raises ``InvalidRecordError`` where its fields make no sense together.
+    """
+
+    record: type[object]
+    shorthands: Mapping[str, str] = field(default_factory=dict)
+    shape: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    coherent: Callable[[dict[str, Any]], None] | None = None
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """Return the native fields by name."""
+        return {name: field_of(hint) for name, hint in get_type_hints(self.record, include_extras=True).items()}
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        """Return the check itself; building it takes milliseconds, and is left to the first record."""
+        return TypeAdapter(self.record)
+
+    def check(self, shaped: dict[str, Any]) -> dict[str, Any]:
+        """Return a record of native fields as it is sent.
+
+        :raises InvalidRecordError: with every reason.
+        """
+        try:
+            payload: dict[str, Any] = self._adapter.validate_python(shaped)
+        except ValidationError as error:
+            raise InvalidRecordError(reasons(error)) from None
+        if self.coherent is not None:
+            self.coherent(payload)
+        return payload
+
+
+def field_of(hint: Any) -> Field:
+    """Return what an annotation says of its field."""
+    required = get_origin(hint) is Required
+    kinds = members_of(get_args(hint)[0] if required else hint)
+    nested = any(is_typeddict(kind) or (get_origin(kind) or kind) in {dict, list} for kind in kinds)
+    return Field(required, NoneType in kinds, nested)
+
+
+def members_of(hint: Any) -> set[Any]:
+    """Return the types of a union, or the one type, without their annotations."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return members_of(get_args(hint)[0])
+    if origin in {Union, UnionType}:
+        return set().union(*map(members_of, get_args(hint)))
+    return {hint}
+
+
+def reasons(error: ValidationError) -> list[tuple[str, str | None, str | None]]:
+    """Return pydantic's findings as ``(code, field, message)``, never with a value."""
+    found: list[tuple[str, str | None, str | None]] = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        kind = one["type"]
+        code = CODES.get(kind) or ("wrong_type" if kind.endswith(WRONG_TYPE_ENDINGS) else kind)
+        found.append((code, ".".join(str(part) for part in one["loc"]) or None, one["msg"]))
+    return found
