@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_contacts.vendor_kit.vendor import Doubt, Reply
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Replies
 
 # Drops every ASCII sign that is no digit.
 ASCII_DIGITS = {code: None for code in range(128) if not chr(code).isdigit()}
@@ -66,9 +66,9 @@ def fold_phone(value: Any) -> str:
     return "".join(str(unicodedata.digit(sign)) for sign in value if sign.isdigit())
 
 
-def doubt_all(count: int, code: str, message: str | None = None) -> list[Reply]:
+def doubt_all(count: int, code: str, message: str | None = None) -> Replies:
     """Return the same doubt ``count`` times: the answer proves nothing about any record."""
-    return [Doubt(code, message)] * count
+    return Replies.of([Doubt(code, message)] * count)
 
 
 def is_echo(sent: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]], names: Collection[str]) -> bool:

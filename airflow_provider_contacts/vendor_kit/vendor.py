@@ -7,9 +7,9 @@ opens a socket, and ``read`` raises on no bytes whatsoever.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
@@ -129,6 +129,42 @@ class Stop:
 
 
 Reply = Created | Rejected | Again | Doubt | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Replies(Sequence[Reply]):
+    """What an answer says of each record of a request, in columns; also the sequence of one reply a record.
+
+    :param ids: by place, of every record that the vendor confirms; ``None`` where it tells none.
+    :param exceptions: by place: the reply for every record that it does not confirm.
+    """
+
+    ids: Sequence[str | None] = field(repr=False)
+    exceptions: Mapping[int, Reply] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, replies: Iterable[Reply]) -> Replies:
+        """Return replies in columns."""
+        listed = list(replies)
+        return cls(
+            [reply.id if isinstance(reply, Created) else None for reply in listed],
+            {place: reply for place, reply in enumerate(listed) if not isinstance(reply, Created)},
+        )
+
+    @overload
+    def __getitem__(self, place: int) -> Reply: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Reply]: ...
+    def __getitem__(self, place: int | slice) -> Reply | Sequence[Reply]:
+        """Return the reply for a record."""
+        if isinstance(place, slice):
+            return list(self)[place]
+        place = range(len(self.ids))[place]
+        return self.exceptions.get(place) or Created(self.ids[place])
+
+    def __len__(self) -> int:
+        """Return how many records it is about."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,7 +380,7 @@ class Vendor:
     envelope: tuple[bytes, bytes]
     destination_fields: Callable[[Destination], Payload] = no_destination
     generated: Callable[[Payload, str, str], Payload] | None = None
-    read: Callable[[Response, Sequence[Payload]], Sequence[Reply]]
+    read: Callable[[Response, Sequence[Payload]], Replies]
     read_refusal: Callable[[Response, Sequence[Payload]], Mapping[int, tuple[RecordError, ...]]] = nothing_named
     refusal_code: Callable[[Response], str | None] = no_code
     again_statuses: frozenset[int] = frozenset()

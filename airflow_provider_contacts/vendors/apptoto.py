@@ -50,7 +50,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Limits,
     Lookup,
     Payload,
-    Reply,
+    Replies,
     Request,
     Response,
     Setting,
@@ -154,7 +154,7 @@ def read_address_books(answer: Response, destination: Destination) -> Destinatio
     return {"address_book_id": book_id}
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return which records are among the contacts created: by external id, else by order, else by content.
 
     An answer names no errors, its list is just shorter; whether a missing contact exists all the same is not told.
@@ -178,7 +178,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     elif silent and len(items) <= len(sent):
         pairs |= match_content(sent, contacts, [i for i in range(len(sent)) if i not in pairs], silent)
     found = {index: ids[places[place]] for index, place in pairs.items()}
-    return [Created(found[index]) if index in found else Doubt("not_returned") for index in range(len(sent))]
+    return Replies.of(Created(found[i]) if i in found else Doubt("not_returned") for i in range(len(sent)))
 
 
 def external_id(contact: Mapping[str, Any]) -> str | None:

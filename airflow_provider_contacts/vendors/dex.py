@@ -48,7 +48,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Limits,
     Payload,
-    Reply,
+    Replies,
     Request,
     Response,
     Vendor,
@@ -223,7 +223,7 @@ def auth(account: Account) -> Credential:
     return bearer(account.password)
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the error flag and the contacts shown prove together.
 
     The flag must be a real boolean: a text or a number in its place is truthy or falsy by accident.
@@ -250,7 +250,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
         ordered = in_order(sent, contacts, ids, pairs)
         pairs = {i: i for i in range(len(sent))} if ordered else match_names(sent, contacts, ids, pairs)
         code = "not_returned" if len(contacts) < len(sent) else "unmatched"
-    return [Created(ids[pairs[index]]) if index in pairs else Doubt(code) for index in range(len(sent))]
+    return Replies.of(Created(ids[pairs[i]]) if i in pairs else Doubt(code) for i in range(len(sent)))
 
 
 def match_ids(sent: Sequence[Payload], ids: Sequence[str | None]) -> dict[int, int]:

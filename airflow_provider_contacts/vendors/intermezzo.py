@@ -54,6 +54,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Limits,
     Payload,
     Rejected,
+    Replies,
     Reply,
     Request,
     Response,
@@ -173,7 +174,7 @@ class Named:
     shifted: bool
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the counters, the named errors and the shown contacts prove together.
 
     Three designs of the server fit the documentation: all or nothing, stop at the first error, and partial success.
@@ -204,10 +205,10 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
         other = Doubt("counters_disagree")
     else:
         other = Again("unprocessed") if len(pairs) == len(shown) else Doubt("unmatched")
-    return [
+    return Replies.of(
         Rejected(reasons[index]) if index in reasons else Created(shown[pairs[index]][0]) if index in pairs else other
         for index in range(len(sent))
-    ]
+    )
 
 
 def read_counters(body: Mapping[str, Any]) -> Counters | None:

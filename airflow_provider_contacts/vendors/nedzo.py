@@ -37,7 +37,7 @@ from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_text
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_text, doubt_all
 from airflow_provider_contacts.vendor_kit.vendor import (
     Account,
     Again,
@@ -49,6 +49,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Limits,
     Payload,
     Rejected,
+    Replies,
     Reply,
     Request,
     Response,
@@ -128,11 +129,11 @@ def destination_fields(destination: Destination) -> Payload:
         raise ConfigError("contact_list_id must be the UUID of a Nedzo contact list, 8-4-4-4-12 digits") from None
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the body says, whatever the HTTP status next to it."""
     if len(sent) != 1:
-        return [Doubt("unreadable") for _ in sent]
-    return [read_only(answer, sent[0])]
+        return doubt_all(len(sent), "unreadable")
+    return Replies.of([read_only(answer, sent[0])])
 
 
 def read_only(answer: Response, payload: Payload) -> Reply:

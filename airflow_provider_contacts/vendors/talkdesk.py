@@ -58,6 +58,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Limits,
     Payload,
     Rejected,
+    Replies,
     Reply,
     Request,
     Response,
@@ -224,7 +225,7 @@ class Shown(Struct, frozen=True, gc=False):
         return self.id is None, self.errors
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the embedded records prove, or without any of them the counters.
 
     A record's own id and errors weigh more than ``has_error``; the counter of created records must leave room for them.
@@ -238,7 +239,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     if not isinstance(body, dict) or not isinstance(embedded, dict | None) or not isinstance(records, list | None):
         return doubt_all(len(sent), "unreadable")
     if not records:
-        return [read_counters(answer.status, body, len(sent))] * len(sent)
+        return Replies.of([read_counters(answer.status, body, len(sent))] * len(sent))
     shown = [read_shown(as_mapping(record)) for record in records]
     times = Counter(one.id for one in shown)
     total = as_count(body.get("total_created"))
@@ -246,10 +247,10 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
     fine = sum(one.errors == () and one.id is not None for one in shown)
     refused = sum(bool(one.errors) for one in shown)
     doubted = total is not None and total < fine, total is not None and total > len(sent) - refused
-    return [
+    return Replies.of(
         read_record(shown[pairs[index]], times, doubted) if index in pairs else Doubt("unmatched")
         for index in range(len(sent))
-    ]
+    )
 
 
 def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:

@@ -48,6 +48,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Question,
     ReadBack,
     Rejected,
+    Replies,
     Reply,
     Request,
     Response,
@@ -90,7 +91,7 @@ def shape(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
+def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Read ``{"count", "results": [{"at", ...}]}``: ``at`` is the position in the request."""
     try:
         body = as_mapping(answer.json())
@@ -101,7 +102,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> list[Reply]:
         return doubt_all(len(sent), "counts_disagree")
     places = Counter(as_count(as_mapping(row).get("at")) for row in rows)
     by_place = {row["at"]: row for row in map(as_mapping, rows) if places[as_count(row.get("at"))] == 1}
-    return [read_row(by_place.get(index)) for index in range(len(sent))]
+    return Replies.of(read_row(by_place.get(index)) for index in range(len(sent)))
 
 
 def read_row(row: Mapping[str, Any] | None) -> Reply:

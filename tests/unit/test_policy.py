@@ -24,6 +24,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Doubt,
     Payload,
     Rejected,
+    Replies,
     Reply,
     Response,
     Stop,
@@ -397,7 +398,7 @@ def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptur
 
 
 def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
-    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: [Created("1")] * 3))
+    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: Replies.of([Created("1")] * 3)))
     assert caplog.messages == ["The reader of fake gave 3 replies for 2 records; they are unknown"]
 
 

@@ -73,9 +73,9 @@ def test_numbers_are_compared_by_their_digits() -> None:
 
 
 def test_a_doubt_about_all_keeps_its_words() -> None:
-    assert doubt_all(2, "unreadable", "a text") == [Doubt("unreadable", "a text")] * 2
-    assert doubt_all(1, "unreadable") == [Doubt("unreadable", None)]
-    assert doubt_all(0, "unreadable") == []
+    assert list(doubt_all(2, "unreadable", "a text")) == [Doubt("unreadable", "a text")] * 2
+    assert list(doubt_all(1, "unreadable")) == [Doubt("unreadable", None)]
+    assert list(doubt_all(0, "unreadable")) == []
 
 
 def test_an_echo_shows_every_record_in_its_place() -> None:

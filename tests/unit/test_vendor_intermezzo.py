@@ -261,7 +261,7 @@ class TestOutcomeTable:
         assert read(body, [ANN, BOB]) == ["-A@email,B@name", "+c1"]
 
     def test_reasons_keep_the_vendors_text(self) -> None:
-        replies = VENDOR.read(answer_of(counted((1, 0, 1, 0), [], [refusal_of(0)])), [ANN])
+        replies = list(VENDOR.read(answer_of(counted((1, 0, 1, 0), [], [refusal_of(0)])), [ANN]))
         assert replies == [Rejected((RecordError("ADDRESS_NOT_FOUND", "email", "m"),))]
 
     @pytest.mark.parametrize("inner", [None, [], "x", [7]])
@@ -272,7 +272,7 @@ class TestOutcomeTable:
     def test_a_code_that_is_a_sentence_becomes_the_message(self) -> None:
         text = "ann@example.com is taken"
         body = counted((1, 0, 1, 0), [], [{"inputIndex": 0, "errors": [{"code": text}]}])
-        assert VENDOR.read(answer_of(body), [ANN]) == [Rejected((RecordError("unspecified", None, text),))]
+        assert list(VENDOR.read(answer_of(body), [ANN])) == [Rejected((RecordError("unspecified", None, text),))]
 
     @pytest.mark.parametrize(
         "counts",
