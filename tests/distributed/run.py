@@ -1,6 +1,6 @@
 """Airflow on CeleryExecutor with two workers, one of which is killed in the middle: is every record accounted for?
 
-``make test-distributed``. Starts PostgreSQL, Airflow's processes, two workers and the simulated vendors, pushes the
+``make distributed``. Starts PostgreSQL, Airflow's processes, two workers and the simulated vendors, pushes the
 records of a warehouse by mapped tasks, kills one worker with everything it has started, waits for Airflow to find out
 and to try again, and compares Airflow, the outcome table, the table of runs and the vendor. Ends with 1 if any promise
 is broken, and leaves nothing behind, whatever happens.

@@ -1,4 +1,4 @@
-"""The checks of ``make test-distributed`` find what they look for: each case breaks one thing."""
+"""The checks of ``make distributed`` find what they look for: each case breaks one thing."""
 
 from __future__ import annotations
 

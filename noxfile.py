@@ -1,0 +1,168 @@
+"""The sessions of this project: ``nox --list``. ``make`` starts them too, and makes ``.venv``, which has nox, first.
+
+Sessions without an environment of their own run in ``.venv``. Nothing is reinstalled where nothing has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["check", "tests"]
+
+CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "noxfile.py")
+PARTS = ("tests/unit", "tests/integration")
+MUTMUT = "mutmut==3.8.1"
+# The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
+INSTALLED = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
+# What one version of each library proves enough: tests that take minutes, and tests that import no library.
+ONCE_INTEGRATION = (
+    "bench", "campaigns", "concurrent_processes", "database_away", "reconcile", "replay", "selection", "settle",
+    "shared_budget", "task_ends",
+)  # fmt: skip
+ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
+
+
+def uv(session: nox.Session, what: str, *arguments: str) -> None:
+    """Run ``uv pip`` with the index that pip is configured for; uv does not read pip's configuration."""
+    pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    told = subprocess.run(pip, check=False, capture_output=True, text=True).stdout.strip()  # noqa: S603  # its own pip
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or told
+    command = (".ci/lasting", what, f"{sys.prefix}/bin/uv", "pip", *arguments)
+    session.run(*command, env={"UV_DEFAULT_INDEX": index} if index else {}, external=True)
+
+
+def install(session: nox.Session, venv: str, *arguments: str, constraints: str = "constraints.txt") -> None:
+    """Install into an environment; what is there already stays untouched."""
+    pinned = ("--constraint", constraints, "--build-constraint", "constraints.txt")
+    uv(
+        session,
+        f"installing into {Path(venv).name}",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        venv,
+        *pinned,
+        *arguments,
+    )
+
+
+def python(
+    session: nox.Session,
+    *arguments: str,
+    venv: str = sys.prefix,
+    env: Mapping[str, str | None] | None = None,
+    success_codes: tuple[int, ...] = (0,),
+) -> None:
+    """Run the Python of an environment."""
+    session.run(f"{venv}/bin/python", *arguments, env=env, external=True, success_codes=success_codes)
+
+
+def pytest(session: nox.Session, *arguments: str, venv: str = sys.prefix) -> None:
+    """Run the tests that the arguments name, else all, against the installed wheel."""
+    paths = () if any(argument.startswith("tests/") for argument in session.posargs) else PARTS
+    if session.posargs != [PARTS[0]]:
+        session.run(".ci/lasting", "looking for MariaDB", ".ci/mariadb", external=True)
+    # 5: no test is left. A selection may leave none in one of the two parts.
+    codes = (0, 5) if set(session.posargs) - set(PARTS) else (0,)
+    python(session, "-m", "pytest", *paths, *arguments, *session.posargs, venv=venv, env=INSTALLED, success_codes=codes)
+
+
+@nox.session(venv_backend="none")
+def setup(session: nox.Session) -> None:
+    """Complete .venv: the wheel of this checkout, and what tests and checks need."""
+    install(session, sys.prefix, "--group", "dev", "--requirement", ".ci/wheel.txt")
+
+
+@nox.session(venv_backend="none")
+def check(session: nox.Session) -> None:
+    """Check formats, lints, spelling, imports and types."""
+    python(session, "-m", "ruff", "format", "--check", ".")
+    python(session, "-m", "ruff", "check", ".")
+    session.run(f"{sys.prefix}/bin/codespell", external=True)
+    session.run(f"{sys.prefix}/bin/lint-imports", "--no-logo", external=True)
+    python(session, "-m", "mypy", *CHECKED)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Unit and integration tests; `-- -k ledger` for some of them."""
+    pytest(session)
+
+
+@nox.session(venv_backend="uv")
+def lower(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that pyproject.toml admits."""
+    venv = session.virtualenv.location
+    install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt", constraints="constraints-lower.txt")
+    ignored = [f"--ignore-glob=tests/integration/test_{name}.py" for name in ONCE_INTEGRATION]
+    ignored += [f"--ignore-glob=tests/unit/test_{name}.py" for name in ONCE_UNIT]
+    pytest(session, *ignored, venv=venv)
+
+
+@nox.session(venv_backend="none")
+def distributed(session: nox.Session) -> None:
+    """Airflow on two Celery workers, one of which is killed in the middle."""
+    install(session, sys.prefix, "--group", "distributed")
+    python(session, "-m", "tests.distributed.run")
+
+
+@nox.session(venv_backend="uv")
+def bench(session: nox.Session) -> None:
+    """How fast, and in how much memory, beside other tools: half an hour; SMALL=1: three minutes, printed only."""
+    venv = session.virtualenv.location
+    # Without what they ask for: the file names all of it but Airflow, which is found in the environment that asks.
+    peers = "bench/peers-requirements.txt"
+    install(session, venv, "--no-deps", "--requirement", peers, constraints=peers)
+    size = "--small" if os.environ.get("SMALL") else "--write"
+    python(session, "-m", "bench.run", "--peers", f"{venv}/bin/python", size, *session.posargs)
+
+
+@nox.session(venv_backend="uv")
+def campaign(session: nox.Session) -> None:
+    """Random pushes, kills, lost answers, lies: 40 minutes; SMALL=1: three, printed only; SEED, ON_UNKNOWN."""
+    venv, small, seed = session.virtualenv.location, os.environ.get("SMALL"), os.environ.get("SEED", "1")
+    peers = "campaigns/peers-requirements.txt"
+    install(session, venv, "--requirement", peers, constraints=peers)
+    session.run(".ci/lasting", "looking for MariaDB", ".ci/mariadb", external=True)
+    properties = ("-m", "pytest", "-q", f"--hypothesis-seed={seed}", "tests/unit/test_engine_properties.py")
+    python(session, *properties, env={"CONTACTS_EXAMPLES": "300" if small else "6000"})
+    size = "--kills 20 --records 300 --share 0.1" if small else "--write campaigns/RESULTS.md"
+    ways = os.environ.get("ON_UNKNOWN", "hold reconcile").split()
+    asked = ("--seed", seed, "--on-unknown", *ways, "--peers", f"{venv}/bin/python", *size.split())
+    python(session, "-m", "campaigns", *asked)
+
+
+@nox.session(venv_backend="uv")
+def mutants(session: nox.Session) -> None:
+    """Mutation testing: about two hours; `-- "airflow_provider_contacts.engine.policy.*"` for a part."""
+    venv = session.virtualenv.location
+    install(session, venv, MUTMUT)
+    # The tool is no dependency of anything here: a place of its own, which sees what the tests need.
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    Path(venv, "lib", version, "project.pth").write_text(f"{sys.prefix}/lib/{version}\n", encoding="utf-8")
+    session.run("rm", "-rf", "mutants", external=True)
+    python(session, "-m", "mutmut", "run", "--max-children", "2", *session.posargs, venv=venv,
+           env={"CONTACTS_EXAMPLES": "30"})  # fmt: skip
+    session.run(".ci/mutants", external=True)
+
+
+@nox.session(venv_backend="none")
+def constraints(session: nox.Session) -> None:
+    """Resolve anew: constraints.txt (newest) and constraints-lower.txt (lowest)."""
+    # For every Python and platform at once. The lowest are lowest where pyproject.toml names them, newest elsewhere.
+    compiled = ("compile", "--quiet", "--upgrade", "--universal", "--python-version", "3.11", "--no-annotate",
+                "--custom-compile-command", "make constraints", "--all-extras", "pyproject.toml")  # fmt: skip
+    groups = ("--group", "dev", "--group", "distributed")
+    lowest = f"{session.create_tmp()}/lowest.txt"
+    uv(session, "the newest", *compiled, *groups, "--output-file", "constraints.txt")
+    uv(session, "the lowest", *compiled, "--resolution", "lowest-direct", "--no-deps", "--output-file", lowest)
+    group = ("--group", "test", "--constraint", lowest)
+    uv(session, "the lowest", *compiled, *group, "--output-file", "constraints-lower.txt")
