@@ -1,4 +1,4 @@
-"""The only sockets of a push: requests run on an event loop of their own thread, results come back through a queue."""
+"""The sockets of a push: requests run on an event loop in a thread of its own, results come back through a queue."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from airflow_provider_contacts.transport.endpoint import Endpoint, new_session
 from airflow_provider_contacts.transport.event_loop import Loop
-from airflow_provider_contacts.transport.http_exchange import Endpoint, exchange, new_session
+from airflow_provider_contacts.transport.http_exchange import Prepared, exchange
 from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
 from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
@@ -33,9 +34,9 @@ TOKEN_TIMEOUT = 30.0
 
 
 class Client:
-    """A sender over real sockets, and single calls for reading. Used from one thread, which must close it.
+    """A sender over real sockets, with single calls for reads. Used from one thread, which must close it.
 
-    :param on_secret: is given every minted token, in the thread that uses the client.
+    :param on_secret: receives every minted token, in the thread that uses the client.
     """
 
     def __init__(self, endpoint: Endpoint, *, on_secret: Callable[[str], None] = lambda _: None) -> None:
@@ -63,21 +64,19 @@ class Client:
         """Start a request; see :class:`airflow_provider_contacts.vendor_kit.results.Sender`."""
         self._handed.put((tag, request, not_after, timeout))
         if not self._woken:
-            # Once for all that are handed over before the loop gets to look: waking it costs as much as a small answer.
+            # Once for all requests until the loop looks: waking it costs as much as a small answer.
             self._woken = True
             self._loop.call_soon_threadsafe(self._start)
 
     def collect(self, timeout: float) -> list[tuple[int, Result]]:
-        """Return what has come back, waiting up to ``timeout`` seconds for the first."""
-        found: list[tuple[int, Result]] = []
-        with suppress(Empty):
-            one = self._done.get(timeout=timeout) if timeout > 0 else self._done.get_nowait()
-            while True:
-                if one is not None:
-                    found.append(one)
-                one = self._done.get_nowait()
+        """Return the results that have come, waiting up to ``timeout`` seconds for the first."""
+        found: list[tuple[int, Result] | None] = []
+        if timeout > 0:
+            with suppress(Empty):
+                found.append(self._done.get(timeout=timeout))
+        found += drained(self._done)
         self._tell_secrets()
-        return found
+        return [one for one in found if one is not None]
 
     def wake(self) -> None:
         """End a waiting :meth:`collect`; may be called from a signal handler."""
@@ -90,7 +89,7 @@ class Client:
             self._loop.call_soon_threadsafe(self._tokens.drop, token)
 
     def call(self, request: Request, *, timeout: float = 30.0) -> Result:
-        """Send one request and wait for its result; for reads, before a push."""
+        """Send one request and wait for its result; for reads."""
         result = self._run(self._exchange(-1, request, inf, timeout))
         if isinstance(result, Response) and result.status == 401 and self._tokens is not None:  # noqa: PLR2004
             self.renew(-1)
@@ -99,7 +98,7 @@ class Client:
         return result
 
     def warm(self) -> None:
-        """Open what the first request needs, a token too, so that it leaves in the moment in which it may.
+        """Open what the first request needs, a token too, so that it leaves as soon as it may.
 
         What fails here fails again for the requests, and becomes their result.
         """
@@ -107,7 +106,7 @@ class Client:
         self._tell_secrets()
 
     def close(self) -> None:
-        """Cancel what is under way and end the thread."""
+        """Cancel what is in flight and end the thread."""
         if self._loop.is_closed():
             return
         with suppress(TimeoutError):
@@ -127,20 +126,16 @@ class Client:
         """Name the host only."""
         return f"Client({urlsplit(self._endpoint.base_url).hostname})"
 
-    # In the caller's thread.
-
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _tell_secrets(self) -> None:
         # Masking may speak to Airflow's supervisor, which only the caller's thread may do.
-        with suppress(Empty):
-            while True:
-                token = self._secrets.get_nowait()
-                self._endpoint.secrets.add(token)
-                self._on_secret(token)
+        for token in drained(self._secrets):
+            self._endpoint.secrets.add(token)
+            self._on_secret(token)
 
-    # In the loop's thread.
+    # From here on, everything runs in the loop's thread.
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -150,11 +145,10 @@ class Client:
     def _start(self) -> None:
         # Before the queue is looked at: what comes after that wakes the loop again.
         self._woken = False
-        with suppress(Empty):
-            while True:
-                task = self._loop.create_task(self._deliver(*self._handed.get_nowait()))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        for handed in drained(self._handed):
+            task = self._loop.create_task(self._deliver(*handed))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, tag: int, request: Request, not_after: float, timeout: float) -> None:  # noqa: ASYNC109  # handed on
         result = await self._exchange(tag, request, not_after, timeout)
@@ -164,7 +158,7 @@ class Client:
 
     async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
         try:
-            session, url = await self._open(), self._url_of(request)
+            session, url = self._open(), self._url_of(request)
             headers = {"Authorization": header_text(await self._authorization(tag))}
         except TokenError as error:
             return error.result
@@ -175,20 +169,14 @@ class Client:
             headers["Content-Type"] = "application/json"
         if time.monotonic() > not_after:
             return NotSent("mark_expired")
-        return await exchange(
-            session,
-            request.method,
-            url,
-            headers=headers,
-            body=request.body,
-            timeout=timeout,
-            not_after=not_after,
-            bound=answer_bound(request.body),
+        prepared = Prepared(
+            method=request.method, url=url, headers=headers, body=request.body, bound=answer_bound(request.body)
         )
+        return await exchange(session, prepared, timeout=timeout, not_after=not_after)
 
     async def _ready(self) -> None:
         try:
-            await self._open()
+            self._open()
             await self._authorization(-1)
         except Exception as error:  # noqa: BLE001  # whatever it is, the requests meet it again and turn it into results
             log.info("Not ready before the first request (%s)", type(error).__name__)
@@ -197,7 +185,7 @@ class Client:
         if request.query:
             return url_of(self._endpoint.base_url + request.path, request.query)
         if self._last_url is None or self._last_url[0] != request.path:
-            # Nearly all requests of a push have the same, and parsing it is a tenth of a small request's cost.
+            # Nearly all requests of a push share one, and parsing it is a tenth of a small request's cost.
             self._last_url = (request.path, url_of(self._endpoint.base_url + request.path))
         return self._last_url[1]
 
@@ -214,23 +202,22 @@ class Client:
     async def _post_token(self, request: TokenRequest) -> Result:
         # A session of its own: another host, asked once in minutes.
         async with new_session(self._endpoint, request.url) as session:
-            return await exchange(
-                session,
-                "POST",
-                url_of(request.url),
+            prepared = Prepared(
+                method="POST",
+                url=url_of(request.url),
                 headers=request.headers,
                 body=request.body.encode(),
-                timeout=TOKEN_TIMEOUT,
                 bound=OF_A_TOKEN,
             )
+            return await exchange(session, prepared, timeout=TOKEN_TIMEOUT)
 
-    async def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = new_session(self._endpoint, self._endpoint.base_url)
         return self._session
 
     async def _shut(self) -> None:
-        # All of them: a call that was interrupted in the caller's thread is still under way here.
+        # All of them: a call that was interrupted in the caller's thread still runs here.
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -240,10 +227,17 @@ class Client:
         await self._loop.disconnect()
 
 
-def header_text(text: str) -> str:
-    """Return what a header can carry.
+def drained(queue: SimpleQueue[T]) -> Iterator[T]:
+    """Yield what is in a queue, without waiting."""
+    with suppress(Empty):
+        while True:
+            yield queue.get_nowait()
 
-    :raises ValueError: for anything else, which must not be found out once bytes may have left.
+
+def header_text(text: str) -> str:
+    """Return a text that a header can carry.
+
+    :raises ValueError: for any other; it must be found before bytes may have left.
     """
     if not (text.isascii() and text.isprintable()):
         raise ValueError("no header can carry this text")
@@ -251,7 +245,7 @@ def header_text(text: str) -> str:
 
 
 def url_of(text: str, query: Sequence[tuple[str, str]] = ()) -> URL:
-    """Return a URL as it is asked for, written by httpx as for ``get_conn()``.
+    """Return a URL as httpx writes it, so that a push and ``get_conn()`` send the same.
 
     :raises httpx.InvalidURL: for what is none.
     """

@@ -15,7 +15,7 @@ from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.pacing.shared import SETTINGS as BUDGET_SETTINGS
 from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
 from airflow_provider_contacts.records.plain_values import is_missing
-from airflow_provider_contacts.transport.http_exchange import Endpoint, ca_context, proxy_for
+from airflow_provider_contacts.transport.endpoint import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, place_of

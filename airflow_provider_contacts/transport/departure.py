@@ -1,4 +1,4 @@
-"""One request on its way to a socket, and what the socket says of it."""
+"""One request on its way to a socket, and what the socket tells about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import socket
 import struct
 import sys
 import termios
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,27 +22,30 @@ class HeldError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Departure:
-    """One request on its way to a socket, and what the socket says of it.
+    """One request on its way to a socket.
 
-    :param host: for logs.
     :param size: bytes of the body.
     :param not_after: the moment (monotonic) after which its first byte must not leave.
     :param on_leave: is called when the first byte leaves.
-    :param gated: the connection is one of ours: from then on, ``left`` tells the truth.
-    :param left: whether a byte of it may have been handed to a socket.
+    :param began: the moment (monotonic) at which a connection was asked for.
+    :param gated: the connection is guarded: from then on, ``left`` tells the truth.
+    :param left: a byte of it may have been handed to a socket.
     :param held: why it was not: ``"late"``; ``"stale"``, the connection is not silent; ``"unasked"``, a new one is not.
-    :param reused: whether its connection had carried another request before.
+    :param reused: its connection has carried another request before.
     :param early: its answer began before all of it had been handed to the socket.
-    :param unread: its answer began before the other side had received all of it.
-    :param too_long: the head of its answer was longer than is read.
+    :param unread: its answer began before the other side had acknowledged all of it.
+    :param too_long: the head of its answer is longer than is read.
     :param headed: the head of its answer is known.
     :param over: nobody waits for it any more.
+    :param needs: bytes of head and body.
+    :param written: bytes that were written.
     """
 
     host: str
     size: int = 0
     not_after: float = float("inf")
     on_leave: Callable[[], None] = lambda: None
+    began: float = 0.0
     gated: bool = False
     left: bool = False
     held: str = ""
@@ -63,7 +65,7 @@ DEPARTURE: ContextVar[Departure] = ContextVar("departure")
 
 
 def waiting(line: socket.socket) -> bytes | None:
-    """Return a byte that has come and is unread, nothing where the other side has closed; ``None`` if all is silent."""
+    """Return an unread byte, nothing where the other side has closed, ``None`` where all is silent."""
     try:
         return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except (BlockingIOError, InterruptedError):
@@ -72,23 +74,14 @@ def waiting(line: socket.socket) -> bytes | None:
         return b""
 
 
-def unreceived(line: socket.socket, patience: float = 0.0) -> int:
-    """Return how many bytes the other side's system has not acknowledged; 0 where this system does not tell.
-
-    What it sends after it has received all of a request acknowledges all of it.
-
-    :param patience: seconds after which it is asked once more: some systems hand over an answer a moment before they
-        count what it acknowledges.
-    """
+def unacknowledged(line: socket.socket) -> int:
+    """Return how many bytes the other side has not acknowledged; 0 where this system does not tell."""
     if sys.platform != "linux":
         return 0
     try:
         count: int = struct.unpack("i", fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
     except (OSError, ValueError):
         return 0
-    if count and patience:
-        time.sleep(patience)
-        return unreceived(line)
     return count
 
 

@@ -6,8 +6,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
+from airflow_provider_contacts.transport.connection_pool import Pool
 from airflow_provider_contacts.transport.departure import DEPARTURE
 from airflow_provider_contacts.transport.gate import Guard
 
@@ -20,16 +20,11 @@ class Loop(asyncio.SelectorEventLoop):
 
     A connection that its owner has closed lives on until the loop turns again, and one with unsent bytes for as long
     as the other side does not read.
-
-    :ivar distrusted: a server has sent what no request had asked for, so that no connection is used twice.
-    :ivar slowest: seconds that answers take at most.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.distrusted = False
-        self.slowest = 0.0
-        self.made: WeakSet[Any] = WeakSet()
+        self.pool = Pool()
 
     async def create_connection(  # type: ignore[override]  # what the HTTP client asks for
         self,
@@ -44,26 +39,26 @@ class Loop(asyncio.SelectorEventLoop):
         DEPARTURE.get().gated = True
         inner = factory()
         if ssl is None:
-            guard = Guard(inner, sock, self)
+            guard: Any = Guard(inner, sock, self.pool)
             await super().create_connection(lambda: guard, sock=sock)
         else:
             # In two steps, so that what is unsent below TLS can be seen, too.
             raw, _ = await super().create_connection(asyncio.Protocol, sock=sock)
-            self.made.add(raw)
-            guard = Guard(inner, sock, self, (raw,))
+            self.pool.made.add(raw)
+            guard = Guard(inner, sock, self.pool, (raw,))
             guard.connection_made(await super().start_tls(raw, guard, ssl, server_hostname=server_hostname, **options))
         return inner.transport, inner
 
     async def start_tls(self, transport: Any, protocol: Any, sslcontext: Any, **options: Any) -> Any:
         """Begin TLS in a tunnel, with a new guard."""
         old: Guard = transport.guard
-        guard = Guard(protocol, old.line, self, old.transports)
+        guard: Any = Guard(protocol, old.line, self.pool, old.transports)
         real: Any = await super().start_tls(transport.real, guard, sslcontext, **options)
         return guard.gate(real)
 
     async def disconnect(self) -> None:
         """Close what is open, at once."""
-        for one in list(self.made):
+        for one in list(self.pool.made):
             one.abort()
         for _ in range(TURNS):
             await asyncio.sleep(0)

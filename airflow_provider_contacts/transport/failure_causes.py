@@ -1,10 +1,12 @@
-"""Why no connection came about, or no answer: in words, with what to do. Nothing here shows a secret or an address."""
+"""Why no connection was made, or no answer came, and what to do. Nothing here shows a secret or an address."""
 
 from __future__ import annotations
 
 import errno
 import ssl
 from typing import TYPE_CHECKING
+
+from airflow_provider_contacts.transport.endpoint import LONGEST_LINE, MOST_LINES
 
 if TYPE_CHECKING:
     import aiohttp
@@ -14,17 +16,22 @@ if TYPE_CHECKING:
 HOST = "check the connection's host and port"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
 
+OTHER_NAME = "is for another name: check the connection's host"
+UNKNOWN_CA = (
+    "is from an authority that is not known here: name its CA bundle in the connection's verify, if it may be trusted"
+)
+
 # X509_V_ERR_ codes of OpenSSL.
-EXPIRED, NOT_YET, REVOKED = 10, 9, 23
-UNKNOWN_CA = {2, 18, 19, 20, 21}
-OTHER_NAME = {62, 63, 64}
+CERTIFICATES = {
+    10: "has expired: who runs it must renew it, unless this machine's clock is wrong",
+    9: "is not valid yet: check this machine's clock",
+    23: "has been revoked: ask who runs it",
+    **dict.fromkeys((62, 63, 64), OTHER_NAME),
+    **dict.fromkeys((2, 18, 19, 20, 21), UNKNOWN_CA),
+}
 
 NO_TLS = {
-    "WRONG_VERSION_NUMBER",
-    "HTTP_REQUEST",
-    "HTTPS_PROXY_REQUEST",
-    "RECORD_LAYER_FAILURE",
-    "PACKET_LENGTH_TOO_LONG",
+    *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 }
 
 ERRNOS = {
@@ -84,20 +91,9 @@ def connector_cause(error: aiohttp.ClientConnectorError, host: str) -> str:
 
 def certificate_cause(error: BaseException, name: str) -> str:
     """Return what is wrong with a certificate."""
-    code = getattr(error, "verify_code", 0)
-    if code == EXPIRED:
-        return f"the certificate of {name} has expired: who runs it must renew it, unless this machine's clock is wrong"
-    if code == NOT_YET:
-        return f"the certificate of {name} is not valid yet: check this machine's clock"
-    if code == REVOKED:
-        return f"the certificate of {name} has been revoked: ask who runs it"
-    if code in OTHER_NAME:
-        return f"the certificate of {name} is for another name: check the connection's host"
-    if code in UNKNOWN_CA:
-        advice = "name its CA bundle in the connection's verify, if it may be trusted"
-        return f"the certificate of {name} is from an authority that is not known here: {advice}"
     told = getattr(error, "verify_message", "") or "no reason told"
-    return f"the certificate of {name} is not accepted ({told}): check the connection's host and verify"
+    other = f"is not accepted ({told}): check the connection's host and verify"
+    return f"the certificate of {name} {CERTIFICATES.get(getattr(error, 'verify_code', 0), other)}"
 
 
 def tls_cause(error: ssl.SSLError, name: str, port: int | None) -> str:
@@ -110,12 +106,8 @@ def tls_cause(error: ssl.SSLError, name: str, port: int | None) -> str:
     return f"TLS with {name} on port {port} failed ({told}): {HOST}"
 
 
-def loss_cause(error: BaseException, departure: Departure, longest: int, most: int) -> str:
-    """Return why no answer could be had once the request had left.
-
-    :param longest: bytes of a header line that are read.
-    :param most: header lines that are read.
-    """
+def loss_cause(error: BaseException, departure: Departure) -> str:
+    """Return why no answer could be had once the request had left."""
     import aiohttp
 
     if departure.too_long:
@@ -123,7 +115,7 @@ def loss_cause(error: BaseException, departure: Departure, longest: int, most: i
     if isinstance(error, aiohttp.ServerTimeoutError):
         return "no answer came in time"
     if isinstance(error, aiohttp.ClientResponseError):
-        return unread_cause(error, longest, most)
+        return unread_cause(error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection before it answered"
     number = getattr(error, "errno", None)
@@ -131,16 +123,16 @@ def loss_cause(error: BaseException, departure: Departure, longest: int, most: i
     return f"the connection broke before the answer had come ({known or type(error).__name__})"
 
 
-def unread_cause(error: aiohttp.ClientResponseError, longest: int, most: int) -> str:
+def unread_cause(error: aiohttp.ClientResponseError) -> str:
     """Return why the head of an answer cannot be read."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     kind = type(cause).__name__
     if kind == "LineTooLong":
-        return f"a header line of the answer is longer than {longest} bytes, which is not read"
+        return f"a header line of the answer is longer than {LONGEST_LINE} bytes, which is not read"
     if "many" in str(error.message).lower() and "header" in str(error.message).lower():
-        return f"the answer has more than {most} header lines, which is not read"
-    # The parser's own words, and behind them the line, which is not repeated.
+        return f"the answer has more than {MOST_LINES} header lines, which is not read"
+    # The parser's own words; the line behind them is not repeated.
     reason, sign, _ = str(error.message).partition(":\n\n")
     return f"the answer is no HTTP that can be read ({reason if sign and reason.isprintable() else kind})"

@@ -1,7 +1,7 @@
-"""What stands between the HTTP client and its sockets, and holds what leaves too late or would meet another's answer.
+"""Between the HTTP client and its sockets: holds a request that is late, or could meet another's answer.
 
-An answer is told from another one by its place on the connection alone. So a request is written only to a connection
-that is silent, and an answer counts only if it began after its request had left.
+An answer is told from another one by its place on the connection alone. So a request is written only to a silent
+connection, and an answer counts only if it began after its request had left.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import struct
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Protocol
-from weakref import WeakSet
+from typing import Any
 
+from airflow_provider_contacts.transport.connection_pool import Pool
 from airflow_provider_contacts.transport.departure import (
     DEPARTURE,
     Departure,
     HeldError,
     is_interim,
-    unreceived,
+    unacknowledged,
     waiting,
 )
 
@@ -30,26 +30,11 @@ log = logging.getLogger(__name__)
 MOST_OF_A_HEAD = 1024 * 1024
 """Bytes that may come before the head of an answer has been read."""
 
-# SO_LINGER of no seconds: what the other side has not got yet is dropped, and never sent later.
+# SO_LINGER of no seconds: what the other side has not received is dropped, and never sent later.
 DROP_UNSENT = struct.pack("ii", 1, 0)
 
-PATIENCE = 0.001
-
-# Seconds for which an answer behind a refusal is waited for.
-SHORTEST_LISTENING, LONGEST_LISTENING = 0.05, 1.0
-
-
-class Pool(Protocol):
-    """What the connections of one client have in common.
-
-    :ivar distrusted: a server has sent what no request had asked for, so that no connection is used twice.
-    :ivar slowest: seconds that answers take at most.
-    :ivar made: every open transport.
-    """
-
-    distrusted: bool
-    slowest: float
-    made: WeakSet[Any]
+RECOUNT_AFTER = 0.001
+"""Seconds: some systems deliver an answer a moment before they count what it acknowledges."""
 
 
 class Gate:
@@ -71,12 +56,12 @@ class Gate:
         return self.real.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Write, if the guard lets it pass."""
+        """Write if the guard allows it."""
         self.guard.leave(data, len(data))
         self.real.write(data)
 
     def writelines(self, chunks: Iterable[bytes]) -> None:
-        """Write, if the guard lets it pass."""
+        """Write if the guard allows it."""
         parts = list(chunks)
         self.guard.leave(parts[0], sum(map(len, parts)))
         self.real.writelines(parts)
@@ -88,7 +73,7 @@ class Gate:
     abort = close
 
 
-class Guard(asyncio.Protocol):
+class Guard:
     """The protocol of one connection, in front of the HTTP client's own.
 
     :param inner: the HTTP client's.
@@ -103,13 +88,16 @@ class Guard(asyncio.Protocol):
         self.transports = below
         self._real: asyncio.Transport | None = None
         self._current: Departure | None = None
+        self._recounting: Departure | None = None
         self._began = False
         self._served = False
-        self._spoken = False
-        self._last = False
-        self._listening = False
-        self._followed = asyncio.Event()
+        self._spent = False
+        self._another: asyncio.Future[bool] | None = None
         self._heard = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Pass on what is not guarded."""
+        return getattr(self._inner, name)
 
     def gate(self, real: asyncio.Transport) -> Gate:
         """Return what the HTTP client writes to."""
@@ -119,35 +107,24 @@ class Guard(asyncio.Protocol):
         self._pool.made.add(made)
         return made
 
-    # What asyncio calls.
-
     def connection_made(self, transport: Any) -> None:
         """Show the HTTP client its side of the connection."""
         self._inner.connection_made(self.gate(transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hand on."""
+        """Hand on; nothing comes after this."""
+        self._recount()
+        if self._another is not None and not self._another.done():
+            self._another.set_result(False)
         self._inner.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Hand on."""
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Hand on."""
-        self._inner.resume_writing()
-
-    def eof_received(self) -> bool | None:
-        """Hand on."""
-        kept: bool | None = self._inner.eof_received()
-        return kept
 
     def data_received(self, data: bytes) -> None:
         """Hand on what belongs to a request; what nobody asked for ends the connection."""
         departure = self._current
         if departure is None:
             self._distrust()
-            self._followed.set()
+            if self._another is not None and not self._another.done():
+                self._another.set_result(True)
             self.close()
             return
         if not departure.headed:
@@ -159,10 +136,16 @@ class Guard(asyncio.Protocol):
         if not self._began and not is_interim(data):
             self._began = True
             departure.early = departure.written < departure.needs or self._unsent() > 0
-            departure.unread = departure.early or unreceived(self.line, PATIENCE) > 0
+            departure.unread = departure.early or unacknowledged(self.line) > 0
+            if departure.unread and not departure.early:
+                self._recounting = departure
+                asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
         self._inner.data_received(data)
 
-    # What the gate and the exchange call.
+    def _recount(self) -> None:
+        departure, self._recounting = self._recounting, None
+        if departure is not None and self.line.fileno() >= 0:
+            departure.unread = unacknowledged(self.line) > 0
 
     def leave(self, first: bytes, size: int) -> None:
         """Let bytes of the running task's request pass, its first ones only to a silent connection and in time.
@@ -188,45 +171,53 @@ class Guard(asyncio.Protocol):
         departure.left = True
 
     def _check(self, departure: Departure) -> None:
-        if self._noisy(departure):
+        silent = self._is_silent(departure)
+        # The clock comes last: the process may have been stopped meanwhile. Only the writing itself follows.
+        now = time.monotonic()
+        if not silent:
             departure.held = "stale" if departure.reused else "unasked"
-        # Last of all, and nothing behind it but the writing itself: the process may have been stopped meanwhile.
-        elif departure.over or time.monotonic() > departure.not_after:
+        elif departure.over or now > departure.not_after:
             departure.held = "late"
         else:
+            if not departure.reused:
+                self._pool.on_connected(now - departure.began)
             return
         self.close()
         raise HeldError(departure.held)
 
-    def _noisy(self, departure: Departure) -> bool:
-        """Tell whether the next bytes on this connection may be another's than the answer to the next request."""
+    def _is_silent(self, departure: Departure) -> bool:
+        """Tell whether the next bytes on this connection can only be the answer to the next request."""
         real = self._real
-        if self._spoken or self._last or real is None or real.is_closing() or not real.is_reading():
-            return True
+        if self._spent or self._recounting or real is None or real.is_closing() or not real.is_reading():
+            return False
         if departure.reused:
             if self._pool.distrusted:
-                return True
+                return False
             if self._inner.should_close:
                 self._distrust()
-                return True
+                return False
         elif len(self.transports) > 1:
-            # A new TLS connection may have session tickets waiting.
-            return False
+            # Session tickets may be waiting on a new TLS connection.
+            return True
         found = waiting(self.line)
         if found and len(self.transports) == 1:
             self._distrust()
-        return found is not None
+        return found is None
 
     def head(self, departure: Departure, status: int) -> None:
-        """Take note that the head of the answer is known.
+        """Take note of an answer's status.
 
-        After any other answer than a 2xx the connection is not used again: what gives up may still answer later.
+        Only a 2xx lets the connection be used again: a server that gives up may still answer later.
         """
         departure.headed = True
         good = 200 <= status < 300  # noqa: PLR2004  # RFC 9110
-        if self._current is departure and (not good or departure.early):
-            refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
-            self._last, self._listening = True, departure.reused and refuses
+        refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
+        self._pool.on_head(refused=refuses)
+        if self._current is not departure or (good and not departure.early and self._pool.reusable):
+            return
+        self._spent = True
+        if departure.reused and refuses:
+            self._another = asyncio.get_running_loop().create_future()
 
     def finish(self, departure: Departure, *, whole: bool) -> bool:
         """Take note that the answer, or the reading of it, has ended; return whether more than that has come."""
@@ -239,8 +230,9 @@ class Guard(asyncio.Protocol):
         surplus = whole and bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
         if surplus:
             self._distrust()
-        if surplus or not whole or (self._last and not self._listening):
-            self._listening = False
+        if surplus or not whole:
+            self._another, self._spent = None, True
+        if self._spent:
             self.close()
         return surplus
 
@@ -252,34 +244,32 @@ class Guard(asyncio.Protocol):
         :param seconds: that the answer took.
         :param most: seconds that may be waited.
         """
-        self._pool.slowest = max(seconds, self._pool.slowest * 0.98)
-        if not self._listening:
+        self._pool.on_answer(seconds)
+        if self._another is None:
             return False
-        patience = min(LONGEST_LISTENING, max(SHORTEST_LISTENING, 2 * self._pool.slowest))
         try:
-            async with asyncio.timeout(min(patience, most)):
-                await self._followed.wait()
+            async with asyncio.timeout(min(self._pool.listening, most)):
+                return await self._another
         except TimeoutError:
             return False
         finally:
-            self.let_go()
-        return True
+            self.stop_listening()
 
-    def let_go(self) -> None:
-        """Listen no longer."""
-        if self._listening:
-            self._listening = False
+    def stop_listening(self) -> None:
+        """Close the connection if it is listened to."""
+        if self._another is not None:
+            self._another = None
             self.close()
 
     def close(self) -> None:
-        """Close the connection, unless it is listened to; what the other side has not got yet is dropped."""
-        if self._listening:
+        """Close the connection unless it is listened to; what the other side has not received is dropped."""
+        if self._another is not None:
             return
-        self._spoken = True
+        self._spent = True
         real = self._real
         if real is None or real.is_closing():
             return
-        if self._unsent() or unreceived(self.line):
+        if self._unsent() or unacknowledged(self.line):
             with suppress(OSError):
                 self.line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
         real.abort()
@@ -291,7 +281,7 @@ class Guard(asyncio.Protocol):
         return sum(one.get_write_buffer_size() for one in self.transports if not one.is_closing())
 
     def _distrust(self) -> None:
-        self._spoken = True
+        self._spent = True
         if self._served and not self._pool.distrusted:
             self._pool.distrusted = True
             log.warning(

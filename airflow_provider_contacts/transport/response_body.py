@@ -1,4 +1,4 @@
-"""The body of an answer: read as far as it may go, unpacked, and counted before it is parsed."""
+"""The body of an answer: read up to a bound, unpacked, and counted before it is parsed."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import aiohttp
 
-LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of an answer's body that are read, whatever was asked; a longer one is nobody's honest answer."""
-
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """Limits on the body of an answer.
 
     :param size: bytes, unpacked.
-    :param parts: values, keys and containers of its JSON, counted before it is parsed: an empty list takes three bytes
-        on the way, and eighty in memory.
+    :param parts: values, keys and containers of its JSON: an empty list takes three bytes on the wire, and eighty in
+        memory.
     """
 
     size: int
     parts: int
 
 
-LARGEST = Bound(LARGEST_ANSWER, 4_000_000)
-"""Of a question's answer: a page, or all contacts of an account."""
+LARGEST = Bound(64 * 1024 * 1024, 4_000_000)
+"""Of the answer to a read: a page, or all contacts of an account. No honest answer is larger."""
 
 OF_A_TOKEN = Bound(1024 * 1024, 10_000)
 
@@ -46,10 +43,7 @@ PACKED = "the body of the answer is packed in a way that cannot be undone"
 
 
 def answer_bound(sent: bytes | None) -> Bound:
-    """Return what of an answer is read.
-
-    :param sent: the records of a request; nothing for a question.
-    """
+    """Return the bound of the answer to a request with this body; ``None`` for a read."""
     if sent is None:
         return LARGEST
     count = len(sent)
@@ -60,7 +54,7 @@ def answer_bound(sent: bytes | None) -> Bound:
 
 
 async def read_body(response: aiohttp.ClientResponse, encoding: str, bound: Bound) -> tuple[bytes, str]:
-    """Return the body, or nothing and why: the status is known, and no reader trusts a half."""
+    """Return the body, or nothing and why: a half is not trusted."""
     import aiohttp
 
     parts: list[bytes] = []
@@ -80,12 +74,12 @@ async def read_body(response: aiohttp.ClientResponse, encoding: str, bound: Boun
 
 
 def has_more_parts(body: bytes, most: int) -> bool:
-    """Tell whether a JSON text may have more values than so many; none is parsed for that."""
+    """Tell whether a JSON text may have more values than ``most``, without parsing it."""
     return len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most
 
 
 def too_large(bound: str) -> str:
-    """Return what is said of an answer that is not read."""
+    """Return the message about an answer that is not read."""
     return f"the body of the answer has more than {bound}, which no answer to this request needs"
 
 
@@ -104,7 +98,7 @@ def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
                 # Some servers leave out the frame that the name stands for.
                 found = inflated(body, zlib.MAX_WBITS, largest) or inflated(body, -zlib.MAX_WBITS, largest)
             case _:
-                # Some servers write what is no packing ("none", "utf-8") there: plain JSON is taken as it stands.
+                # Some servers write what is no packing ("none", "utf-8"): plain JSON is taken as it is.
                 found = body if body.lstrip()[:1] in {b"{", b"["} else None
         if found is None:
             return b"", PACKED
@@ -115,10 +109,7 @@ def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
 
 
 def inflated(packed: bytes, window: int, largest: int) -> bytes | None:
-    """Return what was packed, a byte more than ``largest`` at most; nothing where it is broken, cut, or not all.
-
-    :param window: ``wbits`` of :func:`zlib.decompressobj`.
-    """
+    """Return what was packed, at most a byte more than ``largest``; ``None`` where it is broken, cut, or not all."""
     found = b""
     # RFC 1952: there may be several members, and padding behind them.
     for _ in range(MOST_MEMBERS):

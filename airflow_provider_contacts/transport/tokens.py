@@ -1,4 +1,4 @@
-"""Minting OAuth 2 tokens ahead of their expiry.
+"""OAuth 2 tokens, minted ahead of their expiry.
 
 The grant is built with Authlib's functions that open no socket; its httpx client is not used, since it is built on a
 release line of httpx that Airflow does not bring. The clock is monotonic: a token must not live longer because the
@@ -27,12 +27,12 @@ AHEAD = 60.0
 """Seconds before its expiry at which a token is renewed, or a fifth of its life if that is less."""
 
 UNTOLD_LIFE = 300.0
-"""Seconds that a token is used for where its reply does not tell; a 401 renews it anyway."""
+"""Seconds for which a token is used where its reply does not tell; a 401 renews it anyway."""
 
 LONGEST_TOKEN = 64 * 1024
-"""Signs of a token that is taken: no server takes a longer header."""
+"""Characters of the longest token that is taken: no server takes a longer header."""
 
-# RFC 6749, 5.2: what a token endpoint says of the client; nothing else of its text is repeated.
+# RFC 6749, 5.2: the error codes that are repeated; nothing else of the text is.
 REFUSALS = {
     *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
     *("invalid_scope", "access_denied"),
@@ -42,7 +42,7 @@ CLIENT = "check login (client id), password (client secret) and token_url of the
 
 
 class TokenError(Exception):
-    """No token could be had; carries what that means for the request that wanted one."""
+    """No token could be had; carries the result of the request that needed one."""
 
     def __init__(self, result: NotSent) -> None:
         super().__init__(result.code)
@@ -51,7 +51,7 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What is posted to the token endpoint."""
+    """The request to the token endpoint."""
 
     url: str
     headers: dict[str, str] = field(repr=False)
@@ -69,8 +69,8 @@ class Token:
 class TokenSource:
     """The current token of one account, used from one event loop.
 
-    :param post: sends a token request once, and says what came of it.
-    :param on_secret: is given every minted token, so that it can be masked in logs.
+    :param post: sends a token request once.
+    :param on_secret: receives every minted token, so that it can be masked in logs.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class TokenSource:
 
 
 def token_request(credential: ClientCredentials) -> TokenRequest:
-    """Return what the token endpoint is asked.
+    """Return the request for a token.
 
     :raises TokenError: for a client id or secret that no header can carry.
     """
@@ -134,7 +134,7 @@ def token_request(credential: ClientCredentials) -> TokenRequest:
 
 
 def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
-    """Show id and secret in a JSON body, as Auth0 documents it, in place of a form."""
+    """Put id and secret into a JSON body, as Auth0 documents it."""
     fields = dict(parse_qsl(body)) | {"client_id": client.client_id, "client_secret": client.client_secret}
     return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
 
@@ -143,7 +143,7 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
     """Return the token of an answer.
 
     :param now: the wall clock (UTC), for ``Retry-After`` as a date.
-    :raises TokenError: for a refusal, or for a trouble that may pass.
+    :raises TokenError: for a refusal, or an error that may pass.
     """
     where = f"the token endpoint at {urlsplit(credential.token_url).hostname}"
     if isinstance(result, NotSent | NoAnswer):
@@ -168,7 +168,7 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
 
 
 def token_trouble(token: Any) -> str:
-    """Return why a token cannot be used; nothing for one that can."""
+    """Return why a token cannot be used; empty for one that can."""
     if not isinstance(token, str) or not token:
         return "its answer holds no access_token"
     if len(token) > LONGEST_TOKEN:
@@ -179,19 +179,19 @@ def token_trouble(token: Any) -> str:
 
 
 def check_scope(granted: Any, wanted: str, where: str) -> None:
-    """Check that what was granted is enough, where the answer tells.
+    """Check that the granted scope is enough, where the answer tells.
 
-    :raises TokenError: naming the scope that lacks.
+    :raises TokenError: naming the missing scope.
     """
     missing = sorted(set(wanted.split()) - set(granted.replace(",", " ").split())) if isinstance(granted, str) else []
     if missing:
-        lacking = " ".join(missing)
-        text = f"{where} grants no scope {lacking!r}: grant it to the client, or correct scope in the connection"
+        names = " ".join(missing)
+        text = f"{where} grants no scope {names!r}: grant it to the client, or correct scope in the connection"
         raise TokenError(NotSent("token_scope", refused=True, message=text))
 
 
 def token_reply(answer: Response) -> dict[str, Any]:
-    """Return the reply as an object; an empty one for anything else."""
+    """Return the reply; an empty one for anything but an object."""
     try:
         reply = answer.json() if len(answer.body) <= OF_A_TOKEN.size else {}
     except UnreadableError:
@@ -200,7 +200,7 @@ def token_reply(answer: Response) -> dict[str, Any]:
 
 
 def lifetime(value: Any) -> float:
-    """Return ``expires_in`` as seconds, tolerant of text and of nonsense."""
+    """Return ``expires_in`` as seconds; a default for nonsense."""
     try:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):

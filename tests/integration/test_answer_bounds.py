@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.policy import judge
 from airflow_provider_contacts.errors import LookupFailedError
-from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.endpoint import Endpoint
 from airflow_provider_contacts.transport.plain_client import plain_client, post_token
 from airflow_provider_contacts.transport.response_body import LARGEST, PACKED, SPACE, answer_bound, unpacked
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials

@@ -22,7 +22,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_contacts.transport.client import Client
-from airflow_provider_contacts.transport.http_exchange import LARGEST_ANSWER, Endpoint, proxy_for
+from airflow_provider_contacts.transport.endpoint import Endpoint, proxy_for
+from airflow_provider_contacts.transport.response_body import LARGEST
 from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
@@ -181,7 +182,7 @@ def test_a_badly_packed_answer_is_a_status_without_a_body(serve: Serve, encoding
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_huge_answer_is_not_kept(serve: Serve, packed: bool) -> None:
-    huge = b"0" * (LARGEST_ANSWER + 1)
+    huge = b"0" * (LARGEST.size + 1)
     body = gzip.compress(huge, 1) if packed else huge
     with client_to(serve(lambda wire: wire.say(200, body, "Content-Encoding: gzip\r\n" if packed else ""))) as client:
         found = result_of(client, timeout=60.0)

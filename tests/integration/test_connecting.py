@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.transport.http_exchange import head_limits
+from airflow_provider_contacts.transport.endpoint import head_limits
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent

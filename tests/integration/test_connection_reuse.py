@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.endpoint import Endpoint
 from airflow_provider_contacts.transport.plain_client import plain_client
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
@@ -241,6 +241,34 @@ def test_an_honest_refusal_is_waited_behind_for_a_moment_only(serve: Serve) -> N
         assert time.monotonic() - begun < 0.5
     assert isinstance(found, Response)
     assert found.status == 422
+
+
+def test_frequent_refusals_are_not_waited_behind_and_rare_ones_keep_connections_in_use(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        return wire.say(422 if wire.heard.path == "/bad" else 200)
+
+    server = serve(handle)
+    with client_to(server) as client:
+        begun = time.monotonic()
+        for number in range(200):
+            result_of(client, Request("POST", "/bad" if number % 2 else "/good", b"{}"))
+        # Each would cost 50 ms on a connection that had carried another request.
+        assert time.monotonic() - begun < 2.5
+        for _ in range(500):
+            result_of(client, Request("POST", "/good", b"{}"))
+    assert server.heard[-1].connection == server.heard[-50].connection
+
+
+def test_a_refusal_behind_which_the_server_closes_is_not_waited_behind(serve: Serve) -> None:
+    def handle(wire: Wire) -> bool:
+        return wire.say(200 if wire.heard.path == "/1" else 422) and wire.heard.path == "/1"
+
+    with client_to(serve(handle)) as client:
+        client._loop.pool.slowest = 5.0
+        begun = time.monotonic()
+        found = [result_of(client, Request("POST", path, b"{}")) for path in ("/1", "/2")]
+    assert time.monotonic() - begun < 0.9
+    assert [one.status for one in found if isinstance(one, Response)] == [200, 422]
 
 
 def test_a_server_that_closes_silently_after_each_answer_leaves_no_doubt(serve: Serve) -> None:

@@ -132,7 +132,7 @@ import signal, sys, threading, time
 import aiohttp.http_writer
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.transport.client import Client
-from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.endpoint import Endpoint
 from airflow_provider_contacts.vendor_kit.vendor import Request
 
 writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers

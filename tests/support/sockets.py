@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.transport.client import Client
-from airflow_provider_contacts.transport.http_exchange import Endpoint
+from airflow_provider_contacts.transport.endpoint import Endpoint
 from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
 from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.vendor import Request
