@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.transport.connection import settings_of
+from airflow_provider_contacts.transport.settings import KINDS, settings_of
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.vendor import Setting, Vendor
-
-JSON_TYPES = {
-    "text": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "bool_or_path": "string",
-}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -71,7 +63,7 @@ def conn_field(setting: Setting, vendor: Vendor) -> dict[str, Any]:
     Every one may be left empty, those of the destination too: the task can give it. Airflow's form would not save a
     connection without a field whose type lacks null, so the label marks what is required.
     """
-    schema: dict[str, Any] = {"type": [JSON_TYPES[setting.kind], "null"]}
+    schema: dict[str, Any] = {"type": [KINDS[setting.kind].json_type, "null"]}
     if setting.allowed:
         # Without null, which the form would offer by this word; nothing chosen is saved as null all the same.
         schema["enum"] = list(setting.allowed)

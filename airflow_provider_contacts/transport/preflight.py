@@ -1,12 +1,14 @@
-"""Reads before a push: is the destination there, does the credential work. Nothing is created."""
+"""Reads before a push: does the destination exist, does the credential work. Nothing is created."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError, LookupFailedError, RefusedError, UnreadableError
-from airflow_provider_contacts.transport.connection import check_destination
+from airflow_provider_contacts.transport.settings import parse_settings
 from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, hint_of, shown
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, Secrets
@@ -18,6 +20,55 @@ class Caller(Protocol):
 
     def call(self, request: Request) -> Result:
         """Send one request and wait for its result."""
+
+
+def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str = "") -> dict[str, Any]:
+    """Return the destination: the operator's keys over the connection's.
+
+    :param given: a mapping, its JSON text (a rendered template), or ``None``.
+    :param where: names the connection.
+    :raises ConfigError: for unknown, missing or contradicting keys; it names those that the vendor has.
+    """
+    form = vendor.destination
+    source = where or "the connection"
+    place = f"destination for {vendor.title}, {where}" if where else "destination"
+    stated = parse_settings(as_mapping(given, vendor, place), form.settings, place)
+    merged = {
+        key: value
+        for key, value in defaults.items()
+        if not (key in form.exactly_one and any(one in stated for one in form.exactly_one))
+    } | stated
+    missing = [key for key in form.required if key not in merged]
+    if missing:
+        raise ConfigError(
+            f"{vendor.title} needs the destination {missing}: set it on the task, as "
+            f"destination={{{missing[0]!r}: …}}, or in the extra of {source}"
+        )
+    found = [key for key in form.exactly_one if key in merged]
+    if form.exactly_one and len(found) != 1:
+        raise ConfigError(
+            f"{vendor.title} needs exactly one of {list(form.exactly_one)} in the destination, on the task or in the "
+            f"extra of {source}; there is {found or 'none'}"
+        )
+    return merged
+
+
+def as_mapping(given: Any, vendor: Vendor, place: str) -> Mapping[str, Any]:
+    """Return the destination as a mapping.
+
+    :raises ConfigError: for anything but a mapping, its JSON text, or nothing.
+    """
+    if isinstance(given, str):
+        try:
+            given = json.loads(given) if given.strip() else None
+        except ValueError:
+            given = ()
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        keys = [setting.name for setting in vendor.destination.settings]
+        raise ConfigError(f"{place} is a mapping, or the JSON text of one, with the keys {keys or 'none'}")
+    return given
 
 
 def exact_destination(
@@ -32,37 +83,36 @@ def exact_destination(
 ) -> Destination:
     """Return the exact destination; asks the vendor where a name must become an id.
 
-    :param given: the operator's, see :func:`airflow_provider_contacts.transport.connection.check_destination`.
-    :param where: names the connection for error texts.
-    :param place: the same, whole.
-    :param secrets: what is masked in an error that quotes the vendor.
+    :param given: the operator's, see :func:`check_destination`.
+    :param where: names the connection in errors.
+    :param secrets: are masked in an error that quotes the vendor.
     :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
     :raises RefusedError: where the vendor refuses the read.
     :raises LookupFailedError: where the read gets no usable answer.
     """
     destination = known_destination(vendor, given, defaults, where)
     lookup = vendor.lookup
-    request = lookup.request(destination) if lookup is not None else None
-    if lookup is not None and request is not None:
-        place = replace(place, destination=destination)
-        answer = read(vendor, caller, request, f"{where}: the destination cannot be looked up", place)
-        try:
-            destination = lookup.read(answer, destination)
-        except UnreadableError:
-            raise LookupFailedError(
-                f"{where}: {vendor.title}{place.host and f' at {place.host}'} answers the look-up of "
-                f"{shown(destination)} with what cannot be read: check the connection's host"
-            ) from None
-        except ConfigError as error:
-            raise ConfigError((secrets or Secrets()).clean(f"{where}: {error}", MESSAGE_LENGTH)) from None
-        check_carried(vendor, destination, where)
+    if lookup is None or (request := lookup.request(destination)) is None:
+        return destination
+    place = replace(place, destination=destination)
+    answer = read(vendor, caller, request, f"{where}: the destination cannot be looked up", place)
+    try:
+        destination = lookup.read(answer, destination)
+    except UnreadableError:
+        raise LookupFailedError(
+            f"{where}: {vendor.title}{place.host and f' at {place.host}'} answers the look-up of "
+            f"{shown(destination)} with what cannot be read: check the connection's host"
+        ) from None
+    except ConfigError as error:
+        raise ConfigError((secrets or Secrets()).clean(f"{where}: {error}", MESSAGE_LENGTH)) from None
+    check_carried(vendor, destination, where)
     return destination
 
 
 def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> Destination:
     """Return the destination as far as it is known without asking the vendor.
 
-    :raises ConfigError: for unknown, missing or contradicting keys, and for what no request could carry.
+    :raises ConfigError: for unknown, missing or contradicting keys, and for values that no request can carry.
     """
     destination = check_destination(vendor, given, defaults, where)
     if vendor.lookup is None or vendor.lookup.request(destination) is None:
@@ -71,7 +121,7 @@ def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
 
 
 def check_carried(vendor: Vendor, destination: Destination, where: str) -> None:
-    """Refuse what no request could carry: before a run is registered or a query is run.
+    """Refuse values that no request can carry, before a run is registered or a query is run.
 
     :raises ConfigError: naming the connection and the key.
     """
@@ -86,22 +136,22 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     """Return the 2xx answer to one read request.
 
     :param trouble: begins the error text.
-    :param place: what the error text tells to look at.
-    :raises RefusedError: where another try could not help.
-    :raises LookupFailedError: where it could.
+    :param place: what the error text tells to check.
+    :raises RefusedError: where another try cannot help.
+    :raises LookupFailedError: where it can.
     """
     result = caller.call(request)
-    later = "; another try may help"
-    if isinstance(result, Response) and 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
-        if result.trouble:
-            raise LookupFailedError(f"{trouble}: {result.trouble}{later}")
-        return result
-    if isinstance(result, Response):
+    refused = False
+    if not isinstance(result, Response):
+        refused = isinstance(result, NotSent) and result.refused
+        text = f"{trouble} ({result.code})" + (f": {result.message}" if result.message else "")
+    elif 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        if not result.trouble:
+            return result
+        text = f"{trouble}: {result.trouble}"
+    else:
         refused = 300 <= result.status < 500 and result.status not in {408, 425, 429}  # noqa: PLR2004
         code = f"http_{result.status}"
         text = f"{trouble} ({vendor.title}{place.host and f' at {place.host}'} says {code})"
         text += f": {hint_of(code, place)}" if refused and place.conn_id else ""
-    else:
-        refused = isinstance(result, NotSent) and result.refused
-        text = f"{trouble} ({result.code})" + (f": {result.message}" if result.message else "")
-    raise RefusedError(text) if refused else LookupFailedError(text + later)
+    raise RefusedError(text) if refused else LookupFailedError(f"{text}; another try may help")

@@ -261,7 +261,7 @@ class Setting:
     """
 
     name: str
-    kind: Literal["text", "integer", "number", "boolean", "bool_or_path"] = "text"
+    kind: Literal["text", "integer", "number", "seconds", "boolean", "bool_or_path"] = "text"
     label: str
     description: str
     allowed: tuple[str, ...] = ()

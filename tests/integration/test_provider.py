@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.provider_info import get_provider_info, says_something
-from airflow_provider_contacts.transport.connection import settings_of
+from airflow_provider_contacts.transport.settings import settings_of
 
 NAME = "airflow-provider-contacts"
 INFO = get_provider_info()

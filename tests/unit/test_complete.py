@@ -84,7 +84,7 @@ def test_a_vendor_stands_in_the_readmes_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_assumptions_of_a_vendor_can_be_switched(name: str) -> None:
-    from airflow_provider_contacts.transport.connection import settings_of
+    from airflow_provider_contacts.transport.settings import settings_of
 
     vendor = vendors.load(name)
     settings = [setting.name for setting in settings_of(vendor)]

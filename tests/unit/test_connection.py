@@ -12,14 +12,9 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.transport.connection import (
-    SHARED_SETTINGS,
-    StoredConnection,
-    Target,
-    check_destination,
-    is_loopback,
-    resolve,
-)
+from airflow_provider_contacts.transport.connection import StoredConnection, Target, is_loopback, resolve
+from airflow_provider_contacts.transport.preflight import check_destination
+from airflow_provider_contacts.transport.settings import SHARED_SETTINGS
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Setting
 from tests.support.fake_vendor import VENDOR
@@ -388,9 +383,10 @@ def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], sai
     ("key", "value", "said"),
     [
         ("verify", 2, "is neither true, nor false, nor a path"),
-        ("request_timeout", "soon", "is no number"),
-        ("request_timeout", "inf", "is no number"),
-        ("request_timeout", "nan", "is no number"),
+        ("request_timeout", "soon", "is no number of seconds above 0, 600 at most"),
+        ("request_timeout", "nan", "is no number of seconds above 0, 600 at most"),
+        ("burst", 1.5, "is no whole number"),
+        ("requests_per_second", "inf", "is no number"),
         ("allow_http", "maybe", "is neither true nor false"),
     ],
 )

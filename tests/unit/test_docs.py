@@ -26,7 +26,7 @@ from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.task.replay import HINTS
 from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.task.summary import Tally
-from airflow_provider_contacts.transport.connection import settings_of
+from airflow_provider_contacts.transport.settings import settings_of
 from airflow_provider_contacts.vendor_kit.contract import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
