@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.frozen import Value
+from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns, check_targets
-from airflow_provider_contacts.records.columns import Layout, Reasons, layout_of
+from airflow_provider_contacts.records.columns import Columns, Reasons, columns_of
 from airflow_provider_contacts.records.keys import (
     HASH_VERSION,
+    PLAIN,
     canonical,
     digest,
     identifier_of,
+    identifiers_of,
+    is_plain,
     rough_digest,
 )
 from airflow_provider_contacts.records.plain_values import rough
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
-MOST_LAYOUTS = 100
+MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
 
 NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
+
+
+Sound = tuple[int, str, Payload, bytes, str]
+"""A record that may be sent: row index, identifier, payload as sent, its bytes, digest."""
 
 
 class Prepared(Value, frozen=True, kw_only=True):
@@ -67,7 +76,7 @@ class Mapper:
     field_map: Mapping[str, str] = field(default_factory=dict)
     unmapped: Literal["error", "ignore"] = "error"
     # What follows from the fields above, for the sets of columns that were met: computed again, it would be the same.
-    _layouts: dict[tuple[str, ...], Layout] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self, columns: Sequence[str] | None) -> None:
         """Check the parameters, and the source's columns where they are known, before anything is sent.
@@ -83,15 +92,88 @@ class Mapper:
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
         """Return what is sent for a row, or why it must not be sent. Raises on no row whatsoever."""
         try:
-            layout = self.layout(row) if isinstance(row, Mapping) else None
+            columns = self.columns(row) if isinstance(row, Mapping) else None
         except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
             text = f"reading its columns raises {type(error).__name__}"
             return self._unfit(row_index, None, None, (("not_a_mapping", None, text),))
-        if layout is None:
+        if columns is None:
             return self._unfit(row_index, None, row, NOT_A_MAPPING)
-        return self._prepared(row_index, row, layout)
+        return self._prepared(row_index, row, columns)
 
-    def _prepared(self, row_index: int, row: Mapping[str, Any], layout: Layout) -> Prepared | InvalidRecord:
+    def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
+        """Return the sound records of some rows, in columns, and the others: each as :meth:`prepare` returns it."""
+        try:
+            records = self._prepare_alike(first_row_index, rows) if rows else []
+        except Exception:  # noqa: BLE001  # whatever a row's objects raise: then each row is prepared by itself
+            records = []
+        invalid: list[InvalidRecord] = []
+        known = {row_index for row_index, *_ in records}
+        for row_index, row in enumerate(rows, first_row_index):
+            if row_index not in known:
+                one = self.prepare(row_index, row)
+                if isinstance(one, InvalidRecord):
+                    invalid.append(one)
+                else:
+                    records.append((one.row_index, one.record_identifier, one.payload, one.body, one.payload_hash))
+        records.sort(key=itemgetter(0))
+        columns = zip(*records, strict=True) if records else ((),) * 5
+        row_indexes, identifiers, payloads, bodies, payload_hashes = map(list, columns)
+        batch = Batch(
+            identifiers=identifiers,
+            row_indexes=row_indexes,
+            payloads=payloads,
+            bodies=bodies,
+            payload_hashes=payload_hashes,
+        )
+        return batch, invalid
+
+    def _prepare_alike(self, first_row_index: int, rows: Sequence[Any]) -> list[Sound]:
+        """Return the records of those rows that have the columns of the first one and that no check dislikes."""
+        names = list(rows[0])
+        columns = self.columns(rows[0])
+        if type(rows[0]) is not dict or columns is None or columns.refusal:
+            return []
+        alike = [place for place, row in enumerate(rows) if type(row) is dict and list(row) == names]
+        chosen = [rows[place] for place in alike] if len(alike) < len(rows) else rows
+        refused: set[int] = set()
+        keys = identifiers_of(chosen, self.sync_key, refused) if self.sync_key else None
+        mapped = columns.read_all(chosen, refused)
+        added = self.vendor.destination_fields(self.destination)
+        contract = self.vendor.contract
+        reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)}
+        special = contract.loose | reserved
+        places: list[int] = []
+        payloads: list[Payload] = []
+        for place, fields in enumerate(mapped):
+            if place in refused:
+                continue
+            try:
+                payload = contract.check(contract.shape(fields))
+            except InvalidRecordError:
+                continue
+            if special.isdisjoint(payload) or (is_plain(payload) and reserved.isdisjoint(payload)):
+                places.append(place)
+                payloads.append(payload)
+        bodies = PLAIN.encode_lines(payloads).split(b"\n")[:-1]
+        digests = list(map(digest, bodies))
+        identifiers = [keys[place] for place in places] if keys else [f"sha256:{one}" for one in digests]
+        if added or self.vendor.generated is not None:
+            payloads = [
+                self._sent(payload, added, identifier)
+                for payload, identifier in zip(payloads, identifiers, strict=True)
+            ]
+            bodies = list(map(self.encode, payloads))
+        hashes = [f"{HASH_VERSION}:{one}" for one in digests]
+        indexes = [first_row_index + alike[place] for place in places]
+        return list(zip(indexes, identifiers, payloads, bodies, hashes, strict=True))
+
+    def _sent(self, payload: Payload, added: Payload, identifier: str) -> Payload:
+        """Return a checked payload with the destination's fields and the generated ones."""
+        if self.vendor.generated is not None:
+            added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
+        return {**payload, **added} if added else payload
+
+    def _prepared(self, row_index: int, row: Mapping[str, Any], columns: Columns) -> Prepared | InvalidRecord:
         """Return what is sent for a row of known columns, or why it must not be sent."""
         identifier: str | None = None
         errors: Reasons = ()
@@ -101,10 +183,10 @@ class Mapper:
             errors = tuple((code, ",".join(self.sync_key), text) for code, _, text in error.errors)
         mapped: dict[str, Any] = {}
         try:
-            mapped = layout.read(row)
-            payload = self._payload(mapped, layout)
+            mapped = columns.read(row)
+            payload = self._payload(mapped, columns)
             added = self._destination(payload)
-            plain = encode(payload)
+            plain = self.encode(payload)
         except InvalidRecordError as error:
             found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
             return self._unfit(row_index, identifier, mapped or row, errors + found)
@@ -121,14 +203,12 @@ class Mapper:
         if errors:
             return self._unfit(row_index, None, payload, errors, payload_digest)
         identifier = identifier or f"sha256:{payload_digest}"
-        if self.vendor.generated is not None:
-            added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
-        sent = {**payload, **added} if added else payload
+        sent = self._sent(payload, added, identifier)
         return Prepared(
             record_identifier=identifier,
             row_index=row_index,
             payload=sent,
-            body=encode(sent) if added else plain,
+            body=plain if sent is payload else self.encode(sent),
             payload_hash=f"{HASH_VERSION}:{payload_digest}",
         )
 
@@ -150,23 +230,23 @@ class Mapper:
             payload_hash=f"{HASH_VERSION}:{found}",
         )
 
-    def layout(self, row: Mapping[str, Any]) -> Layout | None:
+    def columns(self, row: Mapping[str, Any]) -> Columns | None:
         """Return how rows with these columns are read; ``None`` where a name is no text."""
         names = tuple(row)
-        layout = self._layouts.get(names)
-        if layout is None:
+        columns = self._columns.get(names)
+        if columns is None:
             if not all(isinstance(name, str) for name in names):
                 return None
-            layout = layout_of(
+            columns = columns_of(
                 names,
                 self.vendor.contract,
                 field_of=lambda name: self.field_map.get(name, name),
                 ignored=lambda name: name in self.sync_key or self.unmapped == "ignore",
                 title=self.vendor.title,
             )
-            if len(self._layouts) < MOST_LAYOUTS:
-                self._layouts[names] = layout
-        return layout
+            if len(self._columns) < MOST_COLUMNS:
+                self._columns[names] = columns
+        return columns
 
     def _destination(self, payload: Payload) -> Payload:
         """Return the fields that name the destination, and take them out of a payload that repeats them.
@@ -187,23 +267,22 @@ class Mapper:
                     raise InvalidRecordError([("conflict", name, "differs from the destination")])
         return fields
 
-    def _payload(self, mapped: dict[str, Any], layout: Layout) -> Payload:
+    def _payload(self, mapped: dict[str, Any], columns: Columns) -> Payload:
         """Return the checked payload of a row's fields."""
-        layout.check(mapped)
+        columns.check(mapped)
         contract = self.vendor.contract
         return contract.check(contract.shape(dict(mapped)))
 
+    def encode(self, payload: Payload) -> bytes:
+        """Return the canonical JSON text of a checked payload.
 
-def encode(payload: Payload) -> bytes:
-    """Return a payload's JSON text.
-
-    :raises InvalidRecordError: where JSON or UTF-8 cannot say a value.
-    """
-    try:
-        return canonical(payload)
-    except UnicodeEncodeError:
-        raise InvalidRecordError(
-            [("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry")]
-        ) from None
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
+        :raises InvalidRecordError: where JSON or UTF-8 cannot say a value.
+        """
+        try:
+            return PLAIN.encode(payload) if self.vendor.contract.loose.isdisjoint(payload) else canonical(payload)
+        except UnicodeEncodeError:
+            raise InvalidRecordError(
+                [("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry")]
+            ) from None
+        except (ValueError, TypeError, RecursionError):
+            raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None

@@ -12,7 +12,7 @@ from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.columns import Reasons
 from airflow_provider_contacts.records.keys import HASH_VERSION, digest, rough_digest
-from airflow_provider_contacts.records.mapper import NOT_A_MAPPING, InvalidRecord, Mapper, Prepared, encode
+from airflow_provider_contacts.records.mapper import NOT_A_MAPPING, InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
@@ -129,10 +129,10 @@ class StoredMapper(Mapper):
 
         :raises InvalidRecordError: for a record that our own check refuses.
         """
-        layout = self.layout(record)
-        if layout is None:
+        columns = self.columns(record)
+        if columns is None:
             raise InvalidRecordError(NOT_A_MAPPING)
-        return self._payload(layout.read(record), layout)
+        return self._payload(columns.read(record), columns)
 
     def _as_mapped(self, sent: Mapping[str, Any], identifier: str) -> dict[str, Any]:
         """Return a payload without what we added to it: the destination's fields, and those that were generated."""
@@ -155,7 +155,7 @@ class StoredMapper(Mapper):
 
         :raises InvalidRecordError: where JSON or UTF-8 cannot say it.
         """
-        plain = encode(payload)
+        plain = self.encode(payload)
         if self.vendor.generated is not None:
             added = {**added, **self.vendor.generated(payload, self.sync_id, standing.record_identifier)}
         sent = {**payload, **added}
@@ -163,7 +163,7 @@ class StoredMapper(Mapper):
             record_identifier=standing.record_identifier,
             row_index=0,
             payload=StoredPayload(sent, standing.batch_id),
-            body=encode(sent) if added else plain,
+            body=self.encode(sent) if added else plain,
             payload_hash=f"{HASH_VERSION}:{digest(plain)}",
         )
 

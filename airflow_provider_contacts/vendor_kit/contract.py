@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, Required, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Required, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
@@ -33,6 +33,8 @@ CODES = {
     "value_error": "invalid_value",
     "assertion_error": "invalid_value",
 }
+TIGHT = frozenset({str, bool, int, NoneType})
+
 WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_parsing_size")
 
 
@@ -77,9 +79,15 @@ class RecordContract:
         return {name: field_of(hint) for name, hint in get_type_hints(self.record, include_extras=True).items()}
 
     @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
+    def loose(self) -> frozenset[str]:
+        """Return the fields that may hold more than texts, truth values, whole numbers, and what is made of them."""
+        hints = get_type_hints(self.record, include_extras=True)
+        return frozenset(name for name, hint in hints.items() if not is_tight(hint))
+
+    @cached_property
+    def _validator(self) -> Any:
         """Return the check itself; building it takes milliseconds, and is left to the first record."""
-        return TypeAdapter(self.record)
+        return TypeAdapter(self.record).validator
 
     def check(self, shaped: dict[str, Any]) -> dict[str, Any]:
         """Return a record of native fields as it is sent.
@@ -87,7 +95,7 @@ class RecordContract:
         :raises InvalidRecordError: with every reason.
         """
         try:
-            payload: dict[str, Any] = self._adapter.validate_python(shaped)
+            payload: dict[str, Any] = self._validator.validate_python(shaped)
         except ValidationError as error:
             raise InvalidRecordError(reasons(error)) from None
         if self.coherent is not None:
@@ -101,6 +109,21 @@ def field_of(hint: Any) -> Field:
     kinds = members_of(get_args(hint)[0] if required else hint)
     nested = any(is_typeddict(kind) or (get_origin(kind) or kind) in {dict, list} for kind in kinds)
     return Field(required, NoneType in kinds, nested)
+
+
+def is_tight(hint: Any, inside: frozenset[Any] = frozenset()) -> bool:
+    """Tell whether an annotation lets pass texts, truth values and whole numbers alone, at every depth."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        return all(type(one) in TIGHT for one in get_args(hint))
+    if origin in {Annotated, Required}:
+        return is_tight(get_args(hint)[0], inside)
+    if origin in {Union, UnionType, list, dict}:
+        return all(is_tight(one, inside) for one in get_args(hint))
+    if is_typeddict(hint) and hint not in inside:
+        members = get_type_hints(hint, include_extras=True).values()
+        return all(is_tight(one, inside | {hint}) for one in members)
+    return hint in TIGHT
 
 
 def members_of(hint: Any) -> set[Any]:

@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.records.keys import canonical, digest
-from airflow_provider_contacts.records.mapper import MOST_LAYOUTS, InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import MOST_COLUMNS, InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Payload, Setting, Vendor
 from tests.support.fake_vendor import VENDOR
@@ -365,11 +365,11 @@ def test_more_sets_of_columns_than_are_remembered_are_read_alike() -> None:
     found = mapper(unmapped="ignore")
     strict = mapper()
     for _ in range(2):
-        for index in range(MOST_LAYOUTS + 5):
+        for index in range(MOST_COLUMNS + 5):
             row = {f"x{index}": 1, "first_name": "Ada", "extra.n": index}
             assert prepared(row, found).payload == {"name": "Ada", "extra": {"n": index}}
             assert errors(row, strict) == [("unknown_field", f"x{index}")]
-    assert len(found._layouts) == len(strict._layouts) == MOST_LAYOUTS
+    assert len(found._columns) == len(strict._columns) == MOST_COLUMNS
 
 
 def test_what_was_learned_of_one_row_is_not_said_of_another() -> None:
