@@ -82,7 +82,7 @@ def run_task(
 
 
 def remember_beginning(plan: TaskPlan, context: Context) -> None:
-    """Without an outcome table, note that the run has begun; see ``ledgers.task_state_opening``."""
+    """Without an outcome table, note that the run has begun; see ``begin_memory``."""
     if parse_text(plan.outcomes_conn_id, "outcomes_conn_id") is not None:
         return
     from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory
@@ -225,19 +225,23 @@ class Execution:
         )
 
     def _ledger_without_table(self, target: Target, report: Report) -> Ledger:
-        from airflow_provider_contacts.ledgers.task_state.open_state import Opening, open_task_state
+        from airflow_provider_contacts.ledgers.run_identity import Binding
+        from airflow_provider_contacts.ledgers.task_state.open_state import open_task_state
 
-        opening = Opening(
-            accessor=self._context.get("task_state_store"),
-            first=is_first(self._context),
-            plan_only=self._checked.plan_only,
-            sync_run_id=report.sync_run_id,
+        binding = Binding(
             sync_id=report.sync_id,
             destination=report.vendor,
             destination_host=target.host,
-            destination_object=report.destination_object,
+            destination_object=report.destination_object or None,
         )
-        return open_task_state(opening) or MemoryLedger(secrets.token_hex(8), report.sync_run_id)
+        ledger = open_task_state(
+            self._context.get("task_state_store"),
+            report.sync_run_id,
+            binding,
+            first=is_first(self._context),
+            plan_only=self._checked.plan_only,
+        )
+        return ledger or MemoryLedger(secrets.token_hex(8), report.sync_run_id)
 
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None

@@ -1,81 +1,72 @@
 """Airflow's task state store as a ledger: the write-ahead knowledge of a small push without an outcome table.
 
 It lasts as long as the dag run, for one task and map index. There is one writer at a time: Airflow refuses the writes
-of a task instance's earlier tries, and starts none twice. So what stands is read once, when the ledger is opened, and
-kept here; a claim against an older version is told by that.
+of a task instance's earlier tries, and starts none twice. So the log is read once, when the ledger is opened, and its
+fold is kept here; a claim is compared with that.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from typing import NamedTuple
 
-from airflow_provider_contacts.errors import LedgerError, SupersededError
+from msgspec.structs import replace
+
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.step_ledger import StepLedger
-from airflow_provider_contacts.ledgers.task_state.entries import WEAK, Entry, decided, is_due, key_of, marked
-from airflow_provider_contacts.ledgers.task_state.journal import (
-    NEWEST,
-    Head,
-    Journal,
-    Store,
-    check_binding,
-    read_entries,
-    read_heads,
-)
+from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore
+from airflow_provider_contacts.ledgers.task_state.entries import WEAK, Entry, answers, folded, key_of
+from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head, read_entries, read_heads
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Claim, Holder, RecordState
+from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH, clean
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
-class TaskStateLedger(StepLedger):
+class Known(NamedTuple):
+    """What is known of one record, and since when (monotonic; for inherited ones since this execution began).
+
+    :param began: when the earlier execution began that claimed it (seconds since the epoch); ``None`` for own ones.
+    """
+
+    entry: Entry
+    claimed_at: float
+    written_at: float
+    began: float | None = None
+
+
+class TaskStateLedger:
     """The ledger of one execution, in Airflow's task state store. Use it from the task's main thread alone.
 
-    Ages are counted from when this execution first saw a row: they are the least that the true ones can be, whatever
+    Ages are counted from when this execution first saw a record: they are the least that the true ones can be, whatever
     the clocks of two workers say. A resend waits the longer for it. The most that they can be is told by when the
-    execution began that left the row, by those clocks.
-
-    :param known: what earlier executions left, by key.
-    :param held: ids of contacts that records of other sync ids at the same place are.
+    execution began that claimed the record, by those clocks.
     """
 
     durable = True
 
-    def __init__(
-        self,
-        journal: Journal,
-        known: dict[str, Entry],
-        held: frozenset[str],
-        sync_run_id: str,
-        *,
-        monotonic: Callable[[], float],
-        now: Callable[[], float],
-    ) -> None:
-        self.token = journal.head.token
-        self.sync_run_id = sync_run_id
-        self._journal = journal
-        self._known = known
-        self._held = held
-        self._identifiers: dict[str, str] = {}
+    def __init__(self, log: ExecutionLog, *, monotonic: Callable[[], float], now: Callable[[], float]) -> None:
+        self.token = log.head.token
+        self.sync_run_id = log.head.sync_run_id
+        self._log = log
         self._monotonic = monotonic
         self._now = now
-        self._opened = monotonic()
-        self._marked_at: dict[str, float] = {}
-        self._written_at: dict[str, float] = {}
+        self._known: dict[str, Known] = {}
+        self._foreign_ids: set[str] = set()
+        self._identifiers: dict[str, str] = {}
 
     @classmethod
     def open(
         cls,
-        store: Store,
-        *,
+        store: AirflowStore,
         sync_run_id: str,
-        sync_id: str,
-        destination: str,
-        destination_host: str,
-        destination_object: str | None,
+        binding: Binding,
+        *,
         register: bool = True,
         token: str | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -83,192 +74,264 @@ class TaskStateLedger(StepLedger):
     ) -> TaskStateLedger:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
-        :param register: ``False`` for a plan, which reads alone; nothing may then be claimed, settled or noted.
+        :param register: ``False`` for a plan, which only reads; nothing may then be written.
         :param token: drawn at random if not given; it must be new for every execution.
         :raises ConfigError: for names or a destination that cannot be used.
         :raises LedgerError: if the store fails or has lost a part of what was written.
         """
-        binding = Binding(
-            sync_id=sync_id,
-            destination=destination,
-            destination_host=destination_host,
-            destination_object=destination_object or None,
-        )
         binding.check()
         heads = read_heads(store, sync_run_id)
-        check_binding(store, heads, binding)
-        head = Head(
-            number=len(heads) + 1,
-            token=token or secrets.token_hex(8),
-            sync_run_id=sync_run_id,
-            binding=binding,
-            began=now(),
-        )
+        for one in heads:
+            check_binding(one, binding)
+        token = token or secrets.token_hex(8)
+        head = Head(number=len(heads) + 1, token=token, sync_run_id=sync_run_id, binding=binding, began=now())
+        ledger = cls(ExecutionLog(store, head), monotonic=monotonic, now=now)
         if register:
-            store.set(head.key, head.told())
-            store.set(NEWEST, {"token": head.token, "number": head.number})
-        # Read after it is known to be the newest: what an older one writes from now on, it does not send. Everything
-        # is read, so that whatever was lost is found before anything is sent.
-        known = read_entries(store, [one for one in heads if one.binding.sync_id == sync_id])
-        others = [(one, read_entries(store, [one])) for one in heads if one.binding.sync_id != sync_id]
-        held = frozenset(
-            entry.destination_record_id
-            for one, entries in others
-            for entry in entries.values()
-            if entry.status is Status.SUCCEEDED and entry.destination_record_id is not None
-            if one.binding.place() == binding.place()
+            ledger._log.register()
+        # Read once it is known to be the newest: what an older one writes from now on, it does not send. Every step is
+        # read, also those of other sync ids, so that whatever was lost is found before anything is sent.
+        for one in heads:
+            ledger._inherit(one, read_entries(store, one))
+        return ledger
+
+    def _inherit(self, head: Head, entries: Iterable[Entry]) -> None:
+        now, own = self._monotonic(), self._log.head.binding
+        for entry in entries:
+            if head.binding.sync_id == own.sync_id:
+                before = self._known.get(entry.key)
+                after = folded(before and before.entry, entry)
+                if before is not None and (after is before.entry or answers(entry, before.entry)):
+                    self._known[entry.key] = before._replace(entry=after)
+                else:
+                    self._known[entry.key] = Known(after, now, now, head.began)
+            elif entry.status is Status.SUCCEEDED and head.binding.place() == own.place():
+                self._foreign_ids.add(entry.destination_record_id or "")
+
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        """Return what is known of these records; those without an entry are left out."""
+        keys = {key_of(identifier): identifier for identifier in identifiers}
+        self._identifiers.update(keys)
+        return {identifier: self._state(identifier, self._known[key]) for key, identifier in keys.items()
+                if key in self._known}  # fmt: skip
+
+    def _state(self, identifier: str, known: Known) -> RecordState:
+        entry, now = known.entry, self._monotonic()
+        age = now - known.claimed_at
+        return RecordState(
+            record_identifier=identifier,
+            status=entry.status,
+            batch_id=entry.batch_id,
+            sync_run_id=self.sync_run_id,
+            payload_hash=entry.payload_hash,
+            destination_record_id=entry.destination_record_id,
+            error_code=entry.error_code,
+            error_field=entry.error_field,
+            http_status=entry.http_status,
+            attempts=entry.attempts,
+            age=age,
+            oldest=None if known.began is None else max(age, self._now() - known.began),
+            ended=None if entry.status is Status.SENDING else now - known.written_at,
+            was_in_doubt=entry.was_in_doubt or entry.error_code in {ABSENT, BY_HAND},
         )
-        return cls(Journal(store, head), known, held, sync_run_id, monotonic=monotonic, now=now)
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records; those without a row are left out."""
-        found: dict[str, RecordState] = {}
-        for identifier in identifiers:
-            key = key_of(identifier)
-            self._identifiers[key] = identifier
-            entry = self._known.get(key)
-            if entry is not None:
-                ended = None if entry.status is Status.SENDING else self._since(self._written_at, key)
-                found[identifier] = RecordState(
-                    record_identifier=identifier,
-                    status=entry.status,
-                    batch_id=entry.batch_id,
-                    sync_run_id=self.sync_run_id,
-                    payload_hash=entry.payload_hash,
-                    destination_record_id=entry.destination_record_id,
-                    error_code=entry.error_code,
-                    error_field=entry.error_field,
-                    http_status=entry.http_status,
-                    attempts=entry.attempts,
-                    age=self._since(self._marked_at, key),
-                    oldest=self._oldest(entry),
-                    ended=ended,
-                    was_in_doubt=entry.was_in_doubt or entry.error_code in {ABSENT, BY_HAND},
-                )
-        return found
-
-    def _since(self, moments: Mapping[str, float], key: str) -> float:
-        return self._monotonic() - moments.get(key, self._opened)
-
-    def _oldest(self, entry: Entry) -> float | None:
-        if entry.since is None or entry.key in self._marked_at:
-            return None
-        return max(self._since(self._marked_at, entry.key), self._now() - entry.since)
-
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: no payload is kept."""
         return {}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` rows of this destination that name one of these contacts.
+        """Return the ``succeeded`` records of this destination that are one of these contacts.
 
-        Of a record that this execution has not asked about yet the identifier is not known, as if another held it.
-
+        The identifier of a record that this execution has not asked about is unknown, as if another one held it.
         """
         wanted = frozenset(record_ids)
-        others = [Holder(one, None) for one in wanted & self._held]
-        return others + [
-            Holder(entry.destination_record_id, self._identifiers.get(key))
-            for key, entry in self._known.items()
+        return [Holder(one, None) for one in wanted & self._foreign_ids] + [
+            Holder(entry.destination_record_id, self._identifiers.get(entry.key))
+            for entry, *_ in self._known.values()
             if entry.status is Status.SUCCEEDED and entry.destination_record_id in wanted
         ]
 
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Write ``sending`` for each record whose row is still as it was read; return the identifiers written.
+    def record_and_claim(
+        self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
+    ) -> Mapping[str, Collection[int]]:
+        """Write results and claims as one step; return, by batch id, the places that were lost to somebody else.
 
-        The newest execution is asked for after the marks are written: one that registers later reads them, one that
-        registered earlier is seen.
+        Which execution is the newest is asked after the claims are written: one that registers later reads them, one
+        that registered earlier is seen.
 
-        :raises LedgerError: also if the fate of a write is not known; then nothing may be sent.
+        :raises LedgerError: also if it is unknown whether the claims were written; then nothing may be sent.
         :raises SupersededError: if a newer execution of the run has registered.
         """
-        if len({mark.record_identifier for mark in marks}) != len(marks):
-            raise ValueError("one claim names a record twice")
-        claimed = {mark.record_identifier: marked(mark) for mark in marks if self._is_as_read(mark)}
-        if not claimed:
-            return frozenset()
-        before = {entry.key: self._known.get(entry.key) for entry in claimed.values()}
-        # Kept here before it is written: what may have arrived counts as written, and is never sent unless it has.
-        self._keep(claimed.values())
+        changed = self._answered(entry for result in results for entry in entries_of(result))[0]
+        claims, lost = self._claimed(batches)
+        before = [self._known.get(claim.key) for claim in claims]
+        # Kept before it is written: what may have arrived counts as written, and is never sent unless it has.
         now = self._monotonic()
-        self._marked_at.update(dict.fromkeys(before, now))
-        self._journal.append(list(claimed.values()))
-        self._journal.flush()
-        try:
-            self._check()
-        except SupersededError:
-            self._take_back(before)
-            raise
-        return frozenset(claimed)
+        self._known.update((claim.key, Known(claim, now, now)) for claim in claims)
+        self._log.append([*changed, *claims])
+        if claims and not self._log.is_newest():
+            # Nothing was sent. Where that cannot be written either, the claims are a doubt too many.
+            with suppress(LedgerError):
+                self._log.append(map(withdrawn, claims, before))
+            raise self._superseded()
+        return lost
 
-    def _is_as_read(self, mark: Claim) -> bool:
-        known, read = self._known.get(key_of(mark.record_identifier)), mark.standing
-        if known is None or read is None:
-            return known is None and read is None
-        return (known.status, known.batch_id) == (read.status, read.batch_id) and known.status is not Status.SUCCEEDED
+    def _claimed(self, batches: Mapping[str, Batch]) -> tuple[Sequence[Entry], Mapping[str, Collection[int]]]:
+        """Return the claims of records whose state is as it was read, and the places of the others."""
+        claims: dict[str, Entry] = {}
+        lost: defaultdict[str, list[int]] = defaultdict(list)
+        for batch_id, batch in batches.items():
+            for place, key in enumerate(map(key_of, batch.identifiers)):
+                state = batch.histories[place].state if place in batch.histories else None
+                if key in claims:
+                    raise ValueError("one claim names a record twice")
+                if not self._is_as_read(key, state):
+                    lost[batch_id].append(place)
+                    continue
+                attempts, sent = (state.attempts if state else 0) + 1, batch.payload_hashes[place]
+                claims[key] = Entry(
+                    key=key, status=Status.SENDING, batch_id=batch_id, attempts=attempts, payload_hash=sent
+                )
+        return list(claims.values()), lost
 
-    def _take_back(self, before: Mapping[str, Entry | None]) -> None:
-        """Remove marks of which nothing was sent; where that fails they are a doubt too many."""
-        self._journal.forget(before)
-        for key, entry in before.items():
-            if entry is None:
-                del self._known[key]
-            else:
-                self._known[key] = entry
-        with suppress(LedgerError):
-            self._journal.flush()
+    def _is_as_read(self, key: str, state: RecordState | None) -> bool:
+        if (known := self._known.get(key)) is None or state is None:
+            return known is None and state is None
+        entry = known.entry
+        return (entry.status, entry.batch_id) == (state.status, state.batch_id) and entry.status is not Status.SUCCEEDED
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the row still waits for the answer to the outcome's batch; return those written.
-
-        A newer execution does not prevent it: an answer is knowledge, whoever received it.
+    def record_results(self, results: Sequence[BatchResult]) -> None:
+        """Write what answers make of own batches, also once a newer execution has registered: they are knowledge.
 
         :raises LedgerError: if the store fails; to be called again then, which writes what may not have arrived.
         """
-        due: dict[str, Entry] = {}
-        for outcome in outcomes:
-            known = self._known.get(key_of(outcome.record_identifier))
-            if known is None:
-                continue
-            entry = decided(outcome, known)
-            if is_due(known, entry):
-                # What was sent is known from the mark.
-                due[outcome.record_identifier] = replace(entry, payload_hash=known.payload_hash)
-        changed = [entry for entry in due.values() if entry != self._known[entry.key]]
-        self._journal.change(changed)
-        self._keep(changed)
-        self._journal.flush()
-        return frozenset(due)
+        self.record_and_claim(results, {})
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes of records that were not sent, over no row or one that is just as weak.
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+        """Write outcomes where the record still waits for the outcome's batch; return the identifiers written.
+
+        :raises LedgerError: as :meth:`record_results`.
+        """
+        changed, answered = self._answered(map(Entry.of, outcomes))
+        self._log.append(changed)
+        return frozenset(one.record_identifier for one in outcomes if key_of(one.record_identifier) in answered)
+
+    def _answered(self, entries: Iterable[Entry]) -> tuple[Sequence[Entry], Collection[str]]:
+        """Keep the entries that answer a known request; return those that change something, and the keys of all."""
+        changed, answered, now = list[Entry](), set[str](), self._monotonic()
+        for entry in entries:
+            known = self._known.get(entry.key)
+            if known is None or not answers(entry, known.entry):
+                continue
+            after = folded(known.entry, entry)
+            if after is not known.entry:
+                answered.add(entry.key)
+            if after != known.entry:
+                changed.append(replace(entry, payload_hash=None))
+                self._known[entry.key] = known._replace(entry=after, written_at=now)
+        return changed, answered
+
+    def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes of records that were not sent, over nothing or a state that is just as weak.
 
         :raises LedgerError: if the store fails.
         :raises SupersededError: if a newer execution has registered: it decides on these records itself.
         """
-        noted: dict[str, Entry] = {}
-        for outcome in outcomes:
-            known = self._known.get(key_of(outcome.record_identifier))
-            if known is None or known.status in WEAK:
-                entry = decided(outcome, known)
-                noted[entry.key] = entry
-        if not noted:
-            return
-        self._check()
-        self._keep(noted.values())
-        self._journal.append(list(noted.values()))
-        self._journal.flush()
+        unsent, now = dict[str, Entry](), self._monotonic()
+        for entry in map(Entry.of, outcomes):
+            known = self._known.get(entry.key)
+            if known is None or known.entry.status in WEAK:
+                attempts = max(entry.attempts, known.entry.attempts if known else 0)
+                unsent[entry.key] = replace(entry, attempts=attempts)
+        if unsent and not self._log.is_newest():
+            raise self._superseded()
+        self._known.update((key, Known(entry, now, now)) for key, entry in unsent.items())
+        self._log.append(unsent.values())
 
-    def _keep(self, entries: Collection[Entry]) -> None:
-        now = self._monotonic()
-        for entry in entries:
-            self._known[entry.key] = entry
-            self._written_at[entry.key] = now
+    # Until the engine speaks in columns.
 
-    def _check(self) -> None:
-        newest = self._journal.store.get(NEWEST)
-        if not isinstance(newest, dict) or newest.get("token") != self.token:
-            raise SupersededError(
-                f"a newer execution of {self.sync_run_id} has taken over, or its task state store was cleared; this "
-                "one sends nothing more"
+    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        """Return what is known of these records."""
+        return self.states(identifiers)
+
+    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return nothing: no payload is kept."""
+        return self.payloads(identifiers)
+
+    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
+        """Claim records."""
+        return self.advance((), marks)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+        """Record outcomes."""
+        return self.record_outcomes(outcomes)
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Record outcomes of records that were not sent."""
+        self.record_unsent(outcomes)
+
+    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
+        """Settle outcomes, then claim records."""
+        if outcomes:
+            self.record_outcomes(outcomes)
+        if len({one.record_identifier for one in marks}) != len(marks):
+            raise ValueError("one claim names a record twice")
+        batches = {one.batch_id: batch_of([each for each in marks if each.batch_id == one.batch_id]) for one in marks}
+        lost = self.record_and_claim((), batches)
+        return [
+            identifier
+            for batch_id, batch in batches.items()
+            for place, identifier in enumerate(batch.identifiers)
+            if place not in lost.get(batch_id, ())
+        ]
+
+    def _superseded(self) -> SupersededError:
+        return SupersededError(
+            f"a newer execution of {self.sync_run_id} has taken over, or its task state store was cleared; this one "
+            "sends nothing more"
+        )
+
+
+def entries_of(result: BatchResult) -> Iterator[Entry]:
+    """Yield the entries of a batch's result."""
+    for place, identifier in enumerate(result.batch.identifiers):
+        if place in result.exceptions:
+            yield Entry.of(result.exceptions[place])
+        else:
+            yield Entry(
+                key=key_of(identifier),
+                status=Status.SUCCEEDED,
+                batch_id=result.batch_id,
+                destination_record_id=clean(result.ids[place], NAME_LENGTH),
+                http_status=result.http_status,
             )
+
+
+def withdrawn(claim: Entry, before: Known | None) -> Entry:
+    """Return what stands of a record whose claim was not acted upon: what stood before."""
+    if before is None:
+        return replace(claim, status=Status.FAILED, error_code="not_attempted", attempts=0)
+    return replace(before.entry, batch_id=claim.batch_id)
+
+
+def check_binding(head: Head, binding: Binding) -> None:
+    """Check that a ``sync_id`` means one destination; an execution that sent nothing has not bound it.
+
+    :raises ConfigError: else.
+    """
+    if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
+        raise ConfigError(
+            f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
+            f"goes to {binding.place()}. Give this push another sync_id, or correct its connection or destination"
+        )
+
+
+def batch_of(marks: Sequence[Claim]) -> Batch:
+    """Return the marks of one request in columns."""
+    return Batch(
+        identifiers=[one.record_identifier for one in marks],
+        row_indexes=[one.row_index for one in marks],
+        payloads=[dict(one.payload) for one in marks],
+        bodies=[one.body or b"" for one in marks],
+        payload_hashes=[one.payload_hash for one in marks],
+        histories={place: History(state=one.standing) for place, one in enumerate(marks)},
+    )
