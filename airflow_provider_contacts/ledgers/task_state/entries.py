@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, Self
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import BatchResult
 from airflow_provider_contacts.records.record_state import ABSENT
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH, clean
 
@@ -70,6 +72,21 @@ def key_of(identifier: str) -> str:
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
 
 
+def entries_of(result: BatchResult) -> Iterator[Entry]:
+    """Yield the entries of a batch's result."""
+    for place, identifier in enumerate(result.batch.identifiers):
+        if place in result.exceptions:
+            yield Entry.of(result.exceptions[place])
+        else:
+            yield Entry(
+                key=key_of(identifier),
+                status=Status.SUCCEEDED,
+                batch_id=result.batch_id,
+                destination_record_id=clean(result.ids[place], NAME_LENGTH),
+                http_status=result.http_status,
+            )
+
+
 def folded(known: Entry | None, entry: Entry) -> Entry:
     """Return what stands of a record once an entry follows: ``known`` itself where the entry replaces nothing.
 
@@ -87,3 +104,10 @@ def folded(known: Entry | None, entry: Entry) -> Entry:
 def answers(entry: Entry, known: Entry) -> bool:
     """Tell whether an entry speaks of the very request that the known one speaks of."""
     return entry.batch_id is not None and entry.batch_id == known.batch_id
+
+
+def withdrawn(claim: Entry, before: Entry | None) -> Entry:
+    """Return what stands of a record whose claim was not acted upon: what stood before."""
+    if before is None:
+        return replace(claim, status=Status.FAILED, error_code="not_attempted", attempts=0)
+    return replace(before, batch_id=claim.batch_id)

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider_contacts.errors import LedgerError
+from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore
@@ -106,6 +106,18 @@ def read_heads(store: AirflowStore, sync_run_id: str) -> list[Head]:
         case _:
             raise broken(NEWEST, CHANGED)
     return heads
+
+
+def check_binding(head: Head, binding: Binding) -> None:
+    """Check that a ``sync_id`` means one destination; an execution that sent nothing has not bound it.
+
+    :raises ConfigError: else.
+    """
+    if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
+        raise ConfigError(
+            f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
+            f"goes to {binding.place()}. Give this push another sync_id, or correct its connection or destination"
+        )
 
 
 def read_entries(store: AirflowStore, head: Head) -> Iterator[Entry]:

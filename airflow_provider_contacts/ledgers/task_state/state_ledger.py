@@ -10,21 +10,28 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore
-from airflow_provider_contacts.ledgers.task_state.entries import WEAK, Entry, answers, folded, key_of
-from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head, read_entries, read_heads
+from airflow_provider_contacts.ledgers.task_state.entries import (
+    WEAK,
+    Entry,
+    answers,
+    entries_of,
+    folded,
+    key_of,
+    withdrawn,
+)
+from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head, check_binding, read_entries, read_heads
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Claim, Holder, RecordState
-from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH, clean
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
@@ -163,7 +170,7 @@ class TaskStateLedger:
         """
         changed = self._answered(entry for result in results for entry in entries_of(result))[0]
         claims, lost = self._claimed(batches)
-        before = [self._known.get(claim.key) for claim in claims]
+        before = [(known := self._known.get(claim.key)) and known.entry for claim in claims]
         # Kept before it is written: what may have arrived counts as written, and is never sent unless it has.
         now = self._monotonic()
         self._known.update((claim.key, Known(claim, now, now)) for claim in claims)
@@ -249,25 +256,11 @@ class TaskStateLedger:
 
     # Until the engine speaks in columns.
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records."""
-        return self.states(identifiers)
-
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return nothing: no payload is kept."""
-        return self.payloads(identifiers)
+    standing, sent, settle, note = states, payloads, record_outcomes, record_unsent
 
     def claim(self, marks: Sequence[Claim]) -> Collection[str]:
         """Claim records."""
         return self.advance((), marks)
-
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Record outcomes."""
-        return self.record_outcomes(outcomes)
-
-    def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Record outcomes of records that were not sent."""
-        self.record_unsent(outcomes)
 
     def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
         """Settle outcomes, then claim records."""
@@ -288,40 +281,6 @@ class TaskStateLedger:
         return SupersededError(
             f"a newer execution of {self.sync_run_id} has taken over, or its task state store was cleared; this one "
             "sends nothing more"
-        )
-
-
-def entries_of(result: BatchResult) -> Iterator[Entry]:
-    """Yield the entries of a batch's result."""
-    for place, identifier in enumerate(result.batch.identifiers):
-        if place in result.exceptions:
-            yield Entry.of(result.exceptions[place])
-        else:
-            yield Entry(
-                key=key_of(identifier),
-                status=Status.SUCCEEDED,
-                batch_id=result.batch_id,
-                destination_record_id=clean(result.ids[place], NAME_LENGTH),
-                http_status=result.http_status,
-            )
-
-
-def withdrawn(claim: Entry, before: Known | None) -> Entry:
-    """Return what stands of a record whose claim was not acted upon: what stood before."""
-    if before is None:
-        return replace(claim, status=Status.FAILED, error_code="not_attempted", attempts=0)
-    return replace(before.entry, batch_id=claim.batch_id)
-
-
-def check_binding(head: Head, binding: Binding) -> None:
-    """Check that a ``sync_id`` means one destination; an execution that sent nothing has not bound it.
-
-    :raises ConfigError: else.
-    """
-    if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
-        raise ConfigError(
-            f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
-            f"goes to {binding.place()}. Give this push another sync_id, or correct its connection or destination"
         )
 
 
