@@ -1,35 +1,99 @@
-"""A vendor's connection id to its hook, by the connection's type."""
+"""Connection ids to connections and hooks; every trouble with one is a ``ConfigError`` that says what to do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.hooks import HOOKS, ContactsHook
-from airflow_provider_contacts.task.sql_connections import no_such_connection
+
+if TYPE_CHECKING:
+    from airflow_provider_contacts.task.contacts_hook import ContactsHook
+
+EXTRAS = {"sqlite": "sqlite", "postgres": "postgres", "mysql": "mysql"}
+"""Connection types whose provider package an extra of this package installs."""
+
+PACKAGES = {
+    "athena": "amazon",
+    "aws": "amazon",
+    "druid": "apache-druid",
+    "gcpbigquery": "google",
+    "google_cloud_platform": "google",
+    "hiveserver2": "apache-hive",
+    "impala": "apache-impala",
+    "mssql": "microsoft-mssql",
+    "pinot": "apache-pinot",
+    "redshift": "amazon",
+}
+"""Connection types of databases whose provider package has another name."""
+
+
+def connection(conn_id: str, where: str = "") -> Any:
+    """Return a connection.
+
+    :param where: what names the connection, for the error.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise ConfigError(
+            f"{where and f'{where}: '}there is no connection {conn_id!r}; make it under Admin > Connections, as "
+            f"AIRFLOW_CONN_{conn_id.upper()} in the environment, or in the secrets backend"
+        ) from None
 
 
 def contacts_hook(conn_id: str) -> ContactsHook:
-    """Return the hook that a connection's type asks for.
-
-    :raises ConfigError: where the connection does not exist or has a foreign type.
-    """
-    try:
-        conn = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        raise no_such_connection(conn_id, "contacts_conn_id") from None
-    return hook_for(conn.conn_type or "", conn_id)
-
-
-def hook_for(conn_type: str, contacts_conn_id: str) -> ContactsHook:
-    """Return the hook of a connection type.
-
-    :raises ConfigError: where the type is none of ours.
-    """
-    if conn_type not in HOOKS:
+    """Return the hook that a vendor connection's type asks for."""
+    kind = connection(conn_id, "contacts_conn_id").conn_type or ""
+    known = hook_classes()
+    if kind not in known:
         raise ConfigError(
-            f"contacts_conn_id: connection {contacts_conn_id!r} has the type {conn_type!r}; contacts go to one of "
-            f"{sorted(HOOKS)}: name another connection, or change its type"
+            f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
+            f"{sorted(known)}: name another connection, or change its type"
         )
-    return HOOKS[conn_type](contacts_conn_id)
+    return known[kind](conn_id)
+
+
+def hook_classes() -> Mapping[str, type[ContactsHook]]:
+    """Return the hook class of each vendor's connection type."""
+    from airflow_provider_contacts.hooks import HOOKS
+
+    return HOOKS
+
+
+def sql_hook(conn_id: str, parameter: str) -> Any:
+    """Return the DB-API hook of an SQL connection.
+
+    :param parameter: names the connection in errors.
+    """
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    kind = connection(conn_id, parameter).conn_type or ""
+    try:
+        hook = BaseHook.get_hook(conn_id)
+    except (AirflowException, ImportError) as error:
+        if kind and kind not in EXTRAS and parameter == "outcomes_conn_id":
+            # A package for it would not help.
+            raise ConfigError(
+                f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
+                f"{list(EXTRAS)}"
+            ) from None
+        raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, error)}") from None
+    if not isinstance(hook, DbApiHook):
+        raise ConfigError(f"{parameter}: connection {conn_id!r} is no SQL connection; its type is {kind!r}")
+    return hook
+
+
+def no_hook(conn_id: str, kind: str, error: Exception) -> str:
+    """Say why a connection has no hook, and what to install."""
+    if not kind:
+        return f"connection {conn_id!r} has no type; set its conn_type, such as postgres"
+    text = f"no installed provider package serves the type {kind!r} of connection {conn_id!r}"
+    if isinstance(error, ImportError) and error.name:
+        text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
+    if kind in EXTRAS:
+        return f"{text}; install airflow-provider-contacts[{EXTRAS[kind]}]"
+    return f"{text}; install it, usually apache-airflow-providers-{PACKAGES.get(kind, kind.replace('_', '-'))}"

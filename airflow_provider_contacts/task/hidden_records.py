@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from airflow.sdk import XComArg
 
+from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator
+
 HIDDEN = "(records)"
 """The word that replaces the records wherever Airflow stores or shows an operator's fields."""
 
@@ -15,9 +17,7 @@ HIDDEN = "(records)"
 class HiddenRecords:
     """Records that Airflow shows as a word: in the serialized DAG, among rendered fields, in its log.
 
-    What is a template in them is rendered all the same.
-
-    :param records: whatever was given for records.
+    Templates in them are rendered all the same.
     """
 
     template_fields: ClassVar[tuple[str, ...]] = ("records",)
@@ -30,14 +30,50 @@ class HiddenRecords:
         return HIDDEN
 
 
+class RecordsOperator(LiteralsCheckedOperator):
+    """An operator whose ``records`` Airflow neither stores nor shows."""
+
+    rendered: ClassVar[bool]
+    """Whether templates in the records are rendered."""
+
+    _given: Any = HiddenRecords(None)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Return a mapped task without its mapped parameters; see Airflow."""
+        return hiding(super().partial(**hide(kwargs)))
+
+    def _keep(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        parsed = super()._keep(given)
+        # Past the setter: somebody may give the very word.
+        self._given = as_hidden(given["records"])
+        return parsed
+
+    @property
+    def records(self) -> Any:
+        """An upstream output that Airflow has to resolve, else what stands for the records."""
+        given = self._given.records
+        return given if is_output(given) else self._given if self.rendered else HIDDEN
+
+    @records.setter
+    def records(self, value: Any) -> None:
+        # Rendering hands back what the getter showed: the word must not replace what it stands for.
+        if not (isinstance(value, str) and value == HIDDEN):
+            self._given = as_hidden(value)
+
+    def given_records(self) -> Any:
+        """Return the records."""
+        return self._given.records
+
+
+def as_hidden(value: Any) -> HiddenRecords:
+    """Wrap records that are not wrapped yet."""
+    return value if isinstance(value, HiddenRecords) else HiddenRecords(value)
+
+
 def is_output(value: Any) -> bool:
     """Tell whether a value is resolved when the task runs: an upstream output, or a mapped task group's argument."""
     return callable(getattr(value, "resolve", None)) and not isinstance(value, HiddenRecords)
-
-
-def shown(value: Any) -> Any:
-    """Return records without their wrapping."""
-    return value.records if isinstance(value, HiddenRecords) else value
 
 
 def hidden(value: Any) -> Any:
@@ -58,7 +94,7 @@ def hide(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hiding(made: Any) -> Any:
-    """Return a mapped task in the making that hides the literal records that it is expanded over, too.
+    """Return a mapped task in the making that also hides the literal records that it is expanded over.
 
     :param made: what ``BaseOperator.partial`` returns.
     """

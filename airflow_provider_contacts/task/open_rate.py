@@ -7,19 +7,19 @@ from hashlib import pbkdf2_hmac
 from typing import Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, LimiterBudget
 from airflow_provider_contacts.pacing.shared import SharedRate
-from airflow_provider_contacts.task.sql_connections import WHERE_CONNECTIONS_ARE_MADE
+from airflow_provider_contacts.task.connections import connection
 from airflow_provider_contacts.transport.connection import Target
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 log = logging.getLogger(__name__)
 
 STORES = ("postgres", "mysql", "redis")
-"""Connection types of the stores; each is the extra of this package that installs its provider package, too."""
+"""Connection types of the stores; each is also the extra of this package that installs its provider package."""
 
 ROUNDS = 200_000
 """Of the digest, which takes a tenth of a second: a credential that a person made up cannot be tried out fast."""
@@ -28,14 +28,12 @@ ROUNDS = 200_000
 def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_id: str) -> LimiterBudget:
     """Open a task's part of the rate.
 
-    :param vendor: its name.
-    :param contacts_conn_id: the vendor's connection, for error texts.
     :raises ConfigError: naming the connection, the key and what is allowed.
-    :raises BudgetError: when the store cannot be reached.
+    :raises BudgetError: if the store cannot be reached.
     """
     where = f"rate_limit_conn_id in connection {contacts_conn_id!r} names {shared.conn_id!r}"
     try:
-        from pyrate_limiter import GCRA  # noqa: F401  # that it is there; older versions of the library have none
+        from pyrate_limiter import GCRA  # noqa: F401  # older versions of the library have none
     except ImportError:
         raise ConfigError(
             f"connection {contacts_conn_id!r}: rate_limit_conn_id needs pyrate-limiter 4.5 or newer; "
@@ -57,15 +55,8 @@ def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_i
 
 
 def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
-    """Return the type of the store's connection, and its hook.
-
-    :raises ConfigError: for a connection that is none, of another type, or without its provider package.
-    """
-    try:
-        conn = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        made = WHERE_CONNECTIONS_ARE_MADE.format(name=conn_id.upper())
-        raise ConfigError(f"{where}, and there is no such connection; {made}") from None
+    """Return the type of the store's connection, and its hook."""
+    conn = connection(conn_id, where)
     kind = conn.conn_type or ""
     if kind not in STORES:
         raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(STORES)}")
@@ -84,8 +75,8 @@ def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
 def account_name(vendor: str, target: Target) -> str:
     """Return the name of a vendor's account in the store: the same for every connection with the same credential.
 
-    Of a client id and secret the id alone counts, so that a new secret is the same account. Nothing of it can be read
-    back: see :data:`ROUNDS`.
+    Of a client id and secret only the id counts, so that a new secret is the same account. The credential cannot be
+    read back from the name: see :data:`ROUNDS`.
     """
     credential = target.endpoint.credential
     known = credential.client_id if isinstance(credential, ClientCredentials) else credential.value

@@ -1,24 +1,27 @@
-"""An operator's parameters, rendered: checked and parsed before any connection is opened."""
+"""The parameters of a push: one table of what parses each, and the value that they make together."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.table_names import names
-from airflow_provider_contacts.nearest import not_this
-from airflow_provider_contacts.sources import RowSource
-from airflow_provider_contacts.task.options import PushOptions, is_count, one_of
-from airflow_provider_contacts.task.summary import XcomOutcomes, parse_tolerance
+from airflow_provider_contacts.nearest import did_you_mean, not_this
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Vendor
 
 StorePayload = Literal["undelivered", "all", "never"]
+XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
 
-Reader = Callable[[Any, str], Any]
-"""Returns the value of a parameter in its type, given what was stated and the parameter's name."""
+Parser = Callable[[Any, str], Any]
+"""Takes a value and its parameter's name; returns the value in its type, or raises ``ConfigError``."""
+
+DEFAULT_TIMEOUT = 60.0
+"""Seconds that a request may take, where neither the task nor the connection sets them."""
+
+LONGEST_TIMEOUT, LONGEST_WAIT, HIGHEST_RATE = 600.0, 86_400.0, 1e6
 
 MOST_LISTED = 1000
 """Keys of each kind that a plan lists at most: XCom keeps them in Airflow's database."""
@@ -27,93 +30,139 @@ TRUTH_WORDS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskPlan:
-    """An operator's parameters as they are when the task runs; see ``operators`` for their meaning.
+class PushParameters:
+    """Parsed parameters of an operator or of a hook's ``push``; see ``operators`` for their meaning.
 
-    :param rows: opens the source.
-    :param source_conn_id: the connection that is read, if it is one.
+    Empty texts, as templates leave them, are ``None``. ``xcom_outcomes`` is ``auto`` only without an outcome table.
     """
 
-    contacts_conn_id: Any
-    destination: Any
-    options: PushOptions
-    outcomes_conn_id: Any
-    outcomes_table: Any
-    create_tables: Any
-    sync_id: Any
-    max_rejected: Any
-    max_unknown: Any
-    store_payload: Any
-    xcom_outcomes: Any
-    plan_only: Any
-    plan_rows: Any = 0
-    plan_identifiers: Any = "digest"
-    rows: Callable[[], AbstractContextManager[RowSource]]
-    source_conn_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """The parameters in their types; empty texts, as templates leave them, mean absent.
-
-    :param xcom_outcomes: ``auto`` only without an outcome table.
-    """
-
-    contacts_conn_id: str
-    outcomes_conn_id: str | None
-    outcomes_table: str
-    create_tables: bool
-    sync_id: str | None
-    max_rejected: float
-    max_unknown: float
-    store_payload: StorePayload
-    xcom_outcomes: XcomOutcomes
-    plan_only: bool
+    contacts_conn_id: str = ""
+    destination: Mapping[str, Any] | None = None
+    sync_key: tuple[str, ...] = ()
+    field_map: Mapping[str, str] | None = None
+    unmapped: Literal["error", "ignore"] = "error"
+    outcomes_conn_id: str | None = None
+    outcomes_table: str = "contact_outcomes"
+    create_tables: bool = True
+    sync_id: str | None = None
+    on_unknown: Literal["hold", "reconcile", "resend"] = "hold"
+    max_rejected: float = 0
+    max_unknown: float = 0
+    batch_size: int | None = None
+    max_in_flight: int | None = None
+    requests_per_second: float | None = None
+    request_attempts: int = 5
+    request_timeout: float | None = None
+    max_wait: float = 60.0
+    store_payload: StorePayload = "undelivered"
+    xcom_outcomes: XcomOutcomes = "auto"
+    plan_only: bool = False
     plan_rows: int = 0
-    plan_identifiers: str = "digest"
+    plan_identifiers: Literal["digest", "clear"] = "digest"
+
+    @classmethod
+    def of(cls, parsed: Mapping[str, Any]) -> PushParameters:
+        """Return the parameters among parsed values."""
+        found = cls(**{one.name: parsed[one.name] for one in fields(cls) if one.name in parsed})
+        with_table = found.xcom_outcomes == "auto" and found.outcomes_conn_id
+        return replace(found, xcom_outcomes="none") if with_table else found
+
+    def limits(self, vendor: Vendor) -> Limits:
+        """Return the vendor's limits, overridden by the user's.
+
+        :raises ConfigError: if the vendor does not take batches of this size.
+        """
+        if self.batch_size is not None and self.batch_size > vendor.limits.batch_size:
+            raise ConfigError(
+                f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}{not_this(self.batch_size)}"
+            )
+        stated: dict[str, Any] = {
+            "batch_size": self.batch_size,
+            "max_in_flight": self.max_in_flight,
+            "requests_per_second": self.requests_per_second,
+        }
+        return replace(vendor.limits, **{name: value for name, value in stated.items() if value is not None})
+
+    def timeout(self, of_connection: float | None) -> float:
+        """Return the seconds that a request may take: the task's, else the connection's, else the default."""
+        return next(one for one in (self.request_timeout, of_connection, DEFAULT_TIMEOUT) if one is not None)
 
 
-def check(plan: TaskPlan) -> Checked:
-    """Check and parse what needs no connection.
+def parse_all(parsers: Mapping[str, Parser], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse every value that has a parser.
 
     :raises ConfigError: naming the parameter and what is allowed.
     """
-    plan.options.check()
-    found = {name: read(getattr(plan, name), name) for name, read in READERS.items()}
-    del found["destination"]  # read with the vendor's own keys
-    if found["xcom_outcomes"] == "auto" and found["outcomes_conn_id"]:
-        found["xcom_outcomes"] = "none"
-    return Checked(**found)
+    return {name: parsers[name](value, name) for name, value in given.items() if name in parsers}
 
 
-def option(value: Any, name: str) -> None:
-    """Check one of the parameters in :class:`PushOptions`.
+def parse_one_of(*allowed: str) -> Parser:
+    """Return a parser of one of some words."""
 
-    :raises ConfigError: naming it and what is allowed.
-    """
-    PushOptions(**{name: value}).check()
-
-
-def word(*allowed: str) -> Reader:
-    """Return a reader of one of some words."""
-
-    def read(value: Any, name: str) -> Any:
-        one_of(name, value, allowed)
+    def parse(value: Any, name: str) -> Any:
+        if value not in allowed:
+            raise ConfigError(f"{name} is one of {list(allowed)}{not_this(value)}{did_you_mean(value, allowed)}")
         return value
 
-    return read
+    return parse
 
 
-def tolerance(*, fraction: bool) -> Reader:
-    """Return a reader of a tolerance."""
-    return lambda value, name: parse_tolerance(value, name, fraction=fraction)
+def parse_if(holds: Callable[[Any], bool], allowed: str) -> Parser:
+    """Return a parser of what meets a condition.
+
+    :param allowed: the condition in words, for the error.
+    """
+
+    def parse(value: Any, name: str) -> Any:
+        if not holds(value):
+            raise ConfigError(f"{name} is {allowed}{not_this(value)}")
+        return value
+
+    return parse
+
+
+def optional(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a condition that ``None`` meets, too."""
+    return lambda value: value is None or holds(value)
+
+
+def is_count(value: Any) -> bool:
+    """Tell whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_up_to(most: float) -> Callable[[Any], bool]:
+    """Return the condition of a number above 0 and not above ``most``."""
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+
+
+def is_field_map(value: Any) -> bool:
+    """Tell whether a value maps texts to texts, none of them empty."""
+    return isinstance(value, Mapping) and all(isinstance(one, str) and one for pair in value.items() for one in pair)
+
+
+def parse_key(value: Any, name: str) -> tuple[str, ...]:
+    """Return the columns of a sync key, none for ``None``."""
+    if value is None:
+        return ()
+    columns: tuple[Any, ...] = (value,) if isinstance(value, str) else ()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        columns = tuple(value)
+    named = all(isinstance(column, str) and column for column in columns)
+    if not columns or not named or len(set(columns)) != len(columns):
+        raise ConfigError(f"{name} is a column name, a list of different column names, or None{not_this(value)}")
+    return columns
+
+
+def parse_text(value: Any, name: str) -> str | None:
+    """Return a text without the white space around it, ``None`` for an empty one."""
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{name} is a text{not_this(value)}")
+    return value.strip() or None if value else None
 
 
 def parse_needed(value: Any, name: str) -> str:
-    """Return a text.
-
-    :raises ConfigError: for anything else, and where there is none.
-    """
+    """Return a text that is not empty."""
     text = parse_text(value, name)
     if text is None:
         raise ConfigError(f"{name} must not be empty{not_this(value)}")
@@ -121,20 +170,14 @@ def parse_needed(value: Any, name: str) -> str:
 
 
 def parse_table(value: Any, name: str) -> str:
-    """Return the name of a table.
-
-    :raises ConfigError: for what no table of ours can be called.
-    """
+    """Return the name of an outcome table."""
     text = parse_needed(value, name)
     names(text)
     return text
 
 
 def parse_sync_id(value: Any, name: str) -> str | None:
-    """Return a text, ``None`` for an empty one.
-
-    :raises ConfigError: for anything else, and for white space at an end: databases disagree about it.
-    """
+    """Return a text, ``None`` for an empty one; databases disagree about white space at its ends."""
     text = parse_text(value, name)
     if text is not None and text != value:
         raise ConfigError(f"{name} must not begin or end with white space{not_this(value)}")
@@ -142,18 +185,12 @@ def parse_sync_id(value: Any, name: str) -> str | None:
 
 
 def parse_needed_sync_id(value: Any, name: str) -> str:
-    """Return a text.
-
-    :raises ConfigError: as :func:`parse_sync_id`, and where there is none.
-    """
+    """Return a ``sync_id`` that is not empty."""
     return parse_sync_id(value, name) or parse_needed(value, name)
 
 
-def parse_destination(value: Any, name: str) -> Any:
-    """Return a destination, whose keys the vendor knows.
-
-    :raises ConfigError: for anything but a mapping, the JSON text of one, or nothing.
-    """
+def parse_destination(value: Any, name: str) -> Mapping[str, Any] | None:
+    """Return a mapping, also from its JSON text; only the vendor knows its keys."""
     found = value
     if isinstance(value, str):
         try:
@@ -165,51 +202,15 @@ def parse_destination(value: Any, name: str) -> Any:
     return found
 
 
-def parse_chunk_size(value: Any, name: str) -> int:
-    """Return a number of rows.
-
-    :raises ConfigError: for anything but a whole number of at least 1.
-    """
-    if not is_count(value):
-        raise ConfigError(f"{name} must be a whole number of at least 1{not_this(value)}")
-    return int(value)
-
-
-def parse_rows(value: Any, name: str) -> int:
-    """Return a number of keys that are listed.
-
-    :raises ConfigError: for anything but a whole number from 0 to :data:`MOST_LISTED`.
-    """
-    if value != 0 and not (is_count(value) and value <= MOST_LISTED):
-        raise ConfigError(f"{name} is a whole number from 0 to {MOST_LISTED}{not_this(value)}")
-    return int(value)
-
-
 def parse_bind_values(value: Any, name: str) -> Any:
-    """Return bind values.
-
-    :raises ConfigError: for anything but a mapping, a list, or nothing.
-    """
+    """Return bind values; the error does not repeat them."""
     if value is not None and (isinstance(value, str | bytes) or not isinstance(value, Mapping | Sequence)):
-        raise ConfigError(f"{name} must be a mapping or a list of bind values, or None, not a {type(value).__name__}")
+        raise ConfigError(f"{name} is a mapping or a list of bind values, or None, not a {type(value).__name__}")
     return value
 
 
-def parse_text(value: Any, name: str) -> str | None:
-    """Return a text, ``None`` for an empty one.
-
-    :raises ConfigError: for anything else.
-    """
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} is a text{not_this(value)}")
-    return value.strip() or None if value else None
-
-
 def parse_truth(value: Any, name: str) -> bool:
-    """Return a truth value, also from a rendered text.
-
-    :raises ConfigError: for anything but a truth value, ``"true"`` and ``"false"`` in any case.
-    """
+    """Return a truth value, also from ``"true"`` or ``"false"`` in any case."""
     found = TRUTH_WORDS.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
         raise ConfigError(f"{name} is true or false{not_this(value)}")
@@ -217,10 +218,7 @@ def parse_truth(value: Any, name: str) -> bool:
 
 
 def parse_json(value: Any, name: str) -> Any:
-    """Return a value, read from JSON where a template has made text of it.
-
-    :raises ConfigError: for other text.
-    """
+    """Return a value, read from JSON if a template has made text of it."""
     if not isinstance(value, str):
         return value
     try:
@@ -229,29 +227,64 @@ def parse_json(value: Any, name: str) -> Any:
         raise ConfigError(f"{name} is text that is no JSON; in a template, end it with | tojson") from None
 
 
-READERS: Mapping[str, Reader] = {
+def parse_tolerance(*, fraction: bool) -> Parser:
+    """Return a parser of a number of tolerated records, also from a rendered text.
+
+    :param fraction: whether a fraction below 1 is allowed.
+    """
+    allowed = "a count or a fraction below 1, such as 10 or 0.05" if fraction else "a count, such as 10"
+
+    def parse(value: Any, name: str) -> float:
+        try:
+            number = float(value) if not isinstance(value, bool) else -1.0
+        except (TypeError, ValueError, OverflowError):
+            number = -1.0
+        if (number.is_integer() and number >= 0) or (fraction and 0 < number < 1):
+            return number
+        raise ConfigError(f"{name} is {allowed}{not_this(value)}")
+
+    return parse
+
+
+STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
+COUNT = "a whole number of at least 1"
+OF_VENDOR = ", or None for the vendor's own"
+
+PUSH_PARSERS: Mapping[str, Parser] = {
     "contacts_conn_id": parse_needed,
     "destination": parse_destination,
+    "sync_key": parse_key,
+    "field_map": parse_if(optional(is_field_map), "a mapping of source columns to vendor fields, both texts"),
+    "unmapped": parse_one_of("error", "ignore"),
     "outcomes_conn_id": parse_text,
     "outcomes_table": parse_table,
     "create_tables": parse_truth,
     "sync_id": parse_sync_id,
-    "max_rejected": tolerance(fraction=True),
-    "max_unknown": tolerance(fraction=False),
-    "store_payload": word("undelivered", "all", "never"),
-    "xcom_outcomes": word("auto", "all", "undelivered", "none"),
+    "on_unknown": parse_one_of("hold", "reconcile", "resend"),
+    "max_rejected": parse_tolerance(fraction=True),
+    "max_unknown": parse_tolerance(fraction=False),
+    "batch_size": parse_if(optional(is_count), COUNT + OF_VENDOR),
+    "max_in_flight": parse_if(optional(is_count), COUNT + OF_VENDOR),
+    "requests_per_second": parse_if(optional(is_up_to(HIGHEST_RATE)), "a number above 0" + OF_VENDOR),
+    "request_attempts": parse_if(is_count, COUNT),
+    "request_timeout": parse_if(
+        optional(is_up_to(LONGEST_TIMEOUT)),
+        f"a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most, or None for the connection's own",
+    ),
+    "max_wait": parse_if(is_up_to(LONGEST_WAIT), f"a number of seconds above 0, {LONGEST_WAIT:.0f} at most"),
+    "store_payload": STORE_PAYLOAD,
+    "xcom_outcomes": parse_one_of("auto", "all", "undelivered", "none"),
     "plan_only": parse_truth,
-    "plan_rows": parse_rows,
-    "plan_identifiers": word("digest", "clear"),
+    "plan_rows": parse_if(
+        lambda value: value is not False and (value == 0 or (is_count(value) and value <= MOST_LISTED)),
+        f"a whole number from 0 to {MOST_LISTED}",
+    ),
+    "plan_identifiers": parse_one_of("digest", "clear"),
 }
-"""What reads each parameter of a push that is not in :class:`PushOptions`."""
 
-PUSH_READERS: Mapping[str, Reader] = {**dict.fromkeys(PushOptions.__dataclass_fields__, option), **READERS}
-
-SQL_READERS: Mapping[str, Reader] = {
+SQL_PARSERS: Mapping[str, Parser] = {
     "sql": parse_needed,
     "sql_conn_id": parse_needed,
     "parameters": parse_bind_values,
-    "chunk_size": parse_chunk_size,
+    "chunk_size": parse_if(is_count, COUNT),
 }
-"""What reads each parameter of a query."""

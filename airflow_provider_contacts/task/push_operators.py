@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.task.base_operator import ContactsOperator
-from airflow_provider_contacts.task.hidden_records import HIDDEN, hide, hiding, is_output, shown
+from airflow_provider_contacts.task.base_operator import ContactsOperator, QueryOperator
+from airflow_provider_contacts.task.hidden_records import RecordsOperator
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.airflow_parameters import TaskParameters
-    from airflow_provider_contacts.task.parameters import Reader
+    from airflow_provider_contacts.task.parameters import Parser
 
 
-class PushContactsOperator(ContactsOperator):
+class PushContactsOperator(RecordsOperator, ContactsOperator):
     """Push records of an upstream task into a vendor, and record what became of each.
 
     :param records: a list of mappings, an upstream task's output (also a mapped one's: lists in it flatten once), or
@@ -50,6 +50,7 @@ class PushContactsOperator(ContactsOperator):
     """
 
     template_fields: Sequence[str] = ("records", *ContactsOperator.template_fields)
+    rendered: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -80,63 +81,19 @@ class PushContactsOperator(ContactsOperator):
         plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
-        super().__init__(
-            contacts_conn_id=contacts_conn_id,
-            destination=destination,
-            sync_key=sync_key,
-            field_map=field_map,
-            unmapped=unmapped,
-            outcomes_conn_id=outcomes_conn_id,
-            outcomes_table=outcomes_table,
-            create_tables=create_tables,
-            sync_id=sync_id,
-            on_unknown=on_unknown,
-            max_rejected=max_rejected,
-            max_unknown=max_unknown,
-            batch_size=batch_size,
-            max_in_flight=max_in_flight,
-            requests_per_second=requests_per_second,
-            request_attempts=request_attempts,
-            request_timeout=request_timeout,
-            max_wait=max_wait,
-            store_payload=store_payload,
-            xcom_outcomes=xcom_outcomes,
-            plan_only=plan_only,
-            plan_rows=plan_rows,
-            plan_identifiers=plan_identifiers,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
         if isinstance(records, list | tuple) and any(isinstance(one, XComArg) for one in records):
             raise ValueError("records is a list of upstream outputs: give one output, or a.output.concat(b.output)")
-        self._records = shown(records)
-        # Assigned by its name too, as Airflow wants it of a template field.
-        self.records = self._records
-        self._check_literals()
-
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """Return a mapped task without its mapped parameters; see Airflow."""
-        return hiding(super().partial(**hide(kwargs)))
-
-    @property
-    def records(self) -> Any:
-        """The upstream output before it is read, else a word that stands for the records."""
-        return self._records if is_output(self._records) else HIDDEN
-
-    @records.setter
-    def records(self, value: Any) -> None:
-        # Rendering hands back what the getter showed: the word must not replace what it stands for.
-        if not (isinstance(value, str) and value == HIDDEN):
-            self._records = value
+        self._keep(locals())
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Open the records."""
         from airflow_provider_contacts.sources import rows_of_records
 
-        return rows_of_records(self._records)
+        return rows_of_records(self.given_records())
 
 
-class SqlToContactsOperator(ContactsOperator):
+class SqlToContactsOperator(QueryOperator):
     """Push the rows of a query into a vendor, streamed, and record what became of each.
 
     The query must give the same rows to every try of a run: bind its bounds to the run's dates. The order of rows does
@@ -174,8 +131,6 @@ class SqlToContactsOperator(ContactsOperator):
     """
 
     template_fields: Sequence[str] = ("sql", "sql_conn_id", "parameters", *ContactsOperator.template_fields)
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json", "destination": "json"}
 
     def __init__(
         self,
@@ -209,52 +164,11 @@ class SqlToContactsOperator(ContactsOperator):
         plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
-        super().__init__(
-            contacts_conn_id=contacts_conn_id,
-            destination=destination,
-            sync_key=sync_key,
-            field_map=field_map,
-            unmapped=unmapped,
-            outcomes_conn_id=outcomes_conn_id,
-            outcomes_table=outcomes_table,
-            create_tables=create_tables,
-            sync_id=sync_id,
-            on_unknown=on_unknown,
-            max_rejected=max_rejected,
-            max_unknown=max_unknown,
-            batch_size=batch_size,
-            max_in_flight=max_in_flight,
-            requests_per_second=requests_per_second,
-            request_attempts=request_attempts,
-            request_timeout=request_timeout,
-            max_wait=max_wait,
-            store_payload=store_payload,
-            xcom_outcomes=xcom_outcomes,
-            plan_only=plan_only,
-            plan_rows=plan_rows,
-            plan_identifiers=plan_identifiers,
-            **kwargs,
-        )
-        self.sql: Any = sql
-        self.sql_conn_id: Any = sql_conn_id
-        self.parameters: Any = parameters
-        self.chunk_size = chunk_size
-        self._check_literals()
+        super().__init__(**kwargs)
+        self._keep(locals())
 
     @classmethod
-    def _readers(cls) -> Mapping[str, Reader]:
-        from airflow_provider_contacts.task.parameters import PUSH_READERS, SQL_READERS
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.parameters import PUSH_PARSERS, SQL_PARSERS
 
-        return {**PUSH_READERS, **SQL_READERS}
-
-    def rows(self) -> AbstractContextManager[RowSource]:
-        """Run the query."""
-        from airflow_provider_contacts.sources import rows_of_query
-        from airflow_provider_contacts.task.sql_connections import sql_hook
-
-        hook, conn_id = sql_hook(self.sql_conn_id, "sql_conn_id"), self.sql_conn_id
-        return rows_of_query(hook, self.sql, self.parameters, self.chunk_size, stopping=self.stopping, conn_id=conn_id)
-
-    def source_conn_id(self) -> str | None:
-        """Return the connection that is read."""
-        return str(self.sql_conn_id)
+        return {**PUSH_PARSERS, **SQL_PARSERS}

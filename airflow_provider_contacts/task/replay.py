@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,8 +18,8 @@ from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prep
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, StoredMapper
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
-from airflow_provider_contacts.task.execution import Execution, run_task
-from airflow_provider_contacts.task.replay_parameters import ReplayPlan, check_replay
+from airflow_provider_contacts.task.execution import Execution
+from airflow_provider_contacts.task.replay_parameters import selection_of
 from airflow_provider_contacts.task.reporting import TaskIntake
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
+    from airflow_provider_contacts.task.base_operator import ContactsOperator
     from airflow_provider_contacts.task.stop_sign import StopSign
     from airflow_provider_contacts.task.summary import Report
     from airflow_provider_contacts.transport.connection import Target
@@ -46,69 +47,60 @@ HINTS = {
 MapperKind = TypeVar("MapperKind", bound=Mapper)
 
 
-def run_replay(plan: ReplayPlan, context: Context, stop: StopSign) -> dict[str, Any]:
-    """Run a replay; see ``execution.run_task``."""
-    return run_task(plan, context, stop, lambda: ReplayExecution(plan, context, stop))
-
-
 class ReplayExecution(Execution):
-    """One execution of a replay; not to be run twice.
+    """One execution of a replay; not to be run twice."""
 
-    :raises ConfigError: for parameters that are wrong without looking at anything.
-    """
-
-    def __init__(self, plan: ReplayPlan, context: Context, stop: StopSign) -> None:
-        super().__init__(plan, context, stop)
-        self._selection = check_replay(plan)
-        self._from_table = plan.from_table
-        self._left = Left()
+    def __init__(self, operator: ContactsOperator, context: Context, stop: StopSign) -> None:
+        super().__init__(operator, context, stop)
+        self._selection = selection_of(self._parsed)
+        self._leftover = Leftover()
 
     @contextmanager
     def _intake(self, ledger: Ledger, target: Target, report: Report, destination: Destination) -> Iterator[TaskIntake]:
         from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 
-        opening = self._opening(self._checked.outcomes_conn_id or "", target, report)
+        opening = self._opening(target, report)
         with closing(SelectedRows.open(opening, self._selection)) as selected:
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(selected, self._selection, ledger, report, self._left)
-            with self._given(again, report, destination) as (records, mapper):
+            again = SentAgain(selected, self._selection, ledger, report, self._leftover)
+            with self._records(again, report, destination) as (records, mapper):
                 yield TaskIntake(records, recast(mapper, ReadyMapper), AsReadLedger(ledger))
 
     @contextmanager
-    def _given(
+    def _records(
         self, again: SentAgain, report: Report, destination: Destination
     ) -> Iterator[tuple[Iterator[Prepared | InvalidRecord], Mapper]]:
-        options = self._plan.options
-        if self._from_table:
-            mapper = self._hook.mapper(options, destination, report.sync_id, None)
+        if self._parsed["sql"] is None:
+            mapper = self._hook.mapper(self._parameters, destination, report.sync_id, None)
             yield again.from_table(recast(mapper, StoredMapper)), mapper
             return
-        with self._plan.rows() as source:
-            mapper = self._hook.mapper(options, destination, report.sync_id, source.columns)
+        with self._operator.rows() as source:
+            mapper = self._hook.mapper(self._parameters, destination, report.sync_id, source.columns)
             yield again.from_query(source, mapper), mapper
 
-    def _verdict(self, report: Report) -> UndeliveredError | None:
+    def _why_failed(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail; it is not tried again for records alone that no try can send."""
-        left, verdict = self._left, super()._verdict(report)
-        for code, count in left.codes.items():
+        leftover, error = self._leftover, super()._why_failed(report)
+        for code, count in leftover.codes.items():
             log.warning("%s selected records were not sent, %s: %s", count, code, HINTS[code])
-        if verdict is None:
+        if error is None:
             return None
-        hints = "".join(f"; {code}: {HINTS[code]}" for code in left.codes)
-        retryable = verdict.retryable and report.tally.statuses[Status.FAILED] > left.hopeless
-        return UndeliveredError(f"{verdict}{hints}", retryable=retryable)
+        hints = "".join(f"; {code}: {HINTS[code]}" for code in leftover.codes)
+        retryable = error.retryable and report.tally.statuses[Status.FAILED] > leftover.hopeless
+        return UndeliveredError(f"{error}{hints}", retryable=retryable)
 
 
-class Left:
-    """What a replay did not send.
+@dataclass(slots=True)
+class Leftover:
+    """Counts the selected records that a replay does not send.
 
-    ``codes`` counts them by the code of :data:`HINTS`; ``hopeless`` are the failed ones, which no further try can send.
+    :param codes: by the code of :data:`HINTS`.
+    :param hopeless: the failed ones, which no further try can send.
     """
 
-    def __init__(self) -> None:
-        self.codes: Counter[str] = Counter()
-        self.hopeless = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    hopeless: int = 0
 
 
 class SentAgain:
@@ -118,13 +110,13 @@ class SentAgain:
     """
 
     def __init__(
-        self, selected: SelectedRows, selection: Selection, ledger: Ledger, report: Report, left: Left
+        self, selected: SelectedRows, selection: Selection, ledger: Ledger, report: Report, leftover: Leftover
     ) -> None:
         self._selected = selected
         self._most = selection.max_attempts
         self._ledger = ledger
         self._report = report
-        self._left = left
+        self._leftover = leftover
         self._index = -1
 
     def from_table(self, mapper: StoredMapper) -> Iterator[Prepared | InvalidRecord]:
@@ -196,9 +188,9 @@ class SentAgain:
                 status, code = standing.status, None
             case _:
                 status = Status.FAILED
-                self._left.hopeless += 1
+                self._leftover.hopeless += 1
         if code is not None:
-            self._left.codes[code] += 1
+            self._leftover.codes[code] += 1
         self._index += 1
         interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
         self._report.add(

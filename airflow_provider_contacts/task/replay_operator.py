@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from airflow_provider_contacts.task.base_operator import ContactsOperator, is_template, said_of
+from airflow_provider_contacts.task.base_operator import ContactsOperator, QueryOperator, naming_task
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow.sdk import Context, XComArg
 
-    from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.airflow_parameters import TaskParameters
-    from airflow_provider_contacts.task.parameters import Reader
-    from airflow_provider_contacts.task.replay_parameters import ReplayPlan
+    from airflow_provider_contacts.task.parameters import Parser
 
 
-class ReplayContactsOperator(ContactsOperator):
+class ReplayContactsOperator(QueryOperator):
     """Send again what stands undelivered in the outcome table, as far as a filter names it.
 
     The rows keep their ``sync_id`` and identifier, and go on counting ``attempts``. What is delivered is never sent
@@ -66,8 +63,6 @@ class ReplayContactsOperator(ContactsOperator):
         *("statuses", "error_codes", "since", "max_attempts", "sql", "sql_conn_id", "parameters"),
         *ContactsOperator.template_fields,
     )
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json", "destination": "json"}
 
     def __init__(
         self,
@@ -105,81 +100,22 @@ class ReplayContactsOperator(ContactsOperator):
         plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Unpack[TaskParameters],
     ) -> None:
-        super().__init__(
-            contacts_conn_id=contacts_conn_id,
-            destination=destination,
-            sync_key=sync_key,
-            field_map=field_map,
-            unmapped=unmapped,
-            outcomes_conn_id=outcomes_conn_id,
-            outcomes_table=outcomes_table,
-            create_tables=create_tables,
-            sync_id=sync_id,
-            on_unknown=on_unknown,
-            max_rejected=max_rejected,
-            max_unknown=max_unknown,
-            batch_size=batch_size,
-            max_in_flight=max_in_flight,
-            requests_per_second=requests_per_second,
-            request_attempts=request_attempts,
-            request_timeout=request_timeout,
-            max_wait=max_wait,
-            store_payload=store_payload,
-            xcom_outcomes=xcom_outcomes,
-            plan_only=plan_only,
-            plan_rows=plan_rows,
-            plan_identifiers=plan_identifiers,
-            **kwargs,
-        )
-        self.statuses = statuses
-        self.error_codes = error_codes
-        self.since = since
-        self.max_attempts = max_attempts
-        self.sql: Any = sql
-        self.sql_conn_id: Any = sql_conn_id
-        self.parameters: Any = parameters
-        self.chunk_size = chunk_size
-        self._check_literals()
+        super().__init__(**kwargs)
+        parsed = self._keep(locals())
+        if {"statuses", "sql", "sql_conn_id"} <= parsed.keys():
+            from airflow_provider_contacts.task.replay_parameters import check_together
+
+            with naming_task(self.task_id):
+                check_together(parsed)
 
     @classmethod
-    def _readers(cls) -> Mapping[str, Reader]:
-        from airflow_provider_contacts.task.replay_parameters import REPLAY_READERS
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.replay_parameters import REPLAY_PARSERS
 
-        return REPLAY_READERS
-
-    def _check_literals(self) -> None:
-        super()._check_literals()
-        if any(is_template(value) for value in (self.statuses, self.sql, self.sql_conn_id)):
-            return
-        from airflow_provider_contacts.task.replay_parameters import check_together
-
-        with said_of(self.task_id):
-            check_together(self._replay_plan())
-
-    def _replay_plan(self) -> ReplayPlan:
-        from airflow_provider_contacts.task.replay_parameters import replay_plan
-
-        filters = {name: getattr(self, name) for name in ("statuses", "error_codes", "since", "max_attempts")}
-        return replay_plan(self._plan(), sql=self.sql, filters=filters)
+        return REPLAY_PARSERS
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send again, and return the summary."""
-        from airflow_provider_contacts.task.replay import run_replay
-        from airflow_provider_contacts.task.stop_sign import StopSign
+        from airflow_provider_contacts.task.replay import ReplayExecution
 
-        self._stop = StopSign()
-        return run_replay(self._replay_plan(), context, self._stop)
-
-    def rows(self) -> AbstractContextManager[RowSource]:
-        """Run the query."""
-        from airflow_provider_contacts.sources import rows_of_query
-        from airflow_provider_contacts.task.sql_connections import sql_hook
-
-        hook = sql_hook(self.sql_conn_id or "", "sql_conn_id")
-        return rows_of_query(
-            hook, self.sql or "", self.parameters, self.chunk_size, stopping=self.stopping, conn_id=self.sql_conn_id
-        )
-
-    def source_conn_id(self) -> str | None:
-        """Return the connection that is read, if it is another one."""
-        return self.sql_conn_id or None
+        return self._run(ReplayExecution, context)

@@ -1,8 +1,8 @@
-"""What a settling task is told: a person's verdict on named records, checked before any connection is opened."""
+"""The parameters of a settling task: a person's verdict on named records."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,16 +10,16 @@ from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.keys import key_text
 from airflow_provider_contacts.records.vendor_ids import key_of
-from airflow_provider_contacts.task.options import one_of
 from airflow_provider_contacts.task.parameters import (
-    Reader,
+    STORE_PAYLOAD,
+    Parser,
     StorePayload,
     parse_json,
     parse_needed_sync_id,
+    parse_one_of,
     parse_table,
     parse_text,
     parse_truth,
-    word,
 )
 
 LONGEST = 512
@@ -30,22 +30,8 @@ NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettlePlan:
-    """The parameters of a settling task as they are when it runs; see ``operators`` for their meaning."""
-
-    outcomes_conn_id: Any
-    outcomes_table: Any
-    create_tables: Any
-    sync_id: Any
-    records: Any = field(repr=False)
-    verdict: Any
-    settled_by: Any
-    store_payload: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedSettle:
-    """The parameters in their types.
+class SettleParameters:
+    """Parsed parameters; see ``operators`` for their meaning.
 
     :param records: identifier, or its digest, to the vendor's id, which is ``None`` for the verdict ``failed``.
     :param places: the place of each in what was given, from 1.
@@ -61,33 +47,19 @@ class CheckedSettle:
     settled_by: str
     store_payload: StorePayload
 
+    @classmethod
+    def of(cls, parsed: Mapping[str, Any], records: Any) -> SettleParameters:
+        """Return the parameters, the records parsed as the verdict asks for.
 
-def check_settle(plan: SettlePlan) -> CheckedSettle:
-    """Check and parse what needs no connection.
-
-    :raises ConfigError: naming the parameter and what is allowed, and no record.
-    """
-    texts = {name: read(getattr(plan, name), name) for name, read in SETTLE_READERS.items()}
-    verdict = Status(texts["verdict"])
-    records, places = parse_records(plan.records, verdict)
-    return CheckedSettle(
-        outcomes_conn_id=texts["outcomes_conn_id"],
-        outcomes_table=texts["outcomes_table"],
-        create_tables=texts["create_tables"],
-        sync_id=texts["sync_id"],
-        records=records,
-        places=places,
-        verdict=verdict,
-        settled_by=texts["settled_by"],
-        store_payload=plan.store_payload,
-    )
+        :raises ConfigError: naming what is wrong with the records by its place.
+        """
+        verdict = Status(parsed["verdict"])
+        found, places = parse_records(records, verdict)
+        return cls(**{**parsed, "verdict": verdict}, records=found, places=places)
 
 
 def parse_short(value: Any, name: str) -> str:
-    """Return a text.
-
-    :raises ConfigError: for anything else, for none, and for one that is too long.
-    """
+    """Return a text of at most :data:`LONGEST` characters."""
     text = parse_text(value, name)
     if text is None or len(text) > LONGEST:
         raise ConfigError(f"{name} must not be empty, nor longer than {LONGEST} characters")
@@ -95,20 +67,12 @@ def parse_short(value: Any, name: str) -> str:
 
 
 def parse_verdict(value: Any, name: str) -> str:
-    """Return a verdict.
-
-    :raises ConfigError: for any other word.
-    """
-    text = parse_short(value, name)
-    one_of(name, text, ("succeeded", "failed"))
-    return text
+    """Return ``succeeded`` or ``failed``."""
+    return str(parse_one_of("succeeded", "failed")(parse_short(value, name), name))
 
 
 def parse_person(value: Any, name: str) -> str:
-    """Return who says so.
-
-    :raises ConfigError: for what the column cannot hold.
-    """
+    """Return who settles, as the column can hold it."""
     text = parse_short(value, name)
     if len(text) > LONGEST_NAME or "\x00" in text:
         raise ConfigError(f"{name} is a text of at most {LONGEST_NAME} characters")
@@ -116,47 +80,42 @@ def parse_person(value: Any, name: str) -> str:
 
 
 def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], dict[str, int]]:
-    """Return what is named, with the vendor's ids, and the place of each; both are empty where nothing is given.
+    """Return the vendor's ids and the places of what is named; both are empty if nothing is given.
 
     :raises ConfigError: naming what is wrong by its place.
     """
     given = parse_json(value, "records") if not isinstance(value, str) or value.strip() else None
     if given is None or (isinstance(given, Mapping | list | tuple) and not given):
         return {}, {}
-    if verdict is Status.SUCCEEDED:
-        if not isinstance(given, Mapping):
-            raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
-        ids = {place: id_of(one, place) for place, one in enumerate(given.values(), 1)}
-        once(
-            {place: key_of(one) for place, one in ids.items()},
-            "gives one of the vendor's ids twice: two records must not claim one contact",
-        )
-    elif not isinstance(given, list | tuple):
-        raise ConfigError("records is a list of record identifiers for the verdict failed")
-    names = {place: name_of(one, place) for place, one in enumerate(given, 1)}
     if verdict is Status.FAILED:
-        return dict.fromkeys(names.values()), {name: place for place, name in reversed(names.items())}
-    once(names, "names one record twice")
-    return {name: ids[place] for place, name in names.items()}, {name: place for place, name in names.items()}
+        if not isinstance(given, list | tuple):
+            raise ConfigError("records is a list of record identifiers for the verdict failed")
+        names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
+        return dict.fromkeys(names), {name: place for place, name in reversed(list(enumerate(names, 1)))}
+    if not isinstance(given, Mapping):
+        raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
+    ids = [parse_id(one, place) for place, one in enumerate(given.values(), 1)]
+    check_distinct(map(key_of, ids), "gives one of the vendor's ids twice: two records must not claim one contact")
+    names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
+    places = check_distinct(names, "names one record twice")
+    return dict(zip(names, ids, strict=True)), places
 
 
-def once(texts: Mapping[int, str], what: str) -> None:
-    """Check that no text comes twice.
+def check_distinct(texts: Iterable[str], what: str) -> dict[str, int]:
+    """Return the place of each text, from 1.
 
     :raises ConfigError: naming the first two places that hold the same.
     """
-    first: dict[str, int] = {}
-    for place, text in texts.items():
-        if text in first:
-            raise ConfigError(f"records {what} (at places {first[text]} and {place})")
-        first[text] = place
+    places: dict[str, int] = {}
+    for place, text in enumerate(texts, 1):
+        if text in places:
+            raise ConfigError(f"records {what} (at places {places[text]} and {place})")
+        places[text] = place
+    return places
 
 
-def name_of(value: Any, place: int) -> str:
-    """Return an identifier as the table holds it.
-
-    :raises ConfigError: for what the column cannot hold.
-    """
+def parse_identifier(value: Any, place: int) -> str:
+    """Return an identifier as the table holds it."""
     try:
         text = key_text(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     except InvalidRecordError:
@@ -168,11 +127,8 @@ def name_of(value: Any, place: int) -> str:
     return text
 
 
-def id_of(value: Any, place: int) -> str:
-    """Return a vendor's id as the table holds it: unlike an identifier, it is never shortened.
-
-    :raises ConfigError: for what is nobody's id.
-    """
+def parse_id(value: Any, place: int) -> str:
+    """Return a vendor's id as the table holds it; unlike an identifier, it is never shortened."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     printable = text.isprintable() and text == text.strip() and any(map(str.isalnum, text))
     if not 0 < len(text) <= LONGEST_NAME or not printable or text.casefold() in NOTHING:
@@ -184,13 +140,13 @@ def id_of(value: Any, place: int) -> str:
     return text
 
 
-SETTLE_READERS: Mapping[str, Reader] = {
+SETTLE_PARSERS: Mapping[str, Parser] = {
     "outcomes_conn_id": parse_short,
     "outcomes_table": parse_table,
     "sync_id": parse_needed_sync_id,
     "verdict": parse_verdict,
     "settled_by": parse_person,
     "create_tables": parse_truth,
-    "store_payload": word("undelivered", "all", "never"),
+    "store_payload": STORE_PAYLOAD,
 }
-"""What reads each parameter but the records."""
+"""Of all parameters but the records, whose form depends on the verdict."""

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from airflow_provider_contacts.errors import ConfigError, UndeliveredError
-from airflow_provider_contacts.nearest import not_this
+from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.task.parameters import XcomOutcomes
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
-
-XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
 
 MOST_IN_XCOM = 10_000
 """Outcomes that ``auto`` puts into XCom at most: beyond it a metadata database suffers."""
@@ -242,23 +240,6 @@ class Report:
             "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
             **({"outcomes": self.outcomes.entries} if listed else {}),
         }
-
-
-def parse_tolerance(value: Any, name: str, *, fraction: bool) -> float:
-    """Return a tolerance as a number, also from a rendered text.
-
-    :raises ConfigError: for anything but a count, or a fraction below 1 where that is allowed.
-    """
-    try:
-        number = float(value) if not isinstance(value, bool) else -1.0
-    except (TypeError, ValueError, OverflowError):
-        number = -1.0
-    if number.is_integer() and number >= 0:
-        return number
-    if fraction and 0 < number < 1:
-        return number
-    allowed = "a count or a fraction below 1, such as 10 or 0.05" if fraction else "a count, such as 10"
-    raise ConfigError(f"{name} is {allowed}{not_this(value)}")
 
 
 def tally_of(counts: Mapping[str, Any]) -> str:

@@ -153,7 +153,7 @@ def test_a_connection_of_another_type_is_refused() -> None:
         ({"batch_size": 0}, "batch_size is a whole number"),
         ({"request_attempts": None}, "request_attempts is a whole number"),
         ({"destination": {"list": 1}}, "unknown keys ['list'] in destination for Dex, connection 'dex_default'"),
-        ({"destination": "list"}, "destination for Dex, connection 'dex_default' is a mapping"),
+        ({"destination": "list"}, "destination is a mapping, or the JSON text of one, not 'list'"),
         ({"field_map": {"a": "no_such"}}, "field_map names no field"),
         ({"sync_key": []}, "sync_key is a column name"),
         ({"store_payload": "some"}, "store_payload is one of"),

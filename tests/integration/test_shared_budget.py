@@ -176,7 +176,7 @@ def unreachable(_: Postgres) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Exception], str]] = {
-    "none": (lambda _: None, ConfigError, "there is no such connection"),
+    "none": (lambda _: None, ConfigError, "there is no connection 'rate_store'"),
     "another type": (
         lambda _: {"conn_type": "http", "host": "h"},
         ConfigError,

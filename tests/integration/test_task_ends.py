@@ -155,12 +155,12 @@ def test_a_failed_task_says_why_its_requests_got_no_usable_answer(
 def test_a_task_that_succeeds_with_losses_says_where_they_are(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert world.run(push([*people(1), BAD], max_rejected=1)).state == "success"
-    (text,) = [one for one in caplog.messages if one.startswith("What became of each record")]
+    (text,) = [one for one in caplog.messages if one.startswith("Outcome of each record")]
     (query,) = text.split("): ")[1:]
     assert [row["record_identifier"] for row in world.query(query)] == ["bad"]
     caplog.clear()
     assert world.run(push(people(2, start=10), task_id="all")).state == "success"
-    assert not [one for one in caplog.messages if one.startswith("What became of each record")]
+    assert not [one for one in caplog.messages if one.startswith("Outcome of each record")]
 
 
 def test_a_failed_task_without_such_a_request_names_no_cause(world: World) -> None:

@@ -25,7 +25,7 @@ from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.task.options import PushOptions
+from airflow_provider_contacts.task.parameters import PushParameters
 from airflow_provider_contacts.transport.client import Client
 from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
@@ -134,8 +134,7 @@ def pushing(job: Job, clock: Clock) -> Iterator[tuple[str, Iterator[Any]]]:
     """Open everything that a push takes; yield the ledger's token and the outcomes as they come."""
     dex = vendors.load("dex")
     target = resolve(dex, StoredConnection(**{"conn_id": "dex", **job.vendor}))
-    options = PushOptions(
-        sync_key="key",
+    options = PushParameters(
         batch_size=job.batch_size,
         max_in_flight=job.max_in_flight,
         request_attempts=job.request_attempts,

@@ -141,11 +141,11 @@ WRONG_SQL: list[tuple[dict[str, Any], str]] = [
     ({"sql": ""}, "sql must not be empty"),
     ({"sql": ["SELECT 1"]}, "sql is a text, not a list"),
     ({"sql_conn_id": ""}, "sql_conn_id must not be empty"),
-    ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1, not 0"),
-    ({"chunk_size": "5000"}, "chunk_size must be a whole number"),
+    ({"chunk_size": 0}, "chunk_size is a whole number of at least 1, not 0"),
+    ({"chunk_size": "5000"}, "chunk_size is a whole number"),
     # Bind values may be personal.
-    ({"parameters": "a"}, "parameters must be a mapping or a list of bind values, or None, not a str"),
-    ({"parameters": 5}, "parameters must be a mapping or a list of bind values"),
+    ({"parameters": "a"}, "parameters is a mapping or a list of bind values, or None, not a str"),
+    ({"parameters": 5}, "parameters is a mapping or a list of bind values"),
 ]
 WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
     ({"statuses": ["fialed"]}, "each of statuses is one of ['failed', 'rejected', 'invalid', 'unknown'], not 'fialed'"),
@@ -160,7 +160,7 @@ WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
     ({"sync_id": ""}, "sync_id must not be empty"),
     ({"sql": "SELECT 1"}, "sql and sql_conn_id belong together"),
     ({"store_payload": "never"}, 'store_payload="never" would clear'),
-    ({"chunk_size": 1.5}, "chunk_size must be a whole number"),
+    ({"chunk_size": 1.5}, "chunk_size is a whole number"),
 ]
 WRONG_SETTLE: list[tuple[dict[str, Any], str]] = [
     ({"verdict": "succeded"}, "verdict is one of ['succeeded', 'failed'], not 'succeded'; did you mean 'succeeded'?"),

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
 from airflow_provider_contacts.task.summary import (
@@ -21,7 +20,6 @@ from airflow_provider_contacts.task.summary import (
     Report,
     Tally,
     entry_of,
-    parse_tolerance,
 )
 
 PUBLIC = [status for status in Status if status is not Status.SENDING]
@@ -190,27 +188,6 @@ def test_an_entry_can_be_stored_whatever_the_vendor_says() -> None:
     assert "\\u0000" not in text
     assert text.encode()
     assert list(tally_of(one).codes) == ["a\ufffdb\ufffd"]
-
-
-# Tolerances.
-
-
-@pytest.mark.parametrize(
-    ("value", "number"), [(0, 0), (3, 3), ("3", 3), (" 3 ", 3), (3.0, 3), ("0.05", 0.05), (0.05, 0.05), ("0", 0)]
-)
-def test_a_tolerance_is_a_count_or_a_fraction(value: Any, number: float) -> None:
-    assert parse_tolerance(value, "max_rejected", fraction=True) == number
-
-
-@pytest.mark.parametrize("value", [-1, 1.5, "1.5", "5%", "", None, True, "True", float("nan"), "inf", [], 10**400])
-def test_anything_else_names_the_parameter(value: Any) -> None:
-    with pytest.raises(ConfigError, match="max_rejected is a count or a fraction below 1"):
-        parse_tolerance(value, "max_rejected", fraction=True)
-
-
-def test_a_fraction_of_unknowns_means_nothing() -> None:
-    with pytest.raises(ConfigError, match="max_unknown is a count, such as 10"):
-        parse_tolerance(0.5, "max_unknown", fraction=False)
 
 
 @pytest.mark.parametrize(
