@@ -102,8 +102,17 @@ class Client:
 
         What fails here fails again for the requests, and becomes their result.
         """
-        self._run(self._ready())
+        self._run(self._prepare(-1, Request("GET", "/")))
         self._tell_secrets()
+
+    def authorization(self) -> tuple[str, float]:
+        """Return the ``Authorization`` header, and the moment (monotonic) until which it is good.
+
+        :raises TokenError: where no token can be had.
+        """
+        header = self._run(self._authorization(-1))
+        self._tell_secrets()
+        return header, self._tokens.good_until if self._tokens is not None else inf
 
     def close(self) -> None:
         """Cancel what is in flight and end the thread."""
@@ -156,9 +165,18 @@ class Client:
             self._used.pop(tag, None)
         self._done.put((tag, result))
 
-    async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # one budget for request and answer
+    async def _exchange(self, tag: int, request: Request, not_after: float, timeout: float) -> Result:  # noqa: ASYNC109  # handed on
+        prepared = await self._prepare(tag, request)
+        if isinstance(prepared, NotSent):
+            return prepared
+        if time.monotonic() > not_after:
+            return NotSent("mark_expired")
+        return await exchange(self._open(), prepared, timeout=timeout, not_after=not_after)
+
+    async def _prepare(self, tag: int, request: Request) -> Prepared | NotSent:
         try:
-            session, url = self._open(), self._url_of(request)
+            self._open()
+            url = self._url_of(request)
             headers = {"Authorization": header_text(await self._authorization(tag))}
         except TokenError as error:
             return error.result
@@ -167,19 +185,9 @@ class Client:
             return NotSent("not_prepared")
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        if time.monotonic() > not_after:
-            return NotSent("mark_expired")
-        prepared = Prepared(
+        return Prepared(
             method=request.method, url=url, headers=headers, body=request.body, bound=answer_bound(request.body)
         )
-        return await exchange(session, prepared, timeout=timeout, not_after=not_after)
-
-    async def _ready(self) -> None:
-        try:
-            self._open()
-            await self._authorization(-1)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the requests meet it again and turn it into results
-            log.info("Not ready before the first request (%s)", type(error).__name__)
 
     def _url_of(self, request: Request) -> URL:
         if request.query:

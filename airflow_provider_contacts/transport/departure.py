@@ -37,8 +37,7 @@ class Departure:
     :param too_long: the head of its answer is longer than is read.
     :param headed: the head of its answer is known.
     :param over: nobody waits for it any more.
-    :param needs: bytes of head and body.
-    :param written: bytes that were written.
+    :param missing: bytes of it that were not written yet.
     """
 
     host: str
@@ -56,8 +55,7 @@ class Departure:
     headed: bool = False
     over: bool = False
     guard: Guard | None = None
-    needs: int = 0
-    written: int = 0
+    missing: int = 0
 
 
 DEPARTURE: ContextVar[Departure] = ContextVar("departure")

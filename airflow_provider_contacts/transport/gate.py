@@ -135,7 +135,7 @@ class Guard:
                 return
         if not self._began and not is_interim(data):
             self._began = True
-            departure.early = departure.written < departure.needs or self._unsent() > 0
+            departure.early = departure.missing > 0 or self._unsent() > 0
             departure.unread = departure.early or unacknowledged(self.line) > 0
             if departure.unread and not departure.early:
                 self._recounting = departure
@@ -159,14 +159,14 @@ class Guard:
             self._current, self._began = departure, True
             return
         if departure.guard is self and self._current is departure:
-            departure.written += size
+            departure.missing -= size
             return
         departure.reused = self._served
-        departure.needs = bytes(first).find(b"\r\n\r\n") + 4 + departure.size
         departure.on_leave()
         self._check(departure)
         self._current, self._began, self._heard, self._served = departure, False, 0, True
-        departure.guard, departure.written = self, size
+        departure.guard = self
+        departure.missing = bytes(first).find(b"\r\n\r\n") + 4 + departure.size - size
         departure.headed = departure.early = departure.unread = False
         departure.left = True
 

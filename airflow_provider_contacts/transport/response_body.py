@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import aiohttp
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """Limits on the body of an answer.
 
     :param size: bytes, unpacked.
@@ -32,13 +30,9 @@ OF_A_TOKEN = Bound(1024 * 1024, 10_000)
 SPACE = Bound(8 * 1024 * 1024, 1_000_000)
 SPACE_A_BYTE = Bound(64, 4)
 
-MOST_LAYERS = 5
-"""Content encodings of one answer that are undone."""
-
 MOST_MEMBERS = 16
 """Parts, packed by themselves, of one packed body."""
 
-BROKEN_OFF = "the body of the answer broke off"
 PACKED = "the body of the answer is packed in a way that cannot be undone"
 
 
@@ -46,10 +40,9 @@ def answer_bound(sent: bytes | None) -> Bound:
     """Return the bound of the answer to a request with this body; ``None`` for a read."""
     if sent is None:
         return LARGEST
-    count = len(sent)
     return Bound(
-        min(LARGEST.size, SPACE.size + SPACE_A_BYTE.size * count),
-        min(LARGEST.parts, SPACE.parts + SPACE_A_BYTE.parts * count),
+        min(LARGEST.size, SPACE.size + SPACE_A_BYTE.size * len(sent)),
+        min(LARGEST.parts, SPACE.parts + SPACE_A_BYTE.parts * len(sent)),
     )
 
 
@@ -66,16 +59,11 @@ async def read_body(response: aiohttp.ClientResponse, encoding: str, bound: Boun
                 return b"", too_large(f"{bound.size} bytes")
             parts.append(part)
     except aiohttp.ClientError:
-        return b"", BROKEN_OFF
+        return b"", "the body of the answer broke off"
     body, trouble = unpacked(b"".join(parts), encoding, bound.size)
-    if has_more_parts(body, bound.parts):
+    if len(body) > bound.parts and sum(map(body.count, (b",", b"[", b"{"))) > bound.parts:
         return b"", too_large(f"{bound.parts} values")
     return body, trouble
-
-
-def has_more_parts(body: bytes, most: int) -> bool:
-    """Tell whether a JSON text may have more values than ``most``, without parsing it."""
-    return len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most
 
 
 def too_large(bound: str) -> str:
@@ -84,28 +72,21 @@ def too_large(bound: str) -> str:
 
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
-    """Return a body without its content encodings, or nothing and why."""
-    names = encoding.lower().split(",")
-    if len(names) > MOST_LAYERS:
+    """Return a body without its content encoding, or nothing and why."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            found: bytes | None = body
+        case "gzip" | "x-gzip":
+            found = inflated(body, zlib.MAX_WBITS | 16, largest)
+        case "deflate":
+            # Some servers leave out the frame that the name stands for.
+            found = inflated(body, zlib.MAX_WBITS, largest) or inflated(body, -zlib.MAX_WBITS, largest)
+        case _:
+            # Some servers write what is no encoding ("none", "utf-8"): plain JSON is taken as it is.
+            found = body if body.lstrip()[:1] in {b"{", b"["} else None
+    if found is None:
         return b"", PACKED
-    for name in reversed(names):
-        match name.strip():
-            case "" | "identity":
-                found: bytes | None = body
-            case "gzip" | "x-gzip":
-                found = inflated(body, zlib.MAX_WBITS | 16, largest)
-            case "deflate":
-                # Some servers leave out the frame that the name stands for.
-                found = inflated(body, zlib.MAX_WBITS, largest) or inflated(body, -zlib.MAX_WBITS, largest)
-            case _:
-                # Some servers write what is no packing ("none", "utf-8"): plain JSON is taken as it is.
-                found = body if body.lstrip()[:1] in {b"{", b"["} else None
-        if found is None:
-            return b"", PACKED
-        if len(found) > largest:
-            return b"", too_large(f"{largest} bytes")
-        body = found
-    return body, ""
+    return (found, "") if len(found) <= largest else (b"", too_large(f"{largest} bytes"))
 
 
 def inflated(packed: bytes, window: int, largest: int) -> bytes | None:
@@ -115,15 +96,12 @@ def inflated(packed: bytes, window: int, largest: int) -> bytes | None:
     for _ in range(MOST_MEMBERS):
         reader = zlib.decompressobj(window)
         try:
-            part = reader.decompress(packed, largest + 1 - len(found))
+            found += reader.decompress(packed, largest + 1 - len(found))
         except zlib.error:
             return None
-        found += part
         if len(found) > largest:
             return found
-        if not reader.eof:
-            return None
         packed = reader.unused_data
-        if not packed.strip(b"\0"):
-            return found
+        if not reader.eof or not packed.strip(b"\0"):
+            return found if reader.eof else None
     return None

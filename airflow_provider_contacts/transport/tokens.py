@@ -38,8 +38,6 @@ REFUSALS = {
     *("invalid_scope", "access_denied"),
 }
 
-CLIENT = "check login (client id), password (client secret) and token_url of the connection"
-
 
 class TokenError(Exception):
     """No token could be had; carries the result of the request that needed one."""
@@ -71,6 +69,7 @@ class TokenSource:
 
     :param post: sends a token request once.
     :param on_secret: receives every minted token, so that it can be masked in logs.
+    :ivar good_until: the moment (monotonic) at which the token is renewed.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class TokenSource:
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
         self._token = ""
-        self._good_until = 0.0
+        self.good_until = 0.0
 
     async def get(self) -> str:
         """Return a token that is good for a while.
@@ -95,13 +94,12 @@ class TokenSource:
         :raises TokenError: where none can be had.
         """
         async with self._lock:
-            if not self._token or self._monotonic() >= self._good_until:
+            asked_at = self._monotonic()
+            if not self._token or asked_at >= self.good_until:
                 self._token = ""
-                asked_at = self._monotonic()
                 token = read_token(await self._post(token_request(self._credential)), self._credential)
                 self._on_secret(token.text)
-                self._token = token.text
-                self._good_until = asked_at + token.life
+                self._token, self.good_until = token.text, asked_at + token.life
             return self._token
 
     def drop(self, token: str) -> None:
@@ -152,11 +150,14 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
     reply = token_reply(result)
     code = reply.get("error")
     told = f"HTTP {result.status}" + (f", {code}" if isinstance(code, str) and code in REFUSALS else "")
-    if result.status in {400, 401, 403, 404} or (200 <= result.status < 300 and code):  # noqa: PLR2004  # RFC 9110
-        raise TokenError(
-            NotSent("token_refused", refused=True, message=f"{where} refuses the client ({told}): {CLIENT}")
+    good = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
+    if result.status in {400, 401, 403, 404} or (good and code):
+        text = (
+            f"{where} refuses the client ({told}): "
+            "check login (client id), password (client secret) and token_url of the connection"
         )
-    if not 200 <= result.status < 300:  # noqa: PLR2004  # RFC 9110
+        raise TokenError(NotSent("token_refused", refused=True, message=text))
+    if not good:
         wait = retry_after(result.headers.get("retry-after"), now or datetime.now(UTC))
         raise TokenError(NotSent("token_unavailable", wait=wait, message=f"{where} gives no token now ({told})"))
     token = reply.get("access_token")

@@ -13,7 +13,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.policy import judge
 from airflow_provider_contacts.errors import LookupFailedError
 from airflow_provider_contacts.transport.endpoint import Endpoint
-from airflow_provider_contacts.transport.plain_client import plain_client, post_token
+from airflow_provider_contacts.transport.plain_client import plain_client
 from airflow_provider_contacts.transport.response_body import LARGEST, PACKED, SPACE, answer_bound, unpacked
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
@@ -93,15 +93,8 @@ def test_the_rest_of_an_answer_that_is_too_long_is_no_second_one(
     assert [heard.connection for heard in server.heard] == [0, 0, 1, 1, 1]
 
 
-def test_an_answer_that_is_packed_over_and_over_is_not_unpacked(serve: Serve) -> None:
-    body = b"{}"
-    for _ in range(6):
-        body = gzip.compress(body)
-    head = "Content-Encoding: " + ", ".join(["gzip"] * 6) + "\r\n"
-    with client_to(serve(lambda wire: wire.say(200, body, head))) as client:
-        found = result_of(client)
-    assert isinstance(found, Response)
-    assert (found.body, found.trouble) == (b"", PACKED)
+def test_an_answer_that_is_packed_twice_is_not_unpacked() -> None:
+    assert unpacked(gzip.compress(gzip.compress(b"{}")), "gzip, gzip", 100) == (b"", PACKED)
 
 
 ZIPPED = gzip.compress(b'{"a": 1}')
@@ -198,20 +191,3 @@ def test_a_huge_token_answer_is_not_read_by_the_plain_client_either(serve: Serve
         pytest.raises(LookupFailedError, match="has more than 1048576 bytes"),
     ):
         client.get("/")
-
-
-def test_a_packed_token_bomb_costs_the_plain_client_little(serve: Serve) -> None:
-    bomb = gzip.compress(gzip.compress(bytes(300_000_000), 1), 9)
-    server = serve(lambda wire: wire.say(200, bomb, "Content-Encoding: gzip, gzip\r\n"))
-    credential = ClientCredentials(
-        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
-    )
-    tracemalloc.start()
-    try:
-        found = post_token(Endpoint(base_url="http://127.0.0.1:1", credential=credential), credential)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert isinstance(found, Response)
-    assert "has more than 1048576 bytes" in found.trouble
-    assert peak < 50_000_000

@@ -70,7 +70,7 @@ def heard_by(other: socket.socket) -> bytes:
 def test_a_request_is_written_to_a_silent_connection() -> None:
     async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
         transport.writelines([HEAD, b"{}"])
-        assert (departure.left, departure.reused, departure.needs) == (True, False, departure.written)
+        assert (departure.left, departure.reused, departure.missing) == (True, False, 0)
         assert heard_by(other) == HEAD + b"{}"
 
     with_line(play, Departure(host="h", size=2))
