@@ -243,20 +243,14 @@ def drained(queue: SimpleQueue[T]) -> Iterator[T]:
 
 
 def header_text(text: str) -> str:
-    """Return a text that a header can carry.
-
-    :raises ValueError: for any other; it must be found before bytes may have left.
-    """
+    """Return a text that a header can carry; any other must be found before bytes may have left."""
     if not (text.isascii() and text.isprintable()):
         raise ValueError("no header can carry this text")
     return text
 
 
 def url_of(text: str, query: Sequence[tuple[str, str]] = ()) -> URL:
-    """Return a URL as httpx writes it, so that a push and ``get_conn()`` send the same.
-
-    :raises httpx.InvalidURL: for what is none.
-    """
+    """Return a URL as httpx writes it, so that a push and ``get_conn()`` send the same."""
     import httpx
     from yarl import URL
 

@@ -100,10 +100,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
 
 
 def stated_url(stored: StoredConnection) -> str:
-    """Return the base URL that host, schema and port make up as in Airflow's HTTP hook; empty without a host.
-
-    :raises ConfigError: where two ports are given.
-    """
+    """Return the base URL that host, schema and port make up as in Airflow's HTTP hook; empty without a host."""
     host = stored.host.strip()
     if not host:
         return ""
@@ -121,10 +118,7 @@ def stated_url(stored: StoredConnection) -> str:
 
 
 def check_account(stored: StoredConnection) -> None:
-    """Check that login and password were entered without stray characters.
-
-    :raises ConfigError: naming the field.
-    """
+    """Refuse a login or password that was entered with stray characters."""
     for name, text in (("login", stored.login), ("password", stored.password)):
         if not text.isprintable() or text != text.strip():
             raise ConfigError(
@@ -133,19 +127,13 @@ def check_account(stored: StoredConnection) -> None:
 
 
 def check_credential(credential: Credential) -> None:
-    """Check that a header can carry a credential.
-
-    :raises ConfigError: that never shows it.
-    """
+    """Refuse a credential that no header can carry, without showing it."""
     if isinstance(credential, FixedHeader) and not AUTHORIZATION.fullmatch(credential.value):
         raise ConfigError("the password holds spaces or characters that no header can carry; enter it again, in ASCII")
 
 
 def check_certificates(verify: bool | str) -> None:
-    """Check that the CA bundle can be read.
-
-    :raises ConfigError: if not.
-    """
+    """Refuse a CA bundle that cannot be read."""
     if isinstance(verify, str):
         try:
             ca_context(verify)
@@ -154,10 +142,7 @@ def check_certificates(verify: bool | str) -> None:
 
 
 def check_proxies(stated: str, urls: Sequence[str]) -> None:
-    """Check the proxies to these URLs.
-
-    :raises ConfigError: naming the setting, never its value, which may hold a password.
-    """
+    """Refuse a proxy that is no URL; the error never shows it, since it may hold a password."""
     proxies = [proxy for url in urls if (proxy := proxy_for(url, stated))]
     if not all(map(http_parts, proxies)):
         origin = "proxy" if stated else "the environment's proxy (HTTPS_PROXY and such)"
@@ -176,10 +161,7 @@ def http_parts(url: str) -> SplitResult | None:
 
 
 def check_url(url: str, *, allow_http: bool) -> bool:
-    """Check a URL; return whether it leads to another machine without TLS.
-
-    :raises ConfigError: if it is none, or plain http to another machine that is not allowed.
-    """
+    """Return whether a URL leads to another machine without TLS; refuse it where that is not allowed."""
     parts = http_parts(url)
     if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError("host and token_url are https URLs without spaces, credentials, query or fragment")

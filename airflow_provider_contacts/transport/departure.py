@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HeldError(Exception):
-    """A request was not written; the departure says why."""
+    """A request was not written; see ``Departure.held``."""
 
 
 @dataclass(slots=True, eq=False)

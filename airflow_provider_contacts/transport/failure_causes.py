@@ -41,14 +41,15 @@ ERRNOS = {
     errno.ETIMEDOUT: "does not answer on port {port}",
     errno.EMFILE: "cannot be asked: this process has too many open files",
     errno.EADDRNOTAVAIL: "cannot be asked: this machine has no free port or address",
+    errno.ECONNRESET: "ends the connection on port {port} before anything is sent; it may not speak TLS there",
 }
 
 
 def connection_cause(error: BaseException, host: str, seconds: float) -> str:
-    """Return why no connection came about, and what to do.
+    """Return why no connection was made, and what to do.
 
     :param host: the host that was asked for; a proxy has another one.
-    :param seconds: how long was waited for it.
+    :param seconds: in which a connection had to be made.
     """
     import aiohttp
 
@@ -61,49 +62,29 @@ def connection_cause(error: BaseException, host: str, seconds: float) -> str:
         return f"{text}: {HOST}, the proxy if there is one, and that no firewall is between"
     if not isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection to {host} came about ({type(error).__name__}): {HOST}"
-    return connector_cause(error, host)
-
-
-def connector_cause(error: aiohttp.ClientConnectorError, host: str) -> str:
-    """Return why a host or a proxy could not be reached."""
-    import aiohttp
-
-    asked, port = error.host or host, error.port
+    asked = error.host or host
     proxied = isinstance(error, aiohttp.ClientProxyConnectionError) or asked != host
     name, advice = (f"the proxy {asked}", PROXY) if proxied else (asked, HOST)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the name of {name} cannot be resolved: {advice}, and the name service of the worker"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return certificate_cause(error.certificate_error, name)
-    reason = error.os_error
+    return socket_cause(getattr(error, "certificate_error", None) or error.os_error, name, error.port, advice)
+
+
+def socket_cause(reason: Exception, name: str, port: int | None, advice: str) -> str:
+    """Return why a host or a proxy with a known address could not be connected to."""
     if isinstance(reason, ssl.CertificateError):
-        return certificate_cause(reason, name)
+        told = getattr(reason, "verify_message", "") or "no reason told"
+        other = f"is not accepted ({told}): check the connection's host and verify"
+        return f"the certificate of {name} {CERTIFICATES.get(getattr(reason, 'verify_code', 0), other)}"
     if isinstance(reason, ssl.SSLError):
-        return tls_cause(reason, name, port)
-    if isinstance(reason, ConnectionResetError):
-        return (
-            f"{name} ends the connection on port {port} before anything is sent: {advice}, and that it speaks TLS there"
-        )
-    known = errno.errorcode.get(reason.errno or 0, type(reason).__name__)
-    text = ERRNOS.get(reason.errno or 0, f"cannot be connected to on port {{port}} ({known})")
+        if reason.reason in NO_TLS:
+            return f"{name} speaks no TLS on port {port}: name its TLS port, or http:// where that is allowed"
+        told = (reason.reason or "").replace("_", " ").lower() or type(reason).__name__
+        return f"TLS with {name} on port {port} failed ({told}): {HOST}"
+    number = errno.ECONNRESET if isinstance(reason, ConnectionResetError) else getattr(reason, "errno", None) or 0
+    known = errno.errorcode.get(number, type(reason).__name__)
+    text = ERRNOS.get(number, f"cannot be connected to on port {{port}} ({known})")
     return f"{name} {text.format(port=port)}: {advice}"
-
-
-def certificate_cause(error: BaseException, name: str) -> str:
-    """Return what is wrong with a certificate."""
-    told = getattr(error, "verify_message", "") or "no reason told"
-    other = f"is not accepted ({told}): check the connection's host and verify"
-    return f"the certificate of {name} {CERTIFICATES.get(getattr(error, 'verify_code', 0), other)}"
-
-
-def tls_cause(error: ssl.SSLError, name: str, port: int | None) -> str:
-    """Return why TLS did not come about."""
-    reason = error.reason or ""
-    if reason in NO_TLS:
-        advice = "name its TLS port, or http:// where that is allowed"
-        return f"{name} speaks no TLS on port {port}: {advice}"
-    told = reason.replace("_", " ").lower() or type(error).__name__
-    return f"TLS with {name} on port {port} failed ({told}): {HOST}"
 
 
 def loss_cause(error: BaseException, departure: Departure) -> str:
@@ -128,11 +109,11 @@ def unread_cause(error: aiohttp.ClientResponseError) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    kind = type(cause).__name__
+    kind, message = type(cause).__name__, str(error.message)
     if kind == "LineTooLong":
         return f"a header line of the answer is longer than {LONGEST_LINE} bytes, which is not read"
-    if "many" in str(error.message).lower() and "header" in str(error.message).lower():
+    if "many" in message.lower() and "header" in message.lower():
         return f"the answer has more than {MOST_LINES} header lines, which is not read"
     # The parser's own words; the line behind them is not repeated.
-    reason, sign, _ = str(error.message).partition(":\n\n")
-    return f"the answer is no HTTP that can be read ({reason if sign and reason.isprintable() else kind})"
+    reason, separator, _ = message.partition(":\n\n")
+    return f"the answer is no HTTP that can be read ({reason if separator and reason.isprintable() else kind})"

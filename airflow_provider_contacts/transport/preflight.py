@@ -26,8 +26,7 @@ def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
     """Return the destination: the operator's keys over the connection's.
 
     :param given: a mapping, its JSON text (a rendered template), or ``None``.
-    :param where: names the connection.
-    :raises ConfigError: for unknown, missing or contradicting keys; it names those that the vendor has.
+    :raises ConfigError: for unknown, missing or contradicting keys.
     """
     form = vendor.destination
     source = where or "the connection"
@@ -54,10 +53,7 @@ def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
 
 
 def as_mapping(given: Any, vendor: Vendor, place: str) -> Mapping[str, Any]:
-    """Return the destination as a mapping.
-
-    :raises ConfigError: for anything but a mapping, its JSON text, or nothing.
-    """
+    """Return the destination as a mapping; refuse anything but a mapping, its JSON text, or nothing."""
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.strip() else None
@@ -83,12 +79,9 @@ def exact_destination(
 ) -> Destination:
     """Return the exact destination; asks the vendor where a name must become an id.
 
-    :param given: the operator's, see :func:`check_destination`.
-    :param where: names the connection in errors.
     :param secrets: are masked in an error that quotes the vendor.
     :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
-    :raises RefusedError: where the vendor refuses the read.
-    :raises LookupFailedError: where the read gets no usable answer.
+    :raises ContactsError: as :func:`read` does.
     """
     destination = known_destination(vendor, given, defaults, where)
     lookup = vendor.lookup
@@ -110,10 +103,7 @@ def exact_destination(
 
 
 def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> Destination:
-    """Return the destination as far as it is known without asking the vendor.
-
-    :raises ConfigError: for unknown, missing or contradicting keys, and for values that no request can carry.
-    """
+    """Return the destination as far as it is known without asking the vendor."""
     destination = check_destination(vendor, given, defaults, where)
     if vendor.lookup is None or vendor.lookup.request(destination) is None:
         check_carried(vendor, destination, where)
@@ -121,10 +111,7 @@ def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
 
 
 def check_carried(vendor: Vendor, destination: Destination, where: str) -> None:
-    """Refuse values that no request can carry, before a run is registered or a query is run.
-
-    :raises ConfigError: naming the connection and the key.
-    """
+    """Refuse values that no request can carry, before a run is registered or a query is run."""
     try:
         vendor.request_path(destination)
         vendor.destination_fields(destination)

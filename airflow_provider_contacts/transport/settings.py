@@ -98,10 +98,7 @@ def is_empty(value: Any) -> bool:
 
 
 def parse_setting(setting: Setting, value: Any, where: str) -> Any:
-    """Return one value in its declared type.
-
-    :raises ConfigError: for a value of another type, or not among the allowed ones.
-    """
+    """Return one value in its declared type."""
     kind = KINDS[setting.kind]
     parsed = kind.parse(value)
     if parsed is None:

@@ -18,9 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT, retry_after
-from airflow_provider_contacts.transport.response_body import OF_A_TOKEN
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
-from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
 
 AHEAD = 60.0
@@ -42,9 +41,9 @@ REFUSALS = {
 class TokenError(Exception):
     """No token could be had; carries the result of the request that needed one."""
 
-    def __init__(self, result: NotSent) -> None:
-        super().__init__(result.code)
-        self.result = result
+    def __init__(self, code: str, message: str, *, refused: bool = False, wait: float | None = None) -> None:
+        super().__init__(code)
+        self.result = NotSent(code, refused=refused, wait=wait, message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,12 @@ def token_request(credential: ClientCredentials) -> TokenRequest:
     method: Any = credential.method if credential.encoding == "form" else as_json
     try:
         auth = ClientAuth(credential.client_id, credential.client_secret, method)
-        url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
+        return TokenRequest(*auth.prepare("POST", credential.token_url, headers, form))
     except UnicodeEncodeError:
         text = (
             "login (client id) or password (client secret) of the connection holds characters that no header can carry"
         )
-        raise TokenError(NotSent("credential_not_latin1", refused=True, message=text)) from None
-    return TokenRequest(url, headers, body)
+        raise TokenError("credential_not_latin1", text, refused=True) from None
 
 
 def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
@@ -144,26 +142,26 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
     :raises TokenError: for a refusal, or an error that may pass.
     """
     where = f"the token endpoint at {urlsplit(credential.token_url).hostname}"
-    if isinstance(result, NotSent | NoAnswer):
-        text = f"no token came from {where}: {result.message or result.code}"
-        raise TokenError(NotSent("token_unavailable", message=text))
+    if not isinstance(result, Response):
+        raise TokenError("token_unavailable", f"no token came from {where}: {result.message or result.code}")
     reply = token_reply(result)
     code = reply.get("error")
     told = f"HTTP {result.status}" + (f", {code}" if isinstance(code, str) and code in REFUSALS else "")
     good = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
     if result.status in {400, 401, 403, 404} or (good and code):
-        text = (
-            f"{where} refuses the client ({told}): "
-            "check login (client id), password (client secret) and token_url of the connection"
-        )
-        raise TokenError(NotSent("token_refused", refused=True, message=text))
+        advice = "check login (client id), password (client secret) and token_url of the connection"
+        raise TokenError("token_refused", f"{where} refuses the client ({told}): {advice}", refused=True)
     if not good:
         wait = retry_after(result.headers.get("retry-after"), now or datetime.now(UTC))
-        raise TokenError(NotSent("token_unavailable", wait=wait, message=f"{where} gives no token now ({told})"))
+        raise TokenError("token_unavailable", f"{where} gives no token now ({told})", wait=wait)
     token = reply.get("access_token")
     if trouble := result.trouble or token_trouble(token):
-        raise TokenError(NotSent("token_unreadable", message=f"{where} gives no usable token ({told}): {trouble}"))
-    check_scope(reply.get("scope"), credential.scope, where)
+        raise TokenError("token_unreadable", f"{where} gives no usable token ({told}): {trouble}")
+    granted = reply.get("scope")
+    if isinstance(granted, str) and (missing := set(credential.scope.split()) - set(granted.replace(",", " ").split())):
+        names = " ".join(sorted(missing))
+        text = f"{where} grants no scope {names!r}: grant it to the client, or correct scope in the connection"
+        raise TokenError("token_scope", text, refused=True)
     life = lifetime(reply.get("expires_in"))
     return Token(str(token), life - min(AHEAD, life / 5))
 
@@ -179,22 +177,10 @@ def token_trouble(token: Any) -> str:
     return ""
 
 
-def check_scope(granted: Any, wanted: str, where: str) -> None:
-    """Check that the granted scope is enough, where the answer tells.
-
-    :raises TokenError: naming the missing scope.
-    """
-    missing = sorted(set(wanted.split()) - set(granted.replace(",", " ").split())) if isinstance(granted, str) else []
-    if missing:
-        names = " ".join(missing)
-        text = f"{where} grants no scope {names!r}: grant it to the client, or correct scope in the connection"
-        raise TokenError(NotSent("token_scope", refused=True, message=text))
-
-
 def token_reply(answer: Response) -> dict[str, Any]:
     """Return the reply; an empty one for anything but an object."""
     try:
-        reply = answer.json() if len(answer.body) <= OF_A_TOKEN.size else {}
+        reply = answer.json()
     except UnreadableError:
         return {}
     return reply if isinstance(reply, dict) else {}
