@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.simulator import control
-from airflow_provider_contacts.simulator.airflow_connections import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.apptoto import Apptoto
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
+from airflow_provider_contacts.simulator.closing import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.dex import Dex
 from airflow_provider_contacts.simulator.guard import GoneError, is_loopback, refusal
 from airflow_provider_contacts.simulator.intermezzo import Intermezzo
@@ -34,9 +34,7 @@ class Simulator:
     :param seed: of every chance; the same seed and requests give the same faults.
     :param forget: count contacts instead of keeping them: for a million of them. Reads then find nothing.
     :param hosts: names and addresses under which it may be asked, beside the loopback ones.
-    :param now: seconds of a clock that cannot jump (rates, tokens).
-    :param clock: seconds since 1970 (time stamps).
-    :param sleep: waits so many seconds (latency).
+    :param now: a clock that cannot jump (rates, tokens); ``clock`` counts seconds since 1970 (time stamps).
     """
 
     def __init__(
@@ -56,8 +54,8 @@ class Simulator:
         self.dex = Dex(world)
         self.apptoto = Apptoto(world)
         self.talkdesk = Talkdesk(world)
-        made = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
-        self.vendors: dict[str, SimulatedVendor] = {vendor.name: vendor for vendor in made}
+        own = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
+        self.vendors: dict[str, SimulatedVendor] = {vendor.name: vendor for vendor in own}
         self._sleep = sleep
         self.hosts: set[str] = set()
         self.allow(*hosts)
@@ -86,7 +84,7 @@ class Simulator:
                 answer = await control.answer(self, scope, receive)
         except GoneError:
             return
-        await send_bytes(send, to_bytes(answer, frozenset(), accepts_gzip=False))
+        await send_bytes(send, to_bytes(answer))
 
     def allow(self, *hosts: str) -> None:
         """Let requests in under further names or addresses."""
@@ -107,10 +105,7 @@ class Simulator:
         return [(vendor, knob) for vendor, knob, _ in chosen]
 
     def reset(self, *, knobs: bool = False) -> None:
-        """Forget all contacts and requests.
-
-        :param knobs: also set every knob back to what it was at the start.
-        """
+        """Forget all contacts and requests; with ``knobs``, set every knob back to what it was at the start."""
         for vendor in self.vendors.values():
             vendor.reset()
             if knobs:
@@ -119,10 +114,7 @@ class Simulator:
             self.update(self._first_settings)
 
     def connections(self, url: str) -> dict[str, dict[str, Any]]:
-        """Return a ready Airflow connection to each vendor.
-
-        :param url: where the simulator is served, without a slash at its end.
-        """
+        """Return a ready Airflow connection to each vendor of a simulator served at ``url`` (no slash at its end)."""
         made = {name: vendor.connection(f"{url}/{name}") for name, vendor in self.vendors.items()}
         if not is_loopback(urlsplit(url).hostname or ""):
             for connection in made.values():
@@ -138,19 +130,16 @@ class Simulator:
     def _find(self, name: str, value: Any) -> list[tuple[SimulatedVendor, str]]:
         """Return every vendor that a knob's whole name means; the value is checked with each."""
         word, _, knob = name.partition(".")
-        vendors = list(self.vendors.values()) if word == "all" else [self.vendors[word]] if word in self.vendors else []
         knob = knob.removeprefix("write.")
-        found = [vendor for vendor in vendors if knob in vendor.named]
+        found = [vendor for vendor in self.vendors.values() if word in {"all", vendor.name} and knob in vendor.named]
         if not found:
             names = [known for known, _ in self.all_knobs()]
             names += sorted({f"all.{known.partition('.')[2]}" for known in names})
-            near = (
-                [f"all.{name}"] if f"all.{name}" in names else difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-            )
+            near = [f"all.{name}"] if f"all.{name}" in names else difflib.get_close_matches(name, names, 3, 0.5)
             raise ValueError(f"there is no knob {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
-        for vendor in found:
-            try:
+        try:
+            for vendor in found:
                 vendor.check(knob, value)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         return [(vendor, knob) for vendor in found]

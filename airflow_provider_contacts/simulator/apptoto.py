@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
+from airflow_provider_contacts.simulator.checks import is_rows
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import (
     Answer,
@@ -20,8 +21,7 @@ from airflow_provider_contacts.simulator.messages import (
     Stored,
     json_body,
     listed,
-    whole_number,
-)
+)  # fmt: skip
 from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
 
@@ -60,18 +60,10 @@ class Apptoto(SimulatedVendor):
 
     name = "apptoto"
     knob_list = KNOBS
+    any_credential = "demo@example.com:demo-key"
+    challenge = 'Basic realm="Apptoto"'
     place_knob = "address_books"
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return the endpoints."""
-        return (
-            Route("POST", "/v1/contacts", "write", self._create),
-            Route("GET", "/v1/contact", "read", self._read_one),
-            Route("GET", "/v1/contacts", "read", self._read_page),
-            Route("PUT", "/v1/contacts", "write", self._put),
-            Route("DELETE", "/v1/contacts", "write", self._delete),
-            Route("GET", "/v1/address_books", "read", self._read_books),
-        )
+    place_setting = "address_book_id"
 
     def clear(self) -> None:
         """Forget external ids."""
@@ -79,23 +71,13 @@ class Apptoto(SimulatedVendor):
 
     def set_places(self, named: dict[str, str]) -> None:
         """Let these address books exist."""
-        self.books = {int(id_): name for id_, name in named.items()}
+        self.places = {int(id_): name for id_, name in named.items()}
 
     def add_book(self, name: str) -> int:
         """Add an empty address book and return its id."""
-        book = max(self.books, default=0) + 1
-        self.books[book] = name
-        return book
-
-    def connection(self, url: str) -> dict[str, Any]:
-        """Return a ready connection."""
-        extra = {"address_book_id": next(iter(self.books), 1)}
-        return {
-            "conn_type": "apptoto",
-            "host": url,
-            **self.ready("demo@example.com:demo-key"),
-            "extra": extra,
-        }
+        book = max(self.places, default=0) + 1
+        self.places[book] = name
+        return int(book)
 
     def authorize(self, call: Call) -> int:
         """Accept any account and key, or the demanded ones."""
@@ -104,34 +86,28 @@ class Apptoto(SimulatedVendor):
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return one of the forms that a client guesses at."""
-        headers = {"WWW-Authenticate": 'Basic realm="Apptoto"'} if error.status == HTTPStatus.UNAUTHORIZED else {}
         if error.status == HTTPStatus.BAD_GATEWAY:
             return gateway_page(502)
-        if self.knobs["error_body"] == "text":
-            return Answer(error.status, error.message, content_type="text/plain", headers=headers)
-        key = "error" if self.knobs["error_body"] == "json" else "message"
-        return Answer(error.status, {key: error.message}, headers=headers)
+        form = self.knobs["error_body"]
+        if form == "text":
+            return Answer(error.status, error.message, content_type="text/plain")
+        return Answer(error.status, {"error" if form == "json" else "message": error.message})
 
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return contacts or books."""
-        if not isinstance(payload, dict):
-            return None
-        found = payload.get("contacts", payload.get("address_books"))
+        found = payload.get("contacts", payload.get("address_books")) if isinstance(payload, dict) else None
         return found if isinstance(found, list) else None
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)
-        limit = self.knobs["gateway_limit"]
-        too_many = bool(limit) and len(contacts) > limit
-        form = self.knobs["reject_form"]
         refused = [index for index, contact in enumerate(contacts) if self._refused(contact)]
-        if refused and form != "drop":
-            if not self.knobs["atomic"]:
-                for contact in contacts[: refused[0]]:
-                    self._keep(call, contact)
-            self.refuse_batch(int(form), refused[0], "is refused")
+        if refused and self.knobs["reject_form"] != "drop":
+            for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
+                self._keep(call, contact)
+            self.refuse_batch(int(self.knobs["reject_form"]), refused[0], "is refused")
         bad = set(refused)
         good = [contact for index, contact in enumerate(contacts) if index not in bad and not self._dropped()]
+        too_many = 0 < self.knobs["gateway_limit"] < len(contacts)
         if too_many:
             good = good[: {"all": len(good), "none": 0, "half": len(good) // 2}[self.knobs["gateway_stores"]]]
         views = [self._keep(call, contact) for contact in call.portion(good)]
@@ -141,7 +117,7 @@ class Apptoto(SimulatedVendor):
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
         contacts = listed(call, "contacts", MISSING)
-        if self.knobs["max_batch"] and len(contacts) > self.knobs["max_batch"]:
+        if 0 < self.knobs["max_batch"] < len(contacts):
             raise RefusedCallError(413, "Request Entity Too Large")
         for index, contact in enumerate(contacts):
             if text := contact_fault(contact, both_phones=self.knobs["both_phones"] == "accept"):
@@ -151,39 +127,36 @@ class Apptoto(SimulatedVendor):
         return contacts
 
     def _check_book(self, contact: dict[str, Any]) -> None:
-        by_id, by_name = "address_book_id" in contact, "address_book" in contact
-        if by_id and by_name and self.knobs["both_books"] == "400":
+        if {"address_book_id", "address_book"} <= contact.keys() and self.knobs["both_books"] == "400":
             raise RefusedCallError(400, "address_book and address_book_id given")
-        if by_id and not (by_name and self.knobs["both_books"] == "name"):
-            if contact["address_book_id"] not in self.books:
+        if self._by_id(contact):
+            if contact["address_book_id"] not in self.places:
                 raise RefusedCallError(self.knobs["unknown_book_status"], "Address book not found")
-        elif contact["address_book"] not in self.books.values() and not self.knobs["auto_create_books"]:
+        elif contact["address_book"] not in self.places.values() and not self.knobs["auto_create_books"]:
             raise RefusedCallError(400, "Address book not found")
 
+    def _by_id(self, contact: dict[str, Any]) -> bool:
+        """Tell whether the contact's address book is named by its id."""
+        return "address_book_id" in contact and not ("address_book" in contact and self.knobs["both_books"] == "name")
+
     def _refused(self, contact: dict[str, Any]) -> bool:
-        external = contact.get("external_id")
-        if external and self.knobs["known_external_id"] == "reject" and self._known(external):
-            return True
-        return bool(self.knobs["reject"]) and self.rejected(contact)
+        known = self.knobs["known_external_id"] == "reject" and self._known(contact.get("external_id"))
+        return bool(known) or self.rejected(contact)
 
     def _dropped(self) -> bool:
         chance = self.knobs["drop_contacts"]
         return bool(chance) and self.faults["write"].random.random() < chance
-
-    def _book_of(self, contact: dict[str, Any]) -> int:
-        """Return the contact's address book, made if it is new."""
-        prefers_name = "address_book" in contact and self.knobs["both_books"] == "name"
-        if "address_book_id" in contact and not prefers_name:
-            return int(contact["address_book_id"])
-        name = contact["address_book"]
-        return next((book for book, title in self.books.items() if title == name), 0) or self.add_book(name)
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
         external = contact.get("external_id")
         existing = self._known(external)
         if existing and self.knobs["known_external_id"] == "update":
             return self._update(existing[0], contact)
-        book = self._book_of(contact)
+        if self._by_id(contact):
+            book = contact["address_book_id"]
+        else:
+            name = contact["address_book"]
+            book = next((book for book, title in self.places.items() if title == name), 0) or self.add_book(name)
         view = shown(contact, self.new_number(), book, self.knobs["country"])
         if not self.knobs["echo_external_id"]:
             view.pop("external_id", None)
@@ -203,12 +176,11 @@ class Apptoto(SimulatedVendor):
     def _put(self, call: Call) -> Answer:
         """Create or update by id or external id (FOUND)."""
         contacts = listed(call, "contacts", MISSING)
-        if not all(isinstance(contact, dict) for contact in contacts):
+        if not is_rows(contacts):
             raise RefusedCallError(400, MISSING)
         views = []
         for contact in contacts:
-            known = self._known(contact.get("external_id"))
-            existing = self.own(contact.get("id")) or (known[0] if known else None)
+            existing = self.own(contact.get("id")) or next(iter(self._known(contact.get("external_id"))), None)
             if existing is None and (text := contact_fault(contact, both_phones=True)):
                 raise RefusedCallError(400, text)
             views.append(self._update(existing, contact) if existing else self._keep(call, contact))
@@ -223,11 +195,12 @@ class Apptoto(SimulatedVendor):
         return Answer(200, contact.view)
 
     def _read_page(self, call: Call) -> Answer:
-        contacts = self.readable(self.stored)
         if self.knobs["book_filter_works"] and "address_book_id" in call.query:
-            contacts = self.in_place(call.query["address_book_id"])
-        size, page = whole_number(call, "page_size", LARGEST_PAGE, LARGEST_PAGE), whole_number(call, "page", 1)
-        return Answer(200, {"contacts": [one.view for one in contacts[(page - 1) * size : page * size]]})
+            views = self.in_place(call.query["address_book_id"])
+        else:
+            views = [contact.view for contact in self.readable(self.stored)]
+        size, page = call.number_of("page_size", LARGEST_PAGE, LARGEST_PAGE), call.number_of("page", 1)
+        return Answer(200, {"contacts": views[(page - 1) * size : page * size]})
 
     def _delete(self, call: Call) -> Answer:
         """Delete by the id in the body (FOUND)."""
@@ -241,8 +214,15 @@ class Apptoto(SimulatedVendor):
                 known.remove(contact)
         return Answer(200, {})
 
-    def _read_books(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+    def _read_books(self, _: Call) -> Answer:
         types = {"phone_types": ["mobile", "home", "work"], "email_types": ["home", "work"]}
-        return Answer(
-            200, {"address_books": [{"id": book, "name": name, **types} for book, name in self.books.items()]}
-        )
+        return Answer(200, {"address_books": [{"id": id_, "name": name, **types} for id_, name in self.places.items()]})
+
+    routes = (
+        Route("POST", "/v1/contacts", "write", _create),
+        Route("GET", "/v1/contact", "read", _read_one),
+        Route("GET", "/v1/contacts", "read", _read_page),
+        Route("PUT", "/v1/contacts", "write", _put),
+        Route("DELETE", "/v1/contacts", "write", _delete),
+        Route("GET", "/v1/address_books", "read", _read_books),
+    )

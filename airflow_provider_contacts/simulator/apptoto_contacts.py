@@ -6,42 +6,44 @@ numbers are normalised by the account's country, are FOUND in a client and in th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import digits
+from airflow_provider_contacts.simulator.checks import is_rows, wrong_types
+
+TEXTS = ("address_book", "name", "first_name", "last_name", "phone", "email", "external_id")
 
 PHONE_COUNTRIES = {"US": ("1", 10), "GB": ("44", 10), "DE": ("49", 11), "PT": ("351", 9)}
 """Country to its calling code and the usual count of national digits."""
 
 
-def contact_fault(contact: Any, *, both_phones: bool) -> str:  # noqa: C901, PLR0911  # a list of rules
-    """Return what is wrong with a contact, empty if nothing is."""
+def contact_fault(contact: Any, *, both_phones: bool) -> str:
+    """Return the first thing that is wrong with a contact, empty if nothing is."""
+    return next(_faults(contact, both_phones=both_phones), "")
+
+
+def _faults(contact: Any, *, both_phones: bool) -> Iterator[str]:
     if not isinstance(contact, dict):
-        return "must be an object"
+        yield "must be an object"
+        return
     if "address_book" not in contact and "address_book_id" not in contact:
-        return "needs address_book or address_book_id"
-    if "address_book_id" in contact and type(contact["address_book_id"]) is not int:
-        return "address_book_id must be an integer"
-    for name in ("address_book", "name", "first_name", "last_name", "phone", "email", "external_id"):
-        if not isinstance(contact.get(name, ""), str):
-            return f"{name} must be a string"
+        yield "needs address_book or address_book_id"
+    for wanted, names in ((int, ("address_book_id",)), (str, TEXTS)):
+        yield from map(" ".join, wrong_types(contact, names, wanted))
     if not contact.get("name") and not (contact.get("first_name") and contact.get("last_name")):
-        return "needs name, or first_name and last_name"
+        yield "needs name, or first_name and last_name"
     for name, key in (("phone_numbers", "number"), ("email_addresses", "address")):
         rows = contact.get(name, [])
-        if not isinstance(rows, list):
-            return f"{name} must be an array"
-        if not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
-            return f"{name} must hold objects with {key}"
+        if not is_rows(rows) or not all(isinstance(row.get(key), str) for row in rows):
+            yield f"{name} must be an array of objects with {key}"
     if not both_phones and "phone" in contact and "phone_numbers" in contact:
-        return "phone and phone_numbers given"
-    return ""
+        yield "phone and phone_numbers given"
 
 
 def normalised(number: str, country: str) -> str | None:
     """Return a number as E.164, national ones by the country; ``None`` for what cannot be one."""
     code, length = PHONE_COUNTRIES[country]
-    plain = digits(number)
+    plain = "".join(filter(str.isdigit, number))
     if number.strip().startswith("+"):
         return f"+{plain}" if plain else None
     national = plain.removeprefix("0")
@@ -53,11 +55,13 @@ def normalised(number: str, country: str) -> str | None:
 def shown(contact: dict[str, Any], id_: int, book: int, country: str) -> dict[str, Any]:
     """Return a new contact as the vendor shows it."""
     full = contact.get("name") or f"{contact.get('first_name', '')} {contact.get('last_name', '')}".strip()
-    view: dict[str, Any] = {"id": id_, "name": full, "address_book_id": book}
-    view["phone_numbers"] = _phones(contact, country)
-    view["email_addresses"] = _emails(contact)
-    view["external_id"] = contact.get("external_id")
-    return view
+    view: dict[str, Any] = {
+        "id": id_,
+        "name": full,
+        "address_book_id": book,
+        "phone_numbers": _phones(contact, country),
+    }
+    return view | {"email_addresses": _emails(contact), "external_id": contact.get("external_id")}
 
 
 def patched(view: dict[str, Any], contact: dict[str, Any], country: str) -> dict[str, Any]:
@@ -73,14 +77,14 @@ def patched(view: dict[str, Any], contact: dict[str, Any], country: str) -> dict
 
 
 def _phones(contact: dict[str, Any], country: str) -> list[dict[str, Any]]:
-    rows = list(contact.get("phone_numbers", []))
-    if contact.get("phone"):
-        rows.insert(0, {"number": contact["phone"], "is_primary": True})
+    rows = _rows(contact, "phone_numbers", "phone", "number")
     return [{**row, "normalized": normalised(row["number"], country)} for row in rows]
 
 
 def _emails(contact: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = list(contact.get("email_addresses", []))
-    if contact.get("email"):
-        rows.insert(0, {"address": contact["email"], "is_primary": True})
-    return rows
+    return _rows(contact, "email_addresses", "email", "address")
+
+
+def _rows(contact: dict[str, Any], many: str, one: str, key: str) -> list[dict[str, Any]]:
+    first = [{key: contact[one], "is_primary": True}] if contact.get(one) else []
+    return [*first, *contact.get(many, [])]

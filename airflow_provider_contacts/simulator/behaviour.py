@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import unquote
 
@@ -20,11 +21,7 @@ REMEMBERED_REQUESTS = 1000
 
 
 def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
-    """Return the knobs that every vendor has.
-
-    :param slash: the default of ``slash``.
-    :param reject: what a hit of ``reject`` leads to at this vendor.
-    """
+    """Return the knobs that every vendor has; ``reject`` says what a hit of ``reject`` leads to at this vendor."""
     return (
         Knob("reject", "patterns", "", f"field~regex, or a JSON list of them: records that are refused; {reject}"),
         Knob("credential", "texts", "",
@@ -46,8 +43,15 @@ class SimulatedVendor(ABC):
 
     name: ClassVar[str]
     knob_list: ClassVar[tuple[Knob, ...]]
+    routes: ClassVar[tuple[Route, ...]]
+    """The endpoints, the busiest first."""
+    any_credential: ClassVar[str]
+    """One of the right form, for ready connections."""
+    challenge: ClassVar[str] = ""
+    """``WWW-Authenticate`` of a 401."""
     place_knob: ClassVar[str] = ""
-    """The knob that names the vendor's places: organizations, lists, books."""
+    """The knob that names the vendor's places (organizations, lists, books), and the setting that chooses one."""
+    place_setting: ClassVar[str] = ""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -58,21 +62,15 @@ class SimulatedVendor(ABC):
             prefix = "" if kind == "write" else f"{kind}."
             self.named |= {f"{prefix}{name}": (faults, name) for name in faults.knobs}
         self.tokens = Tokens(self.name, world, self.knobs)
-        self._routes = [(route, route.pattern()) for route in self.routes()]
+        self._patterns = [(route, route.pattern()) for route in self.routes]
         self._ids = 0
         self.account = 0
+        self.places: dict[Any, Any] = {}
         self.reset()
 
     @abstractmethod
-    def routes(self) -> tuple[Route, ...]:
-        """Return the endpoints, the busiest first."""
-
-    @abstractmethod
     def authorize(self, call: Call) -> int:
-        """Check the credential of a request, and return whose account it opens.
-
-        :raises RefusedCallError: if it is missing, wrong, expired or not allowed to do this.
-        """
+        """Return whose account the credential of a request opens; raise where it may not do this."""
 
     @abstractmethod
     def refuse(self, error: RefusedCallError) -> Answer:
@@ -82,15 +80,22 @@ class SimulatedVendor(ABC):
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return the list of records in an answer, the very list, ``None`` if it has none."""
 
-    @abstractmethod
-    def connection(self, url: str) -> dict[str, Any]:
-        """Return a ready Airflow connection to this vendor, served under ``url``."""
-
     def clear(self) -> None:  # noqa: B027  # a vendor may keep nothing else
         """Forget what the vendor keeps beside contacts."""
 
-    def set_places(self, named: dict[str, str]) -> None:  # noqa: B027  # a vendor may have none
+    def set_places(self, named: dict[str, str]) -> None:
         """Let these places exist, and no others."""
+        self.places = dict(named)
+
+    def connection(self, url: str) -> dict[str, Any]:
+        """Return a ready Airflow connection to this vendor, served under ``url``; it names the first place."""
+        login, colon, password = next(iter(self.knobs["credential"]), self.any_credential).partition(":")
+        made: dict[str, Any] = {"conn_type": self.name, "host": url}
+        made |= {"login": login, "password": password} if colon else {"password": login}
+        extra = {"token_url": f"{url}/oauth/token"} if any(route.kind == "token" for route in self.routes) else {}
+        if self.place_setting:
+            extra[self.place_setting] = next(iter(self.places), "")
+        return made | ({"extra": extra} if extra else {})
 
     def account_of(self, credential: str, text: str, *, fits: bool) -> int:
         """Return whose account a credential opens; 0 is the one account of all.
@@ -103,17 +108,12 @@ class SimulatedVendor(ABC):
             raise RefusedCallError(401, text)
         return demanded.index(credential) + 1 if len(demanded) > 1 else 0
 
-    def ready(self, any_other: str) -> dict[str, str]:
-        """Return login and password of a ready connection: the first demanded credential, or any other."""
-        login, colon, password = next(iter(self.knobs["credential"]), any_other).partition(":")
-        return {"login": login, "password": password} if colon else {"password": login}
-
     def shelf(self, place: str) -> str:
         """Return the key of a place's contacts in the present account."""
         return f"{place} (account {self.account})" if self.account else place
 
     def reset(self) -> None:
-        """Forget all contacts, requests and tokens; knobs and ids keep where they are."""
+        """Forget all contacts, requests and tokens; knobs stay, and ids go on."""
         self.stored: list[Stored] = []
         self.by_place: dict[str, list[Stored]] = {}
         self.by_id: dict[str | int, Stored] = {}
@@ -123,17 +123,18 @@ class SimulatedVendor(ABC):
         for faults in self.faults.values():
             faults.reset()
         self.tokens.clear()
+        self.places.clear()
         self.clear()
-        self._place()
+        self._open_places()
 
-    def _place(self) -> None:
+    def _open_places(self) -> None:
         if self.place_knob:
             self.set_places(self.knobs[self.place_knob])
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | RefusedCallError:
         """Return the endpoint behind a path and the decoded names in it, or why there is none."""
         other_method = False
-        for route, pattern in self._routes:
+        for route, pattern in self._patterns:
             if found := pattern.fullmatch(path):
                 if route.method == method:
                     return route, {name: unquote(value) for name, value in found.groupdict().items()}
@@ -145,9 +146,16 @@ class SimulatedVendor(ABC):
         try:
             if route.kind != "token":
                 self.account = self.authorize(call)
-            return route.handler(call)
+            return route.handler(self, call)
         except RefusedCallError as error:
-            return self.refuse(error)
+            return self.refusal(error)
+
+    def refusal(self, error: RefusedCallError) -> Answer:
+        """Return the answer to a request that is refused."""
+        answer = error.answer or self.refuse(error)
+        if error.status == HTTPStatus.UNAUTHORIZED and self.challenge and not error.answer:
+            answer.headers["WWW-Authenticate"] = self.challenge
+        return answer
 
     def store(self, call: Call, received: dict[str, Any], place: str, id_: str | int, view: dict[str, Any]) -> None:
         """Keep one new contact, or count it."""
@@ -166,9 +174,9 @@ class SimulatedVendor(ABC):
         until = self.world.now() - self.knobs["read_lag"]
         return [one for one in contacts if one.at <= until and one.account == self.account]
 
-    def in_place(self, place: str) -> list[Stored]:
-        """Return the readable contacts of a place."""
-        return self.readable(self.by_place.get(self.shelf(place), ()))
+    def in_place(self, place: str) -> list[dict[str, Any]]:
+        """Return what is shown of the readable contacts of a place."""
+        return [one.view for one in self.readable(self.by_place.get(self.shelf(place), ()))]
 
     def own(self, id_: Any) -> Stored | None:
         """Return the contact of an id, if it is the present account's."""
@@ -195,10 +203,8 @@ class SimulatedVendor(ABC):
         """
         seen: Counter[str] = Counter()
         for contact in self.stored:
-            if field is None:
-                seen[json.dumps(contact.received, sort_keys=True)] += 1
-            else:
-                seen.update(set(_values_of(contact.received, field)))
+            whole = field is None
+            seen.update({json.dumps(contact.received, sort_keys=True)} if whole else _values(contact.received, field))
         return {value: count for value, count in seen.items() if count > 1}
 
     def state(self) -> dict[str, Any]:
@@ -241,7 +247,7 @@ class SimulatedVendor(ABC):
         settings, own = self.named[name]
         settings.set(own, value)
         if name == self.place_knob:
-            self._place()
+            self._open_places()
 
     def check(self, name: str, value: Any) -> None:
         """Raise what :meth:`set` would raise, and set nothing."""
@@ -252,7 +258,7 @@ class SimulatedVendor(ABC):
         """Set every knob to its default."""
         for settings in (self.knobs, *self.faults.values()):
             settings.restore()
-        self._place()
+        self._open_places()
 
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
         """Yield every knob with the name under which it is set."""
@@ -264,22 +270,17 @@ class SimulatedVendor(ABC):
 
 
 def found(contact: Stored | None) -> Stored:
-    """Return a contact that was looked up.
-
-    :raises RefusedCallError: 404 where there is none.
-    """
+    """Return a contact that was looked up; raise 404 where there is none."""
     if contact is None:
         raise RefusedCallError(404, "Contact not found")
     return contact
 
 
-def _values_of(value: Any, field: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name == field and not isinstance(item, (dict, list)):
-                yield str(item)
-            else:
-                yield from _values_of(item, field)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _values_of(item, field)
+def _values(value: Any, field: str | None) -> set[str]:
+    """Return the values under a field's name, at any depth."""
+    if isinstance(value, list):
+        return set().union(*(_values(item, field) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    own = {str(item) for name, item in value.items() if name == field and not isinstance(item, (dict, list))}
+    return own.union(*(_values(item, field) for item in value.values()))

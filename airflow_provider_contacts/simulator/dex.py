@@ -9,23 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
-from airflow_provider_contacts.simulator.dex_contacts import (
-    contact_faults,
-    emails_of,
-    full_view,
-    matches,
-    short_view,
-)
+from airflow_provider_contacts.simulator.dex_contacts import contact_fault, emails_of, full_view, matches, short_view
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import (
-    Answer,
-    Call,
-    RefusedCallError,
-    Route,
-    json_body,
-    listed,
-    whole_number,
-)
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body, listed
 from airflow_provider_contacts.simulator.oauth import bearer_of
 
 KNOBS = (
@@ -69,23 +55,7 @@ class Dex(SimulatedVendor):
 
     name = "dex"
     knob_list = KNOBS
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return the endpoints."""
-        return (
-            Route("POST", "/v1/contacts/", "write", self._create),
-            Route("GET", "/v1/contacts", "read", self._read_page),
-            Route("POST", "/v1/contacts/by-emails", "read", self._by_emails),
-            Route("POST", "/v1/contacts/filter", "read", self._filter),
-            Route("GET", "/v1/contacts/count", "read", self._count),
-            Route("GET", "/v1/contacts/{id}", "read", self._read_one),
-            Route("DELETE", "/v1/contacts/{id}", "write", self._delete),
-            Route("GET", "/v1/users/me", "read", self._read_user),
-        )
-
-    def connection(self, url: str) -> dict[str, Any]:
-        """Return a ready connection."""
-        return {"conn_type": "dex", "host": url, **self.ready("dex_demo_key")}
+    any_credential = "dex_demo_key"
 
     def authorize(self, call: Call) -> int:
         """Accept any key of the known form, or the demanded ones."""
@@ -101,54 +71,39 @@ class Dex(SimulatedVendor):
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return the contacts of an answer."""
         data = payload.get("data") if isinstance(payload, dict) else None
-        found = (
-            next((data[key] for key in ("contacts", "items") if key in data), None) if isinstance(data, dict) else data
-        )
-        return found if isinstance(found, list) else None
+        if isinstance(data, dict):
+            data = next((data[key] for key in ("contacts", "items") if key in data), None)
+        return data if isinstance(data, list) else None
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)
-        moment = self.moment()
-        refused = self._refused(contacts)
-        form = self.knobs["reject_form"]
+        moment, form = self.moment(), self.knobs["reject_form"]
+        refused = [index for index, contact in enumerate(contacts) if self.rejected(contact)]
         if refused and form == "400":
-            if not self.knobs["atomic"]:
-                for contact in contacts[: refused[0][0]]:
-                    self._keep(call, contact, moment)
-            self.refuse_batch(400, *refused[0])
+            for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
+                self._keep(call, contact, moment)
+            self.refuse_batch(400, refused[0], "is refused")
         if (refused and form == "flag") or self.knobs["error_flag"].fires(call.nth):
-            return self._flagged(200, {"error": True, "data": {"contacts": []}})
-        bad = {index for index, _ in refused}
+            return self._flagged({"contacts": []}, error=True)
+        bad = set(refused)
         good = call.portion([contact for index, contact in enumerate(contacts) if index not in bad])
         views = [short_view(self._keep(call, contact, moment)) for contact in good]
         error = bool(refused and form == "flag_stored") or self.knobs["error_flag_stored"].fires(call.nth)
-        return self._flagged(self.knobs["success_status"], {"error": error, "data": {"contacts": views}})
+        return self._flagged({"contacts": views}, self.knobs["success_status"], error=error)
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
         contacts = listed(call, "contacts", "contacts must be a non-empty array")
         most = self.knobs["max_batch"]
-        if most and len(contacts) > most:
+        if 0 < most < len(contacts):
             raise RefusedCallError(self.knobs["oversize_status"], f"at most {most} contacts")
-        faults = [(index, text) for index, contact in enumerate(contacts) if (text := self._fault(contact))]
-        if faults:
-            self.refuse_batch(400, *faults[0])
+        for index, contact in enumerate(contacts):
+            empty = contact == {} and self.knobs["empty_contact"] == "refuse"
+            if fault := "must not be empty" if empty else contact_fault(contact):
+                self.refuse_batch(400, index, fault)
+        unique = self.knobs["client_ids"] == "honour" and self.knobs["known_id"] == "409"
+        if unique and any(contact.get("id") in self.by_id for contact in contacts):
+            raise RefusedCallError(409, "a contact with this id exists")
         return contacts
-
-    def _fault(self, contact: Any) -> str:
-        if contact == {} and self.knobs["empty_contact"] == "refuse":
-            return "must not be empty"
-        return contact_faults(contact)
-
-    def _refused(self, contacts: list[dict[str, Any]]) -> list[tuple[int, str]]:
-        """Return index and text of every contact that has the right shape and is refused all the same."""
-        refused = []
-        if self.knobs["client_ids"] == "honour" and self.knobs["known_id"] == "409":
-            known = [contact for contact in contacts if contact.get("id") in self.by_id]
-            if known:
-                raise RefusedCallError(409, "a contact with this id exists")
-        if self.knobs["reject"]:
-            refused = [(index, "is refused") for index, contact in enumerate(contacts) if self.rejected(contact)]
-        return refused
 
     def _keep(self, call: Call, contact: dict[str, Any], moment: str) -> dict[str, Any]:
         honoured = self.knobs["client_ids"] == "honour" and "id" in contact
@@ -161,13 +116,10 @@ class Dex(SimulatedVendor):
         self.store(call, contact, "", id_, view)
         return view
 
-    def _flagged(self, status: int, body: dict[str, Any]) -> Answer:
+    def _flagged(self, data: Any, status: int = 200, *, error: bool = False) -> Answer:
+        forms = {"boolean": error, "text": str(error).lower(), "null": None}
         form = self.knobs["error_value"]
-        if form == "absent":
-            del body["error"]
-        elif form != "boolean":
-            body["error"] = str(body["error"]).lower() if form == "text" else None
-        return Answer(status, body)
+        return Answer(status, {"data": data} if form == "absent" else {"error": forms[form], "data": data})
 
     def _by_emails(self, call: Call) -> Answer:
         body = json_body(call)
@@ -175,24 +127,19 @@ class Dex(SimulatedVendor):
         if not isinstance(emails, list) or not all(isinstance(email, str) for email in emails):
             raise RefusedCallError(400, "emails must be an array of strings")
         wanted = {email.lower() for email in emails}
-        found: dict[str, dict[str, Any]] = {}
-        for contact in self.readable(self.stored):
-            for email in emails_of(contact.view):
-                if email in wanted:
-                    found.setdefault(str(contact.id), contact.view)
+        views = [one.view for one in self.readable(self.stored) if wanted.intersection(emails_of(one.view))]
         default = self.knobs["by_emails_creates"]
         if any(body.get(switch, default) for switch in ("createFromGoogleContacts", "createFromOAuthInteractions")):
-            present = {email for view in found.values() for email in emails_of(view)}
-            for email in sorted(wanted - present):
-                made = self._keep(call, {"contact_emails": [{"email": email}], "source": "google"}, self.moment())
-                found[made["id"]] = made
-        if self.knobs["by_emails_shape"] == "map":
-            by_email: dict[str, dict[str, Any]] = {}
-            for view in found.values():
-                for email in wanted.intersection(emails_of(view)):
-                    by_email.setdefault(email, self._shown(view))
-            return self._flagged(200, {"error": False, "data": by_email})
-        return self._flagged(200, {"error": False, "data": [self._shown(view) for view in found.values()]})
+            for email in sorted(wanted.difference(*map(emails_of, views))):
+                made = {"contact_emails": [{"email": email}], "source": "google"}
+                views.append(self._keep(call, made, self.moment()))
+        if self.knobs["by_emails_shape"] == "array":
+            return self._flagged([self._shown(view) for view in {view["id"]: view for view in views}.values()])
+        by_email: dict[str, dict[str, Any]] = {}
+        for view in views:
+            for email in wanted.intersection(emails_of(view)):
+                by_email.setdefault(email, self._shown(view))
+        return self._flagged(by_email)
 
     def _shown(self, view: dict[str, Any]) -> dict[str, Any]:
         return view if self.knobs["reads_show"] == "children" else short_view(view)
@@ -204,7 +151,7 @@ class Dex(SimulatedVendor):
             where = body.get("where", {}) if isinstance(body, dict) else {}
         if not where and self.knobs["filter_from"] != "body":
             ids = [value for name, value in call.query.items() if name.startswith(("in", "where[in]"))]
-            where = {"in": [part for value in ids for part in value.split(",")]} if ids else {}
+            where = {"in": ",".join(ids).split(",")} if ids else {}
         if not isinstance(where, dict):
             raise RefusedCallError(400, "where must be an object")
         return self._page(call, [one.view for one in self.readable(self.stored) if matches(one.view, where)])
@@ -213,38 +160,43 @@ class Dex(SimulatedVendor):
         return self._page(call, [contact.view for contact in self.readable(self.stored)])
 
     def _page(self, call: Call, views: list[dict[str, Any]]) -> Answer:
-        views = list(map(self._shown, views))
         size = max(self.knobs["page_size"], 1)
         if self.knobs["honours_take"]:
-            size = whole_number(call, "take", size, size)
-        cursor = call.query.get("cursor", "")
-        start = int(cursor.removeprefix("c")) if cursor.removeprefix("c").isdecimal() else 0
-        if self.knobs["endless_cursor"]:
-            return self._flagged(
-                200, {"error": False, "data": {self.knobs["page_key"]: views[:size], "nextCursor": "c0"}}
-            )
-        data: dict[str, Any] = {self.knobs["page_key"]: views[start : start + size]}
-        if start + size < len(views):
-            data["nextCursor"] = f"c{start + size}"
+            size = call.number_of("take", size, size)
+        endless, cursor = self.knobs["endless_cursor"], call.query.get("cursor", "").removeprefix("c")
+        start = int(cursor) if cursor.isdecimal() and not endless else 0
+        data: dict[str, Any] = {self.knobs["page_key"]: list(map(self._shown, views[start : start + size]))}
+        if endless or start + size < len(views):
+            data["nextCursor"] = "c0" if endless else f"c{start + size}"
         elif self.knobs["last_cursor"] == "null":
             data["nextCursor"] = None
-        return self._flagged(200, {"error": False, "data": data})
+        return self._flagged(data)
 
     def _read_one(self, call: Call) -> Answer:
-        contact = found(self.readable_by_id(call.params["id"]))
-        shape, view = self.knobs["one_shape"], self._shown(contact.view)
+        shape, view = self.knobs["one_shape"], self._shown(found(self.readable_by_id(call.params["id"])).view)
         if shape == "bare":
             return Answer(200, view)
-        return self._flagged(200, {"error": False, "data": view if shape == "data" else {"contact": view}})
+        return self._flagged(view if shape == "data" else {"contact": view})
 
     def _delete(self, call: Call) -> Answer:
         contact = found(self.own(call.params["id"]))
         self.remove(contact)
-        return self._flagged(200, {"error": False, "data": {"id": contact.id}})
+        return self._flagged({"id": contact.id})
 
-    def _count(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
-        return self._flagged(200, {"error": False, "data": {"count": self.count_by_place[self.shelf("")]}})
+    def _count(self, _: Call) -> Answer:
+        return self._flagged({"count": self.count_by_place[self.shelf("")]})
 
-    def _read_user(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+    def _read_user(self, _: Call) -> Answer:
         user = {"id": "00000000-0000-4000-8000-00000000000d", "email": "demo@example.com", "plan": self.knobs["plan"]}
-        return self._flagged(200, {"error": False, "data": user})
+        return self._flagged(user)
+
+    routes = (
+        Route("POST", "/v1/contacts/", "write", _create),
+        Route("GET", "/v1/contacts", "read", _read_page),
+        Route("POST", "/v1/contacts/by-emails", "read", _by_emails),
+        Route("POST", "/v1/contacts/filter", "read", _filter),
+        Route("GET", "/v1/contacts/count", "read", _count),
+        Route("GET", "/v1/contacts/{id}", "read", _read_one),
+        Route("DELETE", "/v1/contacts/{id}", "write", _delete),
+        Route("GET", "/v1/users/me", "read", _read_user),
+    )

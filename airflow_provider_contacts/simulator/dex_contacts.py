@@ -6,10 +6,11 @@ that values come back as explicit nulls and LinkedIn as a handle is FOUND in cli
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import is_uuid
+from airflow_provider_contacts.simulator.checks import is_rows, is_uuid, wrong_types
 
 SHOWN = (
     "id", "full_name", "first_name", "last_name", "job_title", "company", "description", "legacy_location", "website",
@@ -27,32 +28,30 @@ LISTS = (
 )  # fmt: skip
 
 
-def contact_faults(contact: Any) -> str:  # noqa: PLR0911  # a list of rules, the first broken one counts
-    """Return what is wrong with the shape of a contact, empty if nothing is."""
+def contact_fault(contact: Any) -> str:
+    """Return the first thing that is wrong with the shape of a contact, empty if nothing is."""
+    return next(_faults(contact), "")
+
+
+def _faults(contact: Any) -> Iterator[str]:
     if not isinstance(contact, dict):
-        return "must be an object"
+        yield "must be an object"
+        return
     if "id" in contact and not is_uuid(contact["id"]):
-        return "id must be a UUID"
-    for name in TEXTS:
-        if not isinstance(contact.get(name, ""), str):
-            return f"{name} must be a string"
-    for name in LISTS:
-        rows = contact.get(name, [])
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            return f"{name} must be an array of objects"
-    for name in ("starred", "never_keep_in_touch"):
-        if not isinstance(contact.get(name, False), bool):
-            return f"{name} must be a boolean"
+        yield "id must be a UUID"
+    for wanted, names in ((str, TEXTS), (bool, ("starred", "never_keep_in_touch"))):
+        yield from map(" ".join, wrong_types(contact, names, wanted))
+    yield from (f"{name} must be an array of objects" for name in LISTS if not is_rows(contact.get(name, [])))
     if "birthday" in contact and not _is_date(contact["birthday"]):
-        return "birthday must be a date"
-    return ""
+        yield "birthday must be a date"
 
 
 def full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -> dict[str, Any]:
     """Return a contact as it is kept: every field that was sent, and the 21, absent ones as null."""
     view = dict.fromkeys(SHOWN) | contact
     view |= {"id": id_, "created_at": moment, "updated_at": moment, "is_archived": False}
-    view["full_name"] = name_of(contact)
+    made = f"{contact.get('first_name', '')} {contact.get('last_name', '')}".strip()
+    view["full_name"] = contact.get("full_name") or made or None
     view["starred"] = contact.get("starred", False)
     view.setdefault("contact_emails", [])
     view.setdefault("contact_phone_numbers", [])
@@ -64,12 +63,6 @@ def full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -
 def short_view(view: dict[str, Any]) -> dict[str, Any]:
     """Return the 21 fields that a create answers."""
     return {name: view[name] for name in SHOWN}
-
-
-def name_of(contact: dict[str, Any]) -> str | None:
-    """Return the full name, made of first and last where none was sent."""
-    made = f"{contact.get('first_name', '')} {contact.get('last_name', '')}".strip()
-    return contact.get("full_name") or made or None
 
 
 def emails_of(view: dict[str, Any]) -> list[str]:

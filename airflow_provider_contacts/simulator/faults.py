@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 
 from airflow_provider_contacts.simulator.knobs import Knob, Rate, Settings
 
@@ -66,6 +65,8 @@ _REPLY = (
 )
 _TOKEN = (_trigger("expire_token", "revoke the token of this request and answer 401"),)
 
+_RETRY_AFTER = {"zero": "0", "negative": "-5", "garbage": "soon", "absurd": "999999999999"}
+
 KINDS = ("write", "read", "token")
 """Kinds of requests; each has its own faults and counts its own requests."""
 
@@ -78,11 +79,7 @@ def knobs_of(kind: str) -> tuple[Knob, ...]:
 
 
 class Faults(Settings):
-    """The faults of one kind of requests to one vendor.
-
-    :param now: seconds of a clock that cannot jump, for the rate.
-    :param clock: seconds since 1970, for a ``Retry-After`` date.
-    """
+    """The faults of one kind of requests to one vendor; the clocks are those of the world."""
 
     def __init__(self, kind: str, seed: str, now: Callable[[], float], clock: Callable[[], float]) -> None:
         super().__init__(knobs_of(kind), seed)
@@ -92,16 +89,6 @@ class Faults(Settings):
         self._clock = clock
         self._full_at: dict[str, float] = {}
 
-    def set(self, name: str, value: Any) -> None:
-        """Set one knob; raises as :meth:`Settings.set` does."""
-        super().set(name, value)
-        self._armed = self.triggers()
-
-    def restore(self) -> None:
-        """Set every knob to its default."""
-        super().restore()
-        self._armed = self.triggers()
-
     def reset(self) -> None:
         """Count requests from 1 again, and fill every credential's bucket."""
         self.number = 0
@@ -110,9 +97,7 @@ class Faults(Settings):
     def draw(self) -> frozenset[str]:
         """Count a request and return the faults that hit it."""
         self.number += 1
-        if not self._armed:
-            return frozenset()
-        return frozenset([name for name, trigger in self._armed.items() if trigger.fires(self.number)])
+        return frozenset([name for name, trigger in self.armed.items() if trigger.fires(self.number)])
 
     def too_early(self, credential: str) -> float:
         """Return how many seconds too early this request is for the rate: 0 if it may pass, which then counts."""
@@ -134,20 +119,9 @@ class Faults(Settings):
         return float(low) if low == high else self.random.uniform(low, high)
 
     def retry_after(self, knob: str, wait: float) -> dict[str, str]:
-        """Return the header, in the form that the knob asks for.
-
-        :param wait: seconds until a request would pass.
-        """
-        form: str = self[knob]
-        seconds = math.ceil(wait)
+        """Return the header, in the form that the knob asks for; a request would pass after ``wait`` seconds."""
+        form, seconds = str(self[knob]), math.ceil(wait)
         if form in {"none", ""}:
             return {}
-        values = {
-            "wait": str(seconds),
-            "date": formatdate(self._clock() + seconds, usegmt=True),
-            "zero": "0",
-            "negative": "-5",
-            "garbage": "soon",
-            "absurd": "999999999999",
-        }
-        return {"Retry-After": values.get(form, form)}
+        date = formatdate(self._clock() + seconds, usegmt=True)
+        return {"Retry-After": {**_RETRY_AFTER, "wait": str(seconds), "date": date}.get(form, form)}

@@ -6,9 +6,14 @@ import ipaddress
 import re
 from collections.abc import Collection
 
-from airflow_provider_contacts.simulator.airflow_connections import Receive, Scope
+from airflow_provider_contacts.simulator.closing import Receive, Scope
 
 _AUTHORITY = re.compile(r"(\[[^\s\[\]]+\]|[^\s/?#@:\[\]]+)(:[0-9]*)?")
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not listened at
+
+
+class GoneError(Exception):
+    """The client has left before its request was whole."""
 
 
 def refusal(scope: Scope, hosts: Collection[str]) -> str:
@@ -31,10 +36,8 @@ def refusal(scope: Scope, hosts: Collection[str]) -> str:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a name or an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = _address(host)
+    return address.is_loopback if address else host == "localhost"
 
 
 def _is_ours(authority: str, hosts: Collection[str]) -> bool:
@@ -42,18 +45,14 @@ def _is_ours(authority: str, hosts: Collection[str]) -> bool:
     host = match[1].strip("[]").removesuffix(".").lower() if match else ""
     if is_loopback(host) or host in hosts:
         return True
-    return not {"0.0.0.0", "::"}.isdisjoint(hosts) and _is_address(host)  # noqa: S104  # compared, not listened at
+    return not _ANY_ADDRESS.isdisjoint(hosts) and _address(host) is not None
 
 
-def _is_address(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host) is not None
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-
-
-class GoneError(Exception):
-    """The client has left before its request was whole."""
+        return None
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_contacts.simulator.messages import parsed
-from airflow_provider_contacts.simulator.triggers import trigger
+from airflow_provider_contacts.simulator.triggers import Trigger, trigger
 
 Kind = Literal[
     "trigger", "duration", "rate", "patterns", "places", "texts", "choice", "integer", "number", "boolean", "text"
@@ -20,6 +20,9 @@ SEARCHED = 200
 
 MOST_REPETITIONS = 2
 """In one pattern; with four of them, a search of so many characters takes seconds."""
+
+_AMOUNT = r"(\d{1,9}(?:\.\d+)?)"
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +58,22 @@ class Pattern:
     field: str
     expression: re.Pattern[str]
 
-    def hits(self, value: Any) -> bool:
-        """Tell whether any text or number under the field's name is hit."""
+    def hits(self, value: Any, *, below: bool = False) -> bool:
+        """Tell whether any text or number under the field's name is hit; ``below`` it, every name counts."""
         if isinstance(value, dict):
-            return any(self._hit_below(item) if name == self.field else self.hits(item) for name, item in value.items())
-        return isinstance(value, list) and any(self.hits(item) for item in value)
-
-    def _hit_below(self, value: Any) -> bool:
-        if isinstance(value, (dict, list)):
-            return any(self._hit_below(item) for item in (value.values() if isinstance(value, dict) else value))
-        return value is not None and self.expression.search(str(value)[:SEARCHED]) is not None
+            return any(self.hits(item, below=below or name == self.field) for name, item in value.items())
+        if isinstance(value, list):
+            return any(self.hits(item, below=below) for item in value)
+        return below and value is not None and self.expression.search(str(value)[:SEARCHED]) is not None
 
 
 def duration(text: str) -> tuple[float, float]:
     """Read ``80ms``, ``1.5s`` or ``20ms-200ms`` as the least and the most, in seconds."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(ms|s)?(?:-(\d{1,9}(?:\.\d+)?)(ms|s)?)?", text)
+    match = re.fullmatch(rf"{_AMOUNT}(ms|s)?(?:-{_AMOUNT}(ms|s)?)?", text)
     if not match:
         raise ValueError("a duration such as 80ms, 1.5s or 20ms-200ms is wanted")
-    scale = {"ms": 0.001, "s": 1.0, None: 1.0}
-    low = float(match[1]) * scale[match[2] or (match[4] if match[3] else None)]
-    high = float(match[3]) * scale[match[4]] if match[3] else low
+    low = float(match[1]) * _SECONDS[match[2] or (match[4] if match[3] else None)]
+    high = float(match[3]) * _SECONDS[match[4]] if match[3] else low
     return low, max(low, high)
 
 
@@ -82,10 +81,10 @@ def rate(text: str) -> Rate | None:
     """Read ``60/min``, ``2/s`` or ``none``."""
     if text in {"none", ""}:
         return None
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)/(s|min|h)", text)
+    match = re.fullmatch(rf"{_AMOUNT}/(s|min|h)", text)
     if not match or not float(match[1]):
         raise ValueError("a rate such as 2/s, 60/min or 1000/h, or none, is wanted")
-    return Rate(float(match[1]), {"s": 1.0, "min": 60.0, "h": 3600.0}[match[2]])
+    return Rate(float(match[1]), _SECONDS[match[2]])
 
 
 def texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:
@@ -129,11 +128,10 @@ def _expression(text: str) -> re.Pattern[str]:
 
 def places(value: Any, knob: Knob) -> dict[str, str]:
     """Read ``id=name`` and ``id``, with commas or as a list, as ids to names."""
-    wanted = f"id=name or id, with commas between several or as a list, where id is {knob.form[1]},"
-    if knob.choices:
-        wanted = (
-            f"id=word or id, with commas between several or as a list, where word is one of {', '.join(knob.choices)},"
-        )
+    word, form = (
+        ("word", f"word is one of {', '.join(knob.choices)}") if knob.choices else ("name", f"id is {knob.form[1]}")
+    )
+    wanted = f"id={word} or id, with commas between several or as a list, where {form},"
     found: dict[str, str] = {}
     for text in texts(value, wanted):
         id_, _, name = text.partition("=")
@@ -150,12 +148,6 @@ def boolean(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError("true or false is wanted")
     return text.lower() == "true"
-
-
-def _choice(text: str, knob: Knob) -> str:
-    if text not in knob.choices:
-        raise ValueError(f"one of {', '.join(knob.choices)} is wanted")
-    return text
 
 
 def integer(text: str) -> int:
@@ -177,13 +169,8 @@ def number(text: str) -> float:
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {
-    "duration": duration,
-    "rate": rate,
-    "integer": integer,
-    "number": number,
-    "boolean": boolean,
-    "text": str,
-}
+    "duration": duration, "rate": rate, "integer": integer, "number": number, "boolean": boolean,
+}  # fmt: skip
 
 
 def read(knob: Knob, value: Any, seed: str) -> Any:
@@ -208,9 +195,9 @@ def _plain(knob: Knob, value: Any) -> Any:
     if not isinstance(value, (str, int, float, type(None))):
         raise ValueError("a text, a number or a boolean is wanted")  # noqa: TRY004  # wrong for this knob, like any other
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    if knob.kind == "choice":
-        return _choice(text, knob)
-    found = _READERS[knob.kind](text)
+    if knob.choices and text not in knob.choices:
+        raise ValueError(f"one of {', '.join(knob.choices)} is wanted")
+    found = _READERS.get(knob.kind, str)(text)
     if knob.name.endswith("_status") and not 200 <= found <= 599:  # noqa: PLR2004  # what an answer can have
         raise ValueError("an HTTP status from 200 to 599 is wanted")
     if knob.name in {"retry_after", "retry_after_503", "redirect_to"} and not re.fullmatch(r"[ -~\xa0-\xff]*", text):
@@ -229,6 +216,7 @@ class Settings:
         self._seed = seed
         self._values: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
+        self.armed: dict[str, Trigger] = {}
         self.restore()
 
     def __getitem__(self, name: str) -> Any:
@@ -245,21 +233,16 @@ class Settings:
 
     def set(self, name: str, value: Any) -> None:
         """Set one knob; see :meth:`read` for what it raises."""
-        self._values[name] = self.read(name, value)
+        found = self._values[name] = self.read(name, value)
         self._shown[name] = value
+        self.armed.pop(name, None)
+        if isinstance(found, Trigger) and found.can_fire:
+            self.armed[name] = found
 
     def restore(self) -> None:
         """Set every knob to its default."""
         for name, knob in self.knobs.items():
-            self._values[name], self._shown[name] = self.read(name, knob.default), knob.default
-
-    def triggers(self) -> dict[str, Any]:
-        """Return the triggers that can fire at all, by name."""
-        return {
-            name: self._values[name]
-            for name, knob in self.knobs.items()
-            if knob.kind == "trigger" and str(self._values[name]) not in {"never", "0", "next:0"}
-        }
+            self.set(name, knob.default)
 
     def shown(self, name: str) -> Any:
         """Return a knob's value as it was set, with what is left of a ``next``."""

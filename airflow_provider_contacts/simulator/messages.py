@@ -11,15 +11,14 @@ from typing import Any
 LONGEST_NUMBER = 15
 """Digits of a number in a query."""
 
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str, str]
+"""What is wrong with a request: where, in words, and as a machine's word."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What vendors need from outside.
-
-    :param now: seconds of a clock that cannot jump.
-    :param clock: seconds since 1970.
-    :param forget: count contacts instead of keeping them.
-    """
+    """What vendors need from outside: a clock that cannot jump (``now``), and one of seconds since 1970 (``clock``)."""
 
     seed: int
     now: Callable[[], float]
@@ -31,10 +30,8 @@ class World:
 class Call:
     """One request.
 
-    :param number: counts all requests to the vendor, from 1.
-    :param nth: counts those of the same kind.
-    :param path: below the vendor's prefix, still percent-encoded.
-    :param params: decoded parts of the path, by the route's names.
+    :param number: counts all requests to the vendor, from 1; ``nth`` counts those of the same kind.
+    :param path: below the vendor's prefix, still percent-encoded; ``params`` are its decoded parts, by name.
     :param headers: names in lower case.
     :param base: URL of the vendor as the client addressed it, for links.
     :param share: how much of a batch may be stored, from the fault that is about to happen.
@@ -54,54 +51,25 @@ class Call:
     received: int = 0
     stored: int = 0
 
-    def json(self) -> Any:
-        """Return the parsed body; see :func:`parsed`."""
-        return parsed(self.body)
+    @property
+    def is_json(self) -> bool:
+        """Whether the request says that its body is JSON."""
+        return self.headers.get("content-type", "").lower().startswith("application/json")
 
     def portion(self, records: list[Any]) -> list[Any]:
-        """Return what of a batch is handled at all: all of it, or less when a fault cuts the handling short."""
+        """Return what of a batch is handled: all of it, or less where a fault cuts the handling short."""
         return records if self.share >= 1 else records[: int(len(records) * self.share)]
 
-
-def json_body(call: Call) -> Any:
-    """Return the parsed body.
-
-    :raises RefusedCallError: 400, for another content type or for what is not JSON.
-    """
-    if not call.headers.get("content-type", "").lower().startswith("application/json"):
-        raise RefusedCallError(400, "Bad request: the content type is not application/json")
-    try:
-        return call.json()
-    except ValueError:
-        raise RefusedCallError(400, "Bad request: not JSON") from None
-
-
-def listed(call: Call, name: str, text: str) -> list[Any]:
-    """Return the list under a name of the parsed body, and count what it holds.
-
-    :raises RefusedCallError: 400, with ``text`` where there is none or it is empty.
-    """
-    body = json_body(call)
-    found = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(found, list) or not found:
-        raise RefusedCallError(400, text)
-    call.received = len(found)
-    return found
-
-
-def whole_number(call: Call, name: str, default: int, most: int | None = None, least: int = 1) -> int:
-    """Return a query parameter as a whole number within bounds, the default if it is none."""
-    text = call.query.get(name, "")
-    number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
-    return number if most is None else min(number, most)
+    def number_of(self, name: str, default: int, most: int | None = None, least: int = 1) -> int:
+        """Return a query parameter as a whole number within bounds, the default if it is none."""
+        text = self.query.get(name, "")
+        number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
+        return number if most is None else min(number, most)
 
 
 @dataclass(slots=True)
 class Answer:
-    """One answer.
-
-    :param payload: JSON-ready, or text where ``content_type`` says so; ``None`` for no body.
-    """
+    """One answer; ``payload`` is JSON-ready, or text where ``content_type`` says so; ``None`` for no body."""
 
     status: int
     payload: Any = None
@@ -123,12 +91,13 @@ class Route:
 
     :param template: path below the vendor's prefix, with ``{names}``.
     :param kind: whose faults apply: ``write`` for what creates or changes contacts, ``read``, ``token``.
+    :param handler: the vendor's method.
     """
 
     method: str
     template: str
     kind: str
-    handler: Callable[[Call], Answer]
+    handler: Callable[[Any, Call], Answer]
 
     def pattern(self) -> re.Pattern[str]:
         """Return the template as an expression over percent-encoded paths."""
@@ -136,28 +105,28 @@ class Route:
 
 
 class RefusedCallError(Exception):
-    """The vendor says no to the whole request; the vendor's own ``refuse`` says it in its own form.
+    """The vendor refuses the whole request; its ``refuse`` gives the refusal the vendor's own form.
 
-    :param errors: path (parts), message and machine word of each reason.
+    :param answer: the form, where it is not the one of the vendor's other endpoints.
     """
 
     def __init__(
-        self, status: int, message: str, errors: list[tuple[tuple[str | int, ...], str, str]] | None = None
+        self, status: int, message: str, problems: list[Problem] | None = None, answer: Answer | None = None
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.errors = errors or []
+        self.problems = problems or []
+        self.answer = answer
 
 
 @dataclass(slots=True)
 class Stored:
     """One contact that exists at the vendor.
 
-    :param received: exactly what the request held for it.
+    :param received: exactly what the request held for it; ``view`` is what the vendor shows of it.
     :param place: the list, organization or address book that it is in.
     :param request: number of the request that created it.
-    :param view: what the vendor shows of it.
     :param at: when it was created, on the clock that cannot jump.
     :param account: which of the demanded credentials created it, from 1; 0 where there is one account for all.
     """
@@ -173,12 +142,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request that arrived, and how it ended. Holds no header and no body.
-
-    :param kind: ``write``, ``read`` or ``token``.
-    :param status: 0 where no answer was sent.
-    :param faults: names of the faults that hit it.
-    """
+    """One request that arrived, and how it ended (``status`` 0: without an answer). Holds no header and no body."""
 
     number: int
     kind: str
@@ -200,6 +164,30 @@ def parsed(body: bytes) -> Any:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def json_body(call: Call) -> Any:
+    """Return the parsed body.
+
+    :raises RefusedCallError: 400, for another content type or for what is not JSON.
+    """
+    try:
+        return parsed(call.body) if call.is_json else _refuse_constant("this content type")
+    except ValueError:
+        raise RefusedCallError(400, "Bad request: not JSON") from None
+
+
+def listed(call: Call, name: str, text: str, problems: list[Problem] | None = None) -> list[Any]:
+    """Return the list under a name of the parsed body, and count what it holds.
+
+    :raises RefusedCallError: 400, with ``text`` where there is none or it is empty.
+    """
+    body = json_body(call)
+    found = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(found, list) or not found:
+        raise RefusedCallError(400, text, problems)
+    call.received = len(found)
+    return found
 
 
 def _refuse_constant(name: str) -> Any:

@@ -7,12 +7,22 @@ generation, whose reads and errors are the best evidence for this host).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
-from airflow_provider_contacts.simulator.checks import is_email, is_uuid
+from airflow_provider_contacts.simulator.checks import (
+    EMAIL_PROBLEM,
+    UUID_PROBLEM,
+    fastapi_answer,
+    fastapi_body,
+    fastapi_problem,
+    is_email,
+    is_uuid,
+    unprocessable,
+)  # fmt: skip
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored, whole_number
+from airflow_provider_contacts.simulator.messages import Answer, Call, Problem, RefusedCallError, Route, Stored
 from airflow_provider_contacts.simulator.oauth import bearer_of
 
 DEMO_LIST = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10"
@@ -52,32 +62,13 @@ class Nedzo(SimulatedVendor):
 
     name = "nedzo"
     knob_list = KNOBS
+    any_credential = "sk_test_demo"
     place_knob = "contact_lists"
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return the endpoints."""
-        return (
-            Route("POST", "/v1/contact/", "write", self._create),
-            Route("GET", "/v1/contact/", "read", self._read_old),
-            Route("GET", "/v1/contact/{id}", "read", self._read_old_one),
-            Route("GET", "/v1/contacts", "read", self._read_new),
-            Route("GET", "/v1/contacts/{id}", "read", self._read_new_one),
-            Route("GET", "/v1/workspaces", "read", self._read_workspaces),
-            Route("PATCH", "/v1/contact-list/{id}", "read", self._patch_list),
-        )
+    place_setting = "contact_list_id"
 
     def clear(self) -> None:
         """Forget what is unique."""
         self.emails: dict[str, dict[str, Any]] = {}
-
-    def set_places(self, named: dict[str, str]) -> None:
-        """Let these contact lists exist."""
-        self.lists = dict(named)
-
-    def connection(self, url: str) -> dict[str, Any]:
-        """Return a ready connection."""
-        extra = {"contact_list_id": next(iter(self.lists), "")}
-        return {"conn_type": "nedzo", "host": url, **self.ready("sk_test_demo"), "extra": extra}
 
     def authorize(self, call: Call) -> int:
         """Accept any key, or the demanded ones."""
@@ -86,37 +77,33 @@ class Nedzo(SimulatedVendor):
 
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return FastAPI's form, the vendor's envelope, or RFC 7807 problem details."""
-        if self.knobs["refusals_in_200"]:
-            return Answer(200, _envelope(error.status, error.message, None))
-        if self.knobs["error_form"] == "envelope":
-            return Answer(error.status, _envelope(error.status, error.message, None))
-        if self.knobs["error_form"] == "problem" or error.status in {401, 429}:
-            word = _WORDS.get(error.status, "validation-error")
-            kind = f"https://api.nedzo.ai/errors/{word}"
-            body = {
-                "type": kind,
-                "title": word.replace("-", " ").title(),
-                "status": error.status,
-                "detail": error.message,
-            }
-            return Answer(error.status, body, content_type="application/problem+json")
-        detail: Any = [{"type": word, "loc": list(path), "msg": text} for path, text, word in error.errors]
-        return Answer(error.status, {"detail": detail or error.message})
+        form = self.knobs["error_form"]
+        if self.knobs["refusals_in_200"] or form == "envelope":
+            status = 200 if self.knobs["refusals_in_200"] else error.status
+            return Answer(status, _envelope(error.status, error.message, None))
+        if form != "problem" and error.status not in {401, 429}:
+            return fastapi_answer(error)
+        word = _WORDS.get(error.status, "validation-error")
+        body: dict[str, Any] = {"type": f"https://api.nedzo.ai/errors/{word}", "title": word.replace("-", " ").title()}
+        body |= {"status": error.status, "detail": error.message}
+        return Answer(error.status, body, content_type="application/problem+json")
 
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return the list of a read."""
         return payload if isinstance(payload, list) else None
 
     def _create(self, call: Call) -> Answer:
-        if not self.knobs["served"]:
-            raise RefusedCallError(404, "Not Found")
-        contact = self._object(call)
+        self._exists("served")
+        contact = fastapi_body(call, dict)
+        call.received = 1
+        if problems := list(_problems(contact)):
+            raise unprocessable(problems)
         if only := self.knobs["body_status_only"]:
             return Answer(200, _envelope(_number_or_text(only), "refused", None))
         self._check_list(contact)
-        if self.knobs["reject"] and self.rejected(contact):
-            status = self.knobs["reject_status"]
-            raise RefusedCallError(status, "Contact refused", [(("body", "email"), "Contact refused", "value_error")])
+        if self.rejected(contact):
+            problem = (("body", "email"), "Contact refused", "value_error")
+            raise RefusedCallError(self.knobs["reject_status"], "Contact refused", [problem])
         existing = self.emails.get(self.shelf(contact["email"].lower()))
         if existing and self.knobs["duplicates"] == "409":
             raise RefusedCallError(409, "A contact with this email exists")
@@ -125,9 +112,8 @@ class Nedzo(SimulatedVendor):
         return self._success(self._keep(call, contact), call.nth)
 
     def _success(self, view: dict[str, Any], number: int) -> Answer:
-        status = self.knobs["success_status"]
         told = self.knobs["body_status_code"]
-        shown: dict[str, Any] = dict(view)
+        shown = dict(view)
         if self.knobs["no_id"].fires(number):
             del shown["id"]
         if self.knobs["other_contact"].fires(number):
@@ -135,41 +121,20 @@ class Nedzo(SimulatedVendor):
         data: dict[str, Any] | None = {} if self.knobs["data_without_contact"].fires(number) else {"contact": shown}
         if self.knobs["data_null"].fires(number):
             data = None
+        status = self.knobs["success_status"]
         body = _envelope(_number_or_text(told) if told else status, "Contact created successfully", data)
         if told == "none":
             del body["status_code"]
         return Answer(status, body)
 
-    def _object(self, call: Call) -> dict[str, Any]:
-        is_json = call.headers.get("content-type", "").lower().startswith("application/json")
-        try:
-            contact = call.json() if is_json else None
-        except ValueError as error:
-            at = ("body", getattr(error, "pos", 0))
-            raise RefusedCallError(422, "Unprocessable", [(at, "JSON decode error", "json_invalid")]) from None
-        if not isinstance(contact, dict):
-            text = "Input should be a valid dictionary"
-            raise RefusedCallError(422, "Unprocessable", [(("body",), text, "model_attributes_type")])
-        call.received = 1
-        problems = list(_problems(contact))
-        if problems:
-            raise RefusedCallError(422, "Unprocessable", problems)
-        return contact
-
     def _check_list(self, contact: dict[str, Any]) -> None:
-        list_id = contact.get("contact_list_id")
-        wanted = self.knobs["unknown_list"]
-        if list_id is not None and wanted != "accept" and list_id.lower() not in self.lists:
-            at = ("body", "contact_list_id")
-            raise RefusedCallError(
-                int(wanted), "Contact list not found", [(at, "Contact list not found", "value_error")]
-            )
+        list_id, wanted, text = contact.get("contact_list_id"), self.knobs["unknown_list"], "Contact list not found"
+        if list_id is not None and wanted != "accept" and list_id.lower() not in self.places:
+            raise RefusedCallError(int(wanted), text, [(("body", "contact_list_id"), text, "value_error")])
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
-        view = {
-            "contact_list_id": contact.get("contact_list_id"),
-            "email": contact["email"],
-            **{name: contact.get(name) for name in TEXTS},
+        view: dict[str, Any] = {
+            **{name: contact.get(name) for name in ("contact_list_id", "email", *TEXTS)},
             "dnc": bool(contact.get("dnc")),
             "custom_fields": contact.get("custom_fields") or [],
             "id": self.new_uuid(),
@@ -183,69 +148,73 @@ class Nedzo(SimulatedVendor):
         self.store(call, contact, (contact.get("contact_list_id") or "").lower(), view["id"], view)
         return view
 
+    def _slice(self, call: Call) -> list[Stored]:
+        size, offset = call.number_of("limit", 20), call.number_of("offset", 0, least=0)
+        return self.readable(self.stored)[offset : offset + size]
+
     def _read_old(self, call: Call) -> Answer:
         self._exists("contact_reads")
-        size, offset = whole_number(call, "limit", 20), whole_number(call, "offset", 0, least=0)
-        return Answer(200, [contact.view for contact in self.readable(self.stored)[offset : offset + size]])
+        return Answer(200, [contact.view for contact in self._slice(call)])
 
     def _read_old_one(self, call: Call) -> Answer:
         self._exists("contact_reads")
-        return Answer(200, _envelope(200, "OK", {"contact": self._one(call).view}))
+        return Answer(200, _envelope(200, "OK", {"contact": found(self.readable_by_id(call.params["id"])).view}))
 
     def _read_new(self, call: Call) -> Answer:
         self._exists("new_reads")
-        size, offset = whole_number(call, "limit", 20), whole_number(call, "offset", 0, least=0)
-        return Answer(200, [_camel(contact) for contact in self.readable(self.stored)[offset : offset + size]])
+        return Answer(200, [_camel(contact) for contact in self._slice(call)])
 
     def _read_new_one(self, call: Call) -> Answer:
         self._exists("new_reads")
-        return Answer(200, _camel(self._one(call)))
+        return Answer(200, _camel(found(self.readable_by_id(call.params["id"]))))
 
-    def _read_workspaces(self, call: Call) -> Answer:  # noqa: ARG002  # the signature is every handler's
+    def _read_workspaces(self, _: Call) -> Answer:
         self._exists("new_reads")
         return Answer(200, [{"id": SUBACCOUNT, "name": "Demo"}])
 
     def _patch_list(self, call: Call) -> Answer:
         list_id = call.params["id"].lower()
-        if list_id not in self.lists:
+        if list_id not in self.places:
             raise RefusedCallError(404, "Contact list not found")
-        contacts = [contact.view for contact in self.in_place(list_id)]
-        data = {"contact_list": {"id": list_id, "name": self.lists[list_id], "contacts": contacts}}
-        return Answer(200, _envelope(200, "OK", data))
+        shown = {"id": list_id, "name": self.places[list_id], "contacts": self.in_place(list_id)}
+        return Answer(200, _envelope(200, "OK", {"contact_list": shown}))
 
     def _exists(self, knob: str) -> None:
         if not self.knobs[knob]:
             raise RefusedCallError(404, "Not Found")
 
-    def _one(self, call: Call) -> Stored:
-        return found(self.readable_by_id(call.params["id"]))
-
-
-def _problems(contact: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str, str]]:
-    problems: list[tuple[tuple[str | int, ...], str, str]] = []
-    if "email" not in contact:
-        problems.append((("body", "email"), "Field required", "missing"))
-    elif not is_email(contact["email"]):
-        problems.append((("body", "email"), "value is not a valid email address", "value_error"))
-    problems.extend(
-        (("body", name), "Input should be a valid string", "string_type")
-        for name in TEXTS
-        if not isinstance(contact.get(name, ""), (str, type(None)))
+    routes = (
+        Route("POST", "/v1/contact/", "write", _create),
+        Route("GET", "/v1/contact/", "read", _read_old),
+        Route("GET", "/v1/contact/{id}", "read", _read_old_one),
+        Route("GET", "/v1/contacts", "read", _read_new),
+        Route("GET", "/v1/contacts/{id}", "read", _read_new_one),
+        Route("GET", "/v1/workspaces", "read", _read_workspaces),
+        Route("PATCH", "/v1/contact-list/{id}", "read", _patch_list),
     )
-    if contact.get("contact_list_id") is not None and not is_uuid(contact["contact_list_id"]):
-        problems.append((("body", "contact_list_id"), "Input should be a valid UUID", "uuid_parsing"))
-    if not isinstance(contact.get("dnc"), (bool, type(None))):
-        problems.append((("body", "dnc"), "Input should be a valid boolean", "bool_type"))
+
+
+def _problems(contact: dict[str, Any]) -> Iterator[Problem]:
+    given = {name: value for name, value in contact.items() if value is not None}
+    if "email" not in contact:
+        yield ("body", "email"), "Field required", "missing"
+    elif not is_email(contact["email"]):
+        yield ("body", "email"), *EMAIL_PROBLEM
+    for name, wanted in {**dict.fromkeys(TEXTS, str), "dnc": bool}.items():
+        if not isinstance(given.get(name, wanted()), wanted):
+            yield fastapi_problem(("body", name), wanted)
+    if "contact_list_id" in given and not is_uuid(given["contact_list_id"]):
+        yield ("body", "contact_list_id"), *UUID_PROBLEM
     fields = contact.get("custom_fields") or []
     if not isinstance(fields, list):
-        return [*problems, (("body", "custom_fields"), "Input should be a valid list", "list_type")]
+        yield fastapi_problem(("body", "custom_fields"), list)
+        return
     for index, field in enumerate(fields):
         at = ("body", "custom_fields", index)
         if not isinstance(field, dict) or not is_uuid(field.get("custom_field_id")):
-            problems.append(((*at, "custom_field_id"), "Input should be a valid UUID", "uuid_parsing"))
+            yield (*at, "custom_field_id"), *UUID_PROBLEM
         elif not isinstance(field.get("value"), str):
-            problems.append(((*at, "value"), "Input should be a valid string", "string_type"))
-    return problems
+            yield fastapi_problem((*at, "value"), str)
 
 
 def _envelope(status: Any, message: str, data: Any) -> dict[str, Any]:
@@ -257,10 +226,7 @@ def _number_or_text(text: str) -> int | str:
 
 
 def _camel(contact: Stored) -> dict[str, Any]:
-    return {
-        "id": contact.id,
-        "workspaceId": SUBACCOUNT,
-        **{new: contact.view[old] for old, new in _CAMEL.items()},
-        "tags": [],
-        "customFields": {field["custom_field_id"]: field["value"] for field in contact.view["custom_fields"]},
-    }
+    view = contact.view
+    fields = {field["custom_field_id"]: field["value"] for field in view["custom_fields"]}
+    shown = {new: view[old] for old, new in _CAMEL.items()}
+    return {"id": contact.id, "workspaceId": SUBACCOUNT, **shown, "tags": [], "customFields": fields}

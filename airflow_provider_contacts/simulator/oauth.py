@@ -1,4 +1,4 @@
-"""Tokens by the client credentials grant (RFC 6749, 4.4), and bearer headers."""
+"""Tokens by the client credentials grant (RFC 6749, 4.4), and the credentials in headers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, unquote_plus
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, World, parsed
 
+_NOT_STORED = {"Cache-Control": "no-store"}
+
 
 def token_knobs(life: str) -> tuple[Knob, ...]:
     """Return the knobs of a vendor with a token endpoint."""
@@ -23,13 +25,9 @@ def token_knobs(life: str) -> tuple[Knob, ...]:
     )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Token:
-    """One token given out.
-
-    :param until: moment on the clock that cannot jump.
-    :param scope: ``None`` for a ready token, which may do everything.
-    """
+    """One token given out, and until when; ``scope`` is ``None`` for a ready token, which may do everything."""
 
     until: float
     scope: str | None
@@ -54,16 +52,15 @@ class Tokens:
         """Make the token of one request worthless."""
         self._given.pop(bearer_of(call), None)
 
-    def grant(self, scope: str, account: int) -> dict[str, Any]:
+    def grant(self, scope: str, account: int) -> Answer:
         """Return the answer that holds a new token."""
         word = f"{self._prefix}{self._random.getrandbits(128):032x}"
         life = self._knobs["token_life"]
         self._given[word] = Token(self._world.now() + life, scope, account)
         reply: dict[str, Any] = {"access_token": word, "token_type": "Bearer"}
-        told = self._knobs["expires_in"]
-        if told != "none":
+        if (told := self._knobs["expires_in"]) != "none":
             reply["expires_in"] = told or int(life)
-        return {**reply, "scope": scope} if scope else reply
+        return Answer(200, reply | ({"scope": scope} if scope else {}), headers=dict(_NOT_STORED))
 
     def token_of(self, call: Call) -> Token:
         """Return the request's token; a ready one opens the one account of all.
@@ -86,28 +83,28 @@ class Tokens:
 
 def bearer_of(call: Call) -> str:
     """Return the bearer token of a request, empty if it has none."""
-    scheme, _, word = call.headers.get("authorization", "").partition(" ")
-    return word.strip() if scheme.lower() == "bearer" else ""
+    return _credential(call, "bearer")
 
 
 def basic_of(call: Call) -> tuple[str, str]:
     """Return user and password of a request, both empty if the header is missing or broken."""
-    scheme, _, word = call.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
     try:
-        user, _, password = base64.b64decode(word.strip(), validate=True).decode("utf-8").partition(":")
+        text = base64.b64decode(_credential(call, "basic"), validate=True).decode("utf-8")
     except ValueError:
         return "", ""
+    user, _, password = text.partition(":")
     return user, password
 
 
-def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[str, str] | Answer:
-    """Return the parameters of a token request, or the error of one that is not in the wanted encoding."""
+def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[str, str]:
+    """Return the parameters of a token request.
+
+    :raises RefusedCallError: for one that is not in the wanted encoding.
+    """
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     sent = {"application/json": "json", "application/x-www-form-urlencoded": "form"}.get(kind, "none")
     if sent == "none" or encoding not in {"any", sent}:
-        return oauth_error(400, "invalid_request", "the body is not in the documented encoding")
+        raise oauth_error(400, "invalid_request", "the body is not in the documented encoding")
     if sent == "form":
         return dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
     try:
@@ -115,18 +112,24 @@ def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        return oauth_error(400, "invalid_request", "the body is no JSON object")
+        raise oauth_error(400, "invalid_request", "the body is no JSON object")
     return {str(name): str(value) for name, value in body.items()}
 
 
-def client_of(call: Call, parameters: dict[str, str], method: Literal["basic", "post", "any"]) -> tuple[str, str]:
-    """Return client id and secret, shown in the header (form-encoded, RFC 6749, 2.3.1) or in the body."""
-    user, password = basic_of(call) if method != "post" else ("", "")
-    if user or method == "basic":
+def client_of(call: Call, parameters: dict[str, str], *, in_body: bool) -> tuple[str, str]:
+    """Return client id and secret: of the header (form-encoded, RFC 6749, 2.3.1), or of the body where that may be."""
+    user, password = basic_of(call)
+    if user or not in_body:
         return unquote_plus(user), unquote_plus(password)
     return parameters.get("client_id", ""), parameters.get("client_secret", "")
 
 
-def oauth_error(status: int, error: str, description: str) -> Answer:
+def oauth_error(status: int, error: str, description: str) -> RefusedCallError:
     """Return an error of a token endpoint (RFC 6749, 5.2)."""
-    return Answer(status, {"error": error, "error_description": description}, headers={"Cache-Control": "no-store"})
+    body = {"error": error, "error_description": description}
+    return RefusedCallError(status, description, answer=Answer(status, body, headers=dict(_NOT_STORED)))
+
+
+def _credential(call: Call, wanted: str) -> str:
+    scheme, _, word = call.headers.get("authorization", "").partition(" ")
+    return word.strip() if scheme.lower() == wanted else ""

@@ -15,11 +15,7 @@ GARBAGE = b'\x00\xff\xfe{"id": '
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """An answer as it goes to the wire.
-
-    :param length: what ``Content-Length`` says.
-    :param cut: whether the connection ends after ``body``, which is shorter than that.
-    """
+    """An answer as it goes to the wire; ``cut``: the connection ends before all of ``length`` is sent."""
 
     status: int
     headers: dict[str, str]
@@ -30,12 +26,8 @@ class Bytes:
 
 def gateway_page(status: int) -> Answer:
     """Return what stands between client and vendor answers when it cannot reach the vendor."""
-    return Answer(
-        status,
-        f"<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center><hr>"
-        "<center>gateway</center></body></html>",
-        content_type="text/html",
-    )
+    head, body = f"<head><title>{status}</title></head>", f"<body><center><h1>{status}</h1></center></body>"
+    return Answer(status, f"<html>{head}{body}</html>", content_type="text/html")
 
 
 def change_records(records: list[Any], fired: frozenset[str], short_by: int, source: random.Random) -> None:
@@ -67,7 +59,7 @@ def change_envelope(payload: Any, fired: frozenset[str]) -> Any:
     return _nulled(payload) if "nulls" in fired else payload
 
 
-def to_bytes(answer: Answer, fired: frozenset[str], *, accepts_gzip: bool) -> Bytes:
+def to_bytes(answer: Answer, fired: frozenset[str] = frozenset(), *, accepts_gzip: bool = False) -> Bytes:
     """Return the answer's bytes, damaged as the faults ask."""
     body = answer.encoded()
     if answer.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -79,9 +71,8 @@ def to_bytes(answer: Answer, fired: frozenset[str], *, accepts_gzip: bool) -> By
     if "gzip" in fired and accepts_gzip:
         body = gzip.compress(body, compresslevel=1)
         headers["Content-Encoding"] = "gzip"
-    if "truncated" in fired and len(body) > 1:
-        return Bytes(answer.status, headers, body[: len(body) // 2], len(body), cut=True)
-    return Bytes(answer.status, headers, body, len(body))
+    cut = "truncated" in fired and len(body) > 1
+    return Bytes(answer.status, headers, body[: len(body) // 2] if cut else body, len(body), cut)
 
 
 def _damaged(body: bytes, fired: frozenset[str]) -> bytes:

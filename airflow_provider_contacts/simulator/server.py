@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from airflow_provider_contacts.simulator.airflow_connections import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.simulator.closing import EXTENSION, Receive, Scope, Send
 
-START_SECONDS = 20.0
+STOP_SECONDS = 20.0
 GRACE_SECONDS = 1
 
 
@@ -54,20 +54,10 @@ def url_of(listener: socket.socket) -> str:
 
 def server_of(simulator: Simulator) -> uvicorn.Server:
     """Return a server that has not started; its ``run`` takes the sockets."""
-    config = uvicorn.Config(
-        simulator.app,
-        interface="asgi3",
-        http=TransportInScope,
-        proxy_headers=False,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    return uvicorn.Server(config)
+    quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False}
+    plain: dict[str, Any] = {"interface": "asgi3", "proxy_headers": False, "ws": "none", "lifespan": "off"}
+    patience: dict[str, Any] = {"timeout_keep_alive": 75, "timeout_graceful_shutdown": GRACE_SECONDS}
+    return uvicorn.Server(uvicorn.Config(simulator.app, http=TransportInScope, **quiet, **plain, **patience))
 
 
 @contextlib.contextmanager
@@ -78,16 +68,15 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
     """
     listener = listen(host, port)
     simulator.allow(host, listener.getsockname()[0])
-    url = url_of(listener)
     server = server_of(simulator)
     thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)
     thread.start()
     try:
         # The socket listens already: what comes before the server is ready waits in its queue.
-        yield url
+        yield url_of(listener)
     finally:
         server.should_exit = True
-        thread.join(START_SECONDS)
+        thread.join(STOP_SECONDS)
         listener.close()
 
 

@@ -7,19 +7,17 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.simulator import replies
-from airflow_provider_contacts.simulator.airflow_connections import Receive, Scope, Send, drop, hang
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
+from airflow_provider_contacts.simulator.closing import Receive, Scope, Send, drop
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
 from airflow_provider_contacts.simulator.guard import GoneError, read_body
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen
 
+Target = tuple[Route, Mapping[str, str]] | RefusedCallError
+
 
 class Exchange:
-    """One request to one vendor.
-
-    :param path: below the vendor's prefix, percent-encoded.
-    :param sleep: waits so many seconds.
-    """
+    """One request to one vendor; ``path`` is below the vendor's prefix, percent-encoded."""
 
     def __init__(
         self,
@@ -53,35 +51,47 @@ class Exchange:
 
     async def run(self) -> None:
         """Serve the request."""
-        if "close_before_read" in self.fired:
-            await self._drop()
+        if form := self._closed("close_before_read"):
+            await self._unanswered(form)
             return
         try:
             body = await read_body(self.receive, self.vendor.knobs["max_body"])
         except GoneError:
-            self._note(0)
+            self._remember(0)
             raise
         if body is None:
             self.target = RefusedCallError(413, "Request body too large")
         self.call.body = body or b""
         if delay := self.faults.delay("latency"):
             await self.sleep(delay)
-        if "close_before_store" in self.fired:
-            await self._drop()
-        elif "hang" in self.fired:
-            self._note(0)
-            await hang(self.scope, self.receive)
+        if form := self._closed("close_before_store", "hang"):
+            await self._unanswered(form)
         elif early := self._instead():
             await self._answer(early)
         else:
             await self._served(self._handled())
+
+    async def _served(self, answer: Answer) -> None:
+        if delay := self.faults.delay("reply_delay"):
+            await self.sleep(delay)
+        if form := self._closed("store_then_drop", "store_then_hang"):
+            await self._unanswered(form)
+        elif "html_200" in self.fired:
+            await self._answer(replies.gateway_page(200))
+        else:
+            await self._answer(self._status("store_then_", STORED_STATUSES) or self._changed(answer))
+
+    def _closed(self, *faults: str) -> str:
+        """Return how the connection is closed without an answer, empty if none of the faults hits."""
+        hit = next((fault for fault in faults if fault in self.fired), "")
+        return "timeout" if hit.endswith("hang") else str(self.faults["drop_form"]) if hit else ""
 
     def _handled(self) -> Answer:
         """Let the vendor answer, and store what it stores."""
         if self.elsewhere:
             return Answer(307, headers={"Location": self.elsewhere})
         if isinstance(self.target, RefusedCallError):
-            answer = self.vendor.refuse(self.target)
+            answer = self.vendor.refusal(self.target)
             if self.target.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:  # the rest of it may still be on its way
                 answer.headers["Connection"] = "close"
             return answer
@@ -92,53 +102,32 @@ class Exchange:
         self.vendor.counts["received"] += self.call.received
         return answer
 
-    async def _served(self, answer: Answer) -> None:
-        if delay := self.faults.delay("reply_delay"):
-            await self.sleep(delay)
-        if "store_then_drop" in self.fired:
-            await self._drop()
-        elif "store_then_hang" in self.fired:
-            self._note(0)
-            await hang(self.scope, self.receive)
-        else:
-            await self._answer(self._all_the_same() or self._changed(answer))
-
     def _instead(self) -> Answer | None:
         """Return what is answered without doing anything, if a fault or the rate says so."""
         wait = self.faults.too_early(self.call.headers.get("authorization", ""))
-        if not self.fired and not wait:
-            return None
         if "redirect" in self.fired:
-            return self._redirected()
+            to = self.faults["redirect_to"] or f"{self.call.base}{_other_slash(self.call.path)}"
+            return Answer(self.faults["redirect_status"], headers={"Location": to})
         if wait:
             return self._refused(429, wait)
         if "expire_token" in self.fired:
             self.vendor.tokens.revoke(self.call)
-            return self._refused(401, 1)
-        return next((self._refused(status, 1) for status in STATUSES if f"http_{status}" in self.fired), None)
+            return self._refused(401)
+        return self._status("http_", STATUSES)
 
-    def _all_the_same(self) -> Answer | None:
-        """Return the failure that is answered although everything is stored, if a fault says so."""
-        if not self.fired:
-            return None
-        if "html_200" in self.fired:
-            return replies.gateway_page(200)
-        return next((self._refused(code, 1) for code in STORED_STATUSES if f"store_then_{code}" in self.fired), None)
+    def _status(self, prefix: str, statuses: tuple[int, ...]) -> Answer | None:
+        """Return the failure that a fault asks for."""
+        hit = [status for status in statuses if f"{prefix}{status}" in self.fired] if self.fired else []
+        return self._refused(hit[0]) if hit else None
 
-    def _refused(self, status: int, wait: float) -> Answer:
+    def _refused(self, status: int, wait: float = 1.0) -> Answer:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             answer = replies.gateway_page(status)
         else:
-            answer = self.vendor.refuse(RefusedCallError(status, HTTPStatus(status).phrase))
-        knob = {429: "retry_after", 503: "retry_after_503"}.get(status)
-        if knob:
+            answer = self.vendor.refusal(RefusedCallError(status, HTTPStatus(status).phrase))
+        if knob := {429: "retry_after", 503: "retry_after_503"}.get(status):
             answer.headers |= self.faults.retry_after(knob, wait)
         return answer
-
-    def _redirected(self) -> Answer:
-        settings = self.faults
-        to = settings["redirect_to"] or f"{self.call.base}{_other_slash(self.call.path)}"
-        return Answer(settings["redirect_status"], headers={"Location": to})
 
     def _changed(self, answer: Answer) -> Answer:
         if not self.fired or answer.status >= HTTPStatus.MULTIPLE_CHOICES:
@@ -149,30 +138,20 @@ class Exchange:
         answer.payload = replies.change_envelope(answer.payload, self.fired)
         return answer
 
-    async def _drop(self) -> None:
-        self._note(0)
-        await drop(self.scope, self.receive, self.faults["drop_form"])
+    async def _unanswered(self, form: str) -> None:
+        self._remember(0)
+        await drop(self.scope, self.receive, form)
 
     async def _answer(self, answer: Answer) -> None:
         made = replies.to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
-        self._note(made.status)
+        self._remember(made.status)
         await send_bytes(self.send, made)
         if made.cut:
             await drop(self.scope, self.receive, self.faults["drop_form"])
 
-    def _note(self, status: int) -> None:
-        call = self.call
-        seen = Seen(
-            number=call.number,
-            kind=self.kind,
-            method=call.method,
-            path=call.path,
-            status=status,
-            received=call.received,
-            stored=call.stored,
-            faults=tuple(sorted(self.fired)),
-            at=self.vendor.world.clock(),
-        )
+    def _remember(self, status: int) -> None:
+        call, at, fired = self.call, self.vendor.world.clock(), tuple(sorted(self.fired))
+        seen = Seen(call.number, self.kind, call.method, call.path, status, call.received, call.stored, fired, at)
         self.vendor.requests.append(seen)
 
 
@@ -184,20 +163,15 @@ async def send_bytes(send: Send, made: replies.Bytes) -> None:
     await send({"type": "http.response.body", "body": made.body, "more_body": made.cut})
 
 
-Target = tuple[Route, Mapping[str, str]] | RefusedCallError
-
-
 def _find(vendor: SimulatedVendor, method: str, path: str) -> tuple[Target, str]:
     """Return the endpoint, and where a path in the other form of its slash is redirected to, if it is."""
     target = vendor.match(method, path)
     if isinstance(target, tuple):
         return target, ""
-    other = _other_slash(path)
-    if isinstance(vendor.match(method, other), RefusedCallError) or vendor.knobs["slash"] == "404":
+    other = vendor.match(method, _other_slash(path))
+    if isinstance(other, RefusedCallError) or vendor.knobs["slash"] == "404":
         return target, ""
-    if vendor.knobs["slash"] == "accept":
-        return vendor.match(method, other), ""
-    return target, f"/{vendor.name}{other}"
+    return (other, "") if vendor.knobs["slash"] == "accept" else (target, f"/{vendor.name}{_other_slash(path)}")
 
 
 def _other_slash(path: str) -> str:

@@ -6,20 +6,23 @@ docs.talkdesk.com/docs/paging-results (FOUND).
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body
+from airflow_provider_contacts.simulator.messages import (
+    Answer,
+    Call,
+    Problem,
+    RefusedCallError,
+    Route,
+    Stored,
+    json_body,
+    listed,
+)  # fmt: skip
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
-from airflow_provider_contacts.simulator.talkdesk_lists import PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
-from airflow_provider_contacts.simulator.talkdesk_records import (
-    CODES,
-    RECORD_KNOBS,
-    content_faults,
-    shape_faults,
-)
+from airflow_provider_contacts.simulator.talkdesk_lists import HAL, PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
+from airflow_provider_contacts.simulator.talkdesk_records import CODES, RECORD_KNOBS, content_faults, shape_faults
 
 SCOPE = "record-lists:manage"
 
@@ -54,49 +57,31 @@ KNOBS = (
 )  # fmt: skip
 
 
+_PUNCTUATION = str.maketrans("", "", " ()./-")
+_WRONG = "Errors found in the submitted data"
+
+
 class Talkdesk(SimulatedVendor):
     """Talkdesk's server."""
 
     name = "talkdesk"
     knob_list = KNOBS
+    any_credential = "demo-client:demo-secret"
+    challenge = "Bearer"
     place_knob = "record_lists"
-
-    def routes(self) -> tuple[Route, ...]:
-        """Return the endpoints."""
-        return (
-            Route("POST", "/record-lists/{list_id}/records/bulks", "write", self._create),
-            Route("POST", "/oauth/token", "token", self._token),
-            Route("GET", "/record-lists", "read", self._read_lists),
-            Route("POST", "/record-lists", "write", self._create_list),
-            Route("GET", "/record-lists/{list_id}", "read", self._read_list),
-            Route("GET", "/record-lists/{list_id}/records", "read", self._read_records),
-            Route("POST", "/record-lists/{list_id}/records", "write", self._create_one),
-            Route("GET", "/record-lists/{list_id}/records/{record_id}", "read", self._read_one),
-            Route("DELETE", "/record-lists/{list_id}/records/{record_id}", "write", self._delete),
-        )
-
-    def clear(self) -> None:
-        """Forget what is unique."""
-        self.lists: dict[str, RecordList] = {}
+    place_setting = "record_list_id"
 
     def set_places(self, named: dict[str, str]) -> None:
         """Let these record lists exist; one that stays as it is keeps what must be unique in it."""
         made = {id_: RecordList(id_, id_, unique) for id_, unique in named.items()}
-        kept = {id_: one for id_, one in self.lists.items() if id_ in made and one.unique == made[id_].unique}
-        self.lists = made | kept
-
-    def add_list(self, list_id: str, unique: str = "NOTHING") -> None:
-        """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
-        self.lists[list_id] = RecordList(list_id, list_id, unique)
-
-    def connection(self, url: str) -> dict[str, Any]:
-        """Return a ready connection."""
-        return {
-            "conn_type": "talkdesk",
-            "host": url,
-            **self.ready("demo-client:demo-secret"),
-            "extra": {"token_url": f"{url}/oauth/token", "record_list_id": next(iter(self.lists), "")},
+        self.places = made | {
+            id_: one for id_, one in self.places.items() if id_ in made and one.unique == made[id_].unique
         }
+
+    def add_list(self, list_id: str, unique: str = "NOTHING", name: str = "") -> RecordList:
+        """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
+        made = self.places[list_id] = RecordList(list_id, name or list_id, unique)
+        return made
 
     def authorize(self, call: Call) -> int:
         """Accept a token whose scope covers the request."""
@@ -109,13 +94,9 @@ class Talkdesk(SimulatedVendor):
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return code, message and the fields (SEED; the words of ``code`` and the form of names are INFERRED)."""
         body: dict[str, Any] = {"code": f"{error.status}00001", "message": error.message}
-        if error.errors:
-            body["fields"] = [{"name": str(path[0]), "description": text} for path, text, _ in error.errors]
-        return Answer(
-            error.status,
-            body,
-            headers={"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {},
-        )
+        if error.problems:
+            body["fields"] = [{"name": str(path[0]), "description": text} for path, text, _ in error.problems]
+        return Answer(error.status, body)
 
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return what is embedded."""
@@ -124,85 +105,67 @@ class Talkdesk(SimulatedVendor):
 
     def _token(self, call: Call) -> Answer:
         parameters = token_request(call, "form")
-        if isinstance(parameters, Answer):
-            return parameters
-        user, password = client_of(call, parameters, "basic")
+        user, password = client_of(call, parameters, in_body=False)
         try:
             account = self.account_of(f"{user}:{password}", "", fits=bool(user and password))
         except RefusedCallError:
-            return oauth_error(401, "invalid_client", "client authentication failed")
+            raise oauth_error(401, "invalid_client", "client authentication failed") from None
         if parameters.get("grant_type") != "client_credentials":
-            return oauth_error(400, "unsupported_grant_type", "only client_credentials is offered here")
-        granted = self.knobs["granted_scope"]
-        asked = parameters.get("scope", "").split()
+            raise oauth_error(400, "unsupported_grant_type", "only client_credentials is offered here")
+        granted, asked = self.knobs["granted_scope"], parameters.get("scope", "").split()
         if not set(asked) <= set(granted.split()):
-            return oauth_error(401, "invalid_scope", "the client does not have that scope, or not yet")
-        return Answer(
-            200, self.tokens.grant(" ".join(asked) or granted, account), headers={"Cache-Control": "no-store"}
-        )
+            raise oauth_error(401, "invalid_scope", "the client does not have that scope, or not yet")
+        return self.tokens.grant(" ".join(asked) or granted, account)
 
     def _list(self, call: Call) -> RecordList:
-        found = self.lists.get(call.params["list_id"])
+        found: RecordList | None = self.places.get(call.params["list_id"])
         if found is None:
             raise RefusedCallError(404, "Record list not found")
         return found
 
-    def _records(self, call: Call) -> list[dict[str, Any]]:
-        body = json_body(call)
-        records = body.get("records") if isinstance(body, dict) else None
-        if not isinstance(records, list) or not records:
-            text = "must be an array with at least one item"
-            raise RefusedCallError(400, "Errors found in the submitted data", [(("records",), text, "")])
-        call.received = len(records)
-        if len(records) > self.knobs["max_batch"]:
-            raise RefusedCallError(self.knobs["oversize_status"], "Too many records")
-        return self._shaped(records)
-
-    def _shaped(self, records: list[Any]) -> list[dict[str, Any]]:
-        faults = [fault for index, record in enumerate(records) for fault in shape_faults(index, record)]
-        if faults:
-            errors: list[tuple[tuple[str | int, ...], str, str]] = [((name,), text, "") for name, text in faults]
-            raise RefusedCallError(400, "Errors found in the submitted data", errors)
-        return records
-
     def _create(self, call: Call) -> Answer:
         target = self._list(call)
-        records = self._records(call)
-        self._check_room(target, len(records))
+        records = listed(call, "records", _WRONG, [(("records",), "must be an array with at least one item", "")])
+        if len(records) > self.knobs["max_batch"]:
+            raise RefusedCallError(self.knobs["oversize_status"], "Too many records")
+        _check_shapes(records)
+        form = self.knobs["full_list"]
+        if form != "OTHER" and self._used(target) + len(records) > self.knobs["list_capacity"]:
+            raise RefusedCallError(int(form), "The record list is full")
         moment = self.moment()
         views = [self._add(call, target, record, moment) for record in call.portion(records)]
+        return Answer(201, self._bulk(f"{call.base}/record-lists/{target.id}", target, views), content_type=HAL)
+
+    def _bulk(self, href: str, target: RecordList, views: list[dict[str, Any]]) -> dict[str, Any]:
         failed = [view for view in views if view.get("errors")]
-        body: dict[str, Any] = {"record_list_id": target.id, "total_created": len(views) - len(failed)}
+        created = [view for view in views if not view.get("errors")]
+        body: dict[str, Any] = {"record_list_id": target.id, "total_created": len(created)}
         if key := self.knobs["has_error_key"]:
             body[key] = bool(failed)
-        if (counts := self.knobs["total_errors"]) != "absent":
-            body["total_errors"] = len(failed) if counts == "records" else sum(len(view["errors"]) for view in failed)
-        href = f"{call.base}/record-lists/{target.id}"
+        if (counted := self.knobs["total_errors"]) != "absent":
+            body["total_errors"] = len(failed) if counted == "records" else sum(len(view["errors"]) for view in failed)
         body["_links"] = {"self": {"href": f"{href}/records/bulks"}, "record_list": {"href": href}}
-        wanted = {"all": views, "failed": failed, "none": [], "created": [v for v in views if not v.get("errors")]}
-        if self.knobs["embed"] != "none":
-            body["_embedded"] = {"records": list(wanted[self.knobs["embed"]])}
-        return Answer(201, body, content_type="application/hal+json")
+        if (embed := self.knobs["embed"]) != "none":
+            body["_embedded"] = {"records": {"all": views, "failed": failed, "created": created}[embed]}
+        return body
 
-    def _check_room(self, target: RecordList, count: int) -> None:
-        form = self.knobs["full_list"]
-        if form != "OTHER" and self.count_by_place[self.shelf(target.id)] + count > self.knobs["list_capacity"]:
-            raise RefusedCallError(int(form), "The record list is full")
+    def _used(self, target: RecordList) -> int:
+        return self.count_by_place[self.shelf(target.id)]
 
     def _add(self, call: Call, target: RecordList, record: dict[str, Any], moment: str) -> dict[str, Any]:
         codes = content_faults(record, self.knobs)
         taken = target.claims(record, codes, self.account)
-        if not codes and self.count_by_place[self.shelf(target.id)] >= self.knobs["list_capacity"]:
+        if not codes and self._used(target) >= self.knobs["list_capacity"]:
             codes.append("OTHER")
-        if self.knobs["reject"] and self.rejected(record):
+        if self.rejected(record):
             codes.extend(self.knobs["reject_codes"].split(","))
         view = {"record_list_id": target.id} | {name: record[name] for name in SHOWN if name in record}
         view.setdefault("priority", self.knobs["default_priority"])
         if self.knobs["reformat_phones"]:
+            rows = [row for row in view.get("phone_numbers") or () if "phone_number" in row]
             view["phone_numbers"] = [
-                {**entry, "phone_number": entry["phone_number"].translate(_NO_SIGNS)}
-                for entry in view.get("phone_numbers") or () if "phone_number" in entry
-            ]  # fmt: skip
+                {**row, "phone_number": row["phone_number"].translate(_PUNCTUATION)} for row in rows
+            ]
         if codes:
             return ({"id": self.new_uuid()} if self.knobs["id_on_failed"] else {}) | view | {"errors": codes}
         target.keys.update(taken)
@@ -218,61 +181,68 @@ class Talkdesk(SimulatedVendor):
         target = self._list(call)
         record = json_body(call)
         call.received = 1
-        view = self._add(call, target, self._shaped([record])[0], self.moment())
+        _check_shapes([record])
+        view = self._add(call, target, record, self.moment())
         if view.get("errors"):
-            raise RefusedCallError(
-                400, "Errors found in the submitted data", [((code,), code, "") for code in view["errors"]]
-            )
-        return Answer(201, view, content_type="application/hal+json")
+            raise RefusedCallError(400, _WRONG, [((code,), code, "") for code in view["errors"]])
+        return Answer(201, view, content_type=HAL)
 
     def _create_list(self, call: Call) -> Answer:
         body = json_body(call)
         if not isinstance(body, dict) or not isinstance(body.get("name"), str) or not body["name"]:
-            raise RefusedCallError(400, "Errors found in the submitted data", [(("name",), "is required", "")])
+            raise RefusedCallError(400, _WRONG, [(("name",), "is required", "")])
         unique = body.get("unique_identifier_type", "NOTHING")
         if unique not in UNIQUE_TYPES:
             text = f"must be one of {', '.join(UNIQUE_TYPES)}"
-            raise RefusedCallError(400, "Errors found in the submitted data", [(("unique_identifier_type",), text, "")])
-        made = RecordList(self.new_uuid(), body["name"], unique)
-        self.lists[made.id] = made
-        return Answer(201, self._show(call, made), content_type="application/hal+json")
+            raise RefusedCallError(400, _WRONG, [(("unique_identifier_type",), text, "")])
+        made = self.add_list(self.new_uuid(), unique, body["name"])
+        return Answer(201, self._show(call, made), content_type=HAL)
 
     def _show(self, call: Call, shown: RecordList) -> dict[str, Any]:
-        return {
-            "id": shown.id,
-            "name": shown.name,
-            "unique_identifier_type": shown.unique,
-            "status": "ACCEPTED",
-            "records_count": self.count_by_place[self.shelf(shown.id)],
-            "teams": [],
-            "_links": {"self": {"href": f"{call.base}/record-lists/{shown.id}"}},
-        }
+        view = {"id": shown.id, "name": shown.name, "unique_identifier_type": shown.unique, "status": "ACCEPTED"}
+        links = {"self": {"href": f"{call.base}/record-lists/{shown.id}"}}
+        return view | {"records_count": self._used(shown), "teams": [], "_links": links}
 
     def _read_list(self, call: Call) -> Answer:
-        return Answer(200, self._show(call, self._list(call)), content_type="application/hal+json")
+        return Answer(200, self._show(call, self._list(call)), content_type=HAL)
 
     def _read_lists(self, call: Call) -> Answer:
-        return page_of(call, "record_lists", [self._show(call, one) for one in self.lists.values()], self.knobs)
+        return page_of(call, "record_lists", [self._show(call, one) for one in self.places.values()], self.knobs)
 
     def _read_records(self, call: Call) -> Answer:
-        target = self._list(call)
-        shown = self.in_place(target.id)
-        return page_of(call, "records", [contact.view for contact in shown], self.knobs)
+        return page_of(call, "records", self.in_place(self._list(call).id), self.knobs)
 
     def _read_one(self, call: Call) -> Answer:
-        contact = self.readable_by_id(call.params["record_id"])
-        if contact is None or contact.place != self._list(call).id:
-            raise RefusedCallError(404, "Record not found")
-        return Answer(200, contact.view, content_type="application/hal+json")
+        return Answer(200, self._record(call, self.readable_by_id(call.params["record_id"])).view, content_type=HAL)
 
     def _delete(self, call: Call) -> Answer:
+        contact = self._record(call, self.own(call.params["record_id"]))
         target = self._list(call)
-        contact = self.own(call.params["record_id"])
-        if contact is None or contact.place != target.id:
-            raise RefusedCallError(404, "Record not found")
         target.keys.difference_update(target.claims(contact.received, [], self.account))
         self.remove(contact)
         return Answer(204)
 
+    def _record(self, call: Call, contact: Stored | None) -> Stored:
+        if contact is None or contact.place != self._list(call).id:
+            raise RefusedCallError(404, "Record not found")
+        return contact
 
-_NO_SIGNS = str.maketrans("", "", " ()./-")
+    routes = (
+        Route("POST", "/record-lists/{list_id}/records/bulks", "write", _create),
+        Route("POST", "/oauth/token", "token", _token),
+        Route("GET", "/record-lists", "read", _read_lists),
+        Route("POST", "/record-lists", "write", _create_list),
+        Route("GET", "/record-lists/{list_id}", "read", _read_list),
+        Route("GET", "/record-lists/{list_id}/records", "read", _read_records),
+        Route("POST", "/record-lists/{list_id}/records", "write", _create_one),
+        Route("GET", "/record-lists/{list_id}/records/{record_id}", "read", _read_one),
+        Route("DELETE", "/record-lists/{list_id}/records/{record_id}", "write", _delete),
+    )
+
+
+def _check_shapes(records: list[Any]) -> None:
+    problems: list[Problem] = [
+        ((name,), text, "") for index, record in enumerate(records) for name, text in shape_faults(index, record)
+    ]
+    if problems:
+        raise RefusedCallError(400, _WRONG, problems)

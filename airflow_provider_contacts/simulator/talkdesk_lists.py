@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
-from airflow_provider_contacts.simulator.messages import Answer, Call, whole_number
+from airflow_provider_contacts.simulator.messages import Answer, Call
 from airflow_provider_contacts.simulator.talkdesk_records import external_of, numbers_of
 
 UNIQUE_TYPES = ("NOTHING", "PHONE_NUMBER", "EXTERNAL")
 LARGEST_PAGE = 100
+HAL = "application/hal+json"
 
 PAGE_KNOBS = (
     Knob("page_size", "integer", "50", "items a page where the request does not say [FOUND]"),
@@ -59,15 +60,11 @@ class RecordList:
 
 def page_of(call: Call, name: str, items: list[dict[str, Any]], knobs: Settings) -> Answer:
     """Return one HAL page (FOUND: page, per_page, total_pages, total, count, _links.next)."""
-    size = whole_number(call, "per_page", knobs["page_size"], LARGEST_PAGE)
-    page = whole_number(call, "page", 1)
+    size, page = call.number_of("per_page", knobs["page_size"], LARGEST_PAGE), call.number_of("page", 1)
     pages = max(1, -(-len(items) // size))
     shown = items[(page - 1) * size : page * size]
-    base = "" if knobs["next_href"] == "relative" else call.base
-    href = f"{base}{call.path}?per_page={size}&page="
-    links = {"self": {"href": f"{href}{page}"}}
-    if page < pages:
-        links["next"] = {"href": f"{href}{page + 1}"}
+    href = f"{'' if knobs['next_href'] == 'relative' else call.base}{call.path}?per_page={size}&page="
+    links = {"self": {"href": f"{href}{page}"}} | ({"next": {"href": f"{href}{page + 1}"}} if page < pages else {})
     numbers = {
         "both": {"total": len(items), "count": len(shown)},
         "total": {"total": len(items)},
@@ -75,4 +72,4 @@ def page_of(call: Call, name: str, items: list[dict[str, Any]], knobs: Settings)
         "none": {},
     }
     body = {"page": page, "per_page": size, "total_pages": pages, **numbers[knobs["page_totals"]]}
-    return Answer(200, {**body, "_embedded": {name: shown}, "_links": links}, content_type="application/hal+json")
+    return Answer(200, {**body, "_embedded": {name: shown}, "_links": links}, content_type=HAL)

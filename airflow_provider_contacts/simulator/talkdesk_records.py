@@ -6,9 +6,10 @@ them is given is INFERRED from their names, and set by knobs where more than one
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import is_phone, zone_fits, zones
+from airflow_provider_contacts.simulator.checks import is_phone, wrong_types, zone_fits, zones
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 
 CODES = (
@@ -29,6 +30,12 @@ CODES = (
 )
 
 PHONE_TYPES = frozenset({"HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"})
+_TYPES: dict[type, tuple[str, ...]] = {
+    str: ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number"),
+    dict: ("extra_data",),
+    bool: ("sync_external_id",),
+    list: ("phone_numbers",),
+}
 LONGEST_PHONE, LONGEST_NAME, LONGEST_ZONE, HIGHEST_PRIORITY = 20, 80, 35, 10
 
 RECORD_KNOBS = (
@@ -51,42 +58,29 @@ def external_of(record: dict[str, Any]) -> tuple[str, str] | None:
     return (provider, external) if provider and external else None
 
 
-def shape_faults(index: int, record: Any) -> list[tuple[str, str]]:
-    """Return the name and description of every value of a wrong JSON type: these refuse the whole request."""
+def shape_faults(index: int, record: Any) -> Iterator[tuple[str, str]]:
+    """Yield the name and description of every value of a wrong JSON type: these refuse the whole request."""
     at = f"records[{index}]"
     if not isinstance(record, dict):
-        return [(at, "must be an object")]
-    faults = [
-        (f"{at}.{name}", "must be a string")
-        for name in ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number")
-        if not isinstance(record.get(name, ""), str)
-    ]
-    if not isinstance(record.get("extra_data", {}), dict):
-        faults.append((f"{at}.extra_data", "must be an object"))
-    if not isinstance(record.get("sync_external_id", False), bool):
-        faults.append((f"{at}.sync_external_id", "must be a boolean"))
+        yield at, "must be an object"
+        return
+    for wanted, names in _TYPES.items():
+        yield from ((f"{at}.{name}", text) for name, text in wrong_types(record, names, wanted))
     numbers = record.get("phone_numbers", [])
-    if not isinstance(numbers, list):
-        return [*faults, (f"{at}.phone_numbers", "must be an array")]
-    for place, entry in enumerate(numbers):
+    for place, entry in enumerate(numbers if isinstance(numbers, list) else []):
+        name = f"{at}.phone_numbers[{place}]"
         if not isinstance(entry, dict):
-            faults.append((f"{at}.phone_numbers[{place}]", "must be an object"))
+            yield name, "must be an object"
         elif not isinstance(entry.get("phone_number", ""), str):
-            faults.append((f"{at}.phone_numbers[{place}].phone_number", "must be a string"))
-    return faults
+            yield f"{name}.phone_number", "must be a string"
 
 
 def content_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
     """Return the error strings of one record whose shape is right, those of uniqueness aside."""
     codes = _phone_faults(record, knobs)
-    for name, missing, invalid in (
-        ("first_name", "FIRST_NAME_MISSING", "FIRST_NAME_INVALID"),
-        ("last_name", "LAST_NAME_MISSING", "LAST_NAME_INVALID"),
-    ):
-        if not record.get(name):
-            codes.append(missing)
-        elif len(record[name]) > LONGEST_NAME:
-            codes.append(invalid)
+    for name in ("first_name", "last_name"):
+        if not record.get(name) or len(record[name]) > LONGEST_NAME:
+            codes.append(f"{name.upper()}_{'INVALID' if record.get(name) else 'MISSING'}")
     if "timezone" in record:
         zone = record["timezone"]
         if not isinstance(zone, str) or len(zone) > LONGEST_ZONE or zone not in zones():
@@ -101,20 +95,19 @@ def content_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
     return codes
 
 
-def _phone_faults(record: dict[str, Any], knobs: Settings) -> list[str]:  # noqa: PLR0911  # the first broken rule counts
+def _phone_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
     entries = record.get("phone_numbers")
     if not entries:
         single = record.get("phone_number")
         if not single or knobs["deprecated_phone"] == "refuse":
             return ["PHONE_NUMBER_MISSING"]
         return [] if len(single) <= LONGEST_PHONE and is_phone(single) else ["PHONE_NUMBER_INVALID"]
-    types = [entry.get("phone_type") for entry in entries]
     if any(not entry.get("phone_number") for entry in entries):
         return ["PHONE_NUMBER_MISSING"]
-    if any(not isinstance(type_, str) or type_ not in PHONE_TYPES for type_ in types):
-        return ["PHONE_NUMBER_INVALID"]
-    if knobs["same_phone_type"] == "refuse" and len(set(types)) < len(types):
-        return ["PHONE_NUMBER_INVALID"]
-    if any(len(entry["phone_number"]) > LONGEST_PHONE or not is_phone(entry["phone_number"]) for entry in entries):
-        return ["PHONE_NUMBER_INVALID"]
-    return []
+    types = [entry.get("phone_type") for entry in entries]
+    numbers = [entry["phone_number"] for entry in entries]
+    right = all(isinstance(type_, str) and type_ in PHONE_TYPES for type_ in types) and all(
+        len(number) <= LONGEST_PHONE and is_phone(number) for number in numbers
+    )
+    doubled = right and knobs["same_phone_type"] == "refuse" and len(set(types)) < len(types)
+    return ["PHONE_NUMBER_INVALID"] if doubled or not right else []

@@ -9,17 +9,14 @@ from typing import Any
 
 FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"
 
-_COUNTED = re.compile(r"(nth|every|next):(\d{1,9}(?:,\d{1,9})*)")
+_COUNTED = re.compile(r"nth:(?P<nth>\d{1,9}(?:,\d{1,9})*)|every:(?P<every>\d{1,9})|next:(?P<next>\d{1,9})")
 
 
 @dataclass(slots=True)
 class Trigger:
-    """One fault's condition; asked once a request.
+    """One fault's condition, asked once a request; ``chance`` counts where no other field is set.
 
-    :param text: the condition as it was set.
-    :param chance: used when no other field is set.
-    :param numbers: request numbers (from 1, of the same vendor and kind of request, since start or reset).
-    :param every: every so many requests.
+    :param numbers: request numbers, from 1, of the same vendor and kind of request, since start or reset.
     :param left: how many of the next requests are still hit.
     """
 
@@ -41,6 +38,11 @@ class Trigger:
             return number % self.every == 0
         return self.chance > 0 and self.random.random() < self.chance
 
+    @property
+    def can_fire(self) -> bool:
+        """Whether it hits any request at all."""
+        return bool(self.left or self.numbers or self.every or self.chance)
+
     def __str__(self) -> str:
         """Return the condition as it stands now, with what is left of a ``next``."""
         return f"next:{self.left}" if self.text.startswith("next:") else self.text
@@ -52,21 +54,17 @@ def trigger(value: Any, seed: str) -> Trigger:
     :param seed: of the chance; triggers with different seeds are independent, equal ones repeat exactly.
     :raises ValueError: with the allowed forms.
     """
-    text = {True: "always", False: "never"}.get(value, str(value)) if isinstance(value, bool) else str(value).strip()
-    source = random.Random(seed)  # noqa: S311  # repeatable faults, not cryptography
-    if text in {"never", "always"}:
-        return Trigger(text, source, chance=float(text == "always"))
+    words = {True: "always", False: "never"}
+    text = words[value] if isinstance(value, bool) else str(value).strip()
+    made = Trigger(text, random.Random(seed))  # noqa: S311  # repeatable faults, not cryptography
     if match := _COUNTED.fullmatch(text):
-        word, counts = match[1], [int(count) for count in match[2].split(",")]
-        if word == "nth":
-            return Trigger(text, source, numbers=frozenset(counts))
-        if len(counts) == 1:
-            every, left = (counts[0], 0) if word == "every" else (0, counts[0])
-            return Trigger(text, source, every=every, left=left)
+        made.numbers = frozenset(int(count) for count in (match["nth"] or "").split(",") if count)
+        made.every, made.left = int(match["every"] or 0), int(match["next"] or 0)
+        return made
     try:
-        chance = float(text)
+        made.chance = {"never": 0.0, "always": 1.0}[text] if text in words.values() else float(text)
     except ValueError:
-        chance = -1.0
-    if not 0 <= chance <= 1:
+        made.chance = -1.0
+    if not 0 <= made.chance <= 1:
         raise ValueError(f"one of {FORMS} is wanted")
-    return Trigger(text, source, chance=chance)
+    return made

@@ -11,7 +11,6 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.reconcile.matching import Likeness, compare
 from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.in_process import ask
 from airflow_provider_contacts.vendor_kit.vendor import (
     Contact,
     Destination,
@@ -23,6 +22,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Response,
     Vendor,
 )
+from tests.support.in_process import ask
 
 CREDENTIALS: Mapping[str, str] = {
     "apptoto": "Basic ZGVtb0BleGFtcGxlLmNvbTprZXk=",

@@ -56,7 +56,7 @@ def test_what_was_created_is_found_and_nothing_else(paging: str, *, in_one: bool
         }
     )
     # Ours stands on the second page.
-    del simulator.intermezzo.organizations["org_demo"]
+    del simulator.intermezzo.places["org_demo"]
     for number in range(120):
         simulator.intermezzo.add_organization(f"org_{number}")
     simulator.intermezzo.add_organization("org_demo")

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.apptoto_contacts import normalised
-from airflow_provider_contacts.simulator.in_process import ask
+from tests.support.in_process import ask
 
 if TYPE_CHECKING:
     import httpx

@@ -9,8 +9,8 @@ import httpx  # noqa: TID253  # a test of its errors
 import pytest
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.in_process import ask, transport
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
+from tests.support.in_process import ask, transport
 
 TALKDESK = {
     "phone_numbers": [{"phone_number": "+351929312319", "phone_type": "MOBILE"}],
@@ -442,7 +442,7 @@ def test_no_value_of_any_type_breaks_a_route(vendor: str) -> None:
     names = {"org": "org_demo", "list_id": "demo-external", "record_id": "x", "id": "x"}
     odd = {"offset": "x", "limit": "\u00b2", "page": "9" * 5000, "per_page": "0", "cursor": "c\u0663"}
     headers = {**CREATES[vendor][1], "Content-Type": "application/json"}
-    for route in simulator.vendors[vendor].routes():
+    for route in simulator.vendors[vendor].routes:
         path = f"/{vendor}{route.template.format(**names)}"
         if route.method == "GET":
             assert ask(simulator, "GET", path, headers=headers, params=odd).status_code < 500

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.in_process import ask
+from tests.support.in_process import ask
 
 ONE, TWO = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10", "7d0a3c52-1111-4b6e-8f0e-2d6f1c9be002"
 RECORD = {
@@ -80,7 +80,7 @@ def test_a_wrong_place_is_refused_and_nothing_changes(name: str, value: Any, tex
     simulator = Simulator()
     with pytest.raises(ValueError, match=rf"^{name}: .*{text}"):
         simulator.set(name, value)
-    assert list(simulator.intermezzo.organizations) == ["org_demo"]
+    assert list(simulator.intermezzo.places) == ["org_demo"]
 
 
 def test_lists_of_one_kind_keep_what_is_unique_when_others_come() -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.in_process import ask
 from airflow_provider_contacts.simulator.talkdesk_records import CODES
+from tests.support.in_process import ask
 
 if TYPE_CHECKING:
     import httpx

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_contacts.simulator.airflow_connections import ConnectionDroppedError
+from airflow_provider_contacts.simulator.closing import ConnectionDroppedError
 
 if TYPE_CHECKING:
     import httpx

@@ -15,11 +15,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 EXTENSION = "airflow_provider_contacts.transport"
 """Key in the scope's extensions under which the server hands on the transport of the connection."""
 
-_DIE_AT_ONCE = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class ConnectionDroppedError(OSError):
-    """Raised instead of closing a connection where there is none, as in a test without sockets.
+    """Raised where there is no connection to close, as in a test without sockets.
 
     :param form: ``fin``, ``rst``, or ``timeout`` for an answer that never comes.
     """
@@ -30,9 +30,9 @@ class ConnectionDroppedError(OSError):
 
 
 async def drop(scope: Scope, receive: Receive, form: str) -> None:
-    """Close the connection of a request and wait until it is gone.
+    """Close the connection of a request and wait until it is gone; ``timeout`` waits until the client gives up.
 
-    What has been written before goes out first with ``fin``. Where bytes of the request are still unread, the
+    With ``fin``, what has been written before goes out first. Where bytes of the request are still unread, the
     operating system sends RST in any case.
 
     :raises ConnectionDroppedError: without a connection.
@@ -41,24 +41,9 @@ async def drop(scope: Scope, receive: Receive, form: str) -> None:
     if transport is None:
         raise ConnectionDroppedError(form)
     if form == "rst":
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DIE_AT_ONCE)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
-    else:
+    elif form == "fin":
         transport.close()
-    await gone(receive)
-
-
-async def hang(scope: Scope, receive: Receive) -> None:
-    """Wait until the client gives up.
-
-    :raises ConnectionDroppedError: at once without a connection, since such a client's patience cannot be known.
-    """
-    if EXTENSION not in scope.get("extensions", {}):
-        raise ConnectionDroppedError("timeout")
-    await gone(receive)
-
-
-async def gone(receive: Receive) -> None:
-    """Return when the connection is closed."""
     while (await receive())["type"] != "http.disconnect":
         pass
