@@ -31,7 +31,7 @@ from airflow_provider_contacts.errors import (
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.pacing.adaptive import AdaptivePace
 from airflow_provider_contacts.pacing.bucket import Pace, backoff
-from airflow_provider_contacts.pacing.shared import Budget, SharedPace
+from airflow_provider_contacts.pacing.shared import Budget
 from airflow_provider_contacts.reconcile.findings import held, look
 from airflow_provider_contacts.reconcile.in_doubt import Ask, Case, Open
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
@@ -99,8 +99,7 @@ class Push:
         self._clock = clock
         limits = settings.limits
         rate = limits.requests_per_second
-        pace = AdaptivePace(limits.max_in_flight) if rate is None else Pace(rate, limits.burst)
-        self._pace = pace if budget is None else SharedPace(pace, budget)
+        self._pace = AdaptivePace(limits.max_in_flight, budget) if rate is None else Pace(rate, limits.burst, budget)
         self._active: dict[str, str] = {}
         ids = VendorIds()
         self._doubts = Reconciler(

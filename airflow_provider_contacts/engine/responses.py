@@ -146,7 +146,7 @@ class Responses:
         if verdict.usable or verdict.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
             stored = all(type(reply) is Created for reply in verdict.replies)
-            self._pace.hear(
+            self._pace.on_response(
                 now,
                 sent_at=flight.sent_at,
                 later=verdict.later,

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from airflow_provider_contacts.pacing.shared import Budget
+
 LONGEST_WAIT = 86_400.0
 """Seconds of a ``Retry-After`` that are obeyed at most: one day."""
 
-
 GRAIN = 0.02
-"""Seconds whose requests may leave together, where the rate is so high that there are several: one write marks them."""
+"""Seconds whose requests may leave together, where a high rate allows several: one write claims them."""
 
 
 class Pace:
@@ -22,32 +23,38 @@ class Pace:
 
     :param rate: requests per second; ``None``: no limit.
     :param burst: requests that may leave at once after a pause, at least one, and what :data:`GRAIN` holds.
+    :param budget: the rate that is shared with other tasks. What is available is taken from it at once.
     """
 
-    def __init__(self, rate: float | None, burst: int = 1) -> None:
+    def __init__(self, rate: float | None, burst: int = 1, budget: Budget | None = None) -> None:
         self._rate = rate
         self._burst = max(1, burst, int(GRAIN * (rate or 0.0)))
+        self._budget = budget
         self._tokens = float(self._burst)
         self._filled_at = -math.inf
         self._paused_until = -math.inf
 
     @property
     def window(self) -> float:
-        """Requests that may be in flight, as far as the pace has a say in it."""
+        """Requests that may be in flight, as far as the pace limits them."""
         return math.inf
 
-    def hear(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
-        """Take an answer for what it says of the pace: nothing, where the pace is stated."""
+    def on_response(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
+        """Learn from a response: nothing, where the rate is stated."""
 
     def available(self, now: float, wanted: int) -> int:
-        """Return how many of ``wanted`` requests may leave at ``now``."""
+        """Return how many of ``wanted`` requests may leave at ``now``.
+
+        :raises BudgetError: when the store of the shared rate cannot be used.
+        """
         if now < self._paused_until:
             return 0
-        if self._rate is None:
-            return wanted
-        self._fill(now)
-        # A hair's breadth, so that a sum of float steps does not cost a whole wait.
-        return min(wanted, int(self._tokens + 1e-9))
+        count = wanted
+        if self._rate is not None:
+            self._fill(now)
+            # Rounding errors of float steps must not cost a whole wait.
+            count = min(wanted, int(self._tokens + 1e-9))
+        return count if self._budget is None or count <= 0 else self._budget.take(count)
 
     def take(self, now: float, count: int) -> None:
         """Spend ``count`` requests."""
@@ -57,10 +64,13 @@ class Pace:
 
     def next_at(self, now: float) -> float:
         """Return the moment from which at least one request may leave."""
-        if self._rate is None:
-            return max(now, self._paused_until)
-        self._fill(now)
-        return max(now + max(0.0, 1.0 - self._tokens) / self._rate, self._paused_until)
+        moments = [now, self._paused_until]
+        if self._rate is not None:
+            self._fill(now)
+            moments.append(now + max(0.0, 1.0 - self._tokens) / self._rate)
+        if self._budget is not None:
+            moments.append(now + self._budget.wait())
+        return max(moments)
 
     def pause(self, until: float) -> None:
         """Let nothing leave before ``until``; an earlier moment never shortens a later one."""
@@ -74,10 +84,10 @@ class Pace:
 
 
 def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, longest: float = 30.0) -> float:
-    """Return the seconds to wait before attempt ``attempt + 1``: exponential, with half of it by chance.
+    """Return the seconds to wait before attempt ``attempt + 1``: exponential, half of it random.
 
     :param attempt: attempts made so far, from 1.
-    :param random: a number from 0 to 1, drawn anew each time, so that many tasks do not come back together.
+    :param random: returns a number from 0 to 1, so that many tasks do not come back together.
     """
     full = min(longest, base * 2.0 ** min(attempt - 1, 60))
     return full * (0.5 + random() / 2)
@@ -86,14 +96,12 @@ def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, lon
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds of a ``Retry-After`` header, or ``None`` where there is none that can be read.
 
-    Seconds (a fraction is let pass; of several the most) or an HTTP-date; what lies in the past is 0, what is absurdly
-    far is cut. Every waiting time from outside is read here, and nothing that it says raises.
+    Seconds (a fraction is accepted, of several the longest) or an HTTP date. The past is 0, and a day is the most.
+    Nothing that it says raises.
 
     :param now: the wall clock, UTC.
     """
-    if value is None:
-        return None
-    text = value.strip()
+    text = "" if value is None else value.strip()
     try:
         seconds = max(map(float, text.split(", "))) if text.isascii() else math.nan
     except ValueError:
@@ -101,9 +109,5 @@ def retry_after(value: str | None, now: datetime) -> float | None:
             moment = parsedate_to_datetime(text)
         except (ValueError, TypeError, OverflowError):
             return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - now).total_seconds()
-    if math.isnan(seconds):
-        return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+        seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT)

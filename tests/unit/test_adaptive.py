@@ -1,11 +1,16 @@
+"""How fast a push goes where nobody states a rate: what a vendor answers well, and only what it asks for."""
+
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.engine.policy import judge
 from airflow_provider_contacts.pacing.adaptive import (
     DECREASE,
     MEMORY,
@@ -17,19 +22,31 @@ from airflow_provider_contacts.pacing.adaptive import (
     AdaptivePace,
 )
 from airflow_provider_contacts.pacing.bucket import Pace
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Response
-from tests.support.fake_vendor import Deed, World, answers, names
+from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Response
+from airflow_provider_contacts.vendors import nedzo
+from tests.support.fake_vendor import VENDOR, Deed, World, answers, names
 
 
-def hear(pace: Pace, now: float, *, later: bool = False, seconds: float | None = 0.1, sent_at: float = -1.0) -> None:
-    pace.hear(now, sent_at=sent_at if sent_at >= 0 else now - (seconds or 0.0), later=later, seconds=seconds)
+def respond(
+    pace: Pace,
+    now: float,
+    *,
+    later: bool = False,
+    seconds: float | None = 0.1,
+    sent_at: float | None = None,
+    records: int = 1,
+) -> None:
+    """Let the pace learn from a response, to what left just before unless told otherwise."""
+    sent_at = now - (seconds or 0.0) if sent_at is None else sent_at
+    pace.on_response(now, sent_at=sent_at, later=later, seconds=seconds, records=records)
 
 
 def opened(most: int = 64) -> AdaptivePace:
     """Return a pace whose window has grown to the most that may be in flight."""
     pace = AdaptivePace(most)
     for index in range(most):
-        hear(pace, 1.0 + index / 1000)
+        respond(pace, 1.0 + index / 1000)
     assert pace.window == most
     return pace
 
@@ -127,36 +144,36 @@ def test_it_begins_with_few_and_grows_by_every_good_answer() -> None:
     assert pace.window == START
     assert AdaptivePace(2).window == 2
     for index in range(20):
-        hear(pace, float(index))
+        respond(pace, float(index))
         assert pace.window == min(10, START + index + 1)
     assert pace.rate is None
 
 
 def test_after_trouble_it_grows_by_one_for_a_window() -> None:
     pace = opened()
-    hear(pace, 10.0, later=True)
+    respond(pace, 10.0, later=True)
     before = pace.window
     assert before == int(64 * DECREASE)
     for _ in range(int(before) + 1):
-        hear(pace, 20.0)
+        respond(pace, 20.0)
     assert pace.window == before + 1
 
 
 def test_trouble_counts_once_for_all_that_was_in_flight() -> None:
     pace = opened()
-    hear(pace, 10.0, later=True)
+    respond(pace, 10.0, later=True)
     window, rate = pace.window, pace.rate
-    hear(pace, 10.5, later=True)  # within the second
-    hear(pace, 10.0 + PERIOD + 0.5, later=True, sent_at=9.9)  # left before it
+    respond(pace, 10.5, later=True)  # within the second
+    respond(pace, 10.0 + PERIOD + 0.5, later=True, sent_at=9.9)  # left before it
     assert (pace.window, pace.rate) == (window, rate)
-    hear(pace, 10.0 + PERIOD + 0.5, later=True)
+    respond(pace, 10.0 + PERIOD + 0.5, later=True)
     assert pace.window < window
 
 
 def test_one_request_is_always_tried() -> None:
     pace = AdaptivePace(8)
     for index in range(50):
-        hear(pace, 10.0 * index, later=True)
+        respond(pace, 10.0 * index, later=True)
     assert pace.window == 1
     assert pace.rate is not None
     assert pace.rate >= SLOWEST
@@ -168,7 +185,7 @@ def test_one_request_is_always_tried() -> None:
 )
 def test_latency_rises_when_it_is_twice_as_long_and_long(seconds: float | None, shrinks: bool) -> None:
     pace = opened()
-    hear(pace, 10.0, seconds=seconds)
+    respond(pace, 10.0, seconds=seconds)
     assert (pace.window < 64) is shrinks
     assert pace.rate is None
 
@@ -176,10 +193,20 @@ def test_latency_rises_when_it_is_twice_as_long_and_long(seconds: float | None, 
 def test_the_fastest_answer_is_forgotten_in_time() -> None:
     pace = opened()
     for index in range(4):
-        hear(pace, 10.0 + index * MEMORY, seconds=1.0)
+        respond(pace, 10.0 + index * MEMORY, seconds=1.0)
     window = pace.window
-    hear(pace, 11.0 + 4 * MEMORY, seconds=1.0)
+    respond(pace, 11.0 + 4 * MEMORY, seconds=1.0)
     assert pace.window >= window
+
+
+@pytest.mark.parametrize(("rise", "shrinks"), [(3, False), (7, True)])
+def test_latency_is_compared_among_requests_of_one_size(rise: float, shrinks: bool) -> None:
+    pace = AdaptivePace(64)
+    for index in range(64):
+        respond(pace, index / 100, seconds=0.01)
+    respond(pace, 10.0, seconds=0.01 + 3 * RISE_SECONDS, records=50)
+    respond(pace, 12.0, seconds=0.01 + rise * RISE_SECONDS + shrinks, records=50)
+    assert (pace.window < 64) is shrinks
 
 
 # The rate.
@@ -190,7 +217,7 @@ def limited() -> AdaptivePace:
     pace = opened()
     for tick in range(100):
         pace.take(5.0 + tick / 20, 1)
-    hear(pace, 10.0, later=True)
+    respond(pace, 10.0, later=True)
     return pace
 
 
@@ -206,7 +233,7 @@ def test_the_rate_comes_back_on_its_curve_and_goes_beyond_with_care() -> None:
     for tick in range(1, 301):
         now = 10.0 + tick / 10
         pace.take(now, 2)
-        hear(pace, now)
+        respond(pace, now)
         seen.append(pace.rate or 0.0)
     assert seen == sorted(seen)
     assert seen[int(RECOVERY * 10) - 1] == pytest.approx(20.0, rel=0.06)
@@ -218,10 +245,113 @@ def test_a_task_without_records_earns_no_burst() -> None:
     for tick in range(1, 61):
         now = 10.0 + tick
         pace.take(now, 1)
-        hear(pace, now)
+        respond(pace, now)
     assert pace.rate is not None
     assert pace.rate <= 16.0
 
 
-def test_the_time_of_an_answer_is_no_part_of_what_it_says() -> None:
-    assert Response(200, {}, b"", 1.0) == Response(200, {}, b"", 2.0)
+# What asks for fewer requests.
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+PAIR: Sequence[Payload] = ({"name": "a"}, {"name": "b"})
+COUNT = 2000
+REFUSED = 25
+FAST = Limits(batch_size=50, max_in_flight=8)
+
+
+def later(answer: Response, vendor: object = VENDOR, **assumptions: bool) -> bool:
+    assert isinstance(vendor, type(VENDOR))
+    return judge(answer, PAIR, vendor, Assumptions(**assumptions), NOW).later
+
+
+WISH = {"retry-after": "7"}
+LEFT_OUT = b'{"count": 2, "results": [{"at": 0, "rejected": "bad"}, {"at": 1, "again": "unprocessed"}]}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "slower"),
+    [
+        (Response(429), True),
+        (Response(425), True),
+        (Response(503, WISH), True),
+        (Response(503), False),
+        (Response(500, WISH), False),
+        (Response(400), False),
+        (Response(422, body=b'{"named": [0]}'), False),
+        (Response(200, body=LEFT_OUT), False),
+        (Response(200, WISH, LEFT_OUT), True),
+        (Response(200, WISH, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
+    ],
+)
+def test_only_a_wish_of_the_vendor_asks_for_fewer_requests(answer: Response, slower: bool) -> None:
+    assert later(answer) is slower
+
+
+def test_a_wish_counts_also_where_it_is_no_refusal() -> None:
+    assert later(Response(503, WISH), retry_after_is_refusal=False)
+    assert later(Response(409), replace(VENDOR, again_statuses=frozenset({409})))
+
+
+@pytest.mark.parametrize(("status", "slower"), [(429, True), (425, True), (409, False), (422, False)])
+def test_a_status_inside_of_a_2xx_asks_like_one_outside(status: int, slower: bool) -> None:
+    body = b'{"status_code": %d, "message": "no"}' % status
+    verdict = judge(Response(200, body=body), [{"email": "a@example.com"}], nedzo.VENDOR, Assumptions(), NOW)
+    assert verdict.later is slower
+
+
+# A whole push, in the clock's own seconds.
+
+
+def stops_at_the_first(refused: set[str], latency: float) -> World:
+    """Return a vendor that refuses one record of a batch in a 2xx, and leaves out all others of it."""
+    world = World(lambda _index, sent: Deed(delay=latency * len(sent), applies=not names_of(sent) & refused, edit=edit))
+    world.server.verdicts = lambda payload: "rejected" if payload["name"] in refused else "created"
+    return world
+
+
+def edit(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    if not any("rejected" in row for row in rows):
+        return rows
+    return [row if "rejected" in row else {"at": row["at"], "again": "unprocessed"} for row in rows]
+
+
+def names_of(sent: Sequence[Payload]) -> set[str]:
+    return {payload["name"] for payload in sent}
+
+
+def spread(count: int) -> set[str]:
+    return {f"n{index * (COUNT // count)}" for index in range(count)}
+
+
+def pushed_in(world: World, *, refused: int) -> float:
+    began = world.time.seconds
+    pushed = world.push(names(COUNT), limits=FAST)
+    expected = {"succeeded": COUNT - refused, **({"rejected": refused} if refused else {})}
+    assert pushed.counts() == expected
+    return world.time.seconds - began
+
+
+def test_records_left_out_beside_a_refused_one_go_again_at_full_pace() -> None:
+    plain = pushed_in(stops_at_the_first(set(), 0.0002), refused=0)
+    beside = pushed_in(stops_at_the_first(spread(REFUSED), 0.0002), refused=REFUSED)
+    assert beside <= 2 * plain + 0.2
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_refused_batches_cost_their_requests_and_no_waiting(named: bool) -> None:
+    refused = spread(REFUSED)
+
+    def world(culprits: set[str]) -> World:
+        # A refusal is answered at once, and a batch that is stored takes long: neither is slow for being the other.
+        return World(
+            lambda _index, sent: (
+                Deed(delay=0.002, status=422, applies=False)
+                if names_of(sent) & culprits
+                else Deed(delay=0.02 * len(sent))
+            ),
+            refuses=lambda payload: payload["name"] in culprits,
+            names=named,
+        )
+
+    plain = pushed_in(world(set()), refused=0)
+    assert pushed_in(world(refused), refused=REFUSED) <= 1.6 * plain

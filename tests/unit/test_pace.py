@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -76,8 +77,39 @@ def test_rest_is_saved_up_to_the_burst_only() -> None:
 
 
 @pytest.mark.parametrize("burst", [0, -1, 1])
-def test_at_least_one_request_leaves(burst: int) -> None:
-    assert Pace(0.5, burst).available(0.0, 9) == 1
+def test_without_a_burst_one_request_leaves_at_a_time(burst: int) -> None:
+    pace = Pace(0.5, burst)
+    assert pace.available(0.0, 9) == 1
+    assert pace.available(100.0, 9) == 1
+
+
+@dataclass
+class Shared:
+    """A shared rate that grants one request at a time."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def take(self, wanted: int) -> int:
+        self.asked.append(wanted)
+        return 1
+
+    def wait(self) -> float:
+        return 3.0
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_a_shared_rate_is_asked_for_what_the_own_pace_allows(rate: float | None) -> None:
+    shared = Shared()
+    pace = Pace(rate, 2, shared)
+    assert pace.available(0.0, 5) == 1
+    assert shared.asked == [5 if rate is None else 2]
+    assert pace.next_at(0.0) == 3.0
+    pace.pause(1.0)
+    assert pace.available(0.5, 5) == 0
+    assert len(shared.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -102,6 +134,8 @@ def test_at_least_one_request_leaves(burst: int) -> None:
         ("soon", None),
         ("\u0661\u0662", None),
         ("1,5", None),
+        ("120, 30", 120.0),
+        ("120, soon", None),
         ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
         ("Fri, 02 Jan 2026 03:04:35 -0000", 30.0),
         ("Fri, 02 Jan 2026 06:04:35 +0300", 30.0),
@@ -115,7 +149,7 @@ def test_at_least_one_request_leaves(burst: int) -> None:
         ("Fri, 02 Jan 2026 03:04:35 +9999999999", None),
     ],
 )
-def test_a_wish_to_be_left_alone_is_read_in_every_form(text: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_in_every_form(text: str | None, seconds: float | None) -> None:
     assert retry_after(text, NOW) == seconds
 
 
@@ -123,7 +157,7 @@ def test_a_wish_to_be_left_alone_is_read_in_every_form(text: str | None, seconds
     st.text(max_size=40)
     | st.from_regex(r"[A-Z][a-z]{2}, ?[0-9]{0,4} [A-Z][a-z]{2} [0-9]{1,6} [0-9:+-]{0,12} ?(GMT|\+[0-9]+)?")
 )
-def test_no_wish_raises_or_is_absurd(text: str) -> None:
+def test_no_retry_after_raises_or_is_absurd(text: str) -> None:
     found = retry_after(text, NOW)
     assert found is None or 0.0 <= found <= LONGEST_WAIT
 
@@ -148,9 +182,3 @@ def test_backoff_stays_within_its_bounds(attempt: int, chance: float) -> None:
 
 def test_backoff_doubles() -> None:
     assert [backoff(attempt, lambda: 1.0) for attempt in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
-
-
-def test_without_a_burst_one_request_leaves_at_a_time() -> None:
-    pace = Pace(1.0)
-    assert pace.available(0.0, 5) == 1
-    assert pace.available(100.0, 5) == 1

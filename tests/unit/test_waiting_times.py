@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import RetryLaterError
-from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT, retry_after
+from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT
 from airflow_provider_contacts.transport.tokens import LONGEST_TOKEN, Token, TokenError, read_token
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
@@ -53,12 +53,6 @@ def test_a_token_endpoint_is_left_alone_as_a_vendor_is(status: int, text: str, s
 def test_no_word_of_a_token_endpoint_raises_another_error(text: str) -> None:
     found = refused(Response(429, {"retry-after": text}))
     assert found.wait is None or 0 <= found.wait <= LONGEST_WAIT
-
-
-def test_several_times_at_once_are_the_longest() -> None:
-    # What a proxy and the vendor both say is joined into one line.
-    assert retry_after("120, 30", NOW) == 120.0
-    assert retry_after("120, soon", NOW) is None
 
 
 @pytest.mark.parametrize("text", ["1764000000000", "1e300", "inf", "Fri, 31 Dec 9999 23:59:59 GMT"])
