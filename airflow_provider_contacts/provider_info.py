@@ -8,7 +8,8 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.transport.settings import KINDS, settings_of
 
 if TYPE_CHECKING:
-    from airflow_provider_contacts.vendor_kit.vendor import Setting, Vendor
+    from airflow_provider_contacts.vendor_kit.forms import Setting
+    from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.item import Doubted, Item, again
 from airflow_provider_contacts.records.record_state import Claim
 from airflow_provider_contacts.records.unsent_outcomes import remembering, standing_outcome
-from airflow_provider_contacts.vendor_kit.exists_words import says_exists
+from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Payload, Rejected, Reply, Response, Stop
 

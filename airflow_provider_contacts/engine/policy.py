@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -12,7 +11,7 @@ from typing import Any
 from airflow_provider_contacts.outcome import RecordError, Status
 from airflow_provider_contacts.pacing.bucket import retry_after
 from airflow_provider_contacts.records.record_state import RESPECT, RecordState
-from airflow_provider_contacts.vendor_kit.guarded import guarded
+from airflow_provider_contacts.vendor_kit.answers import read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, OnUnknown
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import (
@@ -26,8 +25,6 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Stop,
     Vendor,
 )
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +72,7 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
     if 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
         if result.trouble:
             return everyone(Doubt("unreadable", result.trouble), sent, usable=False)
-        return judge_read(read_safely(vendor, result, sent), wait)
+        return judge_read(list(read_replies(vendor, result, sent)), wait)
     if status == 429:  # noqa: PLR2004
         return everyone(Again("rate_limited"), sent, wait=wait, later=True)
     if status == 425 or status in vendor.again_statuses:  # noqa: PLR2004
@@ -113,32 +110,14 @@ def judge_read(replies: Sequence[Reply], wait: float | None) -> Verdict:
     )
 
 
-def read_safely(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> Sequence[Reply]:
-    """Return the vendor's replies, or doubt for everyone where its reader fails."""
-    doubts: list[Reply] = [Doubt("unreadable")] * len(sent)
-    replies = guarded(vendor, lambda: list(vendor.read(answer, sent)), doubts)
-    if len(replies) != len(sent):
-        log.error(
-            "The reader of %s gave %s replies for %s records; they are unknown", vendor.name, len(replies), len(sent)
-        )
-        return doubts
-    return replies
-
-
 def judge_refusal(answer: Response, sent: Sequence[Payload], vendor: Vendor, assumptions: Assumptions) -> Verdict:
     """Return the verdict on a refusing answer: the named are rejected, the others sent again; else halves."""
-    nobody: Mapping[int, tuple[RecordError, ...]] = {}
-    named = guarded(vendor, lambda: vendor.read_refusal(answer, sent), nobody)
-    code = "conflict" if answer.status == 409 else f"http_{answer.status}"  # noqa: PLR2004
-    code = guarded(vendor, lambda: vendor.refusal_code(answer), None) or code
+    code, named = read_refusal(vendor, answer, len(sent))
     if len(sent) == 1:
-        return Verdict(replies=[Rejected(tuple(named.get(0, ())) or (RecordError(code),))], progress=True)
+        return Verdict(replies=[Rejected(named.get(0) or (RecordError(code),))], progress=True)
     other: Reply = Again("refused_with_others") if assumptions.refusals_atomic else Doubt(code)
-    replies: list[Reply] = [
-        Rejected(tuple(named[index]) or (RecordError(code),)) if index in named else other for index in range(len(sent))
-    ]
-    unnamed = not any(isinstance(reply, Rejected) for reply in replies)
-    return Verdict(replies=replies, halve=unnamed and assumptions.refusals_atomic, progress=True)
+    replies: list[Reply] = [Rejected(named[index]) if index in named else other for index in range(len(sent))]
+    return Verdict(replies=replies, halve=not named and assumptions.refusals_atomic, progress=True)
 
 
 class Decision(Enum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.vendor_kit.vendor import Setting
+from airflow_provider_contacts.vendor_kit.forms import Setting
 
 SETTINGS = (
     Setting(

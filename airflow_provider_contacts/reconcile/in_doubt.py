@@ -8,8 +8,9 @@ from math import inf
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.vendor_kit.reads import Question
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH, Secrets
-from airflow_provider_contacts.vendor_kit.vendor import Payload, Question, Request
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

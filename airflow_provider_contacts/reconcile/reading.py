@@ -18,19 +18,11 @@ from airflow_provider_contacts.pacing.bucket import Pace, backoff, retry_after
 from airflow_provider_contacts.reconcile.in_doubt import Absent, Ask, Case, Finding, Found, Open
 from airflow_provider_contacts.reconcile.matching import Index, Likeness, assign, compare
 from airflow_provider_contacts.records.record_state import Holder
-from airflow_provider_contacts.vendor_kit.guarded import guarded
+from airflow_provider_contacts.vendor_kit.answers import guarded
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Contact,
-    Destination,
-    Page,
-    Question,
-    ReadBack,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Request, Response, Vendor
 
 log = logging.getLogger(__name__)
 

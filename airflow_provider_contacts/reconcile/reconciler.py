@@ -16,7 +16,7 @@ from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prep
 from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import holds_replaced
 from airflow_provider_contacts.records.vendor_ids import VendorIds
-from airflow_provider_contacts.vendor_kit.exists_words import says_exists
+from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, OnUnknown, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Result, Sender
 from airflow_provider_contacts.vendor_kit.vendor import Payload

@@ -14,9 +14,10 @@ from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
 from airflow_provider_contacts.transport.endpoint import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, place_of
-from airflow_provider_contacts.vendor_kit.vendor import Account, Destination, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 # RFC 9110, 11.6.2: a scheme, one space, and characters that a header can carry.
 AUTHORIZATION = re.compile(r"[A-Za-z]+ [\x21-\x7e]+")

@@ -11,7 +11,8 @@ from typing import Any
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.pacing.shared import SETTINGS as RATE_SETTINGS
-from airflow_provider_contacts.vendor_kit.vendor import Setting, Vendor
+from airflow_provider_contacts.vendor_kit.forms import Setting
+from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 LONGEST_TIMEOUT = 600.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Required, Union, get_args, get_origin, get_type_hints
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 
 # pydantic's error types to the codes that all vendors share; a type of ours is its own code.
 CODES = {
@@ -50,33 +51,35 @@ class Field(NamedTuple):
     nested: bool
 
 
-def unchanged(record: dict[str, Any]) -> dict[str, Any]:
-    """Return ``record``: the ``shape`` of a vendor without shorthands."""
-    return record
-
-
 @dataclass(frozen=True, kw_only=True)
 class RecordContract:
     """What a record must look like before it may be sent.
 
     :param record: ``TypedDict`` of the native record, decorated with ``with_config(ConfigDict(extra="forbid"))``.
         Its fields check values and hand them on as they came.
-    :param shorthands: flat name to the native field that it fills; a name that ends in ``.*`` is a prefix.
-        A record with both is refused before ``shape`` is called.
-    :param shape: replaces the shorthands in a (fresh, cleaned) record by native fields.
-        Raises ``InvalidRecordError`` where they make no sense.
+    :param flat: flat names for nested fields. A record with both is refused before ``shape`` is called.
     :param coherent: is given a checked record; raises ``InvalidRecordError`` where its fields make no sense together.
     """
 
     record: type[object]
-    shorthands: Mapping[str, str] = field(default_factory=dict)
-    shape: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    flat: tuple[Shorthand, ...] = ()
     coherent: Callable[[dict[str, Any]], None] | None = None
 
     @cached_property
     def fields(self) -> Mapping[str, Field]:
         """Return the native fields by name."""
         return {name: field_of(hint) for name, hint in get_type_hints(self.record, include_extras=True).items()}
+
+    @cached_property
+    def shorthands(self) -> Mapping[str, str]:
+        """Return the flat names, each with the native field that it fills; one that ends in ``.*`` is a prefix."""
+        return {name: native for one in self.flat for name, native in one.names.items()}
+
+    def shape(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Replace the flat names in a (fresh, cleaned) record by native fields; return the record."""
+        for one in self.flat:
+            one.apply(record)
+        return record
 
     @cached_property
     def loose(self) -> frozenset[str]:

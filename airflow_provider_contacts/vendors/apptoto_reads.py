@@ -19,29 +19,15 @@ absent whose external id another contact has, or anything about two records that
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, as_text, fold_phone, fold_text
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Contact,
-    Destination,
-    Page,
-    Payload,
-    Question,
-    ReadBack,
-    Request,
-    Response,
-)
-
-PATH = "/v1/contact"
-MOST_REQUESTS = 2_500
-# National and international spellings of one number agree in their last digits.
-PHONE_TAIL = 7
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, as_text, fold_text, phone_tail
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:  # noqa: ARG001  # the signature is the word's
@@ -49,9 +35,7 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
     ids = [as_id(payload.get("external_id")) for payload in sought]
     times = Counter(ids)
     return [
-        Question(
-            request=Request("GET", PATH, query=(("external_id", one),)), about=(index,), context=json.dumps(payload)
-        )
+        Question(request=Request("GET", "/v1/contact", query=(("external_id", one),)), about=(index,), context=payload)
         for index, (one, payload) in enumerate(zip(ids, sought, strict=True))
         if one is not None and times[one] == 1
     ]
@@ -73,7 +57,7 @@ def read(answer: Response, question: Question) -> Page:
     external = shown.get("external_id")
     if id_ is None or (external is not None and external != "" and as_id(external) != asked):
         raise UnreadableError("not the contact that was asked for")
-    fields = fields_of(shown, as_mapping(json.loads(question.context)))
+    fields = fields_of(shown, question.context)
     # Whatever it is, ours may hide behind it.
     return Page(contacts=(Contact(id=id_, fields=fields | {"external_id": asked}),), whole=False)
 
@@ -124,16 +108,11 @@ def entries_of(value: Any) -> list[dict[str, Any]]:
     return entries
 
 
-def phone_tail(value: Any) -> str:
-    """Return the last digits of a number."""
-    return fold_phone(value)[-PHONE_TAIL:]
-
-
 READ_BACK = ReadBack(
     questions=questions,
     read=read,
     # Shown or filled in with every contact, so that none that is found can count as absence.
     identity=("external_id",),
     absent_statuses=frozenset({HTTPStatus.NOT_FOUND}),
-    most_requests=MOST_REQUESTS,
+    most_requests=2_500,
 )

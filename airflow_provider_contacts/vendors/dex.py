@@ -13,21 +13,20 @@ INFERRED, deduced; UNKNOWN, nothing seen.
   the first (any text passes), error bodies, rate limits, whether a batch is taken whole.
 
 The answer shows neither emails nor phones, so contacts are told by id, by order or by name and company. Never by
-``linkedin``, which is stored as a bare handle: FOUND (public scripts that read it back). The file is long because the
-vendor's contact is.
+``linkedin``, which is stored as a bare handle: FOUND (public scripts that read it back).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictStr, with_config
 from typing_extensions import TypedDict
 
-from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, UnreadableError
-from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.vendor_kit.auth import ApiKey
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import (
     Anything,
@@ -40,22 +39,12 @@ from airflow_provider_contacts.vendor_kit.fields import (
     Whole,
     check_json,
 )
-from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, doubt_all, fold_text, pair_by
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Account,
-    ConnectionForm,
-    Created,
-    Doubt,
-    Limits,
-    Payload,
-    Replies,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, fold_text
+from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
+from airflow_provider_contacts.vendor_kit.paths import get, path
+from airflow_provider_contacts.vendor_kit.shorthands import wrap
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK
-
-BASE_URL = "https://api.prod.getdex.com"
 
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
@@ -207,163 +196,92 @@ def check_some_field(payload: Payload) -> None:
         raise InvalidRecordError([("empty_record", None, "a contact needs at least one field")])
 
 
-def shape(record: dict[str, Any]) -> dict[str, Any]:
-    """Replace one flat email and one flat number by lists of one."""
-    if "email" in record:
-        record["contact_emails"] = [{"email": record.pop("email")}]
-    if "phone_number" in record:
-        record["contact_phone_numbers"] = [{"phone_number": record.pop("phone_number")}]
-    return record
-
-
-def auth(account: Account) -> Credential:
-    """Return the bearer header of the user's API key, which does not expire."""
-    if not account.password:
-        raise ConfigError("a Dex connection needs a password: the user's API key (dex_…)")
-    return bearer(account.password)
-
-
 def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the error flag and the contacts shown prove together.
 
-    The flag must be a real boolean: a text or a number in its place is truthy or falsy by accident.
+    The flag must be a real boolean: a text or a number in its place is truthy or falsy by accident. Where it is set, or
+    the contacts cannot be those that were sent, only a record's own id proves anything.
     """
-    try:
-        body = as_mapping(answer.json())
-    except UnreadableError:
-        return doubt_all(len(sent), "unreadable")
+    body = as_mapping(answer.json())
     failed = body.get("error")
     if not isinstance(failed, bool):
-        return doubt_all(len(sent), "error_flag_missing")
+        return Replies.doubt(len(sent), "error_flag_missing")
     items = as_list(as_mapping(body.get("data")).get("contacts"))
     if items is None:
-        return doubt_all(len(sent), "error_flag" if failed else "contacts_missing")
-    contacts = [as_mapping(item) for item in items]
-    ids = [as_id(contact.get("id")) for contact in contacts]
-    pairs = match_ids(sent, ids)
-    known = [one.lower() for one in ids if one]
-    if failed:
-        code = "error_flag"
-    elif len(contacts) > len(sent) or len(set(known)) < len(known):
-        code = "contacts_disagree"
-    else:
-        ordered = in_order(sent, contacts, ids, pairs)
-        pairs = {i: i for i in range(len(sent))} if ordered else match_names(sent, contacts, ids, pairs)
-        code = "not_returned" if len(contacts) < len(sent) else "unmatched"
-    return Replies.of(Created(ids[pairs[i]]) if i in pairs else Doubt(code) for i in range(len(sent)))
+        return Replies.doubt(len(sent), "error_flag" if failed else "contacts_missing")
+    shown = identified(items)
+    if failed or len(items) > len(sent) or any(one.id and one.content is None for one in shown):
+        return matched(sent, shown, STEPS[:1], Doubt("error_flag" if failed else "contacts_disagree"))
+    return matched(sent, shown, STEPS, Doubt("not_returned" if len(items) < len(sent) else "unmatched"))
 
 
-def match_ids(sent: Sequence[Payload], ids: Sequence[str | None]) -> dict[int, int]:
-    """Pair by the id that a record brought along and the answer echoes; one that two records brought proves nothing."""
-    brought = [str(record["id"]).lower() if record.get("id") else None for record in sent]
-    times = Counter(brought)
-    places: dict[str, int] = {}
-    for place, one in enumerate(ids):
-        if one:
-            places.setdefault(one.lower(), place)
-    return {i: places[one] for i, one in enumerate(brought) if one is not None and times[one] == 1 and one in places}
+def own_id(contact: Content) -> str | None:
+    """Return an id for comparing: the one that a record brought along, or a contact's."""
+    return (as_id(contact.get("id")) or "").lower() or None
 
 
-def in_order(
-    sent: Sequence[Payload],
-    contacts: Sequence[Mapping[str, Any]],
-    ids: Sequence[str | None],
-    pairs: Mapping[int, int],
-) -> bool:
-    """Tell whether the contacts are the records one by one: as many, all with ids, and nothing speaks against it."""
-    return (
-        len(contacts) == len(sent)
-        and all(ids)
-        and all(index == place for index, place in pairs.items())
-        and not any(contradicts(record, contact) for record, contact in zip(sent, contacts, strict=True))
-    )
-
-
-def contradicts(record: Payload, contact: Mapping[str, Any]) -> bool:
-    """Tell whether a contact cannot be this record. A name that we did not give may come from the email."""
-    given, shown = set(names(record)) - {""}, set(names(contact))
-    company = fold_text(record.get("company"))
-    return bool(given and not given & shown) or bool(company and company != fold_text(contact.get("company")))
-
-
-def names(contact: Mapping[str, Any]) -> tuple[str, str]:
+def names(contact: Content) -> tuple[str, str]:
     """Return the name as shown whole and as joined from its parts, each standing in for the other if that is empty."""
     whole_name = fold_text(contact.get("full_name"))
     joined = " ".join(filter(None, (fold_text(contact.get("first_name")), fold_text(contact.get("last_name")))))
     return whole_name or joined, joined or whole_name
 
 
-def match_names(
-    sent: Sequence[Payload],
-    contacts: Sequence[Mapping[str, Any]],
-    ids: Sequence[str | None],
-    pairs: Mapping[int, int],
-) -> dict[int, int]:
-    """Add pairs of one name, told whole or in parts; a contact without an id proves nothing."""
-    found = dict(pairs)
-    for spelling in (0, 1):
-        taken = set(found.values())
-        wanted: dict[str, list[int]] = {}
-        for index, record in enumerate(sent):
-            if index not in found:
-                wanted.setdefault(names(record)[spelling], []).append(index)
-        there: dict[str, list[int]] = {}
-        for place, contact in enumerate(contacts):
-            if place not in taken and ids[place]:
-                there.setdefault(names(contact)[spelling], []).append(place)
-        for name, indices in wanted.items():
-            places = there.get(name, [])
-            by_company = match_companies([sent[i] for i in indices], [contacts[p] for p in places], named=bool(name))
-            found.update({indices[i]: places[p] for i, p in by_company.items()})
-    return found
+def company(contact: Content) -> str:
+    """Return the company for comparing."""
+    return fold_text(contact.get("company"))
 
 
-def match_companies(sent: Sequence[Payload], contacts: Sequence[Mapping[str, Any]], *, named: bool) -> dict[int, int]:
-    """Pair records of one name with contacts of that name by company.
-
-    A contact that shows no company can be any of the records, so then it must be all of them.
-    """
-
-    def company(contact: Mapping[str, Any]) -> str | None:
-        return fold_text(contact.get("company")) or ("" if named else None)
-
-    pairs = pair_by(sent, contacts, company, company)
-    if all(map(company, contacts)):
-        return pairs
-    if len(contacts) != len(sent) or not named:
-        return {}
-    others = (index for index in range(len(sent)) if index not in pairs)
-    rest = sorted(set(range(len(contacts))).difference(pairs.values()))
-    return pairs | {index: place for index, place in zip(others, rest, strict=True) if not company(contacts[place])}
+def named(spelling: int, contact: Content) -> Hashable | None:
+    """Return the name in one of its two spellings."""
+    return names(contact)[spelling] or None
 
 
-FORM = ConnectionForm(
-    hidden=("login",),
-    relabeling={"password": "API key"},
-    placeholders={"host": BASE_URL, "password": "dex_…"},
+def employed(spelling: int, contact: Content) -> Hashable | None:
+    """Return name and company, ``None`` without a company."""
+    return (names(contact)[spelling], company(contact)) if company(contact) else None
+
+
+def not_contradicted(record: Payload, contact: Content) -> bool:
+    """Tell whether a contact can be this record. A name that we did not give may come from the email."""
+    given = set(names(record)) - {""}
+    return not (given and given.isdisjoint(names(contact))) and company(record) in {"", company(contact)}
+
+
+STEPS = (
+    by(own_id),
+    # A contact that shows no company can be any record of its name, so then it must be all of them.
+    *(
+        step
+        for spelling in (0, 1)
+        for step in (
+            by(partial(employed, spelling)),
+            by(partial(named, spelling), agree=lambda _record, contact: not company(contact)),
+        )
+    ),
+    in_order(not_contradicted),
 )
 
 VENDOR = Vendor(
     name="dex",
     title="Dex",
     docs_url="https://getdex.com/docs/api-reference/reference/contacts/create-contacts",
-    form=FORM,
-    base_url=lambda _account: BASE_URL,
-    auth=auth,
+    base_url=lambda _account: "https://api.prod.getdex.com",
+    auth=ApiKey("dex_…"),
     contract=RecordContract(
         record=Contact,
         coherent=check_some_field,
-        shorthands={"email": "contact_emails", "phone_number": "contact_phone_numbers"},
-        shape=shape,
+        flat=(
+            wrap("contact_emails", {"email": "email"}),
+            wrap("contact_phone_numbers", {"phone_number": "phone_number"}),
+        ),
     ),
     # The batch: FOUND, see above. Rates are UNKNOWN; public clients expect a 429.
     limits=Limits(batch_size=100, max_in_flight=8),
     # The heading of the vendor's page lacks the slash, its sample and a client that works have it.
-    request_path=lambda _destination: "/v1/contacts/",
+    request_path=path("/v1/contacts/"),
     envelope=(b'{"contacts":[', b"]}"),
     read=read,
-    check=lambda _destination: Request("GET", "/v1/users/me"),
+    check=get("/v1/users/me"),
     read_back=READ_BACK,
-    # What an id of ours that exists already is answered is UNKNOWN: a 409 INFERRED.
-    exists_codes=frozenset({"conflict"}),
 )

@@ -32,7 +32,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -47,16 +48,8 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     as_text,
     fold_text,
 )
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Contact,
-    Destination,
-    Page,
-    Payload,
-    Question,
-    ReadBack,
-    Request,
-    Response,
-)
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack, contacts_of, ends_path
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 ALL = "/v1/contacts"
 BY_EMAILS = "/v1/contacts/by-emails"
@@ -88,10 +81,6 @@ class Aside:
     alone: bool = False
     seen: int = 0
 
-    def text(self) -> str:
-        """Return it as a context."""
-        return json.dumps(asdict(self))
-
 
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:  # noqa: ARG001  # the signature is the word's
     """Return the questions about the records: by id, by emails, and one for all that are known by their names alone."""
@@ -105,7 +94,7 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
         Question(
             request=Request("GET", f"{ALL}/{quote(str(sought[index]['id']), safe='')}"),
             about=(index,),
-            context=Aside(alone=index not in settled).text(),
+            context=Aside(alone=index not in settled),
         )
         for index in told_apart
         if ids[index] is not None
@@ -116,9 +105,9 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
     return asked
 
 
-def aside_of(about: Sequence[int], ids: Sequence[str | None]) -> str:
+def aside_of(about: Sequence[int], ids: Sequence[str | None]) -> Aside:
     """Return the context of a question that other contacts than its records' may answer."""
-    return Aside(ids=tuple(one for index in about if (one := ids[index]) is not None)).text()
+    return Aside(ids=tuple(one for index in about if (one := ids[index]) is not None))
 
 
 def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | None]) -> Iterator[Question]:
@@ -158,9 +147,7 @@ def read(answer: Response, question: Question) -> Page:
 
     :raises UnreadableError: for what is no such answer, whole and free of the error flag; a 404 that proves nothing.
     """
-    told = json.loads(question.context)
-    aside = Aside(**told | {"ids": tuple(told["ids"])})
-    path = question.request.path
+    aside, path = question.context, question.request.path
     if answer.status == HTTPStatus.NOT_FOUND:
         if aside.alone or path in {ALL, BY_EMAILS}:
             raise UnreadableError("that there is no such id proves nothing")
@@ -192,7 +179,7 @@ def read_one(body: Any, path: str) -> Contact:
     data = as_mapping(body if bare else data_of(body))
     shown = as_mapping(data["contact"]) if "contact" in data and "id" not in data else data
     id_ = as_id(shown.get("id"))
-    if id_ is None or not path.lower().endswith(f"/{quote(id_.lower(), safe='', errors='replace')}"):
+    if id_ is None or not ends_path(path.lower(), id_.lower()):
         raise UnreadableError("not the contact that was asked for")
     # It is the record, whenever it was created.
     return replace(contact_of(shown, {id_.lower()}), created_at=None)
@@ -245,22 +232,18 @@ def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
 def read_page(data: Mapping[str, Any], question: Question, aside: Aside) -> Page:
     """Return the contacts of one page of all, and the question for the next one."""
     items = next((data[name] for name in ("items", "contacts") if name in data), None)
-    if not isinstance(items, list):
-        raise UnreadableError("no list of contacts")
-    contacts = [contact_of(as_mapping(item), aside.ids) for item in items]
+    contacts = contacts_of(items, partial(contact_of, ids=aside.ids))
     if any(contact.created_at is None for contact in contacts):
         # By its name alone a contact can only be ours if it was created when ours was sent.
         raise UnreadableError("a contact without the moment of its creation")
-    if len({contact.id for contact in contacts}) < len(contacts):
-        raise UnreadableError("two contacts of one id")
-    cursor, seen, count = cursor_of(data, len(items)), aside.seen + len(items), as_count(data.get("count"))
-    if count is not None and (count < len(items) or (cursor is None and count not in {len(items), seen})):
+    cursor, seen, count = cursor_of(data, len(contacts)), aside.seen + len(contacts), as_count(data.get("count"))
+    if count is not None and (count < len(contacts) or (cursor is None and count not in {len(contacts), seen})):
         raise UnreadableError("the pages hold another number of contacts than they say")
     shown = tuple(one for contact in contacts for one in in_every_name(contact))
     if cursor is None:
         return Page(contacts=shown)
     request = Request("GET", ALL, query=(("cursor", cursor),))
-    return Page(contacts=shown, more=replace(question, request=request, context=replace(aside, seen=seen).text()))
+    return Page(contacts=shown, more=replace(question, request=request, context=replace(aside, seen=seen)))
 
 
 def cursor_of(data: Mapping[str, Any], count: int) -> str | None:

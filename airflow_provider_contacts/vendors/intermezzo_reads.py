@@ -19,44 +19,32 @@ row holds it. Counts are not used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping
-from airflow_provider_contacts.vendor_kit.vendor import (
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
+from airflow_provider_contacts.vendor_kit.paths import path
+from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
-    Destination,
     Page,
-    Payload,
     Question,
     ReadBack,
-    Request,
-    Response,
+    contacts_of,
+    ends_path,
+    next_number,
 )
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
-ALL = "/organizations"
-LARGEST_PAGE = "100"
+ORGANIZATION = path("/organizations/{organization_id}")
 PHONE = (("phoneNumber", "phone_number"), ("phoneType", "phone_type"))
 
 
-def read_back(organization_path: Callable[[Destination], str]) -> ReadBack:
-    """Return how contacts are looked for.
-
-    :param organization_path: of the organization of a destination.
-    """
-    return ReadBack(
-        questions=lambda sought, destination: questions(sought, organization_path(destination)),
-        read=read,
-        identity=("email", "phone.phoneNumber"),
-    )
-
-
-def questions(sought: Sequence[Payload], path: str) -> list[Question]:
-    """Return the one question about all records; its context is the path, which no other request need have."""
-    return [Question(request=Request("GET", path), about=tuple(range(len(sought))), context=path)]
+def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
+    """Return the one question about all records; its context is the organization's path."""
+    one = ORGANIZATION(destination)
+    return [Question(request=Request("GET", one), about=tuple(range(len(sought))), context=one)]
 
 
 def read(answer: Response, question: Question) -> Page:
@@ -65,82 +53,57 @@ def read(answer: Response, question: Question) -> Page:
     :raises UnreadableError: where the organization, or the list of its contacts, is nowhere in the answer: that it has
         none must be said by an empty list.
     """
-    body = answer.json()
-    alone = question.request.path == question.context
-    listed, more = (None, None) if alone and is_one(body) else organizations_of(body, question)
-    found = [body] if listed is None else listed
-    ours = [one for one in map(as_mapping, found) if is_ours(one, question.context, named=listed is not None)]
+    body, alone = answer.json(), question.request.path == question.context
+    silent = alone and isinstance(body, dict) and "items" not in body
+    organizations, number = ([body], None) if silent else listed(body, question.request)
+    ours = [one for one in organizations if is_ours(one, question.context, silent=silent)]
     if len(ours) > 1:
         raise UnreadableError("two organizations of one id")
     if ours and ours[0].get("contacts") is not None:
-        return Page(contacts=contacts_of(ours[0]["contacts"]))
+        return Page(contacts=contacts_in(ours[0]["contacts"]))
     if ours and alone:
-        return Page(contacts=(), more=replace(question, request=list_request(1)))
-    if ours or more is None:
+        number = 1
+    elif ours or number is None:
         raise UnreadableError("the organization and its contacts are not shown")
-    return Page(contacts=(), more=more)
+    request = Request("GET", "/organizations", query=(("page", str(number)), ("size", "100")))
+    return Page(contacts=(), more=replace(question, request=request))
 
 
-def is_one(body: Any) -> bool:
-    """Tell whether an answer is one organization, and no list of them."""
-    return isinstance(body, dict) and "items" not in body
-
-
-def organizations_of(body: Any, question: Question) -> tuple[list[Any], Question | None]:
-    """Return a list of organizations, bare or in a page, and the question for the next page.
+def listed(body: Any, asked: Request) -> tuple[list[Mapping[str, Any]], int | None]:
+    """Return a list of organizations, bare or in a page, and the number of the next page.
 
     :raises UnreadableError: for what is no list of objects.
     """
-    items, more = body, None
+    items, number = body, None
     if isinstance(body, dict):
-        items, meta = body.get("items"), as_mapping(body.get("meta"))
-        if meta.get("has_next") is True:
-            page = as_count(meta.get("page"))
-            if page is None or (question.request.query and ("page", str(page)) not in question.request.query):
-                raise UnreadableError("another page than the one that was asked for")
-            more = replace(question, request=list_request(page + 1))
+        items, number = body.get("items"), next_number(as_mapping(body.get("meta")), asked)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnreadableError("no list of organizations")
-    return items, more
+    return items, number
 
 
-def list_request(page: int) -> Request:
-    """Return the read of a page of all organizations."""
-    return Request("GET", ALL, query=(("page", str(page)), ("size", LARGEST_PAGE)))
-
-
-def is_ours(organization: Mapping[str, Any], path: str, *, named: bool) -> bool:
+def is_ours(organization: Mapping[str, Any], one: str, *, silent: bool) -> bool:
     """Tell whether an organization is the one of a path.
 
-    :param named: it must say so; one that was asked for by its id may be silent.
+    :param silent: it was asked for by its id, and need not show it.
     """
     shown = as_id(organization.get("id"))
     if shown is None:
-        return not named and "id" not in organization and "contacts" in organization
-    return path.endswith(f"/{quote(shown, safe='', errors='replace')}")
+        return silent and "id" not in organization and "contacts" in organization
+    return ends_path(one, shown)
 
 
-def contacts_of(value: Any) -> tuple[Contact, ...]:
-    """Return the contacts of a list, bare or in a page that is the only one.
-
-    :raises UnreadableError: for what is no list, not all of it, or holds something else than contacts.
-    """
-    items = value
+def contacts_in(value: Any) -> tuple[Contact, ...]:
+    """Return the contacts of a list, bare or in a page that is the only one."""
     if isinstance(value, dict):
-        items = value.get("items")
         if as_mapping(value.get("meta")).get("has_next") is not False:
             raise UnreadableError("not all contacts are shown")
-    if not isinstance(items, list):
-        raise UnreadableError("no list of contacts")
-    contacts = tuple(map(contact_of, items))
-    if len({contact.id for contact in contacts}) < len(contacts):
-        raise UnreadableError("two contacts of one id")
-    return contacts
+        value = value.get("items")
+    return contacts_of(value, contact_of)
 
 
-def contact_of(value: Any) -> Contact:
+def contact_of(shown: Mapping[str, Any]) -> Contact:
     """Return a contact as it would be sent."""
-    shown = as_mapping(value)
     id_ = as_id(shown.get("id"))
     if id_ is None or not isinstance(shown.get("name"), str):
         raise UnreadableError("a contact without an id or a name")
@@ -148,7 +111,7 @@ def contact_of(value: Any) -> Contact:
     if "phone" in shown:
         fields["phone"] = phone_of(shown["phone"])
     if "roles" in shown:
-        fields["roles"] = [] if shown["roles"] is None else as_list(shown["roles"])
+        fields["roles"] = as_list(shown["roles"] if shown["roles"] is not None else [])
         if fields["roles"] is None:
             raise UnreadableError("roles that are no list")
     return Contact(id=id_, fields=fields)
@@ -164,3 +127,6 @@ def phone_of(value: Any) -> Any:
         raise UnreadableError("a phone that is none")
     # The spelling of today wins over the older one.
     return {new: value[name] for new, old in PHONE for name in (old, new) if name in value}
+
+
+READ_BACK = ReadBack(questions=questions, read=read, identity=("email", "phone.phoneNumber"))

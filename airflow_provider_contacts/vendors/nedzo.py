@@ -24,47 +24,34 @@ A contact in a list may be called by a campaign, so a doubtful answer is never t
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Required
 
 from pydantic import ConfigDict, StrictStr, with_config
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
+from airflow_provider_contacts.vendor_kit.auth import ApiKey
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_text, doubt_all
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting, in_records
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_text, fold_text
+from airflow_provider_contacts.vendor_kit.paths import get, path
+from airflow_provider_contacts.vendor_kit.refusals import Reason, fastapi, problem, reason, status_code
+from airflow_provider_contacts.vendor_kit.shorthands import entries
 from airflow_provider_contacts.vendor_kit.vendor import (
-    Account,
     Again,
-    ConnectionForm,
     Created,
-    Destination,
-    DestinationForm,
     Doubt,
     Limits,
     Payload,
     Rejected,
     Replies,
     Reply,
-    Request,
     Response,
-    Setting,
     Stop,
     Vendor,
 )
-
-BASE_URL = "https://api.nedzo.ai"
-PATH = "/v1/contact/"
-
-# A code or a field is counted, logged and shown: a sentence in its place, which may quote a record, must not become
-# one.
-CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
-FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 # The same that their HTTP namesakes mean to every vendor: credential, plan or address are refused.
 STOPPING = frozenset({*range(300, 400), 401, 402, 403, 404})
@@ -98,84 +85,37 @@ class Contact(TypedDict, total=False):
     custom_fields: list[CustomValue] | None
 
 
-def shape(record: dict[str, Any]) -> dict[str, Any]:
-    """Replace custom fields given as an object by the list of its members; an object without members is nothing."""
-    custom = record.get("custom_fields")
-    if isinstance(custom, Mapping):
-        del record["custom_fields"]
-        if custom:
-            record["custom_fields"] = [{"custom_field_id": key, "value": value} for key, value in custom.items()]
-    return record
-
-
-def auth(account: Account) -> Credential:
-    """Return the header of the API key."""
-    if not account.password:
-        raise ConfigError("a Nedzo connection needs a password: the API key, such as sk_live_…")
-    return bearer(account.password)
-
-
-def destination_fields(destination: Destination) -> Payload:
-    """Return the contact list where one is given.
-
-    :raises ConfigError: if it is no UUID, since every single record would be refused for it.
-    """
-    contact_list = destination.get("contact_list_id")
-    if contact_list is None:
-        return {}
-    try:
-        return {"contact_list_id": check_uuid(contact_list)}
-    except PydanticCustomError:
-        raise ConfigError("contact_list_id must be the UUID of a Nedzo contact list, 8-4-4-4-12 digits") from None
-
-
 def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return what the body says, whatever the HTTP status next to it."""
-    if len(sent) != 1:
-        return doubt_all(len(sent), "unreadable")
-    return Replies.of([read_only(answer, sent[0])])
-
-
-def read_only(answer: Response, payload: Payload) -> Reply:
-    """Return the reply for the one record of a request."""
-    body = body_of(answer)
+    body = as_mapping(answer.json())
+    if len(sent) != 1 or not body:
+        return Replies.doubt(len(sent), "unreadable")
     message = as_text(body.get("message"))
     data = as_mapping(body.get("data"))
     contact = as_mapping(data.get("contact"))
     shown = as_id(contact.get("id"))
     evidence = shown or as_id(data.get("id"))
     status = as_count(body.get("status_code"))
+    reply: Reply
     if status is None:
-        return Doubt("status_code_missing" if body else "unreadable", message, evidence)
-    if not 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
-        if evidence or data.get("contact"):
-            return Doubt("contradiction", message, evidence)
-        return read_status(status, message)
-    if shown is None:
-        return Doubt("no_id", message, evidence)
-    if "email" in contact and not same_email(contact["email"], payload.get("email")):
-        return Doubt("other_contact", message, shown)
-    return Created(shown)
-
-
-def body_of(answer: Response) -> dict[str, Any]:
-    """Return the object of an answer, empty for anything else."""
-    try:
-        return as_mapping(answer.json())
-    except UnreadableError:
-        return {}
-
-
-def same_email(shown: Any, sent: Any) -> bool:
-    """Tell whether two addresses are the same but for case."""
-    return isinstance(shown, str) and isinstance(sent, str) and shown.casefold() == sent.casefold()
+        reply = Doubt("status_code_missing", message, evidence)
+    elif not 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
+        contradicted = evidence or data.get("contact")
+        reply = Doubt("contradiction", message, evidence) if contradicted else read_status(status, message)
+    elif shown is None:
+        reply = Doubt("no_id", message, evidence)
+    elif "email" in contact and fold_text(contact["email"]) != fold_text(sent[0].get("email")):
+        reply = Doubt("other_contact", message, shown)
+    else:
+        reply = Created(shown)
+    return Replies.of([reply])
 
 
 def read_status(status: int, message: str | None) -> Reply:
     """Return what a ``status_code`` that is not 2xx means where no contact is shown."""
-    code = code_of(status)
     if status == 429:  # noqa: PLR2004
         return Again("rate_limited", message, later=True)
+    code = status_code(status)
     if status == 425:  # noqa: PLR2004
         return Again(code, message, later=True)
     if status in STOPPING:
@@ -186,72 +126,20 @@ def read_status(status: int, message: str | None) -> Reply:
     return Doubt(code, message)
 
 
-def code_of(status: int) -> str:
-    """Return the code of a refusing status; 409 says that such a contact exists (INFERRED)."""
-    if status == 409:  # noqa: PLR2004
-        return "conflict"
-    return f"http_{status}" if status < 1000 else "unspecified"  # noqa: PLR2004  # a status has three digits
-
-
-def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
-    """Return the reasons for the one record of a request, from any of the three shapes of a refusal."""
-    found = reasons(answer)
-    return {0: found} if found and len(sent) == 1 else {}
-
-
-def refusal_code(answer: Response) -> str | None:
-    """Return the first reason's code; a 409 is a ``conflict`` in every shape, and in none."""
-    found = reasons(answer)
-    if found:
-        return found[0].code
-    return code_of(answer.status) if answer.status == 409 else None  # noqa: PLR2004
-
-
-def reasons(answer: Response) -> tuple[RecordError, ...]:
-    """Return why the record was refused, nothing if no shape fits."""
-    body = body_of(answer)
-    details = as_list(body.get("detail"))
-    if details:
-        return tuple(read_detail(as_mapping(detail), answer.status) for detail in details)
-    texts = [as_text(body.get(name)) for name in ("message", "detail", "title")]
-    message = next((text for text in texts if text), None)
-    # ``type`` is an address whose last part is the word, e.g. …/errors/validation-error.
-    kind = (as_text(body.get("type")) or "").rstrip("/").rpartition("/")[2]
-    status = as_count(body.get("status_code"))
-    if message is None and not kind and status is None:
-        return ()
-    refused = status if status is not None and 400 <= status < 500 else answer.status  # noqa: PLR2004
-    code = code_of(409 if answer.status == 409 else refused)  # noqa: PLR2004
-    if code != "conflict" and CODE.fullmatch(kind) and kind != "about:blank":
-        code = kind
-    return (RecordError(code, None, message),)
-
-
-def read_detail(detail: Mapping[str, Any], status: int) -> RecordError:
-    """Read one of FastAPI's ``{"loc": ["body", "email"], "msg", "type"}``."""
-    parts = as_list(detail.get("loc")) or []
-    parts = parts[1:] if parts[:1] == ["body"] else parts
-    field = ".".join(str(part) for part in parts if isinstance(part, str | int))
-    kind = as_text(detail.get("type")) or ""
-    fallback = code_of(status)
-    return RecordError(
-        kind if CODE.fullmatch(kind) and fallback != "conflict" else fallback,
-        field if FIELD.fullmatch(field) else None,
-        as_text(detail.get("msg")),
-    )
+def own_envelope(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
+    """Read ``{"status_code", "message"}``: the inner status counts if it is a refusal."""
+    inner = as_count(body.get("status_code"))
+    if inner is not None or as_text(body.get("message")):
+        refused = inner if inner is not None and status != 409 and 400 <= inner < 500 else status  # noqa: PLR2004
+        yield Reason(None, reason(None, None, body.get("message"), status_code(refused)))
 
 
 VENDOR = Vendor(
     name="nedzo",
     title="Nedzo",
     docs_url="https://docs.nedzo.ai/api-reference/contact/create-contact",
-    form=ConnectionForm(
-        hidden=("login",),
-        relabeling={"password": "API key"},
-        placeholders={"host": BASE_URL, "password": "sk_live_…"},
-    ),
-    base_url=lambda _account: BASE_URL,
-    auth=auth,
+    base_url=lambda _account: "https://api.nedzo.ai",
+    auth=ApiKey("sk_live_…"),
     destination=DestinationForm(
         settings=(
             Setting(
@@ -262,20 +150,16 @@ VENDOR = Vendor(
         ),
         object_key="contact_list_id",
     ),
-    contract=RecordContract(
-        record=Contact,
-        shape=shape,
-    ),
+    contract=RecordContract(record=Contact, flat=(entries("custom_fields", "custom_field_id", "value"),)),
     # One a second and a burst are the third generation's (FOUND there, INFERRED here); the size of the burst is
     # UNKNOWN, so it is two, which is also as much as can be under way at that rate.
     limits=Limits(batch_size=1, max_in_flight=2, requests_per_second=1.0, burst=2),
-    request_path=lambda _destination: PATH,
+    request_path=path("/v1/contact/"),
     envelope=(b"", b""),
-    destination_fields=destination_fields,
+    # A list that is no UUID would be refused with every single record.
+    destination_fields=in_records("contact_list_id", check_uuid),
     read=read,
-    read_refusal=read_refusal,
-    refusal_code=refusal_code,
-    check=lambda _destination: Request("GET", "/v1/workspaces"),
-    # INFERRED from the third generation, where 409 says that a contact exists.
-    exists_codes=frozenset({"conflict"}),
+    # That a 409 says that a contact exists: INFERRED from the third generation.
+    refusal=(fastapi, own_envelope, problem),
+    check=get("/v1/workspaces"),
 )

@@ -20,39 +20,33 @@ the two requests; the totals show that where they are shown.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_moment, fold_text
-from airflow_provider_contacts.vendor_kit.vendor import (
+from airflow_provider_contacts.vendor_kit.paths import path
+from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
-    Destination,
     Page,
-    Payload,
     Question,
     ReadBack,
-    Request,
-    Response,
+    contacts_of,
+    ends_path,
+    next_link,
 )
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
+LIST = path("/record-lists/{record_list_id}")
 RECORDS = "/records"
 MOST_PAGES = 5_000
 
 SHOWN = (
-    "first_name",
-    "last_name",
-    "timezone",
-    "priority",
-    "external_provider",
-    "external_id",
-    "external_url",
-    "sync_external_id",
-    "extra_data",
-)
+    "first_name", "last_name", "timezone", "priority", "external_provider", "external_id", "external_url",
+    "sync_external_id", "extra_data",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +57,17 @@ class Progress:
     :param total: how many records the list has, where a page said so.
     """
 
-    references: tuple[tuple[str, str], ...] = ()
+    references: frozenset[tuple[str, str]] = frozenset()
     seen: int = 0
     total: int | None = None
 
-    def text(self) -> str:
-        """Return the progress as a context."""
-        return json.dumps(asdict(self))
 
-
-def read_back(list_path: Callable[[Destination], str]) -> ReadBack:
-    """Return how records are looked for.
-
-    :param list_path: of the record list of a destination.
-    """
-    return ReadBack(
-        questions=lambda sought, destination: questions(sought, list_path(destination)),
-        read=read,
-        identity=("phone_numbers.phone_number", "external_id"),
-        most_requests=MOST_PAGES + 1,
-    )
-
-
-def questions(sought: Sequence[Payload], path: str) -> list[Question]:
+def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
     """Return the one question about all records, which is what list this is."""
     references = {one for payload in sought if (one := reference(payload)) is not None}
     all_have_one = all(reference(payload) is not None for payload in sought)
-    progress = Progress(references=tuple(sorted(references)) if all_have_one else ())
-    return [Question(request=Request("GET", path), about=tuple(range(len(sought))), context=progress.text())]
+    progress = Progress(frozenset(references) if all_have_one else frozenset())
+    return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=progress)]
 
 
 def read(answer: Response, question: Question) -> Page:
@@ -101,51 +78,39 @@ def read(answer: Response, question: Question) -> Page:
     body = answer.json()
     if not isinstance(body, dict):
         raise UnreadableError("no object")
-    progress = progress_of(question.context)
-    if question.request.path.endswith(RECORDS):
-        return read_records(body, question, progress)
-    return read_list(body, question, progress)
+    return (read_records if question.request.path.endswith(RECORDS) else read_list)(body, question)
 
 
-def progress_of(context: str) -> Progress:
-    """Return the progress that a context tells."""
-    told = json.loads(context)
-    return Progress(**told | {"references": tuple((one, two) for one, two in told["references"])})
-
-
-def read_list(body: Mapping[str, Any], question: Question, progress: Progress) -> Page:
+def read_list(body: Mapping[str, Any], question: Question) -> Page:
     """Return the way to the first page.
 
     Where the list tells records by their external reference, one with another reference is nobody's: then those sought
     are handed on. In any other list the number may be anybody's, and so may the reference.
     """
-    path = question.request.path
-    shown = as_id(body.get("id"))
-    if (shown is None and "unique_identifier_type" not in body) or not same_list(shown, path):
+    one = question.request.path
+    if (as_id(body.get("id")) is None and "unique_identifier_type" not in body) or not same_list(body.get("id"), one):
         raise UnreadableError("not the record list that was asked for")
-    if body.get("unique_identifier_type") != "EXTERNAL":
-        progress = replace(progress, references=())
-    request = Request("GET", f"{path}{RECORDS}")
-    return Page(contacts=(), more=replace(question, request=request, context=progress.text()))
+    progress = question.context if body.get("unique_identifier_type") == "EXTERNAL" else Progress()
+    return Page(contacts=(), more=replace(question, request=Request("GET", f"{one}{RECORDS}"), context=progress))
 
 
-def read_records(body: Mapping[str, Any], question: Question, progress: Progress) -> Page:
+def read_records(body: Mapping[str, Any], question: Question) -> Page:
     """Return the records of one page and the question for the next one."""
-    request = next_request(body, question.request)
+    request = next_link(body, question.request)
     records = records_of(body, last=request is None)
-    contacts = [contact_of(record, question.request.path) for record in records]
-    if len({contact.id for contact in contacts}) < len(contacts):
-        raise UnreadableError("two records of one id")
-    progress = advance(progress, body, len(records))
+    contacts = contacts_of(records, partial(contact_of, path=question.request.path))
+    progress = counted(question.context, body, len(records))
+    wanted = progress.references
+    if wanted:
+        contacts = tuple(one for one in contacts if (found := reference(one.fields)) is None or found in wanted)
     if request is not None:
-        more = replace(question, request=request, context=progress.text())
-        return Page(contacts=others_left_out(contacts, progress), more=more)
+        return Page(contacts=contacts, more=replace(question, request=request, context=progress))
     if progress.total not in {None, progress.seen}:
         raise UnreadableError("the pages hold another number of records than they say")
     page, pages = as_count(body.get("page")), as_count(body.get("total_pages"))
     if page is not None and pages is not None and page < pages:
         raise UnreadableError("the next page is not named")
-    return Page(contacts=others_left_out(contacts, progress))
+    return Page(contacts=contacts)
 
 
 def records_of(body: Mapping[str, Any], *, last: bool) -> list[Any]:
@@ -161,7 +126,7 @@ def records_of(body: Mapping[str, Any], *, last: bool) -> list[Any]:
     return []
 
 
-def advance(progress: Progress, body: Mapping[str, Any], count: int) -> Progress:
+def counted(progress: Progress, body: Mapping[str, Any], count: int) -> Progress:
     """Return the progress after a page of ``count`` records.
 
     A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
@@ -179,41 +144,14 @@ def advance(progress: Progress, body: Mapping[str, Any], count: int) -> Progress
     return replace(progress, seen=progress.seen + count, total=total if total is not None else progress.total)
 
 
-def next_request(body: Mapping[str, Any], asked: Request) -> Request | None:
-    """Return the request for the next page, ``None`` where this is the last one.
-
-    Of the address only the query is taken, and only if the address is that of these very records: whatever host it
-    names, the credential goes nowhere else.
-    """
-    links = body.get("_links")
-    if not isinstance(links, dict | None):
-        raise UnreadableError("links that are none")
-    link = as_mapping(links).get("next")
-    href = link.get("href") if isinstance(link, dict) else link
-    if href is None or href == "":
-        return None
-    if not isinstance(href, str) or not href.isascii() or not href.isprintable():
-        raise UnreadableError("the next page has no address")
-    try:
-        parts = urlsplit(href)
-    except ValueError:
-        raise UnreadableError("the next page has no address") from None
-    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
-    elsewhere = parts.path and not f"/{unquote(parts.path).lstrip('/')}".endswith(unquote(asked.path))
-    if parts.scheme not in {"", "http", "https"} or elsewhere or not query:
-        raise UnreadableError("the next page is not one of these records")
-    return replace(asked, query=query)
-
-
-def contact_of(record: Any, path: str) -> Contact:
+def contact_of(shown: Mapping[str, Any], path: str) -> Contact:
     """Return a record as it would be sent.
 
     One that shows errors was not taken (SEED, of the answer to a create request) and yet is there: it keeps what tells
     who it is, without a name, so that it is like a record and never is one.
     """
-    shown = as_mapping(record)
     id_ = as_id(shown.get("id"))
-    if id_ is None or not same_list(as_id(shown.get("record_list_id")), path.removesuffix(RECORDS)):
+    if id_ is None or not same_list(shown.get("record_list_id"), path.removesuffix(RECORDS)):
         raise UnreadableError("a record without an id, or of another list")
     fields: Payload = {name: shown[name] for name in SHOWN if name in shown}
     fields["phone_numbers"] = numbers_of(shown)
@@ -240,20 +178,21 @@ def numbers_of(record: Mapping[str, Any]) -> list[Payload]:
     ]
 
 
-def others_left_out(contacts: Sequence[Contact], progress: Progress) -> tuple[Contact, ...]:
-    """Return the contacts that can be sought ones; see :func:`read_list`."""
-    wanted = set(progress.references)
-    if not wanted:
-        return tuple(contacts)
-    return tuple(one for one in contacts if (found := reference(one.fields)) is None or found in wanted)
-
-
 def reference(record: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return external provider and id for comparing, ``None`` unless both are there."""
     provider, external = fold_text(record.get("external_provider")), fold_text(record.get("external_id"))
     return (provider, external) if provider and external else None
 
 
-def same_list(shown: str | None, path: str) -> bool:
+def same_list(shown: Any, one: str) -> bool:
     """Tell whether a list's id, where one is shown, is that of a path."""
-    return shown is None or path.endswith(f"/{quote(shown, safe='', errors='replace')}")
+    id_ = as_id(shown)
+    return id_ is None or ends_path(one, id_)
+
+
+READ_BACK = ReadBack(
+    questions=questions,
+    read=read,
+    identity=("phone_numbers.phone_number", "external_id"),
+    most_requests=MOST_PAGES + 1,
+)

@@ -24,10 +24,10 @@ from airflow_provider_contacts.ledgers.step_ledger import StepLedger
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import ABSENT, Claim, Holder, RecordState
-from airflow_provider_contacts.vendor_kit.auth import bearer
+from airflow_provider_contacts.vendor_kit.auth import ApiKey
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text, doubt_all
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text
 from airflow_provider_contacts.vendor_kit.push_settings import (
     DEFAULT_ASSUMPTIONS,
     Assumptions,
@@ -35,18 +35,16 @@ from airflow_provider_contacts.vendor_kit.push_settings import (
     OnUnknown,
     PushSettings,
 )
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
+from airflow_provider_contacts.vendor_kit.refusals import Reason
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.shorthands import join, prefix
 from airflow_provider_contacts.vendor_kit.vendor import (
     Again,
-    ConnectionForm,
-    Contact,
     Created,
     Doubt,
     Limits,
-    Page,
     Payload,
-    Question,
-    ReadBack,
     Rejected,
     Replies,
     Reply,
@@ -81,25 +79,12 @@ class Person(TypedDict, total=False):
     extra: dict[str, Any]
 
 
-def shape(record: dict[str, Any]) -> dict[str, Any]:
-    """Join the parts of a name, and gather ``extra.*``."""
-    parts = [record.pop(part) for part in ("first_name", "last_name") if part in record]
-    if parts:
-        record["name"] = " ".join(map(str, parts))
-    for name in [name for name in record if name.startswith("extra.")]:
-        record.setdefault("extra", {})[name.removeprefix("extra.")] = record.pop(name)
-    return record
-
-
 def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Read ``{"count", "results": [{"at", ...}]}``: ``at`` is the position in the request."""
-    try:
-        body = as_mapping(answer.json())
-    except UnreadableError:
-        return doubt_all(len(sent), "unreadable")
+    body = as_mapping(answer.json())
     rows = as_list(body.get("results"))
     if rows is None or as_count(body.get("count")) != len(rows):
-        return doubt_all(len(sent), "counts_disagree")
+        return Replies.doubt(len(sent), "counts_disagree")
     places = Counter(as_count(as_mapping(row).get("at")) for row in rows)
     by_place = {row["at"]: row for row in map(as_mapping, rows) if places[as_count(row.get("at"))] == 1}
     return Replies.of(read_row(by_place.get(index)) for index in range(len(sent)))
@@ -121,40 +106,29 @@ def read_row(row: Mapping[str, Any] | None) -> Reply:
             return Doubt("not_returned")
 
 
-def read_refusal(answer: Response, sent: Sequence[Payload]) -> dict[int, tuple[RecordError, ...]]:
-    try:
-        rows = as_list(as_mapping(answer.json()).get("named")) or []
-    except UnreadableError:
-        return {}
-    found = [index for row in rows if (index := as_count(row)) is not None and index < len(sent)]
-    return {index: (RecordError("bad_name", "name"),) for index in found}
-
-
-def refusal_code(answer: Response) -> str | None:
-    try:
-        return as_text(as_mapping(answer.json()).get("code"))
-    except UnreadableError:
-        return None
+def refused(body: Mapping[str, Any], status: int) -> Iterator[Reason]:  # noqa: ARG001  # the signature is the word's
+    """Read ``{"named": [places], "code": word}``."""
+    places = [place for one in as_list(body.get("named")) or () if (place := as_count(one)) is not None]
+    yield from (Reason(place, RecordError("bad_name", "name")) for place in places)
+    if (code := as_text(body.get("code"))) is not None:
+        yield Reason(None, RecordError(code))
 
 
 VENDOR = Vendor(
     name="fake",
     title="Fake",
     docs_url="https://fake.invalid",
-    form=ConnectionForm(),
     base_url=lambda _account: "https://fake.invalid",
-    auth=lambda _account: bearer("secret"),
+    auth=ApiKey(),
     contract=RecordContract(
         record=Person,
-        shorthands={"first_name": "name", "last_name": "name", "extra.*": "extra"},
-        shape=shape,
+        flat=(join("name", "first_name", "last_name"), prefix("extra")),
     ),
     limits=Limits(batch_size=4, max_in_flight=3),
     request_path=lambda _destination: "/contacts",
     envelope=(b'{"contacts":[', b"]}"),
     read=read,
-    read_refusal=read_refusal,
-    refusal_code=refusal_code,
+    refusal=(refused,),
 )
 
 

@@ -11,17 +11,8 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.reconcile.matching import Likeness, compare
 from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Contact,
-    Destination,
-    Page,
-    Payload,
-    Question,
-    ReadBack,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response, Vendor
 from tests.support.in_process import ask
 
 CREDENTIALS: Mapping[str, str] = {

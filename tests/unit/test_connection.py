@@ -16,7 +16,7 @@ from airflow_provider_contacts.transport.connection import StoredConnection, Tar
 from airflow_provider_contacts.transport.preflight import check_destination
 from airflow_provider_contacts.transport.settings import SHARED_SETTINGS
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from tests.support.fake_vendor import VENDOR
 
 DEX = vendors.load("dex")

@@ -18,8 +18,9 @@ from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
 from airflow_provider_contacts.records.item import Item, again
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.vendor_kit.reads import Question
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Question, Request
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Request
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     HONEST,

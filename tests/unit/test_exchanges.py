@@ -23,7 +23,9 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Response, Stop, Vendor
+from tests.support.answers import code_of, reasons
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
 FILES = sorted(FOLDER.glob("*/*.json"))
@@ -93,16 +95,16 @@ def test_an_exchange(path: Path) -> None:
 
     answer, sent = answer_of(exchange), [one.payload for one in prepared]
     if 200 <= answer.status < 300:
-        assert [reply_as_json(reply) for reply in vendor.read(answer, sent)] == [
+        assert [reply_as_json(reply) for reply in read_replies(vendor, answer, sent)] == [
             completed(reply) for reply in exchange["replies"]
         ]
         return
-    named = {str(index): errors_as_json(errors) for index, errors in vendor.read_refusal(answer, sent).items()}
+    named = {str(index): errors_as_json(errors) for index, errors in reasons(vendor, answer, sent).items()}
     assert named == {
         index: [{"field": None, **error} for error in errors] for index, errors in exchange["refusal"].items()
     }
     if "refusal_code" in exchange:
-        assert vendor.refusal_code(answer) == exchange["refusal_code"]
+        assert code_of(vendor, answer) == exchange["refusal_code"]
 
 
 @pytest.mark.parametrize("name", vendors.names())

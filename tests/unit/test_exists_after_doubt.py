@@ -170,7 +170,7 @@ WORDS: list[tuple[Vendor, Response]] = [
     (nedzo.VENDOR, said(400, {"message": "A contact with this email already exists", "status_code": 400})),
     *(
         (talkdesk.VENDOR, said(201, {"total_created": 0, "_embedded": {"records": [{**ANN, "errors": [code]}]}}))
-        for code in talkdesk.VENDOR.exists_codes
+        for code in ("PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE")
     ),
 ]
 

@@ -16,8 +16,10 @@ from airflow_provider_contacts.errors import (
     UnreadableError,
 )
 from airflow_provider_contacts.transport.preflight import exact_destination, read
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.lookups import Lookup
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
-from airflow_provider_contacts.vendor_kit.vendor import DestinationForm, Lookup, Request, Response, Setting
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.fake_vendor import VENDOR
 
 LISTS = Request("GET", "/lists")

@@ -203,7 +203,7 @@ ALONE: dict[str, tuple[Result, Reply]] = {
         for status in (400, 413, 422)
     },
     "409 says nothing": (Response(409), Rejected((RecordError("conflict"),))),
-    "422 names another": (Response(422, body=b'{"named": [5]}'), Rejected((RecordError("http_422"),))),
+    "422 names another": (Response(422, body=b'{"named": [5]}'), Rejected((BAD,))),
 }
 
 
@@ -270,7 +270,7 @@ def test_a_reader_that_fails_makes_doubt_not_success(reader: Any, caplog: pytest
 
 
 def test_a_reader_of_refusals_that_fails_names_nobody() -> None:
-    vendor = replace(VENDOR, read_refusal=broken, refusal_code=broken)
+    vendor = replace(VENDOR, refusal=(broken,))
     assert verdict(Response(422), vendor=vendor).halve
     assert verdict(Response(422), ONE, vendor=vendor).replies == [Rejected((RecordError("http_422"),))]
     assert verdict(Response(422), vendor=vendor, refusals_atomic=False).replies == [Doubt("http_422")] * 2
@@ -400,12 +400,3 @@ def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptur
 def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
     verdict(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: Replies.of([Created("1")] * 3)))
     assert caplog.messages == ["The reader of fake gave 3 replies for 2 records; they are unknown"]
-
-
-def test_a_record_that_is_named_without_a_reason_is_rejected_for_the_refusals_own() -> None:
-    vendor = replace(VENDOR, read_refusal=lambda *_: {1: ()})
-    assert verdict(Response(422, body=REFUSED), vendor=vendor) == Verdict(
-        replies=[Again("refused_with_others"), Rejected((RecordError("nope"),))], progress=True
-    )
-    vendor = replace(VENDOR, read_refusal=lambda *_: {0: ()})
-    assert verdict(Response(409), ONE, vendor=vendor).replies == [Rejected((RecordError("conflict"),))]

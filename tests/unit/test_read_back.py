@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.vendor_kit.vendor import Destination, Page, Question, Response
+from airflow_provider_contacts.vendor_kit.reads import Page, Question
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Response
 from tests.support.reading_back import answer_of, at, create, payloads, read_all, words
 
 NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)

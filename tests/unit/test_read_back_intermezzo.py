@@ -9,7 +9,8 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.vendor_kit.vendor import Page, Request
+from airflow_provider_contacts.vendor_kit.reads import Page
+from airflow_provider_contacts.vendor_kit.vendor import Request
 from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
 
 VENDOR = vendors.load("intermezzo")

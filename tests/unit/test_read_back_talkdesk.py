@@ -10,7 +10,8 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.vendor_kit.vendor import Page, Question, Request
+from airflow_provider_contacts.vendor_kit.reads import Page, Question
+from airflow_provider_contacts.vendor_kit.vendor import Request
 from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
 
 VENDOR = vendors.load("talkdesk")
@@ -296,7 +297,3 @@ def test_older_forms_are_read() -> None:
     assert contact.created_at is None
     [dated] = read(page(record(JOEY, "j"))).contacts
     assert dated.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-def test_the_codes_that_say_it_exists() -> None:
-    assert VENDOR.exists_codes == {"PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"}

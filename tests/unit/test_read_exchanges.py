@@ -20,7 +20,8 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.vendor_kit.vendor import Contact, Request, Response
+from airflow_provider_contacts.vendor_kit.reads import Contact
+from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.reading_back import payloads, words
 
 FOLDER = Path(__file__).parents[1] / "exchanges"

@@ -19,13 +19,11 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     as_mapping,
     as_moment,
     as_text,
-    doubt_all,
     fold_phone,
     fold_text,
-    is_echo,
-    pair_by,
 )
-from airflow_provider_contacts.vendor_kit.vendor import Doubt, Response
+from airflow_provider_contacts.vendor_kit.matching import by, echo, match
+from airflow_provider_contacts.vendor_kit.vendor import Response
 
 ANYTHING: list[Any] = [None, True, False, 0, 7, -1, 1.0, "", "a", "7", [], [1], {}, {"a": 1}]
 LIST: list[Any] = []
@@ -72,22 +70,15 @@ def test_numbers_are_compared_by_their_digits() -> None:
     assert [fold_phone(value) for value in NO_TEXTS] == [""] * 4
 
 
-def test_a_doubt_about_all_keeps_its_words() -> None:
-    assert list(doubt_all(2, "unreadable", "a text")) == [Doubt("unreadable", "a text")] * 2
-    assert list(doubt_all(1, "unreadable")) == [Doubt("unreadable", None)]
-    assert list(doubt_all(0, "unreadable")) == []
-
-
 def test_an_echo_shows_every_record_in_its_place() -> None:
     sent: list[dict[str, Any]] = [{"a": 1}, {"a": 2, "b": None}, {"c": "x"}]
     shown: list[dict[str, Any]] = [{"a": 1, "b": None, "id": 9}, {"a": 2}, {"c": "x"}]
     names = {"a", "b", "c"}
-    assert not is_echo(sent, shown, names)
+    assert match(sent, shown, [echo(names)]) == {}
     sent[1] = {"a": 2}
-    assert is_echo(sent, shown, names)
-    assert not is_echo(sent, shown[::-1], names)
-    assert not is_echo(sent, shown[:2], names)
-    assert not is_echo(sent, [*shown[:2], {"c": "x", "a": 3}], names)
+    assert match(sent, shown, [echo(names)]) == {0: 0, 1: 1, 2: 2}
+    for other in (shown[::-1], shown[:2], [*shown[:2], {"c": "x", "a": 3}], [*shown[:2], None]):
+        assert match(sent, other, [echo(names)]) == {}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +99,7 @@ def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
     def key(one: Any) -> Any:
         return None if one["k"] == "-" else one["k"]
 
-    assert pair_by([{"k": sign} for sign in sent], [{"k": sign} for sign in returned], key, key) == pairs
+    assert match([{"k": one} for one in sent], [{"k": one} for one in returned], [by(key)]) == pairs
 
 
 @pytest.mark.parametrize(

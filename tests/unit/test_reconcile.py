@@ -13,7 +13,8 @@ from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.vendor_kit.vendor import Page, Payload, Question, Response, Vendor
+from airflow_provider_contacts.vendor_kit.reads import Page, Question
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Response, Vendor
 from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,

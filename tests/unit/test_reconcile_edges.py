@@ -27,18 +27,9 @@ from airflow_provider_contacts.reconcile.reading import (
 from airflow_provider_contacts.records.mapper import Prepared
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Contact,
-    Destination,
-    Page,
-    Payload,
-    Question,
-    ReadBack,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response, Vendor
 from tests.support.fake_vendor import EPOCH, LIMITS, READABLE, FakeClock
 
 DELAY = 5.0

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
-from airflow_provider_contacts.vendor_kit.vendor import Account, Created, Destination, Doubt, Reply, Request, Response
+from airflow_provider_contacts.vendor_kit.forms import Account
+from airflow_provider_contacts.vendor_kit.vendor import Created, Destination, Doubt, Reply, Request, Response
 from airflow_provider_contacts.vendors.apptoto import VENDOR
+from tests.support.answers import code_of, reasons
 
 ANN: dict[str, Any] = {"name": "Ann Ames", "phone": "650-555-1212", "email": "Ann@Example.com", "external_id": "a"}
 BOB: dict[str, Any] = {"first_name": "Bob", "last_name": "Bell", "phone": "(030) 555 12 13", "external_id": "b"}
@@ -99,7 +102,7 @@ def brief(replies: Sequence[Reply]) -> list[str]:
 
 
 def read(contacts: Any, sent: Sequence[dict[str, Any]] = TRIO) -> list[str]:
-    return brief(VENDOR.read(answer_of({"contacts": contacts}), sent))
+    return brief(read_replies(VENDOR, answer_of({"contacts": contacts}), sent))
 
 
 class TestContract:
@@ -325,11 +328,11 @@ class TestOutcomeTable:
         "body", [None, [], {}, 7, {"contacts": None}, {"contacts": {}}, {"contacts": "x"}, {"error": "x"}]
     )
     def test_contacts_missing(self, body: Any) -> None:
-        assert brief(VENDOR.read(answer_of(body), TRIO)) == ["?contacts_missing"] * 3
+        assert brief(read_replies(VENDOR, answer_of(body), TRIO)) == ["?contacts_missing"] * 3
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"{ contacts: [] }", b"\xff"])
     def test_unreadable(self, body: bytes) -> None:
-        assert brief(VENDOR.read(Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
+        assert brief(read_replies(VENDOR, Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
 
 
 class TestWithoutEcho:
@@ -396,19 +399,19 @@ def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
 class TestAnyAnswer:
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_bytes(self, body: bytes, count: int) -> None:
-        assert len(VENDOR.read(Response(200, {}, body), TRIO[:count])) == count
-        assert VENDOR.read_refusal(Response(422, {}, body), TRIO[:count]) == {}
-        assert VENDOR.refusal_code(Response(422, {}, body)) is None
+        assert len(read_replies(VENDOR, Response(200, {}, body), TRIO[:count])) == count
+        assert reasons(VENDOR, Response(422, {}, body), TRIO[:count]) == {}
+        assert code_of(VENDOR, Response(422, {}, body)) == "http_422"
 
     @given(JSON, st.integers(0, 3))
     def test_json(self, body: Any, count: int) -> None:
-        assert len(VENDOR.read(answer_of(body), TRIO[:count])) == count
+        assert len(read_replies(VENDOR, answer_of(body), TRIO[:count])) == count
 
     @given(JSON, st.randoms(use_true_random=False), st.booleans())
     def test_real_answer_with_something_strange_in_it(self, strange: Any, chooser: random.Random, echo: bool) -> None:
         show = shown if echo else silent
         body = {"contacts": [show(record, number) for number, record in enumerate(TRIO)]}
-        assert len(VENDOR.read(answer_of(mutate(body, chooser, strange)), TRIO)) == 3
+        assert len(read_replies(VENDOR, answer_of(mutate(body, chooser, strange)), TRIO)) == 3
 
 
 class TestTruth:
@@ -430,7 +433,7 @@ class TestTruth:
         created = [index for index in range(len(sent)) if index not in lost]
         contacts = [(shown if chooser.random() < echoing else silent)(sent[index], index) for index in created]
         chooser.shuffle(contacts)
-        replies = VENDOR.read(answer_of({"contacts": contacts}), sent)
+        replies = read_replies(VENDOR, answer_of({"contacts": contacts}), sent)
         ids = [reply.id for reply in replies if isinstance(reply, Created)]
         assert len(set(ids)) == len(ids)
         for index, reply in enumerate(replies):

@@ -14,18 +14,12 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Account,
-    Again,
-    Created,
-    Doubt,
-    Rejected,
-    Reply,
-    Request,
-    Response,
-)
+from airflow_provider_contacts.vendor_kit.forms import Account
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Request, Response
 from airflow_provider_contacts.vendors.intermezzo import VENDOR
+from tests.support.answers import code_of, reasons
 
 ANN = {"name": "Ann Ames", "email": "ann@example.com"}
 BOB = {"name": "Bob Bell", "email": "bob@example.com"}
@@ -103,7 +97,7 @@ def brief(replies: Sequence[Reply]) -> list[str]:
 
 
 def read(body: Any, sent: Sequence[dict[str, Any]] = TRIO) -> list[str]:
-    return brief(VENDOR.read(answer_of(body), sent))
+    return brief(read_replies(VENDOR, answer_of(body), sent))
 
 
 class TestContract:
@@ -261,7 +255,7 @@ class TestOutcomeTable:
         assert read(body, [ANN, BOB]) == ["-A@email,B@name", "+c1"]
 
     def test_reasons_keep_the_vendors_text(self) -> None:
-        replies = list(VENDOR.read(answer_of(counted((1, 0, 1, 0), [], [refusal_of(0)])), [ANN]))
+        replies = list(read_replies(VENDOR, answer_of(counted((1, 0, 1, 0), [], [refusal_of(0)])), [ANN]))
         assert replies == [Rejected((RecordError("ADDRESS_NOT_FOUND", "email", "m"),))]
 
     @pytest.mark.parametrize("inner", [None, [], "x", [7]])
@@ -272,7 +266,9 @@ class TestOutcomeTable:
     def test_a_code_that_is_a_sentence_becomes_the_message(self) -> None:
         text = "ann@example.com is taken"
         body = counted((1, 0, 1, 0), [], [{"inputIndex": 0, "errors": [{"code": text}]}])
-        assert list(VENDOR.read(answer_of(body), [ANN])) == [Rejected((RecordError("unspecified", None, text),))]
+        assert list(read_replies(VENDOR, answer_of(body), [ANN])) == [
+            Rejected((RecordError("unspecified", None, text),))
+        ]
 
     @pytest.mark.parametrize(
         "counts",
@@ -345,7 +341,7 @@ class TestOutcomeTable:
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff", b'{"total": 3'])
     def test_unreadable(self, body: bytes) -> None:
-        assert brief(VENDOR.read(Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
+        assert brief(read_replies(VENDOR, Response(200, {}, body), TRIO)) == ["?unreadable"] * 3
 
     @pytest.mark.parametrize("body", [[], None, 7, "x", [{"total": 3}]])
     def test_not_an_object(self, body: Any) -> None:
@@ -414,7 +410,7 @@ class TestRefusal:
                 [{"loc": ["body", 1, "email"], "type": "a"}, {"loc": ["body", 1, "name"], "type": "b"}],
                 {1: [("a", "email"), ("b", "name")]},
             ),
-            ([{"loc": ["body", 0, "email"], "type": None}], {0: [("unspecified", "email")]}),
+            ([{"loc": ["body", 0, "email"], "type": None}], {0: [("http_422", "email")]}),
             ([{"loc": ["body", 3, "email"], "type": "t"}], {}),
             ([{"loc": ["body", -1, "email"], "type": "t"}], {}),
             ([{"loc": ["body", "0", "email"], "type": "t"}], {}),
@@ -427,7 +423,7 @@ class TestRefusal:
         ],
     )
     def test_fastapi(self, detail: Any, named: dict[int, list[tuple[str, str | None]]]) -> None:
-        found = VENDOR.read_refusal(answer_of({"detail": detail}, 422), TRIO)
+        found = reasons(VENDOR, answer_of({"detail": detail}, 422), TRIO)
         assert {i: [(error.code, error.field) for error in errors] for i, errors in found.items()} == named
 
     OTHER: Mapping[str, Any] = {
@@ -437,29 +433,29 @@ class TestRefusal:
     }
 
     def test_other_shape_names_a_lone_record(self) -> None:
-        found = VENDOR.read_refusal(answer_of(self.OTHER, 422), [ANN])
+        found = reasons(VENDOR, answer_of(self.OTHER, 422), [ANN])
         assert found == {0: (RecordError("validation_error", "email", "m"),)}
 
     def test_other_shape_names_nobody_among_several(self) -> None:
-        assert VENDOR.read_refusal(answer_of(self.OTHER, 422), TRIO) == {}
+        assert reasons(VENDOR, answer_of(self.OTHER, 422), TRIO) == {}
 
     @pytest.mark.parametrize(
         ("body", "code"),
         [
             (OTHER, "validation_error"),
             ({"detail": [{"loc": ["body"], "type": "json_invalid"}]}, "json_invalid"),
-            ({"detail": "Not Found"}, None),
-            ({"error": "Ann Ames is not wanted"}, None),
-            ({"error": True}, None),
-            ([], None),
+            ({"detail": "Not Found"}, "http_422"),
+            ({"error": "Ann Ames is not wanted"}, "http_422"),
+            ({"error": True}, "http_422"),
+            ([], "http_422"),
         ],
     )
     def test_code(self, body: Any, code: str | None) -> None:
-        assert VENDOR.refusal_code(answer_of(body, 422)) == code
+        assert code_of(VENDOR, answer_of(body, 422)) == code
 
     def test_nothing_readable(self) -> None:
-        assert VENDOR.read_refusal(Response(422, {}, b"<html>"), TRIO) == {}
-        assert VENDOR.refusal_code(Response(422, {}, b"")) is None
+        assert reasons(VENDOR, Response(422, {}, b"<html>"), TRIO) == {}
+        assert code_of(VENDOR, Response(422, {}, b"")) == "http_422"
 
 
 def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
@@ -476,27 +472,27 @@ def mutate(value: Any, chooser: random.Random, strange: Any) -> Any:
 class TestAnyAnswer:
     @given(st.binary(max_size=60), st.integers(0, 3))
     def test_bytes(self, body: bytes, count: int) -> None:
-        assert len(VENDOR.read(Response(200, {}, body), TRIO[:count])) == count
-        assert all(index < count for index in VENDOR.read_refusal(Response(422, {}, body), TRIO[:count]))
-        VENDOR.refusal_code(Response(422, {}, body))
+        assert len(read_replies(VENDOR, Response(200, {}, body), TRIO[:count])) == count
+        assert all(index < count for index in reasons(VENDOR, Response(422, {}, body), TRIO[:count]))
+        code_of(VENDOR, Response(422, {}, body))
 
     @given(JSON, st.integers(0, 3))
     def test_json(self, body: Any, count: int) -> None:
-        assert len(VENDOR.read(answer_of(body), TRIO[:count])) == count
-        assert all(0 <= index < count for index in VENDOR.read_refusal(answer_of(body, 422), TRIO[:count]))
-        VENDOR.refusal_code(answer_of(body, 422))
+        assert len(read_replies(VENDOR, answer_of(body), TRIO[:count])) == count
+        assert all(0 <= index < count for index in reasons(VENDOR, answer_of(body, 422), TRIO[:count]))
+        code_of(VENDOR, answer_of(body, 422))
 
     @given(JSON, st.randoms(use_true_random=False))
     def test_real_answer_with_something_strange_in_it(self, strange: Any, chooser: random.Random) -> None:
         body = counted((3, 1, 1, 1), [shown(ANN, 0)], [refusal_of(1)])
-        assert len(VENDOR.read(answer_of(mutate(body, chooser, strange)), TRIO)) == 3
+        assert len(read_replies(VENDOR, answer_of(mutate(body, chooser, strange)), TRIO)) == 3
         refusal = {"detail": [{"loc": ["body", 1, "email"], "msg": "m", "type": "t"}], "error": "e", "details": {}}
-        VENDOR.read_refusal(answer_of(mutate(refusal, chooser, strange), 422), TRIO)
-        VENDOR.refusal_code(answer_of(mutate(refusal, chooser, strange), 422))
+        reasons(VENDOR, answer_of(mutate(refusal, chooser, strange), 422), TRIO)
+        code_of(VENDOR, answer_of(mutate(refusal, chooser, strange), 422))
 
     def test_nested_without_an_end(self) -> None:
         deep = b'{"total":' + b"[" * 100_000
-        assert brief(VENDOR.read(Response(200, {}, deep), [ANN])) == ["?unreadable"]
+        assert brief(read_replies(VENDOR, Response(200, {}, deep), [ANN])) == ["?unreadable"]
 
 
 Design = Callable[[list[int], set[int]], tuple[list[int], list[int]]]
@@ -542,7 +538,7 @@ class TestTruth:
             data,
             [refusal_of(index + base) for index in refused],
         )
-        replies = VENDOR.read(answer_of(body), sent)
+        replies = read_replies(VENDOR, answer_of(body), sent)
         ids = [reply.id for reply in replies if isinstance(reply, Created)]
         assert len(set(ids)) == len(ids)
         # Equal records stand for one another (those equal but for case where nothing better can be had), so what

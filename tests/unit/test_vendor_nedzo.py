@@ -13,19 +13,12 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Account,
-    Again,
-    Created,
-    Doubt,
-    Rejected,
-    Reply,
-    Request,
-    Response,
-    Stop,
-)
+from airflow_provider_contacts.vendor_kit.forms import Account
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Request, Response, Stop
 from airflow_provider_contacts.vendors.nedzo import VENDOR
+from tests.support.answers import code_of, reasons
 
 LIST_ID = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 FIELD_ID = "0b1b7a55-6a3f-4d0e-9a3c-0d6f2f1f7a10"
@@ -90,7 +83,7 @@ def answer(body: Any, status: int = 200) -> Response:
 
 
 def read(body: Any, status: int = 200) -> Reply:
-    (reply,) = VENDOR.read(answer(body, status), [ANN])
+    (reply,) = read_replies(VENDOR, answer(body, status), [ANN])
     return reply
 
 
@@ -295,7 +288,7 @@ def test_reading(body: Any, reply: Reply, status: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 2, 5])
 def test_one_answer_says_nothing_of_several_records(count: int) -> None:
-    assert list(VENDOR.read(answer(CREATED), [ANN] * count)) == [Doubt("unreadable")] * count
+    assert list(read_replies(VENDOR, answer(CREATED), [ANN] * count)) == [Doubt("unreadable")] * count
 
 
 # --- refusals
@@ -355,16 +348,16 @@ def test_one_answer_says_nothing_of_several_records(count: int) -> None:
 )
 def test_each_shape_of_a_refusal(status: int, body: Any, errors: list[RecordError]) -> None:
     refusal = answer(body, status)
-    assert VENDOR.read_refusal(refusal, [ANN]) == {0: tuple(errors)}
-    assert VENDOR.refusal_code(refusal) == errors[0].code
+    assert reasons(VENDOR, refusal, [ANN]) == {0: tuple(errors)}
+    assert code_of(VENDOR, refusal) == errors[0].code
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", None, [], {}, {"detail": []}, {"detail": None}, 7])
 def test_a_refusal_without_a_shape_names_nothing(body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert VENDOR.read_refusal(Response(400, {}, raw), [ANN]) == {}
-    assert VENDOR.refusal_code(Response(400, {}, raw)) is None
-    assert VENDOR.refusal_code(Response(409, {}, raw)) == "conflict"
+    assert reasons(VENDOR, Response(400, {}, raw), [ANN]) == {}
+    assert code_of(VENDOR, Response(400, {}, raw)) == "http_400"
+    assert code_of(VENDOR, Response(409, {}, raw)) == "conflict"
 
 
 # --- whatever comes
@@ -373,15 +366,14 @@ def test_a_refusal_without_a_shape_names_nothing(body: Any) -> None:
 def survives(status: int, body: bytes) -> None:
     whole = Response(status, {}, body)
     for count in (0, 1, 3):
-        replies = VENDOR.read(whole, [ANN] * count)
+        replies = read_replies(VENDOR, whole, [ANN] * count)
         assert len(replies) == count
         assert all(isinstance(reply, Created | Rejected | Again | Doubt | Stop) for reply in replies)
         assert all(reply.errors for reply in replies if isinstance(reply, Rejected))
-        named = VENDOR.read_refusal(whole, [ANN] * count)
+        named = reasons(VENDOR, whole, [ANN] * count)
         assert set(named) <= set(range(count))
         assert all(named.values())
-    code = VENDOR.refusal_code(whole)
-    assert code is None or code
+    assert code_of(VENDOR, whole)
 
 
 @settings(deadline=None)

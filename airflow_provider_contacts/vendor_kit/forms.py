@@ -1,0 +1,104 @@
+"""What people fill in: a connection's own fields and extra keys, and the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_contacts.errors import ConfigError
+
+Destination = Mapping[str, Any]
+"""The checked destination: the vendor's keys with values of the declared types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A connection's values, extras parsed to their types, absent ones left out."""
+
+    login: str = ""
+    password: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One key of the connection's extra, or of the destination.
+
+    :param kind: the type it is parsed to; ``"bool_or_path"`` is ``verify``'s.
+    :param allowed: the only values, for texts.
+    :param default: what counts where the key is absent, if a form can show it: a switch, a choice.
+    :param example: shown in the empty field.
+    :param secret: masked in the connection form and in logs.
+    """
+
+    name: str
+    kind: Literal["text", "integer", "number", "seconds", "boolean", "bool_or_path"] = "text"
+    label: str
+    description: str
+    allowed: tuple[str, ...] = ()
+    default: bool | str | None = None
+    example: str = ""
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionForm:
+    """A connection type's form.
+
+    :param hidden: standard fields that mean nothing for this vendor.
+    :param relabeling: standard field to label, e.g. ``{"password": "API key"}``.
+    :param examples: standard field to example text.
+    :param settings: extra keys of this vendor alone; those that all vendors share are added.
+    """
+
+    hidden: tuple[str, ...] = ()
+    relabeling: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def placeholders(self) -> Mapping[str, str]:
+        """Field to example text, extra keys included."""
+        return {**self.examples, **{one.name: one.example for one in self.settings if one.example}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationForm:
+    """Which keys say where in the vendor's account the contacts go.
+
+    :param required: keys without which nothing can be sent.
+    :param exactly_one: of these keys, one and only one.
+    :param object_key: the key whose (resolved) value is the ``destination_object``; ``None``: the vendor has none.
+    """
+
+    settings: tuple[Setting, ...] = ()
+    required: tuple[str, ...] = ()
+    exactly_one: tuple[str, ...] = ()
+    object_key: str | None = None
+
+
+NO_DESTINATION = DestinationForm()
+
+
+def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[[Destination], dict[str, Any]]:
+    """Return the word for a destination key that is sent inside each record.
+
+    :param check: returns the value to send; raises ``ValueError`` for one that the vendor would refuse every time.
+    """
+
+    def fields(destination: Destination) -> dict[str, Any]:
+        value = destination.get(key)
+        if value is None:
+            return {}
+        try:
+            return {key: check(value) if check else value}
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+
+    return fields
+
+
+def no_fields(destination: Destination) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's
+    """Return nothing: the destination stands in the path."""
+    return {}

@@ -1,0 +1,85 @@
+"""What is made of a destination or a record before it is sent: exact ids of named objects, and ids of our own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_contacts.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.nearest import did_you_mean
+from airflow_provider_contacts.vendor_kit.forms import Destination
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Request, Response
+
+SHOWN = 20
+# Characters of a name that is offered for one that was mistyped.
+LONGEST_COMPARED = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """How a destination is made exact before anything is sent, e.g. an address book's name into its id.
+
+    :param request: the read request that is needed, or ``None`` if this destination is exact already.
+    :param read: the exact destination from a 2xx answer.
+        Raises ``ConfigError`` where the object does not exist or is not unique, ``UnreadableError`` on garbage.
+    """
+
+    request: Callable[[Destination], Request | None]
+    read: Callable[[Response, Destination], Destination]
+
+
+def by_name(
+    what: str,
+    request: Request,
+    listed: str,
+    *,
+    name_key: str,
+    id_key: str,
+    read_id: Callable[[Any], Any] = as_id,
+) -> Lookup:
+    """Return the word for an object that may be given by its name, letter for letter, in place of its id.
+
+    :param what: the object in words, with the vendor's name.
+    :param listed: member of the answer that lists all objects, each with ``name`` and ``id``.
+    """
+
+    def read(answer: Response, destination: Destination) -> Destination:
+        objects = as_list(as_mapping(answer.json()).get(listed))
+        if objects is None:
+            raise UnreadableError(f"no list of {listed}")
+        wanted = destination[name_key]
+        found = [one for one in map(as_mapping, objects) if one.get("name") == wanted]
+        if not found:
+            there = sorted(one["name"] for one in map(as_mapping, objects) if isinstance(one.get("name"), str))
+            more = f", and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+            raise ConfigError(
+                f"there is no {what} {wanted!r}"
+                f"{did_you_mean(wanted, [name for name in there if len(name) <= LONGEST_COMPARED])}; "
+                f"there are: {', '.join(map(repr, there[:SHOWN])) or 'none'}{more}"
+            )
+        if len(found) > 1:
+            raise ConfigError(f"{len(found)} {what}s are named {wanted!r}: give {id_key} instead")
+        id_ = read_id(found[0].get("id"))
+        if id_ is None:
+            raise UnreadableError(f"an object of {listed} has no id")
+        return {id_key: id_}
+
+    return Lookup(request=lambda destination: request if destination.get(name_key) else None, read=read)
+
+
+def made_id(field: str) -> Callable[[Payload, str, str], dict[str, Any]]:
+    """Return the word for an id that is made for a record without one, so that it can be found in answers and later.
+
+    It depends on ``sync_id`` and record identifier alone: every try makes the same.
+    """
+
+    def generated(payload: Payload, sync_id: str, record_identifier: str) -> dict[str, Any]:
+        if field in payload:
+            return {}
+        seed = f"{sync_id}\0{record_identifier}".encode("utf-8", "surrogatepass")
+        return {field: f"apc-{hashlib.sha256(seed).hexdigest()[:32]}"}
+
+    return generated

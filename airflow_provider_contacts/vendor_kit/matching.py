@@ -1,0 +1,191 @@
+"""Which record of a request is which contact of its answer: written once, for every vendor.
+
+An answer is matched by steps, from the surest to the last resort; each sees what the steps before have left.
+No step guesses who was created and who was not: at most it tells equals apart by their order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from airflow_provider_contacts.vendor_kit.json_values import as_id, as_mapping
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Payload, Replies
+
+Content = Mapping[str, Any]
+Key = Callable[[Content], Hashable | None]
+Agree = Callable[[Payload, Content], bool]
+
+
+class Shown(NamedTuple):
+    """One contact of an answer.
+
+    :param content: what it shows; ``None``: it has no id of its own, and proves nothing.
+    """
+
+    id: str | None
+    content: Content | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The records and contacts that are to be matched, and the pairs found so far.
+
+    :param fates: by place: what became of the record behind a contact.
+    :param pairs: index sent to place shown.
+    :param left_out: indices of records that are none of the contacts.
+    """
+
+    sent: Sequence[Payload]
+    shown: Sequence[Content | None]
+    fates: Sequence[Hashable]
+    pairs: Mapping[int, int]
+    left_out: Collection[int] = ()
+
+    @property
+    def indices(self) -> list[int]:
+        """Records without a contact."""
+        return [index for index in range(len(self.sent)) if index not in self.pairs and index not in self.left_out]
+
+    @property
+    def contacts(self) -> dict[int, Content]:
+        """Contacts without a record, by place."""
+        taken = set(self.pairs.values())
+        return {place: one for place, one in enumerate(self.shown) if one is not None and place not in taken}
+
+
+Step = Callable[[Rest], Mapping[int, int]]
+
+
+def identified(items: Sequence[Any]) -> list[Shown]:
+    """Return the contacts of a list; those without an id, and those that share one, are not told apart."""
+    contents = [as_mapping(item) for item in items]
+    ids = [as_id(content.get("id")) for content in contents]
+    times = Counter(one.lower() for one in ids if one)
+    return [
+        Shown(one, content if one and times[one.lower()] == 1 else None)
+        for one, content in zip(ids, contents, strict=True)
+    ]
+
+
+def match(
+    sent: Sequence[Payload],
+    shown: Sequence[Content | None],
+    steps: Sequence[Step],
+    fates: Sequence[Hashable] | None = None,
+) -> dict[int, int]:
+    """Return the pairs: index sent to place shown.
+
+    :param fates: by place: what became of the record; all the same if not given.
+    """
+    pairs: dict[int, int] = {}
+    for step in steps:
+        if len(pairs) == len(sent):
+            break
+        pairs.update(step(Rest(sent, shown, fates or [None] * len(shown), pairs)))
+    return pairs
+
+
+def matched(sent: Sequence[Payload], shown: Sequence[Shown], steps: Sequence[Step], otherwise: Doubt) -> Replies:
+    """Return the replies of an answer that shows created contacts alone.
+
+    :param otherwise: the reply for a record that is none of them.
+    """
+    pairs = match(sent, [one.content for one in shown], steps)
+    return Replies(
+        [shown[pairs[index]].id if index in pairs else None for index in range(len(sent))],
+        {index: otherwise for index in range(len(sent)) if index not in pairs},
+    )
+
+
+def echo(names: Collection[str]) -> Step:
+    """Pair all in order if each contact shows, in its place, exactly what was sent.
+
+    :param names: fields that can be sent; what else is shown says nothing, nor does a null.
+    """
+
+    def step(rest: Rest) -> Mapping[int, int]:
+        def same(record: Payload, content: Content | None) -> bool:
+            return record == {
+                name: value for name, value in (content or {}).items() if value is not None and name in names
+            }
+
+        every = len(rest.sent) == len(rest.shown) and not rest.pairs and all(map(same, rest.sent, rest.shown))
+        return {index: index for index in range(len(rest.sent))} if every else {}
+
+    return step
+
+
+def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some: bool = False) -> Step:
+    """Pair by a key that comes equally often among the records and the contacts; ``None`` is never paired.
+
+    Records of one key that are not equal to the last character are told apart by their order alone: that may say whose
+    id is whose, and never who was created and who was not.
+
+    :param agree: must hold of every pair of a key.
+    :param letters: orders the records and contacts of one key, before their places do.
+    :param some: of equal records, which may stand for one another, fewer may be shown than were sent.
+    """
+
+    def step(rest: Rest) -> Mapping[int, int]:
+        groups: dict[Hashable, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        for index in rest.indices:
+            groups[key(rest.sent[index])][0].append(index)
+        contacts = rest.contacts
+        for place, content in contacts.items():
+            groups[key(content)][1].append(place)
+        groups.pop(None, None)
+        found: dict[int, int] = {}
+        for indices, places in groups.values():
+            equal = len({repr(rest.sent[index]) for index in indices}) == 1 if len(indices) > 1 else True
+            certain = equal or len({rest.fates[place] for place in places}) == 1
+            if not (certain and len(places) == len(indices)) and not (some and equal and len(places) < len(indices)):
+                continue
+            if letters is not None:
+                indices.sort(key=lambda index: repr(letters(rest.sent[index])))
+                places.sort(key=lambda place: repr(letters(contacts[place])))
+            pairs = dict(zip(indices, places, strict=False))
+            if agree is None or all(agree(rest.sent[index], contacts[place]) for index, place in pairs.items()):
+                found |= pairs
+        return found
+
+    return step
+
+
+def by_agreement(agree: Agree) -> Step:
+    """Pair those that agree with each other and with nobody else; more contacts than records prove nothing."""
+
+    def step(rest: Rest) -> Mapping[int, int]:
+        if len(rest.shown) > len(rest.sent):
+            return {}
+        fitting = {
+            index: [place for place, content in rest.contacts.items() if agree(rest.sent[index], content)]
+            for index in rest.indices
+        }
+        wanted = Counter(place for places in fitting.values() for place in places)
+        return {index: places[0] for index, places in fitting.items() if len(places) == 1 and wanted[places[0]] == 1}
+
+    return step
+
+
+def in_order(agree: Agree) -> Step:
+    """Pair all that are left in order, or none of them.
+
+    The answer must have a place for every record, the pairs so far must stand in theirs, and every record that is left
+    must agree with the contact in its place, and with none of another fate.
+    """
+
+    def step(rest: Rest) -> Mapping[int, int]:
+        left, contacts = rest.indices, rest.contacts
+        if len(rest.shown) != len(rest.sent) or any(index != place for index, place in rest.pairs.items()):
+            return {}
+        if not all(index in contacts and agree(rest.sent[index], contacts[index]) for index in left):
+            return {}
+        for index in left if len({rest.fates[place] for place in left}) > 1 else ():
+            if len({rest.fates[place] for place in left if agree(rest.sent[index], contacts[place])}) > 1:
+                return {}
+        return {index: index for index in left}
+
+    return step

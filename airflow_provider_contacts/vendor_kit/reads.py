@@ -1,0 +1,136 @@
+"""How records in doubt are looked for at a vendor: questions, pages of contacts, and the ways to a next page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_mapping
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One contact as the vendor shows it when it is read back.
+
+    :param id: the vendor's id as text.
+    :param fields: what the read shows, under the names and in the shape in which it would be sent; a field that the
+        read does not show is absent, one that it shows as empty is there and empty.
+    :param created_at: aware; ``None`` where the vendor does not tell.
+    """
+
+    id: str = field(repr=False)
+    fields: Payload = field(repr=False)
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One read request on the way to an answer about some records.
+
+    :param about: the records that its contacts can settle, by their index among those sought.
+    :param context: whatever the vendor file must know to read the answer, e.g. which of two designs was asked.
+    """
+
+    request: Request
+    about: tuple[int, ...]
+    context: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one answer to a question shows.
+
+    :param contacts: those that could be the sought ones; leaving out is allowed only where content proves it.
+    :param more: what must be asked next; ``None``: all has been read.
+    :param whole: ``False`` where the vendor may have kept back contacts that the question is about: what is not shown
+        is not absent.
+    """
+
+    contacts: tuple[Contact, ...]
+    more: Question | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """How records in doubt are looked for at the vendor. Nothing of it may create anything.
+
+    :param questions: the first requests for these payloads, as they were sent, at this destination. A record that no
+        question is about cannot be read back, and stays in doubt.
+    :param read: a 2xx answer, or one of ``absent_statuses``, to a question.
+        Raises ``UnreadableError`` for anything that is not a whole, sensible answer: doubt is not absence.
+    :param identity: dotted paths of the native fields that tell one person from another (lists are looked through),
+        e.g. ``("email", "phones.number")``. A contact that shares one of them with the sought record, but differs
+        elsewhere, is neither a match nor proof of absence.
+    :param absent_statuses: statuses by which a look-up of one contact says that there is none.
+    :param most_requests: read requests for one reading; a longer one is not complete.
+    """
+
+    questions: Callable[[Sequence[Payload], Destination], Sequence[Question]]
+    read: Callable[[Response, Question], Page]
+    identity: tuple[str, ...]
+    absent_statuses: frozenset[int] = frozenset()
+    most_requests: int = 1000
+
+
+def contacts_of(items: Any, read: Callable[[Mapping[str, Any]], Contact]) -> tuple[Contact, ...]:
+    """Return the contacts of a list.
+
+    :param read: one contact, from its object (empty for anything else).
+    :raises UnreadableError: for what is no list, or holds two contacts of one id.
+    """
+    if not isinstance(items, list):
+        raise UnreadableError("no list of contacts")
+    contacts = tuple(read(as_mapping(item)) for item in items)
+    if len({contact.id for contact in contacts}) < len(contacts):
+        raise UnreadableError("two contacts of one id")
+    return contacts
+
+
+def ends_path(path: str, id_: str) -> bool:
+    """Tell whether the last part of a path is an id."""
+    return path.endswith(f"/{quote(id_, safe='', errors='replace')}")
+
+
+def next_number(meta: Mapping[str, Any], asked: Request) -> int | None:
+    """Return the number of the next page where a page says ``has_next``; ``None`` after the last one.
+
+    :raises UnreadableError: for another page than the one that was asked for.
+    """
+    if meta.get("has_next") is not True:
+        return None
+    page = as_count(meta.get("page"))
+    if page is None or (asked.query and ("page", str(page)) not in asked.query):
+        raise UnreadableError("another page than the one that was asked for")
+    return page + 1
+
+
+def next_link(body: Mapping[str, Any], asked: Request) -> Request | None:
+    """Return the request for the next page of ``_links.next`` (HAL), ``None`` where this is the last one.
+
+    Of the address only the query is taken, and only if the address is that of the same path: whatever host it names,
+    the credential goes nowhere else.
+
+    :raises UnreadableError: for an address that is none, or another one.
+    """
+    links = body.get("_links")
+    link = as_mapping(links).get("next")
+    href = link.get("href") if isinstance(link, dict) else link
+    if isinstance(links, dict | None) and (href is None or href == ""):
+        return None
+    if not isinstance(href, str) or not href.isascii() or not href.isprintable():
+        raise UnreadableError("the next page has no address")
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        raise UnreadableError("the next page has no address") from None
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    elsewhere = parts.path and not f"/{unquote(parts.path).lstrip('/')}".endswith(unquote(asked.path))
+    if parts.scheme not in {"", "http", "https"} or elsewhere or not query:
+        raise UnreadableError("the next page is at another address")
+    return replace(asked, query=query)
