@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.records.plain_values import MISSING, plain
+from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
@@ -39,15 +41,20 @@ class Column(NamedTuple):
 
         :raises InvalidRecordError: for what the field cannot be, whatever its type.
         """
-        kind = type(value)
-        if kind is str and not self.nested:
-            return value if value or self.required else MISSING
-        if kind in WHOLE:
-            return value
-        found = plain(parse_nested(self.field, value) if self.nested else value)
-        if found is None:
+        if self.nested and value and isinstance(value, str | bytes):
+            value = parse_json(self.field, value)
+        if value is None:
             return None if self.nullable else MISSING
-        return found if self.required or found != "" else MISSING
+        if type(value) is float and not math.isfinite(value):
+            if math.isnan(value):
+                return MISSING
+            raise InvalidRecordError([(NOT_JSON[0], None, NOT_JSON[1])])
+        if type(value) is Unreadable and value.reason is not None:
+            code, text = value.reason
+            raise InvalidRecordError([(code, self.field if code == "invalid_value" else None, text)])
+        if isinstance(value, datetime):
+            return str(value.isoformat())
+        return value if self.required or value != "" else MISSING
 
     def clean_all(self, values: list[Any], refused: set[int]) -> list[Any]:
         """Return the values of many rows as their field gets them.
@@ -63,7 +70,7 @@ class Column(NamedTuple):
         for place, value in enumerate(values):
             try:
                 found.append(self.clean(value))
-            except Exception:  # noqa: BLE001  # whatever an object's own methods raise; its row is read by itself
+            except Exception:  # noqa: BLE001  # a moment's zone may raise anything; its row is read by itself
                 found.append(MISSING)
                 refused.add(place)
         return found
@@ -91,18 +98,8 @@ class Columns:
         """
         if self.refusal:
             raise InvalidRecordError(self.refusal)
-        kept: Payload = {}
-        for column in self.columns:
-            try:
-                value = column.clean(row[column.name])
-            except (InvalidRecordError, RecursionError):
-                raise
-            except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything; this record alone is refused
-                text = f"reading it raises {type(error).__name__}"
-                raise InvalidRecordError([("invalid_value", column.field, text)]) from None
-            if value is not MISSING:
-                kept[column.field] = value
-        return kept
+        cleaned = ((column.field, column.clean(row[column.name])) for column in self.columns)
+        return {field: value for field, value in cleaned if value is not MISSING}
 
     def read_all(self, rows: Sequence[Mapping[str, Any]], refused: set[int]) -> list[Payload]:
         """Return the fields of many rows of these columns.
@@ -194,14 +191,33 @@ def shorthand_target(contract: RecordContract, name: str) -> str | None:
     return contract.shorthands.get(f"{prefix}.*") if dot else None
 
 
-def parse_nested(name: str, value: Any) -> Any:
-    """Return a nested field's value, read from JSON text where it came as text."""
-    if not isinstance(value, str | bytes | bytearray) or not value:
-        return value
+def parse_json(name: str, text: str | bytes) -> Any:
+    """Return a nested field's value from its JSON text, without the nulls in its objects.
+
+    :raises InvalidRecordError: for a text that is none, and for an infinite number.
+    """
     try:
-        return json.loads(value)
+        return json.loads(text, object_pairs_hook=without_nulls, parse_float=finite, parse_constant=finite)
+    except InvalidRecordError:
+        raise
     except (ValueError, RecursionError):
         raise InvalidRecordError([("invalid_json", name, "neither an object nor its JSON text")]) from None
+
+
+def without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object without its missing members."""
+    return {name: value for name, value in dict(pairs).items() if value is not None}
+
+
+def finite(text: str) -> float | None:
+    """Return a number, ``None`` for NaN.
+
+    :raises InvalidRecordError: for an infinite one.
+    """
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidRecordError([(NOT_JSON[0], None, NOT_JSON[1])])
+    return None if math.isnan(number) else number
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -22,13 +25,15 @@ from airflow_provider_contacts.records.keys import (
     is_plain,
     rough_digest,
 )
-from airflow_provider_contacts.records.plain_values import rough
+from airflow_provider_contacts.records.row_values import Unreadable, is_missing
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
+
+BITS = frozenset({b"\x00", b"\x01"})
 
 MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
 
-NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
+NO_MAPPING = "a record is a mapping of column names to values"
 
 
 Sound = tuple[int, str, Payload, bytes, str]
@@ -90,15 +95,20 @@ class Mapper:
             )
 
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
-        """Return what is sent for a row, or why it must not be sent. Raises on no row whatsoever."""
+        """Return what is sent for a plain row, or why it must not be sent. Raises on no row whatsoever."""
         try:
-            columns = self.columns(row) if isinstance(row, Mapping) else None
-        except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
-            text = f"reading its columns raises {type(error).__name__}"
-            return self._unfit(row_index, None, None, (("not_a_mapping", None, text),))
-        if columns is None:
-            return self._unfit(row_index, None, row, NOT_A_MAPPING)
-        return self._prepared(row_index, row, columns)
+            return self._prepare(row_index, row)
+        except Exception as error:  # noqa: BLE001  # a moment's zone, or a vendor's function, may raise anything
+            found = rough_digest(["unreadable", row_index])
+            identifier = None
+            with suppress(Exception):
+                identifier = identifier_of(row, self.sync_key) if self.sync_key else None
+            return InvalidRecord(
+                record_identifier=identifier or f"sha256:{found}",
+                row_index=row_index,
+                errors=(("invalid_value", None, f"a value raises {type(error).__name__} when it is read"),),
+                payload_hash=f"{HASH_VERSION}:{found}",
+            )
 
     def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
         """Return the sound records of some rows, in columns, and the others: each as :meth:`prepare` returns it."""
@@ -173,8 +183,12 @@ class Mapper:
             added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
         return {**payload, **added} if added else payload
 
-    def _prepared(self, row_index: int, row: Mapping[str, Any], columns: Columns) -> Prepared | InvalidRecord:
-        """Return what is sent for a row of known columns, or why it must not be sent."""
+    def _prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
+        columns = self.columns(row) if type(row) is dict else None
+        if columns is None:
+            reason = row.reason if type(row) is Unreadable else None
+            text = reason[1] if reason is not None and reason[0] == "not_a_mapping" else NO_MAPPING
+            return self._invalid(row_index, None, row, (("not_a_mapping", None, text),))
         identifier: str | None = None
         errors: Reasons = ()
         try:
@@ -186,33 +200,28 @@ class Mapper:
             mapped = columns.read(row)
             payload = self._payload(mapped, columns)
             added = self._destination(payload)
-            plain = self.encode(payload)
+            body = self.encode(payload)
         except InvalidRecordError as error:
             found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
-            return self._unfit(row_index, identifier, mapped or row, errors + found)
-        except RecursionError:
-            return self._unfit(
-                row_index, identifier, None, (*errors, ("not_json", None, "nested too deeply, or in itself"))
-            )
-        except ValueError:
+            return self._invalid(row_index, identifier, mapped or row, errors + found)
+        except (RecursionError, ValueError):
             # Python writes no integer of more than 4,300 digits.
-            return self._unfit(
-                row_index, identifier, None, (*errors, ("not_json", None, "a number with too many digits"))
-            )
-        payload_digest = digest(plain)
+            text = "nested too deeply, or a number with too many digits"
+            return self._invalid(row_index, identifier, None, (*errors, ("not_json", None, text)))
+        payload_digest = digest(body)
         if errors:
-            return self._unfit(row_index, None, payload, errors, payload_digest)
+            return self._invalid(row_index, None, payload, errors, payload_digest)
         identifier = identifier or f"sha256:{payload_digest}"
         sent = self._sent(payload, added, identifier)
         return Prepared(
             record_identifier=identifier,
             row_index=row_index,
             payload=sent,
-            body=plain if sent is payload else self.encode(sent),
+            body=body if sent is payload else self.encode(sent),
             payload_hash=f"{HASH_VERSION}:{payload_digest}",
         )
 
-    def _unfit(
+    def _invalid(
         self,
         row_index: int,
         identifier: str | None,
@@ -220,7 +229,7 @@ class Mapper:
         errors: Reasons,
         known_digest: str | None = None,
     ) -> InvalidRecord:
-        shown = rough(record)
+        shown = kept_of(record)
         found = known_digest or rough_digest(shown)
         return InvalidRecord(
             record_identifier=identifier or f"sha256:{found}",
@@ -286,3 +295,20 @@ class Mapper:
             ) from None
         except (ValueError, TypeError, RecursionError):
             raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
+
+
+def kept_of(record: Any) -> Any:
+    """Return what is kept of a refused record, for a person."""
+    if type(record) is not dict:
+        return record.shown if type(record) is Unreadable else record
+    return {name: shown(value) for name, value in record.items() if not is_missing(value)}
+
+
+def shown(value: Any) -> Any:
+    """Return what is kept of one value."""
+    if type(value) is Unreadable:
+        return value.shown
+    if isinstance(value, datetime):
+        return value.isoformat()
+    unsaid = value not in BITS if type(value) is bytes else type(value) is float and math.isinf(value)
+    return Unreadable(value) if unsaid else value

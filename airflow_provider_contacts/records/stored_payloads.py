@@ -12,7 +12,7 @@ from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.columns import Reasons
 from airflow_provider_contacts.records.keys import HASH_VERSION, digest, rough_digest
-from airflow_provider_contacts.records.mapper import NOT_A_MAPPING, InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import NO_MAPPING, InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
@@ -119,7 +119,7 @@ class StoredMapper(Mapper):
             payload = self._read(record)
             ready = self._ready(standing, payload, self.vendor.destination_fields(self.destination))
         except InvalidRecordError as error:
-            return self._unfit(0, standing.record_identifier, record, error.errors)
+            return self._invalid(0, standing.record_identifier, record, error.errors)
         if ready.payload_hash != standing.payload_hash and holds_replaced(sent):
             return None
         return ready
@@ -131,7 +131,7 @@ class StoredMapper(Mapper):
         """
         columns = self.columns(record)
         if columns is None:
-            raise InvalidRecordError(NOT_A_MAPPING)
+            raise InvalidRecordError([("not_a_mapping", None, NO_MAPPING)])
         return self._payload(columns.read(record), columns)
 
     def _as_mapped(self, sent: Mapping[str, Any], identifier: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.records.plain_values import library_of, native
+from airflow_provider_contacts.sources.plain_values import library_of
 from airflow_provider_contacts.sources.rows import RowSource, check_distinct
 
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
@@ -131,7 +131,7 @@ def _is_polars(value: Any) -> bool:
 def _frame_rows(frame: Any, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if _is_pandas(frame):
         for row in frame.itertuples(index=False, name=None):
-            yield dict(zip(columns, map(native, row), strict=True))
+            yield dict(zip(columns, row, strict=True))
     elif _is_polars(frame):
         for row in frame.iter_rows(buffer_size=BATCH):
             yield dict(zip(columns, row, strict=True))

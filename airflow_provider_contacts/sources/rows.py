@@ -1,4 +1,4 @@
-"""One stream of rows, whatever gives them: counted, closed however it ends, and silent about what is in them."""
+"""One stream of rows, whatever gives them: plain, counted, closed however it ends, silent about what is in them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
+from airflow_provider_contacts.sources.plain_values import plain_row
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
-    """An iterator of rows that lets go of its database connection when exhausted, failed, closed or forgotten.
+    """An iterator of plain rows that lets go of its database connection when exhausted, failed, closed or forgotten.
 
     What the rows raise leaves as :class:`SourceError`, without the text and the chain of the original: both may quote
     a row. Use it as a context manager, from one thread.
@@ -39,7 +40,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
     ) -> None:
         self.columns = columns
         self.total = total
-        self._rows = rows
+        self._rows: Iterator[Any] = map(plain_row, rows)
         self._count = 0
         self._release = weakref.finalize(self, release or _nothing)
 
@@ -108,10 +109,8 @@ def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> 
     rows, _ = source.look_ahead(count)
     names: set[str] = set()
     for row in rows:
-        try:
-            names.update(name for name in row.keys() if type(name) is str)  # noqa: SIM118  # of any mapping
-        except Exception:  # noqa: BLE001, S112  # no mapping, or one that cannot be read: invalid, and told so later
-            continue
+        if type(row) is dict:
+            names.update(name for name in row if type(name) is str)
     absent = [column for column in columns if column not in names]
     if names and absent:
         raise ConfigError(

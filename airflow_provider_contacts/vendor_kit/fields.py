@@ -34,48 +34,34 @@ def check_email(value: str) -> str:
     return value
 
 
-def check_uuid(value: Any) -> Any:
-    """Return a UUID as text; a text must be one in the usual form with hyphens."""
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, str):
-        try:
-            if str(UUID(value)) == value.lower():
-                return value
-        except ValueError:
-            pass
-        raise PydanticCustomError("invalid_uuid", "not a UUID of the form 8-4-4-4-12")
-    return value
+def check_uuid(value: str) -> str:
+    """Return ``value`` if it is a UUID in the usual form with hyphens."""
+    try:
+        if str(UUID(value)) == value.lower():
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("invalid_uuid", "not a UUID of the form 8-4-4-4-12")
 
 
-def check_date(value: Any) -> Any:
-    """Return a date as ``YYYY-MM-DD``."""
-    if isinstance(value, datetime):
-        raise PydanticCustomError("invalid_date", "a date without a time is wanted, YYYY-MM-DD")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, str):
-        try:
-            if date.fromisoformat(value).isoformat() == value:
-                return value
-        except ValueError:
-            pass
-        raise PydanticCustomError("invalid_date", "not a date of the form YYYY-MM-DD")
-    return value
+def check_date(value: str) -> str:
+    """Return ``value`` if it is a date, ``YYYY-MM-DD``."""
+    try:
+        if date.fromisoformat(value).isoformat() == value:
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("invalid_date", "not a date of the form YYYY-MM-DD")
 
 
-def check_datetime(value: Any) -> Any:
-    """Return a moment as ISO 8601 text with its offset."""
-    moment = value
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise PydanticCustomError("invalid_datetime", "not an ISO 8601 date and time") from None
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise PydanticCustomError("invalid_datetime", "a date and time needs its UTC offset")
-        return value if isinstance(value, str) else moment.isoformat()
+def check_datetime(value: str) -> str:
+    """Return ``value`` if it is a moment, ISO 8601 with its offset."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("invalid_datetime", "not an ISO 8601 date and time") from None
+    if moment.tzinfo is None:
+        raise PydanticCustomError("invalid_datetime", "a date and time needs its UTC offset")
     return value
 
 
@@ -138,9 +124,9 @@ def not_beside(other: str) -> AfterValidator:
 
 
 Email = Annotated[StrictStr, AfterValidator(check_email)]
-UuidText = Annotated[StrictStr, BeforeValidator(check_uuid)]
-DateText = Annotated[StrictStr, BeforeValidator(check_date)]
-DateTimeText = Annotated[StrictStr, BeforeValidator(check_datetime)]
+UuidText = Annotated[StrictStr, AfterValidator(check_uuid)]
+DateText = Annotated[StrictStr, AfterValidator(check_date)]
+DateTimeText = Annotated[StrictStr, AfterValidator(check_datetime)]
 Flag = Annotated[StrictBool, BeforeValidator(check_flag)]
 Whole = Annotated[StrictInt, BeforeValidator(check_whole)]
 Number = Annotated[Any, AfterValidator(check_number)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic_core import PydanticCustomError
@@ -20,7 +18,6 @@ from airflow_provider_contacts.vendor_kit.fields import (
 NO_EMAIL = ("invalid_email", "not the form of an email address")
 NO_UUID = ("invalid_uuid", "not a UUID of the form 8-4-4-4-12")
 NO_DATE = ("invalid_date", "not a date of the form YYYY-MM-DD")
-A_TIME = ("invalid_date", "a date without a time is wanted, YYYY-MM-DD")
 NO_MOMENT = ("invalid_datetime", "not an ISO 8601 date and time")
 NO_OFFSET = ("invalid_datetime", "a date and time needs its UTC offset")
 LONGEST = "a" * (EMAIL_LENGTH - len("@b.example")) + "@b.example"
@@ -32,15 +29,9 @@ LONGEST = "a" * (EMAIL_LENGTH - len("@b.example")) + "@b.example"
         (check_email, "Ada.B@Sub.Example", "Ada.B@Sub.Example"),
         (check_email, LONGEST, LONGEST),
         (check_uuid, "0123ABCD-0000-4000-8000-00000000000f", "0123ABCD-0000-4000-8000-00000000000f"),
-        (check_uuid, UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-        (check_uuid, 7, 7),
         (check_date, "2026-01-02", "2026-01-02"),
-        (check_date, date(2026, 1, 2), "2026-01-02"),
-        (check_date, 7, 7),
         (check_datetime, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
         (check_datetime, "20260102T030405+0100", "20260102T030405+0100"),
-        (check_datetime, datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
-        (check_datetime, 7, 7),
     ],
 )
 def test_the_very_text_that_came_is_handed_on(check: Any, value: Any, handed_on: Any) -> None:
@@ -55,12 +46,10 @@ def test_the_very_text_that_came_is_handed_on(check: Any, value: Any, handed_on:
         (check_uuid, "0123abcd000040008000000000000000", NO_UUID),
         (check_uuid, "{0123abcd-0000-4000-8000-000000000000}", NO_UUID),
         (check_uuid, "x", NO_UUID),
-        (check_date, datetime(2026, 1, 2, tzinfo=UTC), A_TIME),
         (check_date, "20260102", NO_DATE),
         (check_date, "2026-02-30", NO_DATE),
         (check_datetime, "soon", NO_MOMENT),
         (check_datetime, "2026-01-02T03:04:05", NO_OFFSET),
-        (check_datetime, datetime(2026, 1, 2), NO_OFFSET),  # noqa: DTZ001  # a naive time is the case
     ],
 )
 def test_what_is_refused_says_why(check: Any, value: Any, said: tuple[str, str]) -> None:

@@ -27,7 +27,8 @@ from airflow_provider_contacts.records.keys import (
     key_text,
     rough_digest,
 )
-from airflow_provider_contacts.records.plain_values import is_missing
+from airflow_provider_contacts.records.row_values import is_missing
+from airflow_provider_contacts.sources.plain_values import plain_value
 
 
 class Colour(str, Enum):  # noqa: UP042  # a StrEnum would print itself as its value by itself
@@ -54,6 +55,10 @@ class Nowhere(tzinfo):
 
     def tzname(self, _: datetime | None) -> str | None:
         return None
+
+
+def key_of(value: Any) -> str:
+    return key_text(plain_value(value))
 
 
 MOSCOW = timezone(timedelta(hours=3))
@@ -123,7 +128,7 @@ NO_KEYS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("value", "text"), KEYS, ids=[str(index) for index in range(len(KEYS))])
 def test_a_key_has_one_text_from_every_source(value: Any, text: str) -> None:
-    found = key_text(value)
+    found = key_of(value)
     assert found == text
     assert type(found) is str
 
@@ -131,54 +136,45 @@ def test_a_key_has_one_text_from_every_source(value: Any, text: str) -> None:
 @pytest.mark.parametrize(("value", "code"), NO_KEYS, ids=[str(index) for index in range(len(NO_KEYS))])
 def test_what_has_no_one_text_is_no_key(value: Any, code: str) -> None:
     with pytest.raises(InvalidRecordError) as caught:
-        key_text(value)
+        key_of(value)
     assert [found for found, _, _ in caught.value.errors] == [code]
-
-
-TOO_LONG = "a number this long is no sync key"
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (10**5000, TOO_LONG),
-        (Decimal("1E+4301"), TOO_LONG),
-        (Decimal("1E-4301"), TOO_LONG),
-        (Decimal("Infinity"), "an infinite number is no sync key"),
+        (10**5000, "a number this long is no sync key"),
+        (Decimal("1E+4301"), "a Decimal is no sync key; cast it to text"),
+        (Decimal("Infinity"), "a Decimal is no sync key; cast it to text"),
         (1.5, "an inexact number is no sync key; cast it to text"),
         (datetime(1, 1, 1, tzinfo=MOSCOW), "a time outside the years that UTC has"),
         ([1], "a list is no sync key; cast it to text"),
         ("a\x00b", "the sync key holds characters that no table can store"),
         ("", "the sync key is empty"),
     ],
-    ids=[str(index) for index in range(9)],
+    ids=[str(index) for index in range(8)],
 )
 def test_what_is_no_key_says_why_and_quotes_nothing(value: Any, said: str) -> None:
     with pytest.raises(InvalidRecordError) as caught:
-        key_text(value)
+        key_of(value)
     assert [text for _, _, text in caught.value.errors] == [said]
-
-
-def test_the_longest_numbers_are_keys() -> None:
-    assert key_text(Decimal("1E+4300")) == "1" + "0" * 4300
-    assert key_text(Decimal("1E-4300")) == "0." + "0" * 4299 + "1"
 
 
 def test_the_same_key_from_a_column_with_and_without_a_gap() -> None:
     whole = pd.DataFrame({"id": [1, 2]})["id"].tolist()
     gappy = pd.DataFrame({"id": [1, None]})["id"].tolist()
-    assert key_text(whole[0]) == key_text(gappy[0]) == key_text(Decimal(1)) == key_text(1)
+    assert key_of(whole[0]) == key_of(gappy[0]) == key_of(Decimal(1)) == key_of(1)
 
 
 @given(st.integers(min_value=-(2**53), max_value=2**53))
 def test_integers_floats_and_decimals_agree(value: int) -> None:
-    assert key_text(value) == key_text(float(value)) == key_text(Decimal(value)) == key_text(Decimal(f"{value}.000"))
+    assert key_of(value) == key_of(float(value)) == key_of(Decimal(value)) == key_of(Decimal(f"{value}.000"))
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.decimals(), st.datetimes(timezones=st.timezones())))
 def test_a_key_is_a_text_that_any_table_stores_or_a_reason(value: Any) -> None:
     try:
-        text = identifier_of({"id": value}, ["id"])
+        text = identifier_of({"id": plain_value(value)}, ["id"])
     except InvalidRecordError as error:
         assert error.errors[0][0] in {"missing_key", "invalid_key"}  # noqa: PT017  # both ends are right
         return
@@ -213,12 +209,12 @@ def test_texts_over_255_signs_are_replaced_by_a_digest() -> None:
 
 @pytest.mark.parametrize("value", [None, math.nan, Decimal("NaN"), Decimal("sNaN"), pd.NaT, pd.NA])
 def test_nothing_is_missing(value: Any) -> None:
-    assert is_missing(value)
+    assert is_missing(plain_value(value))
 
 
 @pytest.mark.parametrize("value", ["", 0, 0.0, False, [], {}, (), Decimal(0), math.inf, "nan", b"", object()])
 def test_something_is_not_missing(value: Any) -> None:
-    assert not is_missing(value)
+    assert not is_missing(plain_value(value))
 
 
 def test_the_canonical_text_does_not_depend_on_the_order_of_keys() -> None:

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.records.keys import canonical, digest
 from airflow_provider_contacts.records.mapper import MOST_COLUMNS, InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
@@ -42,13 +43,13 @@ def mapper(vendor: Vendor = VENDOR, **options: Any) -> Mapper:
 
 
 def prepared(row: Any, found: Mapper | None = None) -> Prepared:
-    result = (found or mapper()).prepare(3, row)
+    result = (found or mapper()).prepare(3, plain_row(row))
     assert isinstance(result, Prepared), result
     return result
 
 
 def errors(row: Any, found: Mapper | None = None) -> list[tuple[str, str | None]]:
-    result = (found or mapper()).prepare(3, row)
+    result = (found or mapper()).prepare(3, plain_row(row))
     assert isinstance(result, InvalidRecord), result
     return [(code, where) for code, where, _ in result.errors]
 
@@ -321,13 +322,13 @@ def test_a_number_that_cannot_be_written_is_invalid() -> None:
 
 @given(ROWS, st.sampled_from([(), ("id",), ("id", "name")]), st.sampled_from(["error", "ignore"]))
 def test_nothing_raises_on_any_row(row: Any, sync_key: tuple[str, ...], unmapped: Any) -> None:
-    result = mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, row)
+    result = mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, plain_row(row))
     assert 0 < len(result.record_identifier) <= 255
     result.record_identifier.encode()
     assert result.payload_hash.startswith("v1:")
     if isinstance(result, Prepared):
         assert json.loads(result.body) == result.payload
-        assert result == mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, row)
+        assert result == mapper(ADDING, sync_key=sync_key, unmapped=unmapped).prepare(0, plain_row(row))
     else:
         assert result.errors
 
@@ -341,8 +342,8 @@ def test_endless_nesting_is_no_error_of_ours() -> None:
     knot: tuple[list[Any]] = ([],)
     knot[0].append(knot)
     for value in (circle, deep, knot, {"a": knot}):
-        assert isinstance(mapper().prepare(0, {"name": "Ada", "extra": value}), InvalidRecord)
-        assert isinstance(mapper().prepare(0, {"name": value}), InvalidRecord)
+        assert isinstance(mapper().prepare(0, plain_row({"name": "Ada", "extra": value})), InvalidRecord)
+        assert isinstance(mapper().prepare(0, plain_row({"name": value})), InvalidRecord)
 
 
 # What rows of the same columns have in common.
@@ -389,7 +390,7 @@ def test_a_mapping_that_is_no_dict_is_a_record(kind: Any) -> None:
     assert prepared(kind({"name": "Ada", "address": kind({"city": "Riga", "zip": None})})) == prepared(
         {"name": "Ada", "address": {"city": "Riga"}}
     )
-    refused = mapper().prepare(3, kind({"name": 7}))
+    refused = mapper().prepare(3, plain_row(kind({"name": 7})))
     assert isinstance(refused, InvalidRecord)
     assert refused == mapper().prepare(3, {"name": 7})
 
@@ -397,7 +398,7 @@ def test_a_mapping_that_is_no_dict_is_a_record(kind: Any) -> None:
 @pytest.mark.parametrize("names", [("name", 1), (1, "name"), (None,), (("name",),), (b"name",), (True,), (1.5,)])
 @pytest.mark.parametrize("unmapped", ["error", "ignore"])
 def test_names_that_are_no_text_are_no_columns(names: tuple[Any, ...], unmapped: Any) -> None:
-    result = mapper(unmapped=unmapped).prepare(3, dict.fromkeys(names, "Ada"))
+    result = mapper(unmapped=unmapped).prepare(3, plain_row(dict.fromkeys(names, "Ada")))
     assert isinstance(result, InvalidRecord)
     assert result.errors == (("not_a_mapping", None, "a record is a mapping of column names to values"),)
     assert result.payload == dict.fromkeys(names, "Ada")
@@ -474,7 +475,7 @@ def test_a_shorthand_of_its_own_name_is_no_conflict() -> None:
 def test_an_unfit_record_keeps_what_was_read_of_it() -> None:
     found = mapper(field_map={"full": "name"}, sync_key=("id", "region"), unmapped="ignore")
     row = {"id": 1, "region": "eu", "full": 7, "email": None}
-    refused = found.prepare(3, row)
+    refused = found.prepare(3, plain_row(row))
     assert isinstance(refused, InvalidRecord)
     assert (refused.record_identifier, refused.row_index, refused.payload) == ('["1","eu"]', 3, {"name": 7})
     keyless = found.prepare(4, {"id": 1, "full": "Ada"})
@@ -488,7 +489,7 @@ def test_an_unfit_record_keeps_what_was_read_of_it() -> None:
 
 def test_what_is_no_record_has_no_payload_and_an_identifier_of_its_own() -> None:
     rows = [None, "name", 7, [("name", "Ada")], {1: "Ada"}, {1: "Bob"}, {"name": 7}, {"name": 8}]
-    found = [mapper().prepare(3, row) for row in rows]
+    found = [mapper().prepare(3, plain_row(row)) for row in rows]
     assert len({one.record_identifier for one in found}) == len({one.payload_hash for one in found}) == len(rows)
     assert [one.payload for one in found] == [None] * 4 + rows[4:]
 
@@ -496,9 +497,9 @@ def test_what_is_no_record_has_no_payload_and_an_identifier_of_its_own() -> None
 def test_what_is_nested_without_an_end_keeps_its_key() -> None:
     circle: dict[str, Any] = {}
     circle["extra"] = circle
-    result = mapper(sync_key=("id",)).prepare(3, {"id": 1, "name": "Ada", "extra": circle})
+    result = mapper(sync_key=("id",)).prepare(3, plain_row({"id": 1, "name": "Ada", "extra": circle}))
     assert isinstance(result, InvalidRecord)
-    assert (result.record_identifier, result.row_index, result.payload) == ("1", 3, None)
+    assert (result.record_identifier, result.row_index) == ("1", 3)
     assert result.errors == (("not_json", None, "nested too deeply, or in itself"),)
 
 
@@ -523,7 +524,7 @@ NOT_JSON = ("not_json", None, "a value cannot be written as JSON")
     ids=lambda _: "",
 )
 def test_our_own_reasons_are_told_in_words(row: dict[str, Any], said: tuple[str, str | None, str]) -> None:
-    result = mapper(field_map={"mail": "email"}).prepare(3, row)
+    result = mapper(field_map={"mail": "email"}).prepare(3, plain_row(row))
     assert isinstance(result, InvalidRecord)
     assert result.errors == (said,)
 
@@ -649,7 +650,7 @@ PLACED = replace(
 
 
 def placed(row: Mapping[str, Any]) -> Prepared | InvalidRecord:
-    return Mapper(vendor=PLACED, destination={"note": "List-A", "age": 7}, sync_id="sync").prepare(3, row)
+    return Mapper(vendor=PLACED, destination={"note": "List-A", "age": 7}, sync_id="sync").prepare(3, plain_row(row))
 
 
 @pytest.mark.parametrize("repeated", [{}, {"note": "list-a"}, {"note": None}, {"note": "List-A", "age": None}])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
@@ -43,7 +44,7 @@ JSON = st.recursive(
 
 def prepare(record: Mapping[str, Any], sync_id: str = "s", sync_key: tuple[str, ...] = ()) -> Prepared | InvalidRecord:
     mapper = Mapper(vendor=VENDOR, destination={"address_book_id": 7}, sync_id=sync_id, sync_key=sync_key)
-    return mapper.prepare(0, record)
+    return mapper.prepare(0, plain_row(record))
 
 
 def payload_of(record: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
@@ -45,7 +46,7 @@ JSON = st.recursive(
 
 
 def prepare(record: Mapping[str, Any]) -> Prepared | InvalidRecord:
-    return Mapper(vendor=VENDOR, destination={}, sync_id="s").prepare(0, record)
+    return Mapper(vendor=VENDOR, destination={}, sync_id="s").prepare(0, plain_row(record))
 
 
 def payload_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
@@ -63,7 +64,7 @@ JSON = st.recursive(
 
 
 def prepare(record: Mapping[str, Any], destination: Mapping[str, Any] | None = None) -> Prepared | InvalidRecord:
-    return Mapper(vendor=VENDOR, destination=destination or {}, sync_id="s").prepare(0, record)
+    return Mapper(vendor=VENDOR, destination=destination or {}, sync_id="s").prepare(0, plain_row(record))
 
 
 def payload_of(record: Mapping[str, Any], destination: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_replies
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
@@ -60,7 +61,7 @@ JSON = st.recursive(
 
 
 def prepare(record: Mapping[str, Any]) -> Prepared | InvalidRecord:
-    return Mapper(vendor=VENDOR, destination={"record_list_id": "l1"}, sync_id="s").prepare(0, record)
+    return Mapper(vendor=VENDOR, destination={"record_list_id": "l1"}, sync_id="s").prepare(0, plain_row(record))
 
 
 def payload_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""One place for every source and every vendor: what drivers and data libraries give becomes what JSON can say.
+"""The one place where what drivers and data libraries give becomes plain, for every source and every vendor.
 
-Numbers, truth values, texts, moments and their containers leave as Python's own; a value that would change on the way
-is handed on as something that every contract refuses.
+A value that would change on the way is handed on as something that every field refuses.
 """
 
 from __future__ import annotations
@@ -14,59 +13,64 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
 
 AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+# In a column, a key needs the moment itself, and JSON text may come as bytes.
+IN_A_COLUMN = AS_THEY_ARE | {float, datetime, bytes}
+NAMES = frozenset({str})
 
 # Known by name: importing pandas or numpy to ask would cost more than the whole package.
 MISSING_NAMES = frozenset({"NaTType", "NAType", "MaskedConstant"})
 LIBRARIES = frozenset({"cudf", "numpy", "pandas", "polars", "pyarrow"})
 
-# Digits before or after the point. Python prints no longer integers, and a decimal's exponent can ask for gigabytes.
 LONGEST_NUMBER = 4300
-
-MISSING = math.nan
-"""Stands for "nothing" of any library; a given ``None`` stays ``None``."""
+"""Digits before or after the point. Python prints no longer integers; a decimal's exponent can ask for gigabytes."""
 
 
-class Strange:
-    """A value without a plain form: of an unknown type, or one that could not be read. Shows its type alone."""
-
-    __slots__ = ("kind",)
-
-    def __init__(self, value: object) -> None:
-        self.kind = type(value).__name__
-
-    def __repr__(self) -> str:
-        """Name the type, as the digest of a refused record shows it."""
-        return f"<{self.kind}>"
-
-    def __str__(self) -> str:
-        """Name the type, in other words: what was read back as text must not pass for the value."""
-        return f"({self.kind})"
+class NotJsonError(ValueError):
+    """A value that JSON cannot say, whatever its field is."""
 
 
-def is_missing(value: Any) -> bool:
-    """Tell whether a value stands for "nothing": ``None``, NaN, NaT or pandas' NA."""
-    if value is None:
-        return True
-    if isinstance(value, str | int | dict | list | tuple):
-        return False
-    if isinstance(value, Decimal):
-        # A signalling NaN cannot even be compared.
-        return value.is_nan()
-    if isinstance(value, float):
-        return bool(value != value)  # noqa: PLR0124  # NaN alone differs from itself
-    return type(value).__name__ in MISSING_NAMES
+def plain_row(row: Any) -> Any:
+    """Return a row as a dictionary of plain values; what is no mapping, as one value. Raises on nothing."""
+    kind = type(row)
+    if kind is dict and NAMES.issuperset(map(type, row)) and IN_A_COLUMN.issuperset(map(type, row.values())):
+        return row
+    try:
+        if isinstance(row, Mapping):
+            return {plain_name(name): plain_value(row[name]) for name in row}
+    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
+        return Unreadable(row, ("not_a_mapping", f"reading its columns raises {type(error).__name__}"))
+    return plain_value(row)
+
+
+def plain_value(value: Any) -> Any:
+    """Return the value of a column in plain form. Raises on nothing."""
+    kind = type(value)
+    if kind in IN_A_COLUMN:
+        return value
+    try:
+        own = native(value)
+        if isinstance(own, bytes | bytearray | memoryview):
+            return bytes(own)
+        # pandas derives its missing moment from datetime.
+        return own if isinstance(own, datetime) and kind.__name__ not in MISSING_NAMES else plain(own)
+    except NotJsonError:
+        return Unreadable(value, NOT_JSON, rough(value))
+    except RecursionError:
+        return Unreadable(value, ("not_json", "nested too deeply, or in itself"))
+    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
+        return Unreadable(value, ("invalid_value", f"reading it raises {type(error).__name__}"), rough(value))
 
 
 def plain(value: Any) -> Any:
     """Return a value made of objects, lists, texts, numbers, truth values and ``None``.
 
-    Missing members of objects are left out, those of lists become ``None``. A bit stays bytes, a decimal
-    with a fraction stays a decimal, and an unknown object becomes :class:`Strange`: it is up to the field to take one.
+    Missing members of objects are left out, those of lists become ``None``. A bit stays bytes, a decimal with a
+    fraction stays a decimal, and an unknown object becomes :class:`Unreadable`: it is up to the field to take one.
 
-    :raises InvalidRecordError: for what has no JSON text whatever the field: a set, an infinite number.
+    :raises NotJsonError: for what has no JSON text whatever the field: a set, an infinite number.
     """
     kind = type(value)
     if kind in AS_THEY_ARE:
@@ -75,12 +79,10 @@ def plain(value: Any) -> Any:
 
 
 def native(value: Any) -> Any:
-    """Return a data library's scalar as Python's own, its missing value as ``None``, anything else as it is."""
+    """Return a data library's scalar as Python's own, anything else as it is."""
     kind = type(value)
-    if kind in AS_THEY_ARE or kind is float:
-        return value
-    if kind.__name__ in {"NAType", "MaskedConstant"}:  # NA answers no comparison with a truth value
-        return None
+    if kind.__name__ in MISSING_NAMES:
+        return MISSING
     if library_of(kind) == "numpy" and getattr(value, "shape", None) == ():
         return numpy_scalar(value)
     if library_of(kind) == "pyarrow" and hasattr(value, "as_py"):
@@ -89,15 +91,14 @@ def native(value: Any) -> Any:
 
 
 def rough(value: Any) -> Any:
-    """Return whatever can be shown of a record that is not fit to be sent. Raises on nothing."""
+    """Return whatever can be shown of a value that cannot be sent. Raises on nothing."""
     try:
-        found = plain(value)
+        return plain(value)
     except Exception:  # noqa: BLE001  # an object's own methods may raise anything
         try:
             return {plain_name(name): rough(member) for name, member in value.items()}
         except Exception:  # noqa: BLE001  # likewise
-            return Strange(value)
-    return found
+            return Unreadable(value)
 
 
 def library_of(kind: type) -> str:
@@ -119,7 +120,7 @@ def numpy_scalar(value: Any) -> Any:
     if type(found) is type(value) and value.dtype.kind == "f":
         # Wider than Python's own: taken where nothing is lost.
         found = float(value) if float(value) == value or value != value else value  # noqa: PLR0124  # NaN alone
-    return Strange(value) if type(found) is type(value) else found
+    return Unreadable(value) if type(found) is type(value) else found
 
 
 def way_of(kind: type) -> Callable[[Any], Any]:
@@ -134,8 +135,8 @@ def way_of(kind: type) -> Callable[[Any], Any]:
     if library_of(kind):
         return of_library
     if kind.__module__ == "ipaddress":
-        return str
-    return object_of if issubclass(kind, Mapping) else Strange
+        return str  # psycopg gives an address where psycopg2 gives this text
+    return object_of if issubclass(kind, Mapping) else Unreadable
 
 
 def of_library(value: Any) -> Any:
@@ -148,17 +149,13 @@ def of_library(value: Any) -> Any:
             # An array's own list loses the units of its moments; its elements do not.
             members = list(value) if library_of(type(value)) == "numpy" else getattr(value, name)()
             return list_of(members) if isinstance(members, list) else plain(members)
-    return object_of(value) if isinstance(value, Mapping) else Strange(value)
+    return object_of(value) if isinstance(value, Mapping) else Unreadable(value)
 
 
 def object_of(value: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return an object without its missing members."""
-    found: dict[Any, Any] = {}
-    for name, member in value.items():
-        known = plain(member)
-        if known is not None and known is not MISSING:
-            found[name if type(name) is str else plain_name(name)] = known
-    return found
+    members = ((plain_name(name), plain(member)) for name, member in value.items())
+    return {name: member for name, member in members if member is not None and member is not MISSING}
 
 
 def plain_name(name: Any) -> Any:
@@ -167,19 +164,18 @@ def plain_name(name: Any) -> Any:
         return str.__str__(name)
     if type(name) is tuple:
         return tuple(map(plain_name, name))
-    return name if type(name) in AS_THEY_ARE or type(name) in {bytes, float} else Strange(name)
+    return name if type(name) in IN_A_COLUMN else Unreadable(name)
 
 
 def list_of(value: Any) -> list[Any]:
     """Return a list, with ``None`` for what is missing."""
-    members = map(plain, value)
-    return [None if member is MISSING else member for member in members]
+    return [None if member is MISSING else member for member in map(plain, value)]
 
 
 def number_of(value: float) -> float:
     """Return a float, infinite ones excepted."""
     if math.isinf(value):
-        raise not_json()
+        raise NotJsonError
     return MISSING if math.isnan(value) else float.__float__(value)
 
 
@@ -190,23 +186,18 @@ def decimal_of(value: Decimal) -> Any:
     if not value:
         return 0
     if value.is_infinite() or abs(value.adjusted()) > LONGEST_NUMBER:
-        raise not_json()
+        raise NotJsonError
     return int(value) if value == value.to_integral_value() else value
 
 
 def bits_of(value: Any) -> Any:
     """Return one bit, as MySQL gives it; other bytes have no one text."""
-    return found if (found := bytes(value)) in {b"\x00", b"\x01"} else Strange(value)
+    return found if (found := bytes(value)) in {b"\x00", b"\x01"} else Unreadable(value)
 
 
 def refuse(_: Any) -> Any:
     """Refuse a set, whose order differs from one process to the next."""
-    raise not_json()
-
-
-def not_json() -> InvalidRecordError:
-    """Return the refusal of a value that JSON cannot say."""
-    return InvalidRecordError([("not_json", None, "a value cannot be written as JSON")])
+    raise NotJsonError
 
 
 def isoformat(value: date | time) -> str:
