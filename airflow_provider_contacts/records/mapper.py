@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -25,10 +23,9 @@ from airflow_provider_contacts.records.keys import (
     is_plain,
     rough_digest,
 )
-from airflow_provider_contacts.records.row_values import Unreadable, is_missing
+from airflow_provider_contacts.records.refused import kept_of
+from airflow_provider_contacts.records.row_values import Unreadable
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
-
-BITS = frozenset({b"\x00", b"\x01"})
 
 MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
@@ -295,20 +292,3 @@ class Mapper:
             ) from None
         except (ValueError, TypeError, RecursionError):
             raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
-
-
-def kept_of(record: Any) -> Any:
-    """Return what is kept of a refused record, for a person."""
-    if type(record) is not dict:
-        return record.shown if type(record) is Unreadable else record
-    return {name: shown(value) for name, value in record.items() if not is_missing(value)}
-
-
-def shown(value: Any) -> Any:
-    """Return what is kept of one value."""
-    if type(value) is Unreadable:
-        return value.shown
-    if isinstance(value, datetime):
-        return value.isoformat()
-    unsaid = value not in BITS if type(value) is bytes else type(value) is float and math.isinf(value)
-    return Unreadable(value) if unsaid else value
