@@ -13,22 +13,8 @@ from airflow_provider_contacts.errors import ConfigError
 if TYPE_CHECKING:
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
 
-EXTRAS = {"sqlite": "sqlite", "postgres": "postgres", "mysql": "mysql"}
-"""Connection types whose provider package an extra of this package installs."""
-
-PACKAGES = {
-    "athena": "amazon",
-    "aws": "amazon",
-    "druid": "apache-druid",
-    "gcpbigquery": "google",
-    "google_cloud_platform": "google",
-    "hiveserver2": "apache-hive",
-    "impala": "apache-impala",
-    "mssql": "microsoft-mssql",
-    "pinot": "apache-pinot",
-    "redshift": "amazon",
-}
-"""Connection types of databases whose provider package has another name."""
+WITH_EXTRA = ("sqlite", "postgres", "mysql")
+"""Connection types whose provider package the extra of their name installs; they hold the outcome table."""
 
 
 def connection(conn_id: str, where: str = "") -> Any:
@@ -75,11 +61,11 @@ def sql_hook(conn_id: str, parameter: str) -> Any:
     try:
         hook = BaseHook.get_hook(conn_id)
     except (AirflowException, ImportError) as error:
-        if kind and kind not in EXTRAS and parameter == "outcomes_conn_id":
+        if kind and kind not in WITH_EXTRA and parameter == "outcomes_conn_id":
             # A package for it would not help.
             raise ConfigError(
                 f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
-                f"{list(EXTRAS)}"
+                f"{list(WITH_EXTRA)}"
             ) from None
         raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, error)}") from None
     if not isinstance(hook, DbApiHook):
@@ -94,6 +80,5 @@ def no_hook(conn_id: str, kind: str, error: Exception) -> str:
     text = f"no installed provider package serves the type {kind!r} of connection {conn_id!r}"
     if isinstance(error, ImportError) and error.name:
         text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
-    if kind in EXTRAS:
-        return f"{text}; install airflow-provider-contacts[{EXTRAS[kind]}]"
-    return f"{text}; install it, usually apache-airflow-providers-{PACKAGES.get(kind, kind.replace('_', '-'))}"
+    package = f"airflow-provider-contacts[{kind}]" if kind in WITH_EXTRA else f"Airflow's provider package of {kind!r}"
+    return f"{text}; install {package}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
@@ -27,65 +27,6 @@ MOST_LISTED = 1000
 """Keys of each kind that a plan lists at most: XCom keeps them in Airflow's database."""
 
 TRUTH_WORDS = {"true": True, "false": False}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PushParameters:
-    """Parsed parameters of an operator or of a hook's ``push``; see ``operators`` for their meaning.
-
-    Empty texts, as templates leave them, are ``None``. ``xcom_outcomes`` is ``auto`` only without an outcome table.
-    """
-
-    contacts_conn_id: str = ""
-    destination: Mapping[str, Any] | None = None
-    sync_key: tuple[str, ...] = ()
-    field_map: Mapping[str, str] | None = None
-    unmapped: Literal["error", "ignore"] = "error"
-    outcomes_conn_id: str | None = None
-    outcomes_table: str = "contact_outcomes"
-    create_tables: bool = True
-    sync_id: str | None = None
-    on_unknown: Literal["hold", "reconcile", "resend"] = "hold"
-    max_rejected: float = 0
-    max_unknown: float = 0
-    batch_size: int | None = None
-    max_in_flight: int | None = None
-    requests_per_second: float | None = None
-    request_attempts: int = 5
-    request_timeout: float | None = None
-    max_wait: float = 60.0
-    store_payload: StorePayload = "undelivered"
-    xcom_outcomes: XcomOutcomes = "auto"
-    plan_only: bool = False
-    plan_rows: int = 0
-    plan_identifiers: Literal["digest", "clear"] = "digest"
-
-    @classmethod
-    def of(cls, parsed: Mapping[str, Any]) -> PushParameters:
-        """Return the parameters among parsed values."""
-        found = cls(**{one.name: parsed[one.name] for one in fields(cls) if one.name in parsed})
-        with_table = found.xcom_outcomes == "auto" and found.outcomes_conn_id
-        return replace(found, xcom_outcomes="none") if with_table else found
-
-    def limits(self, vendor: Vendor) -> Limits:
-        """Return the vendor's limits, overridden by the user's.
-
-        :raises ConfigError: if the vendor does not take batches of this size.
-        """
-        if self.batch_size is not None and self.batch_size > vendor.limits.batch_size:
-            raise ConfigError(
-                f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}{not_this(self.batch_size)}"
-            )
-        stated: dict[str, Any] = {
-            "batch_size": self.batch_size,
-            "max_in_flight": self.max_in_flight,
-            "requests_per_second": self.requests_per_second,
-        }
-        return replace(vendor.limits, **{name: value for name, value in stated.items() if value is not None})
-
-    def timeout(self, of_connection: float | None) -> float:
-        """Return the seconds that a request may take: the task's, else the connection's, else the default."""
-        return next(one for one in (self.request_timeout, of_connection, DEFAULT_TIMEOUT) if one is not None)
 
 
 def parse_all(parsers: Mapping[str, Parser], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,6 +75,11 @@ def is_count(value: Any) -> bool:
 def is_up_to(most: float) -> Callable[[Any], bool]:
     """Return the condition of a number above 0 and not above ``most``."""
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+
+
+def seconds_up_to(most: float) -> str:
+    """Return what a number of seconds may be, in words."""
+    return f"a number of seconds above 0, {most:.0f} at most"
 
 
 def is_field_map(value: Any) -> bool:
@@ -246,41 +192,87 @@ def parse_tolerance(*, fraction: bool) -> Parser:
     return parse
 
 
-STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
 COUNT = "a whole number of at least 1"
 OF_VENDOR = ", or None for the vendor's own"
+XCOM_OUTCOMES = parse_one_of("auto", "all", "undelivered", "none")
+STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
+FIELD_MAP = parse_if(optional(is_field_map), "a mapping of source columns to vendor fields, both texts")
+TIMEOUT = parse_if(
+    optional(is_up_to(LONGEST_TIMEOUT)), f"{seconds_up_to(LONGEST_TIMEOUT)}, or None for the connection's own"
+)
+PLAN_ROWS = parse_if(
+    lambda value: value is not False and (value == 0 or (is_count(value) and value <= MOST_LISTED)),
+    f"a whole number from 0 to {MOST_LISTED}",
+)
 
-PUSH_PARSERS: Mapping[str, Parser] = {
-    "contacts_conn_id": parse_needed,
-    "destination": parse_destination,
-    "sync_key": parse_key,
-    "field_map": parse_if(optional(is_field_map), "a mapping of source columns to vendor fields, both texts"),
-    "unmapped": parse_one_of("error", "ignore"),
-    "outcomes_conn_id": parse_text,
-    "outcomes_table": parse_table,
-    "create_tables": parse_truth,
-    "sync_id": parse_sync_id,
-    "on_unknown": parse_one_of("hold", "reconcile", "resend"),
-    "max_rejected": parse_tolerance(fraction=True),
-    "max_unknown": parse_tolerance(fraction=False),
-    "batch_size": parse_if(optional(is_count), COUNT + OF_VENDOR),
-    "max_in_flight": parse_if(optional(is_count), COUNT + OF_VENDOR),
-    "requests_per_second": parse_if(optional(is_up_to(HIGHEST_RATE)), "a number above 0" + OF_VENDOR),
-    "request_attempts": parse_if(is_count, COUNT),
-    "request_timeout": parse_if(
-        optional(is_up_to(LONGEST_TIMEOUT)),
-        f"a number of seconds above 0, {LONGEST_TIMEOUT:.0f} at most, or None for the connection's own",
-    ),
-    "max_wait": parse_if(is_up_to(LONGEST_WAIT), f"a number of seconds above 0, {LONGEST_WAIT:.0f} at most"),
-    "store_payload": STORE_PAYLOAD,
-    "xcom_outcomes": parse_one_of("auto", "all", "undelivered", "none"),
-    "plan_only": parse_truth,
-    "plan_rows": parse_if(
-        lambda value: value is not False and (value == 0 or (is_count(value) and value <= MOST_LISTED)),
-        f"a whole number from 0 to {MOST_LISTED}",
-    ),
-    "plan_identifiers": parse_one_of("digest", "clear"),
-}
+
+def parsed_by(parse: Parser, default: Any = None) -> Any:
+    """Return a field of :class:`PushParameters` with its parser."""
+    return field(default=default, metadata={"parse": parse})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushParameters:
+    """Parsed parameters of an operator or of a hook's ``push``; see ``operators`` for their meaning.
+
+    Empty texts, as templates leave them, are ``None``. ``xcom_outcomes`` is ``auto`` only without an outcome table.
+    """
+
+    contacts_conn_id: str = parsed_by(parse_needed, "")
+    destination: Mapping[str, Any] | None = parsed_by(parse_destination)
+    sync_key: tuple[str, ...] = parsed_by(parse_key, ())
+    field_map: Mapping[str, str] | None = parsed_by(FIELD_MAP)
+    unmapped: Literal["error", "ignore"] = parsed_by(parse_one_of("error", "ignore"), "error")
+    outcomes_conn_id: str | None = parsed_by(parse_text)
+    outcomes_table: str = parsed_by(parse_table, "contact_outcomes")
+    create_tables: bool = parsed_by(parse_truth, default=True)
+    sync_id: str | None = parsed_by(parse_sync_id)
+    on_unknown: Literal["hold", "reconcile", "resend"] = parsed_by(parse_one_of("hold", "reconcile", "resend"), "hold")
+    max_rejected: float = parsed_by(parse_tolerance(fraction=True), 0)
+    max_unknown: float = parsed_by(parse_tolerance(fraction=False), 0)
+    batch_size: int | None = parsed_by(parse_if(optional(is_count), COUNT + OF_VENDOR))
+    max_in_flight: int | None = parsed_by(parse_if(optional(is_count), COUNT + OF_VENDOR))
+    requests_per_second: float | None = parsed_by(
+        parse_if(optional(is_up_to(HIGHEST_RATE)), "a number above 0" + OF_VENDOR)
+    )
+    request_attempts: int = parsed_by(parse_if(is_count, COUNT), 5)
+    request_timeout: float | None = parsed_by(TIMEOUT)
+    max_wait: float = parsed_by(parse_if(is_up_to(LONGEST_WAIT), seconds_up_to(LONGEST_WAIT)), 60.0)
+    store_payload: Literal["undelivered", "all", "never"] = parsed_by(STORE_PAYLOAD, "undelivered")
+    xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = parsed_by(XCOM_OUTCOMES, "auto")
+    plan_only: bool = parsed_by(parse_truth, default=False)
+    plan_rows: int = parsed_by(PLAN_ROWS, 0)
+    plan_identifiers: Literal["digest", "clear"] = parsed_by(parse_one_of("digest", "clear"), "digest")
+
+    @classmethod
+    def of(cls, parsed: Mapping[str, Any]) -> PushParameters:
+        """Return the parameters among parsed values."""
+        found = cls(**{one.name: parsed[one.name] for one in fields(cls) if one.name in parsed})
+        with_table = found.xcom_outcomes == "auto" and found.outcomes_conn_id
+        return replace(found, xcom_outcomes="none") if with_table else found
+
+    def limits(self, vendor: Vendor) -> Limits:
+        """Return the vendor's limits, overridden by the user's.
+
+        :raises ConfigError: if the vendor does not take batches of this size.
+        """
+        if self.batch_size is not None and self.batch_size > vendor.limits.batch_size:
+            raise ConfigError(
+                f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}{not_this(self.batch_size)}"
+            )
+        stated: dict[str, Any] = {
+            "batch_size": self.batch_size,
+            "max_in_flight": self.max_in_flight,
+            "requests_per_second": self.requests_per_second,
+        }
+        return replace(vendor.limits, **{name: value for name, value in stated.items() if value is not None})
+
+    def timeout(self, of_connection: float | None) -> float:
+        """Return the seconds that a request may take: the task's, else the connection's, else the default."""
+        return next(one for one in (self.request_timeout, of_connection, DEFAULT_TIMEOUT) if one is not None)
+
+
+PUSH_PARSERS: Mapping[str, Parser] = {one.name: one.metadata["parse"] for one in fields(PushParameters)}
 
 SQL_PARSERS: Mapping[str, Parser] = {
     "sql": parse_needed,

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from airflow_provider_contacts.task.frozen_heap import frozen_heap
+from airflow_provider_contacts.task.execution import frozen_heap
 
 
 def test_what_exists_is_left_out_of_collections_until_the_end() -> None:
