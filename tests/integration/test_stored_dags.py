@@ -104,14 +104,16 @@ def test_hidden_records_are_settled_as_they_are(
     assert [text for text in [*said, *caplog.messages, *capfd.readouterr()] if "canary" in text] == []
 
 
-@pytest.mark.parametrize("form", [expanded, expanded_with_others])
+@pytest.mark.parametrize("form", FORMS)
 def test_hidden_records_are_pushed_as_they_are(world: World, form: Form) -> None:
+    given = {**PUSH, "outcomes_conn_id": "outcomes"}
     with DAG("d", schedule=None):
-        op = form(
-            PushContactsOperator, {**PUSH, "outcomes_conn_id": "outcomes"}, [{"key": "a", "first_name": "{{ 1 }}"}]
-        )
-    assert world.run(op, map_index=1).error is None
+        op = form(PushContactsOperator, given, [{"key": CANARY, "first_name": "{{ 1 }}"}])
+    assert world.run(op, map_index=-1 if form is plain else 1).error is None
     assert [one["first_name"] for one in world.stored()] == ["{{ 1 }}"]
+    (rendered,) = world.api.rendered.values()
+    assert rendered["records"] == "(records)"
+    assert CANARY not in json.dumps(rendered)
 
 
 def test_an_upstreams_output_is_seen_in_whatever_form_it_is_given() -> None:
@@ -137,6 +139,9 @@ def test_what_airflow_could_not_see_any_more_is_refused_when_the_dag_is_parsed(k
         upstream = task(task_id="up")(lambda: 1)()
         with pytest.raises(ValueError, match="give one output"):
             kind.partial(**given, records={"a": upstream})
+        if kind is PushContactsOperator:
+            with pytest.raises(ValueError, match="give one output"):
+                kind(**given, records=[upstream])
         with pytest.raises(ValueError, match="give a list"):
             kind.partial(**given).expand(records={"a": "b"})
 

@@ -20,6 +20,31 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.supervisor import TaskRunResult
 
 
+DEX: dict[str, Any] = {"task_id": "push", "contacts_conn_id": "dex_default", "sync_key": "key", "retries": 3}
+TABLED: dict[str, Any] = {**DEX, "outcomes_conn_id": "outcomes"}
+CALLS: dict[str, Any] = {**TABLED, "contacts_conn_id": "talkdesk_default"}
+
+
+def push(records: Any, dag_id: str = "d", **parameters: Any) -> Any:
+    """Return a task that pushes records, to Dex and with a table where the parameters do not say otherwise."""
+    from airflow.sdk import DAG
+
+    from airflow_provider_contacts.operators import PushContactsOperator
+
+    with DAG(dag_id, schedule=None):
+        return PushContactsOperator(**{**TABLED, **parameters}, records=records)
+
+
+def sql_push(sql: str = "SELECT * FROM people", **parameters: Any) -> Any:
+    """Return a task that pushes the rows of a query, with the same defaults."""
+    from airflow.sdk import DAG
+
+    from airflow_provider_contacts.operators import SqlToContactsOperator
+
+    with DAG("d", schedule=None):
+        return SqlToContactsOperator(**{"sql_conn_id": "warehouse", **TABLED, **parameters}, sql=sql)
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A simulator and where it is served."""
@@ -81,6 +106,23 @@ class World:
         assert found["num_undelivered"] == sum(found[name] for name in SUM[1:5])
         return found
 
+    def done(self, op: Any, try_number: int = 1, **where: Any) -> dict[str, Any]:
+        """Run one try that must succeed; return its summary."""
+        error = self.run(op, try_number, **where).error
+        assert error is None, error
+        return self.summary(op, **where)
+
+    def refused(self, op: Any, try_number: int = 1, **where: Any) -> str:
+        """Run one try that must fail for good; return why."""
+        result = self.run(op, try_number, **where)
+        assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException"), result.error
+        return str(result.error)
+
+    def set(self, **knobs: str) -> None:
+        """Set knobs of the simulated Dex."""
+        for name, value in knobs.items():
+            self.simulator.set(f"dex.{name}", value)
+
     def query(self, sql: str, file: str = "outcomes.db", parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Return the rows of a query."""
         with closing(sqlite3.connect(self.folder / file)) as connection:
@@ -130,9 +172,7 @@ def refusal(world: World, make: Callable[[], Any]) -> str:
         op = make()
     except ConfigError as error:
         return str(error)
-    result = world.run(op)
-    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
-    return str(result.error)
+    return world.refused(op)
 
 
 SUM = (

@@ -1,0 +1,134 @@
+"""Tasks that cannot be right fail for good before anything is sent. Every literal: ``test_operator_parameters``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_contacts.operators import PushContactsOperator
+from tests.support.pushing import TABLED, World, people, push, sql_push
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "batch": ({"batch_size": 101}, "batch_size is at most 100 for Dex"),
+    "field": ({"field_map": {"mail": "e_mail"}}, "field_map names no field of Dex"),
+    "destination": ({"destination": {"list": 1}}, "unknown keys ['list'] in destination"),
+    "no connection": ({"contacts_conn_id": "nobody"}, "there is no connection 'nobody'"),
+    "foreign": ({"contacts_conn_id": "warehouse"}, "has the type 'sqlite'; contacts go to one of"),
+    "no table": ({"outcomes_conn_id": "nobody"}, "outcomes_conn_id: there is no connection 'nobody'"),
+    "no SQL": ({"outcomes_conn_id": "dex_default"}, "outcomes_conn_id: connection 'dex_default' is no SQL connection"),
+    # An installed package for it would not help.
+    "a type that holds no table": (
+        {"outcomes_conn_id": "odd"},
+        "has the type 'no_such_type'; the outcome table needs one of ['sqlite', 'postgres', 'mysql']",
+    ),
+    "long sync_id": ({"sync_id": "s" * 513}, "sync_id must have 1 to 512 characters"),
+    **{
+        f"template of {name}": ({name: "{{ '' if params.get('none') else ' ? ' }}"}, name)
+        for name in ("max_rejected", "max_unknown", "plan_only", "destination", "contacts_conn_id")
+    },
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("plan_only", [False, True])
+def test_a_wrong_parameter(world: World, case: str, plan_only: bool) -> None:
+    changed, text = WRONG[case]
+    world.connect("odd", conn_type="no_such_type")
+    world.connect("dex_default", extra={})
+    assert text in world.refused(push(people(1), **{"plan_only": plan_only, **changed}))
+    assert world.sent() == 0
+
+
+def test_a_mapped_value(world: World) -> None:
+    with DAG("d", schedule=None):
+        mapped = PushContactsOperator.partial(**TABLED, records=people(1)).expand(on_unknown=["hold", "retry"])
+    world.done(mapped, map_index=0)
+    result = world.run(mapped, map_index=1)
+    assert result.state == "failed"
+    assert "on_unknown is one of" in str(result.error)
+
+
+BAD_SQL: dict[str, tuple[str, dict[str, Any], str]] = {
+    "unknown column": ("SELECT key, email, 1 AS shoe FROM people", {}, "columns ['shoe'] are no fields of Dex"),
+    "no key": ("SELECT email FROM people", {}, "sync_key names columns ['key'] that the source does not have"),
+    "no mapped": ("SELECT * FROM people", {"field_map": {"mail": "email"}}, "field_map names columns ['mail']"),
+    "twice": (
+        "SELECT * FROM people", {"field_map": {"first_name": "email"}}, "more than one column becomes the field",
+    ),
+    "two columns": ("SELECT key, key FROM people", {}, "more than one column named 'key'"),
+    "a write": ("DELETE FROM people", {}, "begins with DELETE"),
+    "two": ("SELECT 1; SELECT 2", {}, "holds 2 statements"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_SQL)
+def test_a_wrong_query(world: World, case: str) -> None:
+    world.fill(people(3))
+    query, changed, text = BAD_SQL[case]
+    assert text in world.refused(sql_push(query, **changed))
+    assert world.sent() == 0
+    # The run's row says so too: one without an end would look like a dead worker.
+    ((_, _, status),) = world.runs()
+    assert status == "aborted"
+
+
+def test_a_wrong_source_connection_is_named(world: World) -> None:
+    assert "sql_conn_id: there is no connection 'nobody'" in world.refused(sql_push(sql_conn_id="nobody"))
+
+
+BAD_CONNECTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
+    "extra": ("dex", {"extra": {"tokn_url": 1}}, {}, "unknown keys ['tokn_url'] in the extra"),
+    "no JSON": ("dex", {"extra": "{"}, {}, "is no JSON object"),
+    "no object": ("dex", {"extra": "[1]"}, {}, "is no JSON object"),
+    "plain http": ("dex", {"host": "http://vendor.example"}, {}, "plain http to 'vendor.example'"),
+    "no key": ("dex", {"password": ""}, {}, "password"),
+    "key with a line break": ("dex", {"password": "dex_a\n"}, {}, "password holds a line break"),
+    "key with a space": ("dex", {"password": "dex_a b"}, {}, "no header can carry"),
+    "CA bundle": ("dex", {"extra": {"verify": "/no/such/file"}}, {}, "verify is true, false, or the path"),
+    "proxy": ("dex", {"extra": {"proxy": "proxy:3128"}}, {}, "proxy is no URL"),
+    "two books": ("apptoto", {}, {"address_book_id": 1, "address_book": "Demo"}, "exactly one of"),
+    "no book": ("apptoto", {"extra": {}}, {}, "exactly one of"),
+    "an unknown book": ("apptoto", {}, {"address_book": "Typo"}, "address book"),
+    "no list": ("talkdesk", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
+    "no organization": ("intermezzo", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
+    "a list that is no UUID": ("nedzo", {}, {"contact_list_id": "12"}, "must be the UUID"),
+    "a list that is a path": ("talkdesk", {}, {"record_list_id": ".."}, "must be the id of a Talkdesk record list"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONNECTIONS)
+def test_a_wrong_connection(world: World, case: str) -> None:
+    vendor, changed, destination, text = BAD_CONNECTIONS[case]
+    world.connect(f"{vendor}_default", **changed)
+    op = push([{"key": "a", "email": "a@example.com"}], contacts_conn_id=f"{vendor}_default", destination=destination)
+    assert text in world.refused(op)
+    assert world.sent(vendor) == 0
+    assert not (world.folder / "outcomes.db").exists(), "it was found out before anything was opened"
+
+
+def test_many_records_without_a_table(world: World) -> None:
+    op = push([{"email": "x"}] * 20_001, sync_key=None, outcomes_conn_id=None)
+    assert "set outcomes_conn_id" in world.refused(op)
+    assert world.sent() == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        (
+            "{}/absent/outcomes.db",
+            "SQLite file {}/absent/outcomes.db) cannot be used: OperationalError: unable to open",
+        ),
+        (":memory:", "SQLite file :memory:) cannot be used: it is gone when its connection is closed"),
+        ("", "SQLite without a file) cannot be used: it is gone when its connection is closed"),
+    ],
+)
+@pytest.mark.parametrize("make", [push, lambda records: push(records, plan_only=True), lambda _: sql_push()])
+def test_an_outcome_table_that_is_in_no_file(world: World, host: str, said: str, make: Any) -> None:
+    world.fill(people(3))
+    world.connect("outcomes", host=host.format(world.folder))
+    said = "the outcome table contact_outcomes (connection 'outcomes', " + said.format(world.folder)
+    assert said in str(world.run(make(people(3))).error)
+    assert world.sent() == 0
