@@ -93,8 +93,8 @@ BAD_CONNECTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "an unknown book": ("apptoto", {}, {"address_book": "Typo"}, "address book"),
     "no list": ("talkdesk", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
     "no organization": ("intermezzo", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
-    "a list that is no UUID": ("nedzo", {}, {"contact_list_id": "12"}, "must be the UUID"),
-    "a list that is a path": ("talkdesk", {}, {"record_list_id": ".."}, "must be the id of a Talkdesk record list"),
+    "a list that is no UUID": ("nedzo", {}, {"contact_list_id": "12"}, "not a UUID"),
+    "a list that is a path": ("talkdesk", {}, {"record_list_id": ".."}, "record_list_id must be an id"),
 }
 
 
