@@ -11,7 +11,6 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.apptoto_contacts import PHONE_COUNTRIES, contact_fault, patched, shown
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
-from airflow_provider_contacts.simulator.checks import is_rows
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import (
     Answer,
@@ -19,7 +18,6 @@ from airflow_provider_contacts.simulator.messages import (
     RefusedCallError,
     Route,
     Stored,
-    json_body,
     listed,
 )  # fmt: skip
 from airflow_provider_contacts.simulator.oauth import basic_of
@@ -173,19 +171,6 @@ class Apptoto(SimulatedVendor):
         existing.view = patched(existing.view, contact, self.knobs["country"])
         return existing.view
 
-    def _put(self, call: Call) -> Answer:
-        """Create or update by id or external id (FOUND)."""
-        contacts = listed(call, "contacts", MISSING)
-        if not is_rows(contacts):
-            raise RefusedCallError(400, MISSING)
-        views = []
-        for contact in contacts:
-            existing = self.own(contact.get("id")) or next(iter(self._known(contact.get("external_id"))), None)
-            if existing is None and (text := contact_fault(contact, both_phones=True)):
-                raise RefusedCallError(400, text)
-            views.append(self._update(existing, contact) if existing else self._keep(call, contact))
-        return Answer(200, {"contacts": views})
-
     def _read_one(self, call: Call) -> Answer:
         known = self.readable(self._known(call.query.get("external_id")))
         number = call.query.get("id", "")
@@ -202,18 +187,6 @@ class Apptoto(SimulatedVendor):
         size, page = call.number_of("page_size", LARGEST_PAGE, LARGEST_PAGE), call.number_of("page", 1)
         return Answer(200, {"contacts": views[(page - 1) * size : page * size]})
 
-    def _delete(self, call: Call) -> Answer:
-        """Delete by the id in the body (FOUND)."""
-        body = json_body(call)
-        contact = self.own(body.get("id")) if isinstance(body, dict) else None
-        if contact is None:
-            raise RefusedCallError(404, "Not Found")
-        self.remove(contact)
-        for known in self.by_external.values():
-            if contact in known:
-                known.remove(contact)
-        return Answer(200, {})
-
     def _read_books(self, _: Call) -> Answer:
         types = {"phone_types": ["mobile", "home", "work"], "email_types": ["home", "work"]}
         return Answer(200, {"address_books": [{"id": id_, "name": name, **types} for id_, name in self.places.items()]})
@@ -222,7 +195,5 @@ class Apptoto(SimulatedVendor):
         Route("POST", "/v1/contacts", "write", _create),
         Route("GET", "/v1/contact", "read", _read_one),
         Route("GET", "/v1/contacts", "read", _read_page),
-        Route("PUT", "/v1/contacts", "write", _put),
-        Route("DELETE", "/v1/contacts", "write", _delete),
         Route("GET", "/v1/address_books", "read", _read_books),
     )

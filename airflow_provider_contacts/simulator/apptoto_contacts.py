@@ -6,38 +6,28 @@ numbers are normalised by the account's country, are FOUND in a client and in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import is_rows, wrong_types
-
-TEXTS = ("address_book", "name", "first_name", "last_name", "phone", "email", "external_id")
+from airflow_provider_contacts.simulator.checks import first_problem, rows, shape
 
 PHONE_COUNTRIES = {"US": ("1", 10), "GB": ("44", 10), "DE": ("49", 11), "PT": ("351", 9)}
 """Country to its calling code and the usual count of national digits."""
 
 
+TEXTS = ("address_book", "name", "first_name", "last_name", "phone", "email", "external_id")
+ROWS = {"phone_numbers": rows(shape({"number": str}, {})), "email_addresses": rows(shape({"address": str}, {}))}
+CONTACT = shape({}, {"address_book_id": int, **dict.fromkeys(TEXTS, str), **ROWS})
+
+
 def contact_fault(contact: Any, *, both_phones: bool) -> str:
     """Return the first thing that is wrong with a contact, empty if nothing is."""
-    return next(_faults(contact, both_phones=both_phones), "")
-
-
-def _faults(contact: Any, *, both_phones: bool) -> Iterator[str]:
-    if not isinstance(contact, dict):
-        yield "must be an object"
-        return
-    if "address_book" not in contact and "address_book_id" not in contact:
-        yield "needs address_book or address_book_id"
-    for wanted, names in ((int, ("address_book_id",)), (str, TEXTS)):
-        yield from map(" ".join, wrong_types(contact, names, wanted))
+    if fault := first_problem(CONTACT, contact):
+        return fault
+    if contact.keys().isdisjoint({"address_book", "address_book_id"}):
+        return "needs address_book or address_book_id"
     if not contact.get("name") and not (contact.get("first_name") and contact.get("last_name")):
-        yield "needs name, or first_name and last_name"
-    for name, key in (("phone_numbers", "number"), ("email_addresses", "address")):
-        rows = contact.get(name, [])
-        if not is_rows(rows) or not all(isinstance(row.get(key), str) for row in rows):
-            yield f"{name} must be an array of objects with {key}"
-    if not both_phones and "phone" in contact and "phone_numbers" in contact:
-        yield "phone and phone_numbers given"
+        return "needs name, or first_name and last_name"
+    return "" if both_phones or not {"phone", "phone_numbers"} <= contact.keys() else "phone and phone_numbers given"
 
 
 def normalised(number: str, country: str) -> str | None:

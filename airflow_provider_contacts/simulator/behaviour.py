@@ -188,14 +188,6 @@ class SimulatedVendor(ABC):
         contact = self.own(id_)
         return next(iter(self.readable([contact] if contact else [])), None)
 
-    def remove(self, contact: Stored) -> None:
-        """Delete one contact."""
-        self.stored.remove(contact)
-        self.by_place[self.shelf(contact.place)].remove(contact)
-        self.by_id.pop(contact.id, None)
-        self.count_by_place[self.shelf(contact.place)] -= 1
-        self.counts["deleted"] += 1
-
     def duplicates(self, field: str | None = None) -> dict[str, int]:
         """Return each value that more than one stored contact was sent with, and in how many it is.
 
@@ -208,11 +200,10 @@ class SimulatedVendor(ABC):
         return {value: count for value, count in seen.items() if count > 1}
 
     def state(self) -> dict[str, Any]:
-        """Return the counts: requests by kind, records received, contacts stored, updated, deleted, by place."""
+        """Return the counts: requests by kind, records received, contacts stored and updated, by place."""
         return {
             "requests": {kind: self.counts[kind] for kind in KINDS},
-            **{name: self.counts[name] for name in ("received", "stored", "updated", "deleted")},
-            "present": self.counts["stored"] - self.counts["deleted"],
+            **{name: self.counts[name] for name in ("received", "stored", "updated")},
             "by_place": dict(self.count_by_place),
         }
 

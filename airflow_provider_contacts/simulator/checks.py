@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from datetime import date
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from airflow_provider_contacts.simulator.messages import Answer, Call, Place, Problem, RefusedCallError, parsed
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from airflow_provider_contacts.simulator.messages import Answer, Call, Problem, RefusedCallError, parsed
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _PHONE = re.compile(r"\(?\+?[0-9](?:[ ()./-]*[0-9]){4,14}[ ()./-]*")
@@ -21,34 +24,11 @@ _ZONES = (
     ("+49", ("Europe/Berlin", "Europe/Busingen")),
     ("+1", ("America/", "US/", "Canada/", "Pacific/Honolulu")),
 )
-_TYPES = {str: "a string", bool: "a boolean", int: "an integer", list: "an array", dict: "an object"}
-# FastAPI's words for a value of another type.
-_FASTAPI = {
-    str: ("Input should be a valid string", "string_type"),
-    bool: ("Input should be a valid boolean", "bool_type"),
-    list: ("Input should be a valid list", "list_type"),
-    dict: ("Input should be a valid dictionary", "model_attributes_type"),
-}
-EMAIL_PROBLEM = ("value is not a valid email address", "value_error")
-UUID_PROBLEM = ("Input should be a valid UUID", "uuid_parsing")
-
-
-def is_email(value: Any) -> bool:
-    """Tell whether a text could be an email address."""
-    return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
 
 
 def is_phone(value: Any) -> bool:
     """Tell whether a text could be dialled: 5 to 15 digits (E.164 allows 15) and punctuation between them."""
     return isinstance(value, str) and _PHONE.fullmatch(value) is not None
-
-
-def is_uuid(value: Any) -> bool:
-    """Tell whether a text is a UUID in any form that Python reads."""
-    try:
-        return isinstance(value, str) and uuid.UUID(value) is not None
-    except ValueError:
-        return False
 
 
 @cache
@@ -65,21 +45,47 @@ def zone_fits(zone: str, number: str) -> bool:
     return allowed is None or zone.startswith(allowed)
 
 
-def wrong_types(record: Mapping[str, Any], names: Iterable[str], wanted: type) -> Iterator[tuple[str, str]]:
-    """Yield each of these fields that is there with a value of another type, and what it must be."""
-    for name in names:
-        if name in record and type(record[name]) is not wanted:
-            yield name, f"must be {_TYPES[wanted]}"
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("value is not a valid email address")
+    return value
 
 
-def is_rows(value: Any) -> bool:
-    """Tell whether a value is a list of objects."""
-    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+Email = Annotated[str, AfterValidator(_email)]
+Uuid = Annotated[str, AfterValidator(lambda value: str(uuid.UUID(value)))]
+Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(lambda value: str(date.fromisoformat(value)))]
 
 
-def fastapi_problem(at: Place, wanted: type) -> Problem:
-    """Return what FastAPI says of a value that is not of the wanted type."""
-    return (at, *_FASTAPI[wanted])
+class Shape(BaseModel):
+    """The JSON types of an object's fields."""
+
+    model_config = ConfigDict(strict=True)
+
+
+def shape(needed: Mapping[str, Any], others: Mapping[str, Any], *, closed: bool = False) -> type[Shape]:
+    """Return the shape of objects that have the needed fields, and perhaps others; ``closed``: and none beside them."""
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in needed.items()}
+    fields |= {name: (kind, None) for name, kind in others.items()}
+    return create_model("Shape", __base__=Shape, __cls_kwargs__={"extra": "forbid"} if closed else {}, **fields)
+
+
+def rows(of: type[Shape]) -> Any:
+    """Return the type of a list of such objects."""
+    return list[of]  # type: ignore[valid-type]  # made at run time
+
+
+def problems_of(wanted: type[Shape], value: Any, *at: str | int) -> list[Problem]:
+    """Return what is wrong with the types of a value, in pydantic's words: FastAPI's own."""
+    try:
+        wanted.model_validate(value, from_attributes=True)
+    except ValidationError as error:
+        return [((*at, *one["loc"]), one["msg"], one["type"]) for one in error.errors(include_input=False)]
+    return []
+
+
+def first_problem(wanted: type[Shape], value: Any) -> str:
+    """Return the first thing that is wrong with the types of a value as one text, empty if nothing is."""
+    return next((f"{'.'.join(map(str, path))}: {text}" for path, text, _ in problems_of(wanted, value)), "")
 
 
 def fastapi_answer(error: RefusedCallError) -> Answer:
@@ -88,7 +94,7 @@ def fastapi_answer(error: RefusedCallError) -> Answer:
     return Answer(error.status, {"detail": detail or error.message})
 
 
-def fastapi_body(call: Call, wanted: type) -> Any:
+def fastapi_body(call: Call, wanted: type, problem: tuple[str, str]) -> Any:
     """Return the parsed body, of the wanted type.
 
     :raises RefusedCallError: 422, with the character's position in place of an index for what is not JSON.
@@ -98,7 +104,7 @@ def fastapi_body(call: Call, wanted: type) -> Any:
     except ValueError as error:
         raise unprocessable([(("body", getattr(error, "pos", 0)), "JSON decode error", "json_invalid")]) from None
     if not isinstance(body, wanted):
-        raise unprocessable([fastapi_problem(("body",), wanted)])
+        raise unprocessable([(("body",), *problem)])
     return body
 
 

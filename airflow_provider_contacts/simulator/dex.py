@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
-from airflow_provider_contacts.simulator.dex_contacts import contact_fault, emails_of, full_view, matches, short_view
+from airflow_provider_contacts.simulator.checks import first_problem
+from airflow_provider_contacts.simulator.dex_contacts import CONTACT, emails_of, full_view, matches, short_view
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body, listed
 from airflow_provider_contacts.simulator.oauth import bearer_of
@@ -98,7 +99,7 @@ class Dex(SimulatedVendor):
             raise RefusedCallError(self.knobs["oversize_status"], f"at most {most} contacts")
         for index, contact in enumerate(contacts):
             empty = contact == {} and self.knobs["empty_contact"] == "refuse"
-            if fault := "must not be empty" if empty else contact_fault(contact):
+            if fault := "must not be empty" if empty else first_problem(CONTACT, contact):
                 self.refuse_batch(400, index, fault)
         unique = self.knobs["client_ids"] == "honour" and self.knobs["known_id"] == "409"
         if unique and any(contact.get("id") in self.by_id for contact in contacts):
@@ -178,14 +179,6 @@ class Dex(SimulatedVendor):
             return Answer(200, view)
         return self._flagged(view if shape == "data" else {"contact": view})
 
-    def _delete(self, call: Call) -> Answer:
-        contact = found(self.own(call.params["id"]))
-        self.remove(contact)
-        return self._flagged({"id": contact.id})
-
-    def _count(self, _: Call) -> Answer:
-        return self._flagged({"count": self.count_by_place[self.shelf("")]})
-
     def _read_user(self, _: Call) -> Answer:
         user = {"id": "00000000-0000-4000-8000-00000000000d", "email": "demo@example.com", "plan": self.knobs["plan"]}
         return self._flagged(user)
@@ -195,8 +188,6 @@ class Dex(SimulatedVendor):
         Route("GET", "/v1/contacts", "read", _read_page),
         Route("POST", "/v1/contacts/by-emails", "read", _by_emails),
         Route("POST", "/v1/contacts/filter", "read", _filter),
-        Route("GET", "/v1/contacts/count", "read", _count),
         Route("GET", "/v1/contacts/{id}", "read", _read_one),
-        Route("DELETE", "/v1/contacts/{id}", "write", _delete),
         Route("GET", "/v1/users/me", "read", _read_user),
     )

@@ -6,11 +6,9 @@ that values come back as explicit nulls and LinkedIn as a handle is FOUND in cli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import is_rows, is_uuid, wrong_types
+from airflow_provider_contacts.simulator.checks import Date, Uuid, shape
 
 SHOWN = (
     "id", "full_name", "first_name", "last_name", "job_title", "company", "description", "legacy_location", "website",
@@ -28,22 +26,9 @@ LISTS = (
 )  # fmt: skip
 
 
-def contact_fault(contact: Any) -> str:
-    """Return the first thing that is wrong with the shape of a contact, empty if nothing is."""
-    return next(_faults(contact), "")
-
-
-def _faults(contact: Any) -> Iterator[str]:
-    if not isinstance(contact, dict):
-        yield "must be an object"
-        return
-    if "id" in contact and not is_uuid(contact["id"]):
-        yield "id must be a UUID"
-    for wanted, names in ((str, TEXTS), (bool, ("starred", "never_keep_in_touch"))):
-        yield from map(" ".join, wrong_types(contact, names, wanted))
-    yield from (f"{name} must be an array of objects" for name in LISTS if not is_rows(contact.get(name, [])))
-    if "birthday" in contact and not _is_date(contact["birthday"]):
-        yield "birthday must be a date"
+_FLAGS = dict.fromkeys(("starred", "never_keep_in_touch"), bool)
+_ROWS = dict.fromkeys(LISTS, list[dict[str, Any]])
+CONTACT = shape({}, {"id": Uuid, "birthday": Date, **dict.fromkeys(TEXTS, str), **_ROWS, **_FLAGS})
 
 
 def full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -> dict[str, Any]:
@@ -79,10 +64,3 @@ def matches(view: dict[str, Any], where: dict[str, Any]) -> bool:
     created = where.get("has_created_at") or {}
     # Texts of one form and zone sort as the moments do.
     return bool((created.get("gte") or "") <= view["created_at"] <= (created.get("lte") or "9"))
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False

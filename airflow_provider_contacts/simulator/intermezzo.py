@@ -6,11 +6,18 @@ docs.intermezzo.ai/auth, docs.intermezzo.ai/pagination (FOUND).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
-from airflow_provider_contacts.simulator.checks import fastapi_answer, fastapi_body, unprocessable
-from airflow_provider_contacts.simulator.intermezzo_contacts import contact_problems, is_taken
+from airflow_provider_contacts.simulator.checks import (
+    Email,
+    fastapi_answer,
+    fastapi_body,
+    is_phone,
+    problems_of,
+    shape,
+    unprocessable,
+)
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
@@ -45,6 +52,12 @@ KNOBS = (
     Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),
     Knob("paging", "choice", "array", "form of lists [FOUND both]", ("array", "items")),
 )  # fmt: skip
+
+
+# SEED: fields; FOUND: what is required.
+_PHONE = shape({"phoneNumber": str, "phoneType": Literal["mobile"]}, {})
+_OTHERS = {"email": Email | None, "phone": _PHONE | None, "roles": list[str]}
+_SHAPES = {"ignore": shape({"name": str}, _OTHERS), "refuse": shape({"name": str}, _OTHERS, closed=True)}
 
 
 class Intermezzo(SimulatedVendor):
@@ -138,17 +151,20 @@ class Intermezzo(SimulatedVendor):
         return entries
 
     def _array(self, call: Call) -> list[dict[str, Any]]:
-        contacts: list[dict[str, Any]] = fastapi_body(call, list)
+        contacts: list[dict[str, Any]] = fastapi_body(call, list, ("Input should be a valid list", "list_type"))
         call.received = len(contacts)
         if 0 < self.knobs["max_batch"] < len(contacts):
             raise RefusedCallError(413, "Request Entity Too Large")
         if not contacts and self.knobs["empty_array"] == "refuse":
             raise unprocessable([(("body",), "List should have at least 1 item", "too_short")])
-        if problems := [
-            problem
-            for index, contact in enumerate(contacts)
-            for problem in contact_problems(index, contact, self.knobs)
-        ]:
+        wanted = _SHAPES[self.knobs["unknown_fields"]]
+        problems = [
+            one for index, contact in enumerate(contacts) for one in problems_of(wanted, contact, "body", index)
+        ]
+        if not (problems or self.knobs["null_phone"]):
+            bare = [index for index, contact in enumerate(contacts) if contact.get("phone", "") is None]
+            problems = [(("body", index, "phone"), "Input should be a valid dictionary", "dict_type") for index in bare]
+        if problems:
             raise unprocessable(problems)
         return contacts
 
@@ -160,7 +176,7 @@ class Intermezzo(SimulatedVendor):
         for index, contact in enumerate(contacts):
             codes: list[tuple[str, str]] = []
             number = (contact.get("phone") or {}).get("phoneNumber")
-            if number is not None and not is_taken(number, phones):
+            if number is not None and not _is_taken(number, phones):
                 codes.append(("INVALID_PHONE_NUMBER", "phone.phoneNumber"))
             email = (contact.get("email") or "").lower()
             if unique and email and (email in emails or (self.shelf(org), email) in self.emails):
@@ -218,3 +234,8 @@ class Intermezzo(SimulatedVendor):
         Route("GET", "/organizations", "read", _read_organizations),
         Route("GET", "/organizations/{org}/contacts", "read", _read_contacts),
     )
+
+
+def _is_taken(number: str, phones: str) -> bool:
+    """Tell whether the server takes a number: any, plausible ones, or of these the German ones."""
+    return phones == "any" or (is_phone(number) and (phones == "plausible" or number.startswith(("+49", "0"))))

@@ -11,8 +11,7 @@ from typing import Any
 LONGEST_NUMBER = 15
 """Digits of a number in a query."""
 
-Place = tuple[str | int, ...]
-Problem = tuple[Place, str, str]
+Problem = tuple[tuple[str | int, ...], str, str]
 """What is wrong with a request: where, in words, and as a machine's word."""
 
 

@@ -1,28 +1,27 @@
 """Nedzo: one contact a request, and a second status inside the answer that may contradict the first.
 
 Sources: docs.nedzo.ai/api-reference/contact/create-contact (SEED: the generation to be built),
-…/contact-list/update-contact-list, …/contacts/list, …/introduction, docs.nedzo.ai/authentication (FOUND: the present
+…/contacts/list, …/introduction, docs.nedzo.ai/authentication (FOUND: the present
 generation, whose reads and errors are the best evidence for this host).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
 from airflow_provider_contacts.simulator.checks import (
-    EMAIL_PROBLEM,
-    UUID_PROBLEM,
+    Email,
+    Uuid,
     fastapi_answer,
     fastapi_body,
-    fastapi_problem,
-    is_email,
-    is_uuid,
+    problems_of,
+    rows,
+    shape,
     unprocessable,
-)  # fmt: skip
+)
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import Answer, Call, Problem, RefusedCallError, Route, Stored
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored
 from airflow_provider_contacts.simulator.oauth import bearer_of
 
 DEMO_LIST = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10"
@@ -52,6 +51,11 @@ KNOBS = (
     Knob("contact_reads", "boolean", "false", "whether GET /v1/contact/ and /v1/contact/{id} exist [UNKNOWN]"),
     Knob("new_reads", "boolean", "true", "whether the present generation's GETs exist [FOUND]"),
 )  # fmt: skip
+
+
+_FIELD = shape({"custom_field_id": Uuid, "value": str}, {})
+_OTHERS = {"contact_list_id": Uuid | None, "dnc": bool | None, "custom_fields": rows(_FIELD) | None}
+CONTACT = shape({"email": Email}, {**dict.fromkeys(TEXTS, str | None), **_OTHERS})
 
 _CAMEL = {"first_name": "firstName", "last_name": "lastName", "email": "email", "phone": "phone"}
 _WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 409: "conflict", 429: "rate-limited"}
@@ -94,9 +98,9 @@ class Nedzo(SimulatedVendor):
 
     def _create(self, call: Call) -> Answer:
         self._exists("served")
-        contact = fastapi_body(call, dict)
+        contact = fastapi_body(call, dict, ("Input should be a valid dictionary", "model_attributes_type"))
         call.received = 1
-        if problems := list(_problems(contact)):
+        if problems := problems_of(CONTACT, contact, "body"):
             raise unprocessable(problems)
         if only := self.knobs["body_status_only"]:
             return Answer(200, _envelope(_number_or_text(only), "refused", None))
@@ -172,13 +176,6 @@ class Nedzo(SimulatedVendor):
         self._exists("new_reads")
         return Answer(200, [{"id": SUBACCOUNT, "name": "Demo"}])
 
-    def _patch_list(self, call: Call) -> Answer:
-        list_id = call.params["id"].lower()
-        if list_id not in self.places:
-            raise RefusedCallError(404, "Contact list not found")
-        shown = {"id": list_id, "name": self.places[list_id], "contacts": self.in_place(list_id)}
-        return Answer(200, _envelope(200, "OK", {"contact_list": shown}))
-
     def _exists(self, knob: str) -> None:
         if not self.knobs[knob]:
             raise RefusedCallError(404, "Not Found")
@@ -190,31 +187,7 @@ class Nedzo(SimulatedVendor):
         Route("GET", "/v1/contacts", "read", _read_new),
         Route("GET", "/v1/contacts/{id}", "read", _read_new_one),
         Route("GET", "/v1/workspaces", "read", _read_workspaces),
-        Route("PATCH", "/v1/contact-list/{id}", "read", _patch_list),
     )
-
-
-def _problems(contact: dict[str, Any]) -> Iterator[Problem]:
-    given = {name: value for name, value in contact.items() if value is not None}
-    if "email" not in contact:
-        yield ("body", "email"), "Field required", "missing"
-    elif not is_email(contact["email"]):
-        yield ("body", "email"), *EMAIL_PROBLEM
-    for name, wanted in {**dict.fromkeys(TEXTS, str), "dnc": bool}.items():
-        if not isinstance(given.get(name, wanted()), wanted):
-            yield fastapi_problem(("body", name), wanted)
-    if "contact_list_id" in given and not is_uuid(given["contact_list_id"]):
-        yield ("body", "contact_list_id"), *UUID_PROBLEM
-    fields = contact.get("custom_fields") or []
-    if not isinstance(fields, list):
-        yield fastapi_problem(("body", "custom_fields"), list)
-        return
-    for index, field in enumerate(fields):
-        at = ("body", "custom_fields", index)
-        if not isinstance(field, dict) or not is_uuid(field.get("custom_field_id")):
-            yield (*at, "custom_field_id"), *UUID_PROBLEM
-        elif not isinstance(field.get("value"), str):
-            yield fastapi_problem((*at, "value"), str)
 
 
 def _envelope(status: Any, message: str, data: Any) -> dict[str, Any]:

@@ -13,16 +13,13 @@ from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import (
     Answer,
     Call,
-    Problem,
     RefusedCallError,
     Route,
-    Stored,
-    json_body,
     listed,
 )  # fmt: skip
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_lists import HAL, PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
-from airflow_provider_contacts.simulator.talkdesk_records import CODES, RECORD_KNOBS, content_faults, shape_faults
+from airflow_provider_contacts.simulator.talkdesk_records import CODES, RECORD_KNOBS, content_faults, shape_problems
 
 SCOPE = "record-lists:manage"
 
@@ -78,10 +75,9 @@ class Talkdesk(SimulatedVendor):
             id_: one for id_, one in self.places.items() if id_ in made and one.unique == made[id_].unique
         }
 
-    def add_list(self, list_id: str, unique: str = "NOTHING", name: str = "") -> RecordList:
+    def add_list(self, list_id: str, unique: str = "NOTHING") -> None:
         """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
-        made = self.places[list_id] = RecordList(list_id, name or list_id, unique)
-        return made
+        self.places[list_id] = RecordList(list_id, list_id, unique)
 
     def authorize(self, call: Call) -> int:
         """Accept a token whose scope covers the request."""
@@ -128,7 +124,8 @@ class Talkdesk(SimulatedVendor):
         records = listed(call, "records", _WRONG, [(("records",), "must be an array with at least one item", "")])
         if len(records) > self.knobs["max_batch"]:
             raise RefusedCallError(self.knobs["oversize_status"], "Too many records")
-        _check_shapes(records)
+        if problems := shape_problems(records):
+            raise RefusedCallError(400, _WRONG, problems)
         form = self.knobs["full_list"]
         if form != "OTHER" and self._used(target) + len(records) > self.knobs["list_capacity"]:
             raise RefusedCallError(int(form), "The record list is full")
@@ -177,27 +174,6 @@ class Talkdesk(SimulatedVendor):
         shown = self.knobs["created_errors"]
         return view if shown == "absent" else view | {"errors": [] if shown == "empty" else None}
 
-    def _create_one(self, call: Call) -> Answer:
-        target = self._list(call)
-        record = json_body(call)
-        call.received = 1
-        _check_shapes([record])
-        view = self._add(call, target, record, self.moment())
-        if view.get("errors"):
-            raise RefusedCallError(400, _WRONG, [((code,), code, "") for code in view["errors"]])
-        return Answer(201, view, content_type=HAL)
-
-    def _create_list(self, call: Call) -> Answer:
-        body = json_body(call)
-        if not isinstance(body, dict) or not isinstance(body.get("name"), str) or not body["name"]:
-            raise RefusedCallError(400, _WRONG, [(("name",), "is required", "")])
-        unique = body.get("unique_identifier_type", "NOTHING")
-        if unique not in UNIQUE_TYPES:
-            text = f"must be one of {', '.join(UNIQUE_TYPES)}"
-            raise RefusedCallError(400, _WRONG, [(("unique_identifier_type",), text, "")])
-        made = self.add_list(self.new_uuid(), unique, body["name"])
-        return Answer(201, self._show(call, made), content_type=HAL)
-
     def _show(self, call: Call, shown: RecordList) -> dict[str, Any]:
         view = {"id": shown.id, "name": shown.name, "unique_identifier_type": shown.unique, "status": "ACCEPTED"}
         links = {"self": {"href": f"{call.base}/record-lists/{shown.id}"}}
@@ -213,36 +189,16 @@ class Talkdesk(SimulatedVendor):
         return page_of(call, "records", self.in_place(self._list(call).id), self.knobs)
 
     def _read_one(self, call: Call) -> Answer:
-        return Answer(200, self._record(call, self.readable_by_id(call.params["record_id"])).view, content_type=HAL)
-
-    def _delete(self, call: Call) -> Answer:
-        contact = self._record(call, self.own(call.params["record_id"]))
-        target = self._list(call)
-        target.keys.difference_update(target.claims(contact.received, [], self.account))
-        self.remove(contact)
-        return Answer(204)
-
-    def _record(self, call: Call, contact: Stored | None) -> Stored:
+        contact = self.readable_by_id(call.params["record_id"])
         if contact is None or contact.place != self._list(call).id:
             raise RefusedCallError(404, "Record not found")
-        return contact
+        return Answer(200, contact.view, content_type=HAL)
 
     routes = (
         Route("POST", "/record-lists/{list_id}/records/bulks", "write", _create),
         Route("POST", "/oauth/token", "token", _token),
         Route("GET", "/record-lists", "read", _read_lists),
-        Route("POST", "/record-lists", "write", _create_list),
         Route("GET", "/record-lists/{list_id}", "read", _read_list),
         Route("GET", "/record-lists/{list_id}/records", "read", _read_records),
-        Route("POST", "/record-lists/{list_id}/records", "write", _create_one),
         Route("GET", "/record-lists/{list_id}/records/{record_id}", "read", _read_one),
-        Route("DELETE", "/record-lists/{list_id}/records/{record_id}", "write", _delete),
     )
-
-
-def _check_shapes(records: list[Any]) -> None:
-    problems: list[Problem] = [
-        ((name,), text, "") for index, record in enumerate(records) for name, text in shape_faults(index, record)
-    ]
-    if problems:
-        raise RefusedCallError(400, _WRONG, problems)

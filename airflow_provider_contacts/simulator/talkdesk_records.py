@@ -6,11 +6,11 @@ them is given is INFERRED from their names, and set by knobs where more than one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from airflow_provider_contacts.simulator.checks import is_phone, wrong_types, zone_fits, zones
+from airflow_provider_contacts.simulator.checks import is_phone, problems_of, rows, shape, zone_fits, zones
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.messages import Problem
 
 CODES = (
     "PHONE_NUMBER_INVALID",
@@ -30,12 +30,6 @@ CODES = (
 )
 
 PHONE_TYPES = frozenset({"HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"})
-_TYPES: dict[type, tuple[str, ...]] = {
-    str: ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number"),
-    dict: ("extra_data",),
-    bool: ("sync_external_id",),
-    list: ("phone_numbers",),
-}
 LONGEST_PHONE, LONGEST_NAME, LONGEST_ZONE, HIGHEST_PRIORITY = 20, 80, 35, 10
 
 RECORD_KNOBS = (
@@ -44,6 +38,13 @@ RECORD_KNOBS = (
     Knob("same_phone_type", "choice", "accept", "two numbers of one type in a record [UNKNOWN]", ("accept", "refuse")),
     Knob("deprecated_phone", "choice", "accept", "phone_number without phone_numbers [UNKNOWN]", ("accept", "refuse")),
 )
+
+
+# Fields whose JSON type counts.
+_TEXTS = ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number")
+_NUMBERS = rows(shape({}, {"phone_number": str}))
+_OTHERS = {"phone_numbers": _NUMBERS, "extra_data": dict[str, Any], "sync_external_id": bool}
+RECORD = shape({}, {**dict.fromkeys(_TEXTS, str), **_OTHERS})
 
 
 def numbers_of(record: dict[str, Any]) -> list[str]:
@@ -58,21 +59,14 @@ def external_of(record: dict[str, Any]) -> tuple[str, str] | None:
     return (provider, external) if provider and external else None
 
 
-def shape_faults(index: int, record: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and description of every value of a wrong JSON type: these refuse the whole request."""
-    at = f"records[{index}]"
-    if not isinstance(record, dict):
-        yield at, "must be an object"
-        return
-    for wanted, names in _TYPES.items():
-        yield from ((f"{at}.{name}", text) for name, text in wrong_types(record, names, wanted))
-    numbers = record.get("phone_numbers", [])
-    for place, entry in enumerate(numbers if isinstance(numbers, list) else []):
-        name = f"{at}.phone_numbers[{place}]"
-        if not isinstance(entry, dict):
-            yield name, "must be an object"
-        elif not isinstance(entry.get("phone_number", ""), str):
-            yield f"{name}.phone_number", "must be a string"
+def shape_problems(records: list[Any]) -> list[Problem]:
+    """Return every value of a wrong JSON type, named as in ``records[0].first_name``: it refuses the whole request."""
+    problems: list[Problem] = []
+    for index, record in enumerate(records):
+        for path, text, word in problems_of(RECORD, record, "records", index):
+            name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+            problems.append(((name.removeprefix("."),), text, word))
+    return problems
 
 
 def content_faults(record: dict[str, Any], knobs: Settings) -> list[str]:

@@ -13,7 +13,7 @@ from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response, Vendor
-from tests.support.in_process import ask
+from tests.support.simulated import ask
 
 CREDENTIALS: Mapping[str, str] = {
     "apptoto": "Basic ZGVtb0BleGFtcGxlLmNvbTprZXk=",

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.apptoto_contacts import normalised
-from tests.support.in_process import ask
+from tests.support import simulated as support
 
-if TYPE_CHECKING:
-    import httpx
-
-AUTH = ("demo@example.com", "key")
+simulated = partial(support.simulated, "apptoto")
 
 
 def contact(name: str = "Ann Lee", **more: Any) -> dict[str, Any]:
@@ -19,16 +16,12 @@ def contact(name: str = "Ann Lee", **more: Any) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value != "absent"}
 
 
-def simulated(**knobs: Any) -> Simulator:
-    return Simulator({f"apptoto.{name}": value for name, value in knobs.items()})
+def create(simulator: Any, *contacts: Any, **more: Any) -> Any:
+    return support.create(simulator, "apptoto", *contacts, **more)
 
 
-def create(simulator: Simulator, *contacts: Any, method: str = "POST", **more: Any) -> httpx.Response:
-    return ask(simulator, method, "/apptoto/v1/contacts", **{"auth": AUTH, "json": {"contacts": contacts}, **more})
-
-
-def get(simulator: Simulator, path: str) -> httpx.Response:
-    return ask(simulator, "GET", f"/apptoto/v1/{path}", auth=AUTH)
+def get(simulator: Any, path: str) -> Any:
+    return support.read(simulator, "apptoto", f"v1/{path}")
 
 
 def test_a_contact_comes_back_normalised() -> None:
@@ -147,15 +140,6 @@ def test_a_look_up_tells_absent_apart_from_broken() -> None:
     assert get(simulator, "contact?external_id=e1").status_code == 500
 
 
-def test_put_creates_and_updates() -> None:
-    simulator = simulated()
-    for name in ("A", "B"):
-        assert create(simulator, contact(name, external_id="e1", phone="6505551212"), method="PUT").status_code == 200
-    assert len(simulator.apptoto.stored) == 1
-    assert get(simulator, "contact?external_id=e1").json()["name"] == "B"
-    assert simulator.apptoto.state()["updated"] == 1
-
-
 def test_pages_end_empty_and_the_filter_is_broken() -> None:
     simulator = simulated()
     create(simulator, *[contact(str(number)) for number in range(5)])
@@ -165,16 +149,6 @@ def test_pages_end_empty_and_the_filter_is_broken() -> None:
     assert [len(page) for page in pages] == [2, 2, 1, 0]
     simulator.set("apptoto.book_filter_works", value=True)
     assert get(simulator, "contacts?address_book_id=9").json()["contacts"] == []
-
-
-def test_a_contact_is_deleted_by_the_id_in_the_body() -> None:
-    simulator = simulated()
-    [made] = create(simulator, contact(external_id="e1")).json()["contacts"]
-    assert ask(simulator, "DELETE", "/apptoto/v1/contacts", auth=AUTH).status_code == 400
-    path = "/apptoto/v1/contacts"
-    assert ask(simulator, "DELETE", path, auth=AUTH, json={"id": made["id"]}).status_code == 200
-    assert get(simulator, "contact?external_id=e1").status_code == 404
-    assert simulator.apptoto.state()["present"] == 0
 
 
 def test_credentials_and_the_forms_of_a_refusal() -> None:

@@ -1,27 +1,22 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.simulator.app import Simulator
-from tests.support.in_process import ask
+from tests.support import simulated as support
+from tests.support.simulated import BEARER, ask
 
-if TYPE_CHECKING:
-    import httpx
-
-BEARER = {"Authorization": "Bearer ready-token"}
-PATH = "/intermezzo/organizations/org_demo/contacts/list"
 GOOD = {"name": "Ann Lee", "email": "Ann@example.com", "phone": {"phoneNumber": "+49 30 12345", "phoneType": "mobile"}}
 BAD = {"name": "Bad Number", "phone": {"phoneNumber": "call me", "phoneType": "mobile"}}
 
 
-def simulated(**knobs: Any) -> Simulator:
-    return Simulator({f"intermezzo.{name}": value for name, value in knobs.items()})
+simulated = partial(support.simulated, "intermezzo")
 
 
-def create(simulator: Simulator, *contacts: Any) -> httpx.Response:
-    return ask(simulator, "POST", PATH, headers=BEARER, json=list(contacts))
+def create(simulator: Any, *contacts: Any, **more: Any) -> Any:
+    return support.create(simulator, "intermezzo", **{"json": list(contacts), **more})
 
 
 def counters(body: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -96,18 +91,17 @@ def test_knobs_refuse_what_is_not_known_to_be_refused() -> None:
 
 
 def test_an_object_is_not_a_list_and_bad_json_gives_a_position() -> None:
-    answer = ask(simulated(), "POST", PATH, headers=BEARER, json=GOOD)
-    assert answer.json()["detail"][0]["loc"] == ["body"]
-    typed = {**BEARER, "Content-Type": "application/json"}
-    assert ask(simulated(), "POST", PATH, headers=typed, content=b"[1,,]").json()["detail"][0]["loc"] == ["body", 3]
+    assert create(simulated(), json=GOOD).json()["detail"][0]["loc"] == ["body"]
+    typed = {**BEARER["headers"], "Content-Type": "application/json"}
+    broken = create(simulated(), json=None, headers=typed, content=b"[1,,]")
+    assert broken.json()["detail"][0]["loc"] == ["body", 3]
 
 
 def test_an_unknown_organization_is_not_found() -> None:
     simulator = simulated()
-    path = "/intermezzo/organizations/org_other/contacts/list"
-    assert ask(simulator, "POST", path, headers=BEARER, json=[GOOD]).status_code == 404
+    assert create(simulator, GOOD, place="org_other").status_code == 404
     simulator.intermezzo.add_organization("org_other")
-    assert ask(simulator, "POST", path, headers=BEARER, json=[GOOD]).status_code == 200
+    assert create(simulator, GOOD, place="org_other").status_code == 200
 
 
 TOKEN = {
@@ -134,9 +128,9 @@ def test_the_token_endpoint(change: dict[str, str], status: int) -> None:
     if status == 200:
         assert answer.json()["expires_in"] == 30
         headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        assert ask(simulator, "POST", PATH, headers=headers, json=[GOOD]).status_code == 200
+        assert create(simulator, GOOD, headers=headers).status_code == 200
         simulator.reset()
-        assert ask(simulator, "POST", PATH, headers=headers, json=[GOOD]).status_code == 401
+        assert create(simulator, GOOD, headers=headers).status_code == 401
 
 
 def test_the_token_request_may_be_a_form() -> None:
@@ -147,25 +141,27 @@ def test_the_token_request_may_be_a_form() -> None:
 
 
 def test_a_missing_token_may_be_a_403() -> None:
-    assert ask(simulated(), "POST", PATH, json=[GOOD]).status_code == 401
-    assert ask(simulated(missing_token_status=403), "POST", PATH, json=[GOOD]).status_code == 403
+    assert create(simulated(), GOOD, headers={}).status_code == 401
+    assert create(simulated(missing_token_status=403), GOOD, headers={}).status_code == 403
 
 
 def test_an_organization_shows_its_contacts() -> None:
     simulator = simulated()
     create(simulator, GOOD, {"name": "B"})
-    path = "/intermezzo/organizations/org_demo"
-    shown = ask(simulator, "GET", path, headers=BEARER).json()
-    assert [one["name"] for one in shown["contacts"]] == ["Ann Lee", "B"]
-    assert ask(simulator, "GET", f"{path}/contacts", headers=BEARER).status_code == 404
+
+    def read(path: str = "") -> Any:
+        return support.read(simulator, "intermezzo", f"organizations/org_demo{path}")
+
+    assert [one["name"] for one in read().json()["contacts"]] == ["Ann Lee", "B"]
+    assert read("/contacts").status_code == 404
     simulator.update({"intermezzo.contacts_endpoint": True, "intermezzo.contacts_in_organization": False})
-    assert "contacts" not in ask(simulator, "GET", path, headers=BEARER).json()
-    assert len(ask(simulator, "GET", f"{path}/contacts", headers=BEARER).json()) == 2
+    assert "contacts" not in read().json()
+    assert len(read("/contacts").json()) == 2
     simulator.set("intermezzo.paging", "items")
-    page = ask(simulator, "GET", f"{path}/contacts?size=1&page=2", headers=BEARER).json()
+    page = read("/contacts?size=1&page=2").json()
     assert ([one["name"] for one in page["items"]], page["meta"]["has_next"], page["meta"]["pages"]) == (
         ["B"],
         False,
         2,
     )
-    assert ask(simulator, "GET", f"{path}/contacts?size=101", headers=BEARER).status_code == 422
+    assert read("/contacts?size=101").status_code == 422

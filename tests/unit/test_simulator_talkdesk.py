@@ -1,36 +1,32 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.talkdesk_records import CODES
-from tests.support.in_process import ask
+from tests.support import simulated as support
+from tests.support.simulated import ask
 
-if TYPE_CHECKING:
-    import httpx
-
-BEARER = {"Authorization": "Bearer ready-token"}
 TOKEN = {"grant_type": "client_credentials", "scope": "record-lists:manage"}
 
 
-def record(number: str = "+351929312319", **more: Any) -> dict[str, Any]:
-    made = {
-        "phone_numbers": [{"phone_number": number, "phone_type": "MOBILE"}],
-        "first_name": "Joey",
-        "last_name": "Tribbiani",
-        **more,
-    }
+def record(number: Any = "+351929312319", **more: Any) -> dict[str, Any]:
+    numbers = [{"phone_number": number, "phone_type": "MOBILE"}]
+    made = {**support.RECORD, "phone_numbers": numbers, **more}
     return {name: value for name, value in made.items() if value != "absent"}
 
 
-def bulk(simulator: Simulator, *records: Any, to: str = "demo-list", **more: Any) -> httpx.Response:
-    path = f"/talkdesk/record-lists/{to}/records/bulks"
-    return ask(simulator, "POST", path, json={"records": list(records)}, **{"headers": BEARER, **more})
+def bulk(simulator: Simulator, *records: Any, to: str = "demo-list", **more: Any) -> Any:
+    return support.create(simulator, "talkdesk", *records, place=to, **more)
 
 
-def errors(answer: httpx.Response) -> list[list[str]]:
+def get(simulator: Simulator, path: str) -> Any:
+    return support.read(simulator, "talkdesk", path)
+
+
+def errors(answer: Any) -> list[list[str]]:
     assert answer.status_code == 201
     return [one["errors"] for one in answer.json()["_embedded"]["records"]]
 
@@ -107,13 +103,12 @@ def test_a_list_of_unique_numbers_refuses_a_second_sending() -> None:
         ([record(sync_external_id="yes")], "records[0].sync_external_id"),
         ([record(phone_numbers="1")], "records[0].phone_numbers"),
         ([record(phone_numbers=[7])], "records[0].phone_numbers[0]"),
-        ([record(7)], "records[0].phone_numbers[0].phone_number"),  # type: ignore[arg-type]  # that is the point
+        ([record(7)], "records[0].phone_numbers[0].phone_number"),
     ],
 )
 def test_a_wrong_type_refuses_the_request_and_names_the_field(records: Any, name: str) -> None:
     simulator = Simulator()
-    path = "/talkdesk/record-lists/demo-list/records/bulks"
-    answer = ask(simulator, "POST", path, headers=BEARER, json={"records": records})
+    answer = bulk(simulator, json={"records": records})
     assert answer.status_code == 400
     assert {"code", "message", "fields"} == answer.json().keys()
     assert answer.json()["fields"][0]["name"] == name
@@ -152,7 +147,7 @@ def test_rejection_by_pattern_carries_the_chosen_codes() -> None:
     assert errors(bulk(simulator, record(), record(last_name="Doe"))) == [["OTHER", "LAST_NAME_INVALID"], []]
 
 
-def token(simulator: Simulator, **more: Any) -> httpx.Response:
+def token(simulator: Simulator, **more: Any) -> Any:
     return ask(simulator, "POST", "/talkdesk/oauth/token", **{"auth": ("id", "secret"), "data": TOKEN, **more})
 
 
@@ -204,33 +199,21 @@ def test_lists_and_records_are_read_page_by_page() -> None:
     bulk(simulator, *[record(first_name=f"N{number}") for number in range(100)])
     bulk(simulator, *[record(first_name=f"N{number}") for number in range(100, 120)])
     names: list[str] = []
-    path = "/talkdesk/record-lists/demo-list/records"
-    pages = 0
+    path, pages = "record-lists/demo-list/records", 0
     while path:
-        page = ask(simulator, "GET", path, headers=BEARER).json()
+        page = get(simulator, path).json()
         names += [one["first_name"] for one in page["_embedded"]["records"]]
-        path = page["_links"].get("next", {}).get("href", "").removeprefix("http://simulator")
+        path = page["_links"].get("next", {}).get("href", "").removeprefix("http://simulator/talkdesk/")
         pages += 1
     assert (pages, page["total_pages"]) == (3, 3)
     assert names == [f"N{number}" for number in range(120)]
-    shown = ask(simulator, "GET", "/talkdesk/record-lists/demo-list", headers=BEARER).json()
+    shown = get(simulator, "record-lists/demo-list").json()
     assert (shown["records_count"], shown["unique_identifier_type"]) == (120, "NOTHING")
-    lists = ask(simulator, "GET", "/talkdesk/record-lists", headers=BEARER).json()["_embedded"]["record_lists"]
+    lists = get(simulator, "record-lists").json()["_embedded"]["record_lists"]
     assert [one["id"] for one in lists] == ["demo-list", "demo-phone", "demo-external"]
-
-
-def test_lists_are_made_and_records_deleted() -> None:
-    simulator = Simulator()
-    asked = {"name": "New", "unique_identifier_type": "PHONE_NUMBER"}
-    made = ask(simulator, "POST", "/talkdesk/record-lists", headers=BEARER, json=asked).json()["id"]
-    [one] = bulk(simulator, record(), to=made).json()["_embedded"]["records"]
-    path = f"/talkdesk/record-lists/{made}/records/{one['id']}"
-    assert ask(simulator, "GET", path, headers=BEARER).json()["first_name"] == "Joey"
-    assert ask(simulator, "DELETE", path, headers=BEARER).status_code == 204
-    assert ask(simulator, "GET", path, headers=BEARER).status_code == 404
-    assert errors(bulk(simulator, record(), to=made)) == [[]]
-    single = ask(simulator, "POST", f"/talkdesk/record-lists/{made}/records", headers=BEARER, json=record())
-    assert (single.status_code, single.json()["fields"][0]["name"]) == (400, "PHONE_NUMBER_NOT_UNIQUE")
+    first = page["_embedded"]["records"][0]
+    assert get(simulator, f"record-lists/demo-list/records/{first['id']}").json() == first
+    assert get(simulator, f"record-lists/demo-phone/records/{first['id']}").status_code == 404
 
 
 def test_a_full_list_may_refuse_the_whole_request() -> None:
