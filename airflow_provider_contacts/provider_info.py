@@ -8,39 +8,57 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.transport.settings import KINDS, settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_contacts.vendor_kit.forms import Setting
     from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's description, as Airflow's ``provider_info`` schema wants it."""
+    """Return the description of this package, as Airflow's ``provider_info`` schema wants it."""
     loaded = [vendors.load(name) for name in vendors.names()]
+    hooks = "airflow_provider_contacts.hooks"
+    found = provider_info(
+        "airflow-provider-contacts",
+        "Contacts",
+        "Push contacts into vendors that only offer a create API, and know what became of each.",
+        [(vendor, f"{hooks}.{vendor.name.capitalize()}Hook") for vendor in loaded],
+    )
+    operators = ["airflow_provider_contacts.operators"]
     return {
-        "package-name": "airflow-provider-contacts",
-        "name": "Contacts",
-        "description": "Push contacts into vendors that only offer a create API, and know what became of each.",
-        "integrations": [
-            {"integration-name": vendor.title, "external-doc-url": vendor.docs_url, "tags": ["service"]}
-            for vendor in loaded
-        ],
-        "hooks": [
-            {"integration-name": vendor.title, "python-modules": ["airflow_provider_contacts.hooks"]}
-            for vendor in loaded
-        ],
-        "operators": [
-            {"integration-name": vendor.title, "python-modules": ["airflow_provider_contacts.operators"]}
-            for vendor in loaded
-        ],
-        "connection-types": [connection_type(vendor) for vendor in loaded],
+        **found,
+        "operators": [{"integration-name": vendor.title, "python-modules": operators} for vendor in loaded],
     }
 
 
-def connection_type(vendor: Vendor) -> dict[str, Any]:
+def provider_info(package: str, name: str, description: str, hooks: Sequence[tuple[Vendor, str]]) -> dict[str, Any]:
+    """Return the description of a distribution that brings vendors: its ``get_provider_info`` returns this.
+
+    :param package: name of the distribution.
+    :param name: of the provider, for people.
+    :param hooks: each vendor with the path of its hook class, such as ``acme_contacts.hooks.AcmeHook``.
+    """
+    return {
+        "package-name": package,
+        "name": name,
+        "description": description,
+        "integrations": [
+            {"integration-name": vendor.title, "external-doc-url": vendor.docs_url, "tags": ["service"]}
+            for vendor, _ in hooks
+        ],
+        "hooks": [
+            {"integration-name": vendor.title, "python-modules": [path.rpartition(".")[0]]} for vendor, path in hooks
+        ],
+        "connection-types": [connection_type(vendor, path) for vendor, path in hooks],
+    }
+
+
+def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
     """Return one connection type with its form."""
     form = vendor.form
     return {
         "connection-type": vendor.name,
-        "hook-class-name": f"airflow_provider_contacts.hooks.{vendor.name.capitalize()}Hook",
+        "hook-class-name": hook_class,
         "hook-name": vendor.title,
         "ui-field-behaviour": {
             "hidden-fields": list(form.hidden),

@@ -32,15 +32,31 @@ def connection(conn_id: str, where: str = "") -> Any:
 
 
 def contacts_hook(conn_id: str) -> ContactsHook:
-    """Return the hook that a vendor connection's type asks for."""
+    """Return the hook that a vendor connection's type asks for, of this package before any other."""
+    from airflow_provider_contacts import vendors
+    from airflow_provider_contacts.task.contacts_hook import ContactsHook
+
     kind = connection(conn_id, "contacts_conn_id").conn_type or ""
     known = hook_classes()
-    if kind not in known:
-        raise ConfigError(
-            f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
-            f"{sorted(known)}: name another connection, or change its type"
-        )
-    return known[kind](conn_id)
+    if kind in known:
+        return known[kind](conn_id)
+    foreign = vendors.foreign_names()
+    hook = foreign_hook(conn_id) if kind in foreign else None
+    if isinstance(hook, ContactsHook):
+        return hook
+    raise ConfigError(
+        f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
+        f"{sorted([*known, *foreign])}: name another connection, or change its type"
+        + (f". The package that brings {kind!r} registers no hook of that type in Airflow" if kind in foreign else "")
+    )
+
+
+def foreign_hook(conn_id: str) -> Any:
+    """Return the hook that another provider package registers for a connection, ``None`` without one."""
+    try:
+        return BaseHook.get_hook(conn_id)
+    except (AirflowException, ImportError):
+        return None
 
 
 def hook_classes() -> Mapping[str, type[ContactsHook]]:

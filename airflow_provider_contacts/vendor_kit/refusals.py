@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.outcome import RecordError
@@ -38,11 +38,11 @@ def code_of(value: Any) -> str | None:
     return text if text and CODE.fullmatch(text) else None
 
 
-def field_of(parts: Sequence[Any] | str | None) -> str | None:
-    """Return a field's dotted path, ``None`` for what does not have the form of one."""
-    if not isinstance(parts, str):
-        parts = ".".join(str(part) for part in parts or () if isinstance(part, str | int))
-    dotted = re.sub(r"\[([0-9]+)\]", r".\1", parts).replace("/", ".")
+def field_of(value: Any) -> str | None:
+    """Return the dotted path of a field, given as text or in parts; ``None`` for what does not have the form of one."""
+    if isinstance(value, list):
+        value = ".".join(str(part) for part in value if isinstance(part, str | int))
+    dotted = re.sub(r"\[([0-9]+)\]", r".\1", as_text(value) or "").replace("/", ".")
     return dotted if FIELD.fullmatch(dotted) else None
 
 
@@ -51,7 +51,7 @@ def status_code(status: int) -> str:
     return "conflict" if status == CONFLICT else f"http_{status}" if status < 1000 else UNSPECIFIED  # noqa: PLR2004
 
 
-def reason(code: Any, field: Sequence[Any] | str | None, message: Any, otherwise: str = UNSPECIFIED) -> RecordError:
+def reason(code: Any, field: Any, message: Any, otherwise: str = UNSPECIFIED) -> RecordError:
     """Return one reason; a sentence in place of a code becomes the message.
 
     :param otherwise: the code where none is given; ``conflict`` overrules any.

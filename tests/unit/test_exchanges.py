@@ -1,122 +1,103 @@
-"""Every exchange under ``tests/exchanges`` replayed: what a user gives, what leaves, what is made of the answer.
-
-A file is ``tests/exchanges/<vendor>/<case>.json`` with the keys
-
-- ``source``: where the shapes are documented, with the mark of each;
-- ``destination`` and ``records``: as a user gives them, all of them fit to be sent;
-- ``request``: ``method``, ``path`` and ``body`` exactly as they must leave (ids that we make are drawn for the
-  ``sync_id`` ``exchanges``);
-- ``response``: ``status``, ``headers`` (optional), and ``body`` as JSON or ``raw`` as text;
-- ``replies``, one a record, for a 2xx: ``kind`` with ``id`` (created, doubt), ``errors`` (rejected) or ``code``;
-- ``refusal`` for a 4xx: index to ``errors``; what it does not name is not there. ``refusal_code`` may stand beside it.
-"""
+"""Every vendor passes the conformance checks, with every exchange and reading under ``tests/exchanges``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_contacts import vendors
-from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.mapper import Mapper, Prepared
-from airflow_provider_contacts.vendor_kit.answers import read_replies
-from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Response, Stop, Vendor
-from tests.support.answers import code_of, reasons
+from airflow_provider_contacts import conformance, vendors
+from airflow_provider_contacts.vendor_kit.auth import FixedHeader
+from airflow_provider_contacts.vendor_kit.vendor import Created, Replies
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
-FILES = sorted(FOLDER.glob("*/*.json"))
-KEYS = {"source", "destination", "records", "request", "response"}
+EXCHANGES = sorted(FOLDER.glob("*/*.json"))
+READINGS = sorted(FOLDER.glob("*/reads/*.json"))
 
 
-def load(path: Path) -> tuple[Vendor, dict[str, Any]]:
+def name_of(path: Path) -> str:
+    return path.relative_to(FOLDER).parts[0]
+
+
+def load(path: Path) -> dict[str, Any]:
     exchange: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return vendors.load(path.parent.name), exchange
+    return exchange
 
 
-def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Prepared]:
-    mapper = Mapper(vendor=vendor, destination=exchange["destination"], sync_id="exchanges")
-    prepared = [mapper.prepare(index, record) for index, record in enumerate(exchange["records"])]
-    assert all(isinstance(one, Prepared) for one in prepared), prepared
-    return [one for one in prepared if isinstance(one, Prepared)]
+def exchanges_of(name: str) -> list[dict[str, Any]]:
+    return [load(path) for path in EXCHANGES if name_of(path) == name]
 
 
-def answer_of(exchange: Mapping[str, Any]) -> Response:
-    response = exchange["response"]
-    assert ("raw" in response) != ("body" in response)
-    text = response["raw"] if "raw" in response else json.dumps(response["body"])
-    headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
-    return Response(response["status"], headers, text.encode())
-
-
-def errors_as_json(errors: Iterable[RecordError]) -> list[dict[str, Any]]:
-    return [{"code": error.code, "field": error.field} for error in errors]
-
-
-def reply_as_json(reply: Reply) -> dict[str, Any]:
-    match reply:
-        case Created(id=id_):
-            return {"kind": "created", "id": id_}
-        case Rejected(errors=errors):
-            return {"kind": "rejected", "errors": errors_as_json(errors)}
-        case Again(code=code):
-            return {"kind": "again", "code": code}
-        case Doubt(code=code, id=id_):
-            return {"kind": "doubt", "code": code, "id": id_}
-        case Stop(code=code):
-            return {"kind": "stop", "code": code}
-
-
-def completed(expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what a file may leave out: an id or a field that is not told."""
-    if expected["kind"] == "rejected":
-        return {**expected, "errors": [{"field": None, **error} for error in expected["errors"]]}
-    return {"id": None, **expected} if expected["kind"] in {"created", "doubt"} else dict(expected)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", EXCHANGES, ids=lambda path: f"{name_of(path)}-{path.stem}")
 def test_an_exchange(path: Path) -> None:
-    vendor, exchange = load(path)
-    assert set(exchange) - {"replies", "refusal", "refusal_code"} == KEYS
-    assert any(mark in exchange["source"] for mark in ("SEED", "FOUND", "INFERRED", "UNKNOWN"))
+    conformance.check_exchange(vendors.load(name_of(path)), load(path))
 
-    prepared = prepare(vendor, exchange)
-    assert 0 < len(prepared) <= vendor.limits.batch_size
-    before, after = vendor.envelope
-    leaving = {
-        "method": "POST",
-        "path": vendor.request_path(exchange["destination"]),
-        "body": json.loads(before + b",".join(one.body for one in prepared) + after),
-    }
-    assert leaving == exchange["request"]
 
-    answer, sent = answer_of(exchange), [one.payload for one in prepared]
-    if 200 <= answer.status < 300:
-        assert [reply_as_json(reply) for reply in read_replies(vendor, answer, sent)] == [
-            completed(reply) for reply in exchange["replies"]
-        ]
-        return
-    named = {str(index): errors_as_json(errors) for index, errors in reasons(vendor, answer, sent).items()}
-    assert named == {
-        index: [{"field": None, **error} for error in errors] for index, errors in exchange["refusal"].items()
-    }
-    if "refusal_code" in exchange:
-        assert code_of(vendor, answer) == exchange["refusal_code"]
+@pytest.mark.parametrize("path", READINGS, ids=lambda path: f"{name_of(path)}-{path.stem}")
+def test_a_reading(path: Path) -> None:
+    conformance.check_reading(vendors.load(name_of(path)), load(path))
 
 
 @pytest.mark.parametrize("name", vendors.names())
-def test_every_vendor_shows_success_doubt_and_refusal(name: str) -> None:
-    exchanges = [load(path)[1] for path in FILES if path.parent.name == name]
-    kinds = {reply["kind"] for exchange in exchanges for reply in exchange.get("replies", ())}
-    assert any(
-        all(reply["kind"] == "created" for reply in exchange.get("replies", [{"kind": ""}])) for exchange in exchanges
-    ), "an exchange is missing in which all records are created"
-    assert "doubt" in kinds, "an exchange is missing whose answer proves nothing"
-    assert any("refusal" in exchange for exchange in exchanges), "an exchange with a refusing status is missing"
+def test_every_vendor_conforms_and_shows_success_doubt_and_refusal(name: str) -> None:
+    conformance.check_vendor(vendors.load(name))
+    conformance.check_exchanges(exchanges_of(name))
+
+
+@pytest.mark.parametrize("name", [name for name in vendors.names() if vendors.load(name).read_back is not None])
+def test_every_vendor_that_is_read_back_shows_presence_absence_and_doubt(name: str) -> None:
+    readings = [load(path)["steps"] for path in READINGS if name_of(path) == name]
+    assert any(step.get("contacts") for steps in readings for step in steps), "nobody is found"
+    assert any(steps[-1].get("unreadable") for steps in readings), "no answer proves nothing"
 
 
 def test_every_folder_is_a_vendor() -> None:
-    assert {path.parent.name for path in FILES} <= set(vendors.names())
+    assert {name_of(path) for path in (*EXCHANGES, *READINGS)} <= set(vendors.names())
+
+
+# A check must be able to fail.
+
+DEX = vendors.load("dex")
+CREATED = load(FOLDER / "dex" / "all_created.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"name": "De x"}, "no connection type"),
+        ({"docs_url": "http://dex"}, "docs_url"),
+        ({"envelope": (b"", b"")}, "batch_size"),
+        ({"auth": lambda _account: FixedHeader("Bearer x")}, "empty connection"),
+        ({"contract": replace(DEX.contract, flat=vendors.load("nedzo").contract.flat, record=dict)}, "no field"),
+    ],
+)
+def test_a_vendor_that_does_not_hold_together_is_told(change: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(AssertionError, match=wrong):
+        conformance.check_vendor(replace(DEX, **change))
+
+
+def believing(answer: Any, sent: Any) -> Replies:  # noqa: ARG001
+    return Replies.of([Created("1")] * len(sent))
+
+
+def failing(answer: Any, sent: Any) -> Replies:  # noqa: ARG001
+    raise KeyError("contacts")
+
+
+@pytest.mark.parametrize("read", [believing, failing, lambda *_: Replies([])])
+def test_a_reader_that_believes_everything_or_fails_is_told(read: Any) -> None:
+    with pytest.raises(AssertionError):
+        conformance.check_exchange(replace(DEX, read=read), CREATED)
+    with pytest.raises((AssertionError, KeyError)):
+        conformance.check_answer(replace(DEX, read=read), conformance.answer_of(CREATED["response"]), [{}, {}])
+
+
+@pytest.mark.parametrize("key", ["source", "request", "replies"])
+def test_an_exchange_that_says_something_else_is_told(key: str) -> None:
+    with pytest.raises(AssertionError):
+        conformance.check_exchange(DEX, {**CREATED, key: [] if key == "replies" else "x"})
+    with pytest.raises(AssertionError):
+        conformance.check_exchanges([CREATED])

@@ -1,0 +1,273 @@
+"""Checks that a vendor passes, ours or one of another distribution: call them from its tests.
+
+Each raises ``AssertionError`` that says what is wrong, or whatever a reader raises. :func:`check_vendor` takes the
+vendor alone; the others take a documented exchange, a mapping as read from a JSON file:
+
+- ``source``: where the shapes are documented, with the mark of each (SEED, FOUND, INFERRED, UNKNOWN);
+- ``destination`` and ``records``: as a user gives them, all of them fit to be sent;
+- ``request``: ``method``, ``path`` and ``body`` exactly as they must leave (ids that we make are drawn for the
+  ``sync_id`` ``exchanges``);
+- ``response``: ``status``, ``headers`` (optional), and ``body`` as JSON or ``raw`` as text;
+- ``replies``, one a record, for a 2xx: ``kind`` with ``id`` (created, doubt), ``errors`` (rejected) or ``code``;
+- ``refusal`` for a 4xx: place to ``errors``; a record that it does not name is not there. ``refusal_code`` may stand
+  beside it.
+
+An exchange of a reading has ``steps`` in place of ``request`` and ``response``: the first is the vendor's first
+question about the records, each further one what the step before leads to. A step has ``request`` (``method``,
+``path``, ``query``, perhaps ``body``) and ``response``, then ``unreadable``, or ``contacts``, each with ``id``,
+``fields`` and ``created_at``. ``proves_absence: false``: the answer leaves room for a contact that it does not show.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_contacts.errors import ConfigError, UnreadableError
+from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refusal, read_replies
+from airflow_provider_contacts.vendor_kit.forms import Account
+from airflow_provider_contacts.vendor_kit.reads import Contact
+from airflow_provider_contacts.vendor_kit.refusals import CODE, FIELD
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Again,
+    Created,
+    Doubt,
+    Payload,
+    Rejected,
+    Replies,
+    Reply,
+    Request,
+    Response,
+    Stop,
+    Vendor,
+)
+
+MARKS = ("SEED", "FOUND", "INFERRED", "UNKNOWN")
+KINDS = {Created: "created", Rejected: "rejected", Again: "again", Doubt: "doubt", Stop: "stop"}
+GARBAGE = (b"", b"<html>", b"\xff", b"null", b"[]", b"{}", b"7", b'"x"', b"[[]]", b"[" * 100_000, b'{"id":')
+STRANGE: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", "x", "1", [], [None], {}, {"id": "1"})
+ACCOUNT = Account(login="login", password="password")  # noqa: S106  # no secret
+
+
+def expect(holds: object, wrong: str) -> None:
+    """Raise ``AssertionError`` where something does not hold."""
+    if not holds:
+        raise AssertionError(wrong)
+
+
+def same(found: object, wanted: object, what: str) -> None:
+    """Raise ``AssertionError`` where two values differ."""
+    expect(found == wanted, f"{what}: {found!r}, not {wanted!r}")
+
+
+def check_vendor(vendor: Vendor) -> None:
+    """Check what holds of a vendor before anything is sent or read."""
+    expect(re.fullmatch(r"[a-z][a-z0-9_]*", vendor.name), f"the name {vendor.name!r} is no connection type")
+    expect(vendor.title, "the title is missing")
+    expect(urlsplit(vendor.docs_url).scheme == "https", "docs_url is no https address")
+    expect(urlsplit(vendor.base_url(ACCOUNT)).scheme == "https", "base_url is no https address")
+    try:
+        vendor.auth(Account())
+    except ConfigError:
+        pass
+    else:
+        raise AssertionError("an empty connection gives a credential")
+    form = vendor.destination
+    names = [setting.name for setting in (*form.settings, *vendor.form.settings)]
+    expect(len(names) == len(set(names)), f"a setting is declared twice: {names}")
+    keys = {*form.required, *form.exactly_one, *([form.object_key] if form.object_key else [])}
+    expect(keys <= {setting.name for setting in form.settings}, f"the destination has no settings for all of {keys}")
+    fields = vendor.contract.fields
+    for name, native in vendor.contract.shorthands.items():
+        expect(native in fields, f"the flat name {name!r} fills {native!r}, which is no field")
+    for path in vendor.read_back.identity if vendor.read_back else ():
+        expect(path.partition(".")[0] in fields, f"{path!r} tells persons apart and is no field")
+    single = vendor.envelope == (b"", b"")
+    expect(vendor.limits.batch_size == 1 if single else vendor.limits.batch_size > 0, "envelope and batch_size differ")
+    if vendor.check is not None:
+        asked = vendor.check(dict.fromkeys(keys, "id"))
+        same((asked.method, asked.body), ("GET", None), "the test request may change something")
+
+
+def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
+    """Check what leaves, and what is made of the answer: as documented, and changed in every place."""
+    same(
+        set(exchange) - {"replies", "refusal", "refusal_code"},
+        {"source", "destination", "records", "request", "response"},
+        "keys of the exchange",
+    )
+    expect(any(mark in exchange["source"] for mark in MARKS), f"the source has no mark of {MARKS}")
+    prepared = prepare(vendor, exchange)
+    expect(0 < len(prepared) <= vendor.limits.batch_size, f"{len(prepared)} records are no request")
+    before, after = vendor.envelope
+    leaving = {
+        "method": "POST",
+        "path": vendor.request_path(exchange["destination"]),
+        "body": json.loads(before + b",".join(one.body for one in prepared) + after),
+    }
+    same(leaving, exchange["request"], "what leaves")
+    answer, sent = answer_of(exchange["response"]), [one.payload for one in prepared]
+    if "replies" in exchange:
+        found = [reply_as_json(reply) for reply in read_replies(vendor, answer, sent)]
+        same(found, [completed(reply) for reply in exchange["replies"]], "replies")
+    else:
+        refusal = read_refusal(vendor, answer, len(sent))
+        named = {str(place): errors_as_json(errors) for place, errors in refusal.reasons.items()}
+        wanted = {place: [{"field": None, **one} for one in errors] for place, errors in exchange["refusal"].items()}
+        same(named, wanted, "named records")
+        same(refusal.code, exchange.get("refusal_code", refusal.code), "code of the refusal")
+    for body in (*GARBAGE, *changed_bodies(answer)):
+        check_answer(vendor, Response(answer.status, answer.headers, body), sent)
+
+
+def check_answer(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> Replies:
+    """Check what holds of any answer whatsoever; return its replies."""
+    try:
+        replies = vendor.read(answer, sent)
+    except UnreadableError:
+        replies = Replies.doubt(len(sent), "unreadable")
+    same(len(replies), len(sent), "replies for the records")
+    ids = [reply.id for reply in replies if isinstance(reply, Created) and reply.id is not None]
+    expect(len(set(ids)) == len(ids), "one id for two records")
+    for reply in replies:
+        expect(type(reply) in KINDS, f"{reply!r} is no reply")
+        expect(not isinstance(reply, Rejected) or reply.errors, "a rejection without a reason")
+    with suppress(UnreadableError):
+        first_shape(vendor, answer)
+    refusal = read_refusal(vendor, answer, len(sent))
+    expect(set(refusal.reasons) <= set(range(len(sent))), "a refusal names a record that was not sent")
+    errors = [error for named in refusal.reasons.values() for error in named]
+    for code in (refusal.code, *(error.code for error in errors)):
+        expect(CODE.fullmatch(code), f"{code!r} is no code")
+    expect(all(error.field is None or FIELD.fullmatch(error.field) for error in errors), "a field is a sentence")
+    return replies
+
+
+def check_reading(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
+    """Check what is asked about records in doubt, and what is made of the answers."""
+    same(set(exchange), {"source", "destination", "records", "steps"}, "keys of the exchange")
+    expect(any(mark in exchange["source"] for mark in MARKS), f"the source has no mark of {MARKS}")
+    words = vendor.read_back
+    if words is None:
+        raise AssertionError(f"{vendor.name} is not read back")
+    asked = list(words.questions([one.payload for one in prepare(vendor, exchange)], exchange["destination"]))
+    question = asked[0] if asked else None
+    for step in exchange["steps"]:
+        if question is None:
+            raise AssertionError("the answer before was the last one")
+        same(request_as_json(question.request), step["request"], "question")
+        answer = answer_of(step["response"])
+        expect(200 <= answer.status < 300 or answer.status in words.absent_statuses, "an answer that is not read")  # noqa: PLR2004
+        for body in (*GARBAGE, *changed_bodies(answer)):
+            try:
+                words.read(Response(answer.status, {}, body), question)
+            except UnreadableError:
+                continue
+        try:
+            page = words.read(answer, question)
+        except UnreadableError:
+            expect(step.get("unreadable") and step is exchange["steps"][-1], "an answer is unreadable")
+            return
+        expect(not step.get("unreadable"), "an answer is readable")
+        same([contact_as_json(contact) for contact in page.contacts], step["contacts"], "contacts")
+        same(page.whole, step.get("proves_absence", True), "proof of absence")
+        question = page.more
+    expect(question is None, "the last answer leads on")
+
+
+def check_exchanges(exchanges: Iterable[Mapping[str, Any]]) -> None:
+    """Check that the exchanges of a vendor show success, doubt and refusal."""
+    listed = list(exchanges)
+    kinds = [{reply["kind"] for reply in exchange.get("replies", ())} for exchange in listed]
+    expect({"created"} in kinds, "an exchange is missing in which all records are created")
+    expect(any("doubt" in found for found in kinds), "an exchange is missing whose answer proves nothing")
+    expect(any("refusal" in exchange for exchange in listed), "an exchange with a refusing status is missing")
+
+
+def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Prepared]:
+    """Return the records of an exchange as they are sent."""
+    mapper = Mapper(vendor=vendor, destination=exchange["destination"], sync_id="exchanges")
+    prepared = [mapper.prepare(index, record) for index, record in enumerate(exchange["records"])]
+    sound = [one for one in prepared if isinstance(one, Prepared)]
+    expect(len(sound) == len(prepared), f"records of the exchange are refused: {prepared}")
+    return sound
+
+
+def answer_of(response: Mapping[str, Any]) -> Response:
+    """Return the answer of an exchange."""
+    expect(("raw" in response) != ("body" in response), "a response has either raw or body")
+    text = response["raw"] if "raw" in response else json.dumps(response["body"])
+    headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
+    return Response(response["status"], headers, text.encode())
+
+
+def changed_bodies(answer: Response) -> Iterator[bytes]:
+    """Yield an answer's body with each of its values replaced by strange ones, or left out."""
+    try:
+        body = answer.json()
+    except UnreadableError:
+        return
+    for path in paths(body):
+        for value in (*STRANGE, ...):
+            changed = copy.deepcopy(body)
+            holder = changed
+            for key in path[:-1]:
+                holder = holder[key]
+            if value is ...:
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = value
+            yield json.dumps(changed).encode()
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to every value inside a JSON value."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield (*at, key)
+        yield from paths(member, (*at, key))
+
+
+def errors_as_json(errors: Iterable[RecordError]) -> list[dict[str, Any]]:
+    """Return errors as an exchange has them."""
+    return [{"code": error.code, "field": error.field} for error in errors]
+
+
+def reply_as_json(reply: Reply) -> dict[str, Any]:
+    """Return a reply as an exchange has it, with every member."""
+    kind = {"kind": KINDS[type(reply)]}
+    match reply:
+        case Created(id=id_):
+            return {**kind, "id": id_}
+        case Rejected(errors=errors):
+            return {**kind, "errors": errors_as_json(errors)}
+        case Doubt(code=code, id=id_):
+            return {**kind, "code": code, "id": id_}
+        case Again(code=code) | Stop(code=code):
+            return {**kind, "code": code}
+
+
+def completed(expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a reply of an exchange with what it may leave out: an id or a field that is not told."""
+    if expected["kind"] == "rejected":
+        return {**expected, "errors": [{"field": None, **error} for error in expected["errors"]]}
+    return {"id": None, **expected} if expected["kind"] in {"created", "doubt"} else dict(expected)
+
+
+def request_as_json(request: Request) -> dict[str, Any]:
+    """Return a question's request as an exchange has it."""
+    shown = {"method": request.method, "path": request.path, "query": [list(pair) for pair in request.query]}
+    return shown if request.body is None else {**shown, "body": json.loads(request.body)}
+
+
+def contact_as_json(contact: Contact) -> dict[str, Any]:
+    """Return a contact as an exchange has it."""
+    created_at = contact.created_at.isoformat() if contact.created_at else None
+    return {"id": contact.id, "fields": contact.fields, "created_at": created_at}

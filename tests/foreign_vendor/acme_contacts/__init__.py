@@ -1,0 +1,1 @@
+"""The vendor Acme, and its hook."""
