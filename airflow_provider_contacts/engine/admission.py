@@ -1,21 +1,22 @@
-"""From the source to the queue: rows are prepared, held against what stands of them, and decided."""
+"""From the source to the queue: rows are read and prepared by chunks, looked up in the ledger, and decided."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import structs
 
+from airflow_provider_contacts.engine.batching import batch_of, record_at
+from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
-from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.seen_keys import Keys
-from airflow_provider_contacts.errors import ConfigError, ContactsError, LedgerError
+from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.item import Item
+from airflow_provider_contacts.records.batch import NO_HISTORY, Batch, History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
@@ -30,25 +31,29 @@ from airflow_provider_contacts.records.unsent_outcomes import (
 )
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 
+NOTHING = Batch()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class AdmittedChunk:
-    """What became of one chunk of the source.
+    """What is decided about one chunk of the source.
 
-    :param outcomes: records that are decided already, in order of the source.
-    :param to_note: those among them that want a row.
-    :param to_settle: rows left ``sending`` by a dead execution, now ``unknown``.
-    :param items: records to send.
-    :param doubts: records to look for at the vendor first.
+    :param batch: records to send, not cut into requests yet.
+    :param later: batches of one record each, which have a moment of their own.
+    :param outcomes: records that are decided already.
+    :param unsent: those among them that want a row.
+    :param interrupted: those whose row a dead execution left ``sending``, and that are ``unknown`` now.
+    :param in_doubt: records to look for at the vendor first.
     :param looked_at: the moment (monotonic) before their rows were read.
     :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
     """
 
+    batch: Batch = NOTHING
+    later: list[Batch] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    to_note: list[Outcome] = field(default_factory=list)
-    to_settle: list[Outcome] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    doubts: list[tuple[Prepared | InvalidRecord, RecordState]] = field(default_factory=list)
+    unsent: list[Outcome] = field(default_factory=list)
+    interrupted: list[Outcome] = field(default_factory=list)
+    in_doubt: list[tuple[Prepared | InvalidRecord, RecordState]] = field(default_factory=list)
     looked_at: float = 0.0
     error: Exception | None = None
 
@@ -60,7 +65,7 @@ class Admission:
         payload; the engine takes them out again.
     :param chunk_size: records looked up at once.
     :param settling: seconds after its mark by which a request of any execution has ended.
-    :param look_first: asked once, with the first chunk; what it raises ends the push.
+    :param look_first: is given the first chunk's identifiers and payload digests; what it raises ends the push.
     """
 
     def __init__(
@@ -68,85 +73,112 @@ class Admission:
         rows: Iterator[Any],
         *,
         mapper: Mapper,
-        ledger: Ledger,
+        ledger: States,
         on_unknown: OnUnknown,
         active: dict[str, str],
         chunk_size: int,
         settling: float,
         monotonic: Callable[[], float] = time.monotonic,
         look_first: LookFirst = look_at_nothing,
+        interrupts: Interrupts | None = None,
     ) -> None:
-        self._rows: Iterator[tuple[int, Any]] = enumerate(rows)
-        # Rows that have been read and prepared, and not yet held against the ledger; the one that is being prepared,
-        # which must be found again by who is interrupted then; and what ended the source.
-        self._ahead: list[Prepared | InvalidRecord] = []
-        self._begun: tuple[int, Any] | None = None
         self.num_read = 0
         self.ended = False
-        self._failure: Exception | None = None
-        # What has been decided and may not have reached the engine.
-        self._taken: AdmittedChunk | None = None
+        self.keys = Keys(active, mapper.sync_key, token=ledger.token)
+        self._rows = rows
         self._mapper, self._ledger = mapper, ledger
         self._on_unknown = on_unknown
         self._active = active
         self._chunk_size, self._settling = chunk_size, settling
         self._monotonic = monotonic
         self._look_first = look_first
-        self._notes = 0
-        self.keys = Keys(active, mapper.sync_key, token=ledger.token)
+        self._interrupts = interrupts or Interrupts()
+        self._chunks = 0
 
     def take(self) -> AdmittedChunk | None:
         """Read, prepare and decide one chunk; ``None`` at the end of the source."""
-        self._read()
-        if not self._ahead and self._failure is None:
-            return None
-        chunk, error = self._ahead, self._failure
-        wanted = {one.record_identifier for one in chunk} - self._active.keys()
-        before = self._monotonic()
+        rows: list[Any] = []
+        failure: Exception | None = None
         try:
-            self._look_first(chunk)
-            standings = self._ledger.standing(wanted) if wanted else {}
-        except (ConfigError, LedgerError) as failure:
-            self._ahead = []
-            return AdmittedChunk(outcomes=[not_attempted(record) for record in chunk], error=failure)
-        self._look_first = look_at_nothing
-        taken = AdmittedChunk(error=error, looked_at=before)
-        self._notes += 1
+            self._interrupts.read(self._rows, self._chunk_size, rows)
+        except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
+            failure = error
+        self.ended = len(rows) < self._chunk_size and not self._interrupts.pending
+        if not rows:
+            return AdmittedChunk(error=failure) if failure is not None else None
+        sound, invalid = prepare_chunk(self._mapper, self.num_read, rows)
+        self.num_read += len(rows)
+        chunk = AdmittedChunk(looked_at=self._monotonic(), error=failure)
+        identifiers = {*sound.identifiers, *(record.record_identifier for record in invalid)}
         try:
-            self._decide_all(chunk, standings, taken)
-        finally:
-            # Who is interrupted must find them again: the rest has not been sent.
-            if left := unmet(chunk, taken):
-                taken.outcomes.extend(not_attempted(record) for record in left)
-            self._taken = taken
-            self._ahead, self._failure = [], None
-        return taken
+            if not self._chunks:
+                hashes: dict[str, str] = {}
+                for record in in_order(sound, invalid):
+                    hashes.setdefault(record.record_identifier, record.payload_hash)
+                self._look_first(hashes)
+            wanted = identifiers - self._active.keys()
+            states = self._ledger.states(wanted) if wanted else {}
+        except (ConfigError, LedgerError) as error:
+            return AdmittedChunk(outcomes=[not_attempted(one) for one in in_order(sound, invalid)], error=error)
+        self._chunks += 1
+        self._decide_all(sound, invalid, states, chunk)
+        return chunk
 
-    def take_last(self) -> AdmittedChunk | None:
-        """Return the chunk that was taken last, if it was not handed over, else all that has been read."""
-        return self._taken if self._taken is not None else self.take()
+    def end(self) -> None:
+        """Read no more."""
+        self._rows = iter(())
 
-    def handed_over(self) -> None:
-        """Forget the chunk that was taken last: all of it is where it belongs."""
-        self._taken = None
+    def decide_again(self, lost: Batch) -> AdmittedChunk:
+        """Decide anew about records whose claim was lost: another execution has written their rows."""
+        chunk = AdmittedChunk(looked_at=self._monotonic())
+        states = self._ledger.states(lost.identifiers)
+        for place, identifier in enumerate(lost.identifiers):
+            record = record_at(lost, place)
+            history = self._decide(record, states.get(identifier), chunk)
+            if history is not None:
+                again = structs.replace(history, claims=lost.history(place).claims + 1)
+                chunk.later.append(batch_of([(record, again)], due=self._monotonic() + self._rest(history)))
+        return chunk
 
     def _decide_all(
-        self, chunk: Sequence[Prepared | InvalidRecord], standings: Mapping[str, RecordState], taken: AdmittedChunk
+        self,
+        sound: Batch,
+        invalid: Sequence[InvalidRecord],
+        states: Mapping[str, RecordState],
+        chunk: AdmittedChunk,
     ) -> None:
+        """Admit by columns what nothing is known of, and decide about the others one by one."""
+        known = {*states, *self.keys.known(sound.identifiers), *(record.record_identifier for record in invalid)}
+        if not known:
+            self._active.update(zip(sound.identifiers, sound.payload_hashes, strict=True))
+            chunk.batch = sound
+            return
+        admitted = [place for place, identifier in enumerate(sound.identifiers) if identifier not in known]
+        self._active.update((sound.identifiers[place], sound.payload_hashes[place]) for place in admitted)
+        places = {sound.row_indexes[place]: place for place, one in enumerate(sound.identifiers) if one in known}
+        records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in places.values()), *invalid]
+        histories: dict[int, History] = {}
         # The rows as they were read do not know what is decided in this chunk.
-        invalid: dict[str, str] = {}
-        for record in chunk:
-            identifier = record.record_identifier
-            standing = standings.get(identifier)
-            same = self.keys.is_same(record, invalid)
+        refused: dict[str, str] = {}
+        for record in sorted(records, key=lambda one: one.row_index):
+            same = self.keys.is_same(record, refused)
             if same is not None:
-                taken.outcomes.append(self._later_one(record, same=same))
-            elif standing is None and type(record) is Prepared:
-                # What decide says of nearly every record, without asking it.
-                self._active[identifier] = record.payload_hash
-                taken.items.append(Item(prepared=record))
-            elif self._decide(record, standing, taken) is Decision.INVALID:
-                invalid[identifier] = record.payload_hash
+                chunk.outcomes.append(self._later_one(record, same=same))
+                continue
+            history = self._decide(record, states.get(record.record_identifier), chunk, refused)
+            if history is None or not isinstance(record, Prepared):
+                continue
+            if (rest := self._rest(history)) > 0:
+                # It leaves alone, and only when the earlier request must have ended.
+                chunk.later.append(batch_of([(record, history)], due=self._monotonic() + rest))
+                continue
+            histories[places[record.row_index]] = history
+        chunk.batch = replace(sound, histories=histories).select(sorted([*admitted, *histories]))
+
+    def _rest(self, history: History) -> float:
+        """Return the seconds until the request that left a record in doubt must have ended."""
+        state = history.state
+        return max(0.0, self._settling - state.age) if history.doubted and state is not None else 0.0
 
     def _later_one(self, record: Prepared | InvalidRecord, *, same: bool) -> Outcome:
         if same:
@@ -154,98 +186,54 @@ class Admission:
         self.keys.not_unique += 1
         return not_unique(record, self._mapper.sync_key)
 
-    def _read(self) -> None:
-        """Read and prepare one chunk, or what an interrupted one lacks; the rows before a source's failure count."""
-        if self._failure is not None:
-            return
-        try:
-            if self._begun is not None and not (self._ahead and self._ahead[-1].row_index == self._begun[0]):
-                self._ahead.append(self._prepare(*self._begun))
-            for begun in islice(self._rows, self._chunk_size - len(self._ahead)):
-                self._begun = begun
-                self.num_read = begun[0] + 1
-                self._ahead.append(self._prepare(*begun))
-            self.ended = len(self._ahead) < self._chunk_size
-        except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
-            self._failure = error
-        self._begun = None
-
-    def _prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
-        """Prepare one row; whatever a value of it raises is this row's alone, and its neighbours go their way."""
-        try:
-            return self._mapper.prepare(row_index, row)
-        except ContactsError:
-            raise
-        except Exception as error:  # noqa: BLE001  # any class of a user's value; its text may quote the record
-            return unreadable(row_index, row, self._mapper.sync_key, type(error).__name__)
-
-    def end(self) -> None:
-        """Read no more; what has been read already is still to be taken."""
-        self._rows = iter(())
-
-    def decide_again(self, items: list[Item]) -> AdmittedChunk:
-        """Decide anew about records whose claim was lost: somebody else has written their rows."""
-        before = self._monotonic()
-        standings: Mapping[str, RecordState] = self._ledger.standing([i.prepared.record_identifier for i in items])
-        taken = AdmittedChunk(looked_at=before)
-        for item in items:
-            record = item.prepared
-            standing = standings.get(record.record_identifier)
-            self._decide(record, standing, taken, claims=item.claims + 1)
-        return taken
-
     def _decide(
-        self, record: Prepared | InvalidRecord, standing: RecordState | None, taken: AdmittedChunk, claims: int = 0
-    ) -> Decision:
-        """Decide about one record."""
+        self,
+        record: Prepared | InvalidRecord,
+        state: RecordState | None,
+        chunk: AdmittedChunk,
+        refused: dict[str, str] | None = None,
+    ) -> History | None:
+        """Decide about one record; return its history if it is to be sent.
+
+        :param refused: takes in what our own check refuses.
+        """
         identifier = record.record_identifier
         decision = decide(
-            standing,
+            state,
             record.payload_hash,
             fit=isinstance(record, Prepared),
             token=self._ledger.token,
             sync_run_id=self._ledger.sync_run_id,
             on_unknown=self._on_unknown,
         )
-        if isinstance(record, Prepared) and decision in {Decision.SEND, Decision.RESEND}:
+        if decision in {Decision.SEND, Decision.RESEND}:
             self._active[identifier] = record.payload_hash
-            taken.items.append(self._item(record, standing, doubted=decision is Decision.RESEND, claims=claims))
-            return decision
-        if decision is Decision.RECONCILE and standing is not None:
+            reconciled = state is not None and state.was_in_doubt
+            return History(state=state, doubted=decision is Decision.RESEND, reconciled=reconciled)
+        if decision is Decision.RECONCILE and state is not None:
             self._active[identifier] = record.payload_hash
-            taken.doubts.append((record, standing))
-            return decision
+            chunk.in_doubt.append((record, state))
+            return None
         self._active.pop(identifier, None)
-        outcome = self._decided(record, standing, decision)
+        outcome = self._decided(record, state, decision)
         if decision is Decision.SKIP and not self.keys.skip(record):
             # One delivery, however often its key comes.
             outcome = structs.replace(outcome, from_this_run=False)
-        taken.outcomes.append(outcome)
+        chunk.outcomes.append(outcome)
         if decision is Decision.INVALID:
-            taken.to_note.append(outcome)
+            chunk.unsent.append(outcome)
+            if refused is not None:
+                refused[identifier] = record.payload_hash
         elif decision not in {Decision.SKIP, Decision.DUPLICATE, Decision.NOT_UNIQUE}:
             self.keys.remember(identifier, record.payload_hash)
-        if decision is Decision.HOLD and standing is not None and standing.status is Status.SENDING:
-            taken.to_settle.append(outcome)
-        return decision
+        if decision is Decision.HOLD and state is not None and state.status is Status.SENDING:
+            chunk.interrupted.append(outcome)
+        return None
 
-    def _item(self, record: Prepared, standing: RecordState | None, *, doubted: bool, claims: int) -> Item:
-        rest = self._settling - standing.age if doubted and standing is not None else 0.0
-        attempts = standing.attempts if standing is not None else 0
-        return Item(
-            prepared=record,
-            standing=standing,
-            attempts=attempts,
-            doubted=doubted,
-            not_before=max(0.0, rest),
-            claims=claims,
-            reconciled=standing is not None and standing.was_in_doubt,
-        )
-
-    def _decided(self, record: Prepared | InvalidRecord, standing: RecordState | None, decision: Decision) -> Outcome:
-        if decision is Decision.INVALID or standing is None:
+    def _decided(self, record: Prepared | InvalidRecord, state: RecordState | None, decision: Decision) -> Outcome:
+        if decision is Decision.INVALID or state is None:
             outcome = self._outcome(record, Status.INVALID)
-            return remembering(outcome) if standing is not None and standing.was_in_doubt else outcome
+            return remembering(outcome) if state is not None and state.was_in_doubt else outcome
         match decision:
             case Decision.DUPLICATE | Decision.NOT_UNIQUE:
                 return self._later_one(record, same=decision is Decision.DUPLICATE)
@@ -256,17 +244,33 @@ class Admission:
             case Decision.HOLD:
                 status = Status.UNKNOWN
             case _:
-                status = standing.status
-        return standing_outcome(record, standing, status, self._ledger.sync_run_id)
+                status = state.status
+        return standing_outcome(record, state, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Prepared | InvalidRecord, status: Status) -> Outcome:
-        return own_outcome(record, status, f"{self._ledger.token}.i{self._notes}")
+        return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")
 
 
-def unmet(chunk: Sequence[Prepared | InvalidRecord], taken: AdmittedChunk) -> list[Prepared | InvalidRecord]:
-    """Return the records of a chunk about which nothing is decided: none, unless it was interrupted."""
-    if len(taken.outcomes) + len(taken.items) + len(taken.doubts) == len(chunk):
-        return []
-    met = {outcome.row_index for outcome in taken.outcomes}
-    met |= {item.prepared.row_index for item in taken.items} | {record.row_index for record, _ in taken.doubts}
-    return [record for record in chunk if record.row_index not in met]
+def prepare_chunk(mapper: Mapper, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
+    """Return the sound records of a chunk, and the others; what a value raises concerns its own row alone."""
+    try:
+        return mapper.prepare_chunk(first_row_index, rows)
+    except Exception:  # noqa: BLE001  # any class of a user's value; then each row is prepared by itself
+        sound: list[tuple[Prepared, History]] = []
+        invalid: list[InvalidRecord] = []
+    for row_index, row in enumerate(rows, first_row_index):
+        try:
+            record = mapper.prepare(row_index, row)
+        except Exception as error:  # noqa: BLE001  # its text may quote the record
+            record = unreadable(row_index, row, mapper.sync_key, type(error).__name__)
+        if isinstance(record, InvalidRecord):
+            invalid.append(record)
+        else:
+            sound.append((record, NO_HISTORY))
+    return replace(batch_of(sound), histories={}), invalid
+
+
+def in_order(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | InvalidRecord]:
+    """Return the records of a chunk in the order of its rows."""
+    records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in range(len(sound))), *invalid]
+    return sorted(records, key=lambda record: record.row_index)

@@ -1,36 +1,52 @@
-"""Cutting a stream into requests: batches concatenate to the input, within the vendor's count and bytes."""
+"""Cutting records into requests: the cuts cover the input in order, within the vendor's count and bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
-Item = TypeVar("Item")
+from airflow_provider_contacts.records.batch import Batch, History
+from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 
-def batches(
-    items: Iterable[Item],
-    *,
-    batch_size: int,
-    body_bytes: int,
-    size_of: Callable[[Item], int],
-    overhead: int = 0,
-) -> Iterator[list[Item]]:
-    """Yield non-empty batches that concatenate to ``items``.
+def cuts(sizes: Sequence[int], limits: Limits, overhead: int = 0) -> Iterator[range]:
+    """Yield the places of each request; together they are all places, in order.
 
-    An item that is larger than ``body_bytes`` by itself comes alone: the vendor, not we, gets to refuse it.
+    A record that is larger than ``body_bytes`` by itself comes alone: the vendor, not we, gets to refuse it.
 
-    :param size_of: encoded bytes of one item.
-    :param overhead: encoded bytes of the envelope; each item but the first costs one more byte for its comma.
+    :param sizes: encoded bytes of each record.
+    :param overhead: encoded bytes of the envelope; each record but the first costs one more byte for its comma.
     """
-    batch: list[Item] = []
-    total = overhead
-    for item in items:
-        size = size_of(item)
-        if batch and (len(batch) >= batch_size or total + 1 + size > body_bytes):
-            yield batch
-            batch, total = [], overhead
-        total += size + (1 if batch else 0)
-        batch.append(item)
-    if batch:
-        yield batch
+    start, total = 0, overhead
+    for place, size in enumerate(sizes):
+        if place > start and (place - start >= limits.batch_size or total + 1 + size > limits.body_bytes):
+            yield range(start, place)
+            start, total = place, overhead
+        total += size + (1 if place > start else 0)
+    if sizes:
+        yield range(start, len(sizes))
+
+
+def record_at(batch: Batch, place: int) -> Prepared:
+    """Return one record of a batch by itself."""
+    return Prepared(
+        record_identifier=batch.identifiers[place],
+        row_index=batch.row_indexes[place],
+        payload=batch.payloads[place],
+        body=batch.bodies[place],
+        payload_hash=batch.payload_hashes[place],
+    )
+
+
+def batch_of(records: Iterable[tuple[Prepared, History]], due: float = 0.0) -> Batch:
+    """Return records, each with what was known of it before, as a batch."""
+    found = list(records)
+    return Batch(
+        identifiers=[record.record_identifier for record, _ in found],
+        row_indexes=[record.row_index for record, _ in found],
+        payloads=[record.payload for record, _ in found],
+        bodies=[record.body for record, _ in found],
+        payload_hashes=[record.payload_hash for record, _ in found],
+        histories={place: history for place, (_, history) in enumerate(found)},
+        due=due,
+    )

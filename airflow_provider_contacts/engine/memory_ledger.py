@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.batch import Batch, BatchResult
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
@@ -20,51 +21,55 @@ class MemoryLedger:
     def __init__(self, token: str, sync_run_id: str = "") -> None:
         self.token = token
         self.sync_run_id = sync_run_id
-        self._rows: dict[str, RecordState] = {}
+        # Status, batch, digest and attempts of each record; the record of each contact.
+        self._rows: dict[str, tuple[Status, str | None, str | None, int]] = {}
         self._ids: dict[str, str] = {}
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         """Return what this execution has decided so far."""
-        return {one: self._rows[one] for one in identifiers if one in self._rows}
-
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Remember the marks; nobody competes for them."""
-        for mark in marks:
-            self._rows[mark.record_identifier] = RecordState(
-                record_identifier=mark.record_identifier,
-                status=Status.SENDING,
-                batch_id=mark.batch_id,
+        found: dict[str, RecordState] = {}
+        for identifier in self._rows.keys() & set(identifiers):
+            status, batch_id, payload_hash, attempts = self._rows[identifier]
+            found[identifier] = RecordState(
+                record_identifier=identifier,
+                status=status,
+                batch_id=batch_id,
                 sync_run_id=self.sync_run_id,
-                payload_hash=mark.payload_hash,
-                attempts=mark.attempts,
+                payload_hash=payload_hash,
+                attempts=attempts,
             )
-        return [mark.record_identifier for mark in marks]
+        return found
 
-    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
-        """Settle outcomes, then claim records."""
-        self.settle(outcomes)
-        return self.claim(marks)
+    def record_and_claim(
+        self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
+    ) -> Mapping[str, Collection[int]]:
+        """Remember results and claims; nobody competes for these."""
+        self.record_results(results)
+        for batch_id, batch in batches.items():
+            for place, (identifier, payload_hash) in enumerate(
+                zip(batch.identifiers, batch.payload_hashes, strict=True)
+            ):
+                self._rows[identifier] = (Status.SENDING, batch_id, payload_hash, batch.attempts(place) + 1)
+        return {}
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+    def record_results(self, results: Sequence[BatchResult]) -> None:
+        """Remember the results."""
+        for result in results:
+            self.record_outcomes(list(result.outcomes()))
+
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Remember the outcomes."""
-        self.note(outcomes)
+        for one in outcomes:
+            self._rows[one.record_identifier] = (one.status, one.batch_id, one.payload_hash, one.attempts)
+            if one.destination_record_id is not None and one.status is Status.SUCCEEDED:
+                self._ids[one.destination_record_id] = one.record_identifier
         return [outcome.record_identifier for outcome in outcomes]
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Remember the outcomes."""
-        for outcome in outcomes:
-            self._rows[outcome.record_identifier] = RecordState(
-                record_identifier=outcome.record_identifier,
-                status=outcome.status,
-                batch_id=outcome.batch_id,
-                sync_run_id=self.sync_run_id,
-                payload_hash=outcome.payload_hash,
-                attempts=outcome.attempts,
-            )
-            if outcome.destination_record_id is not None and outcome.status is Status.SUCCEEDED:
-                self._ids[outcome.destination_record_id] = outcome.record_identifier
+        self.record_outcomes(outcomes)
 
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:  # noqa: ARG002  # the protocol's signature
         """Return nothing: no payload is kept."""
         return {}
 

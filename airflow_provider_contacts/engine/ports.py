@@ -1,4 +1,4 @@
-"""What an execution must remember, as a protocol: marks before a request leaves, outcomes after it.
+"""What an execution must remember, as a protocol: claims before a request leaves, outcomes after it.
 
 One ledger value belongs to one execution of one push. It is used from one thread.
 """
@@ -9,16 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from airflow_provider_contacts.outcome import Outcome
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.batch import Batch, BatchResult
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
-class Ledger(Protocol):
-    """The memory of one execution.
-
-    Every method that writes is one transaction, durable when it returns. Each raises ``LedgerError`` when the store
-    cannot be used, and ``SupersededError`` when a newer execution of the same ``sync_run_id`` has registered.
-    """
+class States(Protocol):
+    """The part of a ledger by which it is decided what to send."""
 
     @property
     def token(self) -> str:
@@ -28,39 +25,50 @@ class Ledger(Protocol):
     def sync_run_id(self) -> str:
         """The run that this execution belongs to."""
 
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        """Return the state of each of these records that has a row."""
+
+
+class Ledger(States, Protocol):
+    """The memory of one execution.
+
+    Every method that writes is one transaction, durable when it returns. Each raises ``LedgerError`` when the store
+    cannot be used, and ``SupersededError`` when a newer execution of the same ``sync_run_id`` has registered.
+    """
+
     @property
     def durable(self) -> bool:
         """Whether a later execution will read what this one writes."""
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records; those without a row are left out."""
+    def record_and_claim(
+        self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
+    ) -> Mapping[str, Collection[int]]:
+        """Write results, and claim the records of other batches; return the places whose claim was lost.
 
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Write ``sending`` for each record whose row is still as it was read; return the identifiers written.
+        A claim writes ``sending`` for each record whose row is still the one in its history: one atomic step against
+        the exact version. A record whose claim was lost must not be sent. If it raises, nothing may be sent, and the
+        results count as not written; so does a commit of unknown fate.
 
-        Writing is one atomic step against the exact version read. What is not in the answer must not be sent. A
-        commit whose fate is not known raises, and counts as none.
+        :param batches: by ``batch_id``, which is new for each attempt; no two records share an identifier.
         """
 
-    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
-        """Settle outcomes and claim other records, where that can be done as one write; return what was claimed.
+    def record_results(self, results: Sequence[BatchResult]) -> None:
+        """Write what answers say of this execution's own requests, where the row still carries their ``batch_id``."""
 
-        If it raises, nothing may be sent, and the outcomes count as not written.
-        """
-
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write outcomes where the row still carries the outcome's ``batch_id``; return the identifiers written.
 
-        For what was claimed by this execution, and for an inherited ``sending`` that becomes ``unknown``.
+        For an inherited ``sending`` that becomes ``unknown``, for what a reading finds out, and for a claim that is
+        given up.
         """
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write ``invalid`` and ``failed`` outcomes of records that this execution has not sent.
 
         They never replace ``succeeded``, ``unknown`` or ``sending``.
         """
 
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:

@@ -7,19 +7,20 @@ from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
-from airflow_provider_contacts.engine.in_flight import BatchResult, Flight, land
-from airflow_provider_contacts.engine.policy import Verdict, judge
+from airflow_provider_contacts.engine.batching import record_at
+from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge
 from airflow_provider_contacts.engine.ports import Ledger
+from airflow_provider_contacts.engine.results import Judged, history_after, judged, result_of
 from airflow_provider_contacts.engine.stop_reason import Brake, StopReason
 from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLaterError
-from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.pacing.bucket import Pace, backoff
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
-from airflow_provider_contacts.records.vendor_ids import VendorIds
+from airflow_provider_contacts.records.batch import Batch
+from airflow_provider_contacts.records.vendor_ids import VendorIds, but
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text, trouble_text
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result, Sender
-from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Reply, Response, Stop, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Again, Reply, Response, Stop, Vendor
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +37,13 @@ PATIENCE = 0.03
 class Responses:
     """The results of one push's requests, from the sender to their rows.
 
-    :param flights: requests under way, by tag: whoever sends puts them in, and with :meth:`book` they are gone.
     :param ids: which contact each record was given.
-    :param doubts: takes in what comes back for its own questions, and records that end in doubt.
+    :param reconciler: takes in what comes back for its own questions, and records that end in doubt.
     :param brake: is pulled where a result says that the push cannot go on.
     """
 
     def __init__(
         self,
-        flights: dict[int, Flight],
         *,
         vendor: Vendor,
         sender: Sender,
@@ -52,22 +51,23 @@ class Responses:
         settings: PushSettings,
         pace: Pace,
         ids: VendorIds,
-        doubts: Reconciler,
+        reconciler: Reconciler,
         brake: Brake,
         clock: Clock,
     ) -> None:
-        self._flights = flights
         self._vendor = vendor
         self._sender = sender
         self._ledger = ledger
         self._settings = settings
         self._pace = pace
         self._ids = ids
-        self._doubts = doubts
+        self._reconciler = reconciler
         self._brake = brake
         self._clock = clock
+        # Requests under way, by tag; and of those that have come back the results, and what these mean.
+        self._in_flight: dict[int, Batch] = {}
         self._results: dict[int, Result] = {}
-        self._landed: dict[int, BatchResult] = {}
+        self._judged: dict[int, Judged] = {}
         # Seconds of the fastest answer to come.
         self._fastest = inf
         self._silent = 0
@@ -77,34 +77,43 @@ class Responses:
         # Why the last request that got no usable answer got none.
         self.trouble: str | None = None
 
+    def expect(self, tag: int, batch: Batch) -> None:
+        """Await the result of a request."""
+        self._in_flight[tag] = batch
+
+    @property
+    def num_in_flight(self) -> int:
+        """How many requests have not been judged."""
+        return len(self._in_flight) - len(self._judged)
+
+    @property
+    def empty(self) -> bool:
+        """Whether every request is finished and written."""
+        return not self._in_flight
+
     @property
     def awaited(self) -> int:
         """How many requests have no result yet."""
-        return len(self._flights) - len(self._results)
+        return len(self._in_flight) - len(self._results)
 
     @property
-    def judged(self) -> int:
-        """How many results have been judged and not been booked."""
-        return len(self._landed)
-
-    @property
-    def written(self) -> list[Outcome]:
-        """What wants to be written of those."""
-        return [one for landing in self._landed.values() for one in landing.written]
+    def judged(self) -> list[Judged]:
+        """What has been judged and is not written yet."""
+        return list(self._judged.values())
 
     @property
     def repeats(self) -> bool:
-        """Whether some of their records are to be sent again."""
-        return any(landing.groups for landing in self._landed.values())
+        """Whether some of its records are to be sent again."""
+        return any(one.again for one in self._judged.values())
 
     def collect(self, seconds: float) -> None:
         """Take what has come back; wait up to so many seconds for the first of it."""
         for tag, result in self._sender.collect(seconds):
-            if tag in self._flights:
+            if tag in self._in_flight:
                 self._results[tag] = result
                 continue
             try:
-                self._doubts.land(tag, result)
+                self._reconciler.land(tag, result)
             except LedgerError as error:
                 self._brake.pull(StopReason("not_attempted", error, drain=False))
 
@@ -131,45 +140,42 @@ class Responses:
                 return
 
     def judge(self) -> None:
-        """Find out what results make of their records, and of the push."""
+        """Find out what results mean for their records, and for the push."""
         for tag, result in self._results.items():
-            if tag not in self._landed:
-                self._landed[tag] = self._land(tag, self._flights[tag], result)
+            if tag not in self._judged:
+                self._judged[tag] = self._judge(tag, self._in_flight[tag], result)
 
-    def _land(self, tag: int, flight: Flight, result: Result) -> BatchResult:
+    def _judge(self, tag: int, batch: Batch, result: Result) -> Judged:
         now = self._clock.monotonic()
-        result = self._told(result)
-        judged = self._explained(
-            judge(result, flight.sent, self._vendor, self._settings.assumptions, self._clock.now())
-        )
-        verdict = self._sifted(replace(judged, replies=list(map(self._settings.secrets.reply, judged.replies))), flight)
-        if verdict.usable or verdict.later:
+        result = self._named(result)
+        said = judge(result, batch.payloads, self._vendor, self._settings.assumptions, self._clock.now())
+        said = self._sifted(replace(said, replies=self._settings.secrets.replies(self._explained(said).replies)), batch)
+        if said.usable or said.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
-            stored = all(type(reply) is Created for reply in verdict.replies)
+            stored = isinstance(result, Response) and not said.replies.exceptions
             self._pace.on_response(
                 now,
-                sent_at=flight.sent_at,
-                later=verdict.later,
+                sent_at=batch.sent_at,
+                later=said.later,
                 seconds=result.seconds if stored and isinstance(result, Response) else None,
-                records=len(verdict.replies),
+                records=len(batch),
             )
-        if not verdict.usable or (verdict.later and not verdict.progress):
+        if not said.usable or (said.later and not said.progress):
             self.trouble = trouble_text(self._vendor.title, result, self._settings.place) or self.trouble
-        due = self._due_again(tag, flight, result, verdict)
-        landing = land(
-            flight,
-            result,
-            verdict,
+        due = self._due_again(tag, batch, result, said)
+        http_status = result.status if isinstance(result, Response) else None
+        found = judged(
+            result_of(batch, said, http_status, self._vendor.exists_codes),
+            said,
             again_due=due,
             sync_run_id=self._ledger.sync_run_id,
-            read_back=self._doubts.read_back,
-            exists_codes=self._vendor.exists_codes,
+            read_back=self._reconciler.read_back,
         )
-        self._watch(verdict, landing)
-        return landing
+        self._watch(said, found)
+        return found
 
-    def _told(self, result: Result) -> Result:
-        """Return a result whose cause names the connection, and say each cause once."""
+    def _named(self, result: Result) -> Result:
+        """Return a result whose cause names the connection, and log each cause once."""
         result = self._settings.place.told(result)
         message = result.trouble if isinstance(result, Response) else result.message
         if message and message not in self._causes:
@@ -178,69 +184,65 @@ class Responses:
             log.warning("%s: %s (%s)", self._vendor.title, message, code)
         return result
 
-    def _explained(self, verdict: Verdict) -> Verdict:
-        """Return a verdict whose refusals of everything say what to look at."""
-        if not any(isinstance(reply, Stop) and not reply.message for reply in verdict.replies):
-            return verdict
-        return replace(verdict, replies=[self._with_hint(reply) for reply in verdict.replies])
+    def _explained(self, said: Disposition) -> Disposition:
+        """Return a disposition whose refusals of everything say what to check."""
+        hints: dict[int, Reply] = {
+            place: replace(reply, message=refusal_text(self._vendor.title, reply.code, self._settings.place))
+            for place, reply in said.replies.exceptions.items()
+            if isinstance(reply, Stop) and not reply.message
+        }
+        return replace(said, replies=but(said.replies, hints))
 
-    def _with_hint(self, reply: Reply) -> Reply:
-        if not isinstance(reply, Stop) or reply.message:
-            return reply
-        return replace(reply, message=refusal_text(self._vendor.title, reply.code, self._settings.place))
+    def _sifted(self, said: Disposition, batch: Batch) -> Disposition:
+        """Return a disposition without the creations whose ids other records hold."""
+        replies = self._ids.sift(said.replies, batch.identifiers)
+        if replies is said.replies:
+            return said
+        return replace(said, replies=replies, usable=said.usable and not all_in_doubt(replies))
 
-    def _sifted(self, verdict: Verdict, flight: Flight) -> Verdict:
-        """Return a verdict without the creations whose ids other records hold."""
-        replies = self._ids.sift(verdict.replies, [item.prepared.record_identifier for item in flight.group.items])
-        if replies == verdict.replies:
-            return verdict
-        usable = verdict.usable and not all(isinstance(reply, Doubt) for reply in replies)
-        return replace(verdict, replies=replies, usable=usable)
-
-    def _refusal(self, code: str, result: Result) -> str:
-        # The vendor's own words, which may quote a record, are not among these.
-        message = result.message if isinstance(result, NotSent) else None
-        return refusal_text(self._vendor.title, code, self._settings.place, message)
-
-    def _due_again(self, tag: int, flight: Flight, result: Result, verdict: Verdict) -> float | None:
-        """Return when this flight's records may go again, and halt the push where the result says so."""
+    def _due_again(self, tag: int, batch: Batch, result: Result, said: Disposition) -> float | None:
+        """Return when this batch's records may go again, and halt the push where the result says so."""
         now = self._clock.monotonic()
-        stop = next((reply for reply in verdict.replies if isinstance(reply, Stop)), None)
-        if stop is not None and verdict.renew and self._sender.renewable and not flight.group.renewed:
+        stop = next((reply for reply in said.replies.exceptions.values() if isinstance(reply, Stop)), None)
+        if stop is not None and said.renew and self._sender.renewable and not batch.renewed:
             self._sender.renew(tag)
             return now if self._brake.halt is None else None
         if stop is not None:
-            self._brake.pull(StopReason("not_attempted", RefusedError(self._refusal(stop.code, result))))
+            # The vendor's own words, which may quote a record, are not among these.
+            message = result.message if isinstance(result, NotSent) else None
+            text = refusal_text(self._vendor.title, stop.code, self._settings.place, message)
+            self._brake.pull(StopReason("not_attempted", RefusedError(text)))
             return None
-        wait = verdict.wait or 0.0
+        wait = said.wait or 0.0
         if wait > self._settings.max_wait:
             until = self._clock.now() + timedelta(seconds=wait)
             text = (
-                f"{self._who(verdict)} asked to wait {wait:.0f} s (Retry-After), longer than "
+                f"{self._who(said)} asked to wait {wait:.0f} s (Retry-After), longer than "
                 f"max_wait={self._settings.max_wait:g}"
             )
             self._brake.pull(StopReason("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
         self._pace.pause(now + wait)
         if self._brake.halt is not None:
             return None
-        if verdict.progress:
+        if said.progress:
             return now + wait
-        tries = flight.group.tries + 1
+        tries = batch.tries + 1
         if tries >= self._settings.request_attempts:
             return None
         return now + max(wait, backoff(tries, self._clock.random))
 
-    def _who(self, verdict: Verdict) -> str:
+    def _who(self, said: Disposition) -> str:
         """Return who asks for a wait: a request without a token has not reached the vendor's API."""
-        tokens = any(isinstance(reply, Again) and reply.code.startswith("token_") for reply in verdict.replies)
+        others = said.replies.exceptions.values()
+        tokens = any(isinstance(reply, Again) and reply.code.startswith("token_") for reply in others)
         name = f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
         return name + self._settings.place.named
 
-    def _watch(self, verdict: Verdict, landing: BatchResult) -> None:
+    def _watch(self, said: Disposition, found: Judged) -> None:
         """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
-        if verdict.usable:
+        if said.usable:
             self._silent = 0
-        elif not landing.groups:
+        elif not found.again:
             self._silent += 1
             if self._silent == BREAKER:
                 log.warning(
@@ -252,19 +254,18 @@ class Responses:
 
     def give_up(self) -> None:
         """Wait for nothing more: what has no result is interrupted."""
-        for tag in self._flights:
+        for tag in self._in_flight:
             self._results.setdefault(tag, NoAnswer("interrupted"))
 
-    @property
-    def landings(self) -> list[BatchResult]:
-        """What has been judged and not been booked."""
-        return list(self._landed.values())
-
-    def book(self) -> None:
-        """Be done with the judged: their rows are written, and their outcomes safe."""
-        for tag, landing in list(self._landed.items()):
-            if isinstance(self._results[tag], Response):
-                self.num_answered += len(self._flights[tag].group.items)
-            for doubted in landing.doubts:
-                self._doubts.arise(doubted, self._flights[tag].marked_at)
-            del self._flights[tag], self._results[tag], self._landed[tag]
+    def written(self) -> None:
+        """Forget what is judged: its rows are written. Its doubts are looked for from now on."""
+        for tag, one in self._judged.items():
+            batch = self._in_flight.pop(tag)
+            if isinstance(self._results.pop(tag), Response):
+                self.num_answered += len(batch)
+            for place, exists in one.in_doubt.items():
+                outcome = one.result.exceptions[place]
+                history = history_after(batch, place, outcome, self._ledger.sync_run_id)
+                record = record_at(batch, place)
+                self._reconciler.arise(record, outcome, history, marked_at=batch.marked_at, exists=exists)
+        self._judged.clear()

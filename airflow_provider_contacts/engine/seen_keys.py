@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
@@ -36,6 +37,10 @@ class Met:
         found = self._payloads.get(hash(identifier))
         return None if found is None else found == hash(payload_hash)
 
+    def among(self, identifiers: Iterable[str]) -> set[str]:
+        """Return those of the keys that have been met."""
+        return {one for one in identifiers if hash(one) in self._payloads} if self._payloads else set()
+
 
 class Keys:
     """The keys of one push.
@@ -57,13 +62,21 @@ class Keys:
         self._skipped = Met()
         self._skipped_beside = 0
 
-    def is_same(self, record: Prepared | InvalidRecord, invalid: Mapping[str, str]) -> bool | None:
+    def known(self, identifiers: Sequence[str]) -> set[str]:
+        """Return those that are under way, were met before, or come more than once among these."""
+        distinct = set(identifiers)
+        found = (self._active.keys() & distinct) | self._decided.among(distinct)
+        if len(distinct) < len(identifiers):
+            found |= {one for one, times in Counter(identifiers).items() if times > 1}
+        return found
+
+    def is_same(self, record: Prepared | InvalidRecord, refused: Mapping[str, str]) -> bool | None:
         """Tell whether the first record of this key had the same payload; ``None`` where this is the first.
 
-        :param invalid: records of this chunk, whose rows are not written yet.
+        :param refused: records of this chunk that our own check refuses, whose rows are not written yet.
         """
         identifier = record.record_identifier
-        first = self._active.get(identifier) or invalid.get(identifier)
+        first = self._active.get(identifier) or refused.get(identifier)
         if first is not None:
             return first == record.payload_hash
         return self._decided.is_same(identifier, record.payload_hash)
@@ -71,6 +84,11 @@ class Keys:
     def remember(self, identifier: str, payload_hash: str) -> None:
         """Remember a record of which no row of this execution tells."""
         self._decided.remember(identifier, payload_hash)
+
+    def delivered(self, identifiers: Iterable[str]) -> None:
+        """Take records out of those under way that have a row of this execution."""
+        for identifier in identifiers:
+            self._active.pop(identifier, None)
 
     def done(self, outcome: Outcome) -> None:
         """Take a record out of those under way, and remember it where no row of this execution tells of it."""
@@ -88,7 +106,7 @@ class Keys:
         return same is None
 
     def warn(self) -> None:
-        """Say how many records share a key with another one: they are no outcome that anybody expects."""
+        """Log how many records share a key with another one: they are no outcome that anybody expects."""
         if self.not_unique:
             log.warning(
                 "%s records were not sent (key_not_unique): each shares its sync key (%s) with an earlier record of "

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.reconcile.in_doubt import Absent, Case, Finding, Found
-from airflow_provider_contacts.records.item import Item, again
+from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
-from airflow_provider_contacts.records.record_state import ABSENT, RecordState
+from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
 from airflow_provider_contacts.records.unsent_outcomes import own_outcome, remembering, standing_outcome
 
 MOST_ROUNDS = 3
@@ -24,13 +24,13 @@ class Looked:
 
     :param settled: rows that are in doubt no more, or in doubt for good.
     :param noted: records whose row is certain now, and that our own check refuses today.
-    :param items: records to be sent again.
+    :param again: records to be sent again, and their histories.
     :param outcomes: records that are done with.
     """
 
     settled: list[Outcome] = field(default_factory=list)
     noted: list[Outcome] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
+    again: list[tuple[Prepared, History]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -74,8 +74,8 @@ def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
     elif case.rounds + 1 >= MOST_ROUNDS:
         looked.outcomes.append(certain)
     else:
-        item = Item(prepared=case.record, reconciled=True, rounds=case.rounds + 1)
-        looked.items.append(again(item, certain, sync_run_id))
+        state = state_after(certain, sync_run_id, was_in_doubt=True)
+        looked.again.append((case.record, History(state=state, reconciled=True, rounds=case.rounds + 1)))
 
 
 def held(record: Prepared | InvalidRecord, standing: RecordState, sync_run_id: str) -> Outcome:

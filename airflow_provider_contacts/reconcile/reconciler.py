@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Protocol, TypeGuard
 
-from airflow_provider_contacts.outcome import RecordError, Status
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.reconcile.in_doubt import Ask, Case, Finding, Found, fit_to_keep
 from airflow_provider_contacts.reconcile.reading import Reading, summary_of
-from airflow_provider_contacts.records.item import Doubted
+from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import holds_replaced
@@ -30,7 +30,7 @@ MOST_DOUBTS = 1000
 class Evidence(Protocol):
     """What the reconciler asks of a ledger."""
 
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
@@ -99,7 +99,7 @@ class Reconciler:
         :raises LedgerError: where the payloads that were sent cannot be read.
         """
         changed = [standing.record_identifier for record, standing in found if not is_as_sent(record, standing)]
-        sent = self._ledger.sent(changed) if changed else {}
+        sent = self._ledger.payloads(changed) if changed else {}
         now = self._clock.monotonic()
         for record, standing in found:
             stored = sent.get(standing.record_identifier)
@@ -131,22 +131,24 @@ class Reconciler:
             return now - standing.ended
         return now - standing.age + self._settings.request_timeout + SETTLING
 
-    def arise(self, doubted: Doubted, marked_at: float) -> None:
-        """Take in a record whose request has just ended in doubt."""
-        item = doubted.item
-        if item.standing is None:
-            raise ValueError("a doubt has a row")
-        sought: Payload = dict(item.prepared.payload)
+    def arise(self, record: Prepared, outcome: Outcome, history: History, *, marked_at: float, exists: bool) -> None:
+        """Take in a record whose request has just ended in doubt.
+
+        :param history: with its row as it has just been written.
+        :param exists: the vendor refused it, saying that it exists: then no reading proves that it does not.
+        """
+        if history.state is None:
+            raise ValueError("a record in doubt has a row")
         self._born.append(
             Case(
-                record=item.prepared,
-                standing=item.standing,
-                sought=sought,
+                record=record,
+                standing=history.state,
+                sought=record.payload,
                 marked_at=marked_at,
                 absent_from=self._clock.monotonic() + self._settings.reconcile_delay,
-                doubt=doubted.outcome,
-                exists=doubted.exists,
-                rounds=item.rounds,
+                doubt=outcome,
+                exists=exists,
+                rounds=history.rounds,
             )
         )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_contacts.frozen import Value
-from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
+
+NO_ERROR = RecordError("")
 
 
 class History(Value, frozen=True, kw_only=True):
@@ -29,6 +31,9 @@ class History(Value, frozen=True, kw_only=True):
     rounds: int = 0
 
 
+NO_HISTORY = History()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Records of one request, in the order of the request: columns of equal length.
@@ -41,21 +46,103 @@ class Batch:
     :param tries: results so far that settled nothing, in this try of the task.
     :param renewed: the credential has been renewed for it already.
     :param due: the moment (monotonic) before which it must not leave.
+    :param batch_id: of the request that carries it; begins with the execution's token and a dot.
+    :param marked_at: the moment (monotonic) before its claim was written.
+    :param sent_at: the moment (monotonic) at which it was handed to the sender.
     """
 
-    identifiers: Sequence[str] = field(repr=False)
-    row_indexes: Sequence[int]
-    payloads: Sequence[Payload] = field(repr=False)
-    bodies: Sequence[bytes] = field(repr=False)
-    payload_hashes: Sequence[str]
+    identifiers: Sequence[str] = field(default=(), repr=False)
+    row_indexes: Sequence[int] = ()
+    payloads: Sequence[Payload] = field(default=(), repr=False)
+    bodies: Sequence[bytes] = field(default=(), repr=False)
+    payload_hashes: Sequence[str] = ()
     histories: Mapping[int, History] = field(default_factory=dict, repr=False)
     tries: int = 0
     renewed: bool = False
     due: float = 0.0
+    batch_id: str = ""
+    marked_at: float = 0.0
+    sent_at: float = 0.0
 
     def __len__(self) -> int:
         """Return how many records it holds."""
         return len(self.identifiers)
+
+    def history(self, place: int) -> History:
+        """Return what was known of a record before."""
+        return self.histories.get(place, NO_HISTORY)
+
+    def attempts(self, place: int) -> int:
+        """Return how many requests have carried a record before, over all tries and runs."""
+        state = self.history(place).state
+        return state.attempts if state is not None else 0
+
+    def select(self, places: Sequence[int]) -> Batch:
+        """Return the records at some places, in that order."""
+        if len(places) == len(self):
+            return self
+        return replace(
+            self,
+            identifiers=[self.identifiers[place] for place in places],
+            row_indexes=[self.row_indexes[place] for place in places],
+            payloads=[self.payloads[place] for place in places],
+            bodies=[self.bodies[place] for place in places],
+            payload_hashes=[self.payload_hashes[place] for place in places],
+            histories={new: self.histories[old] for new, old in enumerate(places) if old in self.histories}
+            if self.histories
+            else {},
+        )
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return the records of several batches, one after the other."""
+    filled = [batch for batch in batches if len(batch)]
+    if len(filled) == 1:
+        return filled[0]
+    histories: dict[int, History] = {}
+    start = 0
+    for batch in filled:
+        histories.update({start + place: history for place, history in batch.histories.items()})
+        start += len(batch)
+    return Batch(
+        identifiers=[one for batch in filled for one in batch.identifiers],
+        row_indexes=[one for batch in filled for one in batch.row_indexes],
+        payloads=[one for batch in filled for one in batch.payloads],
+        bodies=[one for batch in filled for one in batch.bodies],
+        payload_hashes=[one for batch in filled for one in batch.payload_hashes],
+        histories=histories,
+    )
+
+
+def outcome_at(
+    batch: Batch,
+    place: int,
+    status: Status,
+    *,
+    attempts: int,
+    batch_id: str | None,
+    http_status: int | None = None,
+    record_id: str | None = None,
+    errors: tuple[RecordError, ...] = (),
+    error_code: str | None = None,
+) -> Outcome:
+    """Return the outcome of one record of a batch; ``error_code`` is for an outcome without a list of errors."""
+    first = errors[0] if errors else NO_ERROR
+    return Outcome(
+        record_identifier=batch.identifiers[place],
+        row_index=batch.row_indexes[place],
+        status=status,
+        destination_record_id=record_id,
+        error_code=first.code or error_code,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        http_status=http_status,
+        attempts=attempts,
+        payload_hash=batch.payload_hashes[place],
+        payload=batch.payloads[place],
+        batch_id=batch_id,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +158,48 @@ class BatchResult:
     http_status: int | None = None
     ids: Sequence[str | None] = field(repr=False)
     exceptions: Mapping[int, Outcome] = field(default_factory=dict, repr=False)
+
+    def confirmed(self) -> Iterator[Outcome]:
+        """Make the outcome of every record that the vendor confirms."""
+        for place, record_id in enumerate(self.ids):
+            if place not in self.exceptions:
+                yield outcome_at(
+                    self.batch,
+                    place,
+                    Status.SUCCEEDED,
+                    attempts=self.batch.attempts(place) + 1,
+                    batch_id=self.batch_id,
+                    http_status=self.http_status,
+                    record_id=record_id,
+                )
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Make the outcome of every record."""
+        yield from self.confirmed()
+        yield from self.exceptions.values()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Records that have their outcome: those that an answer confirms, and the outcomes of any others.
+
+    ``Outcome`` values of the confirmed are made when somebody iterates.
+    """
+
+    answer: BatchResult | None = None
+    others: Sequence[Outcome] = field(default=(), repr=False)
+
+    @property
+    def num_confirmed(self) -> int:
+        """How many records the answer confirms."""
+        return len(self.answer.batch) - len(self.answer.exceptions) if self.answer is not None else 0
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield one outcome a record."""
+        if self.answer is not None:
+            yield from self.answer.confirmed()
+        yield from self.others
+
+    def __len__(self) -> int:
+        """Return how many records there are."""
+        return self.num_confirmed + len(self.others)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.frozen import Value
-from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.outcome import Outcome, Status
 
 INTERRUPTED = "interrupted"
 """Error code of a doubt whose request nobody saw the end of."""
@@ -55,6 +55,24 @@ class RecordState(Value, frozen=True, kw_only=True):
     oldest: float | None = None
     ended: float | None = None
     was_in_doubt: bool = False
+
+
+def state_after(outcome: Outcome, sync_run_id: str, *, was_in_doubt: bool) -> RecordState:
+    """Return the state of a record whose outcome has just been written."""
+    return RecordState(
+        record_identifier=outcome.record_identifier,
+        status=outcome.status,
+        batch_id=outcome.batch_id,
+        sync_run_id=sync_run_id,
+        payload_hash=outcome.payload_hash,
+        destination_record_id=outcome.destination_record_id,
+        error_code=outcome.error_code,
+        error_field=outcome.error_field,
+        status_message=outcome.status_message,
+        http_status=outcome.http_status,
+        attempts=outcome.attempts,
+        was_in_doubt=was_in_doubt,
+    )
 
 
 @dataclass(frozen=True, slots=True)

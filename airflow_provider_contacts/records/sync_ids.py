@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 
-LookFirst = Callable[[Sequence[Prepared | InvalidRecord]], None]
-"""Looks at the first records of a push before anything is sent; may raise ``ConfigError``."""
+LookFirst = Callable[[Mapping[str, str]], None]
+"""Is given the first records of a push, as identifiers and payload digests; may raise ``ConfigError``."""
 
 
-def look_at_nothing(records: Sequence[Prepared | InvalidRecord]) -> None:
+def look_at_nothing(hashes: Mapping[str, str]) -> None:
     """Let a push begin with whatever records."""
 
 
@@ -46,10 +45,7 @@ def refuse_renamed(ledger: object, sync_id: str, *, given: str | None) -> LookFi
     if given is not None or not isinstance(ledger, KnowsOthers):
         return look_at_nothing
 
-    def look(records: Sequence[Prepared | InvalidRecord]) -> None:
-        hashes: dict[str, str] = {}
-        for record in records:
-            hashes.setdefault(record.record_identifier, record.payload_hash)
+    def look(hashes: Mapping[str, str]) -> None:
         known = ledger.known_elsewhere(hashes)
         if known is not None:
             old, new = (json.dumps(one, ensure_ascii=False) for one in (known.sync_id, sync_id))

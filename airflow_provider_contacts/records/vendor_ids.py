@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from airflow_provider_contacts.records.record_state import Holder
-from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Reply
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Replies, Reply
 
 MOST_IDS = 10_000
 """Ids that are remembered, the newest ones: some megabytes at most, whatever the size of the push."""
@@ -38,31 +38,46 @@ class VendorIds:
         if len(self._held) > self._most:
             self._held.popitem(last=False)
 
-    def sift(self, replies: Sequence[Reply], identifiers: Sequence[str]) -> Sequence[Reply]:
+    def sift(self, replies: Replies, identifiers: Sequence[str]) -> Replies:
         """Return the replies of one answer, with doubt in place of a creation whose id another record holds.
 
         The record that was answered first keeps its id: its outcome is written, and may have been yielded. Two of one
         answer have no first.
         """
-        ids = [key_of(reply.id) if type(reply) is Created and reply.id is not None else None for reply in replies]
-        given = [one for one in ids if one is not None]
-        # Nearly always none, and counting them takes longer than all the rest.
-        twice = {one for one, times in Counter(given).items() if times > 1} if len(set(given)) < len(given) else set()
-        sifted = list(replies)
-        for index, (one, identifier) in enumerate(zip(ids, identifiers, strict=True)):
-            reply = replies[index]
-            if one is None or not isinstance(reply, Created) or reply.id is None:
-                continue
-            if one in twice or self._held.get(one, identifier) != identifier:
-                sifted[index] = Doubt(TWICE, "the vendor gave the same id to another record of this push", reply.id)
+        given = [(place, one) for place, one in enumerate(replies.ids) if one is not None]
+        keys = keys_of([one for _, one in given])
+        if len(set(keys)) == len(keys) and not (self._held.keys() & set(keys)):
+            # Nearly always.
+            for key, (place, _) in zip(keys, given, strict=True):
+                self._remember(key, identifiers[place])
+            return replies
+        times = Counter(keys)
+        doubts: dict[int, Reply] = {}
+        for key, (place, record_id) in zip(keys, given, strict=True):
+            if times[key] > 1 or self._held.get(key, identifiers[place]) != identifiers[place]:
+                doubts[place] = Doubt(TWICE, "the vendor gave the same id to another record of this push", record_id)
             else:
-                self._remember(one, identifier)
-        return sifted
+                self._remember(key, identifiers[place])
+        return but(replies, doubts)
 
     def holders(self, record_ids: Collection[str]) -> list[Holder]:
         """Return the records that hold one of these contacts."""
         found = ((one, self._held.get(key_of(one))) for one in record_ids)
         return [Holder(one, identifier) for one, identifier in found if identifier is not None]
+
+
+def but(replies: Replies, exceptions: Mapping[int, Reply]) -> Replies:
+    """Return replies with other ones at some places."""
+    if not exceptions:
+        return replies
+    ids = [None if place in exceptions else one for place, one in enumerate(replies.ids)]
+    return Replies(ids, {**replies.exceptions, **exceptions})
+
+
+def keys_of(record_ids: Sequence[str]) -> Sequence[str]:
+    """Return the key of each id; see :func:`key_of`."""
+    text = "".join(record_ids)
+    return record_ids if text == text.lower() else [key_of(one) for one in record_ids]
 
 
 def key_of(record_id: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
+from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.plan import Plan
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
@@ -99,6 +100,7 @@ class Execution:
         self._parameters = PushParameters.of(self._parsed)
         self._hook = contacts_hook(self._parameters.contacts_conn_id)
         self._remembers = False
+        self._interrupts = Interrupts()
 
     @property
     def may_come_back(self) -> bool:
@@ -136,6 +138,7 @@ class Execution:
                         budget=budget,
                         look_first=look,
                         watch=Progress(report).tell,
+                        interrupts=self._interrupts,
                     )
                     return self._push(report, push, ledger)
 
@@ -181,7 +184,7 @@ class Execution:
     def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
         error: BaseException | None = None
         try:
-            with frozen_heap():
+            with frozen_heap(), self._interrupts.deferred():
                 count_outcomes(push, report)
         except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
             error = caught

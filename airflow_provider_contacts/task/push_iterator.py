@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import get_current_context
 
+from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
@@ -27,6 +28,7 @@ from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.transport.preflight import known_destination
 
 if TYPE_CHECKING:
+    from airflow_provider_contacts.records.batch import Finished
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
     from airflow_provider_contacts.transport.connection import Target
     from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
@@ -90,13 +92,18 @@ class Outcomes(Iterator[Outcome]):
     def __init__(self, checked: CheckedPush) -> None:
         self._name = repr(checked.hook)
         self._begun = False
-        self._outcomes = outcomes_of(checked)
+        self._interrupts = interrupts = Interrupts()
+        self._portions = portions_of(checked, interrupts)
+        self._outcomes: Iterator[Outcome] = iter(())
         self._release = checked.rows.close
 
     def __next__(self) -> Outcome:
         """Return the next outcome; the first call begins the push."""
         self._begun = True
-        return next(self._outcomes)
+        while (outcome := next(self._outcomes, None)) is None:
+            with self._interrupts.deferred():
+                self._outcomes = iter(next(self._portions))
+        return outcome
 
     def __enter__(self) -> Self:
         """Return the iterator itself."""
@@ -108,7 +115,9 @@ class Outcomes(Iterator[Outcome]):
 
     def close(self) -> None:
         """Stop the push; a second call does nothing."""
-        self._outcomes.close()
+        with self._interrupts.deferred():
+            self._portions.close()
+        self._outcomes = iter(())
         self._release()
 
     def __del__(self) -> None:
@@ -121,7 +130,7 @@ class Outcomes(Iterator[Outcome]):
             )
 
 
-def outcomes_of(checked: CheckedPush) -> Generator[Outcome]:
+def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finished]:
     """Open everything that the push takes, push, and close it however it ends."""
     hook, target, parameters = checked.hook, checked.target, checked.parameters
     sync_id = parameters.sync_id or ""
@@ -145,22 +154,23 @@ def outcomes_of(checked: CheckedPush) -> Generator[Outcome]:
                 settings=checked.settings,
                 budget=budget,
                 watch=Progress(report).tell,
+                interrupts=interrupts,
             )
             yield from counted(push, report, ledger)
 
 
-def counted(push: Push, report: Report, ledger: Ledger) -> Generator[Outcome]:
-    """Hand outcomes on, and write into the run's row how many of each there were."""
+def counted(push: Push, report: Report, ledger: Ledger) -> Generator[Finished]:
+    """Hand finished records on, and write into the run's row how many of each there were."""
     error: BaseException | None = None
-    current: Outcome | None = None
     try:
-        with closing(push.run()) as outcomes:
-            for current in outcomes:
-                report.add(current)
-                yield current
+        with closing(push.run()) as portions:
+            for finished in portions:
+                report.add(finished)
+                yield finished
     except BaseException as caught:
         error = caught
-        report.catch_up(current, push.last_words)
+        for finished in push.last_words:
+            report.add(finished)
         raise
     finally:
         report.num_requests = push.num_requests

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, StoredMapper
@@ -193,21 +194,20 @@ class SentAgain:
             self._leftover.codes[code] += 1
         self._index += 1
         interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
-        self._report.add(
-            Outcome(
-                record_identifier=standing.record_identifier,
-                row_index=self._index,
-                status=status,
-                destination_record_id=standing.destination_record_id,
-                error_code=code or interrupted,
-                error_field=None if code else standing.error_field,
-                status_message=HINTS[code] if code else standing.status_message,
-                http_status=standing.http_status,
-                attempts=standing.attempts,
-                payload_hash=standing.payload_hash,
-                from_this_run=this_run,
-            )
+        outcome = Outcome(
+            record_identifier=standing.record_identifier,
+            row_index=self._index,
+            status=status,
+            destination_record_id=standing.destination_record_id,
+            error_code=code or interrupted,
+            error_field=None if code else standing.error_field,
+            status_message=HINTS[code] if code else standing.status_message,
+            http_status=standing.http_status,
+            attempts=standing.attempts,
+            payload_hash=standing.payload_hash,
+            from_this_run=this_run,
         )
+        self._report.add(Finished(others=[outcome]))
 
 
 def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:

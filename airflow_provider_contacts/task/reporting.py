@@ -16,7 +16,6 @@ from airflow_provider_contacts.task.summary import Report
 if TYPE_CHECKING:
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.engine.push import Push
-    from airflow_provider_contacts.outcome import Outcome
     from airflow_provider_contacts.records.mapper import Mapper
     from airflow_provider_contacts.records.sync_ids import LookFirst
     from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
@@ -50,18 +49,10 @@ def reported(report: Report, ledger: Ledger) -> Iterator[None]:
 
 
 def count_outcomes(push: Push, report: Report) -> None:
-    """Run a push, and count every outcome once, wherever it is interrupted."""
-    current: Outcome | None = None
-    try:
-        with closing(push.run()) as outcomes:
-            for outcome in outcomes:
-                current = outcome
-                report.add(outcome)
-                # Counted: a replay's source counts records of its own before the next one comes.
-                current = None
-    except BaseException:
-        report.catch_up(current, push.last_words)
-        raise
+    """Run a push, and count every record once."""
+    with closing(push.run()) as portions:
+        for finished in portions:
+            report.add(finished)
 
 
 class Progress:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task.parameters import XcomOutcomes
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
 
@@ -39,6 +40,11 @@ class OutcomeList:
     complete: bool = True
     thinned: bool = False
 
+    @property
+    def wants_confirmed(self) -> bool:
+        """Whether a delivered record's outcome is kept."""
+        return self.wanted == "all" or (self.wanted == "auto" and self.complete)
+
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome if it is wanted."""
         undelivered = outcome.status in UNDELIVERED
@@ -51,10 +57,7 @@ class OutcomeList:
             self.thinned = True
         if self.wanted == "auto" and not self.complete and (not undelivered or len(self.entries) >= MOST_IN_XCOM):
             return
-        entry = entry_of(outcome)
-        # The last one may be added again: see Report.add.
-        if not self.entries or self.entries[-1] != entry:
-            self.entries.append(entry)
+        self.entries.append(entry_of(outcome))
 
 
 def entry_of(outcome: Outcome) -> dict[str, Any]:
@@ -89,21 +92,11 @@ class Tally:
     num_changed: int = 0
     num_held: int = 0
     num_delivered: int = 0
-    last: Outcome | None = field(default=None, repr=False, compare=False)
 
-    def plus(self, outcome: Outcome) -> Tally:
-        """Return the counters with one outcome more: an addition that is interrupted has not begun."""
-        more = Tally(
-            statuses=self.statuses.copy(),
-            codes=self.codes.copy() if outcome.error_code else self.codes,
-            fields=self.fields.copy() if outcome.error_code else self.fields,
-            num_changed=self.num_changed,
-            num_held=self.num_held,
-            num_delivered=self.num_delivered,
-            last=outcome,
-        )
-        more.add(outcome)
-        return more
+    def add_confirmed(self, count: int) -> None:
+        """Count records that the vendor confirms."""
+        self.statuses[Status.SUCCEEDED] += count
+        self.num_delivered += count
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -200,22 +193,13 @@ class Report:
     total: int | None = None
     trouble: str | None = None
 
-    def add(self, outcome: Outcome) -> None:
-        """Count an outcome, and keep it if it is wanted; the last one may be added again, for good measure.
-
-        An exception from outside can come in the middle of it, and the one who caught it cannot know how far it was.
-        """
-        if outcome is not self.tally.last:
-            self.tally = self.tally.plus(outcome)
-        self.outcomes.add(outcome)
-
-    def catch_up(self, current: Outcome | None, last_words: Iterable[Outcome]) -> None:
-        """Count what an interrupted push still had to say.
-
-        :param current: the outcome that was being counted, or has been.
-        """
-        for outcome in [*([current] if current is not None else ()), *last_words]:
-            self.add(outcome)
+    def add(self, finished: Finished) -> None:
+        """Count finished records, and keep the outcomes that are wanted."""
+        self.tally.add_confirmed(finished.num_confirmed)
+        for outcome in finished.others:
+            self.tally.add(outcome)
+        for outcome in finished if self.outcomes.wants_confirmed else finished.others:
+            self.outcomes.add(outcome)
 
     def counts(self) -> dict[str, int]:
         """Return the counters of the runs table."""

@@ -10,14 +10,14 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import Credential, FixedHeader
-from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Rejected, Reply
+from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Rejected, Replies, Reply
 
 NAME_LENGTH = 255
 """Characters of a code, a field or a vendor's id."""
@@ -42,6 +42,7 @@ UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
 
 JSON_SIGN = re.compile(r"\\u([0-9a-fA-F]{4})")
+NO_LETTER = re.compile(r"[\W_]+")
 URL_SIGNS = str.maketrans("+/", "-_")
 
 
@@ -102,6 +103,20 @@ class Secrets:
         told = bared(undone(text)) if bare else ""
         return any(one in told for one in bare)
 
+    def replies(self, replies: Replies) -> Replies:
+        """Return what an answer says of its records, fit to be kept."""
+        return Replies(self._ids(replies.ids), {place: self.reply(one) for place, one in replies.exceptions.items()})
+
+    def _ids(self, ids: Sequence[str | None]) -> Sequence[str | None]:
+        """Return ids as :meth:`clean` does; nearly always nothing is to be cleaned, and all are seen at once."""
+        told = [one for one in ids if one is not None]
+        if all(type(one) is str and len(one) <= NAME_LENGTH for one in told) and "".join(told).isprintable():
+            text = "\n".join(told)
+            folded = text.casefold()
+            if not (any(form in folded for form in self._folded) or self._rewritten(text, LEAST_BARE)):
+                return ids
+        return [self.clean(one, NAME_LENGTH) for one in ids]
+
     def reply(self, reply: Reply) -> Reply:
         """Return what a reply says of a record, fit to be kept."""
         if type(reply) is Created:
@@ -127,7 +142,7 @@ class Secrets:
 
 def bared(text: str) -> str:
     """Return the letters and digits of a text."""
-    return "".join(filter(str.isalnum, text.casefold()))
+    return NO_LETTER.sub("", text.casefold())
 
 
 def undone(text: str) -> str:

@@ -130,7 +130,7 @@ def test_what_is_packed_in_part_is_not_read(body: bytes) -> None:
 def test_an_answer_over_the_bound_is_doubt_with_its_cause(name: str) -> None:
     answer = Response(200, {}, b"", None, "the body of the answer has more than 7 bytes")
     verdict = judge(answer, [{"a": 1}, {"a": 2}], vendors.load(name), Assumptions(), EPOCH)
-    assert verdict.replies == [Doubt("unreadable", answer.trouble)] * 2
+    assert list(verdict.replies) == [Doubt("unreadable", answer.trouble)] * 2
 
 
 def test_a_batch_that_is_echoed_many_times_over_is_an_honest_answer(serve: Serve) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Required
@@ -17,13 +18,14 @@ from typing import Annotated, Any, Required
 from pydantic import ConfigDict, Field, StrictInt, StrictStr, with_config
 from typing_extensions import TypedDict
 
+from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import LedgerError, SupersededError, UnreadableError
-from airflow_provider_contacts.ledgers.step_ledger import StepLedger
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.record_state import ABSENT, Claim, Holder, RecordState
+from airflow_provider_contacts.records.record_state import ABSENT, Holder, RecordState
 from airflow_provider_contacts.vendor_kit.auth import ApiKey
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
@@ -508,7 +510,7 @@ def failing(word: str, *calls: int, error: type[LedgerError] = LedgerError) -> T
     return trouble
 
 
-class FakeLedger(StepLedger):
+class FakeLedger:
     """A table's rules without a database.
 
     :param slow: word to seconds that such a call takes.
@@ -534,14 +536,14 @@ class FakeLedger(StepLedger):
         self._slow = slow or {}
         table.newest[sync_run_id] = self.token
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        self._begin("standing")
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        self._begin("states")
         assert len(set(identifiers)) == len(identifiers)
-        found = {one: self._standing(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
-        self._end("standing")
+        found = {one: self._state(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
+        self._end("states")
         return found
 
-    def _standing(self, identifier: str, row: Row) -> RecordState:
+    def _state(self, identifier: str, row: Row) -> RecordState:
         age = 0.0 if row.marked_at is None else self._table.clock.seconds - row.marked_at
         return RecordState(
             record_identifier=identifier,
@@ -558,7 +560,7 @@ class FakeLedger(StepLedger):
             was_in_doubt=row.error_code == ABSENT or any(error.code == ABSENT for error in row.errors),
         )
 
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         self._begin("sent")
         rows = {one: self._table.rows[one] for one in identifiers if one in self._table.rows}
         self._end("sent")
@@ -576,33 +578,45 @@ class FakeLedger(StepLedger):
         self._end("holders")
         return found
 
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
+    def record_and_claim(
+        self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
+    ) -> Mapping[str, Collection[int]]:
+        if results:
+            self.record_results(results)
         self._begin("claim")
-        assert len({mark.record_identifier for mark in marks}) == len(marks), "one claim names a record twice"
+        identifiers = [one for batch in batches.values() for one in batch.identifiers]
+        assert len(set(identifiers)) == len(identifiers), "one claim names a record twice"
         if self._table.newest[self.sync_run_id] != self.token:
             raise SupersededError("a newer execution has taken over")
-        written = [mark.record_identifier for mark in marks if self._claim(mark)]
+        lost = {
+            name: [place for place in range(len(batch)) if not self._claim(batch, place, name)]
+            for name, batch in batches.items()
+        }
         self._end("claim")
-        return written
+        return lost
 
-    def _claim(self, mark: Claim) -> bool:
-        assert mark.batch_id.startswith(f"{self.token}.")
-        row = self._table.rows.get(mark.record_identifier)
-        read_version = None if mark.standing is None else (mark.standing.status, mark.standing.batch_id)
+    def _claim(self, batch: Batch, place: int, batch_id: str) -> bool:
+        assert batch_id.startswith(f"{self.token}.")
+        identifier, state = batch.identifiers[place], batch.history(place).state
+        row = self._table.rows.get(identifier)
+        read_version = None if state is None else (state.status, state.batch_id)
         if (None if row is None else (row.status, row.batch_id)) != read_version:
             return False
-        self._table.rows[mark.record_identifier] = Row(
+        self._table.rows[identifier] = Row(
             status=Status.SENDING,
-            batch_id=mark.batch_id,
+            batch_id=batch_id,
             sync_run_id=self.sync_run_id,
-            payload_hash=mark.payload_hash,
-            payload=mark.payload,
-            attempts=mark.attempts,
+            payload_hash=batch.payload_hashes[place],
+            payload=batch.payloads[place],
+            attempts=batch.attempts(place) + 1,
             marked_at=self._table.clock.seconds,
         )
         return True
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+    def record_results(self, results: Sequence[BatchResult]) -> None:
+        self.record_outcomes([outcome for result in results for outcome in result.outcomes()])
+
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         self._begin("settle")
         written = [outcome.record_identifier for outcome in outcomes if self._settle(outcome)]
         self._end("settle")
@@ -626,7 +640,7 @@ class FakeLedger(StepLedger):
         )
         return True
 
-    def note(self, outcomes: Sequence[Outcome]) -> None:
+    def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         self._begin("note")
         if self._table.newest[self.sync_run_id] != self.token:
             raise SupersededError("a newer execution has taken over")
@@ -688,6 +702,25 @@ class Pushed:
         return dict(sorted((outcome.row_index, outcome.error_code) for outcome in self.outcomes))
 
 
+def outcomes_of(push: Push) -> Generator[Outcome]:
+    """Run a push, and yield the outcome of each record; closing it closes the push."""
+    with closing(push.run()) as portions:
+        for finished in portions:
+            rest = deque(finished)
+            while rest:
+                try:
+                    yield rest.popleft()
+                except GeneratorExit:
+                    portions.close()
+                    push.last_words.insert(0, Finished(others=list(rest)))
+                    raise
+
+
+def last_words(push: Push) -> list[Outcome]:
+    """Return the outcomes that nobody was there to hear."""
+    return [outcome for finished in push.last_words for outcome in finished]
+
+
 def names(count: int) -> list[dict[str, Any]]:
     """Return ``count`` rows, each with its own name, which is their sync key too."""
     return [{"name": f"n{index}"} for index in range(count)]
@@ -726,6 +759,7 @@ class World:
         renewable: bool = False,
         slow_start: float = 0.0,
         watch: Callable[[Push], None] = lambda _push: None,
+        interrupts: Interrupts | None = None,
     ) -> Pushed:
         """Return an execution that has not begun, registered as the newest of its run."""
         sender = FakeSender(self.server, fuse, renewable=renewable, slow_start=slow_start)
@@ -746,6 +780,7 @@ class World:
             ),
             stopping=stopping,
             watch=watch,
+            interrupts=interrupts,
             clock=self.time.clock(),
         )
         return Pushed(push=push, sender=sender, ledger=found)
@@ -754,8 +789,7 @@ class World:
         """Run an execution to its end, whatever that is."""
         pushed = self.execution(rows, **options)
         try:
-            for outcome in pushed.push.run():
-                pushed.outcomes.append(outcome)
+            pushed.outcomes.extend(outcomes_of(pushed.push))
         except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
             pushed.error = error
         return pushed

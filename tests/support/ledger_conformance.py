@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
+from typing import Any as Ledger
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 import airflow_provider_contacts
-from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import tables
@@ -242,7 +242,10 @@ def outcome(identifier: str, status: Status, batch_id: str | None = None, **chan
 
 def settle(ledger: Ledger, identifier: str, status: Status, **changes: Any) -> Collection[str]:
     """Settle a record with the batch that its row carries now."""
-    return ledger.settle([outcome(identifier, status, ledger.standing([identifier])[identifier].batch_id, **changes)])
+    written: Collection[str] = ledger.settle(
+        [outcome(identifier, status, ledger.standing([identifier])[identifier].batch_id, **changes)]
+    )
+    return written
 
 
 def make(ledger: Ledger, identifier: str, status: Status) -> None:

@@ -15,9 +15,9 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Looked, look
 from airflow_provider_contacts.reconcile.in_doubt import Absent, Case, Finding, Found, Open
 from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
-from airflow_provider_contacts.records.item import Item, again
+from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
-from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.records.record_state import RecordState, state_after
 from airflow_provider_contacts.vendor_kit.reads import Question
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Request
@@ -103,16 +103,15 @@ def test_what_is_found_is_delivered_as_that_contact() -> None:
 def test_what_is_absent_is_certain_and_goes_again(doubt: Outcome | None, said: dict[str, Any]) -> None:
     written = certain(Status.FAILED, **ABSENT, **said)
     looked = look([Absent(case(doubt=doubt, rounds=1))], RUN)
-    item = Item(prepared=RECORD, attempts=written.attempts, reconciled=True, rounds=2)
-    assert looked == Looked(settled=[written], items=[again(item, written, RUN)])
-    standing = looked.items[0].standing
-    assert standing is not None
+    standing = state_after(written, RUN, was_in_doubt=True)
+    history = History(state=standing, reconciled=True, rounds=2)
+    assert looked == Looked(settled=[written], again=[(RECORD, history)])
     assert (standing.sync_run_id, standing.error_code, standing.attempts) == (RUN, "absent", written.attempts)
 
 
 def test_a_record_is_not_looked_for_without_end() -> None:
     written = certain(Status.FAILED, **ABSENT)
-    assert look([Absent(case(rounds=MOST_ROUNDS - 2))], RUN).items != []
+    assert look([Absent(case(rounds=MOST_ROUNDS - 2))], RUN).again != []
     for rounds in (MOST_ROUNDS - 1, MOST_ROUNDS):
         assert look([Absent(case(rounds=rounds))], RUN) == Looked(settled=[written], outcomes=[written])
 
@@ -173,7 +172,7 @@ def test_each_finding_has_its_own_outcome() -> None:
     findings: list[Finding] = [Open(cases[0], "ambiguous"), Found(cases[1], "id-1"), Absent(cases[2])]
     looked = look(findings, RUN)
     assert [(one.row_index, one.status) for one in looked.outcomes] == [(0, Status.UNKNOWN), (1, Status.SUCCEEDED)]
-    assert [one.prepared.row_index for one in looked.items] == [2]
+    assert [record.row_index for record, _ in looked.again] == [2]
 
 
 # In a whole push.
@@ -295,7 +294,7 @@ def test_the_credential_of_the_refused_read_is_renewed() -> None:
 
 def test_an_answer_that_nobody_waits_for_is_none_of_a_reading() -> None:
     execution = World().execution(names(1), vendor=READABLE, on_unknown="reconcile")
-    assert execution.push._doubts.land(99, NoAnswer("timeout")) is False
+    assert execution.push._reconciler.land(99, NoAnswer("timeout")) is False
 
 
 def test_exactly_as_many_doubts_as_are_gathered_do_not_stop_a_push() -> None:

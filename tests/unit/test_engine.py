@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, LOST_CLAIMS, SETTLE_ATTEMPTS
+from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, LOST_CLAIMS
+from airflow_provider_contacts.engine.recorder import ATTEMPTS
 from airflow_provider_contacts.engine.responses import BREAKER
 from airflow_provider_contacts.errors import (
     ConfigError,
@@ -47,7 +48,9 @@ from tests.support.fake_vendor import (
     answers,
     failing,
     first,
+    last_words,
     names,
+    outcomes_of,
 )
 
 ALONE = Limits(batch_size=1, max_in_flight=1)
@@ -109,7 +112,7 @@ def test_a_marked_row_is_durable_before_its_request_leaves() -> None:
 
 def test_an_outcome_is_durable_before_it_is_yielded() -> None:
     world = World()
-    for outcome in world.execution(names(9)).push.run():
+    for outcome in outcomes_of(world.execution(names(9)).push):
         assert world.table.rows[outcome.record_identifier].status is outcome.status
 
 
@@ -658,7 +661,7 @@ def test_a_source_that_fails_at_once() -> None:
 
 def test_what_cannot_be_looked_up_is_not_sent() -> None:
     world = World()
-    pushed = world.push(names(150), trouble=failing("standing:before", 2))
+    pushed = world.push(names(150), trouble=failing("states:before", 2))
     assert isinstance(pushed.error, LedgerError)
     assert len(pushed.outcomes) == 150
     assert pushed.statuses()[149] == "failed"
@@ -695,7 +698,7 @@ def test_a_mark_whose_commit_is_ambiguous_and_cannot_be_taken_back_is_held() -> 
 
 def test_outcomes_are_offered_to_a_ledger_that_restarts() -> None:
     world = World(first(then=Deed(delay=0.5)))
-    pushed = world.push(names(12), trouble=failing("settle:before", *range(1, SETTLE_ATTEMPTS)))
+    pushed = world.push(names(12), trouble=failing("settle:before", *range(1, ATTEMPTS)))
     assert isinstance(pushed.error, LedgerError)
     assert pushed.counts() == {"succeeded": 12}
     assert set(world.table.statuses().values()) == {"succeeded"}
@@ -837,7 +840,7 @@ def test_a_lost_claim_that_is_resent_waits_for_the_others_request_to_end() -> No
 
 def test_a_ledger_that_fails_after_a_lost_claim_costs_no_outcome() -> None:
     world = World()
-    away = failing("standing:before", 2)
+    away = failing("states:before", 2)
 
     def rival(point: str, call: int) -> None:
         away(point, call)
@@ -857,7 +860,7 @@ def test_a_ledger_that_stays_away_is_waited_for_once() -> None:
     assert isinstance(pushed.error, LedgerError)
     assert pushed.counts() == {"succeeded": 12}
     assert isinstance(pushed.ledger, FakeLedger)
-    assert pushed.ledger.calls["settle"] == SETTLE_ATTEMPTS + 2
+    assert pushed.ledger.calls["settle"] == ATTEMPTS + 2
     assert world.time.seconds - before < 56.0
     assert set(world.table.statuses().values()) == {"sending"}
 
@@ -936,7 +939,7 @@ def test_a_signal_before_anything_sends_nothing() -> None:
 def test_closing_early_writes_what_is_known() -> None:
     world = World(lambda index, _sent: Deed(delay=0.1 if index < 2 else 50.0))
     execution = world.execution(names(50))
-    outcomes = execution.push.run()
+    outcomes = outcomes_of(execution.push)
     next(outcomes)
     outcomes.close()
     statuses = world.table.statuses()
@@ -970,7 +973,7 @@ def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> Non
 
     pushed = world.push(names(40), limits=ONE_BY_ONE, trouble=trouble)
     assert isinstance(pushed.error, TimeUpError)
-    pushed.outcomes += pushed.push.last_words
+    pushed.outcomes += last_words(pushed.push)
     assert sorted(pushed.statuses()) == list(range(40))
     assert pushed.counts()["failed"] >= 40 - 8
     created = world.server.created()
@@ -984,7 +987,7 @@ def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> Non
     assert max(world.server.created().values()) == 1
 
 
-@pytest.mark.parametrize("point", ["standing:before", "claim:before", "claim:after", "settle:before", "settle:after"])
+@pytest.mark.parametrize("point", ["states:before", "claim:before", "claim:after", "settle:before", "settle:after"])
 def test_an_exception_from_inside_writes_what_is_known(point: str) -> None:
     world = World(first(then=Deed(delay=0.5)))
 
@@ -1039,11 +1042,11 @@ def test_queues_stay_short_however_long_the_source_is() -> None:
 
     execution = world.execution(rows(), limits=limits, ledger=MemoryLedger("t1"))
     push = execution.push
-    for outcome in push.run():
+    for outcome in outcomes_of(push):
         assert outcome.status is Status.SUCCEEDED
         done += 1
         if done % 500 == 0:
-            queued = len(push._loose) + sum(len(group.items) for group in (*push._ready, *push._waiting))
+            queued = sum(map(len, (push._queue._loose, *push._queue.ready, *push._queue.waiting)))
             worst["queued"] = max(worst["queued"], queued)
             worst["active"] = max(worst["active"], len(push._active))
     assert done == total
@@ -1057,7 +1060,7 @@ def test_queues_stay_short_where_everything_is_refused() -> None:
     world = World(refuses=lambda payload: int(payload["name"][1:]) % 3 == 0)
     execution = world.execution(names(5000), limits=Limits(batch_size=50, max_in_flight=4))
     worst = 0
-    for _ in execution.push.run():
+    for _ in outcomes_of(execution.push):
         worst = max(worst, len(execution.push._active))
     assert worst <= 1500
 
@@ -1066,7 +1069,7 @@ def test_a_drained_source_is_not_kept_either() -> None:
     world = World(first(then=answers(403)))
     execution = world.execution(names(20_000))
     worst = 0
-    outcomes = execution.push.run()
+    outcomes = outcomes_of(execution.push)
     with suppress(RefusedError):
         for _ in outcomes:
             worst = max(worst, len(execution.push._active))
@@ -1078,7 +1081,7 @@ def test_the_ledger_is_asked_once_for_many_records() -> None:
     world = World()
     pushed = world.push(names(2000), limits=Limits(batch_size=100, max_in_flight=10))
     assert isinstance(pushed.ledger, FakeLedger)
-    assert pushed.ledger.calls["standing"] <= 3
+    assert pushed.ledger.calls["states"] <= 3
     assert pushed.ledger.calls["claim"] <= 20
     assert pushed.ledger.calls["settle"] <= 20
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, SETTLE_ATTEMPTS
+from airflow_provider_contacts.engine.push import FRESH, LAST_WORD
+from airflow_provider_contacts.engine.recorder import ATTEMPTS
 from airflow_provider_contacts.engine.responses import BREAKER
 from airflow_provider_contacts.errors import (
     InterruptedPushError,
@@ -35,6 +36,7 @@ from tests.support.fake_vendor import (
     failing,
     first,
     names,
+    outcomes_of,
 )
 
 NO_RIGHT = "the credential lacks a right, or the plan does not include this request"
@@ -85,7 +87,7 @@ def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> N
     world = World()
     execution = world.execution(names(2), request_timeout=7.5)
     begun = world.time.seconds
-    list(execution.push.run())
+    list(outcomes_of(execution.push))
     ((_, request, not_after, timeout),) = execution.sender.told
     assert request == Request("POST", "/contacts", b'{"contacts":[{"name":"n0"},{"name":"n1"}]}')
     assert not_after == pytest.approx(begun + FRESH, abs=0.01)
@@ -96,7 +98,7 @@ def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> N
 def test_a_read_may_leave_whenever_it_can() -> None:
     world = World(first(APPLIED_AND_LOST))
     execution = world.execution(names(2), vendor=READABLE, on_unknown="reconcile", request_timeout=7.5)
-    list(execution.push.run())
+    list(outcomes_of(execution.push))
     read = [one for one in execution.sender.told if one[1].method == "GET"]
     assert [(not_after, timeout) for _, _, not_after, timeout in read] == [(inf, 7.5)]
     assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
@@ -106,7 +108,7 @@ def test_a_read_may_leave_whenever_it_can() -> None:
 def test_no_two_requests_share_a_mark_or_a_number() -> None:
     world = World(first(answers(429), answers(429)))
     execution = world.execution(names(20))
-    outcomes = list(execution.push.run())
+    outcomes = list(outcomes_of(execution.push))
     assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
     assert len({outcome.batch_id for outcome in outcomes}) == 5
     assert all(str(outcome.batch_id).startswith(f"{execution.ledger.token}.") for outcome in outcomes)
@@ -160,7 +162,7 @@ def test_records_that_could_not_be_noted_are_counted(caplog: pytest.LogCaptureFi
 def sleeps(world: World, rows: Sequence[Any], **options: Any) -> list[float]:
     """Return the seconds for which each wait for results was asked."""
     execution = world.execution(rows, **options)
-    list(execution.push.run())
+    list(outcomes_of(execution.push))
     return execution.sender.asked
 
 
@@ -260,7 +262,7 @@ def test_a_claim_that_fails_ends_the_push_without_reading_on(point: str, error: 
 
 def test_a_lost_claim_that_cannot_be_decided_ends_the_push_without_reading_on() -> None:
     world = World()
-    away = failing("standing:before", 2)
+    away = failing("states:before", 2)
 
     def rival(point: str, call: int) -> None:
         away(point, call)
@@ -284,7 +286,7 @@ def test_a_stop_ends_the_patience_with_a_ledger() -> None:
     assert pushed.error is not None
     assert isinstance(pushed.ledger, FakeLedger)
     # Half a minute of attempts is cut short by the signal.
-    assert pushed.ledger.calls["settle"] < SETTLE_ATTEMPTS
+    assert pushed.ledger.calls["settle"] < ATTEMPTS
     assert world.time.seconds < begun + 3.0
 
 
@@ -300,4 +302,4 @@ def test_a_ledger_that_restarts_is_offered_the_outcomes_at_growing_distances() -
     world.push(names(1), trouble=trouble)
     gaps = [later - sooner for sooner, later in itertools.pairwise(offered)]
     # Half a second, doubled each time, less a quarter by the clock's chance.
-    assert gaps == pytest.approx([0.375 * 2**attempt for attempt in range(SETTLE_ATTEMPTS - 1)], abs=0.01)
+    assert gaps == pytest.approx([0.375 * 2**attempt for attempt in range(ATTEMPTS - 1)], abs=0.01)

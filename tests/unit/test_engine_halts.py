@@ -33,6 +33,7 @@ from tests.support.fake_vendor import (
     failing,
     first,
     names,
+    outcomes_of,
 )
 
 CHUNK = 100
@@ -82,7 +83,7 @@ def test_a_configuration_error_of_the_source_sends_nothing_of_what_was_read_with
 
 
 def test_rows_that_cannot_be_looked_up_end_the_push_and_nothing_is_written_for_the_rest() -> None:
-    pushed = World().push(names(1000), trouble=failing("standing:before", 2))
+    pushed = World().push(names(1000), trouble=failing("states:before", 2))
     assert type(pushed.error) is LedgerError
     assert len(pushed.outcomes) == 2 * CHUNK
     assert isinstance(pushed.ledger, FakeLedger)
@@ -229,7 +230,7 @@ def test_the_credential_of_the_refused_request_is_renewed() -> None:
         submit(tag, *given, **options)
 
     execution.sender.submit = told  # type: ignore[method-assign]  # listens, and does the same
-    assert {outcome.status for outcome in execution.push.run()} == {Status.SUCCEEDED}
+    assert {outcome.status for outcome in outcomes_of(execution.push)} == {Status.SUCCEEDED}
     assert execution.sender.renewed == [tags[1]]
 
 

@@ -33,6 +33,7 @@ from tests.support.fake_vendor import (
     Script,
     World,
     answers,
+    outcomes_of,
 )
 
 ATTEMPTS = 3
@@ -77,7 +78,7 @@ STANDINGS = st.dictionaries(
 POINTS = st.sampled_from(
     [
         f"{word}:{moment}"
-        for word in ("standing", "claim", "settle", "note", "sent", "holders")
+        for word in ("states", "claim", "settle", "note", "sent", "holders")
         for moment in ("before", "after")
     ]
 )
@@ -389,7 +390,7 @@ def test_executions_that_overlap_do_not_send_a_record_twice(
     def turn(which: int) -> None:
         if which == len(pushes) < len(runs):
             executions.append(world.execution(rows, run=runs[which], limits=limits, request_attempts=ATTEMPTS))
-            pushes.append(executions[-1].push.run())
+            pushes.append(outcomes_of(executions[-1].push))
         if which >= len(pushes):
             return
         try:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.engine.in_flight import outcome_of
 from airflow_provider_contacts.engine.policy import judge
+from airflow_provider_contacts.engine.results import result_of
 from airflow_provider_contacts.errors import RefusedError
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.item import Item
-from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Rejected, Response, Vendor
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
+from tests.support.batches import batch_of
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,
@@ -177,11 +177,9 @@ WORDS: list[tuple[Vendor, Response]] = [
 
 @pytest.mark.parametrize(("vendor", "answer"), WORDS)
 def test_every_vendors_word_is_understood(vendor: Vendor, answer: Response) -> None:
-    prepared = Prepared(record_identifier="a", row_index=0, payload=ANN, body=b"{}", payload_hash="v1:a")
-    (reply,) = judge(answer, [ANN], vendor, Assumptions(), EPOCH).replies
-    assert isinstance(reply, Rejected), reply
-    found = [
-        outcome_of(Item(prepared=prepared, reconciled=doubted), reply, "t.1", answer.status, vendor.exists_codes).status
-        for doubted in (True, False)
-    ]
-    assert found == [Status.UNKNOWN, Status.REJECTED]
+    found = judge(answer, [ANN], vendor, Assumptions(), EPOCH)
+    assert isinstance(found.replies[0], Rejected), found
+    histories = [History(reconciled=doubted) for doubted in (True, False)]
+    batches = [batch_of("a", payloads=[ANN], histories={0: history}) for history in histories]
+    results = [result_of(batch, found, answer.status, vendor.exists_codes) for batch in batches]
+    assert [one.exceptions[0].status for one in results] == [Status.UNKNOWN, Status.REJECTED]

@@ -10,46 +10,40 @@ import pytest
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.outcome import Outcome, Status, digest_of
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.batch import History
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.auth import basic, bearer
-
-
-def mark(identifier: str, batch_id: str = "t1.1", attempts: int = 2) -> Claim:
-    return Claim(
-        record_identifier=identifier,
-        row_index=0,
-        batch_id=batch_id,
-        attempts=attempts,
-        payload_hash="v1:h",
-        payload={"name": identifier},
-        standing=None,
-    )
+from tests.support.batches import batch_of, result_of
 
 
 def outcome(identifier: str, status: Status, **values: Any) -> Outcome:
     return Outcome(**{"record_identifier": identifier, "row_index": 0, "status": status, "attempts": 3, **values})
 
 
-def standing(identifier: str, status: Status, **values: Any) -> RecordState:
+def state(identifier: str, status: Status, **values: Any) -> RecordState:
     return RecordState(**{"record_identifier": identifier, "status": status, "sync_run_id": "run-1", **values})
 
 
-def test_marks_and_outcomes_are_remembered() -> None:
+def test_claims_and_outcomes_are_remembered() -> None:
     ledger = MemoryLedger("t1", "run-1")
     assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t1", "run-1", False)
-    assert ledger.standing(["a"]) == {}
-    assert list(ledger.claim([mark("a"), mark("b", "t1.2", 1)])) == ["a", "b"]
-    assert ledger.standing(["a", "b", "c"]) == {
-        "a": standing("a", Status.SENDING, batch_id="t1.1", attempts=2, payload_hash="v1:h"),
-        "b": standing("b", Status.SENDING, batch_id="t1.2", attempts=1, payload_hash="v1:h"),
+    assert ledger.states(["a"]) == {}
+    sent = batch_of("a", "b", histories={0: History(state=state("a", Status.FAILED, attempts=1))})
+    assert ledger.record_and_claim([], {"t1.1": sent}) == {}
+    assert ledger.states(["a", "b", "c"]) == {
+        "a": state("a", Status.SENDING, batch_id="t1.1", attempts=2, payload_hash="v1:a"),
+        "b": state("b", Status.SENDING, batch_id="t1.1", attempts=1, payload_hash="v1:b"),
     }
-    assert list(ledger.settle([outcome("a", Status.REJECTED, batch_id="t1.1")])) == ["a"]
-    ledger.note([outcome("c", Status.INVALID, batch_id="t1.i1", attempts=0)])
-    assert ledger.standing(["a", "c"]) == {
-        "a": standing("a", Status.REJECTED, batch_id="t1.1", attempts=3),
-        "c": standing("c", Status.INVALID, batch_id="t1.i1"),
+    rejected = outcome("a", Status.REJECTED, batch_id="t1.1")
+    assert ledger.record_and_claim([result_of(sent, "t1.1", [None, "id-b"], rejected)], {"t1.2": batch_of("d")}) == {}
+    ledger.record_unsent([outcome("c", Status.INVALID, batch_id="t1.i1", attempts=0)])
+    assert ledger.states(["a", "b", "c", "d"]) == {
+        "a": state("a", Status.REJECTED, batch_id="t1.1", attempts=3),
+        "b": state("b", Status.SUCCEEDED, batch_id="t1.1", attempts=1, payload_hash="v1:b"),
+        "c": state("c", Status.INVALID, batch_id="t1.i1"),
+        "d": state("d", Status.SENDING, batch_id="t1.2", attempts=1, payload_hash="v1:d"),
     }
-    assert ledger.sent(["a"]) == {}
+    assert ledger.payloads(["a"]) == {}
 
 
 def test_a_ledger_without_a_run_has_an_empty_one() -> None:
@@ -58,7 +52,7 @@ def test_a_ledger_without_a_run_has_an_empty_one() -> None:
 
 def test_only_what_is_delivered_holds_its_contact() -> None:
     ledger = MemoryLedger("t1")
-    ledger.settle(
+    ledger.record_outcomes(
         [
             outcome("a", Status.SUCCEEDED, destination_record_id="id-a"),
             outcome("b", Status.UNKNOWN, destination_record_id="id-b"),

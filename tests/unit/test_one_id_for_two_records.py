@@ -18,7 +18,16 @@ from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Result
-from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Limits, Payload, Request, Response, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Created,
+    Doubt,
+    Limits,
+    Payload,
+    Replies,
+    Request,
+    Response,
+    Vendor,
+)
 from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
@@ -33,6 +42,7 @@ from tests.support.fake_vendor import (
     World,
     first,
     names,
+    outcomes_of,
 )
 
 ALONE = Limits(batch_size=1, max_in_flight=1)
@@ -41,7 +51,8 @@ SAME = Deed(edit=lambda rows: [{**row, "id": "id-n0"} for row in rows])
 
 
 def outcomes(pushed: Pushed) -> list[tuple[str, str | None, str | None]]:
-    return [(one.status.value, one.error_code, one.destination_record_id) for one in pushed.outcomes]
+    found = sorted(pushed.outcomes, key=lambda one: one.row_index)
+    return [(one.status.value, one.error_code, one.destination_record_id) for one in found]
 
 
 @pytest.mark.parametrize("with_table", [True, False])
@@ -85,19 +96,19 @@ def test_two_of_one_answer_are_both_in_doubt() -> None:
 def test_a_record_that_is_sent_again_may_be_given_its_own_id() -> None:
     ids = VendorIds()
     ids.give("1", "a")
-    assert ids.sift([Created("1")], ["a"]) == [Created("1")]
+    assert ids.sift(Replies.of([Created("1")]), ["a"]) == Replies.of([Created("1")])
 
 
 def test_no_id_is_no_id_twice() -> None:
-    assert VendorIds().sift([Created(), Created()], ["a", "b"]) == [Created(), Created()]
+    assert VendorIds().sift(Replies.of([Created(), Created()]), ["a", "b"]) == Replies.of([Created(), Created()])
 
 
 def test_the_oldest_id_is_forgotten_first() -> None:
     ids = VendorIds(most=2)
     for number in "123":
-        assert ids.sift([Created(number)], [f"record {number}"]) == [Created(number)]
-    assert [type(one) for one in ids.sift([Created("3"), Created("2")], ["x", "y"])] == [Doubt, Doubt]
-    assert ids.sift([Created("1")], ["z"]) == [Created("1")]
+        assert ids.sift(Replies.of([Created(number)]), [f"record {number}"]) == Replies.of([Created(number)])
+    assert [type(one) for one in ids.sift(Replies.of([Created("3"), Created("2")]), ["x", "y"])] == [Doubt, Doubt]
+    assert ids.sift(Replies.of([Created("1")]), ["z"]) == Replies.of([Created("1")])
     assert MOST_IDS == 10_000
 
 
@@ -105,8 +116,8 @@ def test_the_case_of_a_uuid_says_nothing_and_that_of_another_id_may() -> None:
     ids = VendorIds()
     ids.give("0b5c9d8e-1f2a-4b3c-8d4e-5f6a7b8c9d0e", "a")
     ids.give("aB", "b")
-    assert isinstance(ids.sift([Created("0B5C9D8E-1F2A-4B3C-8D4E-5F6A7B8C9D0E")], ["c"])[0], Doubt)
-    assert ids.sift([Created("Ab")], ["c"]) == [Created("Ab")]
+    assert isinstance(ids.sift(Replies.of([Created("0B5C9D8E-1F2A-4B3C-8D4E-5F6A7B8C9D0E")]), ["c"])[0], Doubt)
+    assert ids.sift(Replies.of([Created("Ab")]), ["c"]) == Replies.of([Created("Ab")])
 
 
 # Read-back.
@@ -233,7 +244,7 @@ def test_every_vendor(name: str, ids: Sequence[Any]) -> None:
         settings=PushSettings(limits=replace(vendor.limits, batch_size=1, max_in_flight=1, requests_per_second=None)),
         clock=clock.clock(),
     )
-    found: list[Outcome] = list(push.run())
+    found: list[Outcome] = list(outcomes_of(push))
     assert [one.status.value for one in found] == ["succeeded", "unknown"]
     assert [one.destination_record_id for one in found] == [str(ids[0])] * 2
     assert found[1].error_code == "id_twice"
@@ -245,4 +256,4 @@ def test_the_confirmation_is_one_where_the_id_is_new() -> None:
         record = mapper.prepare(0, dict(RECORDS[name]))
         assert isinstance(record, Prepared)
         answer = Response(201, {}, confirmation(name, record.payload, "c-1"))
-        assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == [Created("c-1")], name
+        assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == Replies(["c-1"]), name

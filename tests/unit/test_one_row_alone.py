@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 from tests.support.fake_vendor import VENDOR, World, names
 
@@ -77,11 +76,3 @@ def test_whatever_a_vendors_own_check_raises_is_one_rows_too(caplog: pytest.LogC
     # The same rows again are the same records.
     again = world.push(names(5), vendor=vendor)
     assert (again.counts(), set(world.table.rows)) == ({"skipped": 3, "invalid": 2}, {f"n{n}" for n in range(5)})
-
-
-def test_wrong_parameters_are_no_rows_fault() -> None:
-    def coherent(_payload: Payload) -> None:
-        raise ConfigError("wrong")
-
-    vendor = replace(VENDOR, contract=replace(VENDOR.contract, coherent=coherent))
-    assert isinstance(World().push(names(2), vendor=vendor).error, ConfigError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.engine.batching import batches
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.engine.plan import Cutter, Overlay, Plan, planned
-from airflow_provider_contacts.errors import LedgerError
+from airflow_provider_contacts.engine.plan import Overlay, Plan, planned
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.item import Item
-from airflow_provider_contacts.records.mapper import Mapper, Prepared
-from airflow_provider_contacts.records.record_state import Holder, RecordState
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.support.fake_vendor import LIMITS, VENDOR, World
@@ -25,45 +23,27 @@ from tests.support.fake_vendor import LIMITS, VENDOR, World
 MAPPER = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",))
 
 
-def item(size: int, not_before: float = 0.0) -> Item:
-    prepared = Prepared(record_identifier="a", row_index=0, payload={}, body=b"x" * size, payload_hash="v1:a")
-    return Item(prepared=prepared, not_before=not_before)
-
-
-@given(st.lists(st.integers(1, 60), max_size=60), st.integers(1, 7), st.integers(20, 200))
-def test_requests_are_counted_as_batches_are_cut(sizes: list[int], batch_size: int, body_bytes: int) -> None:
-    cut = batches(sizes, batch_size=batch_size, body_bytes=body_bytes, size_of=lambda size: size, overhead=5)
-    cutter = Cutter(Limits(batch_size=batch_size, body_bytes=body_bytes), 5)
-    assert sum(cutter.cut(item(size)) for size in sizes) == len(list(cut))
-
-
-def test_a_record_that_must_wait_goes_alone_and_ends_no_batch() -> None:
-    cutter = Cutter(Limits(batch_size=3), 0)
-    assert [cutter.cut(item(1, wait)) for wait in (0, 5, 0, 0, 0)] == [True, True, False, False, True]
-
-
-def test_an_overlay_writes_nothing_below_and_sends_nothing() -> None:
-    under = MemoryLedger("t", "run")
-    overlay = Overlay(under)
-    with pytest.raises(LedgerError):
-        overlay.claim([])
-    with pytest.raises(LedgerError):
-        overlay.settle([])
-    with pytest.raises(LedgerError):
-        overlay.advance([], [])
-    assert overlay.standing(["a"]) == {}
-    assert (overlay.token, overlay.sync_run_id, overlay.durable) == ("t", "run", False)
-
-
 ROWS = st.lists(
     st.fixed_dictionaries({"key": st.sampled_from("abcdefghij"), "name": st.sampled_from(["n", "m", ""])}), max_size=40
 )
 
 
-def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[MemoryLedger, PushSettings, list[Any]]:
-    ledger = MemoryLedger("token", "run")
+class Earlier(MemoryLedger):
+    """A memory with states of earlier runs."""
+
+    def __init__(self, token: str, sync_run_id: str) -> None:
+        super().__init__(token, sync_run_id)
+        self.earlier: dict[str, RecordState] = {}
+
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        found = {one: self.earlier[one] for one in identifiers if one in self.earlier}
+        return {**found, **super().states(identifiers)}
+
+
+def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[Earlier, PushSettings, list[Any]]:
+    ledger = Earlier("token", "run")
     for key, status in standing.items():
-        ledger._rows[key] = RecordState(
+        ledger.earlier[key] = RecordState(
             record_identifier=key,
             status=status,
             batch_id="other.1",
@@ -92,9 +72,9 @@ def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standin
     named = [{**row, "name": row["name"] and row["name"] + row["key"]} for row in rows]
     ledger, chosen, given_rows = setting(named * 4, standing)
     chosen = replace(chosen, on_unknown=on_unknown)
-    plan, before = Plan(), dict(ledger._rows)
+    plan, before = Plan(), ledger.states("abcdefghij")
     said = list(planned(iter(given_rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
-    assert ledger._rows == before, "a plan remembers nothing"
+    assert ledger.states("abcdefghij") == before, "a plan remembers nothing"
     pushed = World().push(
         given_rows, ledger=ledger, sync_key=("key",), limits=chosen.limits, on_unknown=chosen.on_unknown
     )
@@ -118,40 +98,24 @@ def test_what_the_source_raises_is_raised() -> None:
         list(planned(rows(), mapper=MAPPER, ledger=ledger, settings=chosen, plan=Plan()))
 
 
-@pytest.mark.parametrize("word", ["claim", "settle", "advance"])
-def test_an_overlay_says_what_it_refuses(word: str) -> None:
-    said = {
-        "claim": "a plan claims nothing, not 2 records",
-        "settle": "a plan settles nothing, not 2 records",
-        "advance": "a plan settles and claims nothing, not 1 and 2 records",
-    }
-    given: list[Any] = [[None]] if word == "advance" else []
-    with pytest.raises(LedgerError) as caught:
-        getattr(Overlay(MemoryLedger("t", "run")), word)(*given, [None, None])
-    assert str(caught.value) == said[word]
-
-
-def test_an_overlay_asks_what_is_below() -> None:
+def test_what_a_plan_decides_lies_over_what_is_below() -> None:
     under = MemoryLedger("t", "run")
-    under.settle(
-        [Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-a", attempts=1)]
-    )
+    under.record_outcomes([Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, attempts=1)])
     overlay = Overlay(under)
-    assert overlay.holders(["id-a"]) == [Holder("id-a", "a")]
-    assert overlay.sent(["a"]) == {}
-    # What the plan decides lies over it, as of this run.
-    overlay.note([Outcome(record_identifier="a", row_index=1, status=Status.INVALID, batch_id="t.i1")])
-    assert overlay.standing(["a"]) == {
+    assert (overlay.token, overlay.sync_run_id, overlay.states(["b"])) == ("t", "run", {})
+    overlay.decided.record_unsent([Outcome(record_identifier="a", row_index=1, status=Status.INVALID, batch_id="t.i1")])
+    assert overlay.states(["a"]) == {
         "a": RecordState(record_identifier="a", status=Status.INVALID, batch_id="t.i1", sync_run_id="run")
     }
-    assert under.standing(["a"])["a"].status is Status.SUCCEEDED
+    assert under.states(["a"])["a"].status is Status.SUCCEEDED
 
 
 def counted(count: int, on_unknown: Any = "hold", **standing: Any) -> tuple[Plan, dict[str, Status]]:
     """Return the plan of so many records, of which the first stands as it is said, and the outcomes that it gives."""
     ledger, chosen, rows = setting([{"key": f"k{index}", "name": "n"} for index in range(count)], {})
     if standing:
-        ledger._rows["k0"] = RecordState(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
+        state = RecordState(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
+        ledger.earlier["k0"] = state
     plan, chosen = Plan(), replace(chosen, on_unknown=on_unknown)
     said = list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
     return plan, {one.record_identifier: one.status for one in said}

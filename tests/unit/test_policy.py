@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.engine.policy import Decision, Verdict, decide, judge
+from airflow_provider_contacts.engine.policy import Decision, Disposition, decide, judge
 from airflow_provider_contacts.outcome import RecordError, Status
 from airflow_provider_contacts.records.record_state import RESPECT, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
@@ -36,20 +36,28 @@ ONE: list[Payload] = [{"name": "a"}]
 TWO: list[Payload] = [{"name": "a"}, {"name": "b"}]
 
 
-def verdict(
+def judged(
     result: Result,
     sent: Sequence[Payload] = TWO,
     *,
     vendor: Vendor = VENDOR,
     refusals_atomic: bool = True,
     retry_after_is_refusal: bool = True,
-) -> Verdict:
+) -> Disposition:
     assumptions = Assumptions(refusals_atomic=refusals_atomic, retry_after_is_refusal=retry_after_is_refusal)
     return judge(result, sent, vendor, assumptions, EPOCH)
 
 
 def body(*rows: dict[str, Any], **more: Any) -> bytes:
     return json.dumps({"count": len(rows), "results": [*rows], **more}).encode()
+
+
+def said(replies: Sequence[Reply], **rest: Any) -> Disposition:
+    return Disposition(replies=Replies.of(replies), **rest)
+
+
+def both(reply: Reply) -> Replies:
+    return Replies.of([reply] * 2)
 
 
 def after(seconds: str) -> dict[str, str]:
@@ -186,7 +194,7 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
 def test_what_a_cause_becomes(cause: str) -> None:
     result, replies, rest = TABLE[cause]
     wanted = replies if isinstance(replies, tuple) else (replies, replies)
-    assert verdict(result) == Verdict(replies=list(wanted), **rest)
+    assert judged(result) == said(list(wanted), **rest)
 
 
 ALONE: dict[str, tuple[Result, Reply]] = {
@@ -211,32 +219,30 @@ ALONE: dict[str, tuple[Result, Reply]] = {
 @pytest.mark.parametrize("atomic", [True, False])
 def test_a_refused_record_alone_is_rejected_whatever_is_assumed(cause: str, atomic: bool) -> None:
     result, reply = ALONE[cause]
-    assert verdict(result, ONE, refusals_atomic=atomic) == Verdict(replies=[reply], progress=True)
+    assert judged(result, ONE, refusals_atomic=atomic) == said([reply], progress=True)
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
 def test_without_atomic_refusals_whoever_is_not_named_is_in_doubt(status: int) -> None:
     code = "nope"
-    assert verdict(Response(status, body=REFUSED), refusals_atomic=False) == Verdict(
-        replies=[Doubt(code)] * 2, progress=True
-    )
-    named = verdict(Response(status, body=NAMING), refusals_atomic=False)
-    assert named == Verdict(replies=[Doubt(code), Rejected((BAD,))], progress=True)
+    assert judged(Response(status, body=REFUSED), refusals_atomic=False) == said([Doubt(code)] * 2, progress=True)
+    named = judged(Response(status, body=NAMING), refusals_atomic=False)
+    assert named == said([Doubt(code), Rejected((BAD,))], progress=True)
 
 
 def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
-    found = verdict(Response(503, after("7")), retry_after_is_refusal=False)
-    assert found == Verdict(replies=[Doubt("http_503")] * 2, usable=False)
-    assert verdict(Response(429, after("7")), retry_after_is_refusal=False).replies == [Again("rate_limited")] * 2
+    found = judged(Response(503, after("7")), retry_after_is_refusal=False)
+    assert found == said([Doubt("http_503")] * 2, usable=False)
+    assert judged(Response(429, after("7")), retry_after_is_refusal=False).replies == Replies.of(
+        [Again("rate_limited")] * 2
+    )
 
 
 def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
     vendor = replace(VENDOR, again_statuses=frozenset({409, 404}))
     for status in (404, 409):
-        assert verdict(Response(status, after("3")), vendor=vendor) == Verdict(
-            replies=[Again(f"http_{status}")] * 2, wait=3.0
-        )
-    assert verdict(Response(403), vendor=vendor).replies == [Stop("http_403")] * 2
+        assert judged(Response(status, after("3")), vendor=vendor) == said([Again(f"http_{status}")] * 2, wait=3.0)
+    assert judged(Response(403), vendor=vendor).replies == both(Stop("http_403"))
 
 
 @given(
@@ -249,7 +255,7 @@ def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
 def test_only_a_2xx_creates_and_every_record_gets_a_reply(
     status: int, content: bytes, atomic: bool, refusal: bool, sent: list[Payload]
 ) -> None:
-    found = verdict(Response(status, body=content), sent, refusals_atomic=atomic, retry_after_is_refusal=refusal)
+    found = judged(Response(status, body=content), sent, refusals_atomic=atomic, retry_after_is_refusal=refusal)
     assert len(found.replies) == len(sent)
     assert 200 <= status < 300 or not any(isinstance(reply, Created) for reply in found.replies)
     if status >= 500:
@@ -263,17 +269,17 @@ def broken(*_: Any) -> Any:
 @pytest.mark.parametrize("reader", [broken, lambda *_: None, lambda *_: [], lambda *_: [Created("1")] * 3])
 def test_a_reader_that_fails_makes_doubt_not_success(reader: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        found = verdict(Response(200, body=body()), vendor=replace(VENDOR, read=reader))
-    assert found == Verdict(replies=[Doubt("unreadable")] * 2, usable=False)
+        found = judged(Response(200, body=body()), vendor=replace(VENDOR, read=reader))
+    assert found == said([Doubt("unreadable")] * 2, usable=False)
     assert "fake" in caplog.text
     assert "secret" not in caplog.text
 
 
 def test_a_reader_of_refusals_that_fails_names_nobody() -> None:
     vendor = replace(VENDOR, refusal=(broken,))
-    assert verdict(Response(422), vendor=vendor).halve
-    assert verdict(Response(422), ONE, vendor=vendor).replies == [Rejected((RecordError("http_422"),))]
-    assert verdict(Response(422), vendor=vendor, refusals_atomic=False).replies == [Doubt("http_422")] * 2
+    assert judged(Response(422), vendor=vendor).halve
+    assert judged(Response(422), ONE, vendor=vendor).replies == Replies.of([Rejected((RecordError("http_422"),))])
+    assert judged(Response(422), vendor=vendor, refusals_atomic=False).replies == both(Doubt("http_422"))
 
 
 # What becomes of a record before anything is sent.
@@ -390,7 +396,7 @@ def test_a_new_record_is_sent_or_invalid() -> None:
 
 
 def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptureFixture) -> None:
-    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=broken))
+    judged(Response(200, body=body()), vendor=replace(VENDOR, read=broken))
     line = broken.__code__.co_firstlineno + 1
     assert caplog.messages == [
         f"A reader of fake failed: KeyError in line {line}; its answer counts as unreadable",
@@ -398,5 +404,5 @@ def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptur
 
 
 def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:
-    verdict(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: Replies.of([Created("1")] * 3)))
+    judged(Response(200, body=body()), vendor=replace(VENDOR, read=lambda *_: Replies.of([Created("1")] * 3)))
     assert caplog.messages == ["The reader of fake gave 3 replies for 2 records; they are unknown"]

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_contacts.errors import RetryLaterError
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.sources.given_records import rows_of_records
 from airflow_provider_contacts.task.reporting import PROGRESS_EVERY, Progress, count_outcomes, place_of_rows
 from airflow_provider_contacts.task.summary import OutcomeList, Report
@@ -119,8 +120,7 @@ def outcome(status: Status, code: str | None = None, where: str | None = None) -
 
 
 def counted(report: Report, *outcomes: Outcome) -> Report:
-    for one in outcomes:
-        report.add(one)
+    report.add(Finished(others=outcomes))
     return report
 
 

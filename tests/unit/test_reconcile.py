@@ -33,7 +33,9 @@ from tests.support.fake_vendor import (
     answers,
     failing,
     first,
+    last_words,
     names,
+    outcomes_of,
 )
 
 DELAY = 5.0
@@ -344,8 +346,8 @@ def test_two_clocks_of_one_vendor_may_differ_a_little() -> None:
 
 def test_a_mark_whose_age_is_not_known_exactly_does_not_make_a_record_older() -> None:
     class Vague(FakeLedger):
-        def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-            found = super().standing(identifiers)
+        def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+            found = super().states(identifiers)
             return {key: changed(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
 
     world = World(dated=True)
@@ -564,22 +566,6 @@ def test_a_stop_just_when_a_read_has_come_back_costs_no_outcome(there: bool, sta
     assert world.table.statuses() == {"n0": status}
 
 
-def test_a_signal_while_a_finding_is_written_costs_no_outcome() -> None:
-    class OutOfTime(BaseException):
-        pass
-
-    def alarm(point: str, call: int) -> None:
-        if (point, call) == ("settle:before", 1):
-            raise OutOfTime
-
-    world = World()
-    doubtful(world, names(1))
-    pushed = reconciled(world, names(1), trouble=alarm)
-    assert isinstance(pushed.error, OutOfTime)
-    assert [outcome.status for outcome in pushed.push.last_words] == [Status.SUCCEEDED]
-    assert world.table.statuses() == {"n0": "succeeded"}
-
-
 @pytest.mark.parametrize("word", ["sent:before", "holders:before"])
 def test_a_ledger_that_fails_in_a_reading_costs_no_outcome(word: str) -> None:
     world = World()
@@ -594,10 +580,10 @@ def test_a_ledger_that_fails_in_a_reading_costs_no_outcome(word: str) -> None:
 def test_closing_early_forgets_no_record() -> None:
     world = World(first(APPLIED_AND_LOST))
     execution = world.execution(names(9), vendor=READABLE, on_unknown="reconcile")
-    outcomes = execution.push.run()
+    outcomes = outcomes_of(execution.push)
     given = [next(outcomes)]
     outcomes.close()
-    everything = [*given, *execution.push.last_words]
+    everything = [*given, *last_words(execution.push)]
     assert sorted(outcome.row_index for outcome in everything) == list(range(9))
 
 

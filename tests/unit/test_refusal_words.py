@@ -18,7 +18,7 @@ from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.refusal_messages import Place, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request, Response
-from tests.support.fake_vendor import VENDOR, names
+from tests.support.fake_vendor import VENDOR, last_words, names, outcomes_of
 
 STORED = {
     "apptoto": StoredConnection(conn_id="c", login="me@x.example", password="p", extra={"address_book_id": 1}),
@@ -102,9 +102,9 @@ def pushed(result: Result, count: int = 2) -> tuple[list[Outcome], str]:
     )
     outcomes: list[Outcome] = []
     try:
-        outcomes.extend(push.run())
+        outcomes.extend(outcomes_of(push))
     except RefusedError as error:
-        return [*outcomes, *push.last_words], str(error)
+        return [*outcomes, *last_words(push)], str(error)
     return outcomes, ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
@@ -16,8 +17,9 @@ from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payl
 from airflow_provider_contacts.ledgers.sql.selection import reasons_of
 from airflow_provider_contacts.ledgers.sql.state_rows import parsed
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import (
     ReadyMapper,
     Stored,
@@ -26,6 +28,7 @@ from airflow_provider_contacts.records.stored_payloads import (
     still_refused,
 )
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
+from tests.support.batches import batch_of, result_of
 from tests.support.fake_vendor import VENDOR
 
 LIST = "11111111-2222-4333-8444-555555555555"
@@ -243,39 +246,75 @@ def test_text_that_the_table_had_to_change_is_no_payload() -> None:
 
 
 class Recording(MemoryLedger):
-    claimed: tuple[str, ...] = ()
+    """Remembers what it was asked to claim, and loses some of it."""
 
-    def claim(self, marks: Any) -> Any:
-        self.claimed = tuple(mark.record_identifier for mark in marks)
-        return super().claim(marks)
+    def __init__(self, *names: str) -> None:
+        super().__init__("t", "run-1")
+        self.claimed: list[str] = []
+        self._loses = names
+
+    def record_and_claim(self, results: Any, batches: Mapping[str, Batch]) -> Mapping[str, Collection[int]]:
+        super().record_and_claim(results, batches)
+        self.claimed += [name for batch in batches.values() for name in batch.identifiers]
+        return {
+            key: [place for place, name in enumerate(batch.identifiers) if name in self._loses]
+            for key, batch in batches.items()
+        }
+
+    def payloads(self, identifiers: Any) -> Any:
+        return {one: {"name": one} for one in identifiers}
 
 
-def mark(name: str, payload: Any, standing: RecordState | None) -> Claim:
-    return Claim(
-        record_identifier=name, row_index=0, batch_id="t.2", attempts=1, payload_hash="h", payload=payload,
-        standing=standing,
-    )  # fmt: skip
+READ = RecordState(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
+FROM_TABLE = StoredPayload({}, "old.1")
+CLAIMS: dict[str, tuple[Any, RecordState | None, bool]] = {
+    "as read": (FROM_TABLE, READ, True),
+    "other batch": (FROM_TABLE, changed(READ, batch_id="old.2"), False),
+    "settled": (FROM_TABLE, changed(READ, status=Status.FAILED), True),
+    "gone": (FROM_TABLE, None, False),
+    "own": (FROM_TABLE, changed(READ, status=Status.FAILED, batch_id="t.1"), True),
+    "never written": (StoredPayload({}, None), changed(READ, batch_id=None), True),
+    "from a query": ({}, changed(READ, batch_id="old.2"), True),
+    "new": ({}, None, True),
+}
 
 
-def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from() -> None:
-    under = Recording("t")
+def claimed_as(*names: str) -> Batch:
+    histories = {place: History(state=CLAIMS[name][1]) for place, name in enumerate(names)}
+    return batch_of(*names, payloads=[CLAIMS[name][0] for name in names], histories=histories)
+
+
+@pytest.mark.parametrize("loses", [(), ("settled", "new")])
+def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from(loses: tuple[str, ...]) -> None:
+    under = Recording(*loses)
     ledger = AsReadLedger(under)
-    read = RecordState(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
-    payload = StoredPayload({}, "old.1")
-    claimed = ledger.claim(
-        [
-            mark("as read", payload, read),
-            mark("other batch", payload, changed(read, batch_id="old.2")),
-            mark("settled", payload, changed(read, status=Status.FAILED)),
-            mark("gone", payload, None),
-            mark("own", payload, changed(read, status=Status.FAILED, batch_id="t.1")),
-            mark("from a query", {}, changed(read, batch_id="old.2")),
-            mark("new", {}, None),
-        ]
-    )
-    assert under.claimed == ("as read", "settled", "own", "from a query", "new")
-    assert set(claimed) == set(under.claimed)
-    assert (ledger.token, ledger.durable, set(ledger.standing(["as read"]))) == ("t", False, {"as read"})
+    answered = batch_of("answered")
+    ledger.record_and_claim([], {"t.1": answered})
+    batches = {"t.2": claimed_as(*CLAIMS), "t.3": claimed_as("gone"), "t.4": claimed_as("new")}
+    batches["t.4"] = replace(batches["t.4"], identifiers=["another"])
+    lost = ledger.record_and_claim([result_of(answered, "t.1", ["id-1"])], batches)
+    sound = [name for name, (_, _, is_as_read) in CLAIMS.items() if is_as_read]
+    assert under.claimed == ["answered", *sound, "another"]
+    assert [name for place, name in enumerate(CLAIMS) if place not in lost["t.2"]] == [
+        name for name in sound if name not in loses
+    ]
+    assert (list(lost["t.3"]), list(lost["t.4"])) == ([0], [])
+    assert under.states(["answered"])["answered"].status is Status.SUCCEEDED
+
+
+def test_everything_else_is_done_below() -> None:
+    ledger = AsReadLedger(Recording())
+    assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t", "run-1", False)
+    given = Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
+    assert list(ledger.record_outcomes([given])) == ["a"]
+    ledger.record_unsent([Outcome(record_identifier="b", row_index=0, status=Status.FAILED)])
+    assert {one: row.status for one, row in ledger.states(["a", "b"]).items()} == {
+        "a": Status.SUCCEEDED,
+        "b": Status.FAILED,
+    }
+    ledger.record_results([result_of(batch_of("c"), "t.1", ["id-c"])])
+    assert ledger.payloads(["a"]) == {"a": {"name": "a"}}
+    assert ledger.holders(["id-1", "id-2", "id-c"]) == [Holder("id-1", "a"), Holder("id-c", "c")]
 
 
 def test_a_ready_record_is_taken_as_it_is() -> None:
@@ -283,51 +322,6 @@ def test_a_ready_record_is_taken_as_it_is() -> None:
     ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})
     record = changed(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
     assert ready.prepare(3, record) is record
-
-
-MARKS = [
-    mark(
-        "as read",
-        StoredPayload({}, "old.1"),
-        RecordState(record_identifier="x", status=Status.FAILED, batch_id="old.1"),
-    ),
-    mark(
-        "other batch",
-        StoredPayload({}, "old.1"),
-        RecordState(record_identifier="x", status=Status.FAILED, batch_id="o"),
-    ),
-    mark("gone", StoredPayload({}, "old.1"), None),
-    mark("never written", StoredPayload({}, None), RecordState(record_identifier="x", status=Status.FAILED)),
-    mark("new", {}, None),
-]
-
-
-def test_marks_beside_outcomes_are_claimed_as_marks_alone_are() -> None:
-    under = Recording("t", "run-1")
-    ledger = AsReadLedger(under)
-    under.claim([mark("answered", {}, None)])
-    settled = Outcome(record_identifier="answered", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
-    assert list(ledger.advance([settled], MARKS)) == ["as read", "never written", "new"] == list(under.claimed)
-    assert under.standing(["answered"])["answered"].status is Status.SUCCEEDED
-
-
-def test_everything_else_is_done_below() -> None:
-    class Under(Recording):
-        def sent(self, identifiers: Any) -> Any:
-            return {one: {"name": one} for one in identifiers}
-
-    under = Under("t", "run-1")
-    ledger = AsReadLedger(under)
-    assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t", "run-1", False)
-    given = Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
-    assert list(ledger.settle([given])) == ["a"]
-    ledger.note([Outcome(record_identifier="b", row_index=0, status=Status.FAILED)])
-    assert {one: row.status for one, row in ledger.standing(["a", "b"]).items()} == {
-        "a": Status.SUCCEEDED,
-        "b": Status.FAILED,
-    }
-    assert ledger.sent(["a"]) == {"a": {"name": "a"}}
-    assert ledger.holders(["id-1", "id-2"]) == [Holder("id-1", "a")]
 
 
 # What a row gives that is not sent.

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.row_adapter import RowAdapter
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token, is_token, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.database import READING, careless, prepare
@@ -32,7 +33,7 @@ Answers = list[tuple[int, int | None]]
 Begin = Callable[["Connection", Sequence[Row]], list[Row]]
 
 
-class SqlLedger(LedgerReader):
+class SqlLedger(LedgerReader, RowAdapter):
     """The ledger of one execution, on tables. Use it from one thread; :meth:`open` makes it.
 
     :param execution: registered, unless nothing is to be written.

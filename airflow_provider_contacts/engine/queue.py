@@ -1,0 +1,84 @@
+"""Records that have not been sent: loose, cut into batches that are ready, or waiting for their moment."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from airflow_provider_contacts.engine.batching import cuts
+from airflow_provider_contacts.records.batch import Batch, joined
+from airflow_provider_contacts.vendor_kit.vendor import Limits
+
+NOTHING = Batch()
+
+
+class Queue:
+    """The batches of one push that have not been sent.
+
+    :param overhead: bytes of the envelope.
+    """
+
+    def __init__(self, limits: Limits, overhead: int) -> None:
+        self._limits = limits
+        self._overhead = overhead
+        self._loose = NOTHING
+        self.ready: deque[Batch] = deque()
+        self.waiting: list[Batch] = []
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+        return len(self.ready) + len(self.waiting)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no record is left."""
+        return not (self.ready or self.waiting or len(self._loose))
+
+    @property
+    def next_due(self) -> float:
+        """The moment (monotonic) at which a waiting batch may leave."""
+        return min((batch.due for batch in self.waiting), default=float("inf"))
+
+    def add(self, records: Batch) -> None:
+        """Take in records that are not cut into requests yet."""
+        if len(records):
+            self._loose = joined([self._loose, records])
+
+    def cut(self, *, ended: bool) -> None:
+        """Cut loose records into batches; an unfilled last one waits for more.
+
+        :param ended: there is no more.
+        """
+        loose, self._loose = self._loose, NOTHING
+        for places in cuts([len(body) for body in loose.bodies], self._limits, self._overhead):
+            if places.stop == len(loose) and not ended and len(places) < self._limits.batch_size:
+                self._loose = loose.select(places)
+            else:
+                self.ready.append(loose.select(places))
+
+    def wait(self, batches: Iterable[Batch]) -> None:
+        """Take in batches that leave at their own moment."""
+        self.waiting.extend(batches)
+
+    def promote(self, now: float) -> None:
+        """Put batches whose wait is over first."""
+        due = [batch for batch in self.waiting if batch.due <= now]
+        if due:
+            self.ready.extendleft(reversed(due))
+            self.waiting = [batch for batch in self.waiting if batch.due > now]
+
+    def take(self, count: int) -> list[Batch]:
+        """Return the first batches."""
+        return [self.ready.popleft() for _ in range(count)]
+
+    def forget(self) -> None:
+        """Forget the batches that are cut; a plan only counts them."""
+        self.ready.clear()
+        self.waiting = []
+
+    def clear(self) -> Batch:
+        """Return all records that are left."""
+        left = joined([*self.ready, *self.waiting, self._loose])
+        self.ready.clear()
+        self.waiting, self._loose = [], NOTHING
+        return left

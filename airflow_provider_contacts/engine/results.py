@@ -1,0 +1,169 @@
+"""What an answer, or the lack of one, makes of the records of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from airflow_provider_contacts.engine.batching import record_at
+from airflow_provider_contacts.engine.policy import Disposition
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History, outcome_at
+from airflow_provider_contacts.records.record_state import state_after
+from airflow_provider_contacts.records.unsent_outcomes import remembering, standing_outcome
+from airflow_provider_contacts.vendor_kit.answers import says_exists
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A result, and which of its records are not finished by it.
+
+    :param again: batches to be sent again.
+    :param repeated: places of their records.
+    :param in_doubt: by place, those that are looked for at the vendor: whether the vendor says that they exist.
+    """
+
+    result: BatchResult
+    again: Sequence[Batch] = ()
+    repeated: Sequence[int] = ()
+    in_doubt: Mapping[int, bool] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> Finished:
+        """Those that are finished."""
+        left = {*self.repeated, *self.in_doubt}
+        others = self.result.exceptions.items()
+        return Finished(self.result, [outcome for place, outcome in others if place not in left])
+
+    @property
+    def finished_identifiers(self) -> Sequence[str]:
+        """Those that are finished, by their identifiers."""
+        left, identifiers = {*self.repeated, *self.in_doubt}, self.result.batch.identifiers
+        return [one for place, one in enumerate(identifiers) if place not in left] if left else identifiers
+
+
+def result_of(
+    batch: Batch, disposition: Disposition, http_status: int | None, exists_codes: Collection[str] = ()
+) -> BatchResult:
+    """Return the outcomes of a batch's records.
+
+    :param exists_codes: codes by which the vendor says that a contact exists.
+    """
+    replies = disposition.replies
+    if len(replies) != len(batch):
+        raise ValueError("an answer has one reply for each record")
+    return BatchResult(
+        batch=batch,
+        batch_id=batch.batch_id,
+        http_status=http_status,
+        ids=replies.ids,
+        exceptions={
+            place: unconfirmed(batch, place, reply, http_status, exists_codes)
+            for place, reply in replies.exceptions.items()
+        },
+    )
+
+
+def judged(
+    result: BatchResult, disposition: Disposition, *, again_due: float | None, sync_run_id: str, read_back: bool = False
+) -> Judged:
+    """Return which records of a result are sent again, and which are looked for.
+
+    :param again_due: the moment from which records may be sent again; ``None``: not in this try.
+    :param read_back: whether records in doubt are looked for at the vendor.
+    """
+    repeated = [
+        place
+        for place, reply in disposition.replies.exceptions.items()
+        if again_due is not None and (isinstance(reply, Again) or (disposition.renew and isinstance(reply, Stop)))
+    ]
+    left = frozenset(repeated)
+    return Judged(
+        result=result,
+        again=again_of(result, repeated, disposition, again_due or 0.0, sync_run_id),
+        repeated=repeated,
+        in_doubt={
+            place: isinstance(disposition.replies.exceptions[place], Rejected)
+            for place, outcome in result.exceptions.items()
+            if read_back and outcome.status is Status.UNKNOWN and place not in left
+        },
+    )
+
+
+def again_of(
+    result: BatchResult, places: Sequence[int], disposition: Disposition, due: float, sync_run_id: str
+) -> list[Batch]:
+    """Return the batches of records that are sent again: together, or as two halves of what nobody is named in."""
+    batch = result.batch
+    histories = {place: history_after(batch, place, result.exceptions[place], sync_run_id) for place in places}
+    middle = (len(places) + 1) // 2
+    parts = [places[:middle], places[middle:]] if disposition.halve else [places]
+    settled_nothing = not (disposition.progress or disposition.renew)
+    back = replace(
+        batch,
+        histories=histories,
+        tries=batch.tries + settled_nothing,
+        renewed=batch.renewed or disposition.renew,
+        due=due,
+    )
+    return [back.select(part) for part in parts if part]
+
+
+def history_after(batch: Batch, place: int, outcome: Outcome, sync_run_id: str) -> History:
+    """Return the history of a record whose row has just been written."""
+    history = batch.history(place)
+    return structs.replace(history, state=state_after(outcome, sync_run_id, was_in_doubt=history.reconciled))
+
+
+def unconfirmed(
+    batch: Batch, place: int, reply: Reply, http_status: int | None, exists_codes: Collection[str] = ()
+) -> Outcome:
+    """Return the outcome of a record that the vendor does not confirm.
+
+    A record that was in doubt before is in doubt still. One that a reading did not find is in doubt again when the
+    vendor says that it exists: the earlier request may have created it.
+    """
+    found: str | None = None
+    errors: tuple[RecordError, ...] = ()
+    match reply:
+        case Rejected(errors=errors):
+            status = Status.REJECTED
+        case Again(code=code, message=message) | Stop(code=code, message=message):
+            status, errors = Status.FAILED, (RecordError(code, None, message),)
+        case Doubt(code=code, message=message, id=found):
+            status, errors = Status.UNKNOWN, (RecordError(code, None, message),)
+        case Created():
+            raise ValueError("a creation is no exception")
+    history = batch.history(place)
+    if history.doubted or (
+        history.reconciled and status is Status.REJECTED and says_exists(errors, http_status, exists_codes)
+    ):
+        status = Status.UNKNOWN
+    outcome = outcome_at(
+        batch,
+        place,
+        status,
+        attempts=batch.attempts(place) + 1,
+        batch_id=batch.batch_id,
+        http_status=http_status,
+        record_id=found,
+        errors=errors,
+    )
+    return remembering(outcome) if history.reconciled else outcome
+
+
+def not_sent(batch: Batch, code: str, batch_id: str | None, sync_run_id: str) -> list[Outcome]:
+    """Return the outcomes of records that do not leave in this try; one in doubt stays as it stands."""
+    return [not_sent_at(batch, place, code, batch_id, sync_run_id) for place in range(len(batch))]
+
+
+def not_sent_at(batch: Batch, place: int, code: str, batch_id: str | None, sync_run_id: str) -> Outcome:
+    """Return the outcome of one record that does not leave in this try."""
+    history, attempts = batch.history(place), batch.attempts(place)
+    if history.doubted and history.state is not None:
+        return standing_outcome(record_at(batch, place), history.state, Status.UNKNOWN, sync_run_id)
+    outcome = outcome_at(batch, place, Status.FAILED, attempts=attempts, batch_id=batch_id, error_code=code)
+    return remembering(outcome) if history.reconciled else outcome

@@ -1,0 +1,321 @@
+"""Whatever ends a push, and wherever: every row that was read has one outcome, and is counted once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.engine import admission, push, queue, recorder, responses, results
+from airflow_provider_contacts.engine.interrupts import Interrupts
+from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Finished
+from airflow_provider_contacts.task import summary
+from airflow_provider_contacts.task.reporting import count_outcomes
+from airflow_provider_contacts.task.summary import MOST_IN_XCOM, OutcomeList, Report
+from tests.support.fake_vendor import (
+    APPLIED_AND_LOST,
+    READABLE,
+    Deed,
+    Pushed,
+    World,
+    answers,
+    failing,
+    first,
+    last_words,
+    names,
+    outcomes_of,
+)
+
+FILES = frozenset(str(one.__file__) for one in (admission, push, queue, recorder, responses, results, summary))
+
+
+class OutOfTime(BaseException):
+    """What Airflow's signal handler raises."""
+
+
+@contextmanager
+def handler(number: int = signal.SIGALRM) -> Iterator[None]:
+    """Let a signal raise, as Airflow's handler of SIGALRM does."""
+
+    def raise_it(_number: int, _frame: FrameType | None) -> None:
+        raise OutOfTime
+
+    before = signal.signal(number, raise_it)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(number, before)
+
+
+def report_of(wanted: Any = "all") -> Report:
+    return Report(
+        vendor="fake",
+        sync_id="s",
+        sync_run_id="r",
+        destination_object=None,
+        outcomes_table=None,
+        outcomes=OutcomeList(wanted),
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+
+
+def check_report(report: Report, read: list[int], at: object = None) -> None:
+    """Check that each row that was read is counted once, and in the list once."""
+    counts = report.counts()
+    assert counts["num_planned"] == len(read), at
+    assert sorted(entry["row_index"] for entry in report.outcomes.entries) == read, at
+    assert Counter(entry["status"] for entry in report.outcomes.entries) == {
+        status.value: counts[f"num_{status.value}"]
+        for status in Status
+        if status is not Status.SENDING and counts[f"num_{status.value}"]
+    }, at
+
+
+def rows_of(read: list[int], count: int) -> Iterator[dict[str, Any]]:
+    for index in range(count):
+        read.append(index)
+        # Copies, people under one key, and what our own check refuses.
+        yield {"name": f"n{index % (count - 3)}", "age": -1 if index == 4 else index // (count - 2)}
+
+
+def counted(
+    world: World, report: Report, rows: Iterator[Any], alarm: Any = None, seconds: float = 0.0, **options: Any
+) -> str:
+    """Push and count as a task does; return the class of what it raised."""
+    signals = Interrupts()
+    running = world.execution(rows, interrupts=signals, **options).push
+    before = sys.gettrace()
+    try:
+        with signals.deferred():
+            if alarm is not None:
+                sys.settrace(alarm)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            count_outcomes(running, report)
+    except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
+        return type(error).__name__
+    finally:
+        sys.settrace(before)
+    return ""
+
+
+class Alarm:
+    """Sends a signal to this process at the nth line that is run in some files."""
+
+    def __init__(self, at: int, number: int) -> None:
+        self.lines = 0
+        self._at, self._number = at, number
+
+    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if event == "call":
+            return self if frame.f_code.co_filename in FILES else None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self._at:
+                signal.raise_signal(self._number)
+        return self
+
+
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGINT])
+@pytest.mark.parametrize("options", [{}, {"vendor": READABLE, "on_unknown": "reconcile"}])
+def test_a_signal_at_any_line_costs_no_outcome(options: dict[str, Any], number: int) -> None:
+    at, step, reached = 1, 1 if number == signal.SIGALRM else 7, True
+    while reached:
+        read: list[int] = []
+        report, world, alarm = report_of(), World(first(answers(429), APPLIED_AND_LOST)), Alarm(at, number)
+        with handler(number):
+            error = counted(world, report, rows_of(read, 12), alarm, **options)
+        reached = alarm.lines >= at
+        assert error == ("OutOfTime" if reached else ""), at
+        check_report(report, read, at)
+        assert set(world.server.created().values()) <= {1}
+        assert "sending" not in world.table.statuses().values()
+        at += step
+    assert at > 500
+
+
+def test_a_real_alarm_at_any_moment_costs_no_outcome() -> None:
+    chance, interrupted = random.Random(7), 0  # moments, not secrets
+    for attempt in range(60):
+        read: list[int] = []
+        report, world = report_of(), World(first(answers(429), APPLIED_AND_LOST, then=Deed()))
+        with handler():
+            error = counted(world, report, rows_of(read, 300), seconds=chance.uniform(0.0001, 0.03))
+        interrupted += error == "OutOfTime"
+        # A row that the source was about to give, when it was interrupted itself, was not given.
+        given = report.counts()["num_planned"]
+        assert given in {len(read), len(read) - 1}, attempt
+        check_report(report, read[:given], attempt)
+        assert set(world.server.created().values()) <= {1}
+    assert interrupted > 10
+
+
+def test_a_source_that_hangs_is_interrupted_at_once() -> None:
+    forever = threading.Event()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(150)
+        forever.wait(30)
+
+    report, world = report_of(), World()
+    with handler():
+        assert counted(world, report, rows(), seconds=0.05) == "OutOfTime"
+    check_report(report, list(range(150)))
+    # What was read is not sent any more.
+    assert report.counts()["num_succeeded"] <= 100
+
+
+@pytest.mark.parametrize("row", [0, 50, 99, 100, 150, 201, 499])
+def test_what_interrupts_the_source_costs_no_outcome(row: int) -> None:
+    world = World()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index in range(500):
+            if index == row:
+                raise OutOfTime
+            yield {"name": f"n{index}"}
+
+    pushed = world.push(rows())
+    assert isinstance(pushed.error, OutOfTime)
+    assert list(pushed.statuses()) == list(range(row))
+    assert "sending" not in world.table.statuses().values()
+
+
+def test_a_step_that_hangs_is_interrupted_in_the_end() -> None:
+    signals = Interrupts(patience=0.05)
+
+    def hang() -> None:
+        with signals.deferred():
+            signal.raise_signal(signal.SIGALRM)
+            assert signals.pending
+            threading.Event().wait(30)
+
+    with handler(), pytest.raises(OutOfTime):
+        hang()
+
+
+def test_a_signal_after_the_last_step_is_heard_by_the_caller() -> None:
+    signals = Interrupts()
+    with handler():
+        with pytest.raises(OutOfTime), signals.deferred():
+            signal.raise_signal(signal.SIGALRM)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        # Outside of a step the handler is the one that was there.
+        with pytest.raises(OutOfTime):
+            signal.raise_signal(signal.SIGALRM)
+
+
+def test_other_threads_have_no_signals() -> None:
+    before, found = signal.getsignal(signal.SIGALRM), []
+
+    def run() -> None:
+        with Interrupts().deferred():
+            found.append(signal.getsignal(signal.SIGALRM))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+# Without a signal.
+
+
+def read_and_pushed(world: World, count: int, **options: Any) -> tuple[list[int], Pushed]:
+    read: list[int] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index in range(count):
+            read.append(index)
+            yield {"name": f"n{index}"}
+
+    return read, world.push(rows(), **options)
+
+
+@pytest.mark.parametrize("error", [LedgerError, SupersededError])
+@pytest.mark.parametrize("call", [1, 2, 5])
+@pytest.mark.parametrize("point", ["claim:before", "claim:after", "settle:before", "settle:after", "states:before"])
+def test_every_row_that_was_read_has_one_outcome_whatever_fails(
+    point: str, call: int, error: type[LedgerError]
+) -> None:
+    world = World()
+    read, pushed = read_and_pushed(world, 500, trouble=failing(point, call, error=error))
+    assert sorted(pushed.statuses()) == read
+    assert len(read) <= 500
+    assert set(world.server.created().values()) <= {1}
+    delivered = {f"n{index}" for index, status in pushed.statuses().items() if status == "succeeded"}
+    assert delivered <= set(world.server.created())
+
+
+def test_every_row_that_was_read_has_one_outcome_after_a_stop() -> None:
+    world = World(first(then=Deed(delay=2.0)))
+    begun = world.time.seconds
+    read, pushed = read_and_pushed(world, 1000, stopping=lambda: world.time.seconds >= begun + 0.5)
+    assert isinstance(pushed.error, InterruptedPushError)
+    assert sorted(pushed.statuses()) == read
+    assert 100 <= len(read) <= 300
+
+
+def test_a_ledger_that_is_broken_for_good_costs_no_outcome_of_what_was_answered() -> None:
+    world = World()
+    error = RuntimeError("a bug, not a database that is away")
+
+    def trouble(point: str, call: int) -> None:
+        if point == "states:before" and call > 1:
+            raise error
+
+    _, pushed = read_and_pushed(world, 300, trouble=trouble)
+    assert pushed.error is error
+    assert sorted(pushed.statuses()) == list(range(100))
+
+
+def test_a_halt_that_drains_reads_everything() -> None:
+    read, pushed = read_and_pushed(World(first(answers(403), then=Deed())), 500)
+    assert len(read) == 500
+    assert sorted(pushed.statuses()) == read
+
+
+@pytest.mark.parametrize("heard", [0, 1, 5, 30])
+def test_a_caller_who_stops_listening_loses_no_outcome(heard: int) -> None:
+    world = World()
+    execution = world.execution(names(300))
+    outcomes = outcomes_of(execution.push)
+    given: list[Outcome] = [next(outcomes) for _ in range(heard)]
+    outcomes.close()
+    everything = [*given, *last_words(execution.push)]
+    assert sorted(one.row_index for one in everything) == list(range(100 if heard else 0))
+    assert "sending" not in world.table.statuses().values()
+    assert set(world.server.created().values()) <= {1}
+
+
+# The counters.
+
+
+def test_a_report_counts_the_confirmed_without_looking_at_them() -> None:
+    world, report = World(), report_of("undelivered")
+    count_outcomes(world.execution([*names(50), {"name": 7}]).push, report)
+    assert (report.counts()["num_succeeded"], report.counts()["num_invalid"]) == (50, 1)
+    assert [entry["row_index"] for entry in report.outcomes.entries] == [50]
+
+
+def test_a_list_that_grows_too_long_keeps_the_undelivered() -> None:
+    found = OutcomeList("auto")
+    for index in range(MOST_IN_XCOM):
+        status = Status.FAILED if index < 3 else Status.SUCCEEDED
+        found.entries.append({"row_index": index, "status": status.value})
+    report = report_of()
+    report.outcomes = found
+    last = Outcome(record_identifier="z", row_index=MOST_IN_XCOM, status=Status.FAILED)
+    report.add(Finished(others=[last]))
+    assert (len(found.entries), found.complete) == (4, False)
