@@ -6,7 +6,8 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.records.columns import Reasons, nearest, shorthand_target
+from airflow_provider_contacts.records.columns import nearest, shorthand_target
+from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,10 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.vendor import Payload
-
-Reasons = tuple[tuple[str, str | None, str | None], ...]
-"""Why a record is refused: ``(code, field, message)`` each."""
 
 WHOLE = frozenset({int, bool})
 
@@ -56,10 +54,10 @@ class Column(NamedTuple):
             return str(value.isoformat())
         return value if self.required or value != "" else MISSING
 
-    def clean_all(self, values: list[Any], refused: set[int]) -> list[Any]:
+    def clean_all(self, values: list[Any], refused: dict[int, Reasons]) -> list[Any]:
         """Return the values of many rows as their field gets them.
 
-        :param refused: takes the places of those that the field cannot be.
+        :param refused: takes, by place, why the field cannot be a value.
         """
         kinds = set(map(type, values))
         if kinds <= WHOLE:
@@ -70,9 +68,13 @@ class Column(NamedTuple):
         for place, value in enumerate(values):
             try:
                 found.append(self.clean(value))
-            except Exception:  # noqa: BLE001  # a moment's zone may raise anything; its row is read by itself
+            except InvalidRecordError as error:
                 found.append(MISSING)
-                refused.add(place)
+                refused.setdefault(place, error.errors)
+            except Exception as error:  # noqa: BLE001  # a moment's zone may raise anything
+                found.append(MISSING)
+                text = f"reading it raises {type(error).__name__}"
+                refused.setdefault(place, (("invalid_value", self.field, text),))
         return found
 
 
@@ -82,7 +84,7 @@ class Columns:
 
     :param columns: in the order of the rows, without those that mean nothing.
     :param ignored: the other ones.
-    :param shorthands: those among the fields that fill another one, with that one.
+    :param shorthands: the fields that fill another one of these columns, with that one.
     :param refusal: why no row of these columns can be read.
     """
 
@@ -91,31 +93,16 @@ class Columns:
     shorthands: tuple[tuple[str, str], ...] = ()
     refusal: Reasons = ()
 
-    def read(self, row: Mapping[str, Any]) -> Payload:
-        """Return the fields of a row, without missing values.
+    def read(self, rows: Sequence[Mapping[str, Any]], refused: dict[int, Reasons]) -> list[Payload]:
+        """Return the fields of rows of these columns, without missing values.
 
-        :raises InvalidRecordError: for what the columns, or a value, cannot be.
+        :param refused: takes, by place, why a row cannot be read: the first reason in the order of the columns.
         """
         if self.refusal:
-            raise InvalidRecordError(self.refusal)
-        cleaned = ((column.field, column.clean(row[column.name])) for column in self.columns)
-        return {field: value for field, value in cleaned if value is not MISSING}
-
-    def read_all(self, rows: Sequence[Mapping[str, Any]], refused: set[int]) -> list[Payload]:
-        """Return the fields of many rows of these columns.
-
-        :param refused: takes the places of rows that :meth:`read` or :meth:`check` would refuse.
-        """
+            refused.update(dict.fromkeys(range(len(rows)), self.refusal))
+            return [{} for _ in rows]
         values = [[row[column.name] for row in rows] for column in self.columns]
-        if any(column.name != column.field for column in self.columns):
-            fields = [column.field for column in self.columns]
-            found = [dict(zip(fields, record, strict=False)) for record in zip(*values, strict=True)]
-        else:
-            # Copies and deletions cost a third of new dictionaries.
-            found = [{**row} for row in rows]
-            for name in self.ignored:
-                for kept in found:
-                    del kept[name]
+        found = self._renamed(rows, values)
         for column, given in zip(self.columns, values, strict=True):
             cleaned = column.clean_all(given, refused)
             if cleaned is not given:
@@ -124,19 +111,26 @@ class Columns:
                         del kept[column.field]
                     else:
                         kept[column.field] = value
-        for field, target in self.shorthands:
-            if any(column.field == target for column in self.columns):
-                refused.update(place for place, kept in enumerate(found) if field in kept and target in kept)
         return found
 
-    def check(self, mapped: Payload) -> None:
-        """Refuse a record that gives a field in two ways.
+    def _renamed(self, rows: Sequence[Mapping[str, Any]], values: list[list[Any]]) -> list[Payload]:
+        """Return the rows with fields for columns."""
+        if any(column.name != column.field for column in self.columns):
+            fields = [column.field for column in self.columns]
+            return [dict(zip(fields, record, strict=False)) for record in zip(*values, strict=True)]
+        # Copies and deletions cost a third of new dictionaries.
+        found = [{**row} for row in rows]
+        for name in self.ignored:
+            for kept in found:
+                del kept[name]
+        return found
 
-        :raises InvalidRecordError: naming the shorthand.
-        """
+    def check(self, mapped: Sequence[Payload], refused: dict[int, Reasons]) -> None:
+        """Refuse records that give a field in two ways."""
         for field, target in self.shorthands:
-            if field in mapped and target in mapped:
-                raise InvalidRecordError([("conflict", field, f"given together with {target}")])
+            for place, kept in enumerate(mapped):
+                if field in kept and target in kept:
+                    refused.setdefault(place, (("conflict", field, f"given together with {target}"),))
 
 
 def columns_of(
@@ -175,11 +169,11 @@ def columns_of(
             nullable=known is not None and known.nullable,
             required=known is not None and known.required,
         )
-    targets = ((field, shorthand_target(contract, field)) for field in columns)
+    targets = ((field, shorthand_target(contract, field) or field) for field in columns)
     return Columns(
         columns=tuple(columns.values()),
         ignored=tuple(left_out),
-        shorthands=tuple((field, target) for field, target in targets if target is not None and target != field),
+        shorthands=tuple((field, target) for field, target in targets if target in columns and target != field),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.refused import Reasons, rough_text
 from airflow_provider_contacts.records.row_values import Unreadable, is_missing
 
 HASH_VERSION = "v1"
@@ -105,10 +106,12 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     return text
 
 
-def identifiers_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], refused: set[int]) -> list[str]:
+def identifiers_of(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], refused: dict[int, Reasons]
+) -> list[str | None]:
     """Return the identifiers of many rows.
 
-    :param refused: takes the places of rows of which :func:`identifier_of` would raise.
+    :param refused: takes, by place, why a row has none.
     """
     if len(columns) == 1:
         values: list[Any] = [row.get(columns[0]) for row in rows]
@@ -116,13 +119,17 @@ def identifiers_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], re
             text = "".join(values)
             if text.isascii() and "\x00" not in text and max(map(len, values)) <= IDENTIFIER_LENGTH:
                 return values
-    found = []
+    found: list[str | None] = []
     for place, row in enumerate(rows):
         try:
             found.append(identifier_of(row, columns))
-        except InvalidRecordError:
-            found.append("")
-            refused.add(place)
+            continue
+        except InvalidRecordError as error:
+            reasons = error.errors
+        except Exception as error:  # noqa: BLE001  # a moment's zone may raise anything
+            reasons = (("invalid_key", None, f"reading it raises {type(error).__name__}"),)
+        found.append(None)
+        refused[place] = tuple((code, ",".join(columns), text) for code, _, text in reasons)
     return found
 
 
@@ -167,17 +174,4 @@ def digest(data: bytes) -> str:
 
 def rough_digest(value: Any) -> str:
     """Return a digest of a record that is not fit to be sent, whatever it is."""
-    try:
-        text = json.dumps(value, sort_keys=True, default=repr)
-    except Exception:  # noqa: BLE001  # mixed key types, circles, numbers with too many digits, a __repr__ that raises
-        parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
-        text = "\n".join(map(shown, parts))
-    return digest(text.encode("utf-8", "backslashreplace"))
-
-
-def shown(value: Any) -> str:
-    """Return what Python shows of a value, or of which type it is."""
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001  # see above
-        return type(value).__name__
+    return digest(rough_text(value))

@@ -1,40 +1,34 @@
-"""From a row to what is sent: columns to fields, missing values left out, shorthands, the contract, the bytes."""
+"""From plain rows to what is sent: columns to fields, shorthands, the contract, the bytes and their digests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns, check_targets
-from airflow_provider_contacts.records.columns import Columns, Reasons, columns_of
+from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import (
     HASH_VERSION,
     PLAIN,
     canonical,
     digest,
-    identifier_of,
     identifiers_of,
-    is_plain,
     rough_digest,
 )
-from airflow_provider_contacts.records.refused import kept_of
+from airflow_provider_contacts.records.refused import NOT_A_MAPPING, Reasons, kept_of, reasons_of
 from airflow_provider_contacts.records.row_values import Unreadable
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
 MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
 
-NO_MAPPING = "a record is a mapping of column names to values"
-
-
 Sound = tuple[int, str, Payload, bytes, str]
-"""A record that may be sent: row index, identifier, payload as sent, its bytes, digest."""
+"""Row index, identifier, payload as sent, its JSON text, digest of the mapped payload with its version."""
 
 
 class Prepared(Value, frozen=True, kw_only=True):
@@ -53,7 +47,7 @@ class Prepared(Value, frozen=True, kw_only=True):
 
 
 class InvalidRecord(Value, frozen=True, kw_only=True):
-    """A record that our own check refuses, with every reason as ``(code, field, message)``."""
+    """A record that our own check refuses."""
 
     record_identifier: str
     row_index: int
@@ -77,7 +71,7 @@ class Mapper:
     sync_key: tuple[str, ...] = ()
     field_map: Mapping[str, str] = field(default_factory=dict)
     unmapped: Literal["error", "ignore"] = "error"
-    # What follows from the fields above, for the sets of columns that were met: computed again, it would be the same.
+    # What follows from the fields above, for the sets of columns that were met.
     _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self, columns: Sequence[str] | None) -> None:
@@ -93,86 +87,122 @@ class Mapper:
 
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
         """Return what is sent for a plain row, or why it must not be sent. Raises on no row whatsoever."""
-        try:
-            return self._prepare(row_index, row)
-        except Exception as error:  # noqa: BLE001  # a moment's zone, or a vendor's function, may raise anything
-            found = rough_digest(["unreadable", row_index])
-            identifier = None
-            with suppress(Exception):
-                identifier = identifier_of(row, self.sync_key) if self.sync_key else None
-            return InvalidRecord(
-                record_identifier=identifier or f"sha256:{found}",
-                row_index=row_index,
-                errors=(("invalid_value", None, f"a value raises {type(error).__name__} when it is read"),),
-                payload_hash=f"{HASH_VERSION}:{found}",
-            )
+        return record_of(*self.prepare_chunk(row_index, [row]))
+
+    def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Prepared | InvalidRecord:
+        """Return what is sent for a row under an identifier that it has already."""
+        columns = self._columns_of(tuple(record))
+        if columns is None:
+            return refuse(0, record, NOT_A_MAPPING, identifier)
+        return record_of(*in_columns(*self._prepare_alike(columns, [0], [record], [identifier])))
 
     def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
-        """Return the sound records of some rows, in columns, and the others: each as :meth:`prepare` returns it."""
-        try:
-            records = self._prepare_alike(first_row_index, rows) if rows else []
-        except Exception:  # noqa: BLE001  # whatever a row's objects raise: then each row is prepared by itself
-            records = []
+        """Return the sound ones of some plain rows, in columns, and the others, both in the order of the rows."""
+        groups: dict[tuple[str, ...] | None, list[int]] = {}
+        for place, row in enumerate(rows):
+            groups.setdefault(tuple(row) if type(row) is dict else None, []).append(place)
+        sound: list[Sound] = []
         invalid: list[InvalidRecord] = []
-        known = {row_index for row_index, *_ in records}
-        for row_index, row in enumerate(rows, first_row_index):
-            if row_index not in known:
-                one = self.prepare(row_index, row)
-                if isinstance(one, InvalidRecord):
-                    invalid.append(one)
-                else:
-                    records.append((one.row_index, one.record_identifier, one.payload, one.body, one.payload_hash))
-        records.sort(key=itemgetter(0))
-        columns = zip(*records, strict=True) if records else ((),) * 5
-        row_indexes, identifiers, payloads, bodies, payload_hashes = map(list, columns)
-        batch = Batch(
-            identifiers=identifiers,
-            row_indexes=row_indexes,
-            payloads=payloads,
-            bodies=bodies,
-            payload_hashes=payload_hashes,
-        )
-        return batch, invalid
+        for names, places in groups.items():
+            alike = [rows[place] for place in places]
+            indexes = [first_row_index + place for place in places]
+            columns = self._columns_of(names) if names is not None else None
+            if columns is None:
+                invalid += [refuse(index, row, why_no_mapping(row)) for index, row in zip(indexes, alike, strict=True)]
+            else:
+                found, refused = self._prepare_alike(columns, indexes, alike)
+                sound += found
+                invalid += refused
+        return in_columns(sound, invalid)
 
-    def _prepare_alike(self, first_row_index: int, rows: Sequence[Any]) -> list[Sound]:
-        """Return the records of those rows that have the columns of the first one and that no check dislikes."""
-        names = list(rows[0])
-        columns = self.columns(rows[0])
-        if type(rows[0]) is not dict or columns is None or columns.refusal:
-            return []
-        alike = [place for place, row in enumerate(rows) if type(row) is dict and list(row) == names]
-        chosen = [rows[place] for place in alike] if len(alike) < len(rows) else rows
-        refused: set[int] = set()
-        keys = identifiers_of(chosen, self.sync_key, refused) if self.sync_key else None
-        mapped = columns.read_all(chosen, refused)
+    def _prepare_alike(
+        self,
+        columns: Columns,
+        indexes: Sequence[int],
+        rows: Sequence[Mapping[str, Any]],
+        identifiers: Sequence[str | None] = (),
+    ) -> tuple[list[Sound], list[InvalidRecord]]:
+        """Return the records of rows that have the same columns.
+
+        :param identifiers: in place of those that the sync key gives.
+        """
+        keyless: dict[int, Reasons] = {}
+        refused: dict[int, Reasons] = {}
+        if self.sync_key and not identifiers:
+            identifiers = identifiers_of(rows, self.sync_key, keyless)
+        mapped = columns.read(rows, refused)
+        columns.check(mapped, refused)
         added = self.vendor.destination_fields(self.destination)
+        sound: list[Sound] = []
+        invalid: list[InvalidRecord] = []
+        for place, payload, body in self._checked(mapped, added, refused):
+            payload_digest = digest(body)
+            payload_hash = f"{HASH_VERSION}:{payload_digest}"
+            identifier = (identifiers[place] if identifiers else None) or f"sha256:{payload_digest}"
+            if place in keyless:
+                invalid.append(
+                    InvalidRecord(
+                        record_identifier=identifier,
+                        row_index=indexes[place],
+                        errors=keyless[place],
+                        payload=payload,
+                        payload_hash=payload_hash,
+                    )
+                )
+                continue
+            sent = self._sent(payload, added, identifier)
+            sound.append(
+                (indexes[place], identifier, sent, body if sent is payload else self.encode(sent), payload_hash)
+            )
+        for place, reasons in refused.items():
+            told = about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
+            unread: dict[int, Reasons] = {}
+            (fields,) = columns.read([rows[place]], unread)
+            record = fields if fields and not unread else rows[place]
+            known = identifiers[place] if identifiers else None
+            invalid.append(refuse(indexes[place], record, keyless.get(place, ()) + told, known))
+        return sound, invalid
+
+    def _checked(
+        self, mapped: Sequence[Payload], added: Payload, refused: dict[int, Reasons]
+    ) -> Iterator[tuple[int, Payload, bytes]]:
+        """Yield place, checked payload and JSON text of the mapped records that pass the contract.
+
+        :param refused: has the others, or takes them with their reasons.
+        """
         contract = self.vendor.contract
         reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)}
-        special = contract.loose | reserved
-        places: list[int] = []
-        payloads: list[Payload] = []
         for place, fields in enumerate(mapped):
             if place in refused:
                 continue
             try:
                 payload = contract.check(contract.shape(fields))
-            except InvalidRecordError:
-                continue
-            if special.isdisjoint(payload) or (is_plain(payload) and reserved.isdisjoint(payload)):
-                places.append(place)
-                payloads.append(payload)
-        bodies = PLAIN.encode_lines(payloads).split(b"\n")[:-1]
-        digests = list(map(digest, bodies))
-        identifiers = [keys[place] for place in places] if keys else [f"sha256:{one}" for one in digests]
-        if added or self.vendor.generated is not None:
-            payloads = [
-                self._sent(payload, added, identifier)
-                for payload, identifier in zip(payloads, identifiers, strict=True)
-            ]
-            bodies = list(map(self.encode, payloads))
-        hashes = [f"{HASH_VERSION}:{one}" for one in digests]
-        indexes = [first_row_index + alike[place] for place in places]
-        return list(zip(indexes, identifiers, payloads, bodies, hashes, strict=True))
+                if not reserved.isdisjoint(payload):
+                    self._leave_out_destination(payload, added)
+                body = self.encode(payload)
+            except Exception as error:  # noqa: BLE001  # a vendor's function may raise anything
+                refused[place] = reasons_of(error)
+            else:
+                yield place, payload, body
+
+    def _leave_out_destination(self, payload: Payload, added: Payload) -> None:
+        """Take the fields that name the destination out of a payload that repeats them.
+
+        :raises InvalidRecordError: if it names another one: what is remembered under a ``sync_id`` belongs to one.
+        """
+        for setting in self.vendor.destination.settings:
+            if setting.name not in added and payload.pop(setting.name, None) is not None:
+                text = "set it in the destination, not in the record"
+                raise InvalidRecordError([("not_allowed", setting.name, text)])
+        for name, value in added.items():
+            given = payload.pop(name, None)
+            if given is not None and str(given).casefold() != str(value).casefold():
+                raise InvalidRecordError([("conflict", name, "differs from the destination")])
+
+    def encode(self, payload: Payload) -> bytes:
+        """Return the canonical JSON text of a checked payload; raises where JSON or UTF-8 cannot say a value."""
+        # Which encoder writes a field follows from the contract alone, so that a digest never depends on the way.
+        return PLAIN.encode(payload) if self.vendor.contract.loose.isdisjoint(payload) else canonical(payload)
 
     def _sent(self, payload: Payload, added: Payload, identifier: str) -> Payload:
         """Return a checked payload with the destination's fields and the generated ones."""
@@ -180,65 +210,8 @@ class Mapper:
             added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
         return {**payload, **added} if added else payload
 
-    def _prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
-        columns = self.columns(row) if type(row) is dict else None
-        if columns is None:
-            reason = row.reason if type(row) is Unreadable else None
-            text = reason[1] if reason is not None and reason[0] == "not_a_mapping" else NO_MAPPING
-            return self._invalid(row_index, None, row, (("not_a_mapping", None, text),))
-        identifier: str | None = None
-        errors: Reasons = ()
-        try:
-            identifier = identifier_of(row, self.sync_key) if self.sync_key else None
-        except InvalidRecordError as error:
-            errors = tuple((code, ",".join(self.sync_key), text) for code, _, text in error.errors)
-        mapped: dict[str, Any] = {}
-        try:
-            mapped = columns.read(row)
-            payload = self._payload(mapped, columns)
-            added = self._destination(payload)
-            body = self.encode(payload)
-        except InvalidRecordError as error:
-            found = about_the_key(error.errors, self.sync_key, self.field_map, self.vendor.title)
-            return self._invalid(row_index, identifier, mapped or row, errors + found)
-        except (RecursionError, ValueError):
-            # Python writes no integer of more than 4,300 digits.
-            text = "nested too deeply, or a number with too many digits"
-            return self._invalid(row_index, identifier, None, (*errors, ("not_json", None, text)))
-        payload_digest = digest(body)
-        if errors:
-            return self._invalid(row_index, None, payload, errors, payload_digest)
-        identifier = identifier or f"sha256:{payload_digest}"
-        sent = self._sent(payload, added, identifier)
-        return Prepared(
-            record_identifier=identifier,
-            row_index=row_index,
-            payload=sent,
-            body=body if sent is payload else self.encode(sent),
-            payload_hash=f"{HASH_VERSION}:{payload_digest}",
-        )
-
-    def _invalid(
-        self,
-        row_index: int,
-        identifier: str | None,
-        record: Any,
-        errors: Reasons,
-        known_digest: str | None = None,
-    ) -> InvalidRecord:
-        shown = kept_of(record)
-        found = known_digest or rough_digest(shown)
-        return InvalidRecord(
-            record_identifier=identifier or f"sha256:{found}",
-            row_index=row_index,
-            errors=errors,
-            payload=shown if type(shown) is dict else None,
-            payload_hash=f"{HASH_VERSION}:{found}",
-        )
-
-    def columns(self, row: Mapping[str, Any]) -> Columns | None:
+    def _columns_of(self, names: tuple[str, ...]) -> Columns | None:
         """Return how rows with these columns are read; ``None`` where a name is no text."""
-        names = tuple(row)
         columns = self._columns.get(names)
         if columns is None:
             if not all(isinstance(name, str) for name in names):
@@ -254,41 +227,50 @@ class Mapper:
                 self._columns[names] = columns
         return columns
 
-    def _destination(self, payload: Payload) -> Payload:
-        """Return the fields that name the destination, and take them out of a payload that repeats them.
 
-        A record must not choose another destination: what is remembered under a ``sync_id`` belongs to one.
-        """
-        fields = self.vendor.destination_fields(self.destination)
-        for setting in self.vendor.destination.settings:
-            if setting.name in payload and setting.name not in fields:
-                given = payload.pop(setting.name)
-                if given is not None:
-                    text = "set it in the destination, not in the record"
-                    raise InvalidRecordError([("not_allowed", setting.name, text)])
-        for name, value in fields.items():
-            if name in payload:
-                given = payload.pop(name)
-                if given is not None and str(given).casefold() != str(value).casefold():
-                    raise InvalidRecordError([("conflict", name, "differs from the destination")])
-        return fields
+def in_columns(sound: list[Sound], invalid: list[InvalidRecord]) -> tuple[Batch, list[InvalidRecord]]:
+    """Return records in the order of their rows."""
+    sound.sort(key=itemgetter(0))
+    invalid.sort(key=attrgetter("row_index"))
+    row_indexes, identifiers, payloads, bodies, payload_hashes = zip(*sound, strict=True) if sound else ((),) * 5
+    batch = Batch(
+        identifiers=identifiers,
+        row_indexes=row_indexes,
+        payloads=payloads,
+        bodies=bodies,
+        payload_hashes=payload_hashes,
+    )
+    return batch, invalid
 
-    def _payload(self, mapped: dict[str, Any], columns: Columns) -> Payload:
-        """Return the checked payload of a row's fields."""
-        columns.check(mapped)
-        contract = self.vendor.contract
-        return contract.check(contract.shape(dict(mapped)))
 
-    def encode(self, payload: Payload) -> bytes:
-        """Return the canonical JSON text of a checked payload.
+def record_of(batch: Batch, invalid: Sequence[InvalidRecord]) -> Prepared | InvalidRecord:
+    """Return the one record of a chunk of one row."""
+    if invalid:
+        return invalid[0]
+    return Prepared(
+        record_identifier=batch.identifiers[0],
+        row_index=batch.row_indexes[0],
+        payload=batch.payloads[0],
+        body=batch.bodies[0],
+        payload_hash=batch.payload_hashes[0],
+    )
 
-        :raises InvalidRecordError: where JSON or UTF-8 cannot say a value.
-        """
-        try:
-            return PLAIN.encode(payload) if self.vendor.contract.loose.isdisjoint(payload) else canonical(payload)
-        except UnicodeEncodeError:
-            raise InvalidRecordError(
-                [("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry")]
-            ) from None
-        except (ValueError, TypeError, RecursionError):
-            raise InvalidRecordError([("not_json", None, "a value cannot be written as JSON")]) from None
+
+def refuse(row_index: int, record: Any, reasons: Reasons, identifier: str | None = None) -> InvalidRecord:
+    """Return a record that is not sent; without an identifier its digest stands for it."""
+    kept = kept_of(record)
+    found = rough_digest(kept)
+    return InvalidRecord(
+        record_identifier=identifier or f"sha256:{found}",
+        row_index=row_index,
+        errors=reasons,
+        payload=kept if type(kept) is dict else None,
+        payload_hash=f"{HASH_VERSION}:{found}",
+    )
+
+
+def why_no_mapping(row: Any) -> Reasons:
+    """Return why a row that is no dictionary is refused."""
+    if type(row) is Unreadable and row.reason is not None and row.reason[0] == "not_a_mapping":
+        return (("not_a_mapping", None, row.reason[1]),)
+    return NOT_A_MAPPING

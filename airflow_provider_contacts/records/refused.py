@@ -1,14 +1,36 @@
-"""What is kept of a record that our own check refuses."""
+"""Records that our own check refuses: why, and what is kept of them."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_contacts.records.row_values import Unreadable, is_missing
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.row_values import NOT_JSON, Unreadable, is_missing
 
+Reasons = tuple[tuple[str, str | None, str | None], ...]
+"""Why a record is refused: ``(code, field, message)`` each."""
+
+NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
 BITS = frozenset({b"\x00", b"\x01"})
+
+
+def reasons_of(error: Exception) -> Reasons:
+    """Return why a record is refused whose check or encoding raises this."""
+    match error:
+        case InvalidRecordError():
+            return error.errors
+        case UnicodeEncodeError():
+            return (("invalid_text", None, "a text holds a lone surrogate, which UTF-8 cannot carry"),)
+        case RecursionError():
+            return (("not_json", None, "nested too deeply, or in itself"),)
+        case ValueError() | TypeError():
+            return ((NOT_JSON[0], None, NOT_JSON[1]),)
+        case _:
+            return (("invalid_value", None, f"a value raises {type(error).__name__} when it is read"),)
 
 
 def kept_of(record: Any) -> Any:
@@ -23,6 +45,27 @@ def shown(value: Any) -> Any:
     if type(value) is Unreadable:
         return value.shown
     if isinstance(value, datetime):
-        return value.isoformat()
+        try:
+            return value.isoformat()
+        except Exception:  # noqa: BLE001  # a zone may raise anything
+            return Unreadable(value)
     unsaid = value not in BITS if type(value) is bytes else type(value) is float and math.isinf(value)
     return Unreadable(value) if unsaid else value
+
+
+def rough_text(value: Any) -> bytes:
+    """Return a text of a record that is not fit to be sent, whatever it is, for its digest."""
+    try:
+        text = json.dumps(value, sort_keys=True, default=repr)
+    except Exception:  # noqa: BLE001  # mixed key types, circles, numbers with too many digits
+        parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
+        text = "\n".join(map(text_of, parts))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def text_of(value: Any) -> str:
+    """Return what Python shows of a value, or of which type it is."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # a number with too many digits, for one
+        return type(value).__name__

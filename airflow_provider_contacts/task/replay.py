@@ -17,7 +17,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import INTERRUPTED
-from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, StoredMapper
+from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, restore
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from airflow_provider_contacts.task.execution import Execution
 from airflow_provider_contacts.task.replay_parameters import selection_of
@@ -74,7 +74,7 @@ class ReplayExecution(Execution):
     ) -> Iterator[tuple[Iterator[Prepared | InvalidRecord], Mapper]]:
         if self._parsed["sql"] is None:
             mapper = self._hook.mapper(self._parameters, destination, report.sync_id, None)
-            yield again.from_table(recast(mapper, StoredMapper)), mapper
+            yield again.from_table(mapper), mapper
             return
         with self._operator.rows() as source:
             mapper = self._hook.mapper(self._parameters, destination, report.sync_id, source.columns)
@@ -120,14 +120,14 @@ class SentAgain:
         self._leftover = leftover
         self._index = -1
 
-    def from_table(self, mapper: StoredMapper) -> Iterator[Prepared | InvalidRecord]:
+    def from_table(self, mapper: Mapper) -> Iterator[Prepared | InvalidRecord]:
         """Yield the selected rows' records with their stored payloads."""
         for page in self._selected.pages():
             for stored in page:
                 if stored.standing.status is Status.SUCCEEDED or self._has_had_enough(stored):
                     self._leave(stored)
                     continue
-                record = mapper.restore(stored)
+                record = restore(mapper, stored)
                 if record is None:
                     self._leave(stored, "payload_not_stored")
                 elif isinstance(record, InvalidRecord) and stored.standing.status is Status.INVALID:

@@ -23,9 +23,8 @@ from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import (
     ReadyMapper,
     Stored,
-    StoredMapper,
     StoredPayload,
-    still_refused,
+    restore,
 )
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from tests.support.batches import batch_of, result_of
@@ -75,11 +74,6 @@ def mapper_of(name: str, place: dict[str, Any], key: tuple[str, ...] = ()) -> Ma
     return Mapper(vendor=vendors.load(name), destination=place, sync_id="s", sync_key=key)
 
 
-def stored_mapper(mapper: Mapper) -> StoredMapper:
-    given = {one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init}
-    return StoredMapper(**{**given, "sync_key": ()})
-
-
 def as_stored(record: Prepared | InvalidRecord, status: Status, **changes: Any) -> Stored:
     """Return a record as it comes back from the table."""
     errors = record.errors if isinstance(record, InvalidRecord) else ()
@@ -112,7 +106,7 @@ def test_what_is_restored_is_what_was_sent(
 ) -> None:
     mapper = mapper_of(name, place, key)
     sent = prepared(mapper.prepare(0, {**row, "key": "k-1"} if key else row))
-    again = prepared(stored_mapper(mapper).restore(as_stored(sent, Status.REJECTED)))
+    again = prepared(restore(mapper, as_stored(sent, Status.REJECTED)))
     assert (again.record_identifier, again.payload_hash) == (sent.record_identifier, sent.payload_hash)
     assert (again.payload, again.body) == (sent.payload, sent.body)
     assert isinstance(again.payload, StoredPayload)
@@ -122,16 +116,14 @@ def test_what_is_restored_is_what_was_sent(
 def test_the_destination_is_todays_and_no_part_of_the_digest() -> None:
     sent = prepared(mapper_of("nedzo", {"contact_list_id": LIST}).prepare(0, ROWS["nedzo"][0]))
     assert sent.payload["contact_list_id"] == LIST
-    again = prepared(stored_mapper(mapper_of("nedzo", {})).restore(as_stored(sent, Status.FAILED)))
+    again = prepared(restore(mapper_of("nedzo", {}), as_stored(sent, Status.FAILED)))
     assert "contact_list_id" not in again.payload
     assert again.payload_hash == sent.payload_hash
 
 
 def test_an_external_id_of_the_users_own_is_kept() -> None:
     sent = prepared(mapper_of("apptoto", {"address_book_id": 7}).prepare(0, ROWS["apptoto"][1]))
-    again = prepared(
-        stored_mapper(mapper_of("apptoto", {"address_book_id": 7})).restore(as_stored(sent, Status.FAILED))
-    )
+    again = prepared(restore(mapper_of("apptoto", {"address_book_id": 7}), as_stored(sent, Status.FAILED)))
     assert again.payload["external_id"] == "mine"
 
 
@@ -143,7 +135,7 @@ def test_no_payload_is_no_payload(payload: Any) -> None:
     found = parsed(text)
     assert not isinstance(found, dict)
     stored = Stored(standing=RecordState(record_identifier="a", status=Status.FAILED), payload=None)
-    assert stored_mapper(mapper_of("dex", {})).restore(stored) is None
+    assert restore(mapper_of("dex", {}), stored) is None
     assert parsed("{broken") is None
 
 
@@ -152,12 +144,12 @@ def test_no_payload_is_no_payload(payload: Any) -> None:
 CALL: dict[str, Any] = {"first_name": "A", "last_name": "B", "phone_number": "+15550100"}
 
 
-def refused_call(row: dict[str, Any], key: tuple[str, ...] = ("key",)) -> tuple[StoredMapper, Stored]:
+def refused_call(row: dict[str, Any], key: tuple[str, ...] = ("key",)) -> tuple[Mapper, Stored]:
     mapper = mapper_of("talkdesk", {"record_list_id": "list"}, key)
     found = mapper.prepare(0, row)
     assert isinstance(found, InvalidRecord)
     stored = as_stored(found, Status.INVALID)
-    return stored_mapper(mapper), replace(stored, reasons=reasons_of(parsed(errors_of(found))))
+    return mapper, replace(stored, reasons=reasons_of(parsed(errors_of(found))))
 
 
 def errors_of(found: InvalidRecord) -> str | None:
@@ -183,7 +175,7 @@ def errors_of(found: InvalidRecord) -> str | None:
 )
 def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) -> None:
     mapper, stored = refused_call(row)
-    again = mapper.restore(stored)
+    again = restore(mapper, stored)
     assert isinstance(again, InvalidRecord)
     assert again.errors == stored.reasons
     assert (again.record_identifier, again.payload_hash) == (
@@ -197,7 +189,7 @@ def test_two_columns_for_one_field_are_not_taken_for_two_fields() -> None:
     mapper = replace(mapper_of("apptoto", place), field_map={"name": "first_name"})
     found = mapper.prepare(0, {"name": "Ada", "first_name": "Bo", "last_name": "L", "email": "ada@example.com"})
     assert isinstance(found, InvalidRecord)
-    assert isinstance(stored_mapper(mapper).restore(as_stored(found, Status.INVALID)), InvalidRecord)
+    assert isinstance(restore(mapper, as_stored(found, Status.INVALID)), InvalidRecord)
 
 
 def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
@@ -213,7 +205,7 @@ def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
         ),
         Status.INVALID,
     )
-    again = prepared(mapper.restore(strict))
+    again = prepared(restore(mapper, strict))
     assert (again.record_identifier, again.payload["first_name"]) == ("a", "A")
     assert stored.standing.status is Status.INVALID
 
@@ -228,9 +220,9 @@ def test_a_sent_payload_that_was_changed_by_hand_is_checked() -> None:
     mapper = mapper_of("talkdesk", {"record_list_id": "list"})
     stored = as_stored(mapper.prepare(0, CALL), Status.REJECTED)
     payload: Any = dict(stored.payload or {})
-    corrected = prepared(stored_mapper(mapper).restore(replace(stored, payload={**payload, "first_name": "New"})))
+    corrected = prepared(restore(mapper, replace(stored, payload={**payload, "first_name": "New"})))
     assert corrected.payload_hash != stored.standing.payload_hash
-    wrong = stored_mapper(mapper).restore(replace(stored, payload={**payload, "phone_numbers": 5}))
+    wrong = restore(mapper, replace(stored, payload={**payload, "phone_numbers": 5}))
     assert isinstance(wrong, InvalidRecord)
     assert wrong.record_identifier == stored.standing.record_identifier
 
@@ -239,7 +231,7 @@ def test_text_that_the_table_had_to_change_is_no_payload() -> None:
     mapper = mapper_of("talkdesk", {"record_list_id": "list"})
     for text, there in (("a\x00b", False), ("a\ufffdb", True), ("ab", True)):
         stored = as_stored(mapper.prepare(0, {**CALL, "first_name": text}), Status.REJECTED)
-        assert (stored_mapper(mapper).restore(stored) is not None) is there, text
+        assert (restore(mapper, stored) is not None) is there, text
 
 
 # Claims.
@@ -320,8 +312,15 @@ def test_everything_else_is_done_below() -> None:
 def test_a_ready_record_is_taken_as_it_is() -> None:
     mapper = mapper_of("dex", {})
     ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})
-    record = changed(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9)
-    assert ready.prepare(3, record) is record
+    records = [
+        changed(prepared(mapper.prepare(0, ROWS["dex"][0])), row_index=9),
+        changed(prepared(mapper.prepare(0, ROWS["dex"][1])), row_index=8),
+        mapper.prepare(7, {"phone": 1}),
+    ]
+    batch, invalid = ready.prepare_chunk(3, records)
+    assert invalid == records[2:]
+    assert list(batch.row_indexes) == [8, 9]
+    assert list(batch.payloads) == [records[1].payload, records[0].payload]
 
 
 # What a row gives that is not sent.
@@ -332,7 +331,7 @@ def test_a_stored_payload_that_is_unfit_now_says_why() -> None:
     stored = replace(
         as_stored(mapper.prepare(4, {"name": "Ada"}), Status.REJECTED), payload={"name": "Ada", "age": 151}
     )
-    found = stored_mapper(mapper).restore(stored)
+    found = restore(mapper, stored)
     assert isinstance(found, InvalidRecord)
     assert (found.record_identifier, found.row_index) == (stored.standing.record_identifier, 0)
     assert found.payload == {"name": "Ada", "age": 151}
@@ -359,7 +358,8 @@ def test_a_refused_row_is_refused_as_it_says(
         error_field="name",
         status_message="no",
     )
-    assert still_refused(Stored(standing=standing, reasons=reasons, payload={"name": ""})) == InvalidRecord(
+    stored = Stored(standing=standing, reasons=reasons, payload={"name": ""})
+    assert restore(Mapper(vendor=VENDOR, destination={}, sync_id="s"), stored) == InvalidRecord(
         record_identifier="k", row_index=0, errors=said, payload={"name": ""}, payload_hash=payload_hash or ""
     )
 
@@ -368,6 +368,6 @@ def test_fields_that_the_destination_adds_are_no_part_of_the_record() -> None:
     vendor = replace(VENDOR, destination_fields=lambda destination: {"note": destination["note"]})
     mapper = Mapper(vendor=vendor, destination={"note": "list-a"}, sync_id="s")
     sent = prepared(mapper.prepare(4, {"name": "Ada"}))
-    again = prepared(stored_mapper(mapper).restore(as_stored(sent, Status.FAILED)))
+    again = prepared(restore(mapper, as_stored(sent, Status.FAILED)))
     assert sent.payload == again.payload == {"name": "Ada", "note": "list-a"}
     assert (again.payload_hash, again.row_index) == (sent.payload_hash, 0)

@@ -28,8 +28,8 @@ from airflow_provider_contacts.ledgers.sql.state_rows import parsed, state_colum
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.columns import Reasons
 from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT
+from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
 if TYPE_CHECKING:
