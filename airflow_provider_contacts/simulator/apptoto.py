@@ -58,6 +58,7 @@ class Apptoto(SimulatedVendor):
 
     name = "apptoto"
     knob_list = KNOBS
+    list_keys = ("contacts", "address_books")
     any_credential = "demo@example.com:demo-key"
     challenge = 'Basic realm="Apptoto"'
     place_knob = "address_books"
@@ -90,11 +91,6 @@ class Apptoto(SimulatedVendor):
         if form == "text":
             return Answer(error.status, error.message, content_type="text/plain")
         return Answer(error.status, {"error" if form == "json" else "message": error.message})
-
-    def records_in(self, payload: Any) -> list[Any] | None:
-        """Return contacts or books."""
-        found = payload.get("contacts", payload.get("address_books")) if isinstance(payload, dict) else None
-        return found if isinstance(found, list) else None
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from airflow_provider_contacts.simulator.faults import KINDS, Faults
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen, Stored, World
-from airflow_provider_contacts.simulator.oauth import Tokens
+from airflow_provider_contacts.simulator.oauth import Tokens, oauth_error
 
 REMEMBERED_REQUESTS = 1000
 """Requests that are kept when contacts are only counted."""
@@ -49,6 +49,8 @@ class SimulatedVendor(ABC):
     """One of the right form, for ready connections."""
     challenge: ClassVar[str] = ""
     """``WWW-Authenticate`` of a 401."""
+    list_keys: ClassVar[tuple[str, ...]] = ()
+    """Under which an answer may hold its records."""
     place_knob: ClassVar[str] = ""
     """The knob that names the vendor's places (organizations, lists, books), and the setting that chooses one."""
     place_setting: ClassVar[str] = ""
@@ -76,9 +78,14 @@ class SimulatedVendor(ABC):
     def refuse(self, error: RefusedCallError) -> Answer:
         """Return the vendor's own form of a refusal."""
 
-    @abstractmethod
     def records_in(self, payload: Any) -> list[Any] | None:
         """Return the list of records in an answer, the very list, ``None`` if it has none."""
+        for outer in ("data", "_embedded"):
+            if isinstance(payload, dict) and isinstance(payload.get(outer), dict):
+                payload = payload[outer]
+        if isinstance(payload, dict):
+            payload = next((payload[key] for key in self.list_keys if isinstance(payload.get(key), list)), None)
+        return payload if isinstance(payload, list) else None
 
     def clear(self) -> None:  # noqa: B027  # a vendor may keep nothing else
         """Forget what the vendor keeps beside contacts."""
@@ -107,6 +114,13 @@ class SimulatedVendor(ABC):
         if not (credential in demanded if demanded else fits):
             raise RefusedCallError(401, text)
         return demanded.index(credential) + 1 if len(demanded) > 1 else 0
+
+    def client_account(self, client: str, error: str, text: str) -> int:
+        """Return whose account a client of the token endpoint opens; raise the OAuth error if it is not accepted."""
+        try:
+            return self.account_of(client, text, fits=not client.startswith(":") and not client.endswith(":"))
+        except RefusedCallError:
+            raise oauth_error(401, error, text) from None
 
     def shelf(self, place: str) -> str:
         """Return the key of a place's contacts in the present account."""

@@ -56,6 +56,7 @@ class Dex(SimulatedVendor):
 
     name = "dex"
     knob_list = KNOBS
+    list_keys = ("contacts", "items", "data")
     any_credential = "dex_demo_key"
 
     def authorize(self, call: Call) -> int:
@@ -68,13 +69,6 @@ class Dex(SimulatedVendor):
         if self.knobs["error_body"] == "text":
             return Answer(error.status, error.message, content_type="text/plain")
         return Answer(error.status, {"error": True, "message": error.message})
-
-    def records_in(self, payload: Any) -> list[Any] | None:
-        """Return the contacts of an answer."""
-        data = payload.get("data") if isinstance(payload, dict) else None
-        if isinstance(data, dict):
-            data = next((data[key] for key in ("contacts", "items") if key in data), None)
-        return data if isinstance(data, list) else None
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)

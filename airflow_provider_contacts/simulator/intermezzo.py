@@ -65,6 +65,7 @@ class Intermezzo(SimulatedVendor):
 
     name = "intermezzo"
     knob_list = KNOBS
+    list_keys = ("data", "contacts", "items")
     any_credential = "demo-client:demo-secret"
     challenge = "Bearer"
     place_knob = "organizations"
@@ -93,20 +94,9 @@ class Intermezzo(SimulatedVendor):
         details = {"field": ".".join(map(str, path[1:])), "value": None}
         return Answer(error.status, {"error": word, "message": text, "details": details})
 
-    def records_in(self, payload: Any) -> list[Any] | None:
-        """Return the list of contacts or organizations."""
-        if isinstance(payload, list):
-            return payload
-        found = next((payload[key] for key in ("data", "contacts", "items") if key in payload), None)
-        return found if isinstance(found, list) else None
-
     def _token(self, call: Call) -> Answer:
         parameters = token_request(call, self.knobs["token_body"])
-        user, password = client_of(call, parameters, in_body=True)
-        try:
-            account = self.account_of(f"{user}:{password}", "", fits=bool(user and password))
-        except RefusedCallError:
-            raise oauth_error(401, "access_denied", "Unauthorized") from None
+        account = self.client_account(client_of(call, parameters, in_body=True), "access_denied", "Unauthorized")
         if parameters.get("grant_type") != "client_credentials":
             raise oauth_error(403, "unauthorized_client", "Grant type is not allowed for the client")
         audience = self.knobs["audience"]

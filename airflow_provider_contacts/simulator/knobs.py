@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,34 +142,13 @@ def places(value: Any, knob: Knob) -> dict[str, str]:
     return found
 
 
-def boolean(text: str) -> bool:
-    """Read ``true`` or ``false``."""
-    if text.lower() not in {"true", "false"}:
-        raise ValueError("true or false is wanted")
-    return text.lower() == "true"
-
-
-def integer(text: str) -> int:
-    """Read a whole number from 0."""
-    if not re.fullmatch("[0-9]{1,15}", text):
-        raise ValueError("a whole number from 0 is wanted")
-    return int(text)
-
-
-def number(text: str) -> float:
-    """Read a number from 0."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not (found >= 0 and math.isfinite(found)):
-        raise ValueError("a number from 0 is wanted")
-    return found
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "duration": duration, "rate": rate, "integer": integer, "number": number, "boolean": boolean,
-}  # fmt: skip
+# Kinds of knobs that are one expression, what makes a value of it, and what is wanted.
+_PLAIN: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
+    "integer": (r"[0-9]{1,15}", int, "a whole number from 0"),
+    "number": (r"(?=\.?\d)\d{0,15}\.?\d{0,15}(e[-+]?\d\d?)?", float, "a number from 0"),
+    "boolean": (r"(?i)true|false", lambda text: text.lower() == "true", "true or false"),
+    "text": (r"(?s).*", str, "a text"),
+}
 
 
 def read(knob: Knob, value: Any, seed: str) -> Any:
@@ -197,7 +175,14 @@ def _plain(knob: Knob, value: Any) -> Any:
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
     if knob.choices and text not in knob.choices:
         raise ValueError(f"one of {', '.join(knob.choices)} is wanted")
-    found = _READERS.get(knob.kind, str)(text)
+    if knob.kind == "choice":
+        return text
+    if knob.kind in {"duration", "rate"}:
+        return duration(text) if knob.kind == "duration" else rate(text)
+    expression, make, wanted = _PLAIN[knob.kind]
+    if not re.fullmatch(expression, text):
+        raise ValueError(f"{wanted} is wanted")
+    found = make(text)
     if knob.name.endswith("_status") and not 200 <= found <= 599:  # noqa: PLR2004  # what an answer can have
         raise ValueError("an HTTP status from 200 to 599 is wanted")
     if knob.name in {"retry_after", "retry_after_503", "redirect_to"} and not re.fullmatch(r"[ -~\xa0-\xff]*", text):

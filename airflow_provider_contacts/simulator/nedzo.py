@@ -92,10 +92,6 @@ class Nedzo(SimulatedVendor):
         body |= {"status": error.status, "detail": error.message}
         return Answer(error.status, body, content_type="application/problem+json")
 
-    def records_in(self, payload: Any) -> list[Any] | None:
-        """Return the list of a read."""
-        return payload if isinstance(payload, list) else None
-
     def _create(self, call: Call) -> Answer:
         self._exists("served")
         contact = fastapi_body(call, dict, ("Input should be a valid dictionary", "model_attributes_type"))

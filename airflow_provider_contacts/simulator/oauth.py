@@ -116,12 +116,13 @@ def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[
     return {str(name): str(value) for name, value in body.items()}
 
 
-def client_of(call: Call, parameters: dict[str, str], *, in_body: bool) -> tuple[str, str]:
-    """Return client id and secret: of the header (form-encoded, RFC 6749, 2.3.1), or of the body where that may be."""
+def client_of(call: Call, parameters: dict[str, str], *, in_body: bool) -> str:
+    """Return ``id:secret``: of the header (form-encoded, RFC 6749, 2.3.1), or of the body where that may be."""
     user, password = basic_of(call)
-    if user or not in_body:
-        return unquote_plus(user), unquote_plus(password)
-    return parameters.get("client_id", ""), parameters.get("client_secret", "")
+    if in_body and not user:
+        user, password = parameters.get("client_id", ""), parameters.get("client_secret", "")
+        return f"{user}:{password}"
+    return f"{unquote_plus(user)}:{unquote_plus(password)}"
 
 
 def oauth_error(status: int, error: str, description: str) -> RefusedCallError:

@@ -63,6 +63,7 @@ class Talkdesk(SimulatedVendor):
 
     name = "talkdesk"
     knob_list = KNOBS
+    list_keys = ("records", "record_lists")
     any_credential = "demo-client:demo-secret"
     challenge = "Bearer"
     place_knob = "record_lists"
@@ -94,18 +95,10 @@ class Talkdesk(SimulatedVendor):
             body["fields"] = [{"name": str(path[0]), "description": text} for path, text, _ in error.problems]
         return Answer(error.status, body)
 
-    def records_in(self, payload: Any) -> list[Any] | None:
-        """Return what is embedded."""
-        embedded = payload.get("_embedded") if isinstance(payload, dict) else None
-        return next(iter(embedded.values())) if embedded else None
-
     def _token(self, call: Call) -> Answer:
         parameters = token_request(call, "form")
-        user, password = client_of(call, parameters, in_body=False)
-        try:
-            account = self.account_of(f"{user}:{password}", "", fits=bool(user and password))
-        except RefusedCallError:
-            raise oauth_error(401, "invalid_client", "client authentication failed") from None
+        client = client_of(call, parameters, in_body=False)
+        account = self.client_account(client, "invalid_client", "client authentication failed")
         if parameters.get("grant_type") != "client_credentials":
             raise oauth_error(400, "unsupported_grant_type", "only client_credentials is offered here")
         granted, asked = self.knobs["granted_scope"], parameters.get("scope", "").split()
