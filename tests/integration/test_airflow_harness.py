@@ -60,33 +60,37 @@ def probe(dag_id: str = "probe", **arguments: Any) -> ProbeOperator:
 
 def test_success_pushes_the_return_value_and_renders_templates() -> None:
     api, op = MemAPI(), probe(text="{{ run_id }} {{ ti.task_id }} {{ ds }}")
+    api.xcoms[scope_of(op), "progress"] = 1  # of an earlier try, which a new one deletes
     result = run_op(op, api)
     assert (result.state, result.error) == ("success", None)
     assert states_of(api) == ["success"]
     text = "run task 2026-01-02"
-    assert api.xcoms[scope_of(op), "return_value"] == {"text": text, "seen": [1], "reschedules": 0}
+    assert api.xcoms == {(scope_of(op), "return_value"): {"text": text, "seen": [1], "reschedules": 0}}
     assert api.rendered[scope_of(op)] == {"text": text}
 
 
-def test_failure_without_retries() -> None:
-    api = MemAPI()
-    result = run_op(probe(plan="fail"), api)
-    assert (result.state, repr(result.error)) == ("failed", "RuntimeError('no luck')")
-    assert states_of(api) == ["failed"]
-
-
-def test_a_hopeless_failure_is_not_retried() -> None:
-    api = MemAPI()
-    result = run_op(probe(plan="stop", retries=3), api)
-    assert (result.state, type(result.error)) == ("failed", AirflowFailException)
-    assert states_of(api) == ["failed"]
-
-
-def test_retries_end_with_the_last_one_and_share_the_state_store() -> None:
-    api, op = MemAPI(), probe(plan="fail", retries=2)
-    assert [run_op(op, api, number).state for number in (1, 2, 3)] == ["up_for_retry", "up_for_retry", "failed"]
-    assert states_of(api) == ["up_for_retry", "up_for_retry", "failed"]
-    assert api.store[scope_of(op)] == {"seen": [1, 2, 3]}
+@pytest.mark.parametrize(
+    ("plan", "retries", "states", "error"),
+    [
+        ("fail", 0, ["failed"], RuntimeError),
+        ("stop", 3, ["failed"], AirflowFailException),
+        ("fail", 2, ["up_for_retry", "up_for_retry", "failed"], RuntimeError),
+        ("later later return", 0, ["up_for_reschedule", "up_for_reschedule", "success"], None),
+    ],
+)
+def test_tries_end_as_in_a_worker_and_share_the_state_store(
+    plan: str, retries: int, states: list[str], error: type[Exception] | None
+) -> None:
+    api, op = MemAPI(), probe(plan=plan, retries=retries)
+    # A reschedule costs no try.
+    numbers = [1 if "later" in plan else number for number in range(1, len(states) + 1)]
+    results = [run_op(op, api, number) for number in numbers]
+    assert [result.state for result in results] == states == states_of(api)
+    assert error is None or isinstance(results[-1].error, error)
+    assert api.store[scope_of(op)] == {"seen": numbers}
+    if error is None:
+        assert datetime.fromisoformat(api.states[0]["reschedule_date"]) == LATER
+        assert api.xcoms[scope_of(op), "return_value"]["reschedules"] == 2
 
 
 def test_a_retry_policy_says_how_long_to_wait() -> None:
@@ -94,15 +98,6 @@ def test_a_retry_policy_says_how_long_to_wait() -> None:
     result = run_op(probe(plan="fail", retries=1, retry_policy=ThreeSeconds()), api)
     assert result.state == "up_for_retry"
     assert (api.states[0]["retry_delay_seconds"], api.states[0]["retry_reason"]) == (3.0, "asked for")
-
-
-def test_a_reschedule_costs_no_try_and_is_counted() -> None:
-    api, op = MemAPI(), probe(plan="later later return")
-    assert run_op(op, api).state == "up_for_reschedule"
-    assert datetime.fromisoformat(api.states[0]["reschedule_date"]) == LATER
-    assert run_op(op, api).state == "up_for_reschedule"
-    assert run_op(op, api).state == "success"
-    assert api.xcoms[scope_of(op), "return_value"] == {"text": "", "seen": [1, 1, 1], "reschedules": 2}
 
 
 class StoreOperator(BaseOperator):
@@ -201,13 +196,6 @@ def test_one_map_index_of_a_mapped_operator_can_be_run() -> None:
     assert api.store == {scope_of(op, map_index=1): {"seen": [1]}}
 
 
-def test_a_new_try_deletes_what_the_last_one_pushed() -> None:
-    api, op = MemAPI(), probe(plan="fail", retries=1)
-    api.xcoms[scope_of(op), "progress"] = 1
-    run_op(op, api)
-    assert not api.xcoms
-
-
 class LateOperator(BaseOperator):
     """A try that a newer one has overtaken while it was paused."""
 
@@ -241,12 +229,11 @@ def test_the_server_can_be_made_to_refuse() -> None:
     assert result.error.error.detail == {"status_code": 503, "message": "Server returned error"}
 
 
-class CountingOperator(BaseOperator):
-    def execute(self, context: Any) -> Any:
-        return context["ti"].get_task_states(dag_id="x")
-
-
 def test_what_the_harness_does_not_know_fails_loudly() -> None:
+    class CountingOperator(BaseOperator):
+        def execute(self, context: Any) -> Any:
+            return context["ti"].get_task_states(dag_id="x")
+
     with DAG("counting", schedule=None):
         op = CountingOperator(task_id="task")
     with pytest.raises(AssertionError, match="does not serve"):
@@ -278,7 +265,9 @@ def test_a_dag_runs_with_retries_mapping_and_xcom(run_dag: RunDag, set_connectio
             task_id="first", plan="fail return", retries=1, retry_delay=timedelta(seconds=0)
         ).expand(text=["a", "b"])
         RowsOperator(task_id="second", rows=XComArg(first)) >> HostOperator(task_id="third")
+    before = signal.getsignal(signal.SIGTERM)
     run = run_dag(dag)
+    assert signal.getsignal(signal.SIGTERM) is before
     assert run.state == "success"
     tries = {(ti.task_id, ti.map_index): (ti.state, ti.try_number) for ti in run.get_task_instances()}
     assert tries == {
@@ -300,11 +289,3 @@ def test_a_failing_dag_run_says_so(run_dag: RunDag) -> None:
     with DAG("failing", schedule=None) as dag:
         HopelessOperator(task_id="task", retries=3)
     assert (run_dag(dag).state, ran) == ("failed", [1])
-
-
-def test_a_dag_run_does_not_leave_its_signal_handler(run_dag: RunDag) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with DAG("signals", schedule=None) as dag:
-        ProbeOperator(task_id="task")
-    assert run_dag(dag).state == "success"
-    assert signal.getsignal(signal.SIGTERM) is before

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,30 +14,16 @@ import pytest
 
 from airflow_provider_contacts.vendor_kit.vendor import Created, Response
 from airflow_provider_contacts.vendors import nedzo, talkdesk
+from bench import stub
+from bench.cells import CELLS, Cell, Entry
+from bench.figures import Figures, Sample
+from bench.picture import picture
+from bench.process import Place
+from bench.report import Circumstances, report
+from bench.run import Bench, chosen
+from bench.targets import targets
+from bench.warehouse import Databases
 from tests.support.servers import Postgres
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def make_importable(name: str) -> None:
-    """Let a folder of the checkout be imported, where the checkout itself is not on the path."""
-    if importlib.util.find_spec(name) is None:
-        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-        spec.submodule_search_locations = [str(ROOT / name)]
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-
-
-make_importable("campaigns")
-make_importable("bench")
-from bench import stub  # noqa: E402  # importable from here on
-from bench.cells import CELLS, Cell, Entry  # noqa: E402  # likewise
-from bench.figures import Figures, Sample  # noqa: E402  # likewise
-from bench.picture import picture  # noqa: E402  # likewise
-from bench.process import Place  # noqa: E402  # likewise
-from bench.report import Circumstances, report  # noqa: E402  # likewise
-from bench.run import Bench, chosen  # noqa: E402  # likewise
-from bench.targets import targets  # noqa: E402  # likewise
-from bench.warehouse import Databases  # noqa: E402  # likewise
 
 RECORDS = 300
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,26 +9,13 @@ from typing import Any
 
 import pytest
 
+from campaigns import kills, lost
+from campaigns.judge import Book, Finding, Said, Simulated, find, server_book, simulator, sqlite_book
+from campaigns.nursery import Nursery
+from campaigns.people import VENDORS
+from campaigns.task import run_try
 from tests.support.pushing import Served
 from tests.support.servers import Postgres
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def make_importable(name: str) -> None:
-    """Let a folder of the checkout be imported, where the checkout itself is not on the path."""
-    if importlib.util.find_spec(name) is None:
-        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-        spec.submodule_search_locations = [str(ROOT / name)]
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-
-
-make_importable("campaigns")
-from campaigns import kills, lost  # noqa: E402  # importable from here on
-from campaigns.judge import Book, Finding, Said, Simulated, find, server_book, simulator, sqlite_book  # noqa: E402  # likewise
-from campaigns.nursery import Nursery  # noqa: E402  # likewise
-from campaigns.people import VENDORS  # noqa: E402  # likewise
-from campaigns.task import run_try  # noqa: E402  # likewise
 
 NUMBERS = count(1)
 

@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import wait_until
-
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # the demo is no part of the wheel
-
 from demo.screen import Screen
+from tests.support.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SILENCE = 5.0

@@ -50,27 +50,23 @@ def pins(name: str) -> Iterator[Requirement]:
             yield Requirement(line)
 
 
-@pytest.mark.parametrize("requirement", requirements(), ids=str)
-def test_the_lower_bound_is_the_version_that_is_tested(requirement: Requirement) -> None:
-    tested = [
-        pin
-        for pin in pins("constraints-lower.txt")
-        if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
-    ]
-    assert tested, f"constraints-lower.txt does not name {requirement.name}: make constraints"
-    (pin,) = tested
+def pinned(requirement: Requirement, name: str) -> Version:
+    (pin,) = [pin for pin in pins(name) if canonicalize_name(pin.name) == canonicalize_name(requirement.name)]
     (exact,) = pin.specifier
-    # 3.3 and 3.3.0 are one version.
-    assert Version(exact.version) == lower_bound(requirement)
+    return Version(exact.version)
 
 
 @pytest.mark.parametrize("requirement", requirements(), ids=str)
-def test_the_newest_tested_version_is_admitted(requirement: Requirement) -> None:
-    (pin,) = [
-        pin for pin in pins("constraints.txt") if canonicalize_name(pin.name) == canonicalize_name(requirement.name)
-    ]
-    (exact,) = pin.specifier
-    assert requirement.specifier.contains(exact.version)
+def test_the_lower_bound_and_the_newest_version_are_tested(requirement: Requirement) -> None:
+    assert pinned(requirement, "constraints-lower.txt") == lower_bound(requirement), "make constraints"
+    assert requirement.specifier.contains(pinned(requirement, "constraints.txt"))
+
+
+@pytest.mark.parametrize("tool", ["ruff", "codespell"])
+def test_pre_commit_runs_the_tools_of_the_constraints(tool: str) -> None:
+    (pin,) = [pin for pin in pins("constraints.txt") if pin.name == tool]
+    versions = re.findall(rf"/{tool}[-\w]*\n    rev: v(\S+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    assert [f"=={version}" for version in versions] == [str(pin.specifier)]
 
 
 @pytest.mark.parametrize("name", ["constraints.txt", "constraints-lower.txt"])

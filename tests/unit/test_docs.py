@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.hooks import HOOKS, ContactsHook
+from airflow_provider_contacts.hooks import HOOKS
 from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.operators import (
     ContactsOperator,
@@ -34,7 +34,6 @@ README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 PUSHING = [PushContactsOperator, SqlToContactsOperator]
 OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator]
-TITLES = [vendors.load(name).title for name in vendors.names()]
 
 
 def name_of(page: Path) -> str:
@@ -63,9 +62,10 @@ def own_parameters(operator: type) -> set[str]:
 
 
 @pytest.mark.parametrize("operator", [*OPERATORS, ContactsRetryPolicy])
-def test_every_parameter_is_in_the_readme(operator: type) -> None:
+def test_every_operator_is_in_the_readme_with_its_parameters(operator: type) -> None:
     assert own_parameters(operator)
     assert own_parameters(operator) - words(text_of("README.md")) == set()
+    assert f"{operator.__name__}(" in text_of("README.md")
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -84,36 +84,20 @@ def test_a_default_in_the_readme_is_the_operators() -> None:
     assert {name: ast.literal_eval(rows[name]) for name in defaults} == defaults
 
 
-@pytest.mark.parametrize("title", TITLES)
-def test_every_vendor_has_its_rows(title: str) -> None:
-    rows = [line for line in text_of("README.md").splitlines() if re.match(rf"\| *\[?{re.escape(title)}\b", line)]
-    assert len(rows) >= 3, f"README.md: {title} is missing in a table"
-
-
-@pytest.mark.parametrize("hook", HOOKS.values())
-def test_every_hook_and_its_connection_are_named(hook: type[ContactsHook]) -> None:
-    assert {hook.__name__, hook.conn_type} <= words(text_of("README.md"))
-    assert hook.conn_type in words(text_of("docs/connections.md"))
-
-
 @pytest.mark.parametrize("name", vendors.names())
-def test_the_vendors_table_has_its_limits_and_destination(name: str) -> None:
-    vendor = vendors.load(name)
-    row = next(
-        line for line in text_of("README.md").splitlines() if f"(airflow_provider_contacts/vendors/{name}.py)" in line
-    )
+def test_every_vendor_is_documented_with_its_limits_and_settings(name: str) -> None:
+    vendor, hook = vendors.load(name), HOOKS[name]
+    lines = text_of("README.md").splitlines()
+    assert len([line for line in lines if re.match(rf"\| *\[?{re.escape(vendor.title)}\b", line)]) >= 3
+    assert {hook.__name__, hook.conn_type} <= words(text_of("README.md"))
+    keys = {setting.name for setting in settings_of(vendor)}
+    assert {*keys, hook.conn_type} - words(text_of("docs/connections.md")) == set()
+    row = next(line for line in lines if f"(airflow_provider_contacts/vendors/{name}.py)" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert re.match(r"\d+", cells[3])[0] == str(vendor.limits.batch_size)  # type: ignore[index]  # no number is a failure too
     rate = vendor.limits.requests_per_second
     assert cells[4].startswith(f"{rate:g} a second" if rate else f"{vendor.limits.max_in_flight} in flight")
     assert {setting.name for setting in vendor.destination.settings} <= words(cells[2])
-
-
-@pytest.mark.parametrize("name", vendors.names())
-def test_every_extra_key_is_documented(name: str) -> None:
-    vendor = vendors.load(name)
-    keys = {setting.name for setting in settings_of(vendor)}
-    assert keys - words(text_of("docs/connections.md")) == set()
 
 
 def test_every_flat_name_is_in_the_readme() -> None:
@@ -137,9 +121,10 @@ def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
     assert shown["num_planned"] == sum(shown[name] for name in seven)
 
 
-@pytest.mark.parametrize("status", Status)
-def test_every_status_is_explained(status: Status) -> None:
-    assert f"`{status.value}`" in text_of("README.md")
+def test_every_word_of_an_outcome_a_replay_and_a_verdict_is_explained() -> None:
+    assert {status.value for status in Status} <= words(text_of("README.md"))
+    assert set(HINTS) <= words(text_of("docs/outcomes.md"))
+    assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
 
 
 CODE_PATTERNS = (
@@ -169,16 +154,6 @@ def test_every_code_of_ours_is_explained() -> None:
     found = codes_in_the_source() | set(CODES.values()) | {"wrong_type"}
     assert {"missing_key", "interrupted", "not_a_mapping", "counters_disagree", "unspecified"} <= found
     assert found - words(text_of("docs/outcomes.md")) == set()
-
-
-def test_every_word_of_a_replay_and_a_verdict_is_explained() -> None:
-    assert set(HINTS) <= words(text_of("docs/outcomes.md"))
-    assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
-
-
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_every_operator_is_shown(operator: type) -> None:
-    assert f"{operator.__name__}(" in text_of("README.md")
 
 
 def named_knobs() -> list[str]:
@@ -230,20 +205,14 @@ def test_the_decisions_are_listed() -> None:
     assert listed == sorted(page.name for page in folder.glob("0*.md"))
 
 
-@pytest.mark.parametrize(("page", "code"), [*blocks("python")])
-def test_python_parses(page: str, code: str) -> None:
-    ast.parse(code, page)
-
-
-def test_python_in_shell_parses() -> None:
-    found = [re.findall(r"<<'(\w+)'\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL) for _, text in blocks("sh")]
-    (inner,) = [text for one in found for _, text in one]
-    ast.parse(inner)
-
-
-@pytest.mark.parametrize(("page", "text"), [*blocks("json")])
-def test_json_parses(page: str, text: str) -> None:
-    assert isinstance(json.loads(text), dict), page
+def test_shown_python_and_json_parse() -> None:
+    inner = [re.findall(r"<<'(\w+)'\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL) for _, text in blocks("sh")]
+    scripts = [("in shell", text) for one in inner for _, text in one]
+    assert len(scripts) == 1
+    for page, code in (*blocks("python"), *scripts):
+        ast.parse(code, page)
+    for page, text in blocks("json"):
+        assert isinstance(json.loads(text), dict), page
 
 
 # What one database alone understands, and what a page takes from another table.

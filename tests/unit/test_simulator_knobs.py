@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,17 +51,20 @@ def test_a_wrong_trigger_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("80ms", (0.08, 0.08)), ("1.5s", (1.5, 1.5)), ("2", (2.0, 2.0)), ("20-200ms", (0.02, 0.2)), ("1s-3s", (1.0, 3.0))],
+    ("reader", "text", "value"),
+    [
+        (duration, "80ms", pytest.approx((0.08, 0.08))),
+        (duration, "1.5s", (1.5, 1.5)),
+        (duration, "2", (2.0, 2.0)),
+        (duration, "20-200ms", pytest.approx((0.02, 0.2))),
+        (duration, "1s-3s", (1.0, 3.0)),
+        (rate, "60/min", Rate(60, 60)),
+        (rate, "2/s", Rate(2, 1)),
+        (rate, "none", None),
+    ],
 )
-def test_durations(text: str, seconds: tuple[float, float]) -> None:
-    assert duration(text) == pytest.approx(seconds)
-
-
-def test_rates() -> None:
-    assert rate("60/min") == Rate(60, 60)
-    assert rate("2/s") == Rate(2, 1)
-    assert rate("none") is None
+def test_durations_and_rates(reader: Callable[[str], Any], text: str, value: Any) -> None:
+    assert reader(text) == value
 
 
 @pytest.mark.parametrize(
@@ -255,10 +259,7 @@ def test_the_command_refuses_a_wrong_setting(argument: str, capsys: pytest.Captu
     assert "error: " in capsys.readouterr().err
 
 
-def test_settings_may_hold_the_sign_themselves() -> None:
+def test_the_command_splits_settings_once_and_lists_knobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert settings_of(["dex.reject=email~a=b"]) == {"dex.reject": "email~a=b"}
-
-
-def test_the_list_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list-knobs"]) == 0
     assert "intermezzo.mode" in capsys.readouterr().out
