@@ -123,14 +123,6 @@ def test_clearing_a_task_is_a_next_try(world: World) -> None:
     assert (summary["num_skipped"], summary["num_delivered"], world.sent()) == (2, 2, 1)
 
 
-def test_a_copy_of_a_key_is_a_duplicate_in_the_first_try_and_counts_as_the_first_later(world: World) -> None:
-    op = push([*people(2), people(1)[0]])
-    world.run(op)
-    assert world.summary(op)["num_duplicate"] == 1
-    world.run(op, 2)
-    assert (world.summary(op)["num_skipped"], world.sent()) == (3, 1)
-
-
 def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:
     world.simulator.set("dex.http_429", "nth:2")
     world.simulator.set("dex.retry_after", "300")
@@ -162,23 +154,6 @@ def test_a_map_index_remembers_what_is_its_own(world: World) -> None:
     assert (world.summary(op, map_index=1)["num_skipped"], world.sent()) == (1, 2)
 
 
-def test_another_sync_id_is_another_memory(world: World) -> None:
-    world.run(push(people(1), sync_id="one"))
-    other = push(people(1), sync_id="other")
-    assert world.run(other, 2).error is None
-    assert (world.summary(other)["num_succeeded"], world.sent()) == (1, 2)
-
-
-def test_another_destination_under_the_same_sync_id_is_refused(world: World) -> None:
-    op = push(callees(1), **CALLS, sync_id="same")
-    world.run(op)
-    moved = push(callees(1), **CALLS, sync_id="same", destination={"record_list_id": "elsewhere"})
-    result = world.run(moved, 2)
-    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
-    assert "another sync_id" in str(result.error)
-    assert world.sent("talkdesk") == 1
-
-
 def test_more_than_can_be_remembered_name_the_parameter_that_helps(world: World) -> None:
     from airflow_provider_contacts.task.execution import MOST_WITHOUT_TABLE
 
@@ -189,16 +164,6 @@ def test_more_than_can_be_remembered_name_the_parameter_that_helps(world: World)
     assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException")
     assert "set outcomes_conn_id" in str(result.error)
     assert world.sent() == 0
-
-
-def test_a_plan_writes_nothing(world: World) -> None:
-    op = push(people(3))
-    world.run(op)
-    before = json.dumps(list(world.api.store.values()))
-    plan = push(people(5), plan_only=True)
-    assert world.run(plan, 2).error is None
-    assert (world.summary(plan)["num_skipped"], world.summary(plan)["num_to_send"]) == (3, 2)
-    assert json.dumps(list(world.api.store.values())) == before
 
 
 def test_nothing_that_is_kept_tells_who_a_record_is(world: World) -> None:
