@@ -35,8 +35,8 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.pacing.adaptive import AdaptivePace
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.pacing.shared import Budget
-from airflow_provider_contacts.reconcile.findings import held, look
-from airflow_provider_contacts.reconcile.in_doubt import Ask, Open
+from airflow_provider_contacts.reconcile.findings import held, resolve
+from airflow_provider_contacts.reconcile.read_pass import ReadRequest
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch, Finished, joined
 from airflow_provider_contacts.records.mapper import Mapper
@@ -403,19 +403,19 @@ class Push:
                 self._reconciler.advance(self._ask, idle=self._responses.empty, drained=self._drained, room=room)
             except BudgetError as error:
                 self._brake.pull(StopReason("not_attempted", error, drain=not self._ledger.durable))
-        if not self._reconciler.findings:
+        findings = self._reconciler.findings()
+        if not findings:
             return
-        looked = look(self._reconciler.findings, self._ledger.sync_run_id)
-        self._reconciler.written()
-        self._recorder.outcomes(looked.settled)
-        self._recorder.unsent(looked.noted)
-        self._queue.add(batch_of(looked.again))
-        self._finish(looked.outcomes)
+        resolution = resolve(findings, self._ledger.sync_run_id)
+        self._recorder.outcomes(resolution.changed)
+        self._recorder.unsent(resolution.unsent)
+        self._queue.add(batch_of(resolution.again))
+        self._finish(resolution.outcomes)
         self._queue.cut(ended=self._exhausted)
 
-    def _ask(self, ask: Ask) -> int:
+    def _ask(self, request: ReadRequest) -> int:
         tag = self._tag()
-        self._sender.submit(tag, ask.request, not_after=inf, timeout=self._settings.request_timeout)
+        self._sender.submit(tag, request.question.request, not_after=inf, timeout=self._settings.request_timeout)
         return tag
 
     # The end.
@@ -423,8 +423,8 @@ class Push:
     def _dismiss(self) -> None:
         """Give every record that waits its outcome: not sent in this try."""
         halt = self._brake.halt or StopReason("not_attempted")
-        in_doubt = look([Open(case, "not_attempted") for case in self._reconciler.give_up()], self._ledger.sync_run_id)
-        self._recorder.outcomes(in_doubt.settled)
+        in_doubt = resolve(self._reconciler.give_up(), self._ledger.sync_run_id)
+        self._recorder.outcomes(in_doubt.changed)
         self._finish(in_doubt.outcomes)
         left = self._queue.clear()
         outcomes = self._not_sent(left, halt.code, f"{self._ledger.token}.n")

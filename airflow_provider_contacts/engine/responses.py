@@ -113,7 +113,7 @@ class Responses:
                 self._results[tag] = result
                 continue
             try:
-                self._reconciler.land(tag, result)
+                self._reconciler.on_result(tag, result)
             except LedgerError as error:
                 self._brake.pull(StopReason("not_attempted", error, drain=False))
 
@@ -267,5 +267,5 @@ class Responses:
                 outcome = one.result.exceptions[place]
                 history = history_after(batch, place, outcome, self._ledger.sync_run_id)
                 record = record_at(batch, place)
-                self._reconciler.arise(record, outcome, history, marked_at=batch.marked_at, exists=exists)
+                self._reconciler.add(record, outcome, history, marked_at=batch.marked_at, exists=exists)
         self._judged.clear()

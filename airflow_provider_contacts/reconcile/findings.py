@@ -1,4 +1,4 @@
-"""What the findings of a reading make of their records."""
+"""What follows from the findings of a reading."""
 
 from __future__ import annotations
 
@@ -8,81 +8,75 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.reconcile.in_doubt import Absent, Case, Finding, Found
+from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
 from airflow_provider_contacts.records.unsent_outcomes import own_outcome, remembering, standing_outcome
 
 MOST_ROUNDS = 3
-"""Readings that one record goes through in one try: each follows a request whose answer was lost."""
+"""Readings that one record goes through in one try: each follows a request whose response was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What findings make of their records.
+class Resolution:
+    """What follows from findings.
 
-    :param settled: rows that are in doubt no more, or in doubt for good.
-    :param noted: records whose row is certain now, and that our own check refuses today.
-    :param again: records to be sent again, and their histories.
-    :param outcomes: records that are done with.
+    :param changed: outcomes by which rows change: the doubt ends, or what was ``sending`` becomes ``unknown``.
+    :param unsent: records whose doubt ended, and that our own check refuses today.
+    :param again: records to be sent again, with their histories.
+    :param outcomes: of records that are finished.
     """
 
-    settled: list[Outcome] = field(default_factory=list)
-    noted: list[Outcome] = field(default_factory=list)
+    changed: list[Outcome] = field(default_factory=list)
+    unsent: list[Outcome] = field(default_factory=list)
     again: list[tuple[Prepared, History]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-def look(findings: Sequence[Finding], sync_run_id: str) -> Looked:
-    """Return what findings make of their records."""
-    looked = Looked()
+def resolve(findings: Sequence[Finding], sync_run_id: str) -> Resolution:
+    """Return what follows from findings."""
+    resolution = Resolution()
     for finding in findings:
-        case = finding.case
-        doubt = case.doubt or held(case.record, case.standing, sync_run_id)
-        match finding:
-            case Found(id=found):
-                certain = replace(without_error(doubt), status=Status.SUCCEEDED, destination_record_id=found)
-                looked.settled.append(certain)
-                looked.outcomes.append(certain)
-            case Absent():
-                miss(case, doubt, looked, sync_run_id)
-            case _:
-                if case.standing.status is Status.SENDING:
-                    looked.settled.append(doubt)
-                looked.outcomes.append(doubt)
-    return looked
+        about = finding.about
+        doubt = about.outcome or held(about.record, about.state, sync_run_id)
+        if finding.word == "found":
+            certain = without_error(doubt, status=Status.SUCCEEDED, destination_record_id=finding.id)
+            resolution.changed.append(certain)
+            resolution.outcomes.append(certain)
+        elif finding.word == "absent" and not about.exists:
+            send_again(about, doubt, resolution, sync_run_id)
+        else:
+            # Also where the vendor says that it exists and does not show it.
+            if about.state.status is Status.SENDING:
+                resolution.changed.append(doubt)
+            resolution.outcomes.append(doubt)
+    return resolution
 
 
-def miss(case: Case, doubt: Outcome, looked: Looked, sync_run_id: str) -> None:
-    """Add what becomes of a record that no reading shows: it is certain now, and sent again.
-
-    Unless the vendor itself has said that it exists: then the two contradict each other, and it stays in doubt.
-    """
-    if case.exists:
-        looked.outcomes.append(doubt)
-        return
-    reason = RecordError(ABSENT)
-    certain = replace(
-        without_error(doubt), status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(reason,)
+def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_id: str) -> None:
+    """Add a record that is absent at the vendor: its row says so before it is sent again."""
+    certain = without_error(
+        doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(RecordError(ABSENT),)
     )
-    looked.settled.append(certain)
-    if isinstance(case.record, InvalidRecord):
-        refused = remembering(own_outcome(case.record, Status.INVALID, doubt.batch_id))
-        looked.noted.append(refused)
-        looked.outcomes.append(refused)
-    elif case.rounds + 1 >= MOST_ROUNDS:
-        looked.outcomes.append(certain)
+    resolution.changed.append(certain)
+    if isinstance(about.record, InvalidRecord):
+        refused = remembering(own_outcome(about.record, Status.INVALID, doubt.batch_id))
+        resolution.unsent.append(refused)
+        resolution.outcomes.append(refused)
+    elif about.rounds + 1 >= MOST_ROUNDS:
+        resolution.outcomes.append(certain)
     else:
         state = state_after(certain, sync_run_id, was_in_doubt=True)
-        looked.again.append((case.record, History(state=state, reconciled=True, rounds=case.rounds + 1)))
+        resolution.again.append((about.record, History(state=state, reconciled=True, rounds=about.rounds + 1)))
 
 
-def held(record: Prepared | InvalidRecord, standing: RecordState, sync_run_id: str) -> Outcome:
-    """Return the outcome of a record whose row is in doubt and stays so."""
-    return standing_outcome(record, standing, Status.UNKNOWN, sync_run_id)
+def held(record: Prepared | InvalidRecord, state: RecordState, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record that stays in doubt."""
+    return standing_outcome(record, state, Status.UNKNOWN, sync_run_id)
 
 
-def without_error(outcome: Outcome) -> Outcome:
+def without_error(outcome: Outcome, **changes: object) -> Outcome:
     """Return an outcome of this run, without what was said of the doubt."""
-    return replace(outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True)
+    cleared = replace(outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True)
+    return replace(cleared, **changes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import itertools
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +14,11 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
 from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.vendor_kit.reads import Page, Question
-from airflow_provider_contacts.vendor_kit.vendor import Payload, Response, Vendor
+from airflow_provider_contacts.vendor_kit.reads import Question
+from airflow_provider_contacts.vendor_kit.results import NoAnswer
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Request, Vendor
 from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
@@ -25,7 +29,6 @@ from tests.support.fake_vendor import (
     NOT_CONNECTED,
     READABLE,
     UNAUTHORIZED,
-    VENDOR,
     Deed,
     FakeLedger,
     Pushed,
@@ -42,7 +45,7 @@ DELAY = 5.0
 
 
 def reconciled(world: World, rows: list[Any], vendor: Vendor = READABLE, **options: Any) -> Pushed:
-    return world.push(rows, vendor=vendor, on_unknown="reconcile", reconcile_delay=DELAY, **options)
+    return world.push(rows, **{"vendor": vendor, "on_unknown": "reconcile", "reconcile_delay": DELAY, **options})
 
 
 def doubtful(world: World, rows: list[dict[str, Any]], script: Deed = APPLIED_AND_LOST) -> None:
@@ -81,12 +84,6 @@ def test_what_was_not_created_is_sent_again_after_two_reads_without_it(deed: Dee
 
 def test_a_record_that_shows_late_is_not_sent_again() -> None:
     world = World(first(APPLIED_AND_LOST), read_lag=DELAY - 0.5)
-    assert reconciled(world, names(3)).counts() == {"succeeded": 3}
-    assert set(world.server.created().values()) == {1}
-
-
-def test_a_request_that_is_lost_twice_is_looked_into_twice() -> None:
-    world = World(first(LOST, APPLIED_AND_LOST))
     assert reconciled(world, names(3)).counts() == {"succeeded": 3}
     assert set(world.server.created().values()) == {1}
 
@@ -255,24 +252,6 @@ def test_equal_contents_match_as_a_multiset() -> None:
     assert len({outcome.destination_record_id for outcome in pushed.outcomes} & found) == 2
 
 
-@pytest.mark.parametrize(
-    "there",
-    [
-        {"name": "Other", "email": "a@b.example"},  # the same address under another name
-        {"name": "n0"},  # an address was sent and none is shown
-        {"name": "n0", "email": "a@b.example", "note": "b"},
-    ],
-)
-def test_what_is_only_like_a_record_proves_nothing(there: Payload) -> None:
-    world = World()
-    sent = {"name": "n0", "email": "a@b.example", "note": "a"}
-    world.table.put("n0", Status.UNKNOWN, payload=sent, age=4000.0, ended_at=0.0)
-    world.server.put(there)
-    pushed = reconciled(world, [sent])
-    assert pushed.counts() == {"unknown": 1}
-    assert world.server.requests == []
-
-
 def test_case_blanks_and_fields_that_are_not_shown_do_not_matter() -> None:
     world = World(shows=lambda payload: {"name": payload["name"].upper() + " ", "email": payload["email"].upper()})
     sent = {"name": "Ann  Lee", "email": "a@b.example", "note": "a"}
@@ -306,13 +285,6 @@ def test_a_vendor_whose_clock_is_wrong_is_measured_by_its_own() -> None:
     assert len(world.server.requests) == 1
 
 
-def test_a_little_older_without_the_vendors_clock_proves_nothing() -> None:
-    world = World(dated=True)
-    world.server.put({"name": "n0"}, world.time.seconds - 4100.0)
-    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, age=4000.0, ended_at=0.0)
-    assert reconciled(world, names(1)).counts() == {"unknown": 1}
-
-
 def with_date(world: World) -> None:
     """Let every read tell the vendor's clock."""
     world.server.reads = lambda _index, _sent: replace(
@@ -334,14 +306,6 @@ def test_a_slow_ledger_does_not_make_a_record_older_than_its_mark(word: str) -> 
     pushed = reconciled(world, [{"key": "k", "name": "new"}], sync_key=("key",), trouble=slow)
     assert pushed.counts() == {"succeeded": 1}
     assert world.server.requests == []
-
-
-def test_two_clocks_of_one_vendor_may_differ_a_little() -> None:
-    world = World(first(APPLIED_AND_LOST), dated=True)
-    with_date(world)
-    world.server.shows = lambda payload: {**payload, "at": iso(world.server.contacts[0].at - 20.0)}
-    assert reconciled(world, names(1)).counts() == {"unknown": 1}
-    assert len(world.server.requests) == 1
 
 
 def test_a_mark_whose_age_is_not_known_exactly_does_not_make_a_record_older() -> None:
@@ -377,16 +341,6 @@ def test_what_is_unchanged_is_sought_as_it_was_sent_not_as_it_is_stored() -> Non
     assert len(world.server.requests) == 1
 
 
-def test_a_question_about_nobody_proves_nothing() -> None:
-    words = READABLE.read_back
-    assert words is not None
-    bad = replace(
-        words, questions=lambda sought, where: [replace(one, about=(7,)) for one in words.questions(sought, where)]
-    )
-    world = World(first(APPLIED_AND_LOST))
-    assert reconciled(world, names(2), replace(READABLE, read_back=bad)).counts() == {"unknown": 2}
-
-
 def http_date(seconds: float) -> str:
     from email.utils import formatdate
 
@@ -414,34 +368,6 @@ def test_a_read_that_fails_proves_nothing(deed: Deed) -> None:
     assert world.server.requests == [["n3"]]
 
 
-@pytest.mark.parametrize("deed", [answers(500), answers(429, retry_after="2"), GARBAGE, LOST, NOT_CONNECTED])
-def test_a_read_is_repeated(deed: Deed) -> None:
-    world = World(first(APPLIED_AND_LOST))
-    world.server.reads = first(deed, deed)
-    assert reconciled(world, names(3)).counts() == {"succeeded": 3}
-    assert len(world.server.read_at) == 3
-
-
-def test_a_refused_credential_is_renewed_once() -> None:
-    world = World(first(APPLIED_AND_LOST))
-    world.server.reads = first(UNAUTHORIZED)
-    pushed = reconciled(world, names(3), renewable=True)
-    assert pushed.counts() == {"succeeded": 3}
-    assert len(pushed.sender.renewed) == 1
-    world.server.reads = lambda _index, _sent: UNAUTHORIZED
-    doubtful(world, [{"name": "x"}])
-    assert reconciled(world, [{"name": "x"}], renewable=True).counts() == {"unknown": 1}
-
-
-def test_every_page_is_read() -> None:
-    world = World()
-    for index in range(22):
-        world.server.put({"name": f"x{index}"})
-    doubtful(world, names(2))
-    assert reconciled(world, names(2)).counts() == {"succeeded": 2}
-    assert len(world.server.read_at) == 5
-
-
 @pytest.mark.parametrize("body", [b'{"items": [], "next": 1}', b'{"items": [], "next": 2}'])
 def test_pages_that_go_round_are_no_complete_read(body: bytes) -> None:
     world = World()
@@ -449,14 +375,6 @@ def test_pages_that_go_round_are_no_complete_read(body: bytes) -> None:
     world.server.reads = lambda _index, _sent: Deed(body=body)
     assert reconciled(world, names(1)).counts() == {"unknown": 1}
     assert len(world.server.read_at) <= 3
-
-
-def test_pages_without_an_end_are_no_complete_read() -> None:
-    world = World()
-    doubtful(world, names(1), LOST)
-    world.server.reads = lambda index, _sent: Deed(body=b'{"items": [], "next": %d}' % (index + 2))
-    assert reconciled(world, names(1)).counts() == {"unknown": 1}
-    assert len(world.server.read_at) == 50
 
 
 def fail(*_: Any) -> Any:
@@ -473,17 +391,6 @@ def test_a_vendor_file_that_fails_proves_nothing(broken: str) -> None:
     assert reconciled(world, names(2), vendor).counts() == {"unknown": 2}
 
 
-def test_a_record_that_no_question_is_about_stays_in_doubt() -> None:
-    words = READABLE.read_back
-    assert words is not None
-    half: Callable[[Any, Any], list[Question]] = lambda sought, where: [  # noqa: E731  # one use
-        replace(one, about=(0,)) for one in words.questions(sought, where)
-    ]
-    vendor = replace(READABLE, read_back=replace(words, questions=half))
-    world = World(first(LOST))
-    assert reconciled(world, names(2), vendor).counts() == {"succeeded": 1, "unknown": 1}
-
-
 def test_a_page_that_is_not_whole_proves_presence_alone() -> None:
     words = READABLE.read_back
     assert words is not None
@@ -492,27 +399,6 @@ def test_a_page_that_is_not_whole_proves_presence_alone() -> None:
     pushed = reconciled(world, names(8), vendor)
     assert pushed.counts() == {"succeeded": 4, "unknown": 4}
     assert len(world.server.requests) == 2
-
-
-def test_a_status_that_means_absent_is_read() -> None:
-    words = READABLE.read_back
-    assert words is not None
-
-    def read(answer: Response, question: Question) -> Page:
-        return Page(contacts=()) if answer.status == 404 else words.read(answer, question)
-
-    vendor = replace(READABLE, read_back=replace(words, read=read, absent_statuses=frozenset({404})))
-    world = World(first(LOST))
-    world.server.reads = lambda _index, _sent: answers(404)
-    assert reconciled(world, names(2), vendor).counts() == {"succeeded": 2}
-
-
-def test_a_vendor_that_cannot_be_read_back_holds_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(first(APPLIED_AND_LOST))
-    pushed = reconciled(world, names(2), VENDOR)
-    assert pushed.counts() == {"unknown": 2}
-    assert "no way to read contacts back" in caplog.text
-    assert reconciled(world, names(2), VENDOR).counts() == {"unknown": 2}
 
 
 # "It exists already" of a record that was in doubt.
@@ -603,3 +489,132 @@ def test_many_doubts_are_looked_into_before_there_are_more() -> None:
     assert pushed.counts() == {"succeeded": 2500}
     assert set(world.server.created().values()) == {1}
     assert world.server.sent_at[-1] > world.server.read_at[0]
+
+
+# When and how the vendor is read back.
+
+
+def test_a_doubt_that_cannot_be_settled_is_told_as_without_reading_back() -> None:
+    def world() -> World:
+        made = World(first(APPLIED_AND_LOST, answers(500)))
+        made.server.reads = lambda _index, _sent: answers(404)
+        return made
+
+    held = world().push(names(6), vendor=READABLE).outcomes
+    assert {one.error_code for one in held} == {"connection_lost", "http_500"}
+    assert sorted(reconciled(world(), names(6)).outcomes, key=lambda one: one.row_index) == held
+
+
+def test_a_request_that_ended_long_ago_is_not_waited_for() -> None:
+    world = World()
+    now = world.time.seconds
+    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, error_code="timeout", age=900.0, ended_at=now - 800.0)
+    reconciled(world, names(1))
+    assert now + DELAY <= world.server.sent_at[0] < now + DELAY + 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "row"),
+    [
+        (Status.SENDING, {"sync_run_id": "run-1"}),
+        # The outcome of an interrupted request was written when nobody knew its end.
+        (Status.UNKNOWN, {"error_code": "interrupted", "ended_at": 990.0}),
+        (Status.UNKNOWN, {"error_code": "timeout"}),
+        (Status.SENDING, {"sync_run_id": "run-1", "error_code": "timeout", "ended_at": 985.0}),
+    ],
+)
+def test_a_request_whose_end_nobody_saw_is_waited_for_from_its_mark(status: Status, row: dict[str, Any]) -> None:
+    world = World()
+    now = world.time.seconds
+    world.table.put("n0", status, payload={"name": "n0"}, age=20.0, **row)
+    reconciled(world, names(1), request_timeout=30.0)
+    # Thirty seconds for the request and five to settle, less the twenty that have passed; then the vendor's own delay.
+    believed = now - 20.0 + 35.0 + DELAY
+    assert believed + DELAY <= world.server.sent_at[0] < believed + DELAY + 1.5
+
+
+@pytest.mark.parametrize("delay", [0.3, DELAY])
+def test_a_new_doubt_is_believed_absent_after_the_delay_and_a_second_read(delay: float) -> None:
+    world = World(first(LOST))
+    begun = world.time.seconds
+    reconciled(world, names(1), reconcile_delay=delay)
+    assert world.server.read_at[0] - begun == pytest.approx(delay, abs=0.1)
+    assert world.server.sent_at[-1] - begun == pytest.approx(2 * delay, abs=0.2)
+
+
+def test_no_more_reads_are_under_way_than_requests_may_be() -> None:
+    def questions(sought: Sequence[Payload], _destination: Any) -> list[Question]:
+        queries = [(("page", "1"), ("about", str(index))) for index in range(len(sought))]
+        requests = [Request("GET", "/contacts", query=query) for query in queries]
+        return [Question(request=request, about=(index,)) for index, request in enumerate(requests)]
+
+    words = READABLE.read_back
+    assert words is not None
+    slow_and_fast = {0: 1.0}
+    world = World(first(APPLIED_AND_LOST, APPLIED_AND_LOST))
+    world.server.reads = lambda index, _sent: replace(HONEST, delay=slow_and_fast.get(index, 0.01))
+    vendor = replace(READABLE, read_back=replace(words, questions=questions))
+    limits = Limits(batch_size=4, max_in_flight=2)
+    world.push(names(5), vendor=vendor, on_unknown="reconcile", limits=limits)
+    begun = world.server.read_at
+    assert len(begun) == 5
+    # The first read takes a second: until then one other at a time.
+    assert all(later - sooner > 0.009 for sooner, later in itertools.pairwise(begun[1:]))
+
+
+@pytest.mark.parametrize("rate", [None, 0.1])
+def test_new_doubts_are_gathered_until_everything_else_is_sent(rate: float | None) -> None:
+    world = World(first(APPLIED_AND_LOST, APPLIED_AND_LOST))
+    limits = Limits(batch_size=4, max_in_flight=1, requests_per_second=rate)
+    reconciled(world, names(20), limits=limits)
+    assert len(world.server.requests) == 5
+    assert world.server.read_at[0] >= world.server.sent_at[-1]
+
+
+def test_the_vendor_is_asked_about_the_destination() -> None:
+    words = READABLE.read_back
+    assert words is not None
+    asked: list[Any] = []
+
+    def questions(sought: Sequence[Payload], destination: Any) -> Sequence[Question]:
+        asked.append(destination)
+        return words.questions(sought, destination)
+
+    vendor = replace(READABLE, read_back=replace(words, questions=questions))
+    World(first(APPLIED_AND_LOST)).push(names(1), vendor=vendor, on_unknown="reconcile")
+    assert asked == [{}]
+
+
+def test_a_reading_is_told_in_the_log_by_numbers_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        reconciled(World(), names(3))
+        assert caplog.messages == []
+        reconciled(World(first(APPLIED_AND_LOST)), names(3))
+    assert caplog.messages == ["Fake is read back about 3 records in doubt", "Of the records in doubt: found 3"]
+
+
+def test_the_credential_of_the_refused_read_is_renewed() -> None:
+    world = World(first(APPLIED_AND_LOST))
+    world.server.reads = first(UNAUTHORIZED)
+    pushed = world.push(names(1), vendor=READABLE, on_unknown="reconcile", renewable=True)
+    # The number of the read: one was drawn for the request's batch, one for the request, one for the read.
+    assert pushed.sender.renewed == [3]
+
+
+def test_an_answer_that_nobody_waits_for_is_none_of_a_reading() -> None:
+    execution = World().execution(names(1), vendor=READABLE, on_unknown="reconcile")
+    assert execution.push._reconciler.on_result(99, NoAnswer("timeout")) is False
+
+
+def test_exactly_as_many_doubts_as_are_gathered_do_not_stop_a_push() -> None:
+    world = World(first(*[LOST] * 10))
+    limits = Limits(batch_size=MOST_DOUBTS // 10, max_in_flight=1)
+    pushed = world.push(names(MOST_DOUBTS + 250), vendor=READABLE, on_unknown="reconcile", limits=limits)
+    assert pushed.counts() == {"succeeded": MOST_DOUBTS + 250}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_vendor_without_reads_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    pushed = World(first(LOST)).push(names(4), on_unknown="reconcile")
+    assert pushed.counts() == {"unknown": 4}
+    assert caplog.messages == ["Fake documents no way to read contacts back: what is in doubt stays unknown"]
