@@ -15,8 +15,9 @@ from airflow_provider_contacts.sources.rows import name_of
 # Classes of SQLSTATE: connection, feature, authorization, cursor, read-only transaction, catalogue, schema, deadlock,
 # syntax and names, resources, limits, state of an object, intervention, system. Not 22 and 23: those are about values.
 TELLING_STATES = frozenset(
-    {"08", "0A", "24", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
+    ["08", "0A", "24", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"]
 )
+
 # Codes of MySQL and MariaDB about the same.
 TELLING_CODES = frozenset(
     {
@@ -25,10 +26,11 @@ TELLING_CODES = frozenset(
         *(1630, 1698, 1792, 1836, 1927, 1969, 2002, 2003, 2005, 2006, 2013, 2026, 2055, 2059, 3024, 4031),
     }
 )
+
 # How SQLite's texts begin that are about the query or the file.
 TELLING_WORDS = (
     *("no such ", "near ", "unrecognized token", "ambiguous column", "attempt to write", "database ", "unable to open"),
-    *("disk I/O", "interrupted", "integer overflow", "misuse of", "wrong number of", "incomplete input", "too many "),
+    *("disk i/o", "interrupted", "integer overflow", "misuse of", "wrong number of", "incomplete input", "too many "),
     *("not authorized", "file is not", "incorrect number of binding", "you did not supply a value", "you can only"),
     *(
         "parser stack",
@@ -41,6 +43,8 @@ TELLING_WORDS = (
         "no tables",
     ),
 )
+
+MYSQL = {"MySQLdb", "mysql", "pymysql"}
 LONGEST_TEXT = 300
 
 QUOTED = re.compile(r"""(?<!\w)(["'`])(.*?)\1(?!\w)|["`]|(?<!\w)'""")
@@ -62,11 +66,12 @@ def told(error: BaseException, sql: str = "") -> str:
     state, code = state_of(error), code_of(error)
     marks = [f"SQLSTATE {state}"] if state else []
     marks += [f"error {code}"] if code is not None else []
-    text = text_of(error, state, code, sql)
-    position = getattr(getattr(error, "diag", None), "statement_position", None)
-    text += f" (at character {position} of the query)" if text and position else ""
     name = name_of(type(error)) + (f" ({', '.join(marks)})" if marks else "")
-    return f"{name}: {text}" if text else f"{name} (its text is left out, since it may quote a row)"
+    text = str(getattr(getattr(error, "diag", None), "message_primary", None) or own_text(error))
+    if not tells_of_the_query(error, text, state, code):
+        return f"{name} (its text is left out, since it may quote a row)"
+    position = getattr(getattr(error, "diag", None), "statement_position", None)
+    return f"{name}: {shown(text, sql)}" + (f" (at character {position} of the query)" if position else "")
 
 
 def state_of(error: BaseException) -> str | None:
@@ -76,11 +81,16 @@ def state_of(error: BaseException) -> str | None:
 
 
 def code_of(error: BaseException) -> int | None:
-    """Return a database's own number of the error."""
+    """Return the database's own number of the error."""
     found = getattr(error, "errno", None)
-    if found is None and error.args and package_of(error) in {"pymysql", "MySQLdb"}:
+    if found is None and error.args and package_of(error) in MYSQL:
         found = error.args[0]
     return found if isinstance(found, int) else None
+
+
+def own_text(error: BaseException) -> Any:
+    """Return the text without the number that some drivers put before it."""
+    return getattr(error, "msg", None) or (error.args[-1] if error.args and package_of(error) in MYSQL else error)
 
 
 def package_of(error: BaseException) -> str:
@@ -88,22 +98,17 @@ def package_of(error: BaseException) -> str:
     return type(error).__module__.partition(".")[0]
 
 
-def text_of(error: BaseException, state: str | None, code: int | None, sql: str) -> str:
-    """Return the text, or nothing where it may quote a row."""
+def tells_of_the_query(error: BaseException, text: str, state: str | None, code: int | None) -> bool:
+    """Tell whether an error is about the query, the right or the connection, and not about a value."""
     package = package_of(error)
-    primary = getattr(getattr(error, "diag", None), "message_primary", None)
-    own = getattr(error, "msg", None) or (error.args[-1] if error.args and package in {"pymysql", "MySQLdb"} else error)
-    text = str(primary or own)
     if package in {"psycopg", "psycopg2"} and state is None:
         # Of libpq, not of the server: about the connection.
-        telling = any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)
-    elif package == "sqlite3":
-        telling = text.lower().startswith(tuple(word.lower() for word in TELLING_WORDS))
-    elif package in {"pymysql", "MySQLdb", "mysql"}:
-        telling = code in TELLING_CODES
-    else:
-        telling = state is not None and state[:2] in TELLING_STATES
-    return shown(text, sql) if telling else ""
+        return any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)
+    if package == "sqlite3":
+        return text.lower().startswith(TELLING_WORDS)
+    if package in MYSQL:
+        return code in TELLING_CODES
+    return state is not None and state[:2] in TELLING_STATES
 
 
 def shown(text: str, sql: str) -> str:
@@ -115,15 +120,15 @@ def shown(text: str, sql: str) -> str:
         return f"{near['before']}'{piece}'{near['after']}"
     line = text.strip().partition("\n")[0][:LONGEST_TEXT]
     for found in QUOTED.finditer(line):
+        quoted = found[2] or ""
         # A name may be told with its database.
-        if not found[2] or (
-            found[2] not in sql and not (re.fullmatch(NAME, found[2]) and found[2].rpartition(".")[2] in sql)
-        ):
+        bare = quoted.rpartition(".")[2] if re.fullmatch(NAME, quoted) else quoted
+        if not quoted or (quoted not in sql and bare not in sql):
             return line[: found.start()] + "…"
     return line
 
 
 def column_told(error: Any, columns: tuple[str, ...]) -> str | None:
-    """Return the column that a driver's text names, if it names one of the query's."""
+    """Return the column that SQLite's text names, if it is one of the query's."""
     text = str(error)
     return next((name for name in columns if f"column '{name}' with text" in text), None)

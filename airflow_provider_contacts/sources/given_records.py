@@ -18,6 +18,8 @@ BATCH = 1000
 # What turns another library's frame into something that is taken.
 CONVERSIONS = ("to_pandas", "toPandas", "to_pylist", "to_dicts", "to_dict", "collect", "compute", "execute", "df")
 
+TEXTS = str | bytes | bytearray | memoryview
+
 
 def rows_of_records(records: Any) -> RowSource:
     """Return the records of a list, an iterator, a lazy XCom sequence or a frame, one at a time; none for ``None``.
@@ -31,54 +33,38 @@ def rows_of_records(records: Any) -> RowSource:
     if records is None:
         return RowSource(None, iter(()), total=0)
     if (columns := _frame_columns(records)) is not None:
-        return RowSource(columns, _frame_rows(records, columns), total=_length(records))
+        # A reader of batches does not say how many rows it has.
+        total = len(records) if hasattr(records, "__len__") else None
+        return RowSource(columns, _frame_rows(records, columns), total=total)
     if isinstance(records, Mapping) or _named(records) is not None:
         raise ConfigError(f"{RECORDS_WANTED}; a single mapping was given: wrap it in a list")
     _refuse_other_frames(records)
     # Sets come in no order that a second try would see again.
-    if isinstance(records, str | bytes | bytearray | memoryview | set | frozenset) or not isinstance(records, Iterable):
+    if isinstance(records, TEXTS | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
-    if _are_upstreams(records):
-        records = [one for one in records if one is not None]
+    if isinstance(records, list | tuple):
+        others = [one for one in records if one is not None]
+        # A None among what upstreams gave is one that had nothing; among records it is a record.
+        if others and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others):
+            records = others
     return RowSource(None, _flatten(records), total=_count(records))
-
-
-def _are_upstreams(records: Any) -> bool:
-    """Tell whether this is a list of what upstreams gave, some of which had nothing: a ``None`` is no record there."""
-    if not isinstance(records, list | tuple):
-        return False
-    others = [one for one in records if one is not None]
-    return bool(others) and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others)
-
-
-def _length(value: Any) -> int | None:
-    """Return how many rows a frame has; a reader of batches does not say."""
-    try:
-        return len(value)
-    except TypeError:
-        return None
 
 
 def _count(records: Any) -> int | None:
     """Return how many records a list holds, those of its lists included; an iterator or an upstream does not say."""
-    if not isinstance(records, list | tuple):
+    if not isinstance(records, list | tuple) or not all(isinstance(one, Mapping | list) for one in records):
         return None
-    counts = [len(one) if isinstance(one, list) else 1 for one in records if isinstance(one, Mapping | list)]
-    return sum(counts) if len(counts) == len(records) else None
+    return sum(len(one) if isinstance(one, list) else 1 for one in records)
 
 
 def _refuse_other_frames(value: Any) -> None:
-    """Refuse frames that iterate over columns, or that would have to be computed first.
-
-    :raises ConfigError: naming the class, and what turns it into one that is taken.
-    """
+    """Refuse frames that iterate over columns, or that would have to be computed first."""
     kind = type(value)
-    if not (hasattr(kind, "columns") or library_of(kind) or hasattr(value, "columns")) or isinstance(value, Mapping):
+    library = library_of(kind)
+    frame = hasattr(kind, "columns") or (not library and hasattr(value, "columns"))
+    if not (library or (frame and not isinstance(value, Sequence))):
         return
-    if isinstance(value, Sequence) and not library_of(kind):
-        return
-    ways = [name for name in CONVERSIONS if hasattr(kind, "columns") or hasattr(value, "columns")]
-    ways = [name for name in ways if callable(getattr(kind, name, None))]
+    ways = [name for name in CONVERSIONS if frame and callable(getattr(kind, name, None))]
     way = f"call its {ways[0]}() first" if ways else "turn it into a list of mappings first"
     raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(kind)}: {way}")
 
@@ -89,18 +75,17 @@ def _class_of(kind: type) -> str:
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:
-    """Return the columns of a frame that is taken; ``None`` for anything else.
+    """Return the columns of a frame of pandas, Arrow or Polars; ``None`` for anything else.
 
     :raises ConfigError: for columns that are no distinct texts.
     """
-    if issubclass(type(value), Mapping | list | tuple | str):
+    kind = type(value)
+    if issubclass(kind, Mapping | list | tuple | str):
         return None
-    if _is_pandas(value):
+    if _is_pandas(kind) or (library_of(kind) == "polars" and hasattr(kind, "iter_rows")):
         labels = tuple(value.columns)
-    elif _is_arrow(value):
+    elif library_of(kind) == "pyarrow" and (hasattr(kind, "num_columns") or hasattr(kind, "read_next_batch")):
         labels = tuple(value.schema.names)
-    elif _is_polars(value):
-        labels = tuple(value.columns)
     else:
         return None
     if others := [type(label).__name__ for label in labels if not isinstance(label, str)]:
@@ -109,42 +94,23 @@ def _frame_columns(value: Any) -> tuple[str, ...] | None:
     return labels
 
 
-def _is_pandas(value: Any) -> bool:
-    """Tell whether this is a pandas DataFrame, or one that behaves like it."""
-    return hasattr(type(value), "itertuples") and hasattr(value, "columns")
-
-
-def _is_arrow(value: Any) -> bool:
-    """Tell whether this is an Arrow table, one batch of it, or a reader of batches."""
-    return (
-        library_of(type(value)) == "pyarrow"
-        and hasattr(value, "schema")
-        and (hasattr(value, "to_batches") or hasattr(value, "to_pylist") or hasattr(value, "read_next_batch"))
-    )
-
-
-def _is_polars(value: Any) -> bool:
-    """Tell whether this is a Polars DataFrame; a LazyFrame must be collected by whoever knows when."""
-    return library_of(type(value)) == "polars" and hasattr(value, "iter_rows")
+def _is_pandas(kind: type) -> bool:
+    """Tell whether this is pandas' DataFrame, or one that behaves like it."""
+    return hasattr(kind, "itertuples") and hasattr(kind, "columns")
 
 
 def _frame_rows(frame: Any, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    if _is_pandas(frame):
+    if _is_pandas(type(frame)):
         for row in frame.itertuples(index=False, name=None):
             yield dict(zip(columns, row, strict=True))
-    elif _is_polars(frame):
+    elif hasattr(frame, "iter_rows"):
         for row in frame.iter_rows(buffer_size=BATCH):
             yield dict(zip(columns, row, strict=True))
     else:
-        batches = frame.to_batches(max_chunksize=BATCH) if hasattr(frame, "to_batches") else _batches(frame)
-        for batch in batches:
+        # A reader gives one batch after the other; a table and a batch can be sliced alike.
+        for batch in frame if hasattr(frame, "read_next_batch") else (frame,):
             for start in range(0, batch.num_rows, BATCH):
                 yield from batch.slice(start, BATCH).to_pylist()
-
-
-def _batches(value: Any) -> Iterable[Any]:
-    """Return a reader, which gives one batch after the other, or the one batch that this is."""
-    return value if hasattr(value, "read_next_batch") else (value,)
 
 
 def _named(row: Any) -> dict[str, Any] | None:
@@ -152,14 +118,12 @@ def _named(row: Any) -> dict[str, Any] | None:
     kind = type(row)
     if issubclass(kind, tuple) and isinstance(names := getattr(kind, "_fields", None), tuple):
         return dict(zip(names, row, strict=True))
-    if kind.__module__ == "sqlite3" and kind.__name__ == "Row":
+    if hasattr(kind, "keys") and (issubclass(kind, list) or kind.__module__ == "sqlite3"):  # psycopg2's DictRow
         return dict(zip(row.keys(), row, strict=True))
     if kind.__module__.startswith("sqlalchemy.") and hasattr(kind, "_asdict"):
         return dict(row._asdict())  # documented: the underscore keeps it from being a column
     if dataclasses.is_dataclass(kind):
         return {one.name: getattr(row, one.name) for one in dataclasses.fields(row)}
-    if issubclass(kind, list) and hasattr(kind, "keys"):  # psycopg2's DictRow
-        return dict(zip(row.keys(), row, strict=True))
     return None
 
 
@@ -183,13 +147,10 @@ def _flatten(records: Iterable[Any]) -> Iterator[Any]:
 
 
 def _refuse_nameless(row: Any) -> None:
-    """Refuse a row that is a tuple, or a list, of values: nobody knows which is which.
-
-    :raises ConfigError: saying where rows with names come from.
-    """
+    """Refuse a row that is a tuple, or a list, of values: nobody knows which is which."""
     if not issubclass(type(row), list | tuple) or not row:
         return
-    if any(type(member) is dict or _holds_more(member) for member in row):
+    if any(issubclass(type(one), Mapping) or _holds_records(one) for one in row):
         return
     raise ConfigError(
         f"records holds rows without column names (a {type(row).__name__} of {len(row)} values): give mappings of "
@@ -199,12 +160,10 @@ def _refuse_nameless(row: Any) -> None:
     )
 
 
-def _holds_more(value: Any) -> bool:
-    """Tell whether a member can be a record, or hold some."""
-    kind = type(value)
+def _holds_records(value: Any) -> bool:
     return (
-        issubclass(kind, Mapping | list | tuple)
-        or (issubclass(kind, Sequence) and not issubclass(kind, str | bytes | bytearray | memoryview))
+        issubclass(type(value), list | tuple)
+        or _is_lazy(value)
         or _named(value) is not None
         or _frame_columns(value) is not None
     )
@@ -212,7 +171,7 @@ def _holds_more(value: Any) -> bool:
 
 def _is_lazy(value: Any) -> bool:
     kind = type(value)
-    return issubclass(kind, Sequence) and not issubclass(kind, list | tuple | str | bytes | bytearray | memoryview)
+    return issubclass(kind, Sequence) and not issubclass(kind, list | tuple | TEXTS)
 
 
 def _elements(records: Iterable[Any]) -> Iterator[Any]:

@@ -7,20 +7,18 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from airflow_provider_contacts.sources.driver_connection import Link, Read
+from airflow_provider_contacts.sources.link import Chunk, Link
 
 log = logging.getLogger(__name__)
 
 LONGEST_PUSH = 7 * 24 * 3600
-"""Seconds for which a session must outlive a vendor that takes its time."""
+"""Seconds for which a session must outlive a slow vendor."""
 
 
 class MySql(Link):
-    """mysqlclient, PyMySQL and MySQL's own driver: unbuffered; a session that waits for a slow reader."""
+    """mysqlclient, whose cursors read what is left of a result when they are closed: only the connection is."""
 
     driver = "MySQLdb"
-    drains = True
-    """Whether closing a cursor reads what is left of its result, or refuses: then only the connection is closed."""
 
     def prepare(self) -> None:
         """Let the server wait for a reader that is as slow as the vendor."""
@@ -41,11 +39,9 @@ class MySql(Link):
         """Return an unbuffered cursor."""
         return self.connection.cursor(import_module(f"{self.driver}.cursors").SSCursor)
 
-    def read(self, size: int) -> Read:
-        """Return up to so many rows."""
-        if not hasattr(self.cursor, "fetchone"):
-            return super().read(size)
-        return self.one_by_one(size, self.cursor.fetchone)
+    def read(self, size: int) -> Chunk:
+        """Return up to ``size`` rows, those before a bad one included."""
+        return self.row_by_row(size, self.cursor.fetchone)
 
     def cancel(self) -> None:
         """End the query over a second connection: the first one is busy with it."""
@@ -59,34 +55,29 @@ class MySql(Link):
                 other.close()
 
     def close(self) -> None:
-        """Let go of the connection at once."""
-        if not self.drains:
-            if not self.exhausted:
-                with suppress(Exception):
-                    self.cancel()
-            with suppress(Exception):
-                self.cursor.close()
+        """Close the connection alone."""
         self.connection.close()
 
 
 class PyMySql(MySql):
-    """PyMySQL: reads what is left of a result in any case, so the query is ended first."""
+    """PyMySQL, which reads what is left of a result in any case: the query is ended first."""
 
     driver = "pymysql"
-    drains = False
+
+    def close(self) -> None:
+        """End the query and close cursor and connection."""
+        with suppress(Exception):
+            if not self.exhausted:
+                self.cancel()
+            self.cursor.close()
+        self.connection.close()
 
 
 class MySqlConnector(MySql):
-    """MySQL's own driver: its plain cursor is an unbuffered one."""
+    """MySQL's own driver, whose plain cursor is unbuffered."""
+
+    reads_ahead = True
 
     def open_cursor(self) -> Any:
         """Return an unbuffered cursor."""
         return self.connection.cursor()
-
-    def read(self, size: int) -> Read:
-        """Return up to so many rows; the driver looks one ahead, and keeps the row before the one that fails."""
-        rows, error, column = super().read(size)
-        kept = getattr(self.cursor, "_nextrow", None)
-        if error is not None and isinstance(kept, tuple) and kept and kept[0] is not None:
-            rows = [*rows, kept[0]]
-        return rows, error, column

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
-from airflow_provider_contacts.sources.driver_connection import Link
 from airflow_provider_contacts.sources.driver_errors import failed, told
 from airflow_provider_contacts.sources.drivers import link_of
-from airflow_provider_contacts.sources.rows import RowSource, check_distinct
+from airflow_provider_contacts.sources.link import Chunk, Link
+from airflow_provider_contacts.sources.rows import RowSource, check_distinct, release_after
 from airflow_provider_contacts.sources.statement_count import check_statement
 from airflow_provider_contacts.sources.worker import Worker
 
@@ -30,18 +30,13 @@ class SqlHook(Protocol):
         """Set the connection's autocommit flag."""
 
 
-def never() -> bool:
-    """Tell that nobody wants to stop."""
-    return False
-
-
 def rows_of_query(
     hook: SqlHook,
     sql: str,
     parameters: Parameters | None,
     chunk_size: int,
     *,
-    stopping: Callable[[], bool] = never,
+    stopping: Callable[[], bool] = lambda: False,
     conn_id: str | None = None,
 ) -> RowSource:
     """Run one query and return its rows as dicts, ``chunk_size`` of them in memory at a time.
@@ -49,22 +44,23 @@ def rows_of_query(
     The query runs in one transaction that is never committed, and stays open until the last row is read: read-only on
     PostgreSQL (a server-side cursor) and SQLite. Rows come in no promised order unless the query gives one.
 
-    :param sql: one statement, the same text that ``SQLExecuteQueryOperator`` would take.
     :param parameters: falsy for none; only then is a ``%`` in the text plain, as everywhere in Airflow.
-    :param chunk_size: rows fetched at once, at least 1.
     :param stopping: asked while the database works; once it is true, the query is cancelled.
     :param conn_id: names the connection in errors.
-    :raises ConfigError: for what is not one query with distinct, named columns.
-    :raises SourceError: for whatever the database or its driver raises; nothing of a row is in it.
+    :raises ConfigError: for anything but one query with distinct column names.
+    :raises SourceError: where the database refuses it.
     """
-    _check_parameters(parameters, chunk_size)
+    if type(chunk_size) is not int or chunk_size < 1:
+        raise ConfigError("chunk_size must be a whole number of at least 1")
+    if isinstance(parameters, str | bytes):
+        raise ConfigError("parameters must be a mapping or a list, not text")
     check_statement(sql)
-    reader = Reader(hook, sql, chunk_size, stopping, f"connection {conn_id!r}" if conn_id else "the source")
-    columns = reader.begin(parameters)
-    return RowSource(columns, _rows(reader, columns), reader.close)
+    query = Query(hook, sql, chunk_size, stopping, f"connection {conn_id!r}" if conn_id else "the source")
+    columns, first = query.begin(parameters)
+    return RowSource(columns, query.rows(columns, first), query.close)
 
 
-class Reader:
+class Query:
     """One query being read.
 
     :param origin: names the source in errors.
@@ -78,60 +74,58 @@ class Reader:
         self._origin = origin
         self._worker = Worker()
         self._link: Link | None = None
-        self._first: tuple[Sequence[Any], BaseException | None, str | None] | None = None
 
-    def begin(self, parameters: Parameters | None) -> tuple[str, ...]:
-        """Connect and run the query; return its columns."""
-        failure: ContactsError
+    def begin(self, parameters: Parameters | None) -> tuple[tuple[str, ...], Chunk | None]:
+        """Connect and run the query; return its columns, and its first rows where they came along."""
         try:
-            self._link = self._call(partial(link_of, self._hook, self._origin), f"{self._origin} cannot be opened")
-            execute = partial(self._link.execute, self._sql, parameters, self._chunk_size)
-            self._first = self._call(execute, f"the query of {self._origin} failed before its first row")
-            return _columns(self._link.description)
-        except ContactsError as error:
-            failure = error
-            self.close(failure)
+            link = self._call(partial(link_of, self._hook, self._origin), f"{self._origin} cannot be opened")
+            self._link = link
+            execute = partial(link.execute, self._sql, parameters, self._chunk_size)
+            first = self._call(execute, f"the query of {self._origin} failed before its first row")
+            return columns_of(link.description), first
         except BaseException as error:
-            self.close(error)
+            release_after(error, self.close)
             raise
-        raise failure
 
-    def read(self) -> tuple[Sequence[Any], BaseException | None, str | None]:
-        """Return the next rows, with the error that ended them and the column that it is about."""
-        assert self._link is not None  # noqa: S101  # begun before it is read
-        if self._first is not None:
-            found, self._first = self._first, None
-            return found
-        read: tuple[Sequence[Any], BaseException | None, str | None]
-        read = self._call(partial(self._link.read, self._chunk_size), f"reading {self._origin} failed")
-        return read
+    def rows(self, columns: tuple[str, ...], first: Chunk | None) -> Iterator[dict[str, Any]]:
+        """Yield every row.
 
-    def unreadable(self, count: int, error: BaseException, column: str | None) -> SourceError:
-        """Return the error for a row that cannot be had.
-
-        :param count: rows that were read before it.
+        :raises SourceError: for one that cannot be read, behind those before it.
         """
-        where = f"row {count + 1} (row_index {count})"
-        if self._link is not None and self._link.refused_whole(error) and self._chunk_size > 1:
-            where = f"one of the rows {count + 1} to {count + self._chunk_size}"
-        named = f", column {column!r}," if column is not None else ""
+        count = 0
+        while True:
+            chunk: Chunk = first or self._call(self._read, f"reading {self._origin} failed")
+            first = None
+            for row in chunk.rows:
+                # A connection's extra can ask some drivers for rows that are mappings already.
+                yield dict(row) if isinstance(row, Mapping) else dict(zip(columns, row, strict=True))
+            count += len(chunk.rows)
+            if chunk.error is not None:
+                raise self._unreadable(count, chunk)
+            if not chunk.rows:
+                return
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        link, self._link = self._link, None
+        self._worker.end(link.close if link is not None else lambda: None)
+
+    def _read(self) -> Chunk:
+        assert self._link is not None  # noqa: S101  # begun before it is read
+        return self._link.read(self._chunk_size)
+
+    def _unreadable(self, count: int, failed: Chunk) -> SourceError:
+        assert self._link is not None  # noqa: S101  # likewise
+        assert failed.error is not None  # noqa: S101  # as the caller has seen
+        suspects = self._link.suspects(failed, self._chunk_size)
+        where = f"one of the rows {count + 1} to {count + suspects}"
+        if suspects == 1:
+            where = f"row {count + 1} (row_index {count})"
+        named = f", column {failed.column!r}," if failed.column is not None else ""
         return SourceError(
-            f"{where} of the query of {self._origin}{named} cannot be read: {told(error, self._sql)}; "
+            f"{where} of the query of {self._origin}{named} cannot be read: {told(failed.error, self._sql)}; "
             "what was read before it is sent"
         )
-
-    def close(self, error: BaseException | None = None) -> None:
-        """Let go of the connection.
-
-        :param error: that is under way; trouble in closing is noted on it.
-        """
-        link, self._link = self._link, None
-        try:
-            self._worker.end(link.close if link is not None else _nothing)
-        except Exception as second:
-            if error is None:
-                raise
-            error.add_note(f"closing the source failed too: {type(second).__name__}")
 
     def _call(self, job: Callable[[], Any], trouble: str) -> Any:
         """Do something in the reading thread; what the driver raises leaves without its text and chain."""
@@ -148,28 +142,11 @@ class Reader:
             self._link.cancel()
 
 
-def _rows(reader: Reader, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    count = 0
-    while True:
-        chunk, error, column = reader.read()
-        # A connection's extra can ask some drivers for rows that are mappings already.
-        named = bool(chunk) and isinstance(chunk[0], Mapping)
-        yield from map(dict, chunk) if named else (dict(zip(columns, row, strict=True)) for row in chunk)
-        count += len(chunk)
-        if error is not None:
-            raise reader.unreadable(count, error, column)
-        if not chunk:
-            return
+def columns_of(description: Sequence[Any] | None) -> tuple[str, ...]:
+    """Return the names of the columns.
 
-
-def _check_parameters(parameters: Parameters | None, chunk_size: int) -> None:
-    if type(chunk_size) is not int or chunk_size < 1:
-        raise ConfigError("chunk_size must be a whole number of at least 1")
-    if isinstance(parameters, str | bytes):
-        raise ConfigError("parameters must be a mapping or a list, not text")
-
-
-def _columns(description: Sequence[Any] | None) -> tuple[str, ...]:
+    :raises ConfigError: for no columns, and for columns without a name of their own.
+    """
     if not description:
         raise ConfigError("sql must be a query that returns columns, it returned none")
     columns = tuple(column[0] for column in description)
@@ -177,7 +154,3 @@ def _columns(description: Sequence[Any] | None) -> tuple[str, ...]:
         raise ConfigError(f"sql gives column {nameless[0]} no name: give it one with AS")
     check_distinct(columns, "sql", "give each a name of its own with AS")
     return columns
-
-
-def _nothing() -> None:
-    """Close nothing."""

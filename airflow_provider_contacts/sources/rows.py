@@ -1,4 +1,4 @@
-"""One stream of rows, whatever gives them: plain, counted, closed however it ends, silent about what is in them."""
+"""One stream of rows from any source: plain, counted, closed however it ends, silent about what is in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         self,
         columns: tuple[str, ...] | None,
         rows: Iterator[Any],
-        release: Callable[[], None] | None = None,
+        release: Callable[[], None] = lambda: None,
         *,
         total: int | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         self.total = total
         self._rows: Iterator[Any] = map(plain_row, rows)
         self._count = 0
-        self._release = weakref.finalize(self, release or _nothing)
+        self._release = weakref.finalize(self, release)
 
     def __next__(self) -> Any:
         """Return the next row; the last one and every error end the reading."""
@@ -56,23 +56,23 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         except Exception as error:  # noqa: BLE001  # whatever a user's iterator raises
             failure = SourceError(f"row {self._count + 1} (row_index {self._count}) cannot be read: {place_of(error)}")
         except BaseException as error:
-            _release_after(error, self.close)
+            release_after(error, self.close)
             raise
         else:
             self._count += 1
             return row
-        _release_after(failure, self.close)
+        release_after(failure, self.close)
         # Outside of the handler, which would chain it to what it stands for.
         raise failure
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop reading; trouble in doing so hides no error that is under way."""
+        """Stop reading; an error in doing so hides no error that is under way."""
         if error is None:
             self.close()
         else:
-            _release_after(error, self.close)
+            release_after(error, self.close)
 
     def close(self) -> None:
         """Stop reading; a second call does nothing."""
@@ -80,7 +80,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         self._release()
 
     def look_ahead(self, count: int) -> tuple[list[Any], Exception | None]:
-        """Read some rows before the others; they come again. Return them, and the error that ends them.
+        """Return up to ``count`` rows and the error that ends them; all of it comes again.
 
         :raises ConfigError: for rows that are none; nothing has been sent then.
         """
@@ -93,7 +93,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         except Exception as error:  # noqa: BLE001  # raised again behind the rows
             failure = error
         self._count -= len(rows)
-        self._rows = chain(rows, self._rows if failure is None else _raising(failure))
+        self._rows = chain(rows, self._rows if failure is None else raising(failure))
         return rows, failure
 
 
@@ -119,10 +119,7 @@ def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> 
 
 
 def check_distinct(columns: Sequence[str], origin: str, remedy: str) -> None:
-    """Refuse two columns of one name.
-
-    :raises ConfigError: naming them.
-    """
+    """Refuse two columns of one name."""
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise ConfigError(f"{origin} has more than one column named {', '.join(map(repr, twice))}: {remedy}")
@@ -130,11 +127,10 @@ def check_distinct(columns: Sequence[str], origin: str, remedy: str) -> None:
 
 def place_of(error: BaseException) -> str:
     """Return the class of an error and the line that raised it, never its text, which may quote a row."""
-    kind = type(error)
     frames = traceback.extract_tb(error.__traceback__)
     outside = [frame for frame in frames if PACKAGE not in Path(frame.filename).parents]
     place = f" at {outside[-1].filename}:{outside[-1].lineno}, in {outside[-1].name}" if outside else ""
-    return f"{name_of(kind)}{place} (its text is left out, since it may quote the row)"
+    return f"{name_of(type(error))}{place} (its text is left out, since it may quote the row)"
 
 
 def name_of(kind: type) -> str:
@@ -142,7 +138,7 @@ def name_of(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _release_after(error: BaseException, release: Callable[[], None]) -> None:
+def release_after(error: BaseException, release: Callable[[], None]) -> None:
     """Release without hiding the error that ended the reading."""
     try:
         release()
@@ -150,11 +146,7 @@ def _release_after(error: BaseException, release: Callable[[], None]) -> None:
         error.add_note(f"closing the source failed too: {type(second).__name__}")
 
 
-def _raising(error: Exception) -> Iterator[Any]:
+def raising(error: Exception) -> Iterator[Any]:
     """Raise as soon as a row is wanted."""
     raise error
     yield  # a generator
-
-
-def _nothing() -> None:
-    """Release nothing."""

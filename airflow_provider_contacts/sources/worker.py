@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from airflow_provider_contacts.errors import InterruptedPushError
 
 PAUSE = 0.2
-"""Seconds between two looks at the stop sign."""
+"""Seconds between two looks at whether to stop."""
 
 LAST_CHANCE = 1.0
 """Seconds for a cancellation to get through, and as many for the call to end by it: Airflow kills after five."""
@@ -19,7 +20,7 @@ LAST_CHANCE = 1.0
 CLOSING = 2.0
 """Seconds that a connection may take to be closed."""
 
-Job = tuple[Callable[[], Any], "SimpleQueue[tuple[Any, BaseException | None]]"]
+Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Worker:
@@ -39,64 +40,48 @@ class Worker:
         :param cancel: ends the call from another thread.
         :raises InterruptedPushError: when told to stop.
         """
-        done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        self._jobs.put((job, done))
+        done = self._submit(job)
         try:
-            found = self._awaited(done, stopping)
+            _await(done, stopping)
         except BaseException:
-            self._give_up(done, cancel)
+            canceller = threading.Thread(target=_silently, args=(cancel,), name="contacts-cancel", daemon=True)
+            canceller.start()
+            canceller.join(LAST_CHANCE)
+            self._stuck = not wait((done,), LAST_CHANCE).done
             raise
-        value, error = found
-        if error is not None:
-            raise error
-        return value
-
-    @staticmethod
-    def _awaited(done: SimpleQueue[Any], stopping: Callable[[], bool]) -> tuple[Any, BaseException | None]:
-        while not stopping():
-            try:
-                found: tuple[Any, BaseException | None] = done.get(timeout=PAUSE)
-            except Empty:
-                continue
-            return found
-        raise InterruptedPushError("the push was told to stop while its source was read")
-
-    def _give_up(self, done: SimpleQueue[Any], cancel: Callable[[], None]) -> None:
-        """Cancel a call, and wait a moment for its end."""
-        canceller = threading.Thread(target=_silently, args=(cancel,), name="contacts-cancel", daemon=True)
-        canceller.start()
-        canceller.join(LAST_CHANCE)
-        try:
-            done.get(timeout=LAST_CHANCE)
-        except Empty:
-            self._stuck = True
+        return done.result()
 
     def end(self, last: Callable[[], None]) -> None:
-        """Do one last call and end the thread; one that hangs is left behind."""
+        """Do one last call and end the thread; one that hangs is left behind, and closed if it ever comes back."""
         if threading.current_thread() is self._thread:
             # Whoever forgets the source in this thread must not wait for it.
             last()
             self._jobs.put(None)
-        else:
-            done: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-            self._jobs.put((last, done))
-            self._jobs.put(None)
-            try:
-                # What hangs is not waited for; it is closed if it ever comes back.
-                _, error = done.get(timeout=0.0 if self._stuck else CLOSING)
-            except Empty:
-                return
-            if error is not None:
-                raise error
+            return
+        done = self._submit(last)
+        self._jobs.put(None)
+        if wait((done,), 0.0 if self._stuck else CLOSING).done:
+            done.result()
+
+    def _submit(self, job: Callable[[], Any]) -> Future[Any]:
+        done: Future[Any] = Future()
+        self._jobs.put((job, done))
+        return done
+
+
+def _await(done: Future[Any], stopping: Callable[[], bool]) -> None:
+    while not wait((done,), PAUSE).done:
+        if stopping():
+            raise InterruptedPushError("the push was told to stop while its source was read")
 
 
 def _work(jobs: SimpleQueue[Job | None]) -> None:
     while (job := jobs.get()) is not None:
         call, done = job
         try:
-            done.put((call(), None))
+            done.set_result(call())
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-            done.put((None, error))
+            done.set_exception(error)
         # Not held while the next one is waited for.
         del job, call, done
 
