@@ -74,7 +74,7 @@ def check_vendor(vendor: Vendor) -> None:
     expect(urlsplit(vendor.docs_url).scheme == "https", "docs_url is no https address")
     expect(urlsplit(vendor.base_url(ACCOUNT)).scheme == "https", "base_url is no https address")
     try:
-        vendor.auth(Account())
+        vendor.auth.credential(Account())
     except ConfigError:
         pass
     else:

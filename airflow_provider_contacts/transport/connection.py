@@ -70,7 +70,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         check_account(stored)
         account = Account(login=stored.login, password=stored.password, extra=extra)
         base_url = stated_url(stored) or vendor.base_url(account)
-        credential = vendor.auth(account)
+        credential = vendor.auth.credential(account)
         check_credential(credential)
         urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
         plain = [check_url(url, allow_http=extra.get("allow_http", False)) for url in urls]

@@ -24,7 +24,7 @@ from pydantic import ConfigDict, StrictStr, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.vendor_kit.auth import Basic
+from airflow_provider_contacts.vendor_kit.auth import login_and_password
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting, in_records
@@ -128,7 +128,7 @@ VENDOR = Vendor(
     title="Apptoto",
     docs_url="https://apidocs.apptoto.com/reference/v1eventstest",
     base_url=lambda _account: "https://api.apptoto.com",
-    auth=Basic("Account email", "API key", example="owner@company.example"),
+    auth=login_and_password("Account email", "API key", example="owner@company.example"),
     destination=DestinationForm(
         settings=(
             Setting(

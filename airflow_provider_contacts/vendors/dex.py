@@ -26,7 +26,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictStr, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.vendor_kit.auth import ApiKey
+from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import (
     Anything,
@@ -267,7 +267,7 @@ VENDOR = Vendor(
     title="Dex",
     docs_url="https://getdex.com/docs/api-reference/reference/contacts/create-contacts",
     base_url=lambda _account: "https://api.prod.getdex.com",
-    auth=ApiKey("dex_…"),
+    auth=api_key("dex_…"),
     contract=RecordContract(
         record=Contact,
         coherent=check_some_field,

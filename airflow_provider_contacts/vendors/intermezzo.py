@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field, StrictStr, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import OAuth
+from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
@@ -170,11 +170,8 @@ VENDOR = Vendor(
     title="Intermezzo",
     docs_url="https://docs.intermezzo.ai/api-reference/core/create-multiple-contacts-in-bulk",
     base_url=lambda _account: "https://preview.intermezzo.ai",
-    auth=OAuth(
-        token_url=lambda _account: TOKEN_URL,
-        where=TOKEN_URL,
-        encoding="json",
-        parameters=(("audience", "https://api.intermezzo.ai"),),
+    auth=client_credentials(
+        lambda _account: TOKEN_URL, TOKEN_URL, encoding="json", parameters={"audience": "https://api.intermezzo.ai"}
     ),
     destination=DestinationForm(
         settings=(

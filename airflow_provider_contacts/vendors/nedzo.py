@@ -31,7 +31,7 @@ from pydantic import ConfigDict, StrictStr, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import ApiKey
+from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting, in_records
@@ -139,7 +139,7 @@ VENDOR = Vendor(
     title="Nedzo",
     docs_url="https://docs.nedzo.ai/api-reference/contact/create-contact",
     base_url=lambda _account: "https://api.nedzo.ai",
-    auth=ApiKey("sk_live_…"),
+    auth=api_key("sk_live_…"),
     destination=DestinationForm(
         settings=(
             Setting(

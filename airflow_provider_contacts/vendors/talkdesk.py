@@ -31,7 +31,7 @@ from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import OAuth
+from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
 from airflow_provider_contacts.vendor_kit.forms import Account, DestinationForm, Setting
@@ -62,35 +62,25 @@ from airflow_provider_contacts.vendor_kit.vendor import (
 )
 from airflow_provider_contacts.vendors.talkdesk_reads import READ_BACK
 
-BASE_URLS = MappingProxyType(
+# By region, the host of the API and the end of the token hosts.
+HOSTS = MappingProxyType(
     {
-        "us": "https://api.talkdeskapp.com",
-        "eu": "https://api.talkdeskapp.eu",
-        "ca": "https://api.talkdeskappca.com",
+        "us": ("https://api.talkdeskapp.com", "talkdeskid.com"),
+        "eu": ("https://api.talkdeskapp.eu", "talkdeskid.eu"),
+        "ca": ("https://api.talkdeskappca.com", "talkdeskidca.com"),
     }
 )
-TOKEN_HOSTS = MappingProxyType({"us": "talkdeskid.com", "eu": "talkdeskid.eu", "ca": "talkdeskidca.com"})
 ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
-EXTERNAL = "external_id,external_provider"
-FIELDS = MappingProxyType(
-    {
-        "PHONE_NUMBER_INVALID": "phone_numbers",
-        "PHONE_NUMBER_MISSING": "phone_numbers",
-        "PHONE_NUMBER_NOT_UNIQUE": "phone_numbers",
-        "FIRST_NAME_INVALID": "first_name",
-        "FIRST_NAME_MISSING": "first_name",
-        "LAST_NAME_INVALID": "last_name",
-        "LAST_NAME_MISSING": "last_name",
-        "TIMEZONE_INVALID": "timezone",
-        "TIMEZONE_MISSING": "timezone",
-        "TIMEZONE_UNMATCHED": "timezone",
-        "PRIORITY_INVALID": "priority",
-        "EXTERNAL_REF_MISSING": EXTERNAL,
-        "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE": EXTERNAL,
-    }
+# How the documented words of a record's ``errors`` begin (SEED), and the field that each is about.
+FIELDS = (
+    ("PHONE_NUMBER", "phone_numbers"),
+    ("FIRST_NAME", "first_name"),
+    ("LAST_NAME", "last_name"),
+    ("TIMEZONE", "timezone"),
+    ("PRIORITY", "priority"),
+    ("EXTERNAL", "external_id,external_provider"),
 )
-"""The documented words of a record's ``errors`` (SEED) and the field that each is about; ``OTHER`` is about none."""
 
 
 class PhoneNumber(TypedDict, total=False):
@@ -116,12 +106,9 @@ class Record(TypedDict, total=False):
     extra_data: dict[StrictStr, Anything]
 
 
-def region_of(account: Account) -> str:
-    """Return the account's region, ``us`` where none is given."""
-    region = str(account.extra.get("region") or "us")
-    if region not in BASE_URLS:
-        raise ConfigError(f"region must be one of {', '.join(BASE_URLS)}; for another one give host and token_url")
-    return region
+def hosts_of(account: Account) -> tuple[str, str]:
+    """Return the hosts of the account's region."""
+    return HOSTS[account.extra.get("region") or "us"]
 
 
 def token_url_of(account: Account) -> str:
@@ -129,10 +116,10 @@ def token_url_of(account: Account) -> str:
     name = str(account.extra.get("account") or "")
     if not ACCOUNT.fullmatch(name):
         raise ConfigError(
-            "a Talkdesk connection with a client id needs in its extra account, the first word of "
-            "https://<account>.talkdeskid.com (letters, digits and hyphens), or token_url"
+            "a client id needs in the extra the account, the first word of https://<account>.talkdeskid.com (letters, "
+            "digits and hyphens), or the token_url"
         )
-    return f"https://{name}.{TOKEN_HOSTS[region_of(account)]}/oauth/token"
+    return f"https://{name}.{hosts_of(account)[1]}/oauth/token"
 
 
 def read(answer: Response, sent: Sequence[Payload]) -> Replies:
@@ -148,16 +135,21 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     if not records:
         return Replies.of([read_counters(answer.status, body, len(sent))] * len(sent))
     shown = list(map(as_mapping, records))
-    fates = [fate_of(record) for record in shown]
+    said = [read_record(record) for record in shown]
+    fates = ["created" if isinstance(reply, Created) else reply for reply in said]
+    times, total = Counter(as_id(record.get("id")) for record in shown), as_count(body.get("total_created"))
+    fine, refused = (sum(isinstance(reply, kind) for reply in said) for kind in (Created, Rejected))
+    for place, reply in enumerate(said):
+        if isinstance(reply, Created) and times[reply.id] > 1:
+            said[place] = Doubt("id_twice", id=reply.id)
+        elif isinstance(reply, Created) and total is not None and total < fine:
+            said[place] = Doubt("counters_disagree", id=reply.id)
+        elif isinstance(reply, Rejected) and total is not None and total > len(sent) - refused:
+            said[place] = Doubt("counters_disagree")
     # A lone record may be shown by its id alone; of several, one that shows nothing could be any.
     in_place = in_order(agrees if len(sent) == 1 else tells_and_agrees)
     pairs = match(sent, shown, (*STEPS, in_place), fates)
-    times, total = Counter(as_id(record.get("id")) for record in shown), as_count(body.get("total_created"))
-    fine = sum(errors == () and not lacking for lacking, errors in fates)
-    refused = sum(bool(errors) for _, errors in fates)
-    doubted = total is not None and total < fine, total is not None and total > len(sent) - refused
-    replies = {index: read_record(shown[place], times, doubted) for index, place in pairs.items()}
-    return Replies.of(replies.get(index, Doubt("unmatched")) for index in range(len(sent)))
+    return Replies.of(said[pairs[i]] if i in pairs else Doubt("unmatched") for i in range(len(sent)))
 
 
 def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
@@ -183,30 +175,17 @@ def read_errors(value: Any) -> tuple[str, ...] | None:
     return tuple(item for item in items if isinstance(item, str) and item) or None
 
 
-def fate_of(record: Content) -> tuple[bool, tuple[str, ...] | None]:
-    """Return what became of an embedded record, whichever it is: whether it lacks an id, and its errors."""
-    return as_id(record.get("id")) is None, read_errors(record.get("errors"))
-
-
-def read_record(shown: Content, times: Mapping[str | None, int], doubted: tuple[bool, bool]) -> Reply:
-    """Return the reply for the record behind an embedded one.
-
-    :param times: how often each id is shown.
-    :param doubted: whether the counter contradicts the records shown as created, and those shown as refused.
-    """
-    id_, errors = as_id(shown.get("id")), read_errors(shown.get("errors"))
+def read_record(record: Content) -> Reply:
+    """Return what an embedded record says of itself."""
+    id_, errors = as_id(record.get("id")), read_errors(record.get("errors"))
     if errors is None:
         return Doubt("errors_unreadable", id=id_)
     if errors and id_ is not None:
         return Doubt("contradiction", id=id_)
     if errors:
-        reasons = tuple(reason(word, FIELDS.get(word), None) for word in errors)
-        return Doubt("counters_disagree") if doubted[1] else Rejected(reasons)
-    if id_ is None:
-        return Doubt("no_id")
-    if times[id_] > 1:
-        return Doubt("id_twice", id=id_)
-    return Doubt("counters_disagree", id=id_) if doubted[0] else Created(id_)
+        fields = [next((field for start, field in FIELDS if word.startswith(start)), None) for word in errors]
+        return Rejected(tuple(reason(word, field, None) for word, field in zip(errors, fields, strict=True)))
+    return Doubt("no_id") if id_ is None else Created(id_)
 
 
 def whole_content(record: Content) -> Hashable | None:
@@ -215,45 +194,40 @@ def whole_content(record: Content) -> Hashable | None:
     return (identity(record), json.dumps(rest, sort_keys=True)) if any(value is not None for value in rest) else None
 
 
-def identity(record: Mapping[str, Any]) -> Hashable:
+def identity(record: Content) -> Hashable:
     """Return names, numbers and external reference."""
     return names(record), phones(record), reference(record)
 
 
-def reference(record: Mapping[str, Any]) -> Hashable | None:
+def reference(record: Content) -> Hashable | None:
     """Return the external reference, ``None`` without one."""
     external = as_id(record.get("external_id"))
     return (as_text(record.get("external_provider")), external) if external else None
 
 
-def person(record: Mapping[str, Any]) -> Hashable | None:
+def person(record: Content) -> Hashable | None:
     """Return what stays when the vendor writes a number with its country; ``None`` without name or number."""
     tails = phone_tails(record)
     return (names(record), tails) if any(names(record)) and any(tails) else None
 
 
-def names(record: Mapping[str, Any]) -> tuple[str, str]:
+def names(record: Content) -> tuple[str, str]:
     """Return first and last name for comparing."""
     return fold_text(record.get("first_name")), fold_text(record.get("last_name"))
 
 
-def phones(record: Mapping[str, Any]) -> tuple[str, ...]:
+def phones(record: Content) -> tuple[str, ...]:
     """Return the digits of all numbers, sorted; the deprecated single number counts where there is no list."""
     listed = [as_mapping(phone).get("phone_number") for phone in as_list(record.get("phone_numbers")) or ()]
     return tuple(sorted(filter(None, map(fold_phone, listed or [record.get("phone_number")]))))
 
 
-def phone_tails(record: Mapping[str, Any]) -> tuple[str, ...]:
+def phone_tails(record: Content) -> tuple[str, ...]:
     """Return the last digits of all numbers, sorted."""
     return tuple(sorted(map(phone_tail, phones(record))))
 
 
-def tells(content: Mapping[str, Any]) -> bool:
-    """Tell whether an embedded record shows anything by which it could be known."""
-    return bool(any(names(content)) or phones(content) or reference(content))
-
-
-def agrees(record: Mapping[str, Any], content: Mapping[str, Any]) -> bool:
+def agrees(record: Payload, content: Content) -> bool:
     """Tell whether nothing that an embedded record shows of names, numbers and reference speaks against a record."""
     for name in ("first_name", "last_name"):
         if content.get(name) is not None and fold_text(content[name]) != fold_text(record.get(name)):
@@ -286,19 +260,16 @@ VENDOR = Vendor(
     name="talkdesk",
     title="Talkdesk",
     docs_url="https://docs.talkdesk.com/reference/record-lists-bulks",
-    base_url=lambda account: BASE_URLS[region_of(account)],
-    auth=OAuth(
-        token_url=token_url_of,
-        where="by account and region",
-        method="client_secret_basic",
-        scope="record-lists:manage",
+    base_url=lambda account: hosts_of(account)[0],
+    auth=client_credentials(
+        token_url_of, "by account and region", method="client_secret_basic", scope="record-lists:manage"
     ),
     settings=(
         Setting(
             name="region",
             label="Region",
-            description="Chooses the hosts of the API and of the tokens. Default: us",
-            allowed=tuple(BASE_URLS),
+            description="Chooses the hosts of API and tokens; elsewhere give host and token URL. Default: us",
+            allowed=tuple(HOSTS),
             default="us",
             example="us",
         ),

@@ -26,7 +26,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import ABSENT, Holder, RecordState
-from airflow_provider_contacts.vendor_kit.auth import ApiKey
+from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text
@@ -121,7 +121,7 @@ VENDOR = Vendor(
     title="Fake",
     docs_url="https://fake.invalid",
     base_url=lambda _account: "https://fake.invalid",
-    auth=ApiKey(),
+    auth=api_key(),
     contract=RecordContract(
         record=Person,
         flat=(join("name", "first_name", "last_name"), prefix("extra")),

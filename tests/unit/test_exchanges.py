@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import conformance, vendors
-from airflow_provider_contacts.vendor_kit.auth import FixedHeader
+from airflow_provider_contacts.vendor_kit.auth import Auth, FixedHeader
+from airflow_provider_contacts.vendor_kit.forms import ConnectionForm
 from airflow_provider_contacts.vendor_kit.vendor import Created, Replies
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
@@ -70,7 +71,7 @@ CREATED = load(FOLDER / "dex" / "all_created.json")
         ({"name": "De x"}, "no connection type"),
         ({"docs_url": "http://dex"}, "docs_url"),
         ({"envelope": (b"", b"")}, "batch_size"),
-        ({"auth": lambda _account: FixedHeader("Bearer x")}, "empty connection"),
+        ({"auth": Auth(ConnectionForm(), lambda _account: FixedHeader("Bearer x"))}, "empty connection"),
         ({"contract": replace(DEX.contract, flat=vendors.load("nedzo").contract.flat, record=dict)}, "no field"),
     ],
 )

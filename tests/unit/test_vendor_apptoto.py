@@ -213,17 +213,17 @@ class TestConnection:
         assert VENDOR.limits.burst + 60 * VENDOR.limits.requests_per_second <= 100
 
     def test_basic(self) -> None:
-        credential = VENDOR.auth(Account(login="ö@example.com", password="k:1"))
+        credential = VENDOR.auth.credential(Account(login="ö@example.com", password="k:1"))
         assert credential == FixedHeader("Basic w7ZAZXhhbXBsZS5jb206azox")
 
     @pytest.mark.parametrize(("login", "password"), [("", "k"), ("a", ""), ("", "")])
     def test_both_are_needed(self, login: str, password: str) -> None:
         with pytest.raises(ConfigError, match="login"):
-            VENDOR.auth(Account(login=login, password=password))
+            VENDOR.auth.credential(Account(login=login, password=password))
 
     def test_no_colon(self) -> None:
         with pytest.raises(ConfigError, match="colon"):
-            VENDOR.auth(Account(login="a:b", password="k"))
+            VENDOR.auth.credential(Account(login="a:b", password="k"))
 
 
 def find(books: Any, name: str = "Clients") -> Destination:

@@ -209,11 +209,11 @@ class TestConnection:
         assert VENDOR.destination.settings == ()
 
     def test_key(self) -> None:
-        assert VENDOR.auth(Account(password="dex_1")) == FixedHeader("Bearer dex_1")
+        assert VENDOR.auth.credential(Account(password="dex_1")) == FixedHeader("Bearer dex_1")
 
     def test_no_key(self) -> None:
         with pytest.raises(ConfigError, match="password"):
-            VENDOR.auth(Account())
+            VENDOR.auth.credential(Account())
 
 
 class TestOutcomeTable:

@@ -191,7 +191,7 @@ class TestAddresses:
         assert VENDOR.base_url(Account()) == "https://preview.intermezzo.ai"
 
     def test_client_credentials(self) -> None:
-        assert VENDOR.auth(Account(login="id", password="secret")) == ClientCredentials(
+        assert VENDOR.auth.credential(Account(login="id", password="secret")) == ClientCredentials(
             token_url="https://auth.intermezzo.ai/oauth/token",
             client_id="id",
             client_secret="secret",
@@ -202,17 +202,17 @@ class TestAddresses:
 
     def test_token_url_and_audience_are_settings(self) -> None:
         extra = {"token_url": "https://t.example/token", "audience": "https://a.example"}
-        credential = VENDOR.auth(Account(login="id", password="secret", extra=extra))
+        credential = VENDOR.auth.credential(Account(login="id", password="secret", extra=extra))
         assert isinstance(credential, ClientCredentials)
         assert credential.token_url == "https://t.example/token"
         assert credential.parameters == (("audience", "https://a.example"),)
 
     def test_ready_token(self) -> None:
-        assert VENDOR.auth(Account(password="token")) == FixedHeader("Bearer token")
+        assert VENDOR.auth.credential(Account(password="token")) == FixedHeader("Bearer token")
 
     def test_no_password(self) -> None:
         with pytest.raises(ConfigError, match="password"):
-            VENDOR.auth(Account(login="id"))
+            VENDOR.auth.credential(Account(login="id"))
 
 
 class TestOutcomeTable:

@@ -199,11 +199,11 @@ def test_the_request_keeps_its_slash_and_holds_one_object() -> None:
 
 
 def test_the_key_is_a_bearer_token_and_stays_out_of_repr() -> None:
-    credential = VENDOR.auth(Account(password="sk_test_1"))
+    credential = VENDOR.auth.credential(Account(password="sk_test_1"))
     assert credential == FixedHeader("Bearer sk_test_1")
     assert "sk_test_1" not in repr(credential)
     with pytest.raises(ConfigError, match="API key"):
-        VENDOR.auth(Account(login="sk_test_1"))
+        VENDOR.auth.credential(Account(login="sk_test_1"))
 
 
 # --- what an answer proves

@@ -15,7 +15,7 @@ from typing import Any, Required
 from pydantic import ConfigDict, StrictStr, with_config
 from typing_extensions import TypedDict
 
-from airflow_provider_contacts.vendor_kit.auth import ApiKey
+from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
@@ -53,7 +53,7 @@ VENDOR = Vendor(
     title="Acme",
     docs_url="https://acme.example/docs",
     base_url=lambda _account: "https://api.acme.example",
-    auth=ApiKey("acme_…"),
+    auth=api_key("acme_…"),
     destination=DestinationForm(
         settings=(Setting(name="folder_id", label="Folder ID", description="The folder that the people join"),),
         required=("folder_id",),
