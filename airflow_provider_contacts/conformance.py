@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.reads import Contact
@@ -194,7 +195,7 @@ def check_exchanges(exchanges: Iterable[Mapping[str, Any]]) -> None:
 def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Prepared]:
     """Return the records of an exchange as they are sent."""
     mapper = Mapper(vendor=vendor, destination=exchange["destination"], sync_id="exchanges")
-    prepared = [mapper.prepare(index, record) for index, record in enumerate(exchange["records"])]
+    prepared = [mapper.prepare(index, plain_row(record)) for index, record in enumerate(exchange["records"])]
     sound = [one for one in prepared if isinstance(one, Prepared)]
     expect(len(sound) == len(prepared), f"records of the exchange are refused: {prepared}")
     return sound

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.vendor import (
     Again,
@@ -36,7 +37,7 @@ def prepare(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Prepared 
     :param more: parameters of the mapper.
     """
     place = more.pop("destination", DESTINATIONS.get(vendor.name, {}))
-    return Mapper(vendor=vendor, destination=place, **{"sync_id": "s", **more}).prepare(0, record)
+    return Mapper(vendor=vendor, destination=place, **{"sync_id": "s", **more}).prepare(0, plain_row(record))
 
 
 def payload_of(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Payload:

@@ -21,11 +21,7 @@ FIELD_ID = "0b1b7a55-6a3f-4d0e-9a3c-0d6f2f1f7a10"
 CONTACT_ID = "7e6f2c50-6d4e-4a43-9a5b-0f3f5a2b9c11"
 ANN = {"email": "Ann@Example.com", "first_name": "Ann"}
 SHOWN = {**ANN, "id": CONTACT_ID, "subaccount_id": LIST_ID, "status": "Waiting"}
-TEXTS = ("first_name", "last_name", "full_name", "business_name", "full_address", "city", "country", "state") + (
-    "postal_code",
-    "phone",
-    "job_title",
-)
+TEXTS = sorted(VENDOR.contract.fields.keys() - {"email", "contact_list_id", "dnc", "custom_fields"})
 GOLD = [{"custom_field_id": FIELD_ID, "value": "gold"}]
 
 
@@ -111,7 +107,15 @@ def showing(**contact: Any) -> dict[str, Any]:
 
 
 CREATED = said(201, showing())
-UNREADABLE = [b"", b"<html>502</html>", b"[" * 100_000, json.dumps(CREATED).encode()[:-1], None, {}, [CREATED]]
+UNREADABLE: list[Any] = [
+    b"",
+    b"<html>502</html>",
+    b"[" * 100_000,
+    json.dumps(CREATED).encode()[:-1],
+    None,
+    {},
+    [CREATED],
+]
 
 
 @pytest.mark.parametrize(
