@@ -16,7 +16,7 @@ from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import NO_HISTORY, Batch, History
+from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
@@ -27,7 +27,6 @@ from airflow_provider_contacts.records.unsent_outcomes import (
     own_outcome,
     remembering,
     standing_outcome,
-    unreadable,
 )
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 
@@ -106,7 +105,7 @@ class Admission:
         self.ended = len(rows) < self._chunk_size and not self._interrupts.pending
         if not rows:
             return AdmittedChunk(error=failure) if failure is not None else None
-        sound, invalid = prepare_chunk(self._mapper, self.num_read, rows)
+        sound, invalid = self._mapper.prepare_chunk(self.num_read, rows)
         self.num_read += len(rows)
         chunk = AdmittedChunk(looked_at=self._monotonic(), error=failure)
         identifiers = {*sound.identifiers, *(record.record_identifier for record in invalid)}
@@ -249,25 +248,6 @@ class Admission:
 
     def _outcome(self, record: Prepared | InvalidRecord, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")
-
-
-def prepare_chunk(mapper: Mapper, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
-    """Return the sound records of a chunk, and the others; what a value raises concerns its own row alone."""
-    try:
-        return mapper.prepare_chunk(first_row_index, rows)
-    except Exception:  # noqa: BLE001  # any class of a user's value; then each row is prepared by itself
-        sound: list[tuple[Prepared, History]] = []
-        invalid: list[InvalidRecord] = []
-    for row_index, row in enumerate(rows, first_row_index):
-        try:
-            record = mapper.prepare(row_index, row)
-        except Exception as error:  # noqa: BLE001  # its text may quote the record
-            record = unreadable(row_index, row, mapper.sync_key, type(error).__name__)
-        if isinstance(record, InvalidRecord):
-            invalid.append(record)
-        else:
-            sound.append((record, NO_HISTORY))
-    return replace(batch_of(sound), histories={}), invalid
 
 
 def in_order(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | InvalidRecord]:

@@ -20,7 +20,7 @@ CASE = 'only the case differs: name them in field_map, or give them lower-case a
 
 def knows(vendor: Vendor, name: str) -> bool:
     """Tell whether a name is a native field or a shorthand of the vendor."""
-    return name in vendor.contract.fields or shorthand_target(vendor.contract, name) is not None
+    return name in vendor.contract.fields or shorthand_target(vendor.contract.shorthands, name) is not None
 
 
 def check_targets(vendor: Vendor, field_map: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 WHOLE = frozenset({int, bool})
@@ -85,12 +86,14 @@ class Columns:
     :param columns: in the order of the rows, without those that mean nothing.
     :param ignored: the other ones.
     :param shorthands: the fields that fill another one of these columns, with that one.
+    :param words: those of the vendor's that can mean one of the fields.
     :param refusal: why no row of these columns can be read.
     """
 
     columns: tuple[Column, ...] = ()
     ignored: tuple[str, ...] = ()
     shorthands: tuple[tuple[str, str], ...] = ()
+    words: tuple[Shorthand, ...] = ()
     refusal: Reasons = ()
 
     def read(self, rows: Sequence[Mapping[str, Any]], refused: dict[int, Reasons]) -> list[Payload]:
@@ -153,7 +156,7 @@ def columns_of(
     for name in names:
         field = field_of(name)
         known = native.get(field)
-        if known is None and shorthand_target(contract, field) is None:
+        if known is None and shorthand_target(contract.shorthands, field) is None:
             if ignored(name):
                 left_out.append(name)
                 continue
@@ -169,20 +172,23 @@ def columns_of(
             nullable=known is not None and known.nullable,
             required=known is not None and known.required,
         )
-    targets = ((field, shorthand_target(contract, field) or field) for field in columns)
+    targets = ((field, shorthand_target(contract.shorthands, field) or field) for field in columns)
     return Columns(
         columns=tuple(columns.values()),
         ignored=tuple(left_out),
+        words=tuple(
+            word
+            for word in contract.flat
+            if not word.names or any(shorthand_target(word.names, field) is not None for field in columns)
+        ),
         shorthands=tuple((field, target) for field, target in targets if target in columns and target != field),
     )
 
 
-def shorthand_target(contract: RecordContract, name: str) -> str | None:
+def shorthand_target(shorthands: Mapping[str, str], name: str) -> str | None:
     """Return the native field that a flat name fills, or ``None`` if it is no shorthand."""
-    if name in contract.shorthands:
-        return contract.shorthands[name]
     prefix, dot, _ = name.partition(".")
-    return contract.shorthands.get(f"{prefix}.*") if dot else None
+    return shorthands.get(name) or (shorthands.get(f"{prefix}.*") if dot else None)
 
 
 def parse_json(name: str, text: str | bytes) -> Any:

@@ -22,6 +22,7 @@ from airflow_provider_contacts.records.keys import (
 )
 from airflow_provider_contacts.records.refused import NOT_A_MAPPING, Reasons, kept_of, reasons_of
 from airflow_provider_contacts.records.row_values import Unreadable
+from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
 MOST_COLUMNS = 100
@@ -135,7 +136,7 @@ class Mapper:
         added = self.vendor.destination_fields(self.destination)
         sound: list[Sound] = []
         invalid: list[InvalidRecord] = []
-        for place, payload, body in self._checked(mapped, added, refused):
+        for place, payload, body in self._checked(mapped, columns.words, added, refused):
             payload_digest = digest(body)
             payload_hash = f"{HASH_VERSION}:{payload_digest}"
             identifier = (identifiers[place] if identifiers else None) or f"sha256:{payload_digest}"
@@ -164,7 +165,7 @@ class Mapper:
         return sound, invalid
 
     def _checked(
-        self, mapped: Sequence[Payload], added: Payload, refused: dict[int, Reasons]
+        self, mapped: Sequence[Payload], words: Sequence[Shorthand], added: Payload, refused: dict[int, Reasons]
     ) -> Iterator[tuple[int, Payload, bytes]]:
         """Yield place, checked payload and JSON text of the mapped records that pass the contract.
 
@@ -176,7 +177,9 @@ class Mapper:
             if place in refused:
                 continue
             try:
-                payload = contract.check(contract.shape(fields))
+                for word in words:
+                    word.apply(fields)
+                payload = contract.check(fields)
                 if not reserved.isdisjoint(payload):
                     self._leave_out_destination(payload, added)
                 body = self.encode(payload)

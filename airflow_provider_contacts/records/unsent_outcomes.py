@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
 
 from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.keys import HASH_VERSION, identifier_of, rough_digest
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import ABSENT, INTERRUPTED, RecordState
 
@@ -111,21 +108,4 @@ def not_attempted(record: Prepared | InvalidRecord) -> Outcome:
         error_code="not_attempted",
         payload_hash=record.payload_hash,
         payload=record.payload,
-    )
-
-
-def unreadable(row_index: int, row: Any, sync_key: Sequence[str], kind: str) -> InvalidRecord:
-    """Return a row whose values raise when they are read; where its key does, too, its place stands for it.
-
-    :param kind: the class of what it raised.
-    """
-    found = rough_digest(["unreadable", row_index])
-    identifier: str | None = None
-    with suppress(Exception):
-        identifier = identifier_of(row, sync_key) if sync_key else None
-    return InvalidRecord(
-        record_identifier=identifier or f"sha256:{found}",
-        row_index=row_index,
-        errors=(("invalid_value", None, f"a value raises {kind} when it is read"),),
-        payload_hash=f"{HASH_VERSION}:{found}",
     )

@@ -48,9 +48,12 @@ def wrap(native: str, members: Mapping[str, str | tuple[str, str]], *, many: boo
 
     def apply(record: dict[str, Any]) -> None:
         wanted = main in record
-        given = {member: record.pop(name, default) for name, (member, default) in targets.items()}
+        whole = {}
+        for name, (member, default) in targets.items():
+            value = record.pop(name, default)
+            if value is not None:
+                whole[member] = value
         if wanted:
-            whole = {member: value for member, value in given.items() if value is not None}
             record[native] = [whole] if many else whole
 
     return Shorthand(dict.fromkeys(members, native), apply)
