@@ -166,6 +166,11 @@ class World:
         return [one.received for one in self.simulator.vendors[vendor].stored]
 
 
+def postgres_connection(server: Any) -> dict[str, Any]:
+    """Return the Airflow connection to a test's PostgreSQL server."""
+    return {"conn_type": "postgres", "host": str(server.folder), "login": "postgres", "schema": "postgres"}
+
+
 def refusal(world: World, make: Callable[[], Any]) -> str:
     """Return why a task cannot do anything: a literal is refused with the DAG, what is known later when it runs."""
     try:
