@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import inf
 
-from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.pacing.bucket import Pace, backoff, retry_after
 from airflow_provider_contacts.reconcile.in_doubt import InDoubt
 from airflow_provider_contacts.reconcile.matching import Index, Likeness, compare
@@ -138,13 +137,12 @@ class ReadPass:
         return 200 <= status < 300 or status in self._context.read_back.absent_statuses  # noqa: PLR2004  # RFC 9110
 
     def _page(self, question: Question, response: Response) -> Page | None:
-        def read() -> Page | None:
-            try:
-                return self._context.read_back.read(response, question)
-            except UnreadableError:
-                return None
-
-        return guarded(self._context.vendor, read, None) if self._readable(response.status) else None
+        read_back = self._context.read_back
+        return (
+            guarded(self._context.vendor, lambda: read_back.read(response, question), None)
+            if self._readable(response.status)
+            else None
+        )
 
     def _repeat(self, asked: ReadRequest, result: Result) -> None:
         """Ask again later, if that can help."""

@@ -42,10 +42,8 @@ class Evidence(Protocol):
 class Reconciler:
     """The records in doubt, and the reading about them that goes on.
 
-    ``on_unknown`` is what can be done about doubts: what was asked for, or ``"hold"`` where the vendor has no reads.
-
-    Nothing is sent during a reading, and none begins while a create request is under way: contacts that other requests
-    create meanwhile could be taken for those sought.
+    ``on_unknown`` is what was asked for, or ``"hold"`` where the vendor has no reads. Nothing is sent during a reading,
+    and none begins while a create request is under way: contacts created meanwhile could be taken for those sought.
     """
 
     def __init__(

@@ -401,26 +401,6 @@ def test_a_page_that_is_not_whole_proves_presence_alone() -> None:
     assert len(world.server.requests) == 2
 
 
-# "It exists already" of a record that was in doubt.
-
-
-@pytest.mark.parametrize(("lag", "status"), [(12.0, "succeeded"), (1e9, "unknown")])
-def test_exists_of_a_record_in_doubt_is_confirmed_by_a_read(lag: float, status: str) -> None:
-    world = World(first(APPLIED_AND_LOST), read_lag=lag)
-    lost = first(APPLIED_AND_LOST, then=Deed(edit=lambda _: [{"at": 0, "rejected": "exists"}], applies=False))
-    world.server.script = lost
-    pushed = reconciled(world, names(1))
-    assert pushed.counts() == {status: 1}
-    assert world.server.created() == {"n0": 1}
-    assert world.table.statuses() == {"n0": status}
-
-
-def test_exists_of_a_record_that_never_was_in_doubt_is_a_rejection() -> None:
-    world = World(first(Deed(edit=lambda _: [{"at": 0, "rejected": "exists"}], applies=False)))
-    assert reconciled(world, names(1)).counts() == {"rejected": 1}
-    assert world.server.read_at == []
-
-
 # The end of a push in the middle of a reading.
 
 
