@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateL
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import Holder
+from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 from tests.support.ledger_conformance import (
     HOST,
     OBJECT,
@@ -92,6 +94,11 @@ def batch(ledger: TaskStateLedger, *identifiers: str, payload_hash: str = "v1:ab
     )
 
 
+def at(moment: float) -> Clock:
+    """Return a clock that stands at so many seconds since the epoch."""
+    return replace(SYSTEM_CLOCK, now=lambda: datetime.fromtimestamp(moment, UTC))
+
+
 def all_created(sent: Batch, batch_id: str) -> BatchResult:
     return BatchResult(batch=sent, batch_id=batch_id, http_status=201, ids=[f"id-{one}" for one in sent.identifiers])
 
@@ -113,7 +120,7 @@ def test_nothing_tells_who_a_record_is(memory: TaskStates, store: StateStore) ->
 
 
 def test_the_shape_that_is_written(memory: TaskStates, store: StateStore) -> None:
-    ledger = memory.open(token="t1", now=lambda: 1000.5)
+    ledger = memory.open(token="t1", clock=at(1000.5))
     one = batch(ledger, "one")
     assert not ledger.record_and_claim([], {"t1.1": one})
     ledger.record_results([all_created(one, "t1.1")])
@@ -347,12 +354,12 @@ def test_a_mistaken_destination_that_sent_nothing_does_not_bind(memory: TaskStat
 
 def test_nobodys_clock_makes_a_claim_old(memory: TaskStates) -> None:
     now = [1000.0]
-    ledger = memory.open(monotonic=lambda: now[0])
+    ledger = memory.open(clock=replace(SYSTEM_CLOCK, monotonic=lambda: now[0]))
     claim(ledger, "one")
     now[0] += 30
     assert ledger.states(["one"])["one"].age == 30
     now[0] = 5.0
-    heir = memory.open(monotonic=lambda: now[0])
+    heir = memory.open(clock=replace(SYSTEM_CLOCK, monotonic=lambda: now[0]))
     assert heir.states(["one"])["one"].age == 0
     now[0] = 70.0
     assert (heir.states(["one"])["one"].age, heir.states(["one"])["one"].ended) == (65, None)
@@ -365,18 +372,18 @@ def test_a_claim_may_be_as_old_as_the_execution_that_wrote_it(memory: TaskStates
     def oldest(ledger: TaskStateLedger) -> float | None:
         return ledger.states(["one"])["one"].oldest
 
-    first = memory.open(now=lambda: 1000.0)
+    first = memory.open(clock=at(1000.0))
     claim(first, "one")
     assert oldest(first) is None
-    second = memory.open(now=lambda: 1600.0)
+    second = memory.open(clock=at(1600.0))
     assert second.states(["one"])["one"].age < 30
     assert oldest(second) == 600.0
     settle(second, "one", Status.UNKNOWN)
     assert oldest(second) == 600.0
     # What a later execution says of the request makes its claim no younger.
-    assert oldest(memory.open(now=lambda: 2000.0)) == 1000.0
+    assert oldest(memory.open(clock=at(2000.0))) == 1000.0
     # Another worker's clock may be ahead of ours.
-    assert (oldest(memory.open(now=lambda: 900.0)) or 0.0) < 30
+    assert (oldest(memory.open(clock=at(900.0))) or 0.0) < 30
 
 
 def test_a_record_that_was_not_asked_about_holds_its_contact_as_another_would(memory: TaskStates) -> None:

@@ -8,9 +8,8 @@ fold is kept here; a claim is compared with that.
 from __future__ import annotations
 
 import secrets
-import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -32,6 +31,7 @@ from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head,
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Claim, Holder, RecordState
+from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
@@ -57,12 +57,11 @@ class TaskStateLedger:
 
     durable = True
 
-    def __init__(self, log: ExecutionLog, *, monotonic: Callable[[], float], now: Callable[[], float]) -> None:
+    def __init__(self, log: ExecutionLog, clock: Clock) -> None:
         self.token = log.head.token
         self.sync_run_id = log.head.sync_run_id
         self._log = log
-        self._monotonic = monotonic
-        self._now = now
+        self._clock = clock
         self._known: dict[str, Known] = {}
         self._foreign_ids: set[str] = set()
         self._identifiers: dict[str, str] = {}
@@ -76,13 +75,11 @@ class TaskStateLedger:
         *,
         register: bool = True,
         token: str | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        now: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> TaskStateLedger:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
         :param register: ``False`` for a plan, which only reads; nothing may then be written.
-        :param token: drawn at random if not given; it must be new for every execution.
         :raises ConfigError: for names or a destination that cannot be used.
         :raises LedgerError: if the store fails or has lost a part of what was written.
         """
@@ -91,8 +88,10 @@ class TaskStateLedger:
         for one in heads:
             check_binding(one, binding)
         token = token or secrets.token_hex(8)
-        head = Head(number=len(heads) + 1, token=token, sync_run_id=sync_run_id, binding=binding, began=now())
-        ledger = cls(ExecutionLog(store, head), monotonic=monotonic, now=now)
+        head = Head(
+            number=len(heads) + 1, token=token, sync_run_id=sync_run_id, binding=binding, began=clock.now().timestamp()
+        )
+        ledger = cls(ExecutionLog(store, head), clock)
         if register:
             ledger._log.register()
         # Read once it is known to be the newest: what an older one writes from now on, it does not send. Every step is
@@ -102,7 +101,7 @@ class TaskStateLedger:
         return ledger
 
     def _inherit(self, head: Head, entries: Iterable[Entry]) -> None:
-        now, own = self._monotonic(), self._log.head.binding
+        now, own = self._clock.monotonic(), self._log.head.binding
         for entry in entries:
             if head.binding.sync_id == own.sync_id:
                 before = self._known.get(entry.key)
@@ -122,7 +121,7 @@ class TaskStateLedger:
                 if key in self._known}  # fmt: skip
 
     def _state(self, identifier: str, known: Known) -> RecordState:
-        entry, now = known.entry, self._monotonic()
+        entry, now = known.entry, self._clock.monotonic()
         age = now - known.claimed_at
         return RecordState(
             record_identifier=identifier,
@@ -136,7 +135,7 @@ class TaskStateLedger:
             http_status=entry.http_status,
             attempts=entry.attempts,
             age=age,
-            oldest=None if known.began is None else max(age, self._now() - known.began),
+            oldest=None if known.began is None else max(age, self._clock.now().timestamp() - known.began),
             ended=None if entry.status is Status.SENDING else now - known.written_at,
             was_in_doubt=entry.was_in_doubt or entry.error_code in {ABSENT, BY_HAND},
         )
@@ -172,7 +171,7 @@ class TaskStateLedger:
         claims, lost = self._claimed(batches)
         before = [(known := self._known.get(claim.key)) and known.entry for claim in claims]
         # Kept before it is written: what may have arrived counts as written, and is never sent unless it has.
-        now = self._monotonic()
+        now = self._clock.monotonic()
         self._known.update((claim.key, Known(claim, now, now)) for claim in claims)
         self._log.append([*changed, *claims])
         if claims and not self._log.is_newest():
@@ -224,7 +223,7 @@ class TaskStateLedger:
 
     def _answered(self, entries: Iterable[Entry]) -> tuple[Sequence[Entry], Collection[str]]:
         """Keep the entries that answer a known request; return those that change something, and the keys of all."""
-        changed, answered, now = list[Entry](), set[str](), self._monotonic()
+        changed, answered, now = list[Entry](), set[str](), self._clock.monotonic()
         for entry in entries:
             known = self._known.get(entry.key)
             if known is None or not answers(entry, known.entry):
@@ -243,7 +242,7 @@ class TaskStateLedger:
         :raises LedgerError: if the store fails.
         :raises SupersededError: if a newer execution has registered: it decides on these records itself.
         """
-        unsent, now = dict[str, Entry](), self._monotonic()
+        unsent, now = dict[str, Entry](), self._clock.monotonic()
         for entry in map(Entry.of, outcomes):
             known = self._known.get(entry.key)
             if known is None or known.entry.status in WEAK:
