@@ -11,7 +11,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
@@ -29,8 +29,8 @@ from airflow_provider_contacts.ledgers.task_state.entries import (
 )
 from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head, check_binding, read_entries, read_heads
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import Batch, BatchResult, History
-from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Claim, Holder, RecordState
+from airflow_provider_contacts.records.batch import Batch, BatchResult
+from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
@@ -76,7 +76,7 @@ class TaskStateLedger:
         register: bool = True,
         token: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
-    ) -> TaskStateLedger:
+    ) -> Self:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
         :param register: ``False`` for a plan, which only reads; nothing may then be written.
@@ -253,43 +253,8 @@ class TaskStateLedger:
         self._known.update((key, Known(entry, now, now)) for key, entry in unsent.items())
         self._log.append(unsent.values())
 
-    # Until the engine speaks in columns.
-
-    standing, sent, settle, note = states, payloads, record_outcomes, record_unsent
-
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Claim records."""
-        return self.advance((), marks)
-
-    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
-        """Settle outcomes, then claim records."""
-        if outcomes:
-            self.record_outcomes(outcomes)
-        if len({one.record_identifier for one in marks}) != len(marks):
-            raise ValueError("one claim names a record twice")
-        batches = {one.batch_id: batch_of([each for each in marks if each.batch_id == one.batch_id]) for one in marks}
-        lost = self.record_and_claim((), batches)
-        return [
-            identifier
-            for batch_id, batch in batches.items()
-            for place, identifier in enumerate(batch.identifiers)
-            if place not in lost.get(batch_id, ())
-        ]
-
     def _superseded(self) -> SupersededError:
         return SupersededError(
             f"a newer execution of {self.sync_run_id} has taken over, or its task state store was cleared; this one "
             "sends nothing more"
         )
-
-
-def batch_of(marks: Sequence[Claim]) -> Batch:
-    """Return the marks of one request in columns."""
-    return Batch(
-        identifiers=[one.record_identifier for one in marks],
-        row_indexes=[one.row_index for one in marks],
-        payloads=[dict(one.payload) for one in marks],
-        bodies=[one.body or b"" for one in marks],
-        payload_hashes=[one.payload_hash for one in marks],
-        histories={place: History(state=one.standing) for place, one in enumerate(marks)},
-    )
