@@ -23,7 +23,7 @@ class CommitCutter:
 
     :param what: which transactions count.
     :param moment: ``before`` the server has the commit, or ``after`` it has done it and before anybody hears of it.
-    :param number: the how manieth of them it is.
+    :param number: which of them it is, counted from 1.
     :param die: ends the server.
     """
 
