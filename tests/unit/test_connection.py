@@ -13,11 +13,8 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, is_loopback, resolve
-from airflow_provider_contacts.transport.preflight import check_destination
 from airflow_provider_contacts.transport.settings import SHARED_SETTINGS
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
-from tests.support.fake_vendor import VENDOR
 
 DEX = vendors.load("dex")
 NEDZO = vendors.load("nedzo")
@@ -45,17 +42,14 @@ def dex(**values: Any) -> Target:
     ("stored", "url", "host"),
     [
         ({}, "https://api.prod.getdex.com", "api.prod.getdex.com"),
-        ({"host": "  "}, "https://api.prod.getdex.com", "api.prod.getdex.com"),
         ({"host": "vendor.example"}, "https://vendor.example", "vendor.example"),
         ({"host": "Vendor.Example/base/"}, "https://Vendor.Example/base", "vendor.example"),
         ({"host": "vendor.example", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
         ({"host": "vendor.example/base", "port": 8443}, "https://vendor.example:8443/base", "vendor.example"),
         ({"host": "vendor.example:8443", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
-        ({"host": "https://vendor.example", "port": 8443}, "https://vendor.example:8443", "vendor.example"),
         ({"host": "https://vendor.example:8443/b/"}, "https://vendor.example:8443/b", "vendor.example"),
         ({"host": "localhost", "schema": "http", "port": 80}, "http://localhost:80", "localhost"),
         ({"host": "http://127.0.0.1:8780/dex"}, "http://127.0.0.1:8780/dex", "127.0.0.1"),
-        ({"host": "vendor.example/X/"}, "https://vendor.example/X", "vendor.example"),
         (
             {"host": "https://vendor.example/a://b", "port": 8443},
             "https://vendor.example:8443/a://b",
@@ -97,14 +91,20 @@ def test_what_is_no_url_is_refused(stored: dict[str, Any]) -> None:
 # Plain http.
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
-def test_this_machine_is_a_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["localhost.example", "0.0.0.0", "10.0.0.1", "", "127.0.0.1.example"])  # noqa: S104  # never bound
-def test_another_machine_is_none(host: str) -> None:
-    assert not is_loopback(host)
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("localhost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost.example", False),
+        ("0.0.0.0", False),  # noqa: S104  # never bound
+        ("", False),
+        ("127.0.0.1.example", False),
+    ],
+)
+def test_a_loopback_is_this_machine(host: str, own: bool) -> None:
+    assert is_loopback(host) == own
 
 
 def test_plain_http_is_refused_unless_it_is_allowed() -> None:
@@ -162,33 +162,6 @@ def test_an_unknown_key_is_named_and_its_value_is_not() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("request_timeout", "soon"),
-        ("request_timeout", 0),
-        ("request_timeout", 601),
-        ("request_timeout", True),
-        ("request_timeout", "inf"),
-        ("request_timeout", 10**400),
-        ("reconcile_delay", -1),
-        ("allow_http", "maybe"),
-        ("allow_http", 2),
-        ("refusals_atomic", []),
-        ("verify", 2),
-        ("verify", "/no/such/bundle.pem"),
-        ("proxy", "proxy:3128"),
-        ("proxy", "socks5://proxy:1"),
-        ("proxy", "http://user:canary@pro xy:1"),
-        ("proxy", "http://proxy:99999"),
-    ],
-)
-def test_a_value_of_another_type_is_refused_by_its_name(key: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=key) as caught:
-        dex(extra={key: value})
-    assert "canary" not in str(caught.value)
-
-
 def test_a_file_that_is_no_ca_bundle_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bundle.pem"
     file.write_text("no certificate")
@@ -198,9 +171,11 @@ def test_a_file_that_is_no_ca_bundle_is_refused(tmp_path: Path) -> None:
 
 def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:canary@proxy.example:1080")
-    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+    with pytest.raises(ConfigError) as caught:
         dex()
-    assert "canary" not in str(caught.value)
+    assert str(caught.value) == (
+        "connection 'dex_default': the environment's proxy (HTTPS_PROXY and such) is no URL of the form http://host:port"
+    )
     monkeypatch.setenv("NO_PROXY", "getdex.com")
     assert dex().endpoint.proxy == ""
 
@@ -218,12 +193,6 @@ def test_a_key_that_no_header_can_carry_is_refused_unseen(password: str) -> None
     assert "dex_ä" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("login", "password"), [("a@example.com\r\n", "k"), ("a@example.com", "k\n")])
-def test_a_line_break_is_no_part_of_a_basic_credential(login: str, password: str) -> None:
-    with pytest.raises(ConfigError, match="line break"):
-        resolve(APPTOTO, StoredConnection(conn_id="c", login=login, password=password, extra={"address_book_id": 1}))
-
-
 def test_a_ready_token_or_a_client() -> None:
     ready = resolve(TALKDESK, StoredConnection(conn_id="c", password="token", extra={"record_list_id": "l"}))
     assert ready.endpoint.credential == FixedHeader("Bearer token")
@@ -232,63 +201,6 @@ def test_a_ready_token_or_a_client() -> None:
     assert isinstance(client.endpoint.credential, ClientCredentials)
     assert "sécret" not in repr(client)
     assert SECRET not in repr(dex())
-
-
-# Destinations.
-
-
-@pytest.mark.parametrize(
-    ("given", "defaults", "wanted"),
-    [
-        ({"address_book_id": "7"}, {}, 7),
-        ({}, {"address_book_id": 1}, 1),
-        (None, {"address_book_id": 1}, 1),
-        ("", {"address_book_id": 1}, 1),
-        ({"address_book_id": 7}, {"address_book_id": 1}, 7),
-        ('{"address_book_id": 7}', {"address_book": "Demo"}, 7),
-        ({"address_book_id": None, "address_book": ""}, {"address_book_id": 1}, 1),
-    ],
-)
-def test_the_task_over_the_connection(given: Any, defaults: dict[str, Any], wanted: int) -> None:
-    assert {key: int(value) for key, value in check_destination(APPTOTO, given, defaults).items()} == {
-        "address_book_id": wanted
-    }
-
-
-def test_a_name_on_the_task_replaces_the_connections_id() -> None:
-    assert check_destination(APPTOTO, {"address_book": "Demo"}, {"address_book_id": 1}) == {"address_book": "Demo"}
-
-
-@pytest.mark.parametrize(
-    ("vendor", "given", "text"),
-    [
-        (APPTOTO, {"address_book": "a", "address_book_id": 1}, "exactly one of"),
-        (APPTOTO, {}, "exactly one of"),
-        (TALKDESK, {}, r"needs the destination \['record_list_id'\]"),
-        (TALKDESK, {"record_list_id": " "}, r"needs the destination \['record_list_id'\]"),
-        (INTERMEZZO, None, r"needs the destination \['organization_id'\]"),
-        (
-            TALKDESK,
-            {"record_list": "x"},
-            r"unknown keys \['record_list'\] in destination; did you mean 'record_list_id'\?; known are",
-        ),
-        (DEX, {"list": "x"}, r"unknown keys \['list'\] in destination; known are none"),
-        (DEX, "list", "destination is a mapping"),
-        (DEX, "[1]", "destination is a mapping"),
-        (DEX, '"x"', "destination is a mapping"),
-        (DEX, ["list"], "destination is a mapping"),
-        (TALKDESK, {"record_list_id": 1.5}, "'record_list_id' in destination is no text"),
-        (APPTOTO, {"address_book_id": "one"}, "'address_book_id' in destination is no"),
-    ],
-)
-def test_a_wrong_destination_says_what_is_wanted(vendor: Any, given: Any, text: str) -> None:
-    with pytest.raises(ConfigError, match=text):
-        check_destination(vendor, given, {})
-
-
-def test_nothing_is_needed_where_the_vendor_needs_nothing() -> None:
-    assert check_destination(DEX, None, {}) == {}
-    assert check_destination(NEDZO, {}, {}) == {}
 
 
 # What stands where nothing is said, and what is just allowed.
@@ -318,31 +230,6 @@ def test_the_path_of_a_bundle_is_taken_without_blanks() -> None:
     assert dex(extra={"verify": f" {certifi.where()} "}).endpoint.verify == certifi.where()
 
 
-def test_an_id_may_be_typed_as_a_number() -> None:
-    assert check_destination(TALKDESK, {"record_list_id": 12}, {}) == {"record_list_id": "12"}
-    with pytest.raises(ConfigError, match="'record_list_id' in destination is no text"):
-        check_destination(TALKDESK, {"record_list_id": True}, {})
-
-
-CHOICE = replace(
-    VENDOR,
-    destination=DestinationForm(
-        settings=tuple(Setting(name=name, label="", description="") for name in "abc"), exactly_one=("a", "b", "c")
-    ),
-)
-
-
-@pytest.mark.parametrize("given", ["", "ab", "bc", "abc"])
-def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
-    assert check_destination(CHOICE, {"b": "x"}, {}) == {"b": "x"}
-    with pytest.raises(ConfigError) as caught:
-        check_destination(CHOICE, dict.fromkeys(given, "x"), {})
-    assert str(caught.value) == (
-        "Fake needs exactly one of ['a', 'b', 'c'] in the destination, on the task or in the extra of the connection; "
-        f"there is {list(given) or 'none'}"
-    )
-
-
 # What is said, whole: it names the connection and the field, and what is wanted.
 
 
@@ -370,7 +257,10 @@ BAD_CHARACTERS = "holds a line break, another control character, or a space at a
             "the password holds spaces or characters that no header can carry; enter it again, in ASCII",
         ),
         ({"extra": {"verify": "/no/such"}}, "verify is true, false, or the path of a CA bundle that can be read"),
-        ({"extra": {"proxy": "proxy:1"}}, "proxy is no URL of the form http://host:port"),
+        *(
+            ({"extra": {"proxy": proxy}}, "proxy is no URL of the form http://host:port")
+            for proxy in ("proxy:1", "socks5://proxy:1", "http://user:canary@pro xy:1", "http://proxy:99999")
+        ),
     ],
 )
 def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], said: str) -> None:
@@ -379,15 +269,24 @@ def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], sai
     assert str(caught.value) == f"connection 'dex_default': {said}"
 
 
+SECONDS = "is no number of seconds above 0, 600 at most"
+WRONG_SECONDS = [
+    *(("request_timeout", value) for value in ("soon", 0, 601, True, "inf", "nan", 10**400)),
+    ("reconcile_delay", -1),
+]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
         ("verify", 2, "is neither true, nor false, nor a path"),
-        ("request_timeout", "soon", "is no number of seconds above 0, 600 at most"),
-        ("request_timeout", "nan", "is no number of seconds above 0, 600 at most"),
         ("burst", 1.5, "is no whole number"),
         ("requests_per_second", "inf", "is no number"),
+        ("requests_per_second", True, "is no number"),
         ("allow_http", "maybe", "is neither true nor false"),
+        ("allow_http", 2, "is neither true nor false"),
+        ("refusals_atomic", [], "is neither true nor false"),
+        *((name, value, SECONDS) for name, value in WRONG_SECONDS),
     ],
 )
 def test_an_extra_of_another_type_is_told_its_own(key: str, value: Any, said: str) -> None:
@@ -396,29 +295,7 @@ def test_an_extra_of_another_type_is_told_its_own(key: str, value: Any, said: st
     assert str(caught.value) == f"{key!r} in the extra of connection 'dex_default' {said}"
 
 
-def test_a_proxy_of_the_environment_is_named_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
-    with pytest.raises(ConfigError) as caught:
-        dex()
-    assert str(caught.value) == (
-        "connection 'dex_default': the environment's proxy (HTTPS_PROXY and such) is no URL of the form http://host:port"
-    )
-
-
 def test_a_setting_with_few_values_names_them() -> None:
     extra = {"record_list_id": "l", "account": "acme", "region": "mars"}
     with pytest.raises(ConfigError, match=r"'region' in the extra of connection 'c' is one of \['us', "):
         resolve(TALKDESK, StoredConnection(conn_id="c", login="id", password="secret", extra=extra))
-
-
-@pytest.mark.parametrize("given", ["list", "[1]", ["list"]])
-def test_a_destination_of_another_form_is_told_the_right_one(given: Any) -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_destination(DEX, given, {})
-    assert str(caught.value) == "destination is a mapping, or the JSON text of one, with the keys none"
-    with pytest.raises(ConfigError) as caught:
-        check_destination(APPTOTO, given, {}, "connection 'books'")
-    assert str(caught.value) == (
-        "destination for Apptoto, connection 'books' is a mapping, or the JSON text of one, with the keys "
-        "['address_book_id', 'address_book']"
-    )

@@ -1,4 +1,4 @@
-"""Reads before a push: what is asked, what an answer means, and what is said when there is none."""
+"""Before a push: the destination is made exact and checked, and reads say what an answer means."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import (
     ConfigError,
     ContactsError,
@@ -15,12 +16,116 @@ from airflow_provider_contacts.errors import (
     RefusedError,
     UnreadableError,
 )
-from airflow_provider_contacts.transport.preflight import exact_destination, read
+from airflow_provider_contacts.transport.preflight import check_destination, exact_destination, read
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.lookups import Lookup
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.fake_vendor import VENDOR
+
+# The task's keys over the connection's.
+
+
+@pytest.mark.parametrize(
+    ("given", "defaults", "wanted"),
+    [
+        ({"address_book_id": "7"}, {}, 7),
+        ({}, {"address_book_id": 1}, 1),
+        (None, {"address_book_id": 1}, 1),
+        ("", {"address_book_id": 1}, 1),
+        ({"address_book_id": 7}, {"address_book_id": 1}, 7),
+        ('{"address_book_id": 7}', {"address_book": "Demo"}, 7),
+        ({"address_book_id": None, "address_book": ""}, {"address_book_id": 1}, 1),
+    ],
+)
+def test_the_task_over_the_connection(given: Any, defaults: dict[str, Any], wanted: int) -> None:
+    assert {key: int(value) for key, value in check_destination(vendors.load("apptoto"), given, defaults).items()} == {
+        "address_book_id": wanted
+    }
+
+
+def test_a_name_on_the_task_replaces_the_connections_id() -> None:
+    assert check_destination(vendors.load("apptoto"), {"address_book": "Demo"}, {"address_book_id": 1}) == {
+        "address_book": "Demo"
+    }
+
+
+def test_nothing_is_needed_where_the_vendor_needs_nothing() -> None:
+    assert check_destination(vendors.load("dex"), None, {}) == {}
+    assert check_destination(vendors.load("nedzo"), {}, {}) == {}
+
+
+def test_an_id_may_be_typed_as_a_number() -> None:
+    assert check_destination(vendors.load("talkdesk"), {"record_list_id": 12}, {}) == {"record_list_id": "12"}
+
+
+CHOICE = replace(
+    VENDOR,
+    destination=DestinationForm(
+        settings=tuple(Setting(name=name, label="", description="") for name in "abc"), exactly_one=("a", "b", "c")
+    ),
+)
+
+
+@pytest.mark.parametrize("given", ["", "ab", "bc", "abc"])
+def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
+    assert check_destination(CHOICE, {"b": "x"}, {}) == {"b": "x"}
+    with pytest.raises(ConfigError) as caught:
+        check_destination(CHOICE, dict.fromkeys(given, "x"), {})
+    assert str(caught.value) == (
+        "Fake needs exactly one of ['a', 'b', 'c'] in the destination, on the task or in the extra of the connection; "
+        f"there is {list(given) or 'none'}"
+    )
+
+
+NO_MAPPINGS: list[Any] = ["list", "[1]", '"x"', ["list"]]
+CASES: list[tuple[str, Any, dict[str, Any], list[str]]] = [
+    ("dex", {"list": 1}, {}, ["unknown keys ['list']", "Dex", "known are none"]),
+    ("talkdesk", {"list_id": "a"}, {}, ["unknown keys ['list_id']", "did you mean 'record_list_id'?", "Talkdesk"]),
+    ("talkdesk", {}, {}, ["Talkdesk needs the destination ['record_list_id']", "destination={'record_list_id': …}"]),
+    ("talkdesk", {"record_list_id": ".."}, {}, ["record_list_id must be an id, which '..' is not"]),
+    ("talkdesk", {"record_list_id": " "}, {}, ["Talkdesk needs the destination ['record_list_id']"]),
+    ("talkdesk", {"record_list_id": 1.5}, {}, ["'record_list_id' in destination", "is no text"]),
+    ("talkdesk", {"record_list_id": True}, {}, ["'record_list_id' in destination", "is no text"]),
+    *(("dex", given, {}, ["is a mapping, or the JSON text of one, with the keys none"]) for given in NO_MAPPINGS),
+    ("talkdesk", "list", {}, ["is a mapping, or the JSON text of one, with the keys ['record_list_id']"]),
+    ("intermezzo", None, {}, ["Intermezzo needs the destination ['organization_id']", "in the extra of"]),
+    ("intermezzo", {"organization_id": ".."}, {}, ["organization_id must be an id, which '..' is not"]),
+    ("intermezzo", {"organizationId": "x"}, {}, ["did you mean 'organization_id'?"]),
+    ("nedzo", {"contact_list_id": "12"}, {}, ["contact_list_id must be a UUID, which '12' is not"]),
+    ("nedzo", {"contact_list": "12"}, {}, ["did you mean 'contact_list_id'?", "known are ['contact_list_id']"]),
+    ("apptoto", {}, {}, ["exactly one of ['address_book_id', 'address_book']", "there is none"]),
+    ("apptoto", {"address_book_id": 1, "address_book": "Demo"}, {}, ["there is ['address_book_id', 'address_book']"]),
+    ("apptoto", {"address_book_id": "one"}, {}, ["'address_book_id' in destination", "is no whole number"]),
+    ("apptoto", {"address_book": "demo "}, {}, ["there is no Apptoto address book 'demo'", "did you mean 'Demo'?"]),
+    ("apptoto", {"address_book": "Typo"}, {}, ["there is no Apptoto address book 'Typo'", "there are: 'Demo'"]),
+]
+
+
+class Books:
+    """Answers the one read that a name needs."""
+
+    def call(self, request: Request) -> Response:
+        assert request.method == "GET"
+        return Response(200, {}, b'{"address_books": [{"id": 1, "name": "Demo"}]}')
+
+
+@pytest.mark.parametrize(("name", "given", "defaults", "texts"), CASES)
+def test_the_error_names_the_connection_and_what_there_is(
+    name: str, given: Any, defaults: dict[str, Any], texts: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        exact_destination(vendors.load(name), Books(), given, defaults, "connection 'mine'")
+    said = str(caught.value)
+    assert "connection 'mine'" in said
+    assert [text for text in texts if text not in said] == [], said
+
+
+def test_every_vendor_is_among_them() -> None:
+    assert {name for name, *_ in CASES} == set(vendors.names())
+
+
+# Reads.
 
 LISTS = Request("GET", "/lists")
 TROUBLE = "connection 'c': the destination cannot be looked up"
