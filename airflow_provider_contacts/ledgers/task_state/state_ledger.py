@@ -8,7 +8,7 @@ fold is kept here; a claim is compared with that.
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Self
@@ -48,7 +48,7 @@ class Known(NamedTuple):
 
 
 class TaskStateLedger:
-    """The ledger of one execution, in Airflow's task state store. Use it from the task's main thread alone.
+    """The ledger of one execution; see :class:`airflow_provider_contacts.engine.ports.Ledger`.
 
     Ages are counted from when this execution first saw a record: they are the least that the true ones can be, whatever
     the clocks of two workers say. A resend waits the longer for it. The most that they can be is told by when the
@@ -81,7 +81,6 @@ class TaskStateLedger:
 
         :param register: ``False`` for a plan, which only reads; nothing may then be written.
         :raises ConfigError: for names or a destination that cannot be used.
-        :raises LedgerError: if the store fails or has lost a part of what was written.
         """
         binding.check()
         heads = read_heads(store, sync_run_id)
@@ -159,14 +158,14 @@ class TaskStateLedger:
     def record_and_claim(
         self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
     ) -> Mapping[str, Collection[int]]:
-        """Write results and claims as one step; return, by batch id, the places that were lost to somebody else.
+        """Write results and claims as one step; return, by batch id, the places that were lost.
 
         Which execution is the newest is asked after the claims are written: one that registers later reads them, one
         that registered earlier is seen.
-
-        :raises LedgerError: also if it is unknown whether the claims were written; then nothing may be sent.
-        :raises SupersededError: if a newer execution of the run has registered.
         """
+        keys = Counter(key_of(one) for batch in batches.values() for one in batch.identifiers)
+        if keys.total() > len(keys):
+            raise ValueError("one claim names a record twice")
         changed = self._answered(entry for result in results for entry in entries_of(result))[0]
         claims, lost = self._claimed(batches)
         before = [(known := self._known.get(claim.key)) and known.entry for claim in claims]
@@ -183,21 +182,22 @@ class TaskStateLedger:
 
     def _claimed(self, batches: Mapping[str, Batch]) -> tuple[Sequence[Entry], Mapping[str, Collection[int]]]:
         """Return the claims of records whose state is as it was read, and the places of the others."""
-        claims: dict[str, Entry] = {}
-        lost: defaultdict[str, list[int]] = defaultdict(list)
+        claims, lost = list[Entry](), defaultdict[str, list[int]](list)
         for batch_id, batch in batches.items():
             for place, key in enumerate(map(key_of, batch.identifiers)):
-                state = batch.histories[place].state if place in batch.histories else None
-                if key in claims:
-                    raise ValueError("one claim names a record twice")
-                if not self._is_as_read(key, state):
+                if not self._is_as_read(key, batch.history(place).state):
                     lost[batch_id].append(place)
                     continue
-                attempts, sent = (state.attempts if state else 0) + 1, batch.payload_hashes[place]
-                claims[key] = Entry(
-                    key=key, status=Status.SENDING, batch_id=batch_id, attempts=attempts, payload_hash=sent
+                claims.append(
+                    Entry(
+                        key=key,
+                        status=Status.SENDING,
+                        batch_id=batch_id,
+                        attempts=batch.attempts(place) + 1,
+                        payload_hash=batch.payload_hashes[place],
+                    )
                 )
-        return list(claims.values()), lost
+        return claims, lost
 
     def _is_as_read(self, key: str, state: RecordState | None) -> bool:
         if (known := self._known.get(key)) is None or state is None:
@@ -206,17 +206,11 @@ class TaskStateLedger:
         return (entry.status, entry.batch_id) == (state.status, state.batch_id) and entry.status is not Status.SUCCEEDED
 
     def record_results(self, results: Sequence[BatchResult]) -> None:
-        """Write what answers make of own batches, also once a newer execution has registered: they are knowledge.
-
-        :raises LedgerError: if the store fails; to be called again then, which writes what may not have arrived.
-        """
+        """Write what answers make of own batches; called again after a failure, write what may not have arrived."""
         self.record_and_claim(results, {})
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the record still waits for the outcome's batch; return the identifiers written.
-
-        :raises LedgerError: as :meth:`record_results`.
-        """
+        """Write outcomes where the record still waits for the outcome's batch; return the identifiers written."""
         changed, answered = self._answered(map(Entry.of, outcomes))
         self._log.append(changed)
         return frozenset(one.record_identifier for one in outcomes if key_of(one.record_identifier) in answered)
@@ -237,11 +231,7 @@ class TaskStateLedger:
         return changed, answered
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes of records that were not sent, over nothing or a state that is just as weak.
-
-        :raises LedgerError: if the store fails.
-        :raises SupersededError: if a newer execution has registered: it decides on these records itself.
-        """
+        """Write outcomes of records that were not sent, over nothing or a state that is just as weak."""
         unsent, now = dict[str, Entry](), self._clock.monotonic()
         for entry in map(Entry.of, outcomes):
             known = self._known.get(entry.key)
