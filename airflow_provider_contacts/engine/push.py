@@ -36,7 +36,6 @@ from airflow_provider_contacts.pacing.adaptive import AdaptivePace
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.pacing.shared import Budget
 from airflow_provider_contacts.reconcile.findings import held, resolve
-from airflow_provider_contacts.reconcile.read_pass import ReadRequest
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch, Finished, joined
 from airflow_provider_contacts.records.mapper import Mapper
@@ -413,9 +412,9 @@ class Push:
         self._finish(resolution.outcomes)
         self._queue.cut(ended=self._exhausted)
 
-    def _ask(self, request: ReadRequest) -> int:
+    def _ask(self, request: Request) -> int:
         tag = self._tag()
-        self._sender.submit(tag, request.question.request, not_after=inf, timeout=self._settings.request_timeout)
+        self._sender.submit(tag, request, not_after=inf, timeout=self._settings.request_timeout)
         return tag
 
     # The end.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -80,7 +80,7 @@ class ReadPass:
         self._context = context
         self._asked: set[Request] = set()
         self._queue: list[ReadRequest] = []
-        self._under_way = 0
+        self._under_way: dict[int, ReadRequest] = {}
         keys, sought = list(in_doubt), [one.sought or {} for one in in_doubt.values()]
         self._index = Index(dict(zip(keys, sought, strict=True)), context.read_back.identity)
 
@@ -102,19 +102,21 @@ class ReadPass:
         """Return the moment from which a request may leave; infinity while responses are awaited."""
         return max(self._context.pace.next_at(now), min(one.due for one in self._queue)) if self._queue else inf
 
-    def take(self, now: float, room: int) -> list[ReadRequest]:
-        """Return the requests that leave now, ``room`` at most."""
+    def ask(self, submit: Callable[[Request], int], room: int) -> None:
+        """Send what may be sent now; see :meth:`Reader.ask`."""
+        now = self._context.clock.monotonic()
         due = [one for one in self._queue if one.due <= now]
-        due = due[: self._context.pace.available(now, min(room, len(due)))]
-        for one in due:
+        room = min(room - len(self._under_way), len(due))
+        for one in due[: self._context.pace.available(now, room)]:
             self._queue.remove(one)
             self._context.pace.take(now, 1)
-        self._under_way += len(due)
-        return due
+            self._under_way[submit(one.question.request)] = one
 
-    def on_result(self, asked: ReadRequest, result: Result) -> bool:
-        """Take in a result; return whether the credential must be renewed."""
-        self._under_way -= 1
+    def on_result(self, tag: int, result: Result) -> bool:
+        """Take in a result, if it was asked for here; return whether the credential must be renewed."""
+        asked = self._under_way.pop(tag, None)
+        if asked is None:
+            return False
         refused = isinstance(result, Response) and result.status == UNAUTHORIZED
         renew = self._context.renewable and refused and not asked.renewed
         if renew:

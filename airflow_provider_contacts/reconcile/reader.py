@@ -8,10 +8,11 @@ from math import inf
 
 from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
 from airflow_provider_contacts.reconcile.matching import assign
-from airflow_provider_contacts.reconcile.read_pass import ReadContext, ReadPass, ReadRequest
+from airflow_provider_contacts.reconcile.read_pass import ReadContext, ReadPass
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH
+from airflow_provider_contacts.vendor_kit.vendor import Request
 
 READS = 2
 """Complete reads without a record, after which it counts as absent."""
@@ -59,31 +60,34 @@ class Reader:
         return found
 
     def next_at(self, now: float) -> float:
-        """Return the moment at which :meth:`take` has something to give; infinity while responses are awaited."""
+        """Return the moment at which :meth:`ask` has something to do; infinity while responses are awaited."""
         if self._pass is not None:
             return self._pass.next_at(now)
         return self._next_pass if self._open else inf
 
-    def take(self, now: float, room: int) -> list[ReadRequest]:
-        """Return the requests that leave now.
+    def ask(self, submit: Callable[[Request], int], room: int) -> None:
+        """Send what may be sent now.
 
-        :param room: requests that may be under way besides those that are.
+        :param submit: sends a request and returns its tag.
+        :param room: requests that may be under way.
         """
+        now = self._context.clock.monotonic()
         if self._pass is None and self._open and now >= self._next_pass:
             self._pass = ReadPass(self._open, self._context, now)
             for key in self._pass.unasked:
                 self._findings.append(Finding(self._open.pop(key), "not_read_back"))
             self._conclude_if_over(self._pass)
-        return self._pass.take(now, room) if self._pass is not None else []
+        if self._pass is not None:
+            self._pass.ask(submit, room)
 
-    def on_result(self, asked: ReadRequest, result: Result) -> bool:
-        """Take in a result; return whether the credential must be renewed.
+    def on_result(self, tag: int, result: Result) -> bool:
+        """Take in a result, if it was asked for here; return whether the credential must be renewed.
 
         :raises LedgerError: where the ledger cannot say which ids are held.
         """
         if self._pass is None:
             return False
-        renew = self._pass.on_result(asked, result)
+        renew = self._pass.on_result(tag, result)
         self._conclude_if_over(self._pass)
         return renew
 

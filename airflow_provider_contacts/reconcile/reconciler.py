@@ -11,7 +11,7 @@ from typing import Protocol, TypeGuard
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
-from airflow_provider_contacts.reconcile.read_pass import ReadContext, ReadRequest
+from airflow_provider_contacts.reconcile.read_pass import ReadContext
 from airflow_provider_contacts.reconcile.reader import Reader
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
@@ -21,7 +21,7 @@ from airflow_provider_contacts.records.vendor_ids import VendorIds
 from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, OnUnknown, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Result, Sender
-from airflow_provider_contacts.vendor_kit.vendor import Payload
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Request
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,6 @@ class Reconciler:
         self._inherited: list[InDoubt] = []
         self._new: list[InDoubt] = []
         self._reader: Reader | None = None
-        self._asked: dict[int, ReadRequest] = {}
         self._findings: list[Finding] = []
 
     @property
@@ -157,7 +156,7 @@ class Reconciler:
             )
         )
 
-    def advance(self, submit: Callable[[ReadRequest], int], *, idle: bool, drained: bool, room: int) -> None:
+    def advance(self, submit: Callable[[Request], int], *, idle: bool, drained: bool, room: int) -> None:
         """Begin a reading if it is time, and ask what may be asked now.
 
         :param submit: sends a request and returns its tag.
@@ -168,8 +167,7 @@ class Reconciler:
         if self._reader is None and idle:
             self._begin(drained=drained)
         if self._reader is not None:
-            for request in self._reader.take(self._clock.monotonic(), room - len(self._asked)):
-                self._asked[submit(request)] = request
+            self._reader.ask(submit, room)
             self._gather(self._reader)
 
     def _begin(self, *, drained: bool) -> None:
@@ -185,17 +183,15 @@ class Reconciler:
         """Return the records, of this push and of all that the ledger knows, that hold one of these contacts."""
         return [*self._ledger.holders(record_ids), *self._ids.holders(record_ids)]
 
-    def on_result(self, tag: int, result: Result) -> bool:
-        """Take in a result, if it is one of a read; return whether it was.
+    def on_result(self, tag: int, result: Result) -> None:
+        """Take in a result, if it is one of a read.
 
         :raises LedgerError: where the ledger cannot say which contacts are held.
         """
-        request = self._asked.pop(tag, None)
-        if request is not None and self._reader is not None:
-            if self._reader.on_result(request, result):
+        if self._reader is not None:
+            if self._reader.on_result(tag, result):
                 self._sender.renew(tag)
             self._gather(self._reader)
-        return request is not None
 
     def _gather(self, reader: Reader) -> None:
         found = reader.findings()
@@ -223,7 +219,6 @@ class Reconciler:
         reader, self._reader = self._reader, None
         left = [*(reader.give_up() if reader is not None else ()), *self._inherited, *self._new]
         self._inherited, self._new = [], []
-        self._asked.clear()
         return [Finding(one, "not_attempted") for one in left]
 
 
