@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_contacts import conformance, vendors
 from airflow_provider_contacts.vendor_kit.auth import Auth, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import ConnectionForm
-from airflow_provider_contacts.vendor_kit.vendor import Created, Replies
+from airflow_provider_contacts.vendor_kit.vendor import Created, Replies, Response
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
 EXCHANGES = sorted(FOLDER.glob("*/*.json"))
@@ -102,3 +104,35 @@ def test_an_exchange_that_says_something_else_is_told(key: str) -> None:
         conformance.check_exchange(DEX, {**CREATED, key: [] if key == "replies" else "x"})
     with pytest.raises(AssertionError):
         conformance.check_exchanges([CREATED])
+
+
+# Whatever comes.
+
+
+def words_of(value: Any) -> set[str]:
+    """Return the names of all members inside a JSON value."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(words_of, members))
+
+
+def json_like(exchanges: list[dict[str, Any]]) -> st.SearchStrategy[Any]:
+    """Draw JSON in the words of a vendor's answers."""
+    words = sorted(words_of([exchange["response"].get("body") for exchange in exchanges]))
+    scalars = st.none() | st.booleans() | st.integers(-3, 5) | st.floats() | st.sampled_from(["", "1", *words[:9]])
+    names = st.sampled_from(words) | st.text(max_size=3)
+    return st.recursive(
+        scalars | st.text(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=6)
+    )
+
+
+BODIES = {name: json_like(exchanges_of(name)) for name in vendors.names()}
+
+
+@pytest.mark.parametrize("name", vendors.names())
+@settings(deadline=None)
+@given(data=st.data(), status=st.sampled_from([200, 201, 400, 409, 422]), count=st.integers(0, 3))
+def test_no_answer_makes_a_reader_fail(name: str, data: st.DataObject, status: int, count: int) -> None:
+    vendor, exchange = vendors.load(name), exchanges_of(name)[0]
+    body = data.draw(st.binary(max_size=60) | BODIES[name].map(lambda value: json.dumps(value).encode()))
+    sent = [one.payload for one in conformance.prepare(vendor, exchange)][:1] * count
+    conformance.check_answer(vendor, Response(status, {}, body), sent)
