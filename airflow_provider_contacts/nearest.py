@@ -17,16 +17,20 @@ def not_this(value: Any) -> str:
     return f", not {shown}"
 
 
-def did_you_mean(name: Any, known: Iterable[str]) -> str:
-    """Return the end of an error text that names the nearest known name; empty where none is near.
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like another one, ``None`` where none is near.
 
     Case, and whether words are joined by ``_``, ``-`` or a space, make no difference.
     """
-    if not isinstance(name, str):
-        return ""
     by_shape = {shape(one): one for one in known}
     found = get_close_matches(shape(name), by_shape, n=1)
-    return f"; did you mean {by_shape[found[0]]!r}?" if found else ""
+    return by_shape[found[0]] if found else None
+
+
+def did_you_mean(name: Any, known: Iterable[str]) -> str:
+    """Return the end of an error text that names the nearest known name; empty where none is near."""
+    near = nearest(name, known) if isinstance(name, str) else None
+    return f"; did you mean {near!r}?" if near is not None else ""
 
 
 def shape(name: str) -> str:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.records.columns import nearest, shorthand_target
+from airflow_provider_contacts.nearest import nearest
+from airflow_provider_contacts.records.columns import shorthand_target
 from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
@@ -18,44 +19,40 @@ FEW = 20
 CASE = 'only the case differs: name them in field_map, or give them lower-case aliases in quotes (AS "first_name")'
 
 
-def knows(vendor: Vendor, name: str) -> bool:
-    """Tell whether a name is a native field or a shorthand of the vendor."""
-    return name in vendor.contract.fields or shorthand_target(vendor.contract.shorthands, name) is not None
-
-
-def check_targets(vendor: Vendor, field_map: Mapping[str, str]) -> None:
-    """Check that columns are mapped to fields that exist.
-
-    :raises ConfigError: naming those that do not.
-    """
-    if strange := sorted({name for name in field_map.values() if not knows(vendor, name)}):
-        raise ConfigError(
-            f"field_map names no field of {vendor.title}: {cut(strange)}{meant(strange, fields_of(vendor))}"
-        )
-
-
 def check_columns(
-    vendor: Vendor, columns: Sequence[str], *, sync_key: Sequence[str], field_map: Mapping[str, str], unmapped: str
+    vendor: Vendor,
+    columns: Sequence[str] | None,
+    *,
+    sync_key: Sequence[str],
+    field_map: Mapping[str, str],
+    unmapped: str,
 ) -> None:
-    """Check the source's columns.
+    """Check the parameters, and the source's columns where they are known.
 
     :raises ConfigError: naming the parameter, the columns, and what was probably meant.
     """
+    contract, title = vendor.contract, vendor.title
+    fields = sorted({*contract.fields, *contract.shorthands})
+
+    def is_field(name: str) -> bool:
+        return name in contract.fields or shorthand_target(contract.shorthands, name) is not None
+
+    if strange := sorted({name for name in field_map.values() if not is_field(name)}):
+        raise ConfigError(f"field_map names no field of {title}: {cut(strange)}{meant(strange, fields)}")
+    if columns is None:
+        return
     check_present("sync_key", sync_key, columns)
     check_present("field_map", field_map, columns)
     targets = [field_map.get(column, column) for column in columns]
     if twice := sorted({target for target in targets if targets.count(target) > 1}):
-        raise ConfigError(f"more than one column becomes the field {twice} of {vendor.title}")
-    extra = [one for one in columns if one not in field_map and one not in sync_key and not knows(vendor, one)]
-    if not extra:
-        return
-    near = differing_in_case(extra, fields_of(vendor))
-    if unmapped == "error":
+        raise ConfigError(f"more than one column becomes the field {twice} of {title}")
+    extra = [one for one in columns if one not in field_map and one not in sync_key and not is_field(one)]
+    near = differing_in_case(extra, fields)
+    if extra and unmapped == "error":
         ways = CASE if near == extra else 'name them in field_map, leave them out, or set unmapped="ignore"'
-        told = meant(extra, fields_of(vendor))
-        raise ConfigError(f"columns {cut(extra)} are no fields of {vendor.title}{told}: {ways}")
-    if near and not any(knows(vendor, target) for target in targets):
-        raise ConfigError(f"no column is a field of {vendor.title}{meant(near, fields_of(vendor))}: {CASE}")
+        raise ConfigError(f"columns {cut(extra)} are no fields of {title}{meant(extra, fields)}: {ways}")
+    if near and not any(map(is_field, targets)):
+        raise ConfigError(f"no column is a field of {title}{meant(near, fields)}: {CASE}")
     if near:
         log.warning('unmapped="ignore" leaves out columns %s: %s', near, CASE)
 
@@ -63,7 +60,7 @@ def check_columns(
 def check_present(parameter: str, wanted: Iterable[str], columns: Collection[str]) -> None:
     """Check that the source has the columns that a parameter names.
 
-    :raises ConfigError: naming those that it has not.
+    :raises ConfigError: naming those that it does not have.
     """
     absent = [column for column in wanted if column not in columns]
     if absent:
@@ -88,28 +85,22 @@ def cut(names: Sequence[str]) -> str:
 
 
 def differing_in_case(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return the names that are known ones but for their case."""
+    """Return the names that differ from known ones in case alone."""
     folded = {one.casefold() for one in known}
     return [name for name in names if name not in known and name.casefold() in folded]
 
 
-def fields_of(vendor: Vendor) -> list[str]:
-    """Return the vendor's fields and shorthands."""
-    return sorted({*vendor.contract.fields, *vendor.contract.shorthands})
-
-
-def about_the_key(errors: Reasons, sync_key: Sequence[str], field_map: Mapping[str, str], title: str) -> Reasons:
-    """Return the reasons; where one is about the key's column because it is a field, too, with the way out."""
-    fields = {field_map.get(column, column): column for column in sync_key}
+def about_the_key(reasons: Reasons, sync_key: Sequence[str], field_map: Mapping[str, str], title: str) -> Reasons:
+    """Return the reasons; one about a key column that is a field, too, says how to keep the key from being sent."""
+    columns = {field_map.get(column, column): column for column in sync_key}
     return tuple(
-        (code, where, f"{text or code}; {way_out(fields[where], title)}" if where in fields else text)
-        for code, where, text in errors
-    )
-
-
-def way_out(column: str, title: str) -> str:
-    """Return how a column can be the key without being sent."""
-    return (
-        f"the sync_key's column {column!r} is a field of {title}, too: give the key another name "
-        f"(SELECT {column} AS contact_{column})"
+        (
+            code,
+            field,
+            f"{text or code}; the sync_key's column {columns[field]!r} is a field of {title}, too: "
+            f"give the key another name (SELECT {columns[field]} AS contact_{columns[field]})"
+            if field in columns
+            else text,
+        )
+        for code, field, text in reasons
     )

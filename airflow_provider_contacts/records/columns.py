@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
@@ -160,8 +160,7 @@ def columns_of(
             if ignored(name):
                 left_out.append(name)
                 continue
-            near = nearest(field, [*native, *contract.shorthands])
-            hint = f"; did you mean {near!r}?" if near is not None else ""
+            hint = did_you_mean(field, [*native, *contract.shorthands])
             return Columns(refusal=(("unknown_field", field, f"not a field of {title}{hint}"),))
         if field in columns:
             return Columns(refusal=(("conflict", field, "two columns become this field"),))
@@ -218,10 +217,3 @@ def finite(text: str) -> float | None:
     if math.isinf(number):
         raise InvalidRecordError([(NOT_JSON[0], None, NOT_JSON[1])])
     return None if math.isnan(number) else number
-
-
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the known name that is most like another one."""
-    folded = {one.casefold(): one for one in known}
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.7)
-    return folded[found[0]] if found else None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.records.batch import Batch
-from airflow_provider_contacts.records.column_check import about_the_key, check_columns, check_targets
+from airflow_provider_contacts.records.column_check import about_the_key, check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import (
     HASH_VERSION,
@@ -80,11 +80,7 @@ class Mapper:
 
         :raises ConfigError: naming the columns and what is allowed.
         """
-        check_targets(self.vendor, self.field_map)
-        if columns is not None:
-            check_columns(
-                self.vendor, columns, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped
-            )
+        check_columns(self.vendor, columns, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped)
 
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
         """Return what is sent for a plain row, or why it must not be sent. Raises on no row whatsoever."""
