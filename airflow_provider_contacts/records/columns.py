@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.records.refused import Reasons
-from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
+from airflow_provider_contacts.records.refused import NOT_JSON, Reasons
+from airflow_provider_contacts.records.row_values import MISSING, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -47,7 +47,7 @@ class Column(NamedTuple):
         if type(value) is float and not math.isfinite(value):
             if math.isnan(value):
                 return MISSING
-            raise InvalidRecordError([(NOT_JSON[0], None, NOT_JSON[1])])
+            raise InvalidRecordError(NOT_JSON)
         if type(value) is Unreadable and value.reason is not None:
             code, text = value.reason
             raise InvalidRecordError([(code, self.field if code == "invalid_value" else None, text)])
@@ -215,5 +215,5 @@ def finite(text: str) -> float | None:
     """
     number = float(text)
     if math.isinf(number):
-        raise InvalidRecordError([(NOT_JSON[0], None, NOT_JSON[1])])
+        raise InvalidRecordError(NOT_JSON)
     return None if math.isnan(number) else number

@@ -21,7 +21,6 @@ from airflow_provider_contacts.records.keys import (
     rough_digest,
 )
 from airflow_provider_contacts.records.refused import NOT_A_MAPPING, Reasons, kept_of, reasons_of
-from airflow_provider_contacts.records.row_values import Unreadable
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
@@ -88,44 +87,38 @@ class Mapper:
 
     def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Prepared | InvalidRecord:
         """Return what is sent for a row under an identifier that it has already."""
-        columns = self._columns_of(tuple(record))
-        if columns is None:
-            return refuse(0, record, NOT_A_MAPPING, identifier)
-        return record_of(*in_columns(*self._prepare_alike(columns, [0], [record], [identifier])))
+        return record_of(*in_columns(*self._prepare_alike(tuple(record), [0], [record], [identifier])))
 
     def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
         """Return the sound ones of some plain rows, in columns, and the others, both in the order of the rows."""
-        groups: dict[tuple[str, ...] | None, list[int]] = {}
+        alike: dict[tuple[str, ...] | None, list[int]] = {}
         for place, row in enumerate(rows):
-            groups.setdefault(tuple(row) if type(row) is dict else None, []).append(place)
+            alike.setdefault(tuple(row) if type(row) is dict else None, []).append(place)
         sound: list[Sound] = []
         invalid: list[InvalidRecord] = []
-        for names, places in groups.items():
-            alike = [rows[place] for place in places]
+        for names, places in alike.items():
             indexes = [first_row_index + place for place in places]
-            columns = self._columns_of(names) if names is not None else None
-            if columns is None:
-                invalid += [refuse(index, row, why_no_mapping(row)) for index, row in zip(indexes, alike, strict=True)]
-            else:
-                found, refused = self._prepare_alike(columns, indexes, alike)
-                sound += found
-                invalid += refused
+            found, refused = self._prepare_alike(names, indexes, [rows[place] for place in places])
+            sound += found
+            invalid += refused
         return in_columns(sound, invalid)
 
     def _prepare_alike(
         self,
-        columns: Columns,
+        names: tuple[str, ...] | None,
         indexes: Sequence[int],
         rows: Sequence[Mapping[str, Any]],
         identifiers: Sequence[str | None] = (),
     ) -> tuple[list[Sound], list[InvalidRecord]]:
         """Return the records of rows that have the same columns.
 
+        :param names: of the columns; ``None`` for what is no mapping.
         :param identifiers: in place of those that the sync key gives.
         """
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
-        if self.sync_key and not identifiers:
+        columns = self._columns_of(names)
+        if self.sync_key and not identifiers and columns.refusal is not NOT_A_MAPPING:
             identifiers = identifiers_of(rows, self.sync_key, keyless)
         mapped = columns.read(rows, refused)
         columns.check(mapped, refused)
@@ -209,12 +202,12 @@ class Mapper:
             added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
         return {**payload, **added} if added else payload
 
-    def _columns_of(self, names: tuple[str, ...]) -> Columns | None:
-        """Return how rows with these columns are read; ``None`` where a name is no text."""
+    def _columns_of(self, names: tuple[str, ...] | None) -> Columns:
+        """Return how rows with these columns are read."""
+        if names is None or not all(isinstance(name, str) for name in names):
+            return Columns(refusal=NOT_A_MAPPING)
         columns = self._columns.get(names)
         if columns is None:
-            if not all(isinstance(name, str) for name in names):
-                return None
             columns = columns_of(
                 names,
                 self.vendor.contract,
@@ -266,10 +259,3 @@ def refuse(row_index: int, record: Any, reasons: Reasons, identifier: str | None
         payload=kept if type(kept) is dict else None,
         payload_hash=f"{HASH_VERSION}:{found}",
     )
-
-
-def why_no_mapping(row: Any) -> Reasons:
-    """Return why a row that is no dictionary is refused."""
-    if type(row) is Unreadable and row.reason is not None and row.reason[0] == "not_a_mapping":
-        return (("not_a_mapping", None, row.reason[1]),)
-    return NOT_A_MAPPING

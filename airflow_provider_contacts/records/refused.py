@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.records.row_values import NOT_JSON, Unreadable, is_missing
+from airflow_provider_contacts.records.row_values import Unreadable, is_missing
 
 Reasons = tuple[tuple[str, str | None, str | None], ...]
 """Why a record is refused: ``(code, field, message)`` each."""
 
+NOT_JSON: Reasons = (("not_json", None, "a value cannot be written as JSON"),)
 NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
-BITS = frozenset({b"\x00", b"\x01"})
 
 
 def reasons_of(error: Exception) -> Reasons:
@@ -28,29 +28,26 @@ def reasons_of(error: Exception) -> Reasons:
         case RecursionError():
             return (("not_json", None, "nested too deeply, or in itself"),)
         case ValueError() | TypeError():
-            return ((NOT_JSON[0], None, NOT_JSON[1]),)
+            return NOT_JSON
         case _:
             return (("invalid_value", None, f"a value raises {type(error).__name__} when it is read"),)
 
 
 def kept_of(record: Any) -> Any:
-    """Return what is kept of a refused record, for a person."""
+    """Return what is kept of a refused record, for a person: without missing values, each as JSON or its type."""
     if type(record) is not dict:
-        return record.shown if type(record) is Unreadable else record
-    return {name: shown(value) for name, value in record.items() if not is_missing(value)}
+        return record
+    return {name: kept_value(value) for name, value in record.items() if not is_missing(value)}
 
 
-def shown(value: Any) -> Any:
+def kept_value(value: Any) -> Any:
     """Return what is kept of one value."""
-    if type(value) is Unreadable:
-        return value.shown
-    if isinstance(value, datetime):
-        try:
-            return value.isoformat()
-        except Exception:  # noqa: BLE001  # a zone may raise anything
-            return Unreadable(value)
-    unsaid = value not in BITS if type(value) is bytes else type(value) is float and math.isinf(value)
-    return Unreadable(value) if unsaid else value
+    if type(value) is bytes or (type(value) is float and math.isinf(value)):
+        return Unreadable(value)
+    try:
+        return value.isoformat() if isinstance(value, datetime) else value
+    except Exception:  # noqa: BLE001  # a moment's zone may raise anything
+        return Unreadable(value)
 
 
 def rough_text(value: Any) -> bytes:

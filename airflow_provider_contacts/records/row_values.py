@@ -12,22 +12,18 @@ from typing import Any
 MISSING = math.nan
 """Stands for "nothing" of any library; a given ``None`` stays ``None``."""
 
-NOT_JSON = ("not_json", "a value cannot be written as JSON")
-
 
 class Unreadable:
     """A value that has no plain form. Shows its type alone.
 
     :param reason: code and message, where it is refused whatever its field is.
-    :param shown: what is kept of it for a person.
     """
 
-    __slots__ = ("kind", "reason", "shown")
+    __slots__ = ("kind", "reason")
 
-    def __init__(self, value: object, reason: tuple[str, str] | None = None, shown: Any = None) -> None:
+    def __init__(self, value: object, reason: tuple[str, str] | None = None) -> None:
         self.kind = type(value).__name__
         self.reason = reason
-        self.shown = self if shown is None else shown
 
     def __repr__(self) -> str:
         """Name the type, as the digest of a refused record shows it."""

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from airflow_provider_contacts.records.row_values import MISSING, NOT_JSON, Unreadable
+from airflow_provider_contacts.records.row_values import MISSING, Unreadable
 
 AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 # In a column, a key needs the moment itself, and JSON text may come as bytes.
@@ -34,14 +34,13 @@ class NotJsonError(ValueError):
 
 def plain_row(row: Any) -> Any:
     """Return a row as a dictionary of plain values; what is no mapping, as one value. Raises on nothing."""
-    kind = type(row)
-    if kind is dict and NAMES.issuperset(map(type, row)) and IN_A_COLUMN.issuperset(map(type, row.values())):
+    if type(row) is dict and NAMES.issuperset(map(type, row)) and IN_A_COLUMN.issuperset(map(type, row.values())):
         return row
     try:
         if isinstance(row, Mapping):
             return {plain_name(name): plain_value(row[name]) for name in row}
-    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
-        return Unreadable(row, ("not_a_mapping", f"reading its columns raises {type(error).__name__}"))
+    except Exception:  # noqa: BLE001  # an object's own methods may raise anything
+        return Unreadable(row)
     return plain_value(row)
 
 
@@ -57,11 +56,11 @@ def plain_value(value: Any) -> Any:
         # pandas derives its missing moment from datetime.
         return own if isinstance(own, datetime) and kind.__name__ not in MISSING_NAMES else plain(own)
     except NotJsonError:
-        return Unreadable(value, NOT_JSON, rough(value))
+        return Unreadable(value, ("not_json", "a value cannot be written as JSON"))
     except RecursionError:
         return Unreadable(value, ("not_json", "nested too deeply, or in itself"))
     except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
-        return Unreadable(value, ("invalid_value", f"reading it raises {type(error).__name__}"), rough(value))
+        return Unreadable(value, ("invalid_value", f"reading it raises {type(error).__name__}"))
 
 
 def plain(value: Any) -> Any:
@@ -73,54 +72,7 @@ def plain(value: Any) -> Any:
     :raises NotJsonError: for what has no JSON text whatever the field: a set, an infinite number.
     """
     kind = type(value)
-    if kind in AS_THEY_ARE:
-        return value
-    return (WAYS.get(kind) or way_of(kind))(value)
-
-
-def native(value: Any) -> Any:
-    """Return a data library's scalar as Python's own, anything else as it is."""
-    kind = type(value)
-    if kind.__name__ in MISSING_NAMES:
-        return MISSING
-    if library_of(kind) == "numpy" and getattr(value, "shape", None) == ():
-        return numpy_scalar(value)
-    if library_of(kind) == "pyarrow" and hasattr(value, "as_py"):
-        return value.as_py()
-    return value
-
-
-def rough(value: Any) -> Any:
-    """Return whatever can be shown of a value that cannot be sent. Raises on nothing."""
-    try:
-        return plain(value)
-    except Exception:  # noqa: BLE001  # an object's own methods may raise anything
-        try:
-            return {plain_name(name): rough(member) for name, member in value.items()}
-        except Exception:  # noqa: BLE001  # likewise
-            return Unreadable(value)
-
-
-def library_of(kind: type) -> str:
-    """Return the data library that a type, or one that it derives from, belongs to."""
-    roots = (str(base.__module__).partition(".")[0] for base in kind.__mro__)
-    return next((root for root in roots if root in LIBRARIES), "")
-
-
-def numpy_scalar(value: Any) -> Any:
-    """Return numpy's scalar as Python's own; its dates and times have a unit that ``item`` does not always heed."""
-    if value.dtype.kind == "M":
-        days = str(value.dtype).partition("[")[2] in {"Y]", "M]", "W]", "D]"}
-        found = value.astype("M8[D]" if days else "M8[us]")
-        # Python's own moments end at microseconds.
-        return found.item() if found == value or str(value) == "NaT" else str(value)
-    if value.dtype.kind == "m":
-        return value.astype("m8[us]").item()
-    found = value.item()
-    if type(found) is type(value) and value.dtype.kind == "f":
-        # Wider than Python's own: taken where nothing is lost.
-        found = float(value) if float(value) == value or value != value else value  # noqa: PLR0124  # NaN alone
-    return Unreadable(value) if type(found) is type(value) else found
+    return value if kind in AS_THEY_ARE else (WAYS.get(kind) or way_of(kind))(value)
 
 
 def way_of(kind: type) -> Callable[[Any], Any]:
@@ -139,6 +91,12 @@ def way_of(kind: type) -> Callable[[Any], Any]:
     return object_of if issubclass(kind, Mapping) else Unreadable
 
 
+def library_of(kind: type) -> str:
+    """Return the data library that a type, or one that it derives from, belongs to."""
+    roots = (str(base.__module__).partition(".")[0] for base in kind.__mro__)
+    return next((root for root in roots if root in LIBRARIES), "")
+
+
 def of_library(value: Any) -> Any:
     """Return a data library's scalar, array or column."""
     found = native(value)
@@ -152,6 +110,29 @@ def of_library(value: Any) -> Any:
     return object_of(value) if isinstance(value, Mapping) else Unreadable(value)
 
 
+def native(value: Any) -> Any:
+    """Return a data library's scalar as Python's own, anything else as it is."""
+    kind = type(value)
+    if kind.__name__ in MISSING_NAMES:
+        return MISSING
+    if library_of(kind) == "numpy" and getattr(value, "shape", None) == ():
+        return moment_of(value) if value.dtype.kind == "M" else number_of_numpy(value)
+    return value.as_py() if library_of(kind) == "pyarrow" and hasattr(value, "as_py") else value
+
+
+def moment_of(value: Any) -> Any:
+    """Return numpy's date or time as Python's own, as text where that would lose nanoseconds."""
+    days = str(value.dtype).partition("[")[2] in {"Y]", "M]", "W]", "D]"}
+    found = value.astype("M8[D]" if days else "M8[us]")
+    return found.item() if found == value or str(value) == "NaT" else str(value)
+
+
+def number_of_numpy(value: Any) -> Any:
+    """Return numpy's scalar as Python's own, where there is one: not for a span of time, or the widest floats."""
+    found = value.item()
+    return Unreadable(value) if value.dtype.kind == "m" or type(found) is type(value) else found
+
+
 def object_of(value: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return an object without its missing members."""
     members = ((plain_name(name), plain(member)) for name, member in value.items())
@@ -162,8 +143,6 @@ def plain_name(name: Any) -> Any:
     """Return a member's name: a text, or what a contract refuses."""
     if isinstance(name, str):
         return str.__str__(name)
-    if type(name) is tuple:
-        return tuple(map(plain_name, name))
     return name if type(name) in IN_A_COLUMN else Unreadable(name)
 
 
@@ -172,7 +151,7 @@ def list_of(value: Any) -> list[Any]:
     return [None if member is MISSING else member for member in map(plain, value)]
 
 
-def number_of(value: float) -> float:
+def float_of(value: float) -> float:
     """Return a float, infinite ones excepted."""
     if math.isinf(value):
         raise NotJsonError
@@ -183,44 +162,32 @@ def decimal_of(value: Decimal) -> Any:
     """Return a decimal as the integer that equals it; else it stays what it is, for the field to take or refuse."""
     if value.is_nan():
         return MISSING
-    if not value:
-        return 0
-    if value.is_infinite() or abs(value.adjusted()) > LONGEST_NUMBER:
+    if value and (value.is_infinite() or abs(value.adjusted()) > LONGEST_NUMBER):
         raise NotJsonError
     return int(value) if value == value.to_integral_value() else value
 
 
-def bits_of(value: Any) -> Any:
+def bit_of(value: Any) -> Any:
     """Return one bit, as MySQL gives it; other bytes have no one text."""
     return found if (found := bytes(value)) in {b"\x00", b"\x01"} else Unreadable(value)
 
 
-def refuse(_: Any) -> Any:
+def no_order(_: Any) -> Any:
     """Refuse a set, whose order differs from one process to the next."""
     raise NotJsonError
-
-
-def isoformat(value: date | time) -> str:
-    """Return ISO 8601."""
-    return str(value.isoformat())
 
 
 # In this order: a datetime is a date.
 WAYS: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
-    float: number_of,
+    float: float_of,
     dict: object_of,
     list: list_of,
     tuple: list_of,
     Decimal: decimal_of,
-    datetime: isoformat,
-    date: isoformat,
-    time: isoformat,
     UUID: str,
-    bytes: bits_of,
-    bytearray: bits_of,
-    memoryview: bits_of,
-    set: refuse,
-    frozenset: refuse,
+    **dict.fromkeys((datetime, date, time), lambda value: str(value.isoformat())),
+    **dict.fromkeys((bytes, bytearray, memoryview), bit_of),
+    **dict.fromkeys((set, frozenset), no_order),
 }

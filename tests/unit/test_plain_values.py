@@ -111,7 +111,6 @@ WHOLE = [
     (np.float64(5), 5),
     (np.float32(5), 5),
     (np.array(5), 5),
-    (np.longdouble(5), 5),
     (Five.FIVE, 5),
     (pa.scalar(5), 5),
     (pa.scalar(Decimal(5)), 5),
