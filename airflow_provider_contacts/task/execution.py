@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
 from airflow_provider_contacts.engine.interrupts import Interrupts
-from airflow_provider_contacts.engine.plan import Plan
+from airflow_provider_contacts.engine.plan import Plan, planned
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
-from airflow_provider_contacts.errors import (
-    ConfigError,
-    RefusedError,
-    RetryLaterError,
-    UndeliveredError,
-)
+from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import default_sync_id, refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
@@ -33,26 +29,21 @@ from airflow_provider_contacts.task.open_memory import (
     table_opening,
 )
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
-from airflow_provider_contacts.task.reporting import (
-    Progress,
-    TaskIntake,
-    count_outcomes,
-    finish,
-    place_of_rows,
-    plan_only,
-    reported,
-    status_of,
-)
+from airflow_provider_contacts.task.reporting import Progress, counted, place_of_rows, reported
 from airflow_provider_contacts.task.stop_sign import StopSign
-from airflow_provider_contacts.task.summary import Report, tally_of
+from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
+    from airflow_provider_contacts.records.mapper import Mapper
+    from airflow_provider_contacts.records.sync_ids import LookFirst
     from airflow_provider_contacts.task.base_operator import ContactsOperator
-    from airflow_provider_contacts.transport.connection import Target
+    from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
     from airflow_provider_contacts.vendor_kit.vendor import Destination
+
+    Intake = tuple[Iterator[Any], Mapper, Ledger]
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +87,12 @@ class Execution:
         self._ti: Any = context["ti"]
         self._identity = run_of(self._ti)
         self._stop = stop
+        self._interrupts = Interrupts()
         self._parsed = operator.parsed()
         self._parameters = PushParameters.of(self._parsed)
         self._hook = contacts_hook(self._parameters.contacts_conn_id)
+        self._target = self._hook.target()
         self._remembers = False
-        self._interrupts = Interrupts()
 
     @property
     def may_come_back(self) -> bool:
@@ -109,7 +101,7 @@ class Execution:
 
     def run(self) -> dict[str, Any]:
         """Check, push, count; see :func:`run_task`."""
-        parameters, hook, target = self._parameters, self._hook, self._hook.target()
+        parameters, hook, target = self._parameters, self._hook, self._target
         settings = hook.settings(parameters, target)
         with hook.client(target) as client:
             self._stop.wakes(client.wake)
@@ -117,21 +109,21 @@ class Execution:
             report = self._report(destination)
             # Parameters that need no row are checked before a run is registered or a query is run.
             hook.mapper(parameters, destination, report.sync_id, None)
-            with (
-                self._ledger(target, report) as ledger,
-                reported(report, ledger),
-                self._intake(ledger, target, report, destination) as intake,
-            ):
-                self._remembers = ledger.durable
+            with self._ledger(report) as ledger:
                 look = refuse_renamed(ledger, report.sync_id, given=parameters.sync_id)
                 if parameters.plan_only:
-                    counted = Plan(parameters.plan_rows, parameters.plan_identifiers == "clear")
-                    return plan_only(report, intake, settings, look, counted)
-                with hook.budget(target, client) as budget:
+                    with self._intake(ledger, report, destination) as intake:
+                        return self._plan(report, intake, settings, look)
+                self._remembers = ledger.durable
+                with (
+                    self._reported(report, ledger),
+                    self._intake(ledger, report, destination) as (rows, mapper, seen),
+                    hook.budget(target, client) as budget,
+                ):
                     push = Push(
-                        intake.rows,
-                        mapper=intake.mapper,
-                        ledger=intake.ledger,
+                        rows,
+                        mapper=mapper,
+                        ledger=seen,
                         sender=client,
                         settings=settings,
                         stopping=self._stop.is_set,
@@ -140,23 +132,21 @@ class Execution:
                         watch=Progress(report).tell,
                         interrupts=self._interrupts,
                     )
-                    return self._push(report, push, ledger)
+                    with frozen_heap(), self._interrupts.deferred():
+                        deque(counted(push, report), maxlen=0)
+                    if (error := self._not_tolerated(report)) is not None:
+                        raise error
+                return report.summary()
 
     @contextmanager
-    def _intake(
-        self,
-        ledger: Ledger,
-        target: Target,  # noqa: ARG002  # where another source needs it
-        report: Report,
-        destination: Destination,
-    ) -> Iterator[TaskIntake]:
+    def _intake(self, ledger: Ledger, report: Report, destination: Destination) -> Iterator[Intake]:
         """Open the source, and close it whatever happens."""
         parameters = self._parameters
         with self._operator.rows() as source:
             mapper = self._hook.mapper(parameters, destination, report.sync_id, source.columns)
             check_key(source, mapper.sync_key)
             report.total = source.total
-            yield TaskIntake(source if parameters.outcomes_conn_id else few_enough(source), mapper, ledger)
+            yield source if parameters.outcomes_conn_id else few_enough(source), mapper, ledger
 
     def _report(self, destination: Destination) -> Report:
         ti, parameters, vendor = self._ti, self._parameters, self._hook.vendor
@@ -165,53 +155,68 @@ class Execution:
         return new_report(parameters, vendor, destination, self._identity, sync_id)
 
     @contextmanager
-    def _ledger(self, target: Target, report: Report) -> Iterator[Ledger]:
+    def _ledger(self, report: Report) -> Iterator[Ledger]:
         """Open the memory of this execution, and close it whatever happens."""
         parameters = self._parameters
         if not parameters.outcomes_conn_id:
-            yield ledger_without_table(self._context, report, target, plan_only=parameters.plan_only)
+            yield ledger_without_table(self._context, report, self._target, plan_only=parameters.plan_only)
             return
         from airflow_provider_contacts.ledgers.sql.open_table import open_for_reading, open_ledger
 
-        opening = self._opening(target, report)
+        opening = self._opening(report)
         with closing(open_for_reading(opening) if parameters.plan_only else open_ledger(opening)) as ledger:
             yield ledger
 
-    def _opening(self, target: Target, report: Report) -> Opening:
+    def _opening(self, report: Report) -> Opening:
         source, stopping = self._parsed.get("sql_conn_id"), self._stop.is_set
-        return table_opening(self._parameters, report, self._identity, target, source_conn_id=source, stopping=stopping)
+        return table_opening(
+            self._parameters, report, self._identity, self._target, source_conn_id=source, stopping=stopping
+        )
 
-    def _push(self, report: Report, push: Push, ledger: Ledger) -> dict[str, Any]:
-        error: BaseException | None = None
+    @contextmanager
+    def _reported(self, report: Report, ledger: Ledger) -> Iterator[None]:
+        """Write down how the push ends, and push the summary of one that fails."""
         try:
-            with frozen_heap(), self._interrupts.deferred():
-                count_outcomes(push, report)
-        except BaseException as caught:  # noqa: BLE001  # counted and written down first, raised below whatever it is
-            error = caught
-        report.num_requests, report.trouble = push.num_requests, push.trouble
-        judged = None if error is not None else self._why_failed(report)
-        reason = error or judged
-        back = isinstance(error, RetryLaterError) and self.may_come_back
-        status = status_of(report, error, judged, comes_back=back)
-        log.info("Push %s: %s", status, tally_of(report.counts()))
-        finish(ledger, report, status, reason)
-        summary = report.summary(status)
-        if not isinstance(reason, UndeliveredError) and (reason or summary["num_undelivered"] > summary["num_held"]):
-            log.info("Outcome of each record: %s", place_of_rows(report, self._parameters.outcomes_conn_id))
-        if reason is None:
-            return summary
-        push_summary(self._ti, summary)
-        raise reason
+            with reported(report, ledger, lambda error: isinstance(error, RetryLaterError) and self.may_come_back):
+                yield
+        except BaseException as error:
+            if not isinstance(error, UndeliveredError):
+                self._tell_place(report)
+            push_summary(self._ti, report.summary())
+            raise
+        if report.tally.num_undelivered > report.tally.num_held:
+            self._tell_place(report)
 
-    def _why_failed(self, report: Report) -> UndeliveredError | None:
+    def _tell_place(self, report: Report) -> None:
+        log.info("Outcome of each record: %s", place_of_rows(report, self._parameters.outcomes_conn_id))
+
+    def _not_tolerated(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail although the push came to its end."""
-        error = report.tally.verdict(self._parameters.max_rejected, self._parameters.max_unknown)
+        error = report.tally.not_tolerated(self._parameters.max_rejected, self._parameters.max_unknown)
         if error is None:
             return None
         lost = report.tally.statuses[Status.FAILED] or report.tally.statuses[Status.UNKNOWN]
         cause = f"last cause: {report.trouble}" if report.trouble and lost else None
         where = place_of_rows(report, self._parameters.outcomes_conn_id)
         return UndeliveredError("; ".join(filter(None, [str(error), cause, where])), retryable=error.retryable)
+
+    def _plan(self, report: Report, intake: Intake, settings: PushSettings, look_first: LookFirst) -> dict[str, Any]:
+        """Return the summary of what a push would do now."""
+        rows, mapper, ledger = intake
+        plan = Plan(self._parameters.plan_rows, self._parameters.plan_identifiers == "clear")
+        for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan, look_first=look_first):
+            report.tally.add(outcome)
+        report.num_requests, report.status, report.wanted = plan.num_requests, "succeeded", "none"
+        summary = report.summary()
+        summary["num_planned"] += plan.num_to_send
+        log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
+        return {
+            **summary,
+            "num_to_send": plan.num_to_send,
+            "num_new": plan.num_new,
+            "estimated_minutes": plan.minutes(settings.limits),
+            **({"plan": plan.listed} if plan.most else {}),
+        }
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.task.summary import OutcomeList, Report
+from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,8 +44,7 @@ def new_report(
         sync_run_id=run.sync_run_id,
         destination_object=object_of(vendor, destination),
         outcomes_table=parameters.outcomes_table if parameters.outcomes_conn_id else None,
-        outcomes=OutcomeList(parameters.xcom_outcomes),
-        started_at=datetime.now(UTC),
+        wanted=parameters.xcom_outcomes,
     )
 
 

@@ -23,7 +23,7 @@ from airflow_provider_contacts.sources import RowSource, check_key, rows_of_reco
 from airflow_provider_contacts.task.connections import sql_hook
 from airflow_provider_contacts.task.open_memory import new_report, run_of, table_opening
 from airflow_provider_contacts.task.parameters import PUSH_PARSERS, PushParameters, parse_all
-from airflow_provider_contacts.task.reporting import Progress, finish, reported, status_of
+from airflow_provider_contacts.task.reporting import Progress, counted, reported
 from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.transport.preflight import known_destination
 
@@ -156,25 +156,7 @@ def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finis
                 watch=Progress(report).tell,
                 interrupts=interrupts,
             )
-            yield from counted(push, report, ledger)
-
-
-def counted(push: Push, report: Report, ledger: Ledger) -> Generator[Finished]:
-    """Hand finished records on, and write into the run's row how many of each there were."""
-    error: BaseException | None = None
-    try:
-        with closing(push.run()) as portions:
-            for finished in portions:
-                report.add(finished)
-                yield finished
-    except BaseException as caught:
-        error = caught
-        for finished in push.last_words:
-            report.add(finished)
-        raise
-    finally:
-        report.num_requests = push.num_requests
-        finish(ledger, report, status_of(report, error), error)
+            yield from counted(push, report)
 
 
 @contextmanager

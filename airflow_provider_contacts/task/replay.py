@@ -21,7 +21,6 @@ from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selec
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from airflow_provider_contacts.task.execution import Execution
 from airflow_provider_contacts.task.replay_parameters import selection_of
-from airflow_provider_contacts.task.reporting import TaskIntake
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
     from airflow_provider_contacts.task.base_operator import ContactsOperator
+    from airflow_provider_contacts.task.execution import Intake
     from airflow_provider_contacts.task.stop_sign import StopSign
     from airflow_provider_contacts.task.summary import Report
-    from airflow_provider_contacts.transport.connection import Target
     from airflow_provider_contacts.vendor_kit.vendor import Destination
 
 log = logging.getLogger(__name__)
@@ -57,16 +56,16 @@ class ReplayExecution(Execution):
         self._leftover = Leftover()
 
     @contextmanager
-    def _intake(self, ledger: Ledger, target: Target, report: Report, destination: Destination) -> Iterator[TaskIntake]:
+    def _intake(self, ledger: Ledger, report: Report, destination: Destination) -> Iterator[Intake]:
         from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 
-        opening = self._opening(target, report)
+        opening = self._opening(report)
         with closing(SelectedRows.open(opening, self._selection)) as selected:
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
             again = SentAgain(selected, self._selection, ledger, report, self._leftover)
             with self._records(again, report, destination) as (records, mapper):
-                yield TaskIntake(records, recast(mapper, ReadyMapper), AsReadLedger(ledger))
+                yield records, recast(mapper, ReadyMapper), AsReadLedger(ledger)
 
     @contextmanager
     def _records(
@@ -80,9 +79,9 @@ class ReplayExecution(Execution):
             mapper = self._hook.mapper(self._parameters, destination, report.sync_id, source.columns)
             yield again.from_query(source, mapper), mapper
 
-    def _why_failed(self, report: Report) -> UndeliveredError | None:
+    def _not_tolerated(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail; it is not tried again for records alone that no try can send."""
-        leftover, error = self._leftover, super()._why_failed(report)
+        leftover, error = self._leftover, super()._not_tolerated(report)
         for code, count in leftover.codes.items():
             log.warning("%s selected records were not sent, %s: %s", count, code, HINTS[code])
         if error is None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
@@ -25,39 +24,6 @@ LONGEST_CODE = 100
 
 FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\[\]]{0,79}")
 """A field's path; what a vendor writes there may be anything else, which a log must not show."""
-
-
-@dataclass(slots=True)
-class OutcomeList:
-    """The outcomes that go into XCom, as plain dicts, in the order in which they settled.
-
-    :param wanted: as the operators' ``xcom_outcomes``; ``auto`` begins with all, and keeps the undelivered alone once
-        there are more than :data:`MOST_IN_XCOM`.
-    """
-
-    wanted: XcomOutcomes
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    complete: bool = True
-    thinned: bool = False
-
-    @property
-    def wants_confirmed(self) -> bool:
-        """Whether a delivered record's outcome is kept."""
-        return self.wanted == "all" or (self.wanted == "auto" and self.complete)
-
-    def add(self, outcome: Outcome) -> None:
-        """Keep an outcome if it is wanted."""
-        undelivered = outcome.status in UNDELIVERED
-        if self.wanted == "none" or (self.wanted == "undelivered" and not undelivered):
-            return
-        if self.wanted == "auto" and self.complete and len(self.entries) >= MOST_IN_XCOM:
-            self.complete = False
-        if self.wanted == "auto" and not self.complete and not self.thinned:
-            self.entries = [entry for entry in self.entries if entry["status"] in UNDELIVERED]
-            self.thinned = True
-        if self.wanted == "auto" and not self.complete and (not undelivered or len(self.entries) >= MOST_IN_XCOM):
-            return
-        self.entries.append(entry_of(outcome))
 
 
 def entry_of(outcome: Outcome) -> dict[str, Any]:
@@ -101,10 +67,10 @@ class Tally:
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         status = outcome.status
-        self.statuses[status] += 1
         if status is Status.SUCCEEDED:
-            self.num_delivered += 1
+            self.add_confirmed(1)
             return
+        self.statuses[status] += 1
         if status is Status.SKIPPED:
             self.num_changed += outcome.changed
             self.num_delivered += outcome.from_this_run
@@ -133,21 +99,13 @@ class Tally:
             "num_delivered": self.num_delivered,
         }
 
-    def status(self) -> Literal["succeeded", "partial"]:
-        """Return the run's status word, for a push that came to its end with no more losses than are tolerated."""
-        return "partial" if self.num_undelivered else "succeeded"
-
-    def _named(self, code: str) -> str:
-        """Return a code with the field that it was first said of."""
-        return f"{code} in {self.fields[code]}" if self.fields.get(code) else code
-
-    def verdict(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
+    def not_tolerated(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
         """Return why the task must fail, or ``None``.
 
-        :param max_rejected: how many rejected and invalid are tolerated; below 1, a fraction of planned records
+        :param max_rejected: rejected and invalid records that are tolerated; below 1, a fraction of planned records
             that are neither skipped nor duplicate. What an earlier try of this run delivered is no skipped one here: a
             retry must not fail for having less left to do.
-        :param max_unknown: how many records that became unknown in this run are tolerated.
+        :param max_unknown: records that became unknown in this run and are tolerated.
         """
         counted = self.statuses
         refused = counted[Status.REJECTED] + counted[Status.INVALID]
@@ -165,8 +123,11 @@ class Tally:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
         if not reasons:
             return None
-        first = ", ".join(f"{self._named(code)} ({count})" for code, count in self.codes.most_common(5))
-        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {first or 'none'}"
+        first = [
+            f"{code} in {self.fields[code]} ({count})" if code in self.fields else f"{code} ({count})"
+            for code, count in self.codes.most_common(5)
+        ]
+        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {', '.join(first) or 'none'}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 
 
@@ -174,10 +135,12 @@ class Tally:
 class Report:
     """What the summary is made of.
 
+    :param wanted: the outcomes that go into XCom, see ``xcom_outcomes``.
     :param started_at: UTC.
-    :param ended: how the push ended has been written down.
+    :param status: the run's status word; ``running`` until the end is written.
     :param total: records that the source has, where it says so.
     :param trouble: why the last request that got no usable answer got none.
+    :param entries: the outcomes for XCom, in the order in which they settled.
     """
 
     vendor: str
@@ -185,47 +148,48 @@ class Report:
     sync_run_id: str
     destination_object: str | None
     outcomes_table: str | None
-    outcomes: OutcomeList
-    started_at: datetime
+    wanted: XcomOutcomes
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    status: str = "running"
     tally: Tally = field(default_factory=Tally)
     num_requests: int = 0
-    ended: bool = False
     total: int | None = None
     trouble: str | None = None
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, finished: Finished) -> None:
         """Count finished records, and keep the outcomes that are wanted."""
         self.tally.add_confirmed(finished.num_confirmed)
         for outcome in finished.others:
             self.tally.add(outcome)
-        for outcome in finished if self.outcomes.wants_confirmed else finished.others:
-            self.outcomes.add(outcome)
+        if self.wanted == "undelivered":
+            self.entries.extend(entry_of(one) for one in finished.others if one.status in UNDELIVERED)
+        elif self.wanted != "none":
+            self.entries.extend(map(entry_of, finished))
 
     def counts(self) -> dict[str, int]:
         """Return the counters of the runs table."""
         return {**self.tally.counts(), "num_requests": self.num_requests}
 
-    def summary(self, status: str) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return the value that goes to XCom: built-in types alone."""
         completed_at = datetime.now(UTC)
-        listed = self.outcomes.wanted != "none"
+        listed, entries = self.wanted != "none", self.entries
+        # Without an outcome table alone, so that there are not many more.
+        if self.wanted == "auto" and len(entries) > MOST_IN_XCOM:
+            entries = [entry for entry in entries if entry["status"] in UNDELIVERED][:MOST_IN_XCOM]
         return {
             "sync_id": self.sync_id,
             "sync_run_id": self.sync_run_id,
             "destination": self.vendor,
             "destination_object": self.destination_object,
-            "status": status,
+            "status": self.status,
             **self.counts(),
             "error_codes": dict(self.tally.codes),
             "outcomes_table": self.outcomes_table,
-            "outcomes_complete": listed and self.outcomes.complete,
+            "outcomes_complete": listed and len(entries) == len(self.entries),
             "started_at": self.started_at.isoformat(),
             "completed_at": completed_at.isoformat(),
             "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
-            **({"outcomes": self.outcomes.entries} if listed else {}),
+            **({"outcomes": entries} if listed else {}),
         }
-
-
-def tally_of(counts: Mapping[str, Any]) -> str:
-    """Return counters as one line for a log."""
-    return ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in counts.items())

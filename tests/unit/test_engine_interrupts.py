@@ -6,10 +6,9 @@ import random
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
@@ -19,10 +18,8 @@ from airflow_provider_contacts.engine import admission, push, queue, recorder, r
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.task import summary
-from airflow_provider_contacts.task.reporting import count_outcomes
-from airflow_provider_contacts.task.summary import MOST_IN_XCOM, OutcomeList, Report
+from airflow_provider_contacts.task import reporting, summary
+from airflow_provider_contacts.task.summary import Report
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     READABLE,
@@ -66,8 +63,7 @@ def report_of(wanted: Any = "all") -> Report:
         sync_run_id="r",
         destination_object=None,
         outcomes_table=None,
-        outcomes=OutcomeList(wanted),
-        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+        wanted=wanted,
     )
 
 
@@ -75,8 +71,8 @@ def check_report(report: Report, read: list[int], at: object = None) -> None:
     """Check that each row that was read is counted once, and in the list once."""
     counts = report.counts()
     assert counts["num_planned"] == len(read), at
-    assert sorted(entry["row_index"] for entry in report.outcomes.entries) == read, at
-    assert Counter(entry["status"] for entry in report.outcomes.entries) == {
+    assert sorted(entry["row_index"] for entry in report.entries) == read, at
+    assert Counter(entry["status"] for entry in report.entries) == {
         status.value: counts[f"num_{status.value}"]
         for status in Status
         if status is not Status.SENDING and counts[f"num_{status.value}"]
@@ -102,7 +98,7 @@ def counted(
             if alarm is not None:
                 sys.settrace(alarm)
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            count_outcomes(running, report)
+            deque(reporting.counted(running, report), maxlen=0)
     except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
         return type(error).__name__
     finally:
@@ -304,18 +300,6 @@ def test_a_caller_who_stops_listening_loses_no_outcome(heard: int) -> None:
 
 def test_a_report_counts_the_confirmed_without_looking_at_them() -> None:
     world, report = World(), report_of("undelivered")
-    count_outcomes(world.execution([*names(50), {"name": 7}]).push, report)
+    deque(reporting.counted(world.execution([*names(50), {"name": 7}]).push, report), maxlen=0)
     assert (report.counts()["num_succeeded"], report.counts()["num_invalid"]) == (50, 1)
-    assert [entry["row_index"] for entry in report.outcomes.entries] == [50]
-
-
-def test_a_list_that_grows_too_long_keeps_the_undelivered() -> None:
-    found = OutcomeList("auto")
-    for index in range(MOST_IN_XCOM):
-        status = Status.FAILED if index < 3 else Status.SUCCEEDED
-        found.entries.append({"row_index": index, "status": status.value})
-    report = report_of()
-    report.outcomes = found
-    last = Outcome(record_identifier="z", row_index=MOST_IN_XCOM, status=Status.FAILED)
-    report.add(Finished(others=[last]))
-    assert (len(found.entries), found.complete) == (4, False)
+    assert [entry["row_index"] for entry in report.entries] == [50]
