@@ -139,7 +139,8 @@ class Simulator:
             raise ValueError(f"there is no knob {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         try:
             for vendor in found:
-                vendor.check(knob, value)
+                settings, own = vendor.named[knob]
+                settings.read(own, value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         return [(vendor, knob) for vendor in found]

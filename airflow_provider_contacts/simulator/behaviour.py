@@ -254,11 +254,6 @@ class SimulatedVendor(ABC):
         if name == self.place_knob:
             self._open_places()
 
-    def check(self, name: str, value: Any) -> None:
-        """Raise what :meth:`set` would raise, and set nothing."""
-        settings, own = self.named[name]
-        settings.read(own, value)
-
     def restore_knobs(self) -> None:
         """Set every knob to its default."""
         for settings in (self.knobs, *self.faults.values()):

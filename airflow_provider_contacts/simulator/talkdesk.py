@@ -18,8 +18,17 @@ from airflow_provider_contacts.simulator.messages import (
     listed,
 )  # fmt: skip
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
-from airflow_provider_contacts.simulator.talkdesk_lists import HAL, PAGE_KNOBS, UNIQUE_TYPES, RecordList, page_of
-from airflow_provider_contacts.simulator.talkdesk_records import CODES, RECORD_KNOBS, content_faults, shape_problems
+from airflow_provider_contacts.simulator.talkdesk_records import (
+    CODES,
+    HAL,
+    PAGE_KNOBS,
+    RECORD_KNOBS,
+    UNIQUE_TYPES,
+    RecordList,
+    content_faults,
+    page_of,
+    shape_problems,
+)
 
 SCOPE = "record-lists:manage"
 
