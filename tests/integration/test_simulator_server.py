@@ -19,13 +19,10 @@ import pytest
 from airflow_provider_contacts.simulator.__main__ import main
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import listen, running
+from tests.support.servers import wait_until
+from tests.support.simulated import RECORD
 
 ROOT = Path(__file__).parents[2]
-RECORD = {
-    "phone_numbers": [{"phone_number": "+351929312319", "phone_type": "MOBILE"}],
-    "first_name": "Joey",
-    "last_name": "Tribbiani",
-}
 TIMEOUT = 20.0
 
 
@@ -42,12 +39,8 @@ def url(simulator: Simulator) -> Iterator[str]:
 
 def request_bytes(records: int = 3, *, declared: int | None = None) -> bytes:
     body = json.dumps({"records": [RECORD] * records}).encode()
-    head = (
-        "POST /talkdesk/record-lists/demo-list/records/bulks HTTP/1.1\r\nHost: localhost\r\n"
-        "Authorization: Bearer ready-token\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {declared or len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    headers = ("Authorization: Bearer ready-token", "Content-Type: application/json")
+    return post("/talkdesk/record-lists/demo-list/records/bulks", body, *headers, length=declared)
 
 
 def connect(url: str) -> socket.socket:
@@ -75,6 +68,21 @@ def _some(connection: socket.socket) -> bytes:
     return data
 
 
+def exchange(url: str, message: bytes) -> tuple[int, bytes]:
+    with connect(url) as connection:
+        connection.sendall(message)
+        return read_answer(connection)
+
+
+def get(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", *headers, "", ""]).encode()
+
+
+def post(path: str, body: bytes, *headers: str, length: int | None = None) -> bytes:
+    head = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body) if length is None else length}"]
+    return "\r\n".join([*head, *headers, "", ""]).encode() + body
+
+
 def ask(url: str, method: str = "GET", body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method)  # noqa: S310  # loopback
@@ -88,7 +96,7 @@ def test_a_socket_serves_requests_one_after_another(simulator: Simulator, url: s
             connection.sendall(request_bytes())
             status, body = read_answer(connection)
             assert (status, json.loads(body)["total_created"]) == (201, 3)
-    assert len(simulator.vendors["talkdesk"].stored) == 9
+    assert len(simulator.talkdesk.stored) == 9
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["fresh", "reused"])
@@ -112,7 +120,7 @@ def test_a_connection_is_closed_with_fin_or_rst(
                 connection.recv(1)
         else:
             assert connection.recv(1) == b""
-    talkdesk = simulator.vendors["talkdesk"]
+    talkdesk = simulator.talkdesk
     assert len(talkdesk.stored) == before + stored
     assert talkdesk.requests[-1].status == 0
     assert talkdesk.requests[-1].faults == (fault,)
@@ -123,7 +131,7 @@ def test_closing_before_reading_does_not_wait_for_the_body(simulator: Simulator,
     with connect(url) as connection:
         connection.sendall(request_bytes(1, declared=1_000_000))
         assert connection.recv(1) == b""
-    assert simulator.vendors["talkdesk"].stored == []
+    assert simulator.talkdesk.stored == []
 
 
 @pytest.mark.parametrize("form", ["fin", "rst"])
@@ -133,7 +141,7 @@ def test_a_truncated_answer_ends_before_its_content_length(simulator: Simulator,
         connection.sendall(request_bytes(100))
         with pytest.raises((EOFError, ConnectionResetError)):
             read_answer(connection)
-    assert len(simulator.vendors["talkdesk"].stored) == 100
+    assert len(simulator.talkdesk.stored) == 100
 
 
 @pytest.mark.parametrize(("fault", "stored"), [("hang", 0), ("store_then_hang", 3)])
@@ -146,7 +154,7 @@ def test_a_hanging_request_says_nothing_until_the_client_leaves(
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-    assert len(simulator.vendors["talkdesk"].stored) == stored
+    assert len(simulator.talkdesk.stored) == stored
     with connect(url) as connection:
         connection.sendall(request_bytes(1))
         assert read_answer(connection)[0] == 201
@@ -158,10 +166,7 @@ def test_a_simulator_stops_although_a_request_hangs() -> None:
     with running(simulator) as url:
         connection = connect(url)
         connection.sendall(request_bytes())
-        until = time.monotonic() + TIMEOUT
-        while not simulator.vendors["talkdesk"].requests and time.monotonic() < until:
-            time.sleep(0.01)
-        assert len(simulator.vendors["talkdesk"].requests) == 1
+        wait_until(lambda: len(simulator.talkdesk.requests) == 1, "the request has come")
     connection.close()
     assert not {thread for thread in threading.enumerate() if thread.name == "simulator"} - before
 
@@ -179,11 +184,7 @@ def test_latency_delays_and_the_server_goes_on(simulator: Simulator, url: str) -
 
 def test_the_state_is_read_and_set_over_http(url: str) -> None:
     ask(f"{url}/_simulator/faults", "POST", {"talkdesk": {"http_502": "next:1"}})
-    with connect(url) as connection:
-        connection.sendall(request_bytes())
-        assert read_answer(connection)[0] == 502
-        connection.sendall(request_bytes())
-        assert read_answer(connection)[0] == 201
+    assert [exchange(url, request_bytes())[0] for _ in range(2)] == [502, 201]
     state = ask(f"{url}/_simulator/state?vendor=talkdesk&requests=true")
     assert [one["received"] for one in state["contacts"]] == [RECORD] * 3
     assert [one["status"] for one in state["request_log"]] == [502, 201]
@@ -204,7 +205,7 @@ def test_a_hundred_records_take_well_under_ten_milliseconds(simulator: Simulator
             times.append(time.perf_counter() - started)
     print(f"bulk of 100: median {sorted(times)[15] * 1000:.1f} ms, best {min(times) * 1000:.1f} ms")  # noqa: T201  # a figure to look at
     assert min(times) < 0.010
-    assert len(simulator.vendors["talkdesk"].stored) == 3000
+    assert len(simulator.talkdesk.stored) == 3000
 
 
 @pytest.fixture
@@ -264,3 +265,121 @@ def test_a_port_that_cannot_be_had_is_named_with_the_way_out(capsys: pytest.Capt
         with pytest.raises(SystemExit):
             main(["--port", wrong])
         assert "--port: a number from 0 to 65535" in capsys.readouterr().err
+
+
+# Who is let in, and how much.
+
+CONTROL = ["/", "/_simulator", "/_simulator/summary", "/_simulator/state?vendor=dex", "/_simulator/faults"]
+VENDOR = ["/dex/v1/contacts", "/talkdesk/oauth/token", "/intermezzo/organizations"]
+FOREIGN = [
+    "evil.example", "evil.example:8780", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", "10.1.2.3",  # noqa: S104  # named, not listened at
+    "localhost@evil.example", "localhost evil.example", "[2001:db8::1]:80", "127.1", "2130706433", "",
+]  # fmt: skip
+OWN = ["127.0.0.1", "127.0.0.1:8780", "localhost", "LOCALHOST:1", "localhost.", "127.8.9.1", "[::1]", "[::1]:8780"]
+
+
+@pytest.fixture
+def narrow() -> Iterator[tuple[Simulator, str]]:
+    simulator = Simulator({"all.max_body": 1000})
+    with running(simulator) as served:
+        yield simulator, served
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_foreign_host_is_refused_by_every_route(url: str, host: str) -> None:
+    for path in (*CONTROL, *VENDOR):
+        status, body = exchange(url, get(path, f"Host: {host}", "Authorization: Bearer dex_x"))
+        assert status == 403, path
+        assert "--allow-host" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_this_machines_own_names_are_let_in(url: str, host: str) -> None:
+    for path in CONTROL:
+        assert exchange(url, get(path, f"Host: {host}"))[0] == 200, path
+    assert exchange(url, get(VENDOR[0], f"Host: {host}", "Authorization: Bearer dex_x"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "https://evil.example:8780", "null", "file://", "http://10.0.0.1"]
+)
+def test_a_foreign_origin_sets_nothing(simulator: Simulator, url: str, origin: str) -> None:
+    body = b'{"dex.plan": "free"}'
+    for path in ("/_simulator/faults", "/_simulator/reset", "/dex/v1/contacts/"):
+        status, answer = exchange(url, post(path, body, f"Origin: {origin}", "Authorization: Bearer dex_x"))
+        assert (status, "Origin" in json.loads(answer)["error"]) == (403, True), path
+    assert simulator.dex.knob_values()["plan"] == "professional"
+    assert exchange(url, post("/_simulator/faults", body, "Origin: http://localhost:8780"))[0] == 200
+    assert simulator.dex.knob_values()["plan"] == "free"
+
+
+def test_two_hosts_or_none_are_refused(url: str) -> None:
+    for headers in (["Host: localhost", "Host: evil.example"], ["Host: evil.example", "Host: localhost"]):
+        assert exchange(url, get("/_simulator", *headers))[0] in {400, 403}
+    assert exchange(url, b"GET /_simulator HTTP/1.0\r\n\r\n")[0] in {400, 403}
+
+
+def test_an_address_listened_at_and_an_allowed_name_are_let_in() -> None:
+    simulator = Simulator(hosts=["contacts.test"])
+    with running(simulator, host="127.0.0.1") as url:
+        assert exchange(url, get("/_simulator", "Host: contacts.test:80"))[0] == 200
+        assert exchange(url, get("/_simulator", "Host: evil.example"))[0] == 403
+    simulator = Simulator()
+    with running(simulator, host="0.0.0.0") as url:  # noqa: S104  # every address of this machine
+        here = url
+        assert url.startswith("http://127.0.0.1:")
+        assert exchange(here, get("/_simulator", "Host: 10.1.2.3:80"))[0] == 200
+        assert exchange(here, get("/_simulator", "Host: evil.example"))[0] == 403
+        # A container reaches the vendors by a name that only its network knows.
+        assert exchange(here, get(VENDOR[0], "Host: simulator", "Authorization: Bearer dex_x"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/_simulator/faults", "/_simulator/reset", "/dex/v1/contacts/", "/talkdesk/oauth/token"]
+)
+def test_a_long_body_is_answered_413_and_not_kept(narrow: tuple[Simulator, str], path: str) -> None:
+    simulator, url = narrow
+    long = b"x" * 200_000
+    assert exchange(url, post(path, long, "Authorization: Bearer dex_x"))[0] == 413
+    chunked = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    assert exchange(url, chunked + (b"2710\r\n" + b"x" * 10_000 + b"\r\n") * 20 + b"0\r\n\r\n")[0] == 413
+    assert exchange(url, get("/_simulator/summary", "Host: localhost"))[0] == 200
+    assert simulator.dex.stored == []
+
+
+@pytest.mark.parametrize("path", ["/_simulator/faults", "/dex/v1/contacts/"])
+def test_a_body_without_an_end_is_cut_off(narrow: tuple[Simulator, str], path: str) -> None:
+    _, url = narrow
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    with connect(url) as connection:
+        connection.sendall(head)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            connection.sendall((b"2710\r\n" + b"x" * 10_000 + b"\r\n") * 2000)
+
+
+def test_less_than_was_announced_is_not_handled(narrow: tuple[Simulator, str]) -> None:
+    """A client that announces more than it sends, and leaves: what came is no request."""
+    simulator, url = narrow
+    for path in ("/_simulator/faults", "/dex/v1/contacts/"):
+        with connect(url) as connection:
+            connection.sendall(post(path, b"{}", "Authorization: Bearer dex_x", length=500))
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+    message = request_bytes(1)
+    with connect(url) as connection:  # a whole JSON text, but not the whole body
+        connection.sendall(message.replace(b"Content-Length: ", b"Content-Length: 9"))
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert simulator.talkdesk.stored == []
+    wait_until(lambda: len(simulator.talkdesk.requests) == 1, "the request is noted")
+    assert (simulator.talkdesk.requests[0].status, simulator.talkdesk.requests[0].received) == (0, 0)
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "5, 6", "99999999999999999999999"])
+def test_a_length_that_is_none_is_refused(url: str, length: str) -> None:
+    head = f"POST /_simulator/faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    with connect(url) as connection:
+        connection.sendall(head.encode() + b"{}")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536)[:12] in {b"HTTP/1.1 400", b""}
+    assert exchange(url, get("/_simulator/summary", "Host: localhost"))[0] == 200
