@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import nox
@@ -19,8 +18,9 @@ nox.options.sessions = ["check", "tests"]
 CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "noxfile.py")
 PARTS = ("tests/unit", "tests/integration")
 MUTMUT = "mutmut==3.8.1"
+MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
-INSTALLED = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
+INSTALLED: dict[str, str | None] = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
 ONCE_INTEGRATION = (
     "bench", "campaigns", "concurrent_processes", "database_away", "reconcile", "replay", "selection", "settle",
@@ -40,39 +40,19 @@ def uv(session: nox.Session, what: str, *arguments: str) -> None:
 
 def install(session: nox.Session, venv: str, *arguments: str, constraints: str = "constraints.txt") -> None:
     """Install into an environment; what is there already stays untouched."""
-    pinned = ("--constraint", constraints, "--build-constraint", "constraints.txt")
-    uv(
-        session,
-        f"installing into {Path(venv).name}",
-        "install",
-        "--quiet",
-        "--compile-bytecode",
-        "--python",
-        venv,
-        *pinned,
-        *arguments,
-    )
-
-
-def python(
-    session: nox.Session,
-    *arguments: str,
-    venv: str = sys.prefix,
-    env: Mapping[str, str | None] | None = None,
-    success_codes: tuple[int, ...] = (0,),
-) -> None:
-    """Run the Python of an environment."""
-    session.run(f"{venv}/bin/python", *arguments, env=env, external=True, success_codes=success_codes)
+    options = ("--quiet", "--compile-bytecode", "--constraint", constraints, "--build-constraint", "constraints.txt")
+    uv(session, f"installing into {Path(venv).name}", "install", "--python", venv, *options, *arguments)
 
 
 def pytest(session: nox.Session, *arguments: str, venv: str = sys.prefix) -> None:
     """Run the tests that the arguments name, else all, against the installed wheel."""
     paths = () if any(argument.startswith("tests/") for argument in session.posargs) else PARTS
     if session.posargs != [PARTS[0]]:
-        session.run(".ci/lasting", "looking for MariaDB", ".ci/mariadb", external=True)
+        session.run(*MARIADB, external=True)
     # 5: no test is left. A selection may leave none in one of the two parts.
     codes = (0, 5) if set(session.posargs) - set(PARTS) else (0,)
-    python(session, "-m", "pytest", *paths, *arguments, *session.posargs, venv=venv, env=INSTALLED, success_codes=codes)
+    command = (f"{venv}/bin/python", "-m", "pytest", *paths, *arguments, *session.posargs)
+    session.run(*command, env=INSTALLED, success_codes=codes, external=True)
 
 
 @nox.session(venv_backend="none")
@@ -84,11 +64,11 @@ def setup(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def check(session: nox.Session) -> None:
     """Check formats, lints, spelling, imports and types."""
-    python(session, "-m", "ruff", "format", "--check", ".")
-    python(session, "-m", "ruff", "check", ".")
+    session.run(sys.executable, "-m", "ruff", "format", "--check", ".", external=True)
+    session.run(sys.executable, "-m", "ruff", "check", ".", external=True)
     session.run(f"{sys.prefix}/bin/codespell", external=True)
     session.run(f"{sys.prefix}/bin/lint-imports", "--no-logo", external=True)
-    python(session, "-m", "mypy", *CHECKED)
+    session.run(sys.executable, "-m", "mypy", *CHECKED, external=True)
 
 
 @nox.session(venv_backend="none")
@@ -111,7 +91,7 @@ def lower(session: nox.Session) -> None:
 def distributed(session: nox.Session) -> None:
     """Airflow on two Celery workers, one of which is killed in the middle."""
     install(session, sys.prefix, "--group", "distributed")
-    python(session, "-m", "tests.distributed.run")
+    session.run(sys.executable, "-m", "tests.distributed.run", external=True)
 
 
 @nox.session(venv_backend="uv")
@@ -122,7 +102,9 @@ def bench(session: nox.Session) -> None:
     peers = "bench/peers-requirements.txt"
     install(session, venv, "--no-deps", "--requirement", peers, constraints=peers)
     size = "--small" if os.environ.get("SMALL") else "--write"
-    python(session, "-m", "bench.run", "--peers", f"{venv}/bin/python", size, *session.posargs)
+    session.run(
+        sys.executable, "-m", "bench.run", "--peers", f"{venv}/bin/python", size, *session.posargs, external=True
+    )
 
 
 @nox.session(venv_backend="uv")
@@ -131,13 +113,13 @@ def campaign(session: nox.Session) -> None:
     venv, small, seed = session.virtualenv.location, os.environ.get("SMALL"), os.environ.get("SEED", "1")
     peers = "campaigns/peers-requirements.txt"
     install(session, venv, "--requirement", peers, constraints=peers)
-    session.run(".ci/lasting", "looking for MariaDB", ".ci/mariadb", external=True)
+    session.run(*MARIADB, external=True)
     properties = ("-m", "pytest", "-q", f"--hypothesis-seed={seed}", "tests/unit/test_engine_properties.py")
-    python(session, *properties, env={"CONTACTS_EXAMPLES": "300" if small else "6000"})
+    session.run(sys.executable, *properties, env={"CONTACTS_EXAMPLES": "300" if small else "6000"}, external=True)
     size = "--kills 20 --records 300 --share 0.1" if small else "--write campaigns/RESULTS.md"
     ways = os.environ.get("ON_UNKNOWN", "hold reconcile").split()
     asked = ("--seed", seed, "--on-unknown", *ways, "--peers", f"{venv}/bin/python", *size.split())
-    python(session, "-m", "campaigns", *asked)
+    session.run(sys.executable, "-m", "campaigns", *asked, external=True)
 
 
 @nox.session(venv_backend="uv")
@@ -149,8 +131,8 @@ def mutants(session: nox.Session) -> None:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     Path(venv, "lib", version, "project.pth").write_text(f"{sys.prefix}/lib/{version}\n", encoding="utf-8")
     session.run("rm", "-rf", "mutants", external=True)
-    python(session, "-m", "mutmut", "run", "--max-children", "2", *session.posargs, venv=venv,
-           env={"CONTACTS_EXAMPLES": "30"})  # fmt: skip
+    command = ("nice", f"{venv}/bin/python", "-m", "mutmut", "run", "--max-children", "2", *session.posargs)
+    session.run(*command, env={"CONTACTS_EXAMPLES": "30"}, external=True)
     session.run(".ci/mutants", external=True)
 
 
