@@ -35,7 +35,7 @@ def uv(session: nox.Session, what: str, *arguments: str) -> None:
     told = subprocess.run(pip, check=False, capture_output=True, text=True).stdout.strip()  # noqa: S603  # its own pip
     index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or told
     command = (".ci/lasting", what, f"{sys.prefix}/bin/uv", "pip", *arguments)
-    session.run(*command, env={"UV_DEFAULT_INDEX": index} if index else {}, external=True)
+    session.run_install(*command, env={"UV_DEFAULT_INDEX": index} if index else {}, external=True)
 
 
 def install(session: nox.Session, venv: str, *arguments: str, constraints: str = "constraints.txt") -> None:
