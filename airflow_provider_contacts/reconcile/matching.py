@@ -82,18 +82,21 @@ def digits(text: str) -> str:
     return found if len(found) >= SHORTEST_PHONE else ""
 
 
-def traits(payload: Payload, identity: Sequence[str]) -> Traits:
-    """Return, by path, the texts that tell a person from another, and the last digits of phone numbers among them.
+def handles(text: str) -> set[str]:
+    """Return what two plain texts have in common if they say the same: the text, or the end of a phone number."""
+    number = digits(text)
+    return {text, f"#{number[-SHORTEST_PHONE:]}"} if number else {text}
 
-    Two values that say the same have one of these in common. Paths without any are left out.
-    """
-    found = {}
-    for path in identity:
-        texts = {text for text in map(plain, leaves(payload, path.split("."))) if text}
-        texts |= {f"#{number[-SHORTEST_PHONE:]}" for number in map(digits, texts) if number}
-        if texts:
-            found[path] = frozenset(texts)
-    return found
+
+def traits(payload: Payload, identity: Sequence[str]) -> Traits:
+    """Return, by path, the handles of the texts that tell a person from another; paths without any are left out."""
+    found = {
+        path: frozenset(
+            handle for text in map(plain, leaves(payload, path.split("."))) if text for handle in handles(text)
+        )
+        for path in identity
+    }
+    return {path: texts for path, texts in found.items() if texts}
 
 
 def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
@@ -116,22 +119,45 @@ class Index:
 
     def __init__(self, sought: Mapping[int, Payload], identity: Sequence[str]) -> None:
         self._identity = identity
-        self._all = frozenset(sought)
-        self._nameless = set(sought)
         self._by_trait: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        self._all, self._nameless = Contents(), Contents()
         for number, payload in sought.items():
-            for path, texts in traits(payload, identity).items():
-                self._nameless.discard(number)
+            found = traits(payload, identity)
+            for path, texts in found.items():
                 for text in texts:
                     self._by_trait[path, text].add(number)
+            for contents in [self._all] if found else [self._all, self._nameless]:
+                contents.add(number, payload)
 
-    def candidates(self, shown: Payload) -> frozenset[int]:
+    def candidates(self, shown: Payload) -> set[int]:
         """Return the numbers of all records that the contact is not surely another one than."""
         found = traits(shown, self._identity)
+        if not found:
+            return self._all.candidates(shown)
         keys = [(path, text) for path, texts in found.items() for text in texts]
-        return (
-            self._all if not found else frozenset(self._nameless).union(*(self._by_trait.get(key, ()) for key in keys))
-        )
+        return self._nameless.candidates(shown).union(*(self._by_trait.get(key, ()) for key in keys))
+
+
+class Contents(defaultdict[str, defaultdict[str, set[int]]]):
+    """Numbers of payloads by a field and its handles: a contact that agrees with a payload agrees in that field."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: defaultdict(set))
+
+    def add(self, number: int, payload: Payload) -> None:
+        """Add a payload by its first field that holds a text or a number."""
+        texts = {name: plain(value) for name, value in sorted(payload.items()) if isinstance(value, str | int | float)}
+        name, text = next(((name, text) for name, text in texts.items() if text), ("", ""))
+        for handle in handles(text):
+            self[name][handle].add(number)
+
+    def candidates(self, shown: Payload) -> set[int]:
+        """Return the numbers of all payloads that could agree with what is shown."""
+        found = set[int]()
+        for name, numbers in self.items():
+            some = map(numbers.get, handles(plain(shown[name]))) if name in shown else numbers.values()
+            found.update(*filter(None, some))
+        return found
 
 
 def assign(options: Mapping[A, Sequence[B]]) -> dict[A, B]:
