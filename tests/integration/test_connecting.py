@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import socket
-import ssl
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +15,19 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.transport.endpoint import head_limits
+from airflow_provider_contacts.transport.endpoint import head_limits, proxy_for
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.support.sockets import Serve, Wire, client_to, fine, free_port, result_of, silent
+from tests.support.sockets import Serve, Wire, client_to, fine, free_port, make_certificate, result_of, silent, tls_of
 
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @contextmanager
@@ -104,6 +110,73 @@ def test_what_has_not_left_at_the_time_out_never_does() -> None:
                 drain(accepted)
 
 
+def test_a_certificate_that_is_not_trusted_is_proof_and_one_that_is_is_fine(
+    serve: Serve, certificate: tuple[str, str]
+) -> None:
+    server = serve(fine, tls_of(certificate))
+    with client_to(server) as client:
+        assert result_of(client) == NotSent("not_connected")
+    for verify in (
+        False,
+        certificate[0],
+    ):
+        with client_to(server, verify=verify) as client:
+            assert isinstance(result_of(client), Response)
+    assert len(server.heard) == 2
+
+
+# Proxies.
+
+
+def test_a_proxy_of_the_environment_is_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with client_to("http://vendor.invalid") as client:
+        assert isinstance(result_of(client), Response)
+    assert proxy.heard[0].line.startswith("POST http://vendor.invalid/contacts/ ")
+
+
+def test_loopback_is_never_reached_through_a_proxy_of_the_environment(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, server = serve(fine), serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+    with client_to(server) as client:
+        assert isinstance(result_of(client), Response)
+    assert (len(proxy.heard), len(server.heard)) == (0, 1)
+
+
+def test_a_stated_proxy_is_used_even_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated, other = serve(fine), serve(fine)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{other.port}")
+    monkeypatch.setenv("NO_PROXY", "*")
+    with client_to("http://vendor.invalid", proxy=f"http://user:pass@127.0.0.1:{stated.port}") as client:
+        assert isinstance(result_of(client), Response)
+    assert stated.heard[0].headers["proxy-authorization"] == "Basic " + base64.b64encode(b"user:pass").decode()
+    assert other.heard == []
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "proxied"),
+    [
+        ("", "https://api.vendor.example", True),
+        ("vendor.example", "https://api.vendor.example", False),
+        ("other.example", "https://api.vendor.example", True),
+        ("*", "https://api.vendor.example", False),
+        ("", "https://localhost:1", False),
+        ("", "https://[::1]:1", False),
+        ("", "http://api.vendor.example", False),
+    ],
+)
+def test_the_environment_is_read_as_usual(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, proxied: bool
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert (proxy_for(url, "") is not None) == proxied
+    assert proxy_for(url, "http://stated:1") == "http://stated:1"
+
+
 # Answers with large heads.
 
 
@@ -148,15 +221,6 @@ def test_a_head_that_is_not_read_is_doubt_and_names_the_limit(serve: Serve, head
 
 
 # The cause, in words.
-
-
-def made(folder: Path, name: str, alternative: str) -> tuple[str, str]:
-    """Make a certificate that signs itself."""
-    key, cert = str(folder / f"{name}.key"), str(folder / f"{name}.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert]
-    command += ["-days", "1", "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative}"]
-    subprocess.run(command, check=True, capture_output=True)
-    return cert, key
 
 
 def expired(folder: Path) -> tuple[str, str]:
@@ -224,12 +288,10 @@ def test_a_cause_is_told_where_no_tls_is_spoken() -> None:
 
 def test_a_cause_is_told_where_the_certificate_is_wrong(serve: Serve, tmp_path: Path) -> None:
     def served(files: tuple[str, str]) -> int:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*files)
-        return serve(fine, tls).port
+        return serve(fine, tls_of(files)).port
 
-    mine = made(tmp_path, "localhost", "DNS:localhost")
-    other = made(tmp_path, "other", "DNS:other.example")
+    mine = make_certificate(tmp_path, "localhost", "DNS:localhost")
+    other = make_certificate(tmp_path, "other", "DNS:other.example")
     old = expired(tmp_path)
     text = told(f"https://localhost:{served(mine)}")
     assert "is from an authority that is not known here: name its CA bundle in the connection's verify" in text
@@ -250,6 +312,8 @@ def test_a_cause_is_told_where_the_certificate_is_wrong(serve: Serve, tmp_path: 
 def test_a_cause_is_told_where_a_proxy_refuses(serve: Serve, status: int, text: str) -> None:
     proxy = serve(lambda wire: wire.say(status, b""))
     assert text in told("https://vendor.invalid", proxy=f"http://user:secret@localhost:{proxy.port}")
+    assert proxy.heard[0].line.startswith("CONNECT vendor.invalid:443 ")
+    assert "authorization" not in proxy.heard[0].headers
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -285,10 +349,3 @@ def test_a_cause_is_told_where_an_answer_is_lost(serve: Serve) -> None:
     assert "no HTTP that can be read (Duplicate Content-Length" in texts["/lengths"]
     assert "987654" not in texts["/lengths"]
     assert not any(map(ADDRESS.search, texts.values()))
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)

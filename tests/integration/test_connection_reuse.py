@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 from contextlib import suppress
@@ -12,12 +11,11 @@ import pytest
 
 from airflow_provider_contacts.transport.endpoint import Endpoint
 from airflow_provider_contacts.transport.plain_client import plain_client
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, bearer
+from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.support.sockets import POST, Handle, Serve, Wire, client_to, gather, result_of
+from tests.support.sockets import Serve, Wire, client_to, gather, result_of, tls_of
 
-READ = Request("GET", "/contacts/1")
 STATUSES = [200, 201, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504]
 
 
@@ -30,60 +28,33 @@ def own(wire: Wire) -> bytes:
     return wire.heard.path.encode()
 
 
-def repeating(status: int, first: int = 200, wait: float = 0.05) -> Handle:
-    """Response, and say something else a moment later that nobody has asked for."""
+LATE = [*(said(status, b"late") for status in STATUSES), b"H", b"HTTP/1.1 2", b"\r\n", said(200, b"late")[:-1]]
 
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize("late", LATE)
+def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
+    serve: Serve, certificate: tuple[str, str], late: bytes, method: str, encrypted: bool
+) -> None:
     def handle(wire: Wire) -> bool:
+        wire.say(200, own(wire))
         if wire.heard.path == "/1":
-            wire.socket.sendall(said(first, b"/1"))
-            time.sleep(wait)
-            wire.socket.sendall(said(status, b"late"))
-            return True
-        wire.socket.sendall(said(200, own(wire)))
+            time.sleep(0.03)
+            wire.socket.sendall(late)
         return True
 
-    return handle
-
-
-def tls_of(certificate: tuple[str, str]) -> ssl.SSLContext:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*certificate)
-    return tls
-
-
-@pytest.mark.parametrize("method", ["POST", "GET"])
-@pytest.mark.parametrize("status", STATUSES)
-def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
-    serve: Serve, status: int, method: str
-) -> None:
-    server = serve(repeating(status))
+    server = serve(handle, tls_of(certificate) if encrypted else None)
     body = b"{}" if method == "POST" else None
-    with client_to(server) as client:
-        assert result_of(client, Request(method, "/1", body)) == Response(200, {"content-length": "2"}, b"/1")
-        time.sleep(0.15)
-        for number in (2, 3):
+    with client_to(server, verify=False) as client:
+        for number in (1, 2, 3):
             found = result_of(client, Request(method, f"/{number}", body))
             assert found == Response(200, {"content-length": "2"}, b"/%d" % number)
+            time.sleep(0.08 if number == 1 else 0)
     assert [heard.path for heard in server.heard] == ["/1", "/2", "/3"]
-    # Who has answered unasked once is not trusted with a second request on one connection.
-    assert len({heard.connection for heard in server.heard}) == 3
-
-
-@pytest.mark.parametrize("part", [b"H", b"HTTP/1.1 2", b"\r\n", b"garbage", said(200, b"late")[:-1]])
-def test_a_part_of_an_answer_is_enough(serve: Serve, part: bytes) -> None:
-    def handle(wire: Wire) -> bool:
-        wire.socket.sendall(said(200, own(wire)))
-        if wire.heard.path == "/1":
-            time.sleep(0.05)
-            wire.socket.sendall(part)
-        return True
-
-    server = serve(handle)
-    with client_to(server) as client:
-        result_of(client, Request("POST", "/1", b"{}"))
-        time.sleep(0.15)
-        assert result_of(client, Request("POST", "/2", b"{}")) == Response(200, {"content-length": "2"}, b"/2")
-    assert len({heard.connection for heard in server.heard}) == 2
+    # Who has answered unasked once is not trusted with a second request on one connection. What TLS delivers together
+    # with the answer, and is less than an answer, goes unseen and harms nobody.
+    assert len({heard.connection for heard in server.heard}) == 3 or (encrypted and not late.endswith(b"late"))
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -112,18 +83,6 @@ def test_an_answer_that_comes_along_with_the_one_before_is_nobodys(
     assert first.body == b"/1"
     assert second == Response(200, {"content-length": "2"}, b"/2")
     assert len({heard.connection for heard in server.heard}) == 2
-
-
-@pytest.mark.parametrize("status", STATUSES)
-def test_what_comes_on_an_idle_connection_within_tls_is_no_answer(
-    serve: Serve, certificate: tuple[str, str], status: int
-) -> None:
-    server = serve(repeating(status), tls_of(certificate))
-    with client_to(server, verify=False) as client:
-        result_of(client, Request("POST", "/1", b"{}"))
-        time.sleep(0.15)
-        assert result_of(client, Request("POST", "/2", b"{}")) == Response(200, {"content-length": "2"}, b"/2")
-    assert [heard.path for heard in server.heard] == ["/1", "/2"]
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -172,26 +131,31 @@ def test_an_answer_that_begins_while_the_request_is_being_sent_proves_nothing(st
     # Some systems take tens of megabytes before anybody reads them: then the answer would not be early.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     accepted: list[socket.socket] = []
+    heard: list[bytes] = []
 
-    def serve_one() -> None:
+    def serve_each() -> None:
         with suppress(OSError):
-            connection, _ = listener.accept()
-            accepted.append(connection)
-            connection.recv(1000)
-            connection.sendall(said(status, b"{}"))
-            # As long as the rest cannot leave: a system that hands all of it over in one call would hide the answer.
-            time.sleep(0.1)
-            while connection.recv(1 << 20):
-                pass
+            while True:
+                connection, _ = listener.accept()
+                accepted.append(connection)
+                heard.append(connection.recv(1000).split(b" ")[1])
+                connection.sendall(said(status, b"{}"))
+                # As long as the rest cannot leave: a system that takes all of it in one call would hide the answer.
+                time.sleep(0.1)
+                while heard[-1] == b"/read" and connection.recv(1 << 20):
+                    pass
 
-    threading.Thread(target=serve_one, daemon=True).start()
+    threading.Thread(target=serve_each, daemon=True).start()
     with client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
-        found = result_of(client, Request("POST", "/", b"x" * 50_000_000), timeout=10.0)
+        # What the rest of a request is taken for is the server's secret: nothing may follow it on its connection.
+        for path in ("/unread", "/read"):
+            found = result_of(client, Request("POST", path, b"x" * 50_000_000), timeout=10.0)
+            assert found == NoAnswer("early_answer")
+            assert isinstance(found, NoAnswer)
+            assert str(status) in (found.message or "")
     for one in (listener, *accepted):
         one.close()
-    assert found == NoAnswer("early_answer")
-    assert isinstance(found, NoAnswer)
-    assert str(status) in (found.message or "")
+    assert heard == [b"/unread", b"/read"]
 
 
 def test_an_interim_answer_before_the_end_of_the_request_is_not_the_answer(serve: Serve) -> None:
@@ -307,27 +271,6 @@ def test_many_honest_answers_at_once_are_told_apart(serve: Serve) -> None:
             bodies = {tag: result.body for tag, result in found.items() if isinstance(result, Response)}
             assert bodies == {tag: f"/{round_}-{tag}".encode() for tag in range(40)}
     assert len({heard.connection for heard in server.heard}) <= 40
-
-
-def test_a_token_request_never_takes_what_was_not_its_answer(serve: Serve) -> None:
-    def handle(wire: Wire) -> bool:
-        number = sum(heard.path == "/token" for heard in server.heard)
-        wire.socket.sendall(said(200, b'{"access_token": "t%d", "expires_in": 600}' % number))
-        time.sleep(0.05)
-        wire.socket.sendall(said(200, b'{"access_token": "late", "expires_in": 600}'))
-        return True
-
-    server = serve(handle)
-    api = serve(lambda wire: wire.say(401))
-    credential = ClientCredentials(
-        token_url=f"http://127.0.0.1:{server.port}/token", client_id="id-1", client_secret="client-secret-9"
-    )
-    with client_to(api, credential) as client:
-        for tag in (1, 2):
-            result_of(client, POST, tag=tag)
-            client.renew(tag)
-            time.sleep(0.15)
-    assert [heard.headers["authorization"] for heard in api.heard] == ["Bearer t1", "Bearer t2"]
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.05])

@@ -76,25 +76,23 @@ def test_a_request_is_written_to_a_silent_connection() -> None:
     with_line(play, Departure(host="h", size=2))
 
 
-def test_a_server_that_speaks_first_is_asked_nothing() -> None:
+@pytest.mark.parametrize(
+    ("departure", "before", "held"),
+    [
+        (Departure(host="h"), b"220 ready\r\n", "unasked"),
+        (Departure(host="h", not_after=0.0), b"", "late"),
+        (Departure(host="h", over=True), b"", "late"),
+    ],
+    ids=["a server speaks first", "its time is over", "nobody waits for it"],
+)
+def test_what_holds_a_request_back(departure: Departure, before: bytes, held: str) -> None:
     async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
         with pytest.raises(HeldError):
             transport.write(HEAD)
-        assert (departure.left, departure.held) == (False, "unasked")
+        assert (departure.left, departure.held) == (False, held)
         assert heard_by(other) == b""
 
-    with_line(play, Departure(host="h"), before=b"220 ready\r\n")
-
-
-def test_the_clock_is_asked_by_who_writes() -> None:
-    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
-        departure.not_after = time.monotonic() - 0.001
-        with pytest.raises(HeldError):
-            transport.write(HEAD)
-        assert (departure.left, departure.held) == (False, "late")
-        assert heard_by(other) == b""
-
-    with_line(play, Departure(host="h"))
+    with_line(play, departure, before)
 
 
 def test_the_first_byte_decides_for_the_rest() -> None:
@@ -105,16 +103,6 @@ def test_the_first_byte_decides_for_the_rest() -> None:
         assert heard_by(other) == HEAD + b"{}"
 
     with_line(play, Departure(host="h", size=2))
-
-
-def test_a_request_that_nobody_waits_for_any_more_is_not_written() -> None:
-    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
-        departure.over = True
-        with pytest.raises(HeldError):
-            transport.write(HEAD)
-        assert heard_by(other) == b""
-
-    with_line(play, Departure(host="h"))
 
 
 def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:
