@@ -29,6 +29,7 @@ from airflow_provider_contacts.task.parameters import PushParameters
 from airflow_provider_contacts.transport.client import Client
 from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
+from tests.support.fake_vendor import outcomes_of
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator
@@ -145,10 +146,8 @@ def pushing(job: Job, clock: Clock) -> Iterator[tuple[str, Iterator[Any]]]:
         ledger = after.enter_context(closing(open_ledger(job, target.host)))
         client = after.enter_context(closing(Client(target.endpoint)))
         rows = map(person, job.keys)
-        yield (
-            ledger.token,
-            Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings, clock=clock).run(),
-        )
+        push = Push(rows, mapper=mapper, ledger=ledger, sender=client, settings=settings, clock=clock)
+        yield ledger.token, outcomes_of(push)
 
 
 def vendor_connection(simulator: Simulator, url: str) -> dict[str, Any]:
