@@ -16,7 +16,7 @@ from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import Batch, History
+from airflow_provider_contacts.records.batch import NOTHING, Batch, History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
@@ -29,8 +29,7 @@ from airflow_provider_contacts.records.unsent_outcomes import (
     standing_outcome,
 )
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
-
-NOTHING = Batch()
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,8 +59,6 @@ class AdmittedChunk:
 class Admission:
     """The rows of one push, chunk by chunk.
 
-    :param active: records queued, waiting or in flight in this execution, by identifier, with the digest of their
-        payload; the engine takes them out again.
     :param chunk_size: records looked up at once.
     :param settling: seconds after its mark by which a request of any execution has ended.
     :param look_first: is given the first chunk's identifiers and payload digests; what it raises ends the push.
@@ -74,7 +71,6 @@ class Admission:
         mapper: Mapper,
         ledger: States,
         on_unknown: OnUnknown,
-        active: dict[str, str],
         chunk_size: int,
         settling: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -83,11 +79,10 @@ class Admission:
     ) -> None:
         self.num_read = 0
         self.ended = False
-        self.keys = Keys(active, mapper.sync_key, token=ledger.token)
+        self.keys = Keys(mapper.sync_key, token=ledger.token)
         self._rows = rows
         self._mapper, self._ledger = mapper, ledger
         self._on_unknown = on_unknown
-        self._active = active
         self._chunk_size, self._settling = chunk_size, settling
         self._monotonic = monotonic
         self._look_first = look_first
@@ -115,7 +110,7 @@ class Admission:
                 for record in in_order(sound, invalid):
                     hashes.setdefault(record.record_identifier, record.payload_hash)
                 self._look_first(hashes)
-            wanted = identifiers - self._active.keys()
+            wanted = identifiers - self.keys.active.keys()
             states = self._ledger.states(wanted) if wanted else {}
         except (ConfigError, LedgerError) as error:
             return AdmittedChunk(outcomes=[not_attempted(one) for one in in_order(sound, invalid)], error=error)
@@ -149,11 +144,11 @@ class Admission:
         """Admit by columns what nothing is known of, and decide about the others one by one."""
         known = {*states, *self.keys.known(sound.identifiers), *(record.record_identifier for record in invalid)}
         if not known:
-            self._active.update(zip(sound.identifiers, sound.payload_hashes, strict=True))
+            self.keys.active.update(zip(sound.identifiers, sound.payload_hashes, strict=True))
             chunk.batch = sound
             return
         admitted = [place for place, identifier in enumerate(sound.identifiers) if identifier not in known]
-        self._active.update((sound.identifiers[place], sound.payload_hashes[place]) for place in admitted)
+        self.keys.active.update((sound.identifiers[place], sound.payload_hashes[place]) for place in admitted)
         places = {sound.row_indexes[place]: place for place, one in enumerate(sound.identifiers) if one in known}
         records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in places.values()), *invalid]
         histories: dict[int, History] = {}
@@ -206,14 +201,14 @@ class Admission:
             on_unknown=self._on_unknown,
         )
         if decision in {Decision.SEND, Decision.RESEND}:
-            self._active[identifier] = record.payload_hash
+            self.keys.active[identifier] = record.payload_hash
             reconciled = state is not None and state.was_in_doubt
             return History(state=state, doubted=decision is Decision.RESEND, reconciled=reconciled)
         if decision is Decision.RECONCILE and state is not None:
-            self._active[identifier] = record.payload_hash
+            self.keys.active[identifier] = record.payload_hash
             chunk.in_doubt.append((record, state))
             return None
-        self._active.pop(identifier, None)
+        self.keys.active.pop(identifier, None)
         outcome = self._decided(record, state, decision)
         if decision is Decision.SKIP and not self.keys.skip(record):
             # One delivery, however often its key comes.
@@ -254,3 +249,8 @@ def in_order(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | 
     """Return the records of a chunk in the order of its rows."""
     records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in range(len(sound))), *invalid]
     return sorted(records, key=lambda record: record.row_index)
+
+
+def chunk_size(limits: Limits) -> int:
+    """Return how many rows are read and looked up at once: as many as can be in flight, within bounds."""
+    return min(2000, max(100, limits.batch_size * limits.max_in_flight))

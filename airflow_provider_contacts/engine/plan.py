@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
+from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.queue import Queue
@@ -102,9 +102,8 @@ def planned(
         ledger=overlay,
         # Nothing is read back for a plan: what is in doubt counts as held.
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
-        active={},
         # As the engine reads: copies of a key within one chunk are decided together.
-        chunk_size=min(2000, max(100, limits.batch_size * limits.max_in_flight)),
+        chunk_size=chunk_size(limits),
         settling=settings.request_timeout + SETTLING,
         look_first=look_first,
     )

@@ -6,10 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from airflow_provider_contacts.engine.batching import cuts
-from airflow_provider_contacts.records.batch import Batch, joined
+from airflow_provider_contacts.records.batch import NOTHING, Batch, joined
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-
-NOTHING = Batch()
 
 
 class Queue:

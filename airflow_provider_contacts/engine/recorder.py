@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.engine.stop_reason import Brake, StopReason
+from airflow_provider_contacts.engine.context import PushContext
+from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.pacing.bucket import backoff
 from airflow_provider_contacts.records.batch import BatchResult
-from airflow_provider_contacts.vendor_kit.push_settings import Clock
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +26,10 @@ class Recorder:
     :param stopping: whether the push is to end, and there is no time to wait.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        brake: Brake,
-        clock: Clock,
-        *,
-        wait: Callable[[float], None],
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._ledger = ledger
-        self._brake = brake
-        self._clock = clock
+    def __init__(self, context: PushContext, *, wait: Callable[[float], None], stopping: Callable[[], bool]) -> None:
+        self._ledger = context.ledger
+        self._brake = context.brake
+        self._clock = context.clock
         self._wait = wait
         self._stopping = stopping
         self._attempts = ATTEMPTS

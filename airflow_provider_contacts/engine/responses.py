@@ -8,19 +8,18 @@ from datetime import timedelta
 from math import inf
 
 from airflow_provider_contacts.engine.batching import record_at
+from airflow_provider_contacts.engine.context import PushContext
 from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge
-from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.results import Judged, history_after, judged, result_of
-from airflow_provider_contacts.engine.stop_reason import Brake, StopReason
+from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLaterError
-from airflow_provider_contacts.pacing.bucket import Pace, backoff
+from airflow_provider_contacts.pacing.bucket import backoff
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch
-from airflow_provider_contacts.records.vendor_ids import VendorIds, but
-from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
+from airflow_provider_contacts.records.vendor_ids import but
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text, trouble_text
-from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result, Sender
-from airflow_provider_contacts.vendor_kit.vendor import Again, Reply, Response, Stop, Vendor
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
+from airflow_provider_contacts.vendor_kit.vendor import Again, Replies, Response, Stop
 
 log = logging.getLogger(__name__)
 
@@ -37,45 +36,27 @@ PATIENCE = 0.03
 class Responses:
     """The results of one push's requests, from the sender to their rows.
 
-    :param ids: which contact each record was given.
+    ``trouble`` is why the last request that got no usable answer got none; ``num_answered`` counts the records of
+    answered requests.
+
     :param reconciler: takes in what comes back for its own questions, and records that end in doubt.
-    :param brake: is pulled where a result says that the push cannot go on.
     """
 
-    def __init__(
-        self,
-        *,
-        vendor: Vendor,
-        sender: Sender,
-        ledger: Ledger,
-        settings: PushSettings,
-        pace: Pace,
-        ids: VendorIds,
-        reconciler: Reconciler,
-        brake: Brake,
-        clock: Clock,
-    ) -> None:
-        self._vendor = vendor
-        self._sender = sender
-        self._ledger = ledger
-        self._settings = settings
-        self._pace = pace
-        self._ids = ids
+    def __init__(self, context: PushContext, reconciler: Reconciler) -> None:
+        self.num_answered = 0
+        self.trouble: str | None = None
+        self._context = context
+        self._vendor, self._settings, self._clock = context.vendor, context.settings, context.clock
+        self._brake = context.brake
         self._reconciler = reconciler
-        self._brake = brake
-        self._clock = clock
         # Requests under way, by tag; and of those that have come back the results, and what these mean.
         self._in_flight: dict[int, Batch] = {}
         self._results: dict[int, Result] = {}
         self._judged: dict[int, Judged] = {}
-        # Seconds of the fastest answer to come.
+        # Seconds of the fastest answer; requests in a row without a usable one; causes that the log has named.
         self._fastest = inf
         self._silent = 0
-        # Causes that the log has named.
         self._causes: set[str] = set()
-        self.num_answered = 0
-        # Why the last request that got no usable answer got none.
-        self.trouble: str | None = None
 
     def expect(self, tag: int, batch: Batch) -> None:
         """Await the result of a request."""
@@ -101,14 +82,9 @@ class Responses:
         """What has been judged and is not written yet."""
         return list(self._judged.values())
 
-    @property
-    def repeats(self) -> bool:
-        """Whether some of its records are to be sent again."""
-        return any(one.again for one in self._judged.values())
-
     def collect(self, seconds: float) -> None:
         """Take what has come back; wait up to so many seconds for the first of it."""
-        for tag, result in self._sender.collect(seconds):
+        for tag, result in self._context.sender.collect(seconds):
             if tag in self._in_flight:
                 self._results[tag] = result
                 continue
@@ -143,35 +119,29 @@ class Responses:
         """Find out what results mean for their records, and for the push."""
         for tag, result in self._results.items():
             if tag not in self._judged:
-                self._judged[tag] = self._judge(tag, self._in_flight[tag], result)
+                self._judged[tag] = self._judge(tag, self._in_flight[tag], self._named(result))
 
     def _judge(self, tag: int, batch: Batch, result: Result) -> Judged:
-        now = self._clock.monotonic()
-        result = self._named(result)
+        now, answer = self._clock.monotonic(), result if isinstance(result, Response) else None
         said = judge(result, batch.payloads, self._vendor, self._settings.assumptions, self._clock.now())
-        said = self._sifted(replace(said, replies=self._settings.secrets.replies(self._explained(said).replies)), batch)
+        said = self._cleaned(said, batch)
         if said.usable or said.later:
             # A refusal is answered sooner than a batch that is stored, and says nothing of how fast those are.
-            stored = isinstance(result, Response) and not said.replies.exceptions
-            self._pace.on_response(
-                now,
-                sent_at=batch.sent_at,
-                later=said.later,
-                seconds=result.seconds if stored and isinstance(result, Response) else None,
-                records=len(batch),
+            seconds = answer.seconds if answer is not None and not said.replies.exceptions else None
+            self._context.pace.on_response(
+                now, sent_at=batch.sent_at, later=said.later, seconds=seconds, records=len(batch)
             )
         if not said.usable or (said.later and not said.progress):
             self.trouble = trouble_text(self._vendor.title, result, self._settings.place) or self.trouble
         due = self._due_again(tag, batch, result, said)
-        http_status = result.status if isinstance(result, Response) else None
         found = judged(
-            result_of(batch, said, http_status, self._vendor.exists_codes),
+            result_of(batch, said, answer.status if answer is not None else None, self._vendor.exists_codes),
             said,
             again_due=due,
-            sync_run_id=self._ledger.sync_run_id,
+            sync_run_id=self._context.ledger.sync_run_id,
             read_back=self._reconciler.read_back,
         )
-        self._watch(said, found)
+        self._count_unusable(said, found)
         return found
 
     def _named(self, result: Result) -> Result:
@@ -184,28 +154,27 @@ class Responses:
             log.warning("%s: %s (%s)", self._vendor.title, message, code)
         return result
 
-    def _explained(self, said: Disposition) -> Disposition:
-        """Return a disposition whose refusals of everything say what to check."""
-        hints: dict[int, Reply] = {
-            place: replace(reply, message=refusal_text(self._vendor.title, reply.code, self._settings.place))
+    def _cleaned(self, said: Disposition, batch: Batch) -> Disposition:
+        """Return a disposition fit to be kept.
+
+        A refusal of everything says what to check, secrets are masked, and a contact that another record holds is none.
+        """
+        hints = {
+            place: Stop(reply.code, refusal_text(self._vendor.title, reply.code, self._settings.place))
             for place, reply in said.replies.exceptions.items()
             if isinstance(reply, Stop) and not reply.message
         }
-        return replace(said, replies=but(said.replies, hints))
-
-    def _sifted(self, said: Disposition, batch: Batch) -> Disposition:
-        """Return a disposition without the creations whose ids other records hold."""
-        replies = self._ids.sift(said.replies, batch.identifiers)
-        if replies is said.replies:
-            return said
-        return replace(said, replies=replies, usable=said.usable and not all_in_doubt(replies))
+        masked: Replies = self._settings.secrets.replies(but(said.replies, hints))
+        replies = self._context.ids.sift(masked, batch.identifiers)
+        usable = said.usable and (replies is masked or not all_in_doubt(replies))
+        return replace(said, replies=replies, usable=usable)
 
     def _due_again(self, tag: int, batch: Batch, result: Result, said: Disposition) -> float | None:
         """Return when this batch's records may go again, and halt the push where the result says so."""
         now = self._clock.monotonic()
         stop = next((reply for reply in said.replies.exceptions.values() if isinstance(reply, Stop)), None)
-        if stop is not None and said.renew and self._sender.renewable and not batch.renewed:
-            self._sender.renew(tag)
+        if stop is not None and said.renew and self._context.sender.renewable and not batch.renewed:
+            self._context.sender.renew(tag)
             return now if self._brake.halt is None else None
         if stop is not None:
             # The vendor's own words, which may quote a record, are not among these.
@@ -220,16 +189,15 @@ class Responses:
                 f"{self._who(said)} asked to wait {wait:.0f} s (Retry-After), longer than "
                 f"max_wait={self._settings.max_wait:g}"
             )
-            self._brake.pull(StopReason("rate_limited", RetryLaterError(text, until), drain=not self._ledger.durable))
-        self._pace.pause(now + wait)
+            drain = not self._context.ledger.durable
+            self._brake.pull(StopReason("rate_limited", RetryLaterError(text, until), drain=drain))
+        self._context.pace.pause(now + wait)
         if self._brake.halt is not None:
             return None
         if said.progress:
             return now + wait
         tries = batch.tries + 1
-        if tries >= self._settings.request_attempts:
-            return None
-        return now + max(wait, backoff(tries, self._clock.random))
+        return None if tries >= self._settings.request_attempts else now + max(wait, backoff(tries, self._clock.random))
 
     def _who(self, said: Disposition) -> str:
         """Return who asks for a wait: a request without a token has not reached the vendor's API."""
@@ -238,7 +206,7 @@ class Responses:
         name = f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
         return name + self._settings.place.named
 
-    def _watch(self, said: Disposition, found: Judged) -> None:
+    def _count_unusable(self, said: Disposition, found: Judged) -> None:
         """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""
         if said.usable:
             self._silent = 0
@@ -265,7 +233,7 @@ class Responses:
                 self.num_answered += len(batch)
             for place, exists in one.in_doubt.items():
                 outcome = one.result.exceptions[place]
-                history = history_after(batch, place, outcome, self._ledger.sync_run_id)
+                history = history_after(batch, place, outcome, self._context.ledger.sync_run_id)
                 record = record_at(batch, place)
                 self._reconciler.add(record, outcome, history, marked_at=batch.marked_at, exists=exists)
         self._judged.clear()

@@ -45,16 +45,16 @@ class Met:
 class Keys:
     """The keys of one push.
 
+    ``active`` has the records queued, waiting or in flight, by identifier, with the digest of their payload;
     ``not_unique`` counts the records that differ from the first one of their key.
 
-    :param active: records under way, by identifier, with the digest of their payload.
     :param sync_key: the columns, for the log.
     :param token: of the execution: a row that carries it tells of its record.
     """
 
-    def __init__(self, active: dict[str, str], sync_key: Sequence[str], *, token: str) -> None:
+    def __init__(self, sync_key: Sequence[str], *, token: str) -> None:
         self.not_unique = 0
-        self._active = active
+        self.active: dict[str, str] = {}
         self._key = ", ".join(sync_key)
         self._own = f"{token}."
         # Records that are decided and have no row of this execution; and those that an earlier one delivered.
@@ -65,7 +65,7 @@ class Keys:
     def known(self, identifiers: Sequence[str]) -> set[str]:
         """Return those that are under way, were met before, or come more than once among these."""
         distinct = set(identifiers)
-        found = (self._active.keys() & distinct) | self._decided.among(distinct)
+        found = (self.active.keys() & distinct) | self._decided.among(distinct)
         if len(distinct) < len(identifiers):
             found |= {one for one, times in Counter(identifiers).items() if times > 1}
         return found
@@ -76,7 +76,7 @@ class Keys:
         :param refused: records of this chunk that our own check refuses, whose rows are not written yet.
         """
         identifier = record.record_identifier
-        first = self._active.get(identifier) or refused.get(identifier)
+        first = self.active.get(identifier) or refused.get(identifier)
         if first is not None:
             return first == record.payload_hash
         return self._decided.is_same(identifier, record.payload_hash)
@@ -88,11 +88,11 @@ class Keys:
     def delivered(self, identifiers: Iterable[str]) -> None:
         """Take records out of those under way that have a row of this execution."""
         for identifier in identifiers:
-            self._active.pop(identifier, None)
+            self.active.pop(identifier, None)
 
     def done(self, outcome: Outcome) -> None:
         """Take a record out of those under way, and remember it where no row of this execution tells of it."""
-        met = self._active.pop(outcome.record_identifier, None)
+        met = self.active.pop(outcome.record_identifier, None)
         if met is not None and not (outcome.batch_id or "").startswith(self._own):
             self._decided.remember(outcome.record_identifier, met)
 

@@ -94,6 +94,9 @@ class Batch:
         )
 
 
+NOTHING = Batch()
+
+
 def joined(batches: Sequence[Batch]) -> Batch:
     """Return the records of several batches, one after the other."""
     filled = [batch for batch in batches if len(batch)]

@@ -190,7 +190,7 @@ def owner(row: dict[str, Any]) -> str:
 def test_many_that_begin_as_one_run(served: Served, database: Database, runners: list[Runner]) -> None:
     # What a broken scheduler may do: the same try of the same task, several times over.
     this = Round(FIRST, served, database)
-    served.simulator.set("dex.latency", "2ms-6ms")
+    served.simulator.set("dex.latency", "20ms-40ms")
     keys = [f"k{number:03}" for number in range(KEYS)]
     jobs = [this.job(keys=this.random.sample(keys, k=KEYS), batch_size=3) for _ in range(PROCESSES)]
     reports = at_once(runners, jobs)

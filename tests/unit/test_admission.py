@@ -111,18 +111,20 @@ class Rows:
         self.time = FakeClock()
         self.table = Table(clock=self.time)
         self.ledger = FakeLedger(self.table, RUN, **ledger)
-        self.active: dict[str, str] = {}
         self.mapper = Mapper(vendor=VENDOR, destination={}, sync_id="sync", sync_key=("name",))
         self.admission = Admission(
             iter(rows),
             mapper=self.mapper,
             ledger=self.ledger,
             on_unknown=on_unknown,
-            active=self.active,
             chunk_size=chunk,
             settling=65.0,
             monotonic=lambda: self.time.seconds,
         )
+
+    @property
+    def active(self) -> dict[str, str]:
+        return self.admission.keys.active
 
     def take(self) -> AdmittedChunk:
         chunk = self.admission.take()

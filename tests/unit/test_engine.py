@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.engine.departures import FRESH
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.engine.push import FRESH, LAST_WORD, LOST_CLAIMS
+from airflow_provider_contacts.engine.push import LAST_WORD
 from airflow_provider_contacts.engine.recorder import ATTEMPTS
 from airflow_provider_contacts.engine.responses import BREAKER
+from airflow_provider_contacts.engine.steps import LOST_CLAIMS
 from airflow_provider_contacts.errors import (
     ConfigError,
     InterruptedPushError,
@@ -1046,14 +1048,14 @@ def test_queues_stay_short_however_long_the_source_is() -> None:
         assert outcome.status is Status.SUCCEEDED
         done += 1
         if done % 500 == 0:
-            queued = sum(map(len, (push._queue._loose, *push._queue.ready, *push._queue.waiting)))
+            queued = sum(map(len, (push._steps.queue._loose, *push._steps.queue.ready, *push._steps.queue.waiting)))
             worst["queued"] = max(worst["queued"], queued)
-            worst["active"] = max(worst["active"], len(push._active))
+            worst["active"] = max(worst["active"], len(push._steps.admission.keys.active))
     assert done == total
     assert worst["queued"] <= 3000
     assert worst["active"] <= 5000
     assert worst["read"] <= 5000
-    assert push._active == {}
+    assert push._steps.admission.keys.active == {}
 
 
 def test_queues_stay_short_where_everything_is_refused() -> None:
@@ -1061,7 +1063,7 @@ def test_queues_stay_short_where_everything_is_refused() -> None:
     execution = world.execution(names(5000), limits=Limits(batch_size=50, max_in_flight=4))
     worst = 0
     for _ in outcomes_of(execution.push):
-        worst = max(worst, len(execution.push._active))
+        worst = max(worst, len(execution.push._steps.admission.keys.active))
     assert worst <= 1500
 
 
@@ -1072,7 +1074,7 @@ def test_a_drained_source_is_not_kept_either() -> None:
     outcomes = outcomes_of(execution.push)
     with suppress(RefusedError):
         for _ in outcomes:
-            worst = max(worst, len(execution.push._active))
+            worst = max(worst, len(execution.push._steps.admission.keys.active))
     assert len(world.table.rows) == 20_000
     assert worst <= 1000
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.engine.push import FRESH, LAST_WORD
+from airflow_provider_contacts.engine.departures import FRESH
+from airflow_provider_contacts.engine.push import LAST_WORD
 from airflow_provider_contacts.engine.recorder import ATTEMPTS
 from airflow_provider_contacts.engine.responses import BREAKER
 from airflow_provider_contacts.errors import (

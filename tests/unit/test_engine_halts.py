@@ -285,7 +285,7 @@ def test_a_push_keeps_nothing_of_what_it_is_done_with() -> None:
     pushed = world.push([{"name": "bad", "age": -1}, *names(20), *names(2)])
     assert pushed.error is None
     assert pushed.push.last_words == []
-    assert pushed.push._active == {}
+    assert pushed.push._steps.admission.keys.active == {}
 
 
 def test_what_waits_keeps_the_source_waiting() -> None:

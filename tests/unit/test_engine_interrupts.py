@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.engine import admission, push, queue, recorder, responses, results
+from airflow_provider_contacts.engine import admission, departures, push, queue, recorder, responses, results, steps
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
@@ -34,7 +34,9 @@ from tests.support.fake_vendor import (
     outcomes_of,
 )
 
-FILES = frozenset(str(one.__file__) for one in (admission, push, queue, recorder, responses, results, summary))
+FILES = frozenset(
+    str(one.__file__) for one in (admission, departures, push, queue, recorder, responses, results, steps, summary)
+)
 
 
 class OutOfTime(BaseException):

@@ -565,8 +565,8 @@ def test_the_credential_of_the_refused_read_is_renewed() -> None:
 
 def test_an_answer_that_nobody_waits_for_is_none_of_a_reading() -> None:
     execution = World().execution(names(1), vendor=READABLE, on_unknown="reconcile")
-    execution.push._reconciler.on_result(99, NoAnswer("timeout"))
-    assert execution.push._reconciler.findings() == []
+    execution.push._steps.reconciler.on_result(99, NoAnswer("timeout"))
+    assert execution.push._steps.reconciler.findings() == []
 
 
 def test_exactly_as_many_doubts_as_are_gathered_do_not_stop_a_push() -> None:

@@ -225,5 +225,5 @@ def test_the_oldest_is_forgotten_first() -> None:
 def test_what_is_sent_costs_no_memory_once_its_row_tells() -> None:
     world = World()
     pushed = world.push(names(3000))
-    admission: Admission = pushed.push._admission
-    assert (len(admission._active), len(admission.keys._decided._payloads)) == (0, 0)
+    admission: Admission = pushed.push._steps.admission
+    assert (len(admission.keys.active), len(admission.keys._decided._payloads)) == (0, 0)

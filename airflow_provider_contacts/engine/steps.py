@@ -1,0 +1,251 @@
+"""The steps of one push's loop. Each is whole: nothing interrupts it but the end of the process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
+from airflow_provider_contacts.engine.batching import batch_of
+from airflow_provider_contacts.engine.context import PushContext
+from airflow_provider_contacts.engine.departures import Departures
+from airflow_provider_contacts.engine.interrupts import Interrupts
+from airflow_provider_contacts.engine.queue import Queue
+from airflow_provider_contacts.engine.recorder import Recorder
+from airflow_provider_contacts.engine.responses import Responses
+from airflow_provider_contacts.engine.results import not_sent
+from airflow_provider_contacts.engine.stop_reason import StopReason
+from airflow_provider_contacts.errors import BudgetError, ContactsError, LedgerError, SourceError, SupersededError
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.reconcile.findings import held, resolve
+from airflow_provider_contacts.reconcile.reconciler import Reconciler
+from airflow_provider_contacts.records.batch import Batch, Finished
+from airflow_provider_contacts.records.record_state import SETTLING
+from airflow_provider_contacts.records.sync_ids import LookFirst
+
+LOST_CLAIMS = 3
+"""Claims that a record may lose to others before it is left to them."""
+
+
+class Steps:
+    """The parts of one push, and what is done with them in each turn.
+
+    ``finished`` holds what is finished, whose rows are written, until it is yielded.
+
+    :param stopping: whether there is no time to wait for a ledger.
+    """
+
+    def __init__(
+        self,
+        rows: Iterator[Any],
+        context: PushContext,
+        *,
+        stopping: Callable[[], bool],
+        look_first: LookFirst,
+        interrupts: Interrupts,
+    ) -> None:
+        self.finished: deque[Finished] = deque()
+        self.exhausted = False
+        self.source_error: Exception | None = None
+        self._context = context
+        self._brake, self._limits = context.brake, context.settings.limits
+        self._sync_run_id = context.ledger.sync_run_id
+        self.reconciler = Reconciler(
+            mapper=context.mapper,
+            ledger=context.ledger,
+            sender=context.sender,
+            settings=context.settings,
+            pace=context.pace,
+            ids=context.ids,
+            clock=context.clock,
+        )
+        self.admission = Admission(
+            rows,
+            mapper=context.mapper,
+            ledger=context.ledger,
+            on_unknown=self.reconciler.on_unknown,
+            chunk_size=chunk_size(self._limits),
+            settling=context.settings.request_timeout + SETTLING,
+            monotonic=context.clock.monotonic,
+            look_first=look_first,
+            interrupts=interrupts,
+        )
+        self.queue = Queue(self._limits, sum(map(len, context.vendor.envelope)))
+        self.responses = Responses(context, self.reconciler)
+        self.departures = Departures(context, self.queue, self.responses)
+        self._recorder = Recorder(context, wait=self.responses.collect, stopping=stopping)
+        # Batches whose claim is being written, and the seconds that it took the last time.
+        self._claiming: dict[str, Batch] = {}
+        self.writing = 0.0
+
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand on records whose rows, if they have any, are written."""
+        if outcomes:
+            self.finished.append(Finished(others=outcomes))
+        for outcome in outcomes:
+            self.admission.keys.done(outcome)
+
+    @property
+    def done(self) -> bool:
+        """Whether every record is finished."""
+        return self.drained and self.responses.empty and self.reconciler.empty
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is left to be sent, nor will there be."""
+        return self.exhausted and self.queue.empty
+
+    # From the source to the queue.
+
+    def take_in(self) -> None:
+        """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
+        if self._brake.halt is not None and not self._brake.halt.drain:
+            self.admission.end()
+        if not self.hungry():
+            return
+        chunk = self.admission.take()
+        self.exhausted = chunk is None or chunk.error is not None
+        if chunk is not None:
+            if isinstance(chunk.error, ContactsError) and not isinstance(chunk.error, SourceError):
+                note = not isinstance(chunk.error, LedgerError)
+                self._brake.pull(StopReason("not_attempted", chunk.error, drain=False, note=note))
+            # What was read before a row that the source cannot give is sent.
+            self.source_error = chunk.error
+            self._admit(chunk)
+        self.queue.cut(ended=self.exhausted)
+
+    def hungry(self) -> bool:
+        """Tell whether the source is to be read."""
+        return not self.exhausted and not self.reconciler.busy and len(self.queue) < self._limits.max_in_flight
+
+    def _admit(self, chunk: AdmittedChunk) -> None:
+        """Queue what is to be sent, write the rows of what is decided, and look into what is in doubt."""
+        self.queue.add(chunk.batch)
+        self.queue.wait(chunk.later)
+        # Not finished as others are: another record of the same key may be under way.
+        if chunk.outcomes:
+            self.finished.append(Finished(others=chunk.outcomes))
+        try:
+            self.reconciler.inherit(chunk.in_doubt, chunk.looked_at)
+        except LedgerError as error:
+            self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
+            self._finish([held(record, state, self._sync_run_id) for record, state in chunk.in_doubt])
+        self._recorder.outcomes(chunk.interrupted)
+        self._recorder.unsent(chunk.unsent)
+
+    # From the queue to the vendor, and back.
+
+    def launch(self) -> None:
+        """Claim the batches that may leave, write what is judged with the same commit, and send."""
+        if self.reconciler.busy:
+            return
+        begun = self._context.clock.monotonic()
+        self._claiming = self.departures.next()
+        if not self._claiming:
+            return
+        results = [one.result for one in self.responses.judged]
+        try:
+            lost = self._context.ledger.record_and_claim(results, self._claiming)
+        except ContactsError as error:
+            # A ConfigError too: another push has just bound this sync_id to another place.
+            self.give_up_claims(error)
+            return
+        self.writing = self._context.clock.monotonic() - begun
+        self._book()
+        claimed, self._claiming = self._claiming, {}
+        self._yield_to_others(self.departures.send(claimed, lost))
+
+    def give_up_claims(self, error: ContactsError | None) -> None:
+        """Give up claims whose fate is not known: nothing was sent, and their rows say so if they can be written."""
+        superseded = isinstance(error, SupersededError)
+        if error is not None:
+            code = error.code if isinstance(error, SupersededError) else "not_attempted"
+            self._brake.pull(StopReason(code, error, drain=False, note=not superseded))
+        claimed, self._claiming = self._claiming, {}
+        outcomes = [one for name, batch in claimed.items() for one in self._not_sent(batch, "not_attempted", name)]
+        if not superseded:
+            self._recorder.outcomes(outcomes)
+        self._finish(outcomes)
+
+    def _yield_to_others(self, lost: Batch) -> None:
+        """Decide anew about records whose claim was lost; who has lost too often leaves them to the others."""
+        if not len(lost):
+            return
+        counts = [lost.history(place).claims + 1 for place in range(len(lost))]
+        final = lost.select([place for place, count in enumerate(counts) if count >= LOST_CLAIMS])
+        try:
+            again = lost.select([place for place, count in enumerate(counts) if count < LOST_CLAIMS])
+            self._admit(self.admission.decide_again(again))
+        except LedgerError as error:
+            self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
+            final = lost
+        self._finish(self._not_sent(final, "claimed_elsewhere", None))
+
+    def _not_sent(self, batch: Batch, code: str, batch_id: str | None) -> list[Outcome]:
+        return not_sent(batch, code, batch_id, self._sync_run_id)
+
+    def idle_seconds(self) -> float:
+        """Return how long nothing can happen but a result or a signal."""
+        if self.hungry() or (self._brake.halt is not None and self.responses.empty):
+            return 0.0
+        now = self._context.clock.monotonic()
+        moments = [now + 1.0, self.reconciler.next_at(now)]
+        if not self.reconciler.busy:
+            moments.append(self.queue.next_due)
+            if self.queue.ready and self.departures.free > 0:
+                moments.append(self._context.pace.next_at(now))
+        return max(0.0, min(moments) - now)
+
+    def write_results(self) -> None:
+        """Write what is judged in one go, where that has not been done yet."""
+        if found := self.responses.judged:
+            self._recorder.results([one.result for one in found])
+            self._book()
+
+    def _book(self) -> None:
+        """Hand on results whose rows are written, and queue what is sent again."""
+        for one in self.responses.judged:
+            self.queue.wait(one.again)
+            if len(one.finished):
+                self.finished.append(one.finished)
+            self.admission.keys.delivered(one.finished_identifiers)
+        self.responses.written()
+
+    # Records in doubt.
+
+    def look(self) -> None:
+        """Read the vendor back about records in doubt, and act on what has been found out."""
+        if self._brake.halt is None:
+            idle, room = self.responses.empty, self._limits.max_in_flight
+            try:
+                self.reconciler.advance(self.departures.ask, idle=idle, drained=self.drained, room=room)
+            except BudgetError as error:
+                self._brake.pull(StopReason("not_attempted", error, drain=not self._context.ledger.durable))
+        findings = self.reconciler.findings()
+        if not findings:
+            return
+        found = resolve(findings, self._sync_run_id)
+        self._recorder.outcomes(found.changed)
+        self._recorder.unsent(found.unsent)
+        self.queue.add(batch_of(found.again))
+        self._finish(found.outcomes)
+        self.queue.cut(ended=self.exhausted)
+
+    # The end.
+
+    def dismiss(self) -> None:
+        """Give every record that waits its outcome: not sent in this try."""
+        halt = self._brake.halt or StopReason("not_attempted")
+        in_doubt = resolve(self.reconciler.give_up(), self._sync_run_id)
+        self._recorder.outcomes(in_doubt.changed)
+        self._finish(in_doubt.outcomes)
+        left = self.queue.clear()
+        outcomes = self._not_sent(left, halt.code, f"{self._context.ledger.token}.n")
+        states = [left.history(place).state for place in range(len(left))]
+        self._recorder.outcomes(
+            [one for one, state in zip(outcomes, states, strict=True) if state and state.status is Status.SENDING]
+        )
+        if halt.note:
+            self._recorder.unsent([outcome for outcome in outcomes if outcome.status is Status.FAILED])
+        self._finish(outcomes)
