@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +54,7 @@ def rough_text(value: Any) -> bytes:
     try:
         text = json.dumps(value, sort_keys=True, default=repr)
     except Exception:  # noqa: BLE001  # mixed key types, circles, numbers with too many digits
-        parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else [value]
+        parts = [part for pair in value.items() for part in pair] if type(value) is dict else [value]
         text = "\n".join(map(text_of, parts))
     return text.encode("utf-8", "backslashreplace")
 

@@ -42,11 +42,11 @@ class Word(str):
     __slots__ = ()
 
 
-class Colour(Enum):
+class Text(str, Enum):  # noqa: UP042  # the older spelling is the case
     RED = "red"
 
 
-class Text(str, Enum):  # noqa: UP042  # the older spelling is the case
+class Colour(Enum):
     RED = "red"
 
 
@@ -84,117 +84,58 @@ BESIDE: dict[str, dict[str, Any]] = {
     "is_mobile": {"number": "+14155550101"},
     "value": {"custom_field_id": UUID_TEXT},
 }
-
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-TEXTS = [
-    (UUID(UUID_TEXT), UUID_TEXT),
-    (Word("red"), "red"),
-    (np.str_("red"), "red"),
-    (Colour.RED, "red"),
-    (Text.RED, "red"),
-    (pa.scalar("red"), "red"),
-    (date(2026, 1, 2), "2026-01-02"),
-    (np.datetime64("2026-01-02", "D"), "2026-01-02"),
-    (MOMENT, "2026-01-02T03:04:05+00:00"),
-    (pd.Timestamp("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05+00:00"),
-    (np.datetime64("2026-01-02T03:04:05", "ns"), "2026-01-02T03:04:05"),
-    (time(3, 4), "03:04:00"),
-    (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
-]
-WHOLE = [
-    (Decimal(5), 5),
-    (Decimal("5.00"), 5),
-    (Decimal("0.5E1"), 5),
-    (5.0, 5),
-    (np.int64(5), 5),
-    (np.uint8(5), 5),
-    (np.float64(5), 5),
-    (np.float32(5), 5),
-    (np.array(5), 5),
-    (Five.FIVE, 5),
-    (pa.scalar(5), 5),
-    (pa.scalar(Decimal(5)), 5),
-]
-TRUTHS = [
-    (np.bool_(True), True),  # noqa: FBT003  # numpy's own signature
-    (1, True),
-    (Decimal(1), True),
-    (np.int8(1), True),
-    (1.0, True),
-    (b"\x01", True),
-    (b"\x00", False),
-    (bytearray(b"\x01"), True),
-    (pa.scalar(value=True), True),
-]
-TEXT_PLACES = [
-    ("apptoto", "name"),
-    ("apptoto", "external_id"),
-    ("apptoto", "phone_numbers.0.number"),
-    ("dex", "first_name"),
-    ("dex", "contact_emails.0.label"),
-    ("intermezzo", "name"),
-    ("intermezzo", "roles.0"),
-    ("nedzo", "first_name"),
-    ("nedzo", f"custom_fields.{UUID_TEXT}"),
-    ("nedzo", "custom_fields.0.value"),
-    ("talkdesk", "external_id"),
-    ("talkdesk", "extra_data.key"),
-]
-WHOLE_PLACES = [
-    ("dex", "birthday_year"),
-    ("dex", "contact_emails.0.ranking"),
-    ("dex", "linkedin_data.age"),
-    ("talkdesk", "priority"),
-]
-TRUTH_PLACES = [
-    ("apptoto", "phone_numbers.0.is_mobile"),
-    ("dex", "starred"),
-    ("nedzo", "dnc"),
-    ("talkdesk", "sync_external_id"),
+DAY = date(2026, 1, 2)
+MOMENT_TEXT = "2026-01-02T03:04:05+00:00"
+FIVES = [Decimal(5), Decimal("5.00"), Decimal("0.5E1"), np.int64(5), np.uint8(5), Five.FIVE, pa.scalar(5)]
+FIVES += [pa.scalar(Decimal(5)), np.array(5)]
+FLOATS = [5.0, np.float64(5), np.float32(5)]
+TRUE = [np.True_, 1, Decimal(1), np.int8(1), 1.0, b"\x01", bytearray(b"\x01"), pa.scalar(value=True)]
+FORMS: dict[str, list[tuple[Any, Any]]] = {
+    "text": [
+        *((red, "red") for red in (Word("red"), np.str_("red"), Colour.RED, Text.RED, pa.scalar("red"))),
+        (UUID(UUID_TEXT), UUID_TEXT),
+        (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
+        (DAY, "2026-01-02"),
+        (np.datetime64("2026-01-02", "D"), "2026-01-02"),
+        (MOMENT, MOMENT_TEXT),
+        (pd.Timestamp("2026-01-02T03:04:05Z"), MOMENT_TEXT),
+        (np.datetime64("2026-01-02T03:04:05", "ns"), "2026-01-02T03:04:05"),
+        (time(3, 4), "03:04:00"),
+    ],
+    "whole": [(five, 5) for five in FIVES],
+    "float": [(five, 5) for five in FLOATS],
+    "truth": [*((true, True) for true in TRUE), (b"\x00", False)],
+    "date": [(one, "2026-01-02") for one in (DAY, np.datetime64("2026-01-02", "D"), pa.scalar(DAY))],
+    "moment": [(one, MOMENT_TEXT) for one in (MOMENT, pd.Timestamp(MOMENT), pa.scalar(MOMENT))],
+    "number": [(one, float(one)) for one in (Decimal("52.5"), Decimal("52.520008"), np.float32(52.5))],
+    "list": [(kind(["a", "b"]), ["a", "b"]) for kind in (tuple, np.array, pd.Series, pa.array)],
+}
+PLACES: list[tuple[str, str, str]] = [
+    *(("text", "apptoto", place) for place in ("name", "external_id", "phone_numbers.0.number")),
+    *(("text", "dex", place) for place in ("first_name", "contact_emails.0.label")),
+    *(("text", "intermezzo", place) for place in ("name", "roles.0")),
+    *(("text", "nedzo", place) for place in ("first_name", f"custom_fields.{UUID_TEXT}", "custom_fields.0.value")),
+    *(("text", "talkdesk", place) for place in ("external_id", "extra_data.key")),
+    *(("whole", "dex", place) for place in ("birthday_year", "contact_emails.0.ranking", "linkedin_data.age")),
+    *(("float", "dex", place) for place in ("birthday_year", "contact_emails.0.ranking")),
+    ("whole", "talkdesk", "priority"),
+    ("float", "talkdesk", "priority"),
+    ("truth", "apptoto", "phone_numbers.0.is_mobile"),
+    ("truth", "dex", "starred"),
+    ("truth", "nedzo", "dnc"),
+    ("truth", "talkdesk", "sync_external_id"),
+    ("date", "dex", "birthday"),
+    ("moment", "dex", "last_seen_at"),
+    ("number", "dex", "coordinates.data.latitude"),
+    ("list", "intermezzo", "roles"),
 ]
 
 
-@pytest.mark.parametrize(("value", "wanted"), TEXTS, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize(("vendor", "place"), TEXT_PLACES)
-def test_a_text_by_any_name_is_a_text(vendor: str, place: str, value: Any, wanted: str) -> None:
-    taken(vendor, place, value, wanted)
-
-
-@pytest.mark.parametrize(("value", "wanted"), WHOLE, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize(("vendor", "place"), WHOLE_PLACES)
-def test_a_whole_number_by_any_name_is_one(vendor: str, place: str, value: Any, wanted: int) -> None:
-    if place == "linkedin_data.age" and isinstance(value, float | np.floating):
-        pytest.skip("where any number may stand, a float stays one")
-    taken(vendor, place, value, wanted)
-
-
-@pytest.mark.parametrize(("value", "wanted"), TRUTHS, ids=lambda value: type(value).__name__)
-@pytest.mark.parametrize(("vendor", "place"), TRUTH_PLACES)
-def test_a_truth_value_by_any_name_is_one(vendor: str, place: str, value: Any, wanted: bool) -> None:
-    taken(vendor, place, value, wanted)
-
-
-@pytest.mark.parametrize("value", [date(2026, 1, 2), np.datetime64("2026-01-02", "D"), pa.scalar(date(2026, 1, 2))])
-def test_a_date_by_any_name_is_one(value: Any) -> None:
-    taken("dex", "birthday", value, "2026-01-02")
-
-
-@pytest.mark.parametrize("value", [MOMENT, pd.Timestamp(MOMENT), pa.scalar(MOMENT)])
-def test_a_moment_by_any_name_is_one(value: Any) -> None:
-    taken("dex", "last_seen_at", value, "2026-01-02T03:04:05+00:00")
-
-
-@pytest.mark.parametrize("value", [Decimal("52.5"), Decimal("52.520008"), np.float64(52.5), np.float32(52.5)])
-def test_a_decimal_number_is_one(value: Any) -> None:
-    taken("dex", "coordinates.data.latitude", value, float(value))
-
-
-@pytest.mark.parametrize("kind", [tuple, np.array, pd.Series, pa.array, OrderedDict.fromkeys])
-def test_a_list_by_any_name_is_one(kind: Any) -> None:
-    members = kind(["a", "b"])
-    if isinstance(members, OrderedDict):
-        members = list(members)
-    taken("intermezzo", "roles", members, ["a", "b"])
+@pytest.mark.parametrize(("kind", "vendor", "place"), PLACES)
+def test_a_value_by_any_name_is_its_plain_form(kind: str, vendor: str, place: str) -> None:
+    for value, wanted in FORMS[kind]:
+        taken(vendor, place, value, wanted)
 
 
 def test_lists_and_objects_of_other_classes_are_read_at_any_depth() -> None:
@@ -208,20 +149,21 @@ def test_lists_and_objects_of_other_classes_are_read_at_any_depth() -> None:
 @pytest.mark.parametrize("value", [pd.NA, pd.NaT, np.float64("nan"), Decimal("NaN"), Decimal("sNaN"), np.ma.masked])
 @pytest.mark.parametrize("vendor", PEOPLE)
 def test_nothing_by_any_name_is_nothing(vendor: str, value: Any) -> None:
-    field = {"dex": "company", "nedzo": "city", "talkdesk": "timezone"}.get(vendor, "roles")
-    field = "external_id" if vendor == "apptoto" else field
-    found = prepared(vendor, **{field: value})
+    fields = {
+        "apptoto": "external_id",
+        "dex": "company",
+        "intermezzo": "roles",
+        "nedzo": "city",
+        "talkdesk": "timezone",
+    }
+    found = prepared(vendor, **{fields[vendor]: value})
     assert isinstance(found, Prepared)
     assert found.payload_hash == prepared(vendor).payload_hash
 
 
 REFUSED = [
-    ("dex", "birthday_year", Decimal("1990.5")),
-    ("dex", "birthday_year", 1990.5),
-    ("dex", "birthday_year", np.float64(1990.5)),
-    ("dex", "birthday_year", np.longdouble(1990.5)),
-    ("dex", "birthday_year", Decimal("1E+9999")),
-    ("dex", "birthday_year", "1990"),
+    *(("dex", "birthday_year", year) for year in (Decimal("1990.5"), 1990.5, np.float64(1990.5), np.longdouble(1990))),
+    *(("dex", "birthday_year", year) for year in (Decimal("1E+9999"), "1990")),
     ("dex", "birthday", MOMENT),
     ("dex", "starred", np.int64(2)),
     ("dex", "coordinates.data.latitude", Decimal("0.12345678901234567890123")),
@@ -229,9 +171,11 @@ REFUSED = [
     ("talkdesk", "priority", Decimal("1.5")),
     ("talkdesk", "extra_data.price", Decimal("19.90")),
     *((vendor, "name", np.int64(5)) for vendor in ("apptoto", "intermezzo")),
-    *((vendor, "first_name", Decimal(5)) for vendor in ("dex", "nedzo", "talkdesk")),
-    *((vendor, "first_name", b"bytes") for vendor in ("dex", "nedzo", "talkdesk")),
-    *((vendor, "first_name", timedelta(1)) for vendor in ("dex", "nedzo", "talkdesk")),
+    *(
+        (vendor, "first_name", value)
+        for vendor in ("dex", "nedzo", "talkdesk")
+        for value in (Decimal(5), b"bytes", timedelta(1), np.timedelta64(1, "ns"))
+    ),
     ("intermezzo", "roles", {"a"}),
     ("dex", "linkedin_data.a", memoryview(b"x")),
     ("dex", "linkedin_data.a", np.complex128(1)),
@@ -245,21 +189,7 @@ def test_what_would_change_a_value_is_invalid(vendor: str, place: str, value: An
     assert {code for code, _, _ in found.errors} <= {"wrong_type", "not_json", "invalid_date"}
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (np.int64(1), "1"),
-        (np.array([1], dtype=bool)[0], "true"),
-        (Colour.RED, "red"),
-        (np.datetime64("2026-01-02", "D"), "2026-01-02"),
-        (np.datetime64("2026-01-02T03:04:05.123456789"), "2026-01-02T03:04:05.123456789"),
-        (pa.scalar(1), "1"),
-        (np.float32(2), "2"),
-        (UUID(UUID_TEXT), UUID_TEXT),
-    ],
-)
-def test_a_key_by_any_name_has_the_text_of_its_plain_form(value: Any, text: str) -> None:
-    assert prepared("dex", key=value).record_identifier == text
+# Objects whose own methods raise.
 
 
 class Hostile:
@@ -300,7 +230,6 @@ class BrokenMapping(Mapping[str, Any]):
         return iter(["key", "first_name"])
 
     def __len__(self) -> int:
-        self.fail("len")
         return 2
 
 
@@ -346,7 +275,7 @@ def test_a_row_that_cannot_be_read_is_invalid(method: str) -> None:
     mapper = Mapper(vendor=load("dex"), destination={}, sync_id="s", sync_key=("key",))
     found = mapper.prepare(0, plain_row(BrokenMapping(method)))
     assert isinstance(found, InvalidRecord)
-    assert {code for code, _, _ in found.errors} <= {"not_a_mapping", "invalid_key", "invalid_value"}
+    assert [code for code, _, _ in found.errors] == ["not_a_mapping"]
 
 
 def test_a_text_that_cannot_be_compared_is_read_all_the_same() -> None:

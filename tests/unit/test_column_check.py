@@ -1,0 +1,108 @@
+"""Columns that cannot be right are told before anything is sent, with what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.records.mapper import Mapper
+from tests.support.fake_vendor import VENDOR
+
+
+def check(columns: Sequence[str] | None, **options: Any) -> None:
+    Mapper(vendor=VENDOR, destination={}, sync_id="s", **options).check(columns)
+
+
+def test_columns_that_are_fields_keys_or_mapped_are_taken() -> None:
+    check(["id", "full", "email", "extra.x"], sync_key=("id",), field_map={"full": "name"})
+    check(None, sync_key=("id",), field_map={"full": "name"})
+    check(["name", "colour"], unmapped="ignore")
+
+
+FIELDS = (
+    "['address', 'age', 'born', 'email', 'extra', 'extra.*', 'first_name', 'last_name', "
+    "'name', 'note', 'seen', 'tags', 'uid']"
+)
+WAYS = 'name them in field_map, leave them out, or set unmapped="ignore"'
+CASE = 'only the case differs: name them in field_map, or give them lower-case aliases in quotes (AS "first_name")'
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "said"),
+    [
+        (
+            {"field_map": {"a": "x", "b": "name"}},
+            None,
+            f"field_map names no field of Fake: ['x'] (there are {FIELDS})",
+        ),
+        (
+            {"field_map": {"a": "frist_name"}},
+            None,
+            "field_map names no field of Fake: ['frist_name'] (did you mean 'first_name' instead of 'frist_name'?)",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["name"],
+            "sync_key names columns ['id'] that the source does not have (there are ['name'])",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["ID", "name"],
+            (
+                "sync_key names columns ['id'] that the source does not have (did you mean 'ID' instead of 'id'?)"
+                "; only the case differs"
+            ),
+        ),
+        (
+            {"field_map": {"full": "name"}},
+            ["id", "name"],
+            "field_map names columns ['full'] that the source does not have (there are ['id', 'name'])",
+        ),
+        ({"field_map": {"full": "name"}}, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
+        (
+            {"sync_key": ("id",)},
+            ["id", "name", "colour"],
+            f"columns ['colour'] are no fields of Fake (there are {FIELDS}): {WAYS}",
+        ),
+        (
+            {"sync_key": ("id",)},
+            ["id", "frist_name", "NAME"],
+            (
+                "columns ['frist_name', 'NAME'] are no fields of Fake (did you mean 'first_name' instead of "
+                f"'frist_name'? did you mean 'name' instead of 'NAME'?): {WAYS}"
+            ),
+        ),
+        (
+            {"sync_key": ("ID",)},
+            ["ID", "NAME"],
+            f"columns ['NAME'] are no fields of Fake (did you mean 'name' instead of 'NAME'?): {CASE}",
+        ),
+        (
+            {"sync_key": ("ID",), "unmapped": "ignore"},
+            ["ID", "NAME", "SHOE"],
+            f"no column is a field of Fake (did you mean 'name' instead of 'NAME'?): {CASE}",
+        ),
+    ],
+)
+def test_a_configuration_error_says_what_is_allowed(
+    options: dict[str, Any], columns: list[str] | None, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(columns, **options)
+    assert str(caught.value) == said
+
+
+def test_a_column_that_is_left_out_for_its_case_alone_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    check(["name", "EMAIL", "shoe"], unmapped="ignore")
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert text == f"unmapped=\"ignore\" leaves out columns ['EMAIL']: {CASE}"
+
+
+def test_many_columns_are_not_all_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check([f"column_{n}" for n in range(500)])
+    assert "'column_19'] and 480 more are no fields of Fake" in str(caught.value)
+    assert len(str(caught.value)) < 1500
