@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.guard import is_loopback
+from airflow_provider_contacts.simulator.asgi import is_loopback
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.server import listen, serve, url_of
 from airflow_provider_contacts.simulator.triggers import FORMS

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 from airflow_provider_contacts.simulator import control
 from airflow_provider_contacts.simulator.apptoto import Apptoto
+from airflow_provider_contacts.simulator.asgi import EXTENSION, GoneError, Receive, Scope, Send, is_loopback, refusal
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
-from airflow_provider_contacts.simulator.closing import EXTENSION, Receive, Scope, Send
 from airflow_provider_contacts.simulator.dex import Dex
-from airflow_provider_contacts.simulator.guard import GoneError, is_loopback, refusal
 from airflow_provider_contacts.simulator.intermezzo import Intermezzo
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, World

@@ -8,8 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_contacts.simulator.closing import Receive, Scope
-from airflow_provider_contacts.simulator.guard import read_body
+from airflow_provider_contacts.simulator.asgi import Receive, Scope, read_body
 from airflow_provider_contacts.simulator.messages import Answer, RefusedCallError, parsed
 
 if TYPE_CHECKING:

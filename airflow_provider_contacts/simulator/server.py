@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.closing import EXTENSION, Receive, Scope, Send
+from airflow_provider_contacts.simulator.asgi import EXTENSION, Receive, Scope, Send
 
 STOP_SECONDS = 20.0
 GRACE_SECONDS = 1

@@ -7,10 +7,9 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from airflow_provider_contacts.simulator import replies
+from airflow_provider_contacts.simulator.asgi import GoneError, Receive, Scope, Send, drop, read_body
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
-from airflow_provider_contacts.simulator.closing import Receive, Scope, Send, drop
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
-from airflow_provider_contacts.simulator.guard import GoneError, read_body
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen
 
 Target = tuple[Route, Mapping[str, str]] | RefusedCallError

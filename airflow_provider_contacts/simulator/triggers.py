@@ -21,8 +21,8 @@ class Trigger:
     """
 
     text: str
-    random: random.Random
     chance: float = 0.0
+    random: random.Random | None = None
     numbers: frozenset[int] = frozenset()
     every: int = 0
     left: int = 0
@@ -36,7 +36,7 @@ class Trigger:
             return number in self.numbers
         if self.every:
             return number % self.every == 0
-        return self.chance > 0 and self.random.random() < self.chance
+        return self.random.random() < self.chance if self.random else self.chance == 1
 
     @property
     def can_fire(self) -> bool:
@@ -56,7 +56,7 @@ def trigger(value: Any, seed: str) -> Trigger:
     """
     words = {True: "always", False: "never"}
     text = words[value] if isinstance(value, bool) else str(value).strip()
-    made = Trigger(text, random.Random(seed))  # noqa: S311  # repeatable faults, not cryptography
+    made = Trigger(text)
     if match := _COUNTED.fullmatch(text):
         made.numbers = frozenset(int(count) for count in (match["nth"] or "").split(",") if count)
         made.every, made.left = int(match["every"] or 0), int(match["next"] or 0)
@@ -67,4 +67,6 @@ def trigger(value: Any, seed: str) -> Trigger:
         made.chance = -1.0
     if not 0 <= made.chance <= 1:
         raise ValueError(f"one of {FORMS} is wanted")
+    if 0 < made.chance < 1:  # there are a thousand triggers, and few of them roll dice
+        made.random = random.Random(seed)  # noqa: S311  # repeatable faults, not cryptography
     return made

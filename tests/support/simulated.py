@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.closing import ConnectionDroppedError
+from airflow_provider_contacts.simulator.asgi import ConnectionDroppedError
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.simulator.apptoto_contacts import normalised
+from airflow_provider_contacts.simulator.apptoto import normalised
 from tests.support import simulated as support
 
 simulated = partial(support.simulated, "apptoto")
