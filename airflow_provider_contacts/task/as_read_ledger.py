@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.batch import Batch, BatchResult
-from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import StoredPayload
-from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 
 class AsReadLedger:
     """A ledger that claims a record for a stored payload only while its row still holds the payload that was read.
 
-    Where another one has been written meanwhile, the engine is told that the claim is lost.
+    If another one has been written meanwhile, the engine is told that the claim is lost.
 
-    :param under: does the work.
+    :param under: does everything else.
     """
 
     def __init__(self, under: Ledger) -> None:
-        self.token = under.token
-        self.sync_run_id = under.sync_run_id
-        self.durable = under.durable
         self._under = under
 
-    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return the state of each of these records that has a row."""
-        return self._under.states(identifiers)
+    def __getattr__(self, name: str) -> Any:
+        """Return what the ledger itself has."""
+        return getattr(self._under, name)
 
     def record_and_claim(
         self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
@@ -51,23 +46,3 @@ class AsReadLedger:
             return not isinstance(payload, StoredPayload)
         own = (state.batch_id or "").startswith(f"{self.token}.")
         return own or state.batch_id == payload.batch_id
-
-    def record_results(self, results: Sequence[BatchResult]) -> None:
-        """Write what answers say."""
-        self._under.record_results(results)
-
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes."""
-        return self._under.record_outcomes(outcomes)
-
-    def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes of records that were not sent."""
-        self._under.record_unsent(outcomes)
-
-    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return the payloads that were sent last."""
-        return self._under.payloads(identifiers)
-
-    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the rows that name one of these contacts."""
-        return self._under.holders(record_ids)

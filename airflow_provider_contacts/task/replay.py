@@ -1,14 +1,14 @@
-"""One execution of a replay: what stands in the outcome table is sent again, as far as a selection names it."""
+"""One execution of a replay: records in the outcome table are sent again, as far as a selection names them."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import INTERRUPTED
-from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Selection, Stored, restore
+from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from airflow_provider_contacts.task.execution import Execution
 from airflow_provider_contacts.task.replay_parameters import selection_of
@@ -44,7 +44,7 @@ HINTS = {
 }
 """Codes of records that this replay cannot send, and what a person can do."""
 
-MapperKind = TypeVar("MapperKind", bound=Mapper)
+HOPELESS = "hopeless"
 
 
 class ReplayExecution(Execution):
@@ -53,67 +53,54 @@ class ReplayExecution(Execution):
     def __init__(self, operator: ContactsOperator, context: Context, stop: StopSign) -> None:
         super().__init__(operator, context, stop)
         self._selection = selection_of(self._parsed)
-        self._leftover = Leftover()
+        self._leftover: Counter[str] = Counter()
 
     @contextmanager
     def _intake(self, ledger: Ledger, report: Report, destination: Destination) -> Iterator[Intake]:
         from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 
-        opening = self._opening(report)
-        with closing(SelectedRows.open(opening, self._selection)) as selected:
+        opening, parameters = self._opening(report), self._parameters
+        with ExitStack() as opened:
+            selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(selected, self._selection, ledger, report, self._leftover)
-            with self._records(again, report, destination) as (records, mapper):
-                yield records, recast(mapper, ReadyMapper), AsReadLedger(ledger)
-
-    @contextmanager
-    def _records(
-        self, again: SentAgain, report: Report, destination: Destination
-    ) -> Iterator[tuple[Iterator[Prepared | InvalidRecord], Mapper]]:
-        if self._parsed["sql"] is None:
-            mapper = self._hook.mapper(self._parameters, destination, report.sync_id, None)
-            yield again.from_table(mapper), mapper
-            return
-        with self._operator.rows() as source:
-            mapper = self._hook.mapper(self._parameters, destination, report.sync_id, source.columns)
-            yield again.from_query(source, mapper), mapper
+            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover)
+            if self._parsed["sql"] is None:
+                mapper = self._hook.mapper(parameters, destination, report.sync_id, None)
+                records = again.from_table(mapper)
+            else:
+                source = opened.enter_context(self._operator.rows())
+                mapper = self._hook.mapper(parameters, destination, report.sync_id, source.columns)
+                records = again.from_query(source, mapper)
+            # The same mapper, for records that are prepared already.
+            ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(mapper) if one.init})
+            yield records, ready, cast("Ledger", AsReadLedger(ledger))
 
     def _not_tolerated(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail; it is not tried again for records alone that no try can send."""
-        leftover, error = self._leftover, super()._not_tolerated(report)
-        for code, count in leftover.codes.items():
-            log.warning("%s selected records were not sent, %s: %s", count, code, HINTS[code])
+        error, codes = super()._not_tolerated(report), self._leftover.keys() & HINTS.keys()
+        for code in codes:
+            log.warning("%s selected records were not sent, %s: %s", self._leftover[code], code, HINTS[code])
         if error is None:
             return None
-        hints = "".join(f"; {code}: {HINTS[code]}" for code in leftover.codes)
-        retryable = error.retryable and report.tally.statuses[Status.FAILED] > leftover.hopeless
+        hints = "".join(f"; {code}: {HINTS[code]}" for code in sorted(codes))
+        retryable = error.retryable and report.tally.statuses[Status.FAILED] > self._leftover[HOPELESS]
         return UndeliveredError(f"{error}{hints}", retryable=retryable)
-
-
-@dataclass(slots=True)
-class Leftover:
-    """Counts the selected records that a replay does not send.
-
-    :param codes: by the code of :data:`HINTS`.
-    :param hopeless: the failed ones, which no further try can send.
-    """
-
-    codes: Counter[str] = field(default_factory=Counter)
-    hopeless: int = 0
 
 
 class SentAgain:
     """The records of a replay, prepared; those that cannot be sent are counted in the report at once.
 
+    :param most: attempts after which a record is left alone.
     :param ledger: tells whose rows are this execution's.
+    :param leftover: counts what is not sent, by the codes of :data:`HINTS`, and what no further try can send.
     """
 
     def __init__(
-        self, selected: SelectedRows, selection: Selection, ledger: Ledger, report: Report, leftover: Leftover
+        self, selected: SelectedRows, most: int | None, ledger: Ledger, report: Report, leftover: Counter[str]
     ) -> None:
         self._selected = selected
-        self._most = selection.max_attempts
+        self._most = most
         self._ledger = ledger
         self._report = report
         self._leftover = leftover
@@ -173,7 +160,7 @@ class SentAgain:
         return (stored.standing.batch_id or "").startswith(f"{self._ledger.token}.")
 
     def _leave(self, stored: Stored, code: str | None = None) -> None:
-        """Count a record by what stands of it, which stays as it is.
+        """Count a record by its row, which stays as it is.
 
         :param code: why it cannot be sent; ``None`` where its own word says enough.
         """
@@ -188,9 +175,9 @@ class SentAgain:
                 status, code = standing.status, None
             case _:
                 status = Status.FAILED
-                self._leftover.hopeless += 1
+                self._leftover[HOPELESS] += 1
         if code is not None:
-            self._leftover.codes[code] += 1
+            self._leftover[code] += 1
         self._index += 1
         interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
         outcome = Outcome(
@@ -229,8 +216,3 @@ def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
 def short_digest(identifier: str) -> bytes:
     """Return sixteen bytes that stand for an identifier."""
     return blake2b(identifier.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def recast(mapper: Mapper, kind: type[MapperKind]) -> MapperKind:
-    """Return a mapper of another kind with the same words."""
-    return kind(**{one.name: getattr(mapper, one.name) for one in fields(Mapper) if one.init})
