@@ -17,14 +17,13 @@ from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.sync_ids import default_sync_id, refuse_renamed
+from airflow_provider_contacts.records.sync_ids import refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.task.connections import contacts_hook
 from airflow_provider_contacts.task.open_memory import (
     begin_without_table,
     ledger_without_table,
     new_report,
-    object_of,
     run_of,
     table_opening,
 )
@@ -106,7 +105,7 @@ class Execution:
         with hook.client(target) as client:
             self._stop.wakes(client.wake)
             destination = hook.destination(client, target, parameters.destination)
-            report = self._report(destination)
+            report = new_report(parameters, hook.vendor, destination, self._identity, parameters.sync_id)
             # Parameters that need no row are checked before a run is registered or a query is run.
             hook.mapper(parameters, destination, report.sync_id, None)
             with self._ledger(report) as ledger:
@@ -147,12 +146,6 @@ class Execution:
             check_key(source, mapper.sync_key)
             report.total = source.total
             yield source if parameters.outcomes_conn_id else few_enough(source), mapper, ledger
-
-    def _report(self, destination: Destination) -> Report:
-        ti, parameters, vendor = self._ti, self._parameters, self._hook.vendor
-        place = object_of(vendor, destination)
-        sync_id = parameters.sync_id or default_sync_id(ti.dag_id, ti.task_id, parameters.contacts_conn_id, place)
-        return new_report(parameters, vendor, destination, self._identity, sync_id)
 
     @contextmanager
     def _ledger(self, report: Report) -> Iterator[Ledger]:

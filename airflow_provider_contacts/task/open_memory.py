@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
+from airflow_provider_contacts.records.sync_ids import default_sync_id
 from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
@@ -32,27 +33,25 @@ def run_of(ti: Any) -> RunIdentity:
 
 
 def new_report(
-    parameters: PushParameters, vendor: Vendor, destination: Destination, run: RunIdentity, sync_id: str
+    parameters: PushParameters, vendor: Vendor, destination: Destination, run: RunIdentity, sync_id: str | None = None
 ) -> Report:
     """Return the report of a push that begins.
 
-    :param sync_id: empty: the default one.
+    :param sync_id: ``None``: the default one of a task.
     """
+    key = vendor.destination.object_key
+    found = destination.get(key) if key else None
+    place = None if found is None else str(found)
     return Report(
         vendor=vendor.name,
-        sync_id=sync_id,
+        sync_id=default_sync_id(run.dag_id, run.task_id, parameters.contacts_conn_id, place)
+        if sync_id is None
+        else sync_id,
         sync_run_id=run.sync_run_id,
-        destination_object=object_of(vendor, destination),
+        destination_object=place,
         outcomes_table=parameters.outcomes_table if parameters.outcomes_conn_id else None,
         wanted=parameters.xcom_outcomes,
     )
-
-
-def object_of(vendor: Vendor, destination: Destination) -> str | None:
-    """Return the list, book or organization that the contacts go to, where the vendor has such."""
-    key = vendor.destination.object_key
-    found = destination.get(key) if key else None
-    return None if found is None else str(found)
 
 
 def table_opening(

@@ -1,4 +1,4 @@
-"""The operator that sends again what stands undelivered in the outcome table."""
+"""The operator that sends undelivered records of the outcome table again."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 
 class ReplayContactsOperator(QueryOperator):
-    """Send again what stands undelivered in the outcome table, as far as a filter names it.
+    """Send again the undelivered records of the outcome table that a filter selects.
 
     The rows keep their ``sync_id`` and identifier, and go on counting ``attempts``. What is delivered is never sent
-    again, and what may exist already only where ``statuses`` and ``on_unknown`` both say so. The payloads are those in
-    the table, checked anew; or the records of a query, of which those are sent that the filter names by their key.
+    again, and what may exist already only if ``statuses`` and ``on_unknown`` both say so. The payloads are those in
+    the table, checked anew; or the records of a query, of which those with a selected key are sent.
+    ``PushContactsOperator`` says more of the shared parameters.
 
     :param outcomes_conn_id: SQL connection with the outcome table; required.
-    :param sync_id: whose records, as the summary of the push says it; required.
+    :param sync_id: the ``sync_id`` in the summary of the push; required.
     :param statuses: some of ``failed``, ``rejected``, ``invalid`` and ``unknown``; the last one needs an ``on_unknown``
         other than ``"hold"``.
     :param error_codes: of the rows; ``None``: any.
-    :param since: aware datetime or ISO text with its offset: rows whose outcome was written earlier are left alone.
+    :param since: aware datetime or ISO text with its offset; rows whose outcome is older are left alone.
     :param max_attempts: rows that so many requests have carried are left alone.
     :param sql: one statement, or the path of a ``.sql`` file; ``None``: the payloads come from the outcome table.
     :param sql_conn_id: any Airflow SQL connection.

@@ -15,14 +15,13 @@ from airflow_provider_contacts.task.parameters import (
     Parser,
     StorePayload,
     parse_json,
+    parse_needed,
     parse_needed_sync_id,
     parse_one_of,
     parse_table,
-    parse_text,
     parse_truth,
 )
 
-LONGEST = 512
 LONGEST_NAME = 255
 
 NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
@@ -58,22 +57,14 @@ class SettleParameters:
         return cls(**{**parsed, "verdict": verdict}, records=found, places=places)
 
 
-def parse_short(value: Any, name: str) -> str:
-    """Return a text of at most :data:`LONGEST` characters."""
-    text = parse_text(value, name)
-    if text is None or len(text) > LONGEST:
-        raise ConfigError(f"{name} must not be empty, nor longer than {LONGEST} characters")
-    return text
-
-
 def parse_verdict(value: Any, name: str) -> str:
     """Return ``succeeded`` or ``failed``."""
-    return str(parse_one_of("succeeded", "failed")(parse_short(value, name), name))
+    return str(parse_one_of("succeeded", "failed")(parse_needed(value, name), name))
 
 
 def parse_person(value: Any, name: str) -> str:
     """Return who settles, as the column can hold it."""
-    text = parse_short(value, name)
+    text = parse_needed(value, name)
     if len(text) > LONGEST_NAME or "\x00" in text:
         raise ConfigError(f"{name} is a text of at most {LONGEST_NAME} characters")
     return text
@@ -141,7 +132,7 @@ def parse_id(value: Any, place: int) -> str:
 
 
 SETTLE_PARSERS: Mapping[str, Parser] = {
-    "outcomes_conn_id": parse_short,
+    "outcomes_conn_id": parse_needed,
     "outcomes_table": parse_table,
     "sync_id": parse_needed_sync_id,
     "verdict": parse_verdict,
