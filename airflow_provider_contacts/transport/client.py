@@ -6,8 +6,9 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -51,7 +52,6 @@ class Client:
         self._used: dict[int, str] = {}
         self._tokens: TokenSource | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._last_url: tuple[str, URL] | None = None
         self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)
         self._thread.start()
 
@@ -176,26 +176,19 @@ class Client:
     async def _prepare(self, tag: int, request: Request) -> Prepared | NotSent:
         try:
             self._open()
-            url = self._url_of(request)
-            headers = {"Authorization": header_text(await self._authorization(tag))}
+            url = url_of(self._endpoint.base_url + request.path, request.query)
+            headers = {"Authorization": await self._authorization(tag)}
         except TokenError as error:
             return error.result
         except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
             log.warning("A request could not be prepared (%s); it was not sent", type(error).__name__)
             return NotSent("not_prepared")
+        if not (headers["Authorization"].isascii() and headers["Authorization"].isprintable()):
+            # No header can carry it: the HTTP client would find that once bytes may have left.
+            return NotSent("not_prepared")
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        return Prepared(
-            method=request.method, url=url, headers=headers, body=request.body, bound=answer_bound(request.body)
-        )
-
-    def _url_of(self, request: Request) -> URL:
-        if request.query:
-            return url_of(self._endpoint.base_url + request.path, request.query)
-        if self._last_url is None or self._last_url[0] != request.path:
-            # Nearly all requests of a push share one, and parsing it is a tenth of a small request's cost.
-            self._last_url = (request.path, url_of(self._endpoint.base_url + request.path))
-        return self._last_url[1]
+        return Prepared(request.method, url, headers, request.body, answer_bound(request.body))
 
     async def _authorization(self, tag: int) -> str:
         credential = self._endpoint.credential
@@ -210,13 +203,7 @@ class Client:
     async def _post_token(self, request: TokenRequest) -> Result:
         # A session of its own: another host, asked once in minutes.
         async with new_session(self._endpoint, request.url) as session:
-            prepared = Prepared(
-                method="POST",
-                url=url_of(request.url),
-                headers=request.headers,
-                body=request.body.encode(),
-                bound=OF_A_TOKEN,
-            )
+            prepared = Prepared("POST", url_of(request.url), request.headers, request.body.encode(), OF_A_TOKEN)
             return await exchange(session, prepared, timeout=TOKEN_TIMEOUT)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -242,14 +229,9 @@ def drained(queue: SimpleQueue[T]) -> Iterator[T]:
             yield queue.get_nowait()
 
 
-def header_text(text: str) -> str:
-    """Return a text that a header can carry; any other must be found before bytes may have left."""
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError("no header can carry this text")
-    return text
-
-
-def url_of(text: str, query: Sequence[tuple[str, str]] = ()) -> URL:
+# Nearly all requests of a push share one, and parsing it is a tenth of a small request's cost.
+@lru_cache(maxsize=8)
+def url_of(text: str, query: tuple[tuple[str, str], ...] = ()) -> URL:
     """Return a URL as httpx writes it, so that a push and ``get_conn()`` send the same."""
     import httpx
     from yarl import URL

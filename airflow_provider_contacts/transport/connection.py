@@ -13,7 +13,7 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
 from airflow_provider_contacts.transport.endpoint import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, place_of
@@ -71,7 +71,6 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         account = Account(login=stored.login, password=stored.password, extra=extra)
         base_url = stated_url(stored) or vendor.base_url(account)
         credential = vendor.auth.credential(account)
-        check_credential(credential)
         urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
         plain = [check_url(url, allow_http=extra.get("allow_http", False)) for url in urls]
         endpoint = Endpoint(
@@ -80,8 +79,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
             verify=extra.get("verify", True),
             proxy=extra.get("proxy", ""),
         )
-        check_certificates(endpoint.verify)
-        check_proxies(endpoint.proxy, urls)
+        check_endpoint(endpoint, urls)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     return Target(
@@ -127,26 +125,18 @@ def check_account(stored: StoredConnection) -> None:
             )
 
 
-def check_credential(credential: Credential) -> None:
-    """Refuse a credential that no header can carry, without showing it."""
+def check_endpoint(endpoint: Endpoint, urls: Sequence[str]) -> None:
+    """Refuse a credential that no header can carry, a CA bundle or a proxy that cannot be used; show none of them."""
+    credential = endpoint.credential
     if isinstance(credential, FixedHeader) and not AUTHORIZATION.fullmatch(credential.value):
         raise ConfigError("the password holds spaces or characters that no header can carry; enter it again, in ASCII")
-
-
-def check_certificates(verify: bool | str) -> None:
-    """Refuse a CA bundle that cannot be read."""
-    if isinstance(verify, str):
+    if isinstance(endpoint.verify, str):
         try:
-            ca_context(verify)
+            ca_context(endpoint.verify)
         except (OSError, ValueError):
             raise ConfigError("verify is true, false, or the path of a CA bundle that can be read") from None
-
-
-def check_proxies(stated: str, urls: Sequence[str]) -> None:
-    """Refuse a proxy that is no URL; the error never shows it, since it may hold a password."""
-    proxies = [proxy for url in urls if (proxy := proxy_for(url, stated))]
-    if not all(map(http_parts, proxies)):
-        origin = "proxy" if stated else "the environment's proxy (HTTPS_PROXY and such)"
+    if not all(map(http_parts, filter(None, (proxy_for(url, endpoint.proxy) for url in urls)))):
+        origin = "proxy" if endpoint.proxy else "the environment's proxy (HTTPS_PROXY and such)"
         raise ConfigError(f"{origin} is no URL of the form http://host:port")
 
 

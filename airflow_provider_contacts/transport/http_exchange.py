@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_contacts.transport.departure import DEPARTURE, Departure
 from airflow_provider_contacts.transport.failure_causes import connection_cause, loss_cause
 from airflow_provider_contacts.transport.gate import RECOUNT_AFTER
-from airflow_provider_contacts.transport.response_body import LARGEST, Bound, read_body
+from airflow_provider_contacts.transport.response_body import Bound, read_body
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
 
@@ -32,18 +32,15 @@ GRACE = 2.0
 """Seconds beyond the time-out after which a request ends that nothing else has ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """One request, ready to be written.
-
-    :param bound: what of the answer's body is read.
-    """
+    """One request, ready to be written, and what of its answer's body is read."""
 
     method: str
     url: URL
     headers: dict[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
-    bound: Bound = LARGEST
+    bound: Bound
 
 
 async def exchange(
@@ -128,10 +125,7 @@ async def attempt(
 
 
 def unproven(departure: Departure, status: int, *, surplus: bool) -> NoAnswer | None:
-    """Return why an answer proves nothing about its request, if so.
-
-    :param surplus: more than one answer had come.
-    """
+    """Return why an answer proves nothing about its request, if so."""
     if departure.early or (200 <= status < 300 and departure.unread):  # noqa: PLR2004  # RFC 9110
         text = f"an answer (HTTP {status}) began before the request had been received: it proves nothing"
         return NoAnswer("early_answer", text)
@@ -141,13 +135,15 @@ def unproven(departure: Departure, status: int, *, surplus: bool) -> NoAnswer | 
 
 
 def failure(departure: Departure, error: Exception, seconds: float) -> Result | None:
-    """Return what an error means; nothing where another connection may be tried.
-
-    :param seconds: in which a connection had to be made.
-    """
+    """Return what an error means; nothing where another connection may be tried."""
     import aiohttp
 
     host = departure.host
+    # Proof that nothing left, as a positive list. ClientConnectorError covers DNS, TLS and an unreachable proxy.
+    never = (
+        *(aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError),
+        *(aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError),
+    )
     lost = "timeout" if isinstance(error, aiohttp.ServerTimeoutError) else "connection_lost"
     if departure.left:
         return NoAnswer(lost, in_words(error, lambda: loss_cause(error, departure)))
@@ -156,7 +152,7 @@ def failure(departure: Departure, error: Exception, seconds: float) -> Result | 
     if departure.held == "unasked":
         text = f"{host} sent something before it was asked: this is no HTTP server, or it refuses connections"
         return NotSent("not_connected", message=text)
-    if never_connected(error):
+    if isinstance(error, never):
         return NotSent("not_connected", message=in_words(error, lambda: connection_cause(error, host, seconds)))
     if departure.gated:
         return None
@@ -178,13 +174,3 @@ def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
         name, text = raw_name.decode("latin-1").lower(), raw_text.decode("utf-8", "replace")
         found[name] = f"{found[name]}, {text}" if name in found else text
     return found
-
-
-def never_connected(error: BaseException) -> bool:
-    """Tell whether an error proves that no byte of the request left: a positive list."""
-    import aiohttp
-
-    # ClientConnectorError covers DNS, TLS and an unreachable proxy; ClientHttpProxyError is a proxy that refuses the
-    # tunnel.
-    proofs = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-    return isinstance(error, (*proofs, aiohttp.ClientConnectorCertificateError))

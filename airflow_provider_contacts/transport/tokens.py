@@ -144,7 +144,11 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
     where = f"the token endpoint at {urlsplit(credential.token_url).hostname}"
     if not isinstance(result, Response):
         raise TokenError("token_unavailable", f"no token came from {where}: {result.message or result.code}")
-    reply = token_reply(result)
+    try:
+        reply = result.json()
+    except UnreadableError:
+        reply = {}
+    reply = reply if isinstance(reply, dict) else {}
     code = reply.get("error")
     told = f"HTTP {result.status}" + (f", {code}" if isinstance(code, str) and code in REFUSALS else "")
     good = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
@@ -175,15 +179,6 @@ def token_trouble(token: Any) -> str:
     if not token.isascii() or not token.isprintable() or " " in token:
         return "access_token holds characters that no header can carry"
     return ""
-
-
-def token_reply(answer: Response) -> dict[str, Any]:
-    """Return the reply; an empty one for anything but an object."""
-    try:
-        reply = answer.json()
-    except UnreadableError:
-        return {}
-    return reply if isinstance(reply, dict) else {}
 
 
 def lifetime(value: Any) -> float:
