@@ -139,7 +139,7 @@ class Responses:
             said,
             again_due=due,
             sync_run_id=self._context.ledger.sync_run_id,
-            read_back=self._reconciler.read_back,
+            read_back=self._reconciler.on_unknown == "reconcile",
         )
         self._count_unusable(said, found)
         return found

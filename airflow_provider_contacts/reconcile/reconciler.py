@@ -84,11 +84,6 @@ class Reconciler:
         self._findings: list[Finding] = []
 
     @property
-    def read_back(self) -> bool:
-        """Whether the vendor is read back at all."""
-        return self._context is not None
-
-    @property
     def busy(self) -> bool:
         """Whether nothing may be read from the source or sent for now."""
         return bool(self._inherited or self._reader is not None or len(self._new) >= MOST_DOUBTS)
@@ -106,16 +101,16 @@ class Reconciler:
         :raises LedgerError: where the payloads that were sent cannot be read.
         """
         changed = [state.record_identifier for record, state in found if not is_as_sent(record, state)]
-        sent = self._ledger.payloads(changed) if changed else {}
+        stored = self._ledger.payloads(changed) if changed else {}
+        sent = {key: payload for key, payload in stored.items() if not holds_replaced(payload)}
         now = self._clock.monotonic()
         for record, state in found:
-            stored = sent.get(state.record_identifier)
-            sought = stored if stored is not None and not holds_replaced(stored) else None
+            sought = record.payload if is_as_sent(record, state) else sent.get(state.record_identifier)
             self._inherited.append(
                 InDoubt(
                     record=record,
                     state=state,
-                    sought=record.payload if is_as_sent(record, state) else sought,
+                    sought=sought,
                     marked_at=looked_at - (state.age if state.oldest is None else state.oldest),
                     exact=state.oldest is None,
                     absent_from=self._ended_at(state, now) + self._settings.reconcile_delay,
