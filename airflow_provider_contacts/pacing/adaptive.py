@@ -23,11 +23,10 @@ DECREASE = 0.7
 """What is left of window and rate after congestion: CUBIC's beta."""
 
 RECOVERY = 10.0
-"""Seconds after which a rate is back where it was: CUBIC's K. RFC 9438 derives it from the rate of one connection; here
-that can be one request a second or a thousand."""
+"""Seconds after which a rate is back where it was: CUBIC's K, here the same for one request a second and a thousand."""
 
 PERIOD = 1.0
-"""Seconds in which congestion counts once: vendors count requests by the second at least."""
+"""Seconds in which congestion counts once, and over which sent requests are counted: vendors count by the second."""
 
 SLOWEST = 1.0
 """Requests a second that are always tried: a rate must recover, and a push must end. A vendor that takes fewer can say
@@ -36,17 +35,12 @@ so by ``Retry-After``, and a user by a stated rate."""
 HEADROOM = 2.0
 """Multiple of the rate really sent to which a rate may grow: a task without records must not earn a burst."""
 
-RISE = 2.0
-"""Multiple of the recent fastest response from which latency counts as rising..."""
-
-RISE_SECONDS = 0.25
-"""...if it is also so many seconds more: below that, this machine may be the busy one."""
+RISE, RISE_SECONDS = 2.0, 0.25
+"""Latency rises if a response takes this multiple of the recent fastest, and so many seconds more: below that, this
+machine may be the busy one."""
 
 MEMORY = 30.0
 """Seconds for which the fastest response is remembered, at least; twice that at most."""
-
-MEASURE = 1.0
-"""Seconds over which sent requests are counted."""
 
 
 class AdaptivePace(Pace):
@@ -134,7 +128,7 @@ class SentRate:
 
     def add(self, now: float, count: int) -> None:
         """Count requests that leave at ``now``."""
-        if now - self._since >= MEASURE:
+        if now - self._since >= PERIOD:
             self._before = 0.0 if math.isinf(self._since) else self.at(now)
             self._since, self._count = now, 0
         self._count += count
@@ -142,10 +136,10 @@ class SentRate:
     def at(self, now: float) -> float:
         """Return the requests of the last second, or their mean where none left for longer."""
         passed = now - self._since
-        if passed >= MEASURE:
+        if passed >= PERIOD:
             return self._count / passed
         # As if those before had left evenly.
-        return self._count / MEASURE + self._before * (1.0 - passed / MEASURE)
+        return self._count / PERIOD + self._before * (1.0 - passed / PERIOD)
 
 
 class Fastest:
