@@ -74,18 +74,6 @@ def test_a_lost_answer_is_held_and_not_sent_again(world: World, knob: str) -> No
     assert list(entries(world, op).values()).count("unknown") == 2
 
 
-def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:
-    world.simulator.set("dex.close_before_store", "next:1")
-    world.connect("dex_default", extra={"request_timeout": 0.5})
-    op = push(people(1), on_unknown="resend", request_timeout=0.5)
-    assert world.run(op).state == "failed"
-    begun = time.monotonic()
-    assert world.run(op, 2).error is None
-    # Once the request of the earlier try must have ended, counted from when this try saw its mark.
-    assert time.monotonic() - begun > 5
-    assert len(world.stored()) == 1
-
-
 def test_a_doubt_of_an_earlier_try_is_looked_for_at_the_vendor(world: World) -> None:
     world.simulator.set("talkdesk.store_then_drop", "next:1")
     world.connect(
@@ -113,14 +101,6 @@ def test_what_is_settled_is_counted_again_and_not_sent(world: World) -> None:
     changed = push([{**callees(1)[0], "first_name": "New"}, bad], **CALLS, max_rejected=1)
     assert world.run(changed, 3).error is None
     assert world.summary(changed)["num_succeeded"] == 1
-
-
-def test_clearing_a_task_is_a_next_try(world: World) -> None:
-    op = push(people(2))
-    world.run(op)
-    assert world.run(op, 2).error is None
-    summary = world.summary(op)
-    assert (summary["num_skipped"], summary["num_delivered"], world.sent()) == (2, 2, 1)
 
 
 def test_a_long_wait_frees_the_worker_until_that_moment(world: World) -> None:

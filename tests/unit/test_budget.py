@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import BudgetError, ConfigError, ContactsError
 from airflow_provider_contacts.ledgers.shared_rate.limiter import AGAIN, LATE, Found, LimiterBudget
-from airflow_provider_contacts.pacing.shared import SETTINGS, Budget, SharedRate, shared_rate
+from airflow_provider_contacts.pacing.shared import SETTINGS, SharedRate
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 
@@ -127,24 +127,7 @@ def test_what_makes_no_sense_is_refused_by_name(extra: dict[str, Any], text: str
         dex(**extra)
 
 
-def test_the_edges_of_the_range_are_allowed() -> None:
-    for rate in (0.001, 10_000):
-        assert (
-            shared_rate({"rate_limit_conn_id": "s", "requests_per_second": rate, "burst": 10_000}, "here") is not None
-        )
-
-
 # Alone.
-
-
-def test_a_task_alone_has_nearly_the_whole_rate_and_no_second_holds_more() -> None:
-    store = Store()
-    budget: Budget = store.task()
-    assert isinstance(budget, LimiterBudget)
-    sent = drain(store, [budget], 10.0)
-    assert len(sent) == pytest.approx(470, abs=2)
-    assert most_within_a_second(sent) <= 48
-    assert store.asked <= 240, "two requests a question"
 
 
 @pytest.mark.parametrize("rate", [0.5, 1.0, 3.3, 10.0, 1000.0, 10_000.0])
@@ -165,11 +148,6 @@ def test_a_stated_burst_leaves_at_once_and_then_the_whole_rate() -> None:
     store.now += 60
     assert budget.take(10) == 10
     assert budget.take(100) == 15
-
-
-def test_nothing_wanted_asks_nothing() -> None:
-    store = Store()
-    assert (store.task().take(0), store.task().take(-1), store.asked) == (0, 0, 0)
 
 
 def test_what_is_not_due_yet_asks_nothing() -> None:
@@ -307,11 +285,6 @@ def test_a_clock_of_the_store_that_went_back_holds_everyone_and_is_told(caplog: 
     with caplog.at_level(logging.WARNING):
         assert queued.task(slow).take(1) == 0
     assert "has room in 106 s" in caplog.text
-
-
-def test_workers_whose_clocks_differ_share_all_the_same() -> None:
-    store = Store(behind=12_345.6)
-    assert len(drain(store, [store.task(), store.task()], 5.0)) == pytest.approx(235, abs=2)
 
 
 def test_a_store_that_fails_is_an_error_that_may_be_retried() -> None:

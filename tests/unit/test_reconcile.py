@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import formatdate
@@ -17,10 +16,9 @@ from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
-from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.vendor_kit.reads import Question
+from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Request, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Vendor
 from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
@@ -230,18 +228,6 @@ def test_an_id_that_another_row_holds_is_no_match() -> None:
     assert world.server.requests == [["same"]]
 
 
-def test_an_equal_contact_of_another_sync_leaves_the_doubt() -> None:
-    class Elsewhere(FakeLedger):
-        def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-            return [Holder(one, None) for one in record_ids]
-
-    world = World()
-    doubtful(world, names(1), LOST)
-    world.server.put({"name": "n0"})
-    assert reconciled(world, names(1), ledger=Elsewhere(world.table)).counts() == {"unknown": 1}
-    assert world.server.requests == []
-
-
 def test_an_id_that_stands_beside_a_doubt_holds_nothing() -> None:
     world = World()
     found = world.server.put({"name": "n0"})
@@ -260,26 +246,6 @@ def test_equal_contents_match_as_a_multiset() -> None:
     assert pushed.counts() == {"succeeded": 3}
     assert world.server.requests == [["same"]]
     assert len({outcome.destination_record_id for outcome in pushed.outcomes} & found) == 2
-
-
-def test_case_spaces_and_fields_that_are_not_shown_do_not_matter() -> None:
-    world = World(shows=lambda payload: {"name": payload["name"].upper() + " ", "email": payload["email"].upper()})
-    sent = {"name": "Ann  Lee", "email": "a@b.example", "note": "a"}
-    doubtful(world, [sent])
-    assert reconciled(world, [sent]).counts() == {"succeeded": 1}
-    assert world.server.requests == []
-
-
-@pytest.mark.parametrize("date", [True, False])
-def test_what_is_older_than_the_claim_is_another_one(date: bool) -> None:
-    world = World(dated=True)
-    world.server.put({"name": "n0"}, world.time.seconds - 5000.0)
-
-    if date:
-        with_date(world)
-    world.table.put("n0", Status.UNKNOWN, payload={"name": "n0"}, age=4000.0, ended_at=0.0)
-    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
-    assert world.server.requests == [["n0"]]
 
 
 def test_a_vendor_whose_clock_is_wrong_is_measured_by_its_own() -> None:
@@ -348,15 +314,6 @@ def test_a_read_that_fails_proves_nothing(deed: Deed) -> None:
     pushed = reconciled(world, names(4))
     assert pushed.counts() == {"unknown": 3, "succeeded": 1}
     assert world.server.requests == [["n3"]]
-
-
-@pytest.mark.parametrize("body", [b'{"items": [], "next": 1}', b'{"items": [], "next": 2}'])
-def test_pages_that_go_round_are_no_complete_read(body: bytes) -> None:
-    world = World()
-    doubtful(world, names(1), LOST)
-    world.server.reads = lambda _index, _sent: Deed(body=body)
-    assert reconciled(world, names(1)).counts() == {"unknown": 1}
-    assert len(world.server.read_at) <= 3
 
 
 def fail(*_: Any) -> Any:
@@ -495,35 +452,6 @@ def test_a_request_whose_end_nobody_saw_is_waited_for_from_its_claim(status: Sta
     assert believed + DELAY <= world.server.sent_at[0] < believed + DELAY + 1.5
 
 
-@pytest.mark.parametrize("delay", [0.3, DELAY])
-def test_a_new_doubt_is_believed_absent_after_the_delay_and_a_second_read(delay: float) -> None:
-    world = World(first(LOST))
-    begun = world.time.seconds
-    reconciled(world, names(1), reconcile_delay=delay)
-    assert world.server.read_at[0] - begun == pytest.approx(delay, abs=0.1)
-    assert world.server.sent_at[-1] - begun == pytest.approx(2 * delay, abs=0.2)
-
-
-def test_no_more_reads_are_under_way_than_requests_may_be() -> None:
-    def questions(sought: Sequence[Payload], _destination: Any) -> list[Question]:
-        queries = [(("page", "1"), ("about", str(index))) for index in range(len(sought))]
-        requests = [Request("GET", "/contacts", query=query) for query in queries]
-        return [Question(request=request, about=(index,)) for index, request in enumerate(requests)]
-
-    words = READABLE.read_back
-    assert words is not None
-    slow_and_fast = {0: 1.0}
-    world = World(first(APPLIED_AND_LOST, APPLIED_AND_LOST))
-    world.server.reads = lambda index, _sent: replace(HONEST, delay=slow_and_fast.get(index, 0.01))
-    vendor = replace(READABLE, read_back=replace(words, questions=questions))
-    limits = Limits(batch_size=4, max_in_flight=2)
-    world.push(names(5), vendor=vendor, on_unknown="reconcile", limits=limits)
-    begun = world.server.read_at
-    assert len(begun) == 5
-    # The first read takes a second: until then one other at a time.
-    assert all(later - sooner > 0.009 for sooner, later in itertools.pairwise(begun[1:]))
-
-
 @pytest.mark.parametrize("rate", [None, 0.1])
 def test_new_doubts_are_gathered_until_everything_else_is_sent(rate: float | None) -> None:
     world = World(first(APPLIED_AND_LOST, APPLIED_AND_LOST))
@@ -531,20 +459,6 @@ def test_new_doubts_are_gathered_until_everything_else_is_sent(rate: float | Non
     reconciled(world, names(20), limits=limits)
     assert len(world.server.requests) == 5
     assert world.server.read_at[0] >= world.server.sent_at[-1]
-
-
-def test_the_vendor_is_asked_about_the_destination() -> None:
-    words = READABLE.read_back
-    assert words is not None
-    asked: list[Any] = []
-
-    def questions(sought: Sequence[Payload], destination: Any) -> Sequence[Question]:
-        asked.append(destination)
-        return words.questions(sought, destination)
-
-    vendor = replace(READABLE, read_back=replace(words, questions=questions))
-    World(first(APPLIED_AND_LOST)).push(names(1), vendor=vendor, on_unknown="reconcile")
-    assert asked == [{}]
 
 
 def test_a_reading_is_told_in_the_log_by_numbers_alone(caplog: pytest.LogCaptureFixture) -> None:
