@@ -22,7 +22,6 @@ from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.records.unsent_outcomes import (
     elsewhere,
-    not_attempted,
     not_unique,
     own_outcome,
     remembering,
@@ -113,7 +112,7 @@ class Admission:
             wanted = identifiers - self.keys.active.keys()
             states = self._ledger.states(wanted) if wanted else {}
         except (ConfigError, LedgerError) as error:
-            return AdmittedChunk(outcomes=[not_attempted(one) for one in in_order(sound, invalid)], error=error)
+            return AdmittedChunk(outcomes=not_attempted(sound, invalid), error=error)
         self._chunks += 1
         self._decide_all(sound, invalid, states, chunk)
         return chunk
@@ -152,14 +151,12 @@ class Admission:
         places = {sound.row_indexes[place]: place for place, one in enumerate(sound.identifiers) if one in known}
         records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in places.values()), *invalid]
         histories: dict[int, History] = {}
-        # The rows as they were read do not know what is decided in this chunk.
-        refused: dict[str, str] = {}
         for record in sorted(records, key=lambda one: one.row_index):
-            same = self.keys.is_same(record, refused)
+            same = self.keys.is_same(record)
             if same is not None:
                 chunk.outcomes.append(self._later_one(record, same=same))
                 continue
-            history = self._decide(record, states.get(record.record_identifier), chunk, refused)
+            history = self._decide(record, states.get(record.record_identifier), chunk)
             if history is None or not isinstance(record, Prepared):
                 continue
             if (rest := self._rest(history)) > 0:
@@ -181,16 +178,9 @@ class Admission:
         return not_unique(record, self._mapper.sync_key)
 
     def _decide(
-        self,
-        record: Prepared | InvalidRecord,
-        state: RecordState | None,
-        chunk: AdmittedChunk,
-        refused: dict[str, str] | None = None,
+        self, record: Prepared | InvalidRecord, state: RecordState | None, chunk: AdmittedChunk
     ) -> History | None:
-        """Decide about one record; return its history if it is to be sent.
-
-        :param refused: takes in what our own check refuses.
-        """
+        """Decide about one record; return its history if it is to be sent."""
         identifier = record.record_identifier
         decision = decide(
             state,
@@ -216,9 +206,7 @@ class Admission:
         chunk.outcomes.append(outcome)
         if decision is Decision.INVALID:
             chunk.unsent.append(outcome)
-            if refused is not None:
-                refused[identifier] = record.payload_hash
-        elif decision not in {Decision.SKIP, Decision.DUPLICATE, Decision.NOT_UNIQUE}:
+        if decision not in {Decision.SKIP, Decision.DUPLICATE, Decision.NOT_UNIQUE}:
             self.keys.remember(identifier, record.payload_hash)
         if decision is Decision.HOLD and state is not None and state.status is Status.SENDING:
             chunk.interrupted.append(outcome)
@@ -249,6 +237,12 @@ def in_order(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | 
     """Return the records of a chunk in the order of its rows."""
     records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in range(len(sound))), *invalid]
     return sorted(records, key=lambda record: record.row_index)
+
+
+def not_attempted(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Outcome]:
+    """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
+    records = in_order(sound, invalid)
+    return [own_outcome(one, Status.FAILED, errors=(), error_code="not_attempted") for one in records]
 
 
 def chunk_size(limits: Limits) -> int:

@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from math import inf
 
-from airflow_provider_contacts.engine.context import PushContext
+from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.engine.responses import Responses
-from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import BudgetError
 from airflow_provider_contacts.records.batch import NOTHING, Batch, joined
 from airflow_provider_contacts.vendor_kit.vendor import Request

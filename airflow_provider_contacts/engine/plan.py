@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
-from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.admission import Admission, chunk_size
 from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.outcome import Outcome, digest_of
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.record_state import SETTLING, RecordState
+from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.vendor import Limits
@@ -63,23 +62,6 @@ class Plan:
         return round(seconds / 60, 2)
 
 
-class Overlay:
-    """The states in a ledger, under what this plan has decided so far, which it keeps to itself.
-
-    :param under: only asked.
-    """
-
-    def __init__(self, under: States) -> None:
-        self.token = under.token
-        self.sync_run_id = under.sync_run_id
-        self._under = under
-        self.decided = MemoryLedger(under.token, under.sync_run_id)
-
-    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return the state of each of these records that has one."""
-        return {**self._under.states(identifiers), **self.decided.states(identifiers)}
-
-
 def planned(
     rows: Iterator[Any],
     *,
@@ -95,11 +77,11 @@ def planned(
 
     :param look_first: see :class:`Admission`.
     """
-    overlay, limits = Overlay(ledger), settings.limits
+    limits = settings.limits
     admission = Admission(
         rows,
         mapper=mapper,
-        ledger=overlay,
+        ledger=ledger,
         # Nothing is read back for a plan: what is in doubt counts as held.
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
         # As the engine reads: copies of a key within one chunk are decided together.
@@ -108,21 +90,16 @@ def planned(
         look_first=look_first,
     )
     queue = Queue(limits, sum(map(len, mapper.vendor.envelope)))
-    chunk: AdmittedChunk | None = AdmittedChunk()
-    while chunk is not None:
-        chunk = admission.take()
-        if chunk is not None:
-            if chunk.error is not None:
-                raise chunk.error
-            overlay.decided.record_unsent(chunk.unsent)
-            for outcome in chunk.outcomes:
-                plan.show(outcome.status.value, outcome.record_identifier)
-            yield from chunk.outcomes
-            queue.add(chunk.batch)
-            queue.wait(chunk.later)
-            for batch in (chunk.batch, *chunk.later):
-                plan.add(batch)
-        queue.cut(ended=chunk is None)
-        plan.num_requests += len(queue)
-        queue.forget()
+    while (chunk := admission.take()) is not None:
+        if chunk.error is not None:
+            raise chunk.error
+        for outcome in chunk.outcomes:
+            plan.show(outcome.status.value, outcome.record_identifier)
+        yield from chunk.outcomes
+        queue.add(chunk.batch)
+        queue.wait(chunk.later)
+        for batch in (chunk.batch, *chunk.later):
+            plan.add(batch)
+        plan.num_requests += queue.forget(ended=False)
+    plan.num_requests += queue.forget(ended=True)
     admission.keys.warn()

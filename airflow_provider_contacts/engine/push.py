@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from airflow_provider_contacts.engine.context import PushContext, pace_of
+from airflow_provider_contacts.engine.context import PushContext, StopReason, pace_of
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.steps import Steps
-from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import InterruptedPushError
 from airflow_provider_contacts.pacing.shared import Budget
 from airflow_provider_contacts.records.batch import Finished

@@ -69,10 +69,13 @@ class Queue:
         """Return the first batches."""
         return [self.ready.popleft() for _ in range(count)]
 
-    def forget(self) -> None:
-        """Forget the batches that are cut; a plan only counts them."""
+    def forget(self, *, ended: bool) -> int:
+        """Cut, and forget the batches; return how many there were: a plan only counts them."""
+        self.cut(ended=ended)
+        count = len(self)
         self.ready.clear()
         self.waiting = []
+        return count
 
     def clear(self) -> Batch:
         """Return all records that are left."""

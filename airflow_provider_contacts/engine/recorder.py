@@ -6,8 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from airflow_provider_contacts.engine.context import PushContext
-from airflow_provider_contacts.engine.stop_reason import StopReason
+from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.pacing.bucket import backoff

@@ -8,10 +8,9 @@ from datetime import timedelta
 from math import inf
 
 from airflow_provider_contacts.engine.batching import record_at
-from airflow_provider_contacts.engine.context import PushContext
+from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge
 from airflow_provider_contacts.engine.results import Judged, history_after, judged, result_of
-from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLaterError
 from airflow_provider_contacts.pacing.bucket import backoff
 from airflow_provider_contacts.reconcile.reconciler import Reconciler

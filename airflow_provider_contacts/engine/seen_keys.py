@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
@@ -15,31 +15,41 @@ MOST_MET = 100_000
 """Records that are remembered, the newest ones: some megabytes, whatever the size of the push."""
 
 
-class Met:
-    """Keys and the payloads under which they were met first, as digests of 8 bytes each; the oldest is forgotten first.
+DIFFERS = (
+    "%s records were %s: each shares its sync key (%s) with %s of this push and differs from it%s; choose columns for "
+    "sync_key that are unique to each record"
+)
 
-    :param most: how many are remembered.
+
+class Met:
+    """Keys and the payloads under which they were met first, as digests of 8 bytes each; the older half is forgotten.
+
+    :param most: how many are remembered at most.
     """
 
     def __init__(self, most: int = MOST_MET) -> None:
-        self._most = most
+        self._half = most // 2
         # Python's own digests of texts: 8 bytes, keyed at random in each process.
-        self._payloads: dict[int, int] = {}
+        self._new: dict[int, int] = {}
+        self._old: dict[int, int] = {}
 
     def remember(self, identifier: str, payload_hash: str) -> None:
         """Remember a key and the payload of its first record."""
-        self._payloads[hash(identifier)] = hash(payload_hash)
-        if len(self._payloads) > self._most:
-            del self._payloads[next(iter(self._payloads))]
+        if len(self._new) >= self._half:
+            self._new, self._old = {}, self._new
+        self._new[hash(identifier)] = hash(payload_hash)
 
     def is_same(self, identifier: str, payload_hash: str) -> bool | None:
         """Tell whether the first record of a key had this payload; ``None`` where the key has not been met."""
-        found = self._payloads.get(hash(identifier))
+        key = hash(identifier)
+        found = self._new.get(key, self._old.get(key))
         return None if found is None else found == hash(payload_hash)
 
     def among(self, identifiers: Iterable[str]) -> set[str]:
         """Return those of the keys that have been met."""
-        return {one for one in identifiers if hash(one) in self._payloads} if self._payloads else set()
+        if not self._new:
+            return set()
+        return {one for one in identifiers if hash(one) in self._new or hash(one) in self._old}
 
 
 class Keys:
@@ -57,7 +67,7 @@ class Keys:
         self.active: dict[str, str] = {}
         self._key = ", ".join(sync_key)
         self._own = f"{token}."
-        # Records that are decided and have no row of this execution; and those that an earlier one delivered.
+        # Records that are decided and are not sent; and those that an earlier execution delivered.
         self._decided = Met()
         self._skipped = Met()
         self._skipped_beside = 0
@@ -70,19 +80,15 @@ class Keys:
             found |= {one for one, times in Counter(identifiers).items() if times > 1}
         return found
 
-    def is_same(self, record: Prepared | InvalidRecord, refused: Mapping[str, str]) -> bool | None:
-        """Tell whether the first record of this key had the same payload; ``None`` where this is the first.
-
-        :param refused: records of this chunk that our own check refuses, whose rows are not written yet.
-        """
-        identifier = record.record_identifier
-        first = self.active.get(identifier) or refused.get(identifier)
+    def is_same(self, record: Prepared | InvalidRecord) -> bool | None:
+        """Tell whether the first record of this key had the same payload; ``None`` where this is the first."""
+        first = self.active.get(record.record_identifier)
         if first is not None:
             return first == record.payload_hash
-        return self._decided.is_same(identifier, record.payload_hash)
+        return self._decided.is_same(record.record_identifier, record.payload_hash)
 
     def remember(self, identifier: str, payload_hash: str) -> None:
-        """Remember a record of which no row of this execution tells."""
+        """Remember a record that is decided."""
         self._decided.remember(identifier, payload_hash)
 
     def delivered(self, identifiers: Iterable[str]) -> None:
@@ -108,17 +114,7 @@ class Keys:
     def warn(self) -> None:
         """Log how many records share a key with another one: they are no outcome that anybody expects."""
         if self.not_unique:
-            log.warning(
-                "%s records were not sent (key_not_unique): each shares its sync key (%s) with an earlier record of "
-                "this push and differs from it; choose columns for sync_key that are unique to each record",
-                self.not_unique,
-                self._key,
-            )
+            log.warning(DIFFERS, self.not_unique, "not sent (key_not_unique)", self._key, "an earlier record", "")
         if self._skipped_beside:
-            log.warning(
-                "%s records were skipped: each shares its sync key (%s) with another record of this push and differs "
-                "from it, and an earlier try or run has delivered one of them; choose columns for sync_key that are "
-                "unique to each record",
-                self._skipped_beside,
-                self._key,
-            )
+            why = ", and an earlier try or run has delivered one of them"
+            log.warning(DIFFERS, self._skipped_beside, "skipped", self._key, "another record", why)

@@ -8,14 +8,13 @@ from typing import Any
 
 from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
 from airflow_provider_contacts.engine.batching import batch_of
-from airflow_provider_contacts.engine.context import PushContext
+from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.departures import Departures
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.engine.recorder import Recorder
 from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.engine.results import not_sent
-from airflow_provider_contacts.engine.stop_reason import StopReason
 from airflow_provider_contacts.errors import BudgetError, ContactsError, LedgerError, SourceError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.reconcile.findings import held, resolve

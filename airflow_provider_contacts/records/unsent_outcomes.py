@@ -1,4 +1,4 @@
-"""Outcomes of records that are decided without a request: by our own check, or by what stands of them."""
+"""Outcomes of records that are decided without a request: by our own check, or by their state in the ledger."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ NOT_UNIQUE = "key_not_unique"
 CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
 
-def own_outcome(record: Prepared | InvalidRecord, status: Status, batch_id: str | None) -> Outcome:
-    """Return the outcome of a record that our own check decides."""
-    found = record.errors if isinstance(record, InvalidRecord) and status is Status.INVALID else ()
-    errors = tuple(RecordError(code, where, text) for code, where, text in found)
-    first = errors[0] if errors else RecordError("")
+def own_outcome(
+    record: Prepared | InvalidRecord,
+    status: Status,
+    batch_id: str | None = None,
+    errors: tuple[RecordError, ...] | None = None,
+    error_code: str | None = None,
+) -> Outcome:
+    """Return the outcome of a record that is decided here, without a row of its own where it has no ``batch_id``.
+
+    :param errors: every reason; ``None``: those of our own check.
+    :param error_code: for an outcome without a list of reasons.
+    """
+    if errors is None:
+        found = record.errors if isinstance(record, InvalidRecord) and status is Status.INVALID else ()
+        errors = tuple(RecordError(code, where, text) for code, where, text in found)
+    first = errors[0] if errors else RecordError(error_code or "")
     return Outcome(
         record_identifier=record.record_identifier,
         row_index=record.row_index,
@@ -38,17 +49,7 @@ def own_outcome(record: Prepared | InvalidRecord, status: Status, batch_id: str 
 def not_unique(record: Prepared | InvalidRecord, sync_key: Sequence[str]) -> Outcome:
     """Return the outcome of a record whose key another one of this push has; the other one has the row."""
     text = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=Status.INVALID,
-        error_code=NOT_UNIQUE,
-        error_field=",".join(sync_key) or None,
-        status_message=text,
-        errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),),
-        payload_hash=record.payload_hash,
-        payload=record.payload,
-    )
+    return own_outcome(record, Status.INVALID, errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),))
 
 
 def remembering(outcome: Outcome) -> Outcome:
@@ -62,21 +63,12 @@ def remembering(outcome: Outcome) -> Outcome:
 
 def elsewhere(record: Prepared | InvalidRecord) -> Outcome:
     """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=Status.FAILED,
-        error_code="claimed_elsewhere",
-        status_message="another run of the same sync_id is sending this record",
-        payload_hash=record.payload_hash,
-        payload=record.payload,
-    )
+    outcome = own_outcome(record, Status.FAILED, errors=(), error_code="claimed_elsewhere")
+    return replace(outcome, status_message="another run of the same sync_id is sending this record")
 
 
-def standing_outcome(
-    record: Prepared | InvalidRecord, standing: RecordState, status: Status, sync_run_id: str
-) -> Outcome:
-    """Return the outcome of a record that is not sent because of what stands of it.
+def standing_outcome(record: Prepared | InvalidRecord, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
+    """Return the outcome of a record that is not sent because of its state in the ledger.
 
     :param sync_run_id: the run of this execution.
     """
@@ -84,28 +76,16 @@ def standing_outcome(
         record_identifier=record.record_identifier,
         row_index=record.row_index,
         status=status,
-        destination_record_id=standing.destination_record_id,
-        error_code=INTERRUPTED if standing.status is Status.SENDING else standing.error_code,
-        error_field=standing.error_field,
-        status_message=standing.status_message,
-        http_status=standing.http_status,
-        attempts=standing.attempts,
-        payload_hash=standing.payload_hash,
+        destination_record_id=state.destination_record_id,
+        error_code=INTERRUPTED if state.status is Status.SENDING else state.error_code,
+        error_field=state.error_field,
+        status_message=state.status_message,
+        http_status=state.http_status,
+        attempts=state.attempts,
+        payload_hash=state.payload_hash,
         # What was sent, if today's is that: another one must not be looked for at the vendor.
-        payload=record.payload if standing.payload_hash == record.payload_hash else None,
-        batch_id=standing.batch_id,
-        changed=status is Status.SKIPPED and standing.payload_hash != record.payload_hash,
-        from_this_run=standing.sync_run_id == sync_run_id,
-    )
-
-
-def not_attempted(record: Prepared | InvalidRecord) -> Outcome:
-    """Return the outcome of a record of which nothing could be found out; it gets no row of its own."""
-    return Outcome(
-        record_identifier=record.record_identifier,
-        row_index=record.row_index,
-        status=Status.FAILED,
-        error_code="not_attempted",
-        payload_hash=record.payload_hash,
-        payload=record.payload,
+        payload=record.payload if state.payload_hash == record.payload_hash else None,
+        batch_id=state.batch_id,
+        changed=status is Status.SKIPPED and state.payload_hash != record.payload_hash,
+        from_this_run=state.sync_run_id == sync_run_id,
     )

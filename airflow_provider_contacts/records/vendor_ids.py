@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Replies, Reply
@@ -31,11 +31,11 @@ class VendorIds:
 
     def give(self, record_id: str, record_identifier: str) -> None:
         """Remember that a record is this contact."""
-        self._remember(key_of(record_id), record_identifier)
+        self._remember([(key_of(record_id), record_identifier)])
 
-    def _remember(self, key: str, record_identifier: str) -> None:
-        self._held[key] = record_identifier
-        if len(self._held) > self._most:
+    def _remember(self, held: Iterable[tuple[str, str]]) -> None:
+        self._held.update(held)
+        while len(self._held) > self._most:
             self._held.popitem(last=False)
 
     def sift(self, replies: Replies, identifiers: Sequence[str]) -> Replies:
@@ -44,20 +44,18 @@ class VendorIds:
         The record that was answered first keeps its id: its outcome is written, and may have been yielded. Two of one
         answer have no first.
         """
-        given = [(place, one) for place, one in enumerate(replies.ids) if one is not None]
-        keys = keys_of([one for _, one in given])
-        if len(set(keys)) == len(keys) and not (self._held.keys() & set(keys)):
-            # Nearly always.
-            for key, (place, _) in zip(keys, given, strict=True):
-                self._remember(key, identifiers[place])
-            return replies
-        times = Counter(keys)
+        places = [place for place, one in enumerate(replies.ids) if one is not None]
+        keys = keys_of([one for one in replies.ids if one is not None])
+        distinct = set(keys)
         doubts: dict[int, Reply] = {}
-        for key, (place, record_id) in zip(keys, given, strict=True):
-            if times[key] > 1 or self._held.get(key, identifiers[place]) != identifiers[place]:
-                doubts[place] = Doubt(TWICE, "the vendor gave the same id to another record of this push", record_id)
-            else:
-                self._remember(key, identifiers[place])
+        if len(distinct) < len(keys) or not self._held.keys().isdisjoint(distinct):
+            times = Counter(keys)
+            for key, place in zip(keys, places, strict=True):
+                if times[key] > 1 or self._held.get(key, identifiers[place]) != identifiers[place]:
+                    text = "the vendor gave the same id to another record of this push"
+                    doubts[place] = Doubt(TWICE, text, replies.ids[place])
+        pairs = zip(keys, places, strict=True)
+        self._remember((key, identifiers[place]) for key, place in pairs if place not in doubts)
         return but(replies, doubts)
 
     def holders(self, record_ids: Collection[str]) -> list[Holder]:

@@ -16,7 +16,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.records.unsent_outcomes import elsewhere, not_attempted, own_outcome, standing_outcome
+from airflow_provider_contacts.records.unsent_outcomes import elsewhere, own_outcome, standing_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, failing, names
 
@@ -65,7 +65,6 @@ def test_a_duplicate_has_no_reason() -> None:
 
 
 def test_what_is_not_sent_for_others_sake() -> None:
-    assert not_attempted(RECORD) == outcome(Status.FAILED, error_code="not_attempted")
     assert elsewhere(RECORD) == outcome(
         Status.FAILED,
         error_code="claimed_elsewhere",
@@ -273,7 +272,15 @@ def test_a_ledger_that_is_away_costs_no_outcome() -> None:
     rows = Rows([*names(2), {"name": "x", "age": -1}], trouble=failing("states:before"))
     chunk = rows.take()
     assert [(one.row_index, one.error_code) for one in chunk.outcomes] == [(n, "not_attempted") for n in range(3)]
-    assert chunk.outcomes[:2] == [not_attempted(rows.prepared(name, n)) for n, name in enumerate(("n0", "n1"))]
+    first = rows.prepared()
+    assert chunk.outcomes[0] == Outcome(
+        record_identifier="n0",
+        row_index=0,
+        status=Status.FAILED,
+        error_code="not_attempted",
+        payload_hash=first.payload_hash,
+        payload=first.payload,
+    )
     assert isinstance(chunk.error, LedgerError)
     assert (len(chunk.batch), rows.active) == (0, {})
 

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.engine.plan import Overlay, Plan, planned
-from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.engine.plan import Plan, planned
+from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
@@ -96,18 +96,6 @@ def test_what_the_source_raises_is_raised() -> None:
     ledger, chosen, _ = setting([], {})
     with pytest.raises(OSError, match="the source is away"):
         list(planned(rows(), mapper=MAPPER, ledger=ledger, settings=chosen, plan=Plan()))
-
-
-def test_what_a_plan_decides_lies_over_what_is_below() -> None:
-    under = MemoryLedger("t", "run")
-    under.record_outcomes([Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, attempts=1)])
-    overlay = Overlay(under)
-    assert (overlay.token, overlay.sync_run_id, overlay.states(["b"])) == ("t", "run", {})
-    overlay.decided.record_unsent([Outcome(record_identifier="a", row_index=1, status=Status.INVALID, batch_id="t.i1")])
-    assert overlay.states(["a"]) == {
-        "a": RecordState(record_identifier="a", status=Status.INVALID, batch_id="t.i1", sync_run_id="run")
-    }
-    assert under.states(["a"])["a"].status is Status.SUCCEEDED
 
 
 def counted(count: int, on_unknown: Any = "hold", **standing: Any) -> tuple[Plan, dict[str, Status]]:

@@ -213,12 +213,12 @@ def test_without_a_key_there_are_only_duplicates(caplog: pytest.LogCaptureFixtur
 # Constant memory.
 
 
-def test_the_oldest_is_forgotten_first() -> None:
-    met = Met(most=2)
-    for name in "abc":
-        met.remember(name, "v1:x")
-    assert [met.is_same(name, "v1:x") for name in "abc"] == [None, True, True]
-    assert met.is_same("c", "v1:y") is False
+def test_the_older_half_of_the_keys_is_forgotten() -> None:
+    met = Met(most=4)
+    for key in "abcde":
+        met.remember(key, f"payload {key}")
+    assert [met.is_same(key, f"payload {key}") for key in "abcde"] == [None, None, True, True, True]
+    assert (met.is_same("e", "another"), met.among("abcde")) == (False, {"c", "d", "e"})
     assert MOST_MET == 100_000
 
 
@@ -226,4 +226,4 @@ def test_what_is_sent_costs_no_memory_once_its_row_tells() -> None:
     world = World()
     pushed = world.push(names(3000))
     admission: Admission = pushed.push._steps.admission
-    assert (len(admission.keys.active), len(admission.keys._decided._payloads)) == (0, 0)
+    assert (len(admission.keys.active), len(admission.keys._decided._new)) == (0, 0)
