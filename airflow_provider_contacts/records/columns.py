@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.records.refused import NOT_JSON, Reasons
+from airflow_provider_contacts.records.refused import NOT_JSON, Reasons, reasons_of
 from airflow_provider_contacts.records.row_values import MISSING, Unreadable
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 WHOLE = frozenset({int, bool})
+TEXTS = frozenset({str})
+TEXTS_AND_GAPS = frozenset({str, type(None)})
 
 
 class Column(NamedTuple):
@@ -63,19 +65,16 @@ class Column(NamedTuple):
         kinds = set(map(type, values))
         if kinds <= WHOLE:
             return values
-        if kinds == {str} and not self.nested:
+        gaps = not (self.nullable or self.required)
+        if not self.nested and kinds <= (TEXTS_AND_GAPS if gaps else TEXTS):
             return values if self.required or all(values) else [value or MISSING for value in values]
         found = []
         for place, value in enumerate(values):
             try:
                 found.append(self.clean(value))
-            except InvalidRecordError as error:
-                found.append(MISSING)
-                refused.setdefault(place, error.errors)
             except Exception as error:  # noqa: BLE001  # a moment's zone may raise anything
                 found.append(MISSING)
-                text = f"reading it raises {type(error).__name__}"
-                refused.setdefault(place, (("invalid_value", self.field, text),))
+                refused.setdefault(place, reasons_of(error))
         return found
 
 

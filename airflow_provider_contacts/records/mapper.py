@@ -126,31 +126,20 @@ class Mapper:
         sound: list[Sound] = []
         invalid: list[InvalidRecord] = []
         for place, payload, body in self._checked(mapped, columns.words, added, refused):
-            payload_digest = digest(body)
-            payload_hash = f"{HASH_VERSION}:{payload_digest}"
-            identifier = (identifiers[place] if identifiers else None) or f"sha256:{payload_digest}"
+            found = digest(body)
             if place in keyless:
-                invalid.append(
-                    InvalidRecord(
-                        record_identifier=identifier,
-                        row_index=indexes[place],
-                        errors=keyless[place],
-                        payload=payload,
-                        payload_hash=payload_hash,
-                    )
-                )
+                invalid.append(refuse(indexes[place], payload, keyless[place], found=found))
                 continue
+            identifier = (identifiers[place] if identifiers else None) or f"sha256:{found}"
             sent = self._sent(payload, added, identifier)
-            sound.append(
-                (indexes[place], identifier, sent, body if sent is payload else self.encode(sent), payload_hash)
-            )
+            text = body if sent is payload else self.encode(sent)
+            sound.append((indexes[place], identifier, sent, text, f"{HASH_VERSION}:{found}"))
         for place, reasons in refused.items():
-            told = about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
+            told = keyless.get(place, ()) + about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
             unread: dict[int, Reasons] = {}
             (fields,) = columns.read([rows[place]], unread)
             record = fields if fields and not unread else rows[place]
-            known = identifiers[place] if identifiers else None
-            invalid.append(refuse(indexes[place], record, keyless.get(place, ()) + told, known))
+            invalid.append(refuse(indexes[place], record, told, identifiers[place] if identifiers else None))
         return sound, invalid
 
     def _checked(
@@ -224,14 +213,8 @@ def in_columns(sound: list[Sound], invalid: list[InvalidRecord]) -> tuple[Batch,
     """Return records in the order of their rows."""
     sound.sort(key=itemgetter(0))
     invalid.sort(key=attrgetter("row_index"))
-    row_indexes, identifiers, payloads, bodies, payload_hashes = zip(*sound, strict=True) if sound else ((),) * 5
-    batch = Batch(
-        identifiers=identifiers,
-        row_indexes=row_indexes,
-        payloads=payloads,
-        bodies=bodies,
-        payload_hashes=payload_hashes,
-    )
+    indexes, identifiers, payloads, bodies, hashes = zip(*sound, strict=True) if sound else ((),) * 5
+    batch = Batch(identifiers=identifiers, row_indexes=indexes, payloads=payloads, bodies=bodies, payload_hashes=hashes)
     return batch, invalid
 
 
@@ -248,10 +231,15 @@ def record_of(batch: Batch, invalid: Sequence[InvalidRecord]) -> Prepared | Inva
     )
 
 
-def refuse(row_index: int, record: Any, reasons: Reasons, identifier: str | None = None) -> InvalidRecord:
-    """Return a record that is not sent; without an identifier its digest stands for it."""
+def refuse(
+    row_index: int, record: Any, reasons: Reasons, identifier: str | None = None, found: str | None = None
+) -> InvalidRecord:
+    """Return a record that is not sent; without an identifier its digest stands for it.
+
+    :param found: the digest, where it is known.
+    """
     kept = kept_of(record)
-    found = rough_digest(kept)
+    found = found or rough_digest(kept)
     return InvalidRecord(
         record_identifier=identifier or f"sha256:{found}",
         row_index=row_index,
