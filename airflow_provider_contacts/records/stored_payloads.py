@@ -48,12 +48,12 @@ class Selection:
 class Stored:
     """One row of the outcome table.
 
-    :param standing: what the engine decides by.
+    :param state: what the engine decides by.
     :param reasons: every reason that stands there.
     :param payload: ``None`` where none is stored, or none that is a JSON object.
     """
 
-    standing: RecordState
+    state: RecordState
     reasons: Reasons = ()
     payload: Mapping[str, Any] | None = field(default=None, repr=False)
 
@@ -97,7 +97,7 @@ def restore(mapper: Mapper, stored: Stored) -> Prepared | InvalidRecord | None:
     """
     if stored.payload is None:
         return None
-    state = stored.standing
+    state = stored.state
     if state.status is Status.INVALID:
         return refused_again(mapper, stored, stored.payload)
     found = mapper.prepare_as(state.record_identifier, without_added(mapper, stored.payload, state.record_identifier))
@@ -113,7 +113,7 @@ def refused_again(mapper: Mapper, stored: Stored, record: Mapping[str, Any]) -> 
 
     The table holds what JSON can say: a date as text, for one, would now pass as the text that it never was.
     """
-    state = stored.standing
+    state = stored.state
     if state.error_code not in UNMAPPED and f"{HASH_VERSION}:{rough_digest(record)}" == state.payload_hash:
         found = mapper.prepare_as(state.record_identifier, record)
         if isinstance(found, Prepared):

@@ -110,13 +110,13 @@ class SentAgain:
         """Yield the selected rows' records with their stored payloads."""
         for page in self._selected.pages():
             for stored in page:
-                if stored.standing.status is Status.SUCCEEDED or self._has_had_enough(stored):
+                if stored.state.status is Status.SUCCEEDED or self._has_had_enough(stored):
                     self._leave(stored)
                     continue
                 record = restore(mapper, stored)
                 if record is None:
                     self._leave(stored, "payload_not_stored")
-                elif isinstance(record, InvalidRecord) and stored.standing.status is Status.INVALID:
+                elif isinstance(record, InvalidRecord) and stored.state.status is Status.INVALID:
                     self._leave(stored)
                 else:
                     yield self._numbered(record)
@@ -144,7 +144,7 @@ class SentAgain:
         log.info("The query gave %s records that are selected, and %s that are not", len(given), others)
         for page in self._selected.pages():
             for stored in page:
-                if not (self._is_own(stored) or short_digest(stored.standing.record_identifier) in given):
+                if not (self._is_own(stored) or short_digest(stored.state.record_identifier) in given):
                     self._leave(stored, "not_in_query")
 
     def _numbered(self, record: Prepared | InvalidRecord) -> Prepared | InvalidRecord:
@@ -153,18 +153,18 @@ class SentAgain:
 
     def _has_had_enough(self, stored: Stored) -> bool:
         """Tell whether a row that an earlier try of this run selected has been sent as often as it may."""
-        return self._most is not None and stored.standing.attempts >= self._most and not self._is_own(stored)
+        return self._most is not None and stored.state.attempts >= self._most and not self._is_own(stored)
 
     def _is_own(self, stored: Stored) -> bool:
         """Tell whether this very execution has written the row."""
-        return (stored.standing.batch_id or "").startswith(f"{self._ledger.token}.")
+        return (stored.state.batch_id or "").startswith(f"{self._ledger.token}.")
 
     def _leave(self, stored: Stored, code: str | None = None) -> None:
         """Count a record by its row, which stays as it is.
 
         :param code: why it cannot be sent; ``None`` where its own word says enough.
         """
-        standing = stored.standing
+        standing = stored.state
         this_run = standing.sync_run_id == self._ledger.sync_run_id
         match standing.status:
             case Status.SUCCEEDED:

@@ -87,7 +87,7 @@ class Store:
         """Return the identifiers of the selected rows, page by page, the same as by name."""
         selection = Selection(statuses=frozenset(map(Status, statuses)), **more)
         with closing(SelectedRows.open(self.opening, selection)) as rows:
-            found = [stored.standing.record_identifier for page in rows.pages() for stored in page]
+            found = [stored.state.record_identifier for page in rows.pages() for stored in page]
             assert sorted(rows.among(["nobody", *found])) == sorted(found)
         return found
 
@@ -178,7 +178,7 @@ def test_pages_in_order_of_the_bytes_each_row_once_while_they_change(store: Stor
     with closing(SelectedRows.open(store.opening, Selection(statuses=frozenset({Status.FAILED})))) as rows:
         for page in rows.pages():
             assert all(stored.payload == {"first_name": "\u00e4"} for stored in page)
-            seen += [stored.standing.record_identifier for stored in page]
+            seen += [stored.state.record_identifier for stored in page]
             # Its own, so still selected: they must not come again.
             own = f"sync_run_id = '{RUN.sync_run_id}', try_number = 2"
             store.run(f"UPDATE contact_outcomes_runs SET {own} WHERE sync_run_id = 'old'")

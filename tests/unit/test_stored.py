@@ -89,7 +89,7 @@ def as_stored(record: Prepared | InvalidRecord, status: Status, **changes: Any) 
         status_message=first[2],
     )
     payload = parsed(payload_json(record.payload))
-    return Stored(standing=changed(standing, **changes), reasons=errors, payload=payload)
+    return Stored(state=changed(standing, **changes), reasons=errors, payload=payload)
 
 
 def prepared(record: Prepared | InvalidRecord | None) -> Prepared:
@@ -131,7 +131,7 @@ def test_the_destination_is_todays_and_no_part_of_the_digest() -> None:
 @pytest.mark.parametrize("text", [None, "[]", '"text"', "5", "{broken"])
 def test_no_payload_is_no_payload(text: str | None) -> None:
     assert not isinstance(parsed(text), dict)
-    stored = Stored(standing=RecordState(record_identifier="a", status=Status.FAILED), payload=None)
+    stored = Stored(state=RecordState(record_identifier="a", status=Status.FAILED), payload=None)
     assert restore(mapper_of("dex", {}), stored) is None
 
 
@@ -169,8 +169,8 @@ def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) ->
     assert isinstance(again, InvalidRecord)
     assert again.errors == stored.reasons
     assert (again.record_identifier, again.payload_hash) == (
-        stored.standing.record_identifier,
-        stored.standing.payload_hash,
+        stored.state.record_identifier,
+        stored.state.payload_hash,
     )
 
 
@@ -200,10 +200,10 @@ def test_a_sent_payload_that_was_changed_by_hand_is_checked() -> None:
     stored = as_stored(mapper.prepare(0, CALL), Status.REJECTED)
     payload: Any = dict(stored.payload or {})
     corrected = prepared(restore(mapper, replace(stored, payload={**payload, "first_name": "New"})))
-    assert corrected.payload_hash != stored.standing.payload_hash
+    assert corrected.payload_hash != stored.state.payload_hash
     wrong = restore(mapper, replace(stored, payload={**payload, "phone_numbers": 5}))
     assert isinstance(wrong, InvalidRecord)
-    assert (wrong.record_identifier, wrong.row_index) == (stored.standing.record_identifier, 0)
+    assert (wrong.record_identifier, wrong.row_index) == (stored.state.record_identifier, 0)
     assert wrong.payload == {**payload, "phone_numbers": 5}
     assert [(code, where) for code, where, _ in wrong.errors] == [("wrong_type", "phone_numbers")]
 
@@ -327,7 +327,7 @@ def test_a_refused_row_is_refused_as_it_says(
         error_field="name",
         status_message="no",
     )
-    stored = Stored(standing=standing, reasons=reasons, payload={"name": ""})
+    stored = Stored(state=standing, reasons=reasons, payload={"name": ""})
     assert restore(Mapper(vendor=VENDOR, destination={}, sync_id="s"), stored) == InvalidRecord(
         record_identifier="k", row_index=0, errors=said, payload={"name": ""}, payload_hash=payload_hash or ""
     )

@@ -83,7 +83,7 @@ class SelectedRows:
         after = ""
         while self.known and (page := self._read(self._page(after))):
             yield page
-            after = page[-1].standing.record_identifier
+            after = page[-1].state.record_identifier
 
     def among(self, identifiers: Collection[str]) -> dict[str, Stored]:
         """Return these records, so far as they are selected.
@@ -94,7 +94,7 @@ class SelectedRows:
         if not identifiers or number is None:
             return {}
         rows = self._read(lambda connection: self._lookup.run(connection, number, list(identifiers)))
-        return {row.standing.record_identifier: row for row in rows}
+        return {row.state.record_identifier: row for row in rows}
 
     def close(self) -> None:
         """Close the connections."""
@@ -167,7 +167,7 @@ def stored_of(row: RowMapping) -> Stored:
     """
     payload = parsed(row["payload"])
     return Stored(
-        standing=state_of(row),
+        state=state_of(row),
         reasons=reasons_of(parsed(row["errors"])),
         payload=payload if isinstance(payload, dict) else None,
     )
