@@ -19,7 +19,7 @@ from airflow_provider_contacts.simulator.messages import (
     Route,
     Stored,
     listed,
-)  # fmt: skip
+)
 from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
 

@@ -16,7 +16,7 @@ from airflow_provider_contacts.simulator.messages import (
     RefusedCallError,
     Route,
     listed,
-)  # fmt: skip
+)
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_records import (
     CODES,
