@@ -42,7 +42,7 @@ KNOBS = (
     Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text", "message")),
     Knob("auto_create_books", "boolean", "true", "an unknown address_book is made; false: 400 [SEED]"),
     Knob("both_books", "choice", "id", "address_book and address_book_id together [UNKNOWN]", ("id", "name", "400")),
-    Knob("unknown_book_status", "integer", "404", "answer to an address_book_id that does not exist [UNKNOWN]"),
+    Knob("unknown_book_status", "status", "404", "answer to an address_book_id that does not exist [UNKNOWN]"),
     Knob("both_phones", "choice", "accept", "phone and phone_numbers together [UNKNOWN]", ("accept", "400")),
     Knob("known_external_id", "choice", "duplicate", "POST of an external_id that exists [UNKNOWN]",
          ("duplicate", "update", "reject")),
@@ -52,7 +52,7 @@ KNOBS = (
     Knob("gateway_stores", "choice", "all", "what such a request stores [UNKNOWN]", ("all", "none", "half")),
     Knob("max_batch", "integer", "0", "contacts a request may hold; 0: no limit; more get 413 [UNKNOWN]"),
     Knob("book_filter_works", "boolean", "false", "whether GET contacts honours address_book_id [FOUND: it did not]"),
-    Knob("absent_status", "integer", "404", "answer to GET contact for one that is not there [FOUND: not 200]"),
+    Knob("absent_status", "status", "404", "answer to GET contact for one that is not there [FOUND: not 200]"),
 )  # fmt: skip
 
 TEXTS = ("address_book", "name", "first_name", "last_name", "phone", "email", "external_id")

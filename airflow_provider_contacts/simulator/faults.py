@@ -25,9 +25,9 @@ _PACE = (
     Knob("reply_delay", "duration", "0ms", "wait after everything is stored, before the answer"),
     Knob("rate", "rate", "none", "requests a credential may send, e.g. 60/min; more get 429 and store nothing"),
     Knob("burst", "integer", "0", "requests at once after a pause; 0: as many as the rate counts"),
-    Knob("retry_after", "text", "wait",
+    Knob("retry_after", "header", "wait",
          "Retry-After of a 429: wait (true seconds), date, zero, negative, garbage, absurd, none; else sent as it is"),
-    Knob("retry_after_503", "text", "none", "likewise of http_503 and store_then_503"),
+    Knob("retry_after_503", "header", "none", "likewise of http_503 and store_then_503"),
 )  # fmt: skip
 _BEFORE = (
     _trigger("close_before_read", "close the connection before reading the body; nothing is stored"),
@@ -35,8 +35,8 @@ _BEFORE = (
     Knob("drop_form", "choice", "fin", "how a connection is closed by these faults", ("fin", "rst")),
     _trigger("hang", "read the body, store nothing, never answer"),
     _trigger("redirect", "answer a redirect, store nothing"),
-    Knob("redirect_status", "integer", "307", "its status"),
-    Knob("redirect_to", "text", "", "its Location; empty: the same address with the slash at its end changed"),
+    Knob("redirect_status", "status", "307", "its status"),
+    Knob("redirect_to", "header", "", "its Location; empty: the same address with the slash at its end changed"),
     *(_trigger(f"http_{status}", f"answer {status} and store nothing") for status in STATUSES),
 )
 _STORED = (

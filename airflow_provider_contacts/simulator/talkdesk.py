@@ -47,7 +47,7 @@ KNOBS = (
     Knob("write_scope", "text", SCOPE, "scope that creating needs [SEED]"),
     Knob("read_scope", "text", SCOPE, "scope that reading needs; one page says tod.records-list.manage [UNKNOWN]"),
     Knob("max_batch", "integer", "100", "records a request may hold [INFERRED]"),
-    Knob("oversize_status", "integer", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
+    Knob("oversize_status", "status", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
     *RECORD_KNOBS,
     Knob("list_capacity", "integer", "250000", "records a list can hold [FOUND]"),
     Knob("full_list", "choice", "OTHER", "a record too many: OTHER on it, or the whole request [UNKNOWN]",
