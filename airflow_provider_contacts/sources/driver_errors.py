@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from airflow_provider_contacts.errors import SourceError
-from airflow_provider_contacts.sources.rows import name_of
+from airflow_provider_contacts.sources.row_source import name_of
 
 # Classes of SQLSTATE: connection, feature, authorization, cursor, read-only transaction, catalogue, schema, deadlock,
 # syntax and names, resources, limits, state of an object, intervention, system. Not 22 and 23: those are about values.
@@ -52,16 +52,16 @@ NAME = r"\w+\.\w+"
 NEAR = re.compile(r"(?P<before>.* near )'(?P<text>.*)'(?P<after> at line \d+)")
 
 
-def failed(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
+def source_error(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
     """Return the error to raise; the driver's own must not be chained to it.
 
     :param opened: whether there is a connection; before, an error cannot be about a row.
     """
-    text = told(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
+    text = describe(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
     return SourceError(f"{what}: {text}")
 
 
-def told(error: BaseException, sql: str = "") -> str:
+def describe(error: BaseException, sql: str = "") -> str:
     """Return the class of a driver's error, its code, and its text where that holds nothing of a row."""
     state, code = state_of(error), code_of(error)
     marks = [f"SQLSTATE {state}"] if state else []

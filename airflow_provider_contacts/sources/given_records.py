@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.sources.plain_values import library_of
-from airflow_provider_contacts.sources.rows import RowSource, check_distinct
+from airflow_provider_contacts.sources.row_source import RowSource, check_distinct
 
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
 

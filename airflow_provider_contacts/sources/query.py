@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
-from airflow_provider_contacts.sources.driver_errors import failed, told
+from airflow_provider_contacts.sources.driver_errors import describe, source_error
 from airflow_provider_contacts.sources.drivers import link_of
 from airflow_provider_contacts.sources.link import Chunk, Link
-from airflow_provider_contacts.sources.rows import RowSource, check_distinct, release_after
+from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, release_after
 from airflow_provider_contacts.sources.statement_count import check_statement
 from airflow_provider_contacts.sources.worker import Worker
 
@@ -96,9 +96,9 @@ class Query:
         while True:
             chunk: Chunk = first or self._call(self._read, f"reading {self._origin} failed")
             first = None
-            for row in chunk.rows:
-                # A connection's extra can ask some drivers for rows that are mappings already.
-                yield dict(row) if isinstance(row, Mapping) else dict(zip(columns, row, strict=True))
+            # A connection's extra can ask some drivers for rows that are mappings already.
+            named = bool(chunk.rows) and isinstance(chunk.rows[0], Mapping)
+            yield from map(dict, chunk.rows) if named else (dict(zip(columns, row, strict=True)) for row in chunk.rows)
             count += len(chunk.rows)
             if chunk.error is not None:
                 raise self._unreadable(count, chunk)
@@ -123,7 +123,7 @@ class Query:
             where = f"row {count + 1} (row_index {count})"
         named = f", column {failed.column!r}," if failed.column is not None else ""
         return SourceError(
-            f"{where} of the query of {self._origin}{named} cannot be read: {told(failed.error, self._sql)}; "
+            f"{where} of the query of {self._origin}{named} cannot be read: {describe(failed.error, self._sql)}; "
             "what was read before it is sent"
         )
 
@@ -134,7 +134,7 @@ class Query:
         except ContactsError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever a driver raises
-            failure = failed(trouble, error, self._sql, opened=self._link is not None)
+            failure = source_error(trouble, error, self._sql, opened=self._link is not None)
         raise failure
 
     def _cancel(self) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_contacts.transport.endpoint import Endpoint, new_session
 from airflow_provider_contacts.transport.event_loop import Loop
-from airflow_provider_contacts.transport.http_exchange import Prepared, exchange
+from airflow_provider_contacts.transport.http_exchange import WireRequest, exchange
 from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
 from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
@@ -173,7 +173,7 @@ class Client:
             return NotSent("mark_expired")
         return await exchange(self._open(), prepared, timeout=timeout, not_after=not_after)
 
-    async def _prepare(self, tag: int, request: Request) -> Prepared | NotSent:
+    async def _prepare(self, tag: int, request: Request) -> WireRequest | NotSent:
         try:
             self._open()
             url = url_of(self._endpoint.base_url + request.path, request.query)
@@ -188,7 +188,7 @@ class Client:
             return NotSent("not_prepared")
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        return Prepared(request.method, url, headers, request.body, answer_bound(request.body))
+        return WireRequest(request.method, url, headers, request.body, answer_bound(request.body))
 
     async def _authorization(self, tag: int) -> str:
         credential = self._endpoint.credential
@@ -203,7 +203,7 @@ class Client:
     async def _post_token(self, request: TokenRequest) -> Result:
         # A session of its own: another host, asked once in minutes.
         async with new_session(self._endpoint, request.url) as session:
-            prepared = Prepared("POST", url_of(request.url), request.headers, request.body.encode(), OF_A_TOKEN)
+            prepared = WireRequest("POST", url_of(request.url), request.headers, request.body.encode(), OF_A_TOKEN)
             return await exchange(session, prepared, timeout=TOKEN_TIMEOUT)
 
     def _open(self) -> aiohttp.ClientSession:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_contacts.transport.connection_pool import Pool
-from airflow_provider_contacts.transport.departure import DEPARTURE
 from airflow_provider_contacts.transport.gate import Guard
+from airflow_provider_contacts.transport.transmission import TRANSMISSION
 
 # Turns of the loop in which an aborted connection, also one within TLS, lets go of its socket.
 TURNS = 3
@@ -36,7 +36,7 @@ class Loop(asyncio.SelectorEventLoop):
         **options: Any,
     ) -> tuple[Any, Any]:
         """Put a guard in front of a connected socket."""
-        DEPARTURE.get().gated = True
+        TRANSMISSION.get().gated = True
         inner = factory()
         if ssl is None:
             guard: Any = Guard(inner, sock, self.pool)

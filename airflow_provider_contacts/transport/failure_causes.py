@@ -11,7 +11,7 @@ from airflow_provider_contacts.transport.endpoint import LONGEST_LINE, MOST_LINE
 if TYPE_CHECKING:
     import aiohttp
 
-    from airflow_provider_contacts.transport.departure import Departure
+    from airflow_provider_contacts.transport.transmission import Transmission
 
 HOST = "check the connection's host and port"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
@@ -87,11 +87,11 @@ def socket_cause(reason: Exception, name: str, port: int | None, advice: str) ->
     return f"{name} {text.format(port=port)}: {advice}"
 
 
-def loss_cause(error: BaseException, departure: Departure) -> str:
+def loss_cause(error: BaseException, transmission: Transmission) -> str:
     """Return why no answer could be had once the request had left."""
     import aiohttp
 
-    if departure.too_long:
+    if transmission.too_long:
         return "the head of the answer is longer than 1 MiB, which is not read"
     if isinstance(error, aiohttp.ServerTimeoutError):
         return "no answer came in time"

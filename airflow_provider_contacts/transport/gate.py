@@ -16,13 +16,13 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_contacts.transport.connection_pool import Pool
-from airflow_provider_contacts.transport.departure import (
-    DEPARTURE,
-    Departure,
+from airflow_provider_contacts.transport.transmission import (
+    TRANSMISSION,
     HeldError,
+    Transmission,
     is_interim,
     unacknowledged,
-    waiting,
+    unread_byte,
 )
 
 log = logging.getLogger(__name__)
@@ -50,9 +50,9 @@ class Gate:
 
     def is_closing(self) -> bool:
         """Tell whether nothing can be written any more."""
-        departure = DEPARTURE.get(None)
-        if departure is not None:
-            departure.gated = True
+        transmission = TRANSMISSION.get(None)
+        if transmission is not None:
+            transmission.gated = True
         return self.real.is_closing()
 
     def write(self, data: bytes) -> None:
@@ -87,13 +87,13 @@ class Guard:
         self.line = line
         self.transports = below
         self._real: asyncio.Transport | None = None
-        self._current: Departure | None = None
-        self._recounting: Departure | None = None
+        self._current: Transmission | None = None
+        self._recounting: Transmission | None = None
         self._began = False
         self._served = False
         self._spent = False
         self._another: asyncio.Future[bool] | None = None
-        self._heard = 0
+        self._received = 0
 
     def __getattr__(self, name: str) -> Any:
         """Pass on what is not guarded."""
@@ -120,77 +120,77 @@ class Guard:
 
     def data_received(self, data: bytes) -> None:
         """Hand on what belongs to a request; what nobody asked for ends the connection."""
-        departure = self._current
-        if departure is None:
+        transmission = self._current
+        if transmission is None:
             self._distrust()
             if self._another is not None and not self._another.done():
                 self._another.set_result(True)
             self.close()
             return
-        if not departure.headed:
-            self._heard += len(data)
-            if self._heard > MOST_OF_A_HEAD:
-                departure.too_long = True
+        if not transmission.headed:
+            self._received += len(data)
+            if self._received > MOST_OF_A_HEAD:
+                transmission.too_long = True
                 self.close()
                 return
         if not self._began and not is_interim(data):
             self._began = True
-            departure.early = departure.missing > 0 or self._unsent() > 0
-            departure.unread = departure.early or unacknowledged(self.line) > 0
-            if departure.unread and not departure.early:
-                self._recounting = departure
+            transmission.early = transmission.missing > 0 or self._unsent() > 0
+            transmission.unread = transmission.early or unacknowledged(self.line) > 0
+            if transmission.unread and not transmission.early:
+                self._recounting = transmission
                 asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
         self._inner.data_received(data)
 
     def _recount(self) -> None:
-        departure, self._recounting = self._recounting, None
-        if departure is not None and self.line.fileno() >= 0:
-            departure.unread = unacknowledged(self.line) > 0
+        transmission, self._recounting = self._recounting, None
+        if transmission is not None and self.line.fileno() >= 0:
+            transmission.unread = unacknowledged(self.line) > 0
 
     def leave(self, first: bytes, size: int) -> None:
         """Let bytes of the running task's request pass, its first ones only to a silent connection and in time.
 
         :raises HeldError: where not a byte of it may be written.
         """
-        departure = DEPARTURE.get()
-        departure.gated = True
+        transmission = TRANSMISSION.get()
+        transmission.gated = True
         if bytes(first[:8]) == b"CONNECT ":
             # Asks a proxy for a tunnel, and is no part of the request.
-            self._current, self._began = departure, True
+            self._current, self._began = transmission, True
             return
-        if departure.guard is self and self._current is departure:
-            departure.missing -= size
+        if transmission.guard is self and self._current is transmission:
+            transmission.missing -= size
             return
-        departure.reused = self._served
-        departure.on_leave()
-        self._check(departure)
-        self._current, self._began, self._heard, self._served = departure, False, 0, True
-        departure.guard = self
-        departure.missing = bytes(first).find(b"\r\n\r\n") + 4 + departure.size - size
-        departure.headed = departure.early = departure.unread = False
-        departure.left = True
+        transmission.reused = self._served
+        transmission.on_leave()
+        self._check(transmission)
+        self._current, self._began, self._received, self._served = transmission, False, 0, True
+        transmission.guard = self
+        transmission.missing = bytes(first).find(b"\r\n\r\n") + 4 + transmission.size - size
+        transmission.headed = transmission.early = transmission.unread = False
+        transmission.left = True
 
-    def _check(self, departure: Departure) -> None:
-        silent = self._is_silent(departure)
+    def _check(self, transmission: Transmission) -> None:
+        silent = self._is_silent(transmission)
         # The clock comes last: the process may have been stopped meanwhile. Only the writing itself follows.
         now = time.monotonic()
         if not silent:
-            departure.held = "stale" if departure.reused else "unasked"
-        elif departure.over or now > departure.not_after:
-            departure.held = "late"
+            transmission.held = "stale" if transmission.reused else "unasked"
+        elif transmission.over or now > transmission.not_after:
+            transmission.held = "late"
         else:
-            if not departure.reused:
-                self._pool.on_connected(now - departure.began)
+            if not transmission.reused:
+                self._pool.on_connected(now - transmission.began)
             return
         self.close()
-        raise HeldError(departure.held)
+        raise HeldError(transmission.held)
 
-    def _is_silent(self, departure: Departure) -> bool:
+    def _is_silent(self, transmission: Transmission) -> bool:
         """Tell whether the next bytes on this connection can only be the answer to the next request."""
         real = self._real
         if self._spent or self._recounting or real is None or real.is_closing() or not real.is_reading():
             return False
-        if departure.reused:
+        if transmission.reused:
             if self._pool.distrusted:
                 return False
             if self._inner.should_close:
@@ -199,29 +199,29 @@ class Guard:
         elif len(self.transports) > 1:
             # Session tickets may be waiting on a new TLS connection.
             return True
-        found = waiting(self.line)
+        found = unread_byte(self.line)
         if found and len(self.transports) == 1:
             self._distrust()
         return found is None
 
-    def head(self, departure: Departure, status: int) -> None:
+    def head(self, transmission: Transmission, status: int) -> None:
         """Take note of an answer's status.
 
         Only a 2xx lets the connection be used again: a server that gives up may still answer later.
         """
-        departure.headed = True
+        transmission.headed = True
         good = 200 <= status < 300  # noqa: PLR2004  # RFC 9110
         refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
         self._pool.on_head(refused=refuses)
-        if self._current is not departure or (good and not departure.early and self._pool.reusable):
+        if self._current is not transmission or (good and not transmission.early and self._pool.reusable):
             return
         self._spent = True
-        if departure.reused and refuses:
+        if transmission.reused and refuses:
             self._another = asyncio.get_running_loop().create_future()
 
-    def finish(self, departure: Departure, *, whole: bool) -> bool:
+    def finish(self, transmission: Transmission, *, whole: bool) -> bool:
         """Take note that the answer, or the reading of it, has ended; return whether more than that has come."""
-        if self._current is not departure:
+        if self._current is not transmission:
             # Another request has gone out on it, which looked for that.
             return False
         self._current = None

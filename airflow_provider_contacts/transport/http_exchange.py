@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_provider_contacts.transport.departure import DEPARTURE, Departure
 from airflow_provider_contacts.transport.failure_causes import connection_cause, loss_cause
 from airflow_provider_contacts.transport.gate import RECOUNT_AFTER
 from airflow_provider_contacts.transport.response_body import Bound, read_body
+from airflow_provider_contacts.transport.transmission import TRANSMISSION, Transmission
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
 
@@ -33,7 +33,7 @@ GRACE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class WireRequest:
     """One request, ready to be written, and what of its answer's body is read."""
 
     method: str
@@ -45,7 +45,7 @@ class Prepared:
 
 async def exchange(
     session: aiohttp.ClientSession,
-    request: Prepared,
+    request: WireRequest,
     *,
     timeout: float,  # noqa: ASYNC109  # one budget for request and answer
     not_after: float = math.inf,
@@ -55,28 +55,28 @@ async def exchange(
     :param timeout: seconds from here to the last byte of the answer.
     :param not_after: the moment (monotonic) after which its first byte must not leave.
     """
-    departure = Departure(host=request.url.host or "", size=len(request.body or b""), not_after=not_after)
-    DEPARTURE.set(departure)
+    transmission = Transmission(host=request.url.host or "", size=len(request.body or b""), not_after=not_after)
+    TRANSMISSION.set(transmission)
     began = time.monotonic()
     try:
         async with asyncio.timeout(timeout + GRACE) as alarm:
-            departure.on_leave = lambda: alarm.reschedule(began + timeout)
+            transmission.on_leave = lambda: alarm.reschedule(began + timeout)
             for _ in range(MOST_CONNECTIONS):
-                result = await attempt(departure, session, request, max(0.001, began + timeout - time.monotonic()))
+                result = await attempt(transmission, session, request, max(0.001, began + timeout - time.monotonic()))
                 if result is not None:
                     return result
     except TimeoutError:
-        if departure.left or not departure.gated:
+        if transmission.left or not transmission.gated:
             return NoAnswer("timeout", f"no answer came within {timeout:g} s")
     finally:
-        departure.over = True
-        if departure.guard is not None:
-            departure.guard.stop_listening()
-    return NotSent("not_connected", message=f"{departure.host} lets no connection be used within {timeout:g} s")
+        transmission.over = True
+        if transmission.guard is not None:
+            transmission.guard.stop_listening()
+    return NotSent("not_connected", message=f"{transmission.host} lets no connection be used within {timeout:g} s")
 
 
 async def attempt(
-    departure: Departure, session: aiohttp.ClientSession, request: Prepared, seconds: float
+    transmission: Transmission, session: aiohttp.ClientSession, request: WireRequest, seconds: float
 ) -> Result | None:
     """Offer a request to one connection; return nothing where that one cannot take it, and not a byte has left.
 
@@ -87,7 +87,7 @@ async def attempt(
     limits = aiohttp.ClientTimeout(
         total=None, connect=seconds, sock_connect=min(CONNECT_TIMEOUT, seconds), ceil_threshold=math.inf
     )
-    departure.held, departure.began = "", time.monotonic()
+    transmission.held, transmission.began = "", time.monotonic()
     try:
         async with session.request(
             request.method,
@@ -97,64 +97,64 @@ async def attempt(
             allow_redirects=False,
             timeout=limits,
         ) as response:
-            guard = departure.guard
+            guard = transmission.guard
             if guard is None:
                 return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
-            guard.head(departure, response.status)
+            guard.head(transmission, response.status)
             found = headers_of(response)
             content, trouble = await read_body(response, found.get("content-encoding", ""), request.bound)
             whole = response.content.at_eof()
-            if departure.unread:
+            if transmission.unread:
                 await asyncio.sleep(RECOUNT_AFTER)
     except aiohttp.ClientError as error:
-        return failure(departure, error, seconds)
+        return failure(transmission, error, seconds)
     except TimeoutError:
         raise
     except Exception as error:  # noqa: BLE001  # only a listed cause proves "not sent"; this is doubt
-        if departure.left or not departure.gated:
+        if transmission.left or not transmission.gated:
             log.warning("A request ended in %s: its records are unknown", type(error).__name__)
-        return failure(departure, error, seconds)
-    taken = time.monotonic() - departure.began
-    surplus = guard.finish(departure, whole=whole) or await guard.listen(taken, seconds / 4)
-    if not whole and departure.reused and not 200 <= response.status < 300:  # noqa: PLR2004  # RFC 9110
+        return failure(transmission, error, seconds)
+    taken = time.monotonic() - transmission.began
+    surplus = guard.finish(transmission, whole=whole) or await guard.listen(taken, seconds / 4)
+    if not whole and transmission.reused and not 200 <= response.status < 300:  # noqa: PLR2004  # RFC 9110
         # Nobody has heard whether another answer comes behind it.
         return NoAnswer("unreadable", trouble)
-    return unproven(departure, response.status, surplus=surplus) or Response(
+    return unproven(transmission, response.status, surplus=surplus) or Response(
         response.status, found, content, taken, trouble
     )
 
 
-def unproven(departure: Departure, status: int, *, surplus: bool) -> NoAnswer | None:
+def unproven(transmission: Transmission, status: int, *, surplus: bool) -> NoAnswer | None:
     """Return why an answer proves nothing about its request, if so."""
-    if departure.early or (200 <= status < 300 and departure.unread):  # noqa: PLR2004  # RFC 9110
+    if transmission.early or (200 <= status < 300 and transmission.unread):  # noqa: PLR2004  # RFC 9110
         text = f"an answer (HTTP {status}) began before the request had been received: it proves nothing"
         return NoAnswer("early_answer", text)
-    if surplus and departure.reused:
+    if surplus and transmission.reused:
         return NoAnswer("surplus_answer", "more answers came than requests had gone out: which is whose cannot be told")
     return None
 
 
-def failure(departure: Departure, error: Exception, seconds: float) -> Result | None:
+def failure(transmission: Transmission, error: Exception, seconds: float) -> Result | None:
     """Return what an error means; nothing where another connection may be tried."""
     import aiohttp
 
-    host = departure.host
+    host = transmission.host
     # Proof that nothing left, as a positive list. ClientConnectorError covers DNS, TLS and an unreachable proxy.
     never = (
         *(aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError),
         *(aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError),
     )
     lost = "timeout" if isinstance(error, aiohttp.ServerTimeoutError) else "connection_lost"
-    if departure.left:
-        return NoAnswer(lost, in_words(error, lambda: loss_cause(error, departure)))
-    if departure.held == "late":
+    if transmission.left:
+        return NoAnswer(lost, in_words(error, lambda: loss_cause(error, transmission)))
+    if transmission.held == "late":
         return NotSent("mark_expired", message="the request could not leave within 5 s of its mark")
-    if departure.held == "unasked":
+    if transmission.held == "unasked":
         text = f"{host} sent something before it was asked: this is no HTTP server, or it refuses connections"
         return NotSent("not_connected", message=text)
     if isinstance(error, never):
         return NotSent("not_connected", message=in_words(error, lambda: connection_cause(error, host, seconds)))
-    if departure.gated:
+    if transmission.gated:
         return None
     return NoAnswer(lost, f"the HTTP client failed ({type(error).__name__})")
 

@@ -56,7 +56,7 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """A token and the seconds, from its request on, for which it is used."""
 
     text: str = field(repr=False)
@@ -135,7 +135,7 @@ def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: s
     return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
 
 
-def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> Token:
+def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> AccessToken:
     """Return the token of an answer.
 
     :param now: the wall clock (UTC), for ``Retry-After`` as a date.
@@ -167,7 +167,7 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
         text = f"{where} grants no scope {names!r}: grant it to the client, or correct scope in the connection"
         raise TokenError("token_scope", text, refused=True)
     life = lifetime(reply.get("expires_in"))
-    return Token(str(token), life - min(AHEAD, life / 5))
+    return AccessToken(str(token), life - min(AHEAD, life / 5))
 
 
 def token_trouble(token: Any) -> str:

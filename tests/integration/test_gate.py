@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.transport.departure import DEPARTURE, Departure, HeldError
 from airflow_provider_contacts.transport.event_loop import Loop
+from airflow_provider_contacts.transport.transmission import TRANSMISSION, HeldError, Transmission
 from airflow_provider_contacts.vendor_kit.results import NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Response
 from tests.support.sockets import POST, Serve, client_to, fine, gather, result_of
@@ -39,7 +39,9 @@ class Heard(asyncio.Protocol):
         self.data += data
 
 
-def with_line(play: Callable[[Any, socket.socket, Departure], Any], departure: Departure, before: bytes = b"") -> Any:
+def with_line(
+    play: Callable[[Any, socket.socket, Transmission], Any], transmission: Transmission, before: bytes = b""
+) -> Any:
     """Play something with a guarded connection, its other side and a request."""
     ours, other = socket.socketpair(socket.AF_UNIX)
     ours.settimeout(0)
@@ -47,10 +49,10 @@ def with_line(play: Callable[[Any, socket.socket, Departure], Any], departure: D
     loop = Loop()
 
     async def run() -> Any:
-        DEPARTURE.set(departure)
+        TRANSMISSION.set(transmission)
         other.sendall(before)
         transport, _ = await loop.create_connection(Heard, sock=ours)
-        return await play(transport, other, departure)
+        return await play(transport, other, transmission)
 
     try:
         return loop.run_until_complete(run())
@@ -68,41 +70,41 @@ def heard_by(other: socket.socket) -> bytes:
 
 
 def test_a_request_is_written_to_a_silent_connection() -> None:
-    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
         transport.writelines([HEAD, b"{}"])
-        assert (departure.left, departure.reused, departure.missing) == (True, False, 0)
+        assert (transmission.left, transmission.reused, transmission.missing) == (True, False, 0)
         assert heard_by(other) == HEAD + b"{}"
 
-    with_line(play, Departure(host="h", size=2))
+    with_line(play, Transmission(host="h", size=2))
 
 
 @pytest.mark.parametrize(
-    ("departure", "before", "held"),
+    ("transmission", "before", "held"),
     [
-        (Departure(host="h"), b"220 ready\r\n", "unasked"),
-        (Departure(host="h", not_after=0.0), b"", "late"),
-        (Departure(host="h", over=True), b"", "late"),
+        (Transmission(host="h"), b"220 ready\r\n", "unasked"),
+        (Transmission(host="h", not_after=0.0), b"", "late"),
+        (Transmission(host="h", over=True), b"", "late"),
     ],
     ids=["a server speaks first", "its time is over", "nobody waits for it"],
 )
-def test_what_holds_a_request_back(departure: Departure, before: bytes, held: str) -> None:
-    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+def test_what_holds_a_request_back(transmission: Transmission, before: bytes, held: str) -> None:
+    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
         with pytest.raises(HeldError):
             transport.write(HEAD)
-        assert (departure.left, departure.held) == (False, held)
+        assert (transmission.left, transmission.held) == (False, held)
         assert heard_by(other) == b""
 
-    with_line(play, departure, before)
+    with_line(play, transmission, before)
 
 
 def test_the_first_byte_decides_for_the_rest() -> None:
-    async def play(transport: Any, other: socket.socket, departure: Departure) -> None:
+    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
         transport.write(HEAD)
-        departure.not_after = time.monotonic() - 1
+        transmission.not_after = time.monotonic() - 1
         transport.write(b"{}")
         assert heard_by(other) == HEAD + b"{}"
 
-    with_line(play, Departure(host="h", size=2))
+    with_line(play, Transmission(host="h", size=2))
 
 
 def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import RowSource, rows_of_query, rows_of_records
-from airflow_provider_contacts.sources.driver_errors import told
+from airflow_provider_contacts.sources.driver_errors import describe
 
 CANARY = "personcanary"
 
@@ -304,7 +304,7 @@ SQL = "SELECT emial, 'x' FROM people"
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_about_the_query_is_told(error: Exception, text: str) -> None:
-    assert text in told(error, SQL)
+    assert text in describe(error, SQL)
 
 
 @pytest.mark.parametrize(
@@ -327,8 +327,8 @@ def test_what_is_about_the_query_is_told(error: Exception, text: str) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_what_may_quote_a_row_is_left_out(error: Exception) -> None:
-    assert CANARY not in told(error, SQL)
-    assert type(error).__name__ in told(error, SQL)
+    assert CANARY not in describe(error, SQL)
+    assert type(error).__name__ in describe(error, SQL)
 
 
 # Other drivers.

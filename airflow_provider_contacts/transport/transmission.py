@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class HeldError(Exception):
-    """A request was not written; see ``Departure.held``."""
+    """A request was not written; see ``Transmission.held``."""
 
 
 @dataclass(slots=True, eq=False)
-class Departure:
+class Transmission:
     """One request on its way to a socket.
 
     :param size: bytes of the body.
@@ -58,11 +58,11 @@ class Departure:
     missing: int = 0
 
 
-DEPARTURE: ContextVar[Departure] = ContextVar("departure")
+TRANSMISSION: ContextVar[Transmission] = ContextVar("transmission")
 """The request of the running task. Nothing else writes to these connections."""
 
 
-def waiting(line: socket.socket) -> bytes | None:
+def unread_byte(line: socket.socket) -> bytes | None:
     """Return an unread byte, nothing where the other side has closed, ``None`` where all is silent."""
     try:
         return line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
