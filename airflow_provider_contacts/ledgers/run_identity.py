@@ -19,6 +19,7 @@ class RunIdentity:
 
     :param sync_run_id: the same for every try and every reschedule, see :meth:`of`.
     :param map_index: -1 for a task that is not mapped.
+    :param region: of a task loop's pass, where Airflow has them (from 3.4 on).
     """
 
     sync_run_id: str
@@ -27,6 +28,7 @@ class RunIdentity:
     task_id: str
     map_index: int
     try_number: int
+    region: str | None = None
 
     @classmethod
     def of(cls, *, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> RunIdentity:

@@ -10,9 +10,8 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
-from airflow_provider_contacts.ledgers.sql.rows import claimed
 from airflow_provider_contacts.outcome import Status
-from tests.support.ledger_conformance import Database, LedgerConformance, claim, make, marks, outcome
+from tests.support.ledger_conformance import Database, LedgerConformance, batch_of, claim, make, outcome, put
 from tests.support.ledger_histories import LedgerHistories
 from tests.support.pushing import World, people
 
@@ -95,7 +94,7 @@ def test_a_server_that_forgets_is_told(database: Database) -> None:
 def test_error_details_are_not_told(database: Database) -> None:
     ledger = database.open()
     database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_identifier <> 'secret')")
-    for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
+    for call in (lambda: claim(ledger, "secret"), lambda: ledger.record_unsent([outcome("secret", Status.INVALID)])):
         with pytest.raises(LedgerError, match=r"23000|4025") as caught:
             call()
         assert "secret" not in str(caught.value)
@@ -104,14 +103,16 @@ def test_error_details_are_not_told(database: Database) -> None:
 def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
     one, other = database.open("one"), database.open("other")
     make(one, "old", Status.FAILED)
-    ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
+    theirs = batch_of(other, "old", "new")
+    columns = "sync_no, record_identifier, batch_no, attempts"
     with ThreadPoolExecutor(1) as threads:
-        with one._engine.begin() as connection:
-            assert set(one._claim(connection, claimed(ours, "undelivered"))) == {"old", "new"}
-            waiting = threads.submit(other.claim, theirs)
+        with database.engine().begin() as connection:
+            connection.exec_driver_sql("UPDATE contact_outcomes_records SET batch_no = 1")
+            connection.exec_driver_sql(f"INSERT INTO contact_outcomes_records ({columns}) VALUES (1, 'new', 1, 1)")
+            waiting = threads.submit(put, other, theirs)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
-        assert set(waiting.result(timeout=30)) == set()
+        assert waiting.result(timeout=30) == set()
 
 
 def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, database: Database) -> None:

@@ -14,12 +14,22 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
-from airflow_provider_contacts.ledgers.sql.rows import claimed
-from airflow_provider_contacts.ledgers.sql.runs import Execution
+from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.outcome import Status
-from tests.support.ledger_conformance import Database, LedgerConformance, claim, make, mark, marks, outcome, settle
+from tests.support.ledger_conformance import (
+    Database,
+    LedgerConformance,
+    batch_of,
+    claim,
+    make,
+    mark,
+    marks,
+    outcome,
+    put,
+    settle,
+)
 from tests.support.ledger_histories import LedgerHistories
 from tests.support.servers import wait_until
 
@@ -225,14 +235,16 @@ def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) 
 def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
     one, other = database.open("one"), database.open("other")
     make(one, "old", Status.FAILED)
-    ours, theirs = marks(one, "old", "new"), marks(other, "old", "new")
+    theirs = batch_of(other, "old", "new")
+    columns = "sync_no, record_identifier, batch_no, attempts"
     with ThreadPoolExecutor(1) as threads:
-        with one._engine.begin() as connection:
-            assert set(one._claim(connection, claimed(ours, "undelivered"))) == {"old", "new"}
-            waiting = threads.submit(other.claim, theirs)
+        with database.engine().begin() as connection:
+            connection.exec_driver_sql("UPDATE contact_outcomes_records SET batch_no = 1")
+            connection.exec_driver_sql(f"INSERT INTO contact_outcomes_records ({columns}) VALUES (1, 'new', 1, 1)")
+            waiting = threads.submit(put, other, theirs)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
-        assert set(waiting.result(timeout=30)) == set()
+        assert waiting.result(timeout=30) == set()
 
 
 AT_COMMIT = """
@@ -290,7 +302,7 @@ def test_real_deadlocks_end(database: Database) -> None:
     def race(ledger: Any) -> set[str]:
         ours = marks(ledger, *keys)
         start.wait(timeout=30)
-        return set(ledger.claim(ours))
+        return put(ledger, ours)
 
     with ThreadPoolExecutor(len(runners)) as threads:
         won = list(threads.map(race, runners))
@@ -300,7 +312,7 @@ def test_real_deadlocks_end(database: Database) -> None:
 def test_error_details_are_not_told(database: Database) -> None:
     ledger = database.open()
     database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_identifier <> 'secret')")
-    for call in (lambda: claim(ledger, "secret"), lambda: ledger.note([outcome("secret", Status.INVALID)])):
+    for call in (lambda: claim(ledger, "secret"), lambda: ledger.record_unsent([outcome("secret", Status.INVALID)])):
         with pytest.raises(LedgerError, match="23514") as caught:
             call()
         assert "secret" not in str(caught.value)
@@ -309,7 +321,7 @@ def test_error_details_are_not_told(database: Database) -> None:
 def test_a_payload_that_is_refused_does_not_stop_the_push(database: Database) -> None:
     ledger = database.open()
     database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_payload IS NULL)")
-    assert set(ledger.claim([mark(ledger, "one")])) == {"one"}
+    assert put(ledger, [mark(ledger, "one")]) == {"one"}
 
 
 @pytest.mark.parametrize("analysed", [False, True])
@@ -317,7 +329,7 @@ def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
     database.open()
     database.run("ALTER TABLE contact_outcomes_records SET (autovacuum_enabled = off)")
     ledger = database.open()
-    ledger.claim([mark(ledger, f"key-{number}", payload={"some": "x" * 200}) for number in range(20_000)])
+    put(ledger, [mark(ledger, f"key-{number}", payload={"some": "x" * 200}) for number in range(20_000)])
     if analysed:
         database.run("ANALYZE contact_outcomes_records")
     plans = []
@@ -325,7 +337,7 @@ def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
     with ledger._engine.connect() as connection:
         written: list[Any] = [statements.answer_records, statements.move_records, statements.weaken_records]
         for statement in written:
-            rows = [(1, f"key-{number}", 1, *(None,) * 13) for number in range(100)]
+            rows = [(1, f"key-{number}", 1, *(None,) * 20) for number in range(100)]
             text, values = statement.bound(rows)
             plan = connection.exec_driver_sql(f"EXPLAIN {text}", values).scalars()
             plans.append("\n".join(plan))

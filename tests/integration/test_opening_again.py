@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
@@ -14,6 +14,7 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.errors import InterruptedPushError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
+from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
 from airflow_provider_contacts.ledgers.sql.patience import Patience
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from tests.support.ledger_conformance import Database, claim
@@ -175,10 +176,8 @@ def test_sqlite_whose_file_is_locked(tmp_path: Path) -> None:
 
     def begin(patience: Patience) -> SqlLedger:
         run_of = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
-        return SqlLedger.open(
-            engine, run=run_of, sync_id="s", destination="dex", destination_host="h", destination_object=None,
-            patience=patience,
-        )  # fmt: skip
+        place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
+        return open_ledger(Opening(hook=None, run=run_of, sync_id="s", patience=patience, **place), engine)
 
     with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")

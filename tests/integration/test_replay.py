@@ -440,8 +440,8 @@ def test_a_row_that_changed_since_it_was_read_is_not_sent_with_its_old_payload(w
     taken = "UPDATE contact_outcomes_records SET batch_no = 1 WHERE record_identifier = 'p99'"
     op = replay(**TO_DEX, max_in_flight=1)
     world.query(
-        "CREATE TRIGGER other AFTER UPDATE OF status ON contact_outcomes_records "
-        f"WHEN NEW.record_identifier = 'p0' AND NEW.status = 'sending' BEGIN {taken}; END"
+        "CREATE TRIGGER other AFTER UPDATE OF batch_no ON contact_outcomes_records "
+        f"WHEN NEW.record_identifier = 'p0' BEGIN {taken}; END"
     )
     assert world.run(op).state == "up_for_retry"
     assert world.summary(op)["error_codes"] == {"claimed_elsewhere": 1}

@@ -53,6 +53,7 @@ def change(world: World, keys: str = "%", **changes: str) -> None:
 
     :param changes: SQL by column of the view. Where it is of a batch, each record first gets a batch of its own.
     """
+    open_all(world)
     shared = {name: changes.pop(name) for name in BATCH if name in changes}
     chosen = f"FROM {TABLE}_records WHERE record_identifier LIKE '{keys}'"
     if shared:
@@ -69,6 +70,19 @@ def change(world: World, keys: str = "%", **changes: str) -> None:
         world.query(f"UPDATE {TABLE}_batches SET {listed(shared)} WHERE batch_no IN (SELECT batch_no {chosen})")
     if changes:
         world.query(f"UPDATE {TABLE}_records SET {listed(changes)} WHERE record_identifier LIKE '{keys}'")
+
+
+def open_all(world: World) -> None:
+    """Give every record the words that it has from its batch (SQLite)."""
+    at_place = (
+        f"(SELECT json_extract(b.{{}}, '$[' || r.place || ']') FROM {TABLE}_batches b WHERE b.batch_no = r.batch_no)"
+    )
+    world.query(
+        f"UPDATE {TABLE}_records AS r SET record_payload = {at_place.format('body')}, "
+        f"destination_record_id = {at_place.format('ids')}, "
+        f"status = (SELECT b.status FROM {TABLE}_batches b WHERE b.batch_no = r.batch_no) WHERE status IS NULL"
+    )
+    world.query(f"UPDATE {TABLE}_batches SET status = 'open', ids = NULL, body = NULL")
 
 
 def listed(changes: Mapping[str, str]) -> str:

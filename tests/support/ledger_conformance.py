@@ -12,27 +12,30 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
-from typing import Any as Ledger
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 import airflow_provider_contacts
+from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import tables
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.database import prepare
+from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
+from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.record_state import Claim, Holder, RecordState
+from airflow_provider_contacts.records.batch import Batch, BatchResult, History
+from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 HOST, OBJECT = "api.dex.test", "list-1"
@@ -193,8 +196,10 @@ class Database:
             "destination": "dex",
             "destination_host": HOST,
             "destination_object": OBJECT,
+            "patience": AT_ONCE,
+            "hook": None,
         }
-        return SqlLedger.open(self.engine(), **{**settings, **changes})
+        return open_ledger(Opening(**{**settings, **changes}), self.engine())
 
     def look(self) -> Ledger:
         return self.open("another run")
@@ -213,26 +218,66 @@ class Database:
 NUMBERS = count(1)
 
 
-def mark(ledger: Ledger, identifier: str, standing: RecordState | None = None, **changes: Any) -> Claim:
-    values: dict[str, Any] = {
-        "record_identifier": identifier,
-        "row_index": 7,
-        "batch_id": f"{ledger.token}.{next(NUMBERS)}",
-        "attempts": (standing.attempts if standing else 0) + 1,
-        "payload_hash": "v1:abc",
-        "payload": {"email": "ada@example.com"},
-        "standing": standing,
-    }
-    return Claim(**{**values, **changes})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One record that is about to be sent; those of one ``batch_id`` go together."""
+
+    record_identifier: str
+    batch_id: str
+    state: RecordState | None
+    payload: Mapping[str, Any] = field(default_factory=lambda: {"email": "ada@example.com"})
+    row_index: int = 7
+    payload_hash: str | None = "v1:abc"
+
+
+def mark(ledger: Ledger, identifier: str, state: RecordState | None = None, **changes: Any) -> Claim:
+    """Return a claim in a batch of its own."""
+    values: dict[str, Any] = {"batch_id": f"{ledger.token}.{next(NUMBERS)}", "state": state}
+    return Claim(record_identifier=identifier, **{**values, **changes})
 
 
 def marks(ledger: Ledger, *identifiers: str, **changes: Any) -> list[Claim]:
-    known = ledger.standing(identifiers)
+    known = ledger.states(identifiers)
     return [mark(ledger, one, known.get(one), **changes) for one in identifiers]
 
 
+def batch_of(ledger: Ledger, *identifiers: str, batch_id: str | None = None) -> list[Claim]:
+    """Return the claims of records that go into one request."""
+    return marks(ledger, *identifiers, batch_id=batch_id or f"{ledger.token}.{next(NUMBERS)}")
+
+
+def in_batches(claims: Sequence[Claim]) -> dict[str, Batch]:
+    """Return claims as the batches that they make."""
+    found: dict[str, list[Claim]] = {}
+    for one in claims:
+        found.setdefault(one.batch_id, []).append(one)
+    return {
+        name: Batch(
+            identifiers=[one.record_identifier for one in some],
+            row_indexes=[one.row_index for one in some],
+            payloads=[dict(one.payload) for one in some],
+            bodies=[json.dumps(one.payload).encode() for one in some],
+            payload_hashes=[one.payload_hash for one in some],  # type: ignore[misc]  # one test has none
+            histories={place: History(state=one.state) for place, one in enumerate(some) if one.state},
+        )
+        for name, some in found.items()
+    }
+
+
+def put(ledger: Ledger, claims: Sequence[Claim], answers: Sequence[BatchResult] = ()) -> set[str]:
+    """Write claims, and answers with them; return the identifiers of those that were won."""
+    batches = in_batches(claims)
+    lost = ledger.record_and_claim(answers, batches)
+    return {
+        identifier
+        for name, batch in batches.items()
+        for place, identifier in enumerate(batch.identifiers)
+        if place not in lost.get(name, ())
+    }
+
+
 def claim(ledger: Ledger, *identifiers: str, **changes: Any) -> set[str]:
-    return set(ledger.claim(marks(ledger, *identifiers, **changes)))
+    return put(ledger, marks(ledger, *identifiers, **changes))
 
 
 def outcome(identifier: str, status: Status, batch_id: str | None = None, **changes: Any) -> Outcome:
@@ -240,18 +285,39 @@ def outcome(identifier: str, status: Status, batch_id: str | None = None, **chan
     return Outcome(status=status, batch_id=batch_id, **{**values, **changes})
 
 
-def settle(ledger: Ledger, identifier: str, status: Status, **changes: Any) -> Collection[str]:
-    """Settle a record with the batch that its row carries now."""
-    written: Collection[str] = ledger.settle(
-        [outcome(identifier, status, ledger.standing([identifier])[identifier].batch_id, **changes)]
-    )
-    return written
+def results(claims: Sequence[Claim], status: Status, **changes: Any) -> list[BatchResult]:
+    """Return answers that say the same of every record of some claims."""
+    http_status, record_id = changes.get("http_status"), changes.get("destination_record_id")
+    found = []
+    for name, batch in in_batches(claims).items():
+        said = [outcome(one, status, name, **changes) for one in batch.identifiers]
+        exceptions = {} if status is Status.SUCCEEDED else dict(enumerate(said))
+        ids = [record_id] * len(batch)
+        found.append(BatchResult(batch=batch, batch_id=name, http_status=http_status, ids=ids, exceptions=exceptions))
+    return found
+
+
+def answer(ledger: Ledger, claims: Sequence[Claim], status: Status, **changes: Any) -> set[str]:
+    """Write one answer for all records of some claims; return those that have it now."""
+    ledger.record_results(results(claims, status, **changes))
+    found = ledger.states([one.record_identifier for one in claims])
+    return {
+        one.record_identifier
+        for one in claims
+        if (row := found.get(one.record_identifier)) and (row.batch_id, row.status) == (one.batch_id, status)
+    }
+
+
+def settle(ledger: Ledger, identifier: str, status: Status, **changes: Any) -> set[str]:
+    """Answer a record by the batch that its row carries now."""
+    state = ledger.states([identifier])[identifier]
+    return answer(ledger, [mark(ledger, identifier, state, batch_id=state.batch_id)], status, **changes)
 
 
 def make(ledger: Ledger, identifier: str, status: Status) -> None:
     """Bring a record to a status on the way that leads there."""
     if status is Status.INVALID:
-        ledger.note([outcome(identifier, status, attempts=0)])
+        ledger.record_unsent([outcome(identifier, status, attempts=0)])
         return
     claim(ledger, identifier)
     if status is not Status.SENDING:
@@ -260,7 +326,7 @@ def make(ledger: Ledger, identifier: str, status: Status) -> None:
 
 def standing_outside(memory: Memory, identifier: str) -> tuple[Status, str | None, int, str | None, str | None]:
     """Return what is durable of a record: status, batch, attempts, digest, code."""
-    row = memory.look().standing([identifier])[identifier]
+    row = memory.look().states([identifier])[identifier]
     return row.status, row.batch_id, row.attempts, row.payload_hash, row.error_code
 
 
@@ -273,21 +339,21 @@ def decoded(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def recipe(word: str) -> list[str]:
-    """Return the two statements that a person is told to run, filled in for the record ``key``."""
+def recipe(word: str, url: str) -> list[str]:
+    """Return the statements that a person is told to run, filled in for the record ``key``."""
     found = [" ".join(part.split()) for part in re.findall(r"^    UPDATE[^;]*;", tables.__doc__ or "", re.MULTILINE)]
-    assert len(found) == 3
-    (verdict,) = [one for one in found if f"SET status = '{word}'" in one]
-    filled = {
-        "sync_id = '...'": "sync_id = 'sync'",
-        "identifier = '...'": "identifier = 'key'",
-        "by = '...'": "by = 'ada'",
-    }
-    statements = []
-    for statement in (found[0], verdict):
-        for blank, value in filled.items():
-            statement = statement.replace(blank, value)  # noqa: PLW2901  # filled in step by step
-        statements.append(statement)
+    *opening, delivered, absent = found
+    assert len(opening) == 3
+    if url.startswith("mysql"):
+        opening = []
+    elif url.startswith("postgresql"):
+        opening = [
+            one.replace("json_extract(b.body, '$[' || r.place || ']')", "b.body::json -> r.place") for one in opening
+        ]
+    statements = [*opening, delivered if word == "succeeded" else absent]
+    blanks = {"sync_id": "sync", "identifier": "key", "by": "ada"}
+    for blank, value in blanks.items():
+        statements = [one.replace(f"{blank} = '...'", f"{blank} = '{value}'") for one in statements]
     return statements
 
 
@@ -304,9 +370,9 @@ class EveryLedger:
         assert isinstance(ledger.token, str)
         assert ledger.durable
         one = mark(ledger, "one")
-        assert set(ledger.claim([one])) == {"one"}
+        assert put(ledger, [one]) == {"one"}
         for reader in (ledger, memory.open(try_number=2)):
-            standing = reader.standing(["one"])["one"]
+            standing = reader.states(["one"])["one"]
             assert 0 <= standing.age < 30
             assert standing.oldest is None or standing.age <= standing.oldest < 30
             assert standing == RecordState(
@@ -324,13 +390,12 @@ class EveryLedger:
     def test_an_answer_stands(self, memory: Memory) -> None:
         ledger = memory.open()
         (sent,) = marks(ledger, "one")
-        ledger.claim([sent])
+        put(ledger, [sent])
         said: dict[str, Any] = {"error_code": "taken", "error_field": "email", "http_status": 422}
-        answer = outcome("one", Status.REJECTED, sent.batch_id, attempts=3, destination_record_id="id-1",
-                         status_message="is taken", **said)  # fmt: skip
-        assert set(ledger.settle([answer])) == {"one"}
+        more: dict[str, Any] = {"attempts": 3, "destination_record_id": "id-1", "status_message": "is taken"}
+        assert answer(ledger, [sent], Status.REJECTED, **more, **said) == {"one"}
         for reader in (ledger, memory.open(try_number=2)):
-            standing = reader.standing(["one"])["one"]
+            standing = reader.states(["one"])["one"]
             assert standing == RecordState(
                 record_identifier="one",
                 status=Status.REJECTED,
@@ -354,8 +419,8 @@ class EveryLedger:
         settle(first, "one", Status.FAILED, error_code="x", error_field="y", http_status=503)
         second = memory.open(try_number=2)
         (again,) = marks(second, "one", payload_hash="v1:def")
-        assert set(second.claim([again])) == {"one"}
-        standing = memory.open(try_number=3).standing(["one"])["one"]
+        assert put(second, [again]) == {"one"}
+        standing = memory.open(try_number=3).states(["one"])["one"]
         assert (standing.status, standing.attempts, standing.batch_id) == (Status.SENDING, 2, again.batch_id)
         assert (standing.payload_hash, standing.error_code, standing.error_field) == ("v1:def", None, None)
         assert (standing.http_status, standing.destination_record_id) == (None, None)
@@ -363,24 +428,24 @@ class EveryLedger:
     def test_what_is_unknown_is_left_out(self, memory: Memory) -> None:
         ledger = memory.open()
         claim(ledger, "one")
-        assert set(ledger.standing(["one", "two"])) == {"one"}
-        assert ledger.standing([]) == {}
+        assert set(ledger.states(["one", "two"])) == {"one"}
+        assert ledger.states([]) == {}
 
     def test_nothing_to_do_is_nothing_done(self, memory: Memory) -> None:
         ledger = memory.open()
-        ledger.note([])
-        assert (set(ledger.claim([])), set(ledger.settle([]))) == (set(), set())
+        ledger.record_unsent([])
+        assert (put(ledger, []), set(ledger.record_outcomes([]))) == (set(), set())
         assert memory.count() == 0
 
     def test_a_record_twice_in_one_claim_is_a_mistake(self, memory: Memory) -> None:
         ledger = memory.open()
         with pytest.raises(ValueError, match="twice"):
-            ledger.claim([mark(ledger, "one"), mark(ledger, "one")])
+            put(ledger, [mark(ledger, "one"), mark(ledger, "one")])
 
     def test_sync_ids_do_not_meet(self, memory: Memory) -> None:
         make(memory.open(sync_id="one"), "same", Status.SUCCEEDED)
         other = memory.open(sync_id="other", try_number=2)
-        assert other.standing(["same"]) == {}
+        assert other.states(["same"]) == {}
         assert claim(other, "same") == {"same"}
 
     @pytest.mark.parametrize("status", STANDING)
@@ -389,7 +454,7 @@ class EveryLedger:
         early = marks(ledger, "key")
         make(ledger, "key", status)
         before = standing_outside(memory, "key")
-        assert set(ledger.claim(early)) == set()
+        assert put(ledger, early) == set()
         assert standing_outside(memory, "key") == before
 
     @pytest.mark.parametrize("status", [one for one in STANDING if one is not Status.SUCCEEDED])
@@ -397,8 +462,8 @@ class EveryLedger:
         make(memory.open(), "key", status)
         ledger = memory.open(try_number=2)
         ours, late = marks(ledger, "key"), marks(ledger, "key")
-        assert set(ledger.claim(ours)) == {"key"}
-        assert set(ledger.claim(late)) == set()
+        assert put(ledger, ours) == {"key"}
+        assert put(ledger, late) == set()
         assert standing_outside(memory, "key")[:2] == (Status.SENDING, ours[0].batch_id)
 
     def test_a_claim_lost_in_part(self, memory: Memory) -> None:
@@ -406,49 +471,49 @@ class EveryLedger:
         make(ledger, "failed", Status.FAILED)
         ours = marks(ledger, "new", "failed", "taken", "fine")
         claim(ledger, "taken")
-        assert set(ledger.claim(ours)) == {"new", "failed", "fine"}
+        assert put(ledger, ours) == {"new", "failed", "fine"}
 
     def test_ten_thousand_at_once(self, memory: Memory) -> None:
         ledger = memory.open()
         keys = [f"key-{number}" for number in range(10_000)]
         fresh = marks(ledger, *keys)
-        assert set(ledger.claim(fresh)) == set(keys)
-        standing = ledger.standing(keys)
+        assert put(ledger, fresh) == set(keys)
+        standing = ledger.states(keys)
         assert {one: standing[one].batch_id for one in keys} == {one.record_identifier: one.batch_id for one in fresh}
         answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
-        assert set(ledger.settle(answers)) == set(keys)
-        ledger.note([outcome(one, Status.INVALID) for one in keys])
-        assert {one.status for one in ledger.standing(keys).values()} == {Status.INVALID}
+        assert set(ledger.record_outcomes(answers)) == set(keys)
+        ledger.record_unsent([outcome(one, Status.INVALID) for one in keys])
+        assert {one.status for one in ledger.states(keys).values()} == {Status.INVALID}
 
     # Answers
 
     def test_an_answer_to_an_earlier_batch_is_late(self, memory: Memory) -> None:
         ledger = memory.open()
         (old,) = marks(ledger, "key")
-        ledger.claim([old])
+        put(ledger, [old])
         settle(ledger, "key", Status.FAILED)
         claim(ledger, "key")
-        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
-        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, None)])) == set()
-        assert set(ledger.settle([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, None)])) == set()
+        assert set(ledger.record_outcomes([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
         assert standing_outside(memory, "key")[0] is Status.SENDING
 
     def test_an_answer_ends_the_doubt_about_its_batch(self, memory: Memory) -> None:
         ledger = memory.open()
         (sent,) = marks(ledger, "key")
-        ledger.claim([sent])
-        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        put(ledger, [sent])
+        assert set(ledger.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
+        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert set(ledger.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
         assert standing_outside(memory, "key")[0] is Status.SUCCEEDED
 
     @pytest.mark.parametrize("found", [Status.UNKNOWN, Status.SUCCEEDED, Status.FAILED])
     def test_what_a_dead_execution_left_is_settled_by_the_next(self, memory: Memory, found: Status) -> None:
         claim(memory.open(), "key")
         heir = memory.open(try_number=2)
-        left = heir.standing(["key"])["key"]
-        assert set(settle(heir, "key", found, error_code="interrupted")) == {"key"}
-        standing = memory.open(try_number=3).standing(["key"])["key"]
+        left = heir.states(["key"])["key"]
+        assert set(heir.record_outcomes([outcome("key", found, left.batch_id, error_code="interrupted")])) == {"key"}
+        standing = memory.open(try_number=3).states(["key"])["key"]
         assert (standing.status, standing.batch_id, standing.error_code) == (found, left.batch_id, "interrupted")
         assert standing.payload_hash == "v1:abc"
 
@@ -456,27 +521,29 @@ class EveryLedger:
     def test_a_late_confirmation_stands_over_a_conclusion(self, memory: Memory, concluded: Status) -> None:
         ledger = memory.open()
         (sent,) = marks(ledger, "key")
-        ledger.claim([sent])
-        assert set(ledger.settle([outcome("key", concluded, sent.batch_id)])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        put(ledger, [sent])
+        assert set(ledger.record_outcomes([outcome("key", concluded, sent.batch_id)])) == {"key"}
+        assert set(ledger.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
         assert standing_outside(memory, "key")[0] is concluded
-        assert set(ledger.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
         assert standing_outside(memory, "key")[0] is Status.SUCCEEDED
 
     def test_the_same_answer_twice_is_one(self, memory: Memory) -> None:
         ledger = memory.open()
         (sent,) = marks(ledger, "key")
-        ledger.claim([sent])
-        answer = outcome("key", Status.SUCCEEDED, sent.batch_id, destination_record_id="id")
-        assert set(ledger.settle([answer])) == set(ledger.settle([answer])) == {"key"}
-        assert set(ledger.settle([outcome("key", Status.FAILED, sent.batch_id)])) == set()
+        put(ledger, [sent])
+        same = [outcome("key", Status.SUCCEEDED, sent.batch_id, destination_record_id="id")]
+        assert set(ledger.record_outcomes(same)) == set(ledger.record_outcomes(same)) == {"key"}
+        assert set(ledger.record_outcomes([outcome("key", Status.FAILED, sent.batch_id)])) == set()
 
     def test_answers_tell_which_were_written(self, memory: Memory) -> None:
         ledger = memory.open()
         fresh = marks(ledger, "a", "b", "c")
-        ledger.claim(fresh)
+        put(ledger, fresh)
         settle(ledger, "b", Status.SUCCEEDED)
-        assert set(ledger.settle([outcome(one.record_identifier, Status.REJECTED, one.batch_id) for one in fresh])) == {
+        assert set(
+            ledger.record_outcomes([outcome(one.record_identifier, Status.REJECTED, one.batch_id) for one in fresh])
+        ) == {
             "a",
             "c",
         }
@@ -494,7 +561,7 @@ class EveryLedger:
         claim(elsewhere, "y")
         settle(elsewhere, "y", Status.SUCCEEDED, destination_record_id="id-y")
         ledger = memory.open(try_number=2)
-        ledger.standing(["a"])
+        ledger.states(["a"])
         found = ledger.holders(["id-a", "id-x", "id-y", "id-none"])
         assert set(found) == {Holder("id-a", "a"), Holder("id-x", None)}
         assert set(ledger.holders([])) == set()
@@ -504,7 +571,7 @@ class EveryLedger:
         claim(ledger, "one", payload={"email": "old@example.com"})
         settle(ledger, "one", Status.FAILED)
         claim(ledger, "one", payload={"email": "ada@example.com"})
-        found = memory.open(try_number=2).sent(["one", "two"])
+        found = memory.open(try_number=2).payloads(["one", "two"])
         assert found == ({"one": {"email": "ada@example.com"}} if memory.keeps_texts else {})
 
     # Notes
@@ -553,12 +620,12 @@ class EveryLedger:
         settle(ledger, "a", status, error_code="busy", errors=reasons)
         settle(ledger, "b", Status.FAILED, error_code="absent", errors=(RecordError("absent"),))
         again = memory.open(try_number=2)
-        found = again.standing(["a", "b"])
+        found = again.states(["a", "b"])
         assert (found["a"].was_in_doubt, found["a"].error_code) == (absent, "busy")
         assert found["b"].was_in_doubt
-        again.claim([mark(again, "b", found["b"])])
+        put(again, [mark(again, "b", found["b"])])
         settle(again, "b", Status.FAILED, error_code="busy", errors=(RecordError("busy"), RecordError("absent")))
-        assert memory.open(try_number=3).standing(["b"])["b"].was_in_doubt
+        assert memory.open(try_number=3).states(["b"])["b"].was_in_doubt
 
     @pytest.mark.parametrize("status", STANDING)
     @pytest.mark.parametrize("note", [Status.INVALID, Status.FAILED])
@@ -566,14 +633,14 @@ class EveryLedger:
         make(memory.open(), "key", status)
         before = standing_outside(memory, "key")
         ledger = memory.open(try_number=2)
-        ledger.note([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
+        ledger.record_unsent([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
         kept = status in {Status.SUCCEEDED, Status.UNKNOWN, Status.SENDING}
         after = standing_outside(memory, "key")
         assert after == (before if kept else (note, after[1], before[2], "v1:new", "why"))
 
     def test_a_note_on_a_new_record_stands(self, memory: Memory) -> None:
         ledger = memory.open()
-        ledger.note([outcome("key", Status.FAILED, f"{ledger.token}.i1", attempts=2, payload={"a": object()})])
+        ledger.record_unsent([outcome("key", Status.FAILED, f"{ledger.token}.i1", attempts=2, payload={"a": object()})])
         status, batch_id, *rest = standing_outside(memory, "key")
         assert (status, *rest) == (Status.FAILED, 2, "v1:abc", None)
         assert str(batch_id).startswith(f"{ledger.token}.")
@@ -586,15 +653,15 @@ class EveryLedger:
         ledger = memory.open()
         claim(ledger, "one", "two")
         make(ledger, "late", Status.FAILED)
-        stands = {name: row.batch_id for name, row in ledger.standing(["one", "two", "late"]).items()}
+        one, two = marks(ledger, "one", "two")
         answers = [
-            outcome("one", Status.SUCCEEDED, stands["one"], destination_record_id="id-1"),
-            outcome("two", Status.UNKNOWN, "an older batch"),
+            *results([replace(one, batch_id=str(one.state and one.state.batch_id))], Status.SUCCEEDED),
+            *results([replace(two, batch_id=f"{ledger.token}.0")], Status.UNKNOWN),
         ]
         due = marks(ledger, "new", "late", "taken")
         claim(ledger, "taken")
-        assert set(ledger.advance(answers, due)) == {"new", "late"}
-        found = {name: row.status for name, row in memory.look().standing(["one", "two", "new", "late"]).items()}
+        assert put(ledger, due, answers) == {"new", "late"}
+        found = {name: row.status for name, row in memory.look().states(["one", "two", "new", "late"]).items()}
         assert found == {
             "one": Status.SUCCEEDED,
             "two": Status.SENDING,
@@ -605,14 +672,13 @@ class EveryLedger:
     def test_one_who_is_not_the_newest_claims_nothing_with_its_answers(self, memory: Memory) -> None:
         older = memory.open()
         (sent,) = marks(older, "sent")
-        older.claim([sent])
+        put(older, [sent])
         memory.open(try_number=2)
-        answer = outcome("sent", Status.SUCCEEDED, sent.batch_id)
         with pytest.raises(SupersededError):
-            older.advance([answer], [mark(older, "next")])
+            put(older, [mark(older, "next")], results([sent], Status.SUCCEEDED))
         assert memory.count() == 1
         # The answer is knowledge all the same, and can be written by itself.
-        assert set(older.settle([answer])) == {"sent"}
+        assert answer(older, [sent], Status.SUCCEEDED) == {"sent"}
         assert standing_outside(memory, "sent")[0] is Status.SUCCEEDED
 
     # Fencing
@@ -621,14 +687,14 @@ class EveryLedger:
     def test_the_newest_execution_alone_marks(self, memory: Memory, try_number: int) -> None:
         older = memory.open()
         (sent,) = marks(older, "sent")
-        older.claim([sent])
+        put(older, [sent])
         newer = memory.open(try_number=try_number)
         with pytest.raises(SupersededError):
             claim(older, "next")
         with pytest.raises(SupersededError):
-            older.note([outcome("noted", Status.FAILED)])
+            older.record_unsent([outcome("noted", Status.FAILED)])
         assert memory.count() == 1
-        assert set(older.settle([outcome("sent", Status.SUCCEEDED, sent.batch_id)])) == {"sent"}
+        assert set(older.record_outcomes([outcome("sent", Status.SUCCEEDED, sent.batch_id)])) == {"sent"}
         assert claim(newer, "next") == {"next"}
 
     def test_an_older_try_that_comes_later_is_the_newest(self, memory: Memory) -> None:
@@ -650,14 +716,14 @@ class EveryLedger:
     def test_no_two_keys_are_one(self, memory: Memory) -> None:
         ledger = memory.open()
         for key in KEYS:
-            assert ledger.standing([key]) == {}
+            assert ledger.states([key]) == {}
             assert claim(ledger, key) == {key}
         heir = memory.open(try_number=2)
-        standing = heir.standing(KEYS)
+        standing = heir.states(KEYS)
         assert set(standing) == set(KEYS)
         assert all(one == row.record_identifier for one, row in standing.items())
         assert set(settle(heir, "a ", Status.SUCCEEDED)) == {"a "}
-        assert heir.standing(["a"])["a"].status is Status.SENDING
+        assert heir.states(["a"])["a"].status is Status.SENDING
 
     @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
     def test_no_text_of_a_vendor_costs_an_outcome(self, memory: Memory, text: str) -> None:
@@ -671,7 +737,7 @@ class EveryLedger:
             "errors": (RecordError(text, text, text),),
         }
         assert set(settle(ledger, "key", Status.REJECTED, **said)) == {"key"}
-        ledger.note([outcome("noted", Status.INVALID, **said)])
+        ledger.record_unsent([outcome("noted", Status.INVALID, **said)])
         assert standing_outside(memory, "key")[0] is Status.REJECTED
         assert standing_outside(memory, "noted")[0] is Status.INVALID
 
@@ -711,13 +777,13 @@ class EveryLedger:
     def test_errors_name_no_record(self, memory: Memory) -> None:
         ledger = memory.open()
         make(ledger, "secret@example.com", Status.UNKNOWN)
-        batch = ledger.standing(["secret@example.com"])["secret@example.com"].batch_id
+        batch = ledger.states(["secret@example.com"])["secret@example.com"].batch_id
         ours = marks(ledger, "secret@example.com", "other-secret")
         memory.destroy()
         calls: Sequence[Callable[[], object]] = [
-            lambda: ledger.claim(ours),
-            lambda: ledger.settle([outcome("secret@example.com", Status.SUCCEEDED, batch)]),
-            lambda: ledger.note([outcome("secret too", Status.FAILED)]),
+            lambda: put(ledger, ours),
+            lambda: ledger.record_outcomes([outcome("secret@example.com", Status.SUCCEEDED, batch)]),
+            lambda: ledger.record_unsent([outcome("secret too", Status.FAILED)]),
         ]
         for call in calls:
             with pytest.raises(LedgerError) as caught:
@@ -749,7 +815,7 @@ class LedgerConformance(EveryLedger):
         assert isinstance(ledger.token, str)
         assert ledger.durable
         one = mark(ledger, "one")
-        assert set(ledger.claim([one])) == {"one"}
+        assert put(ledger, [one]) == {"one"}
         row = database.row("one")
         assert row.pop("batch_started_at") is not None
         assert decoded(row.pop("record_payload")) == {"email": "ada@example.com"}
@@ -794,7 +860,7 @@ class LedgerConformance(EveryLedger):
             {"code": "taken", "field": "email", "message": "is taken"},
             {"code": "short", "field": None, "message": None},
         ]
-        standing = ledger.standing(["one"])["one"]
+        standing = ledger.states(["one"])["one"]
         assert standing == RecordState(
             record_identifier="one",
             status=Status.REJECTED,
@@ -815,22 +881,22 @@ class LedgerConformance(EveryLedger):
         database.run(database.backdate(1000))
         second = database.open("second")
         (again,) = marks(second, "one", payload_hash="v1:def", payload={"new": 1}, row_index=9)
-        assert set(second.claim([again])) == {"one"}
+        assert put(second, [again]) == {"one"}
         row = database.row("one")
         assert (row["status"], row["attempts"], row["batch_id"]) == ("sending", 2, shown(again.batch_id))
         assert (row["run_id"], row["payload_hash"], row["row_index"]) == ("second", "v1:def", 9)
         assert decoded(row["record_payload"]) == {"new": 1}
         emptied = ("error_code", "error_field", "status_message", "errors", "http_status", "batch_completed_at")
         assert all(row[name] is None for name in emptied)
-        assert second.standing(["one"])["one"].age < 100
+        assert second.states(["one"])["one"].age < 100
 
     # Claims
 
     def test_a_new_key_has_one_winner(self, database: Database) -> None:
         one, other = database.open("one"), database.open("other")
         ours, theirs = marks(one, "key"), marks(other, "key")
-        assert set(one.claim(ours)) == {"key"}
-        assert set(other.claim(theirs)) == set()
+        assert put(one, ours) == {"key"}
+        assert put(other, theirs) == set()
         assert database.row("key")["batch_id"] == shown(ours[0].batch_id)
 
     @pytest.mark.parametrize("status", STANDING)
@@ -838,8 +904,8 @@ class LedgerConformance(EveryLedger):
         make(database.open("before"), "key", status)
         one, other = database.open("one"), database.open("other")
         ours, theirs = marks(one, "key"), marks(other, "key")
-        assert set(other.claim(theirs)) == {"key"}
-        assert set(one.claim(ours)) == set()
+        assert put(other, theirs) == {"key"}
+        assert put(one, ours) == set()
         assert database.row("key")["batch_id"] == shown(theirs[0].batch_id)
 
     def test_a_row_changed_by_hand_is_not_claimed(self, database: Database) -> None:
@@ -847,21 +913,21 @@ class LedgerConformance(EveryLedger):
         make(ledger, "key", Status.UNKNOWN)
         ours = marks(ledger, "key")
         database.run("UPDATE contact_outcomes_records SET status = 'succeeded'")
-        assert set(ledger.claim(ours)) == set()
+        assert put(ledger, ours) == set()
 
     def test_a_row_that_vanished_is_not_claimed(self, database: Database) -> None:
         ledger = database.open()
         make(ledger, "key", Status.FAILED)
         ours = marks(ledger, "key")
         database.run("DELETE FROM contact_outcomes_records")
-        assert set(ledger.claim(ours)) == set()
+        assert put(ledger, ours) == set()
 
     def test_a_lost_claim_does_not_cost_the_others(self, database: Database) -> None:
         one, other = database.open("one"), database.open("other")
         make(one, "failed", Status.FAILED)
         ours = marks(one, "new", "failed", "taken", "fine")
         claim(other, "taken")
-        assert set(one.claim(ours)) == {"new", "failed", "fine"}
+        assert put(one, ours) == {"new", "failed", "fine"}
 
     def test_claims_race(self, database: Database) -> None:
         keys = [f"key-{number}" for number in range(60)]
@@ -876,13 +942,13 @@ class LedgerConformance(EveryLedger):
             ours = marks(ledger, *(keys if position % 2 else reversed(keys)))
             start.wait(timeout=30)
             parts = [ours[first : first + 7] for first in range(0, len(ours), 7)]
-            return {one for part in parts for one in ledger.claim(part)}
+            return {one for part in parts for one in put(ledger, part)}
 
         with ThreadPoolExecutor(len(runners)) as threads:
             won = list(threads.map(race, range(len(runners))))
         assert sorted(one for each in won for one in each) == sorted(keys)
         for ledger, mine in zip(runners, won, strict=True):
-            standing = ledger.standing(keys)
+            standing = ledger.states(keys)
             assert {one for one in keys if str(standing[one].batch_id).startswith(ledger.token)} == mine
 
     def test_rows_go_in_bulk(self, database: Database) -> None:
@@ -894,9 +960,9 @@ class LedgerConformance(EveryLedger):
         sqlalchemy.event.listen(
             ledger._engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
         )
-        ledger.claim(fresh)
-        ledger.settle(answers)
-        ledger.note([outcome(one.record_identifier, Status.FAILED) for one in fresh])
+        put(ledger, fresh)
+        ledger.record_outcomes(answers)
+        ledger.record_unsent([outcome(one.record_identifier, Status.FAILED) for one in fresh])
         assert len([one for one in statements if not one.strip().startswith(("BEGIN", "SELECT set_config"))]) <= 12
 
     # Answers
@@ -904,20 +970,20 @@ class LedgerConformance(EveryLedger):
     def test_only_the_batch_that_the_row_carries_is_answered(self, database: Database) -> None:
         one, other = database.open("one"), database.open("other")
         (old,) = marks(one, "key")
-        one.claim([old])
+        put(one, [old])
         claim(other, "key")
-        assert set(one.settle([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
-        assert set(one.settle([outcome("key", Status.SUCCEEDED, None)])) == set()
-        assert set(one.settle([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(one.record_outcomes([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert set(one.record_outcomes([outcome("key", Status.SUCCEEDED, None)])) == set()
+        assert set(one.record_outcomes([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
         assert database.row("key")["status"] == "sending"
 
     def test_a_late_answer_replaces_the_doubt_about_it(self, database: Database) -> None:
         slow, heir = database.open(), database.open(try_number=2)
         (sent,) = marks(heir, "key")
-        heir.claim([sent])
-        assert set(heir.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
-        assert set(slow.settle([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
-        assert set(heir.settle([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
+        put(heir, [sent])
+        assert set(heir.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)])) == {"key"}
+        assert set(slow.record_outcomes([outcome("key", Status.SUCCEEDED, sent.batch_id)])) == {"key"}
+        assert set(heir.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)])) == set()
         assert database.row("key")["status"] == "succeeded"
 
     # Notes
@@ -928,7 +994,7 @@ class LedgerConformance(EveryLedger):
         make(database.open("before"), "key", status)
         before = database.row("key")
         ledger = database.open("after")
-        ledger.note([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
+        ledger.record_unsent([outcome("key", note, error_code="why", attempts=0, payload_hash="v1:new", row_index=3)])
         row = database.row("key")
         if status in {Status.SUCCEEDED, Status.UNKNOWN, Status.SENDING}:
             assert row == before
@@ -938,7 +1004,7 @@ class LedgerConformance(EveryLedger):
 
     def test_a_note_on_a_new_record_is_a_row(self, database: Database) -> None:
         ledger = database.open()
-        ledger.note([outcome("key", Status.FAILED, f"{ledger.token}.i1", attempts=2, payload={"a": 1})])
+        ledger.record_unsent([outcome("key", Status.FAILED, f"{ledger.token}.i1", attempts=2, payload={"a": 1})])
         row = database.row("key")
         assert (row["status"], row["batch_id"][:10], row["attempts"]) == ("failed", ledger.token, 2)
         assert decoded(row["record_payload"]) == {"a": 1}
@@ -951,7 +1017,7 @@ class LedgerConformance(EveryLedger):
     )
     def test_a_note_takes_any_payload(self, database: Database, payload: Mapping[str, Any] | None) -> None:
         ledger = database.open()
-        ledger.note([outcome("key", Status.INVALID, payload=payload)])
+        ledger.record_unsent([outcome("key", Status.INVALID, payload=payload)])
         stored = decoded(database.row("key")["record_payload"])
         assert stored is None if payload is None else isinstance(stored, dict)
 
@@ -1005,22 +1071,22 @@ class LedgerConformance(EveryLedger):
         ledger = database.open()
         keys = [f"{number} {text}" for number, text in enumerate(texts)]
         fresh = [mark(ledger, key, payload_hash=text) for key, text in zip(keys, texts, strict=True)]
-        assert set(ledger.claim(fresh)) == set(keys)
-        found = ledger.standing(keys)
+        assert put(ledger, fresh) == set(keys)
+        found = ledger.states(keys)
         assert [found[key].payload_hash for key in keys] == texts
 
     def test_keys_compare_byte_for_byte(self, database: Database) -> None:
         ledger = database.open()
         for number, key in enumerate(KEYS):
-            assert ledger.standing([key]) == {}
+            assert ledger.states([key]) == {}
             assert claim(ledger, key, row_index=number) == {key}
-        standing = ledger.standing(KEYS)
+        standing = ledger.states(KEYS)
         assert set(standing) == set(KEYS)
         assert all(one == row.record_identifier for one, row in standing.items())
         rows = {row["record_identifier"]: row["row_index"] for row in database.rows()}
         assert rows == {key: number for number, key in enumerate(KEYS)}
         assert set(settle(ledger, "a ", Status.SUCCEEDED)) == {"a "}
-        assert ledger.standing(["a"])["a"].status is Status.SENDING
+        assert ledger.states(["a"])["a"].status is Status.SENDING
 
     @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
     def test_no_text_of_a_vendor_prevents_an_outcome(self, database: Database, text: str) -> None:
@@ -1048,27 +1114,29 @@ class LedgerConformance(EveryLedger):
         assert errors[0]["message"] == row["status_message"]
         stored = json.dumps(row, default=str, ensure_ascii=False)
         assert not re.search("[\x00-\x08\ud800-\udfff]", stored)
-        ledger.note([outcome("noted", Status.INVALID, status_message=text, error_field=text, payload={text: text})])
+        ledger.record_unsent(
+            [outcome("noted", Status.INVALID, status_message=text, error_field=text, payload={text: text})]
+        )
         assert database.row("noted")["status"] == "invalid"
 
     @pytest.mark.parametrize("column", ["status_message", "error_field", "destination_record_id", "error_code"])
     def test_what_the_database_refuses_costs_the_text_only(self, database: Database, column: str) -> None:
         ledger = database.open()
         fresh = marks(ledger, "a", "b", "c")
-        ledger.claim(fresh)
+        put(ledger, fresh)
         database.run(*database.refuse.format(column=column).split(";;"))
         answers = [
             outcome("a", Status.REJECTED, fresh[0].batch_id, status_message="fine", destination_record_id="id-a"),
             outcome("b", Status.REJECTED, fresh[1].batch_id, **{"destination_record_id": "id-b", column: "boom"}),
             outcome("c", Status.SUCCEEDED, fresh[2].batch_id, destination_record_id="id-c"),
         ]
-        assert set(ledger.settle(answers)) == {"a", "b", "c"}
+        assert set(ledger.record_outcomes(answers)) == {"a", "b", "c"}
         assert [row["status"] for row in database.rows()] == ["rejected", "rejected", "succeeded"]
         assert [row["status_message"] for row in database.rows()] == ["fine", None, None]
         kept = column in {"status_message", "error_field"}
         assert [row["destination_record_id"] for row in database.rows()] == ["id-a", "id-b" if kept else None, "id-c"]
-        ledger.note([outcome("d", Status.INVALID, **{column: "boom"}), outcome("e", Status.FAILED)])
-        assert {one: row.status for one, row in ledger.standing(["d", "e"]).items()} == {
+        ledger.record_unsent([outcome("d", Status.INVALID, **{column: "boom"}), outcome("e", Status.FAILED)])
+        assert {one: row.status for one, row in ledger.states(["d", "e"]).items()} == {
             "d": Status.INVALID,
             "e": Status.FAILED,
         }
@@ -1076,13 +1144,13 @@ class LedgerConformance(EveryLedger):
     def test_what_the_database_refuses_costs_no_mark_beside_it(self, database: Database) -> None:
         ledger = database.open()
         fresh = marks(ledger, "a", "b")
-        ledger.claim(fresh)
+        put(ledger, fresh)
         database.run(*database.refuse.format(column="status_message").split(";;"))
         answers = [
-            outcome("a", Status.REJECTED, fresh[0].batch_id, status_message="fine"),
-            outcome("b", Status.REJECTED, fresh[1].batch_id, status_message="boom"),
+            *results(fresh[:1], Status.REJECTED, status_message="fine"),
+            *results(fresh[1:], Status.REJECTED, status_message="boom"),
         ]
-        assert set(ledger.advance(answers, marks(ledger, "c"))) == {"c"}
+        assert put(ledger, marks(ledger, "c"), answers) == {"c"}
         assert [row["status"] for row in database.rows()] == ["rejected", "rejected", "sending"]
         assert [row["status_message"] for row in database.rows()] == ["fine", None, None]
 
@@ -1101,7 +1169,7 @@ class LedgerConformance(EveryLedger):
         }
         settle(ledger, "good", Status.SUCCEEDED)
         settle(ledger, "bad", Status.REJECTED, error_field="email", **said)
-        ledger.note([outcome("noted", Status.INVALID, payload={"email": "leak"}, **said)])
+        ledger.record_unsent([outcome("noted", Status.INVALID, payload={"email": "leak"}, **said)])
         kept = {row["record_identifier"]: row["record_payload"] is not None for row in database.rows()}
         assert kept == {"good": succeeded, "bad": rejected, "noted": rejected}
         if policy == "never":
@@ -1118,34 +1186,40 @@ class LedgerConformance(EveryLedger):
     def test_ages_are_the_databases(self, database: Database) -> None:
         ledger = database.open()
         claim(ledger, "key")
-        assert 0 <= ledger.standing(["key"])["key"].age < 30
+        assert 0 <= ledger.states(["key"])["key"].age < 30
         database.run(database.backdate(3600))
-        assert 3600 <= ledger.standing(["key"])["key"].age < 3630
+        assert 3600 <= ledger.states(["key"])["key"].age < 3630
         database.run(database.backdate(-9999))
-        assert ledger.standing(["key"])["key"].age == 0
-        ledger.note([outcome("noted", Status.FAILED)])
-        assert ledger.standing(["noted"])["noted"].age == 0
+        assert ledger.states(["key"])["key"].age == 0
+        ledger.record_unsent([outcome("noted", Status.FAILED)])
+        assert ledger.states(["noted"])["noted"].age == 0
 
     # By hand
 
-    @pytest.mark.parametrize(("word", "status"), [("succeeded", Status.SUCCEEDED), ("failed", Status.FAILED)])
-    def test_the_printed_sql_settles_by_hand(self, database: Database, word: str, status: Status) -> None:
+    @pytest.mark.parametrize("left", [Status.SENDING, Status.UNKNOWN])
+    @pytest.mark.parametrize("word", [Status.SUCCEEDED, Status.FAILED])
+    def test_the_printed_sql_settles_by_hand(self, database: Database, word: Status, left: Status) -> None:
         ledger = database.open()
-        claim(ledger, "key", "other")
-        settle(ledger, "key", Status.UNKNOWN, error_code="timeout", error_field="x", errors=(RecordError("timeout"),))
-        statements = recipe(word)
-        database.run(*statements)
-        assert ledger.standing(["key"])["key"].status is status
-        assert ledger.standing(["other"])["other"].status is Status.SENDING
+        sent = batch_of(ledger, "key", "other")
+        put(ledger, sent)
+        if left is Status.UNKNOWN:
+            said: dict[str, Any] = {"error_code": "timeout", "error_field": "x", "errors": (RecordError("timeout"),)}
+            answer(ledger, sent, Status.UNKNOWN, **said)
+        database.run(*recipe(word, database.url))
+        assert {one: row.status for one, row in ledger.states(["key", "other"]).items()} == {"key": word, "other": left}
+        assert decoded(database.row("other")["record_payload"]) == {"email": "ada@example.com"}
+        assert {row["body"] for row in database.rows("contact_outcomes_batches")} == {None}
         row = database.row("key")
         assert row["settled_by"] == "ada"
         assert row["settled_at"] == row["batch_completed_at"] is not None
-        if status is Status.SUCCEEDED:
+        if word is Status.SUCCEEDED:
             cleared = ("error_code", "error_field", "status_message", "errors", "record_payload")
             assert {name: row[name] for name in cleared} == dict.fromkeys(cleared)
         # What is not in doubt any more is left alone.
-        database.run(*recipe("failed" if word == "succeeded" else "succeeded"))
-        assert ledger.standing(["key"])["key"].status is status
+        database.run(*recipe("failed" if word is Status.SUCCEEDED else "succeeded", database.url))
+        assert ledger.states(["key"])["key"].status is word
+        # And the late answer to the request counts still.
+        assert answer(ledger, sent, Status.SUCCEEDED, destination_record_id="id") == {"key", "other"}
 
     @pytest.mark.parametrize("then", ["mark", "answer", "note"])
     def test_a_persons_verdict_stands_until_something_else_is_written(self, database: Database, then: str) -> None:
@@ -1156,9 +1230,9 @@ class LedgerConformance(EveryLedger):
         if then == "answer":
             settle(ledger, "key", Status.SUCCEEDED)
         elif then == "mark":
-            assert set(database.open("second").claim(marks(ledger, "key")))
+            assert put(database.open("second"), marks(ledger, "key"))
         else:
-            ledger.note([outcome("key", Status.INVALID)])
+            ledger.record_unsent([outcome("key", Status.INVALID)])
         row = database.row("key")
         assert (row["status"], row["settled_by"], row["settled_at"]) == (
             {"mark": "sending", "answer": "succeeded", "note": "invalid"}[then],
@@ -1171,7 +1245,7 @@ class LedgerConformance(EveryLedger):
         make(ledger, "ada@example.com", Status.UNKNOWN)
         database.run("UPDATE contact_outcomes_records SET status = 'Succeeded'")
         with pytest.raises(LedgerError, match="correct it") as caught:
-            ledger.standing(["ada@example.com"])
+            ledger.states(["ada@example.com"])
         assert "ada" not in str(caught.value)
 
     # Destinations
@@ -1252,9 +1326,9 @@ class LedgerConformance(EveryLedger):
         database.run("DROP VIEW contact_outcomes")
         assert claim(ledger, "one", "two") == {"one", "two"}
         settle(ledger, "one", Status.SUCCEEDED, destination_record_id="id")
-        ledger.note([outcome("three", Status.INVALID)])
-        assert set(ledger.standing(["one", "two", "three"])) == {"one", "two", "three"}
-        assert set(ledger.sent(["one", "two"])) == {"two"}
+        ledger.record_unsent([outcome("three", Status.INVALID)])
+        assert set(ledger.states(["one", "two", "three"])) == {"one", "two", "three"}
+        assert set(ledger.payloads(["one", "two"])) == {"two"}
         assert set(ledger.holders(["id"])) == {Holder("id", "one")}
         assert ledger.finish({"num_planned": 3}, "succeeded")
 
@@ -1303,7 +1377,7 @@ class LedgerConformance(EveryLedger):
         claim(ledger, "one")
         database.destroy()
         with pytest.raises(LedgerError) as caught:
-            ledger.standing(["secret@example.com"])
+            ledger.states(["secret@example.com"])
         assert "secret" not in str(caught.value)
         assert caught.value.__context__ is None
 
@@ -1311,7 +1385,7 @@ class LedgerConformance(EveryLedger):
         ledger = database.open()
         claim(ledger, "one")
         with pytest.raises(LedgerError) as caught:
-            ledger.standing(["secret \ud800"])
+            ledger.states(["secret \ud800"])
         assert "secret" not in str(caught.value)
         assert caught.value.__context__ is None
 
@@ -1325,6 +1399,6 @@ class LedgerConformance(EveryLedger):
         )
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         with closing(database.open("crash", try_number=2)) as ledger:
-            standing = ledger.standing(["one", "two"])
+            standing = ledger.states(["one", "two"])
         assert {row.status for row in standing.values()} == {Status.SENDING}
         assert {row.sync_run_id for row in standing.values()} == {"dag/crash/task/-1"}

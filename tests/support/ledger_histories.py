@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the tables are what is tested
 
 from airflow_provider_contacts.errors import LedgerError, SupersededError
-from airflow_provider_contacts.ledgers.sql.batch_numbers import MOST, number_of
+from airflow_provider_contacts.ledgers.sql.batch_numbers import BITS, NOTES, number_of
 from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict
 from airflow_provider_contacts.ledgers.sql.settlement import settle as write_verdict
-from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.record_state import Claim
-from tests.support.ledger_conformance import Database, claim, make, mark, marks, outcome, shown
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.record_state import Holder
+from tests.support.ledger_conformance import (
+    Database,
+    answer,
+    batch_of,
+    claim,
+    decoded,
+    make,
+    mark,
+    marks,
+    outcome,
+    put,
+    results,
+    shown,
+)
 
 HOUR = 3700
 
@@ -27,18 +40,6 @@ def verdict(database: Database, status: Status, **records: str | None) -> dict[s
     ledger = database.open("somebody")
     findings, _ = write_verdict(ledger._engine, ledger._tables, said)
     return findings
-
-
-def batch_of(ledger: Any, *identifiers: str) -> list[Claim]:
-    """Return the claims of records that go into one request."""
-    known = ledger.standing(identifiers)
-    first = mark(ledger, identifiers[0], known.get(identifiers[0]))
-    return [first, *(mark(ledger, one, known.get(one), batch_id=first.batch_id) for one in identifiers[1:])]
-
-
-def answers(claims: Sequence[Claim], status: Status, **changes: Any) -> list[Outcome]:
-    """Return one outcome for all records of a request."""
-    return [outcome(one.record_identifier, status, one.batch_id, **changes) for one in claims]
 
 
 def batches(database: Database) -> list[dict[str, Any]]:
@@ -59,15 +60,15 @@ class LedgerHistories:
     def test_a_late_confirmation_behind_a_verdict_stands(self, database: Database, said: Status, left: Status) -> None:
         ledger = database.open()
         sent = batch_of(ledger, "a", "b", "c")
-        ledger.claim(sent)
+        put(ledger, sent)
         if left is Status.UNKNOWN:
-            ledger.settle(answers(sent, Status.UNKNOWN))
+            answer(ledger, sent, Status.UNKNOWN)
         database.run(database.backdate(HOUR))
         given = "by-hand" if said is Status.SUCCEEDED else None
         assert verdict(database, said, b=given) == {"b": Finding.SETTLED}
         assert statuses(database) == {"a": left, "b": said, "c": left}
-        late = answers(sent, Status.SUCCEEDED, destination_record_id="id", http_status=201)
-        assert set(ledger.settle(late)) == {"a", "b", "c"}
+        late: dict[str, Any] = {"destination_record_id": "id", "http_status": 201}
+        assert answer(ledger, sent, Status.SUCCEEDED, **late) == {"a", "b", "c"}
         assert set(statuses(database).values()) == {"succeeded"}
         row = database.row("b")
         assert (row["destination_record_id"], row["settled_by"], row["settled_at"]) == ("id", None, None)
@@ -76,10 +77,10 @@ class LedgerHistories:
     def test_a_weaker_late_answer_leaves_a_verdict(self, database: Database, word: Status) -> None:
         ledger = database.open()
         sent = batch_of(ledger, "a", "b")
-        ledger.claim(sent)
+        put(ledger, sent)
         database.run(database.backdate(HOUR))
         verdict(database, Status.SUCCEEDED, a="by-hand")
-        assert set(ledger.settle(answers(sent, word, error_code="late"))) == {"b"}
+        assert answer(ledger, sent, word, error_code="late") == {"b"}
         row = database.row("a")
         assert (row["status"], row["destination_record_id"], row["settled_by"]) == ("succeeded", "by-hand", "ada")
         assert row["error_code"] is None
@@ -89,8 +90,8 @@ class LedgerHistories:
     def test_a_verdict_behind_the_answer_is_refused(self, database: Database, word: Status) -> None:
         ledger = database.open()
         sent = batch_of(ledger, "a", "b")
-        ledger.claim(sent)
-        ledger.settle(answers(sent, word, destination_record_id="id"))
+        put(ledger, sent)
+        answer(ledger, sent, word, destination_record_id="id")
         before = database.rows()
         database.run(database.backdate(HOUR))
         assert verdict(database, Status.SUCCEEDED, a="other") == {"a": Finding.NOT_IN_DOUBT}
@@ -107,61 +108,61 @@ class LedgerHistories:
     def test_an_heirs_doubt_ends_with_the_late_answer(self, database: Database) -> None:
         slow = database.open()
         sent = batch_of(slow, "a", "b")
-        slow.claim(sent)
+        put(slow, sent)
         heir = database.open(try_number=2)
-        found = heir.standing(["a", "b"])
+        found = heir.states(["a", "b"])
         doubts = [outcome(name, Status.UNKNOWN, row.batch_id, error_code="interrupted") for name, row in found.items()]
-        assert set(heir.settle(doubts)) == {"a", "b"}
+        assert set(heir.record_outcomes(doubts)) == {"a", "b"}
         rows = database.rows()
         assert {(row["status"], row["error_code"], row["try_number"]) for row in rows} == {
             ("unknown", "interrupted", 1)
         }
         assert all(row["batch_completed_at"] is not None and row["settled_at"] is None for row in rows)
-        assert set(slow.settle(answers(sent, Status.SUCCEEDED, destination_record_id="id"))) == {"a", "b"}
+        assert answer(slow, sent, Status.SUCCEEDED, destination_record_id="id") == {"a", "b"}
         assert {(row["status"], row["error_code"]) for row in database.rows()} == {("succeeded", None)}
 
     @pytest.mark.parametrize("word", [Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN])
     def test_a_late_answer_finds_a_renewed_record_no_more(self, database: Database, word: Status) -> None:
         slow = database.open()
         sent = batch_of(slow, "a", "b")
-        slow.claim(sent)
+        put(slow, sent)
         heir = database.open(try_number=2)
         again = batch_of(heir, "a")
-        assert set(heir.claim(again)) == {"a"}
-        assert set(slow.settle(answers(sent, word))) == {"b"}
+        assert put(heir, again) == {"a"}
+        assert answer(slow, sent, word) == {"b"}
         row = database.row("a")
         assert (row["status"], row["batch_id"], row["try_number"]) == ("sending", shown(again[0].batch_id), 2)
-        assert set(heir.settle(answers(again, Status.SUCCEEDED))) == {"a"}
+        assert answer(heir, again, Status.SUCCEEDED) == {"a"}
 
     @pytest.mark.parametrize("word", [Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN])
     def test_a_renewal_behind_the_late_answer_is_lost(self, database: Database, word: Status) -> None:
         slow = database.open()
         sent = batch_of(slow, "a", "b")
-        slow.claim(sent)
+        put(slow, sent)
         heir = database.open(try_number=2)
         again = batch_of(heir, "a", "b")
-        assert set(slow.settle(answers(sent, word))) == {"a", "b"}
-        assert set(heir.claim(again)) == set()
+        assert answer(slow, sent, word) == {"a", "b"}
+        assert put(heir, again) == set()
         assert statuses(database) == {"a": word, "b": word}
         assert {row["batch_id"] for row in database.rows()} == {shown(sent[0].batch_id)}
 
     def test_a_zombie_claims_nothing_and_its_answers_count(self, database: Database) -> None:
         zombie = database.open()
         sent = batch_of(zombie, "a", "b")
-        zombie.claim(sent)
+        put(zombie, sent)
         database.open(try_number=2)
         with pytest.raises(SupersededError):
-            zombie.claim(batch_of(zombie, "c"))
+            put(zombie, batch_of(zombie, "c"))
         assert len(batches(database)) == 1, "the batch goes with the claim that is refused"
-        assert set(zombie.settle(answers(sent, Status.SUCCEEDED))) == {"a", "b"}
+        assert answer(zombie, sent, Status.SUCCEEDED) == {"a", "b"}
 
     # Several who renew
 
     def test_two_renewers_in_opposite_orders(self, database: Database) -> None:
         before = database.open("before")
         keys = [f"key-{number:03}" for number in range(60)]
-        before.claim(sent := batch_of(before, *keys[:40]))
-        before.settle(answers(sent, Status.FAILED))
+        put(before, sent := batch_of(before, *keys[:40]))
+        answer(before, sent, Status.FAILED)
         runners = [database.open(f"run-{number}") for number in range(3)]
         for _ in range(3):
             claims = [batch_of(one, *(keys if n % 2 else reversed(keys))) for n, one in enumerate(runners)]
@@ -169,14 +170,14 @@ class LedgerHistories:
 
             def race(number: int, claims: Any = claims, start: Any = start) -> set[str]:
                 start.wait(timeout=30)
-                return set(runners[number].claim(claims[number]))
+                return put(runners[number], claims[number])
 
             with ThreadPoolExecutor(len(runners)) as threads:
                 won = list(threads.map(race, range(len(runners))))
             assert sorted(one for each in won for one in each) == keys
             for number, mine in enumerate(won):
                 done = [one for one in claims[number] if one.record_identifier in mine]
-                assert set(runners[number].settle(answers(done, Status.FAILED))) == mine
+                assert answer(runners[number], done, Status.FAILED) == mine
 
     # Lost claims inside a batch
 
@@ -185,11 +186,11 @@ class LedgerHistories:
         make(ours, "e", Status.FAILED)
         wanted = batch_of(ours, "a", "b", "c", "d", "e")
         taken = batch_of(theirs, "b", "e")
-        theirs.claim(taken)
-        assert set(ours.claim(wanted)) == {"a", "c", "d"}
+        put(theirs, taken)
+        assert put(ours, wanted) == {"a", "c", "d"}
         places = {row["record_identifier"]: row["place"] for row in database.rows("contact_outcomes_records")}
         assert places == {"a": 0, "b": 0, "c": 2, "d": 3, "e": 1}, "each has its place in the claim that it was won in"
-        assert set(ours.settle(answers(wanted, Status.SUCCEEDED, http_status=201))) == {"a", "c", "d"}
+        assert answer(ours, wanted, Status.SUCCEEDED, http_status=201) == {"a", "c", "d"}
         assert statuses(database) == {
             "a": "succeeded",
             "b": "sending",
@@ -198,14 +199,14 @@ class LedgerHistories:
             "e": "sending",
         }
         assert database.row("b")["http_status"] is None
-        assert set(theirs.settle(answers(taken, Status.REJECTED, http_status=422))) == {"b", "e"}
+        assert answer(theirs, taken, Status.REJECTED, http_status=422) == {"b", "e"}
         assert {row["http_status"] for row in database.rows() if row["status"] == "rejected"} == {422}
 
     def test_a_batch_of_which_nothing_was_won(self, database: Database) -> None:
         ours, theirs = database.open("ours"), database.open("theirs")
         wanted = batch_of(ours, "a", "b")
-        theirs.claim(batch_of(theirs, "a", "b"))
-        assert set(ours.claim(wanted)) == set()
+        put(theirs, batch_of(theirs, "a", "b"))
+        assert put(ours, wanted) == set()
         (left,) = [one for one in batches(database) if one["batch_no"] == number_of(wanted[0].batch_id)]
         assert (left["status"], left["body"], left["batch_completed_at"]) == ("open", None, None)
         assert {row["run_id"] for row in database.rows()} == {"theirs"}
@@ -215,26 +216,26 @@ class LedgerHistories:
     def test_a_reschedule_is_an_execution_of_its_own(self, database: Database) -> None:
         first = database.open()
         sent = batch_of(first, "a", "b")
-        first.claim(sent)
+        put(first, sent)
         second = database.open()
         again = batch_of(second, "a")
-        assert set(second.claim(again)) == {"a"}
+        assert put(second, again) == {"a"}
         (run,) = database.rows("contact_outcomes_runs")
         assert run["token"] == second.token
         assert {row["run_no"] for row in batches(database)} == {run["run_no"]}
         assert {row["batch_id"][:10] for row in database.rows()} == {first.token, second.token}
-        assert set(first.settle(answers(sent, Status.SUCCEEDED))) == {"b"}
+        assert answer(first, sent, Status.SUCCEEDED) == {"b"}
         with pytest.raises(SupersededError):
-            first.note([outcome("c", Status.INVALID)])
+            first.record_unsent([outcome("c", Status.INVALID)])
 
     def test_every_attempt_is_a_batch_and_the_old_one_stays(self, database: Database) -> None:
         ledger = database.open()
         sent = batch_of(ledger, "a", "b")
-        ledger.claim(sent)
-        ledger.settle(answers(sent, Status.FAILED, http_status=429))
-        known = ledger.standing(["a", "b"])
+        put(ledger, sent)
+        answer(ledger, sent, Status.FAILED, http_status=429)
+        known = ledger.states(["a", "b"])
         halves = [mark(ledger, name, row) for name, row in known.items()]
-        assert set(ledger.claim(halves)) == {"a", "b"}
+        assert put(ledger, halves) == {"a", "b"}
         assert [one["http_status"] for one in batches(database)] == [429, None, None]
         assert {row["http_status"] for row in database.rows()} == {None}
         assert {row["attempts"] for row in database.rows()} == {2}
@@ -247,43 +248,134 @@ class LedgerHistories:
         make(ledger, "strong", Status.UNKNOWN)
         before = database.row("strong")
         noted = [outcome(name, Status.INVALID, attempts=0) for name in ("new", "weak", "strong")]
-        ledger.note(noted)
+        ledger.record_unsent(noted)
         rows = {row["record_identifier"]: row for row in database.rows()}
         assert rows["strong"] == before
         assert rows["new"]["batch_id"] == rows["weak"]["batch_id"] != rows["strong"]["batch_id"]
         assert rows["new"]["batch_id"].startswith(ledger.token)
         assert (rows["new"]["batch_started_at"], rows["weak"]["attempts"]) == (None, 1)
         assert rows["new"]["batch_completed_at"] is not None
-        ledger.note([outcome("new", Status.FAILED, attempts=0)])
+        ledger.record_unsent([outcome("new", Status.FAILED, attempts=0)])
         assert database.row("new")["status"] == "failed"
         assert len(batches(database)) == 4
         assert {one["status"] for one in batches(database)} == {"open"}
 
-    def test_numbers_that_are_used_up_are_told(self, database: Database) -> None:
+    def test_a_token_whose_numbers_are_used_up_is_followed_by_another(self, database: Database) -> None:
         ledger = database.open()
-        with pytest.raises(LedgerError, match="the next try goes on"):
-            ledger.claim([mark(ledger, "a", batch_id=f"{ledger.token}.{MOST}")])
+        sent = batch_of(ledger, "a", "b", batch_id=f"{ledger.token}.{NOTES + 7}")
+        assert put(ledger, sent) == {"a", "b"}
+        assert ledger.states(["a"])["a"].batch_id == sent[0].batch_id
+        assert answer(ledger, sent, Status.SUCCEEDED) == {"a", "b"}
+        (batch,) = batches(database)
+        assert (batch["batch_no"] % (1 << BITS), f"{batch['batch_no'] >> BITS:x}" != ledger.token) == (7, True)
+        again = batch_of(ledger, "c", batch_id=f"{ledger.token}.{NOTES + 8}")
+        assert put(ledger, again) == {"c"}
+        assert len({row["batch_id"][:10] for row in database.rows()}) == 1, "a token is drawn once"
 
     def test_a_number_drawn_twice_is_refused(self, database: Database) -> None:
         ledger = database.open()
         (sent,) = batch_of(ledger, "a")
-        ledger.claim([sent])
+        put(ledger, [sent])
         with pytest.raises(LedgerError):
-            ledger.claim([mark(ledger, "b", batch_id=sent.batch_id)])
+            put(ledger, [mark(ledger, "b", batch_id=sent.batch_id)])
         assert statuses(database) == {"a": "sending"}
+
+    # Batches that are settled by one row
+
+    @pytest.mark.parametrize("refused", [0, 1, 2, 3, 4])
+    def test_an_answer_is_the_same_however_it_is_kept(self, database: Database, refused: int) -> None:
+        ledger = database.open()
+        sent = batch_of(ledger, "a", "b", "c", "d")
+        assert put(ledger, sent) == {"a", "b", "c", "d"}
+        assert statuses(database) == dict.fromkeys("abcd", "sending")
+        assert {decoded(row["record_payload"])["email"] for row in database.rows()} == {"ada@example.com"}
+        (whole,) = results(sent, Status.SUCCEEDED, http_status=207)
+        said = [outcome(name, Status.REJECTED, whole.batch_id, error_code="taken") for name in "abcd"[:refused]]
+        ids = [None if place < refused else f"id-{place}" for place in range(4)]
+        ledger.record_results([replace(whole, ids=ids, exceptions=dict(enumerate(said)))])
+        found = [
+            (row["status"], row["destination_record_id"], row["error_code"], row["record_payload"] is not None)
+            for row in database.rows()
+        ]
+        wanted = [("rejected", None, "taken", True)] * refused
+        assert found == [*wanted, *(("succeeded", one, None, False) for one in ids[refused:])]
+        assert {row["http_status"] for row in database.rows()} == {207}
+        (batch,) = batches(database)
+        settled = refused <= 2 and not database.url.startswith("mysql")
+        assert (batch["status"], batch["body"]) == ("succeeded" if settled else "open", None)
+        states = database.open("another").states("abcd")
+        assert [states[name].destination_record_id for name in "abcd"] == ids
+        assert set(ledger.holders(["id-2", "id-3", "id-9"])) == {
+            Holder(one, name) for one, name in zip(ids, "abcd", strict=True) if one in {"id-2", "id-3"}
+        }
+        # Who was refused is claimed anew, and who is there stays there.
+        assert claim(ledger, *"abcd"[:refused]) == set("abcd"[:refused])
+        assert statuses(database) == {
+            name: "sending" if place < refused else "succeeded" for place, name in enumerate("abcd")
+        }
+
+    def test_an_heir_that_opens_a_batch_leaves_everything_as_it_reads(self, database: Database) -> None:
+        slow = database.open()
+        sent = batch_of(slow, "a", "b", "c")
+        put(slow, sent)
+        heir = database.open(try_number=2)
+        before, payloads = database.rows(), heir.payloads("abc")
+        assert payloads == {name: {"email": "ada@example.com"} for name in "abc"}
+        assert set(heir.record_outcomes([outcome("b", Status.UNKNOWN, sent[0].batch_id)])) == {"b"}
+        after = database.rows()
+        assert [after[0], after[2]] == [before[0], before[2]]
+        assert (after[1]["status"], after[1]["record_payload"]) == ("unknown", before[1]["record_payload"])
+        assert heir.payloads("abc") == payloads
+        assert [(one["status"], one["body"]) for one in batches(database)] == [("open", None)]
+        assert answer(slow, sent, Status.SUCCEEDED, destination_record_id="id", http_status=201) == {"a", "b", "c"}
+        assert {(row["status"], row["record_payload"], row["http_status"]) for row in database.rows()} == {
+            ("succeeded", None, 201)
+        }
+
+    @pytest.mark.parametrize("store", ["undelivered", "all", "never"])
+    def test_no_body_outlives_its_request(self, database: Database, store: str) -> None:
+        ours, theirs = (database.open(name, store_payload=store) for name in ("ours", "theirs"))
+        wanted = batch_of(ours, "a", "b", "c")
+        put(theirs, taken := batch_of(theirs, "b", "d"))
+        kept = store == "undelivered" and not database.url.startswith("mysql")
+        assert {one["body"] is not None for one in batches(database)} == {kept}
+        assert put(ours, wanted) == {"a", "c"}, "of a batch that has lost a record each has its own payload"
+        (mine,) = [one for one in batches(database) if one["batch_no"] == number_of(wanted[0].batch_id)]
+        assert (mine["status"], mine["body"]) == ("open", None)
+        payload = None if store == "never" else {"email": "ada@example.com"}
+        assert [decoded(row["record_payload"]) for row in database.rows()] == [payload] * 4
+        answer(ours, [wanted[0], wanted[2]], Status.UNKNOWN)
+        answer(theirs, taken, Status.SUCCEEDED)
+        assert {one["body"] for one in batches(database)} == {None}
+        left = {row["record_identifier"]: decoded(row["record_payload"]) for row in database.rows()}
+        assert left == {name: payload if name in "ac" or store == "all" else None for name in "abcd"}
+
+    def test_an_answer_and_an_heir_at_the_same_moment(self, database: Database) -> None:
+        for turn in range(12):
+            keys = [f"{turn}-{number}" for number in range(20)]
+            slow = database.open()
+            put(slow, sent := batch_of(slow, *keys))
+            heir = database.open(try_number=2)
+            doubts = [outcome(name, Status.UNKNOWN, sent[0].batch_id) for name in keys]
+            with ThreadPoolExecutor(2) as threads:
+                work = [lambda: answer(slow, sent, Status.SUCCEEDED), lambda: heir.record_outcomes(doubts)]  # noqa: B023
+                ended = [threads.submit(one) for one in (work if turn % 2 else work[::-1])]
+                assert all(one.exception(timeout=30) is None for one in ended)
+            assert {row.status for row in heir.states(keys).values()} == {Status.SUCCEEDED}
+        assert {one["body"] for one in batches(database)} == {None}
 
     # Pruned batches
 
     def test_batches_that_no_record_names_may_go(self, database: Database) -> None:
         ledger = database.open()
         old = batch_of(ledger, "a", "b")
-        ledger.claim(old)
-        ledger.settle(answers(old, Status.FAILED))
-        ledger.claim(batch_of(ledger, "a", "b"))
+        put(ledger, old)
+        answer(ledger, old, Status.FAILED)
+        put(ledger, batch_of(ledger, "a", "b"))
         named = "SELECT batch_no FROM contact_outcomes_records"
         database.run(f"DELETE FROM contact_outcomes_batches WHERE batch_no NOT IN ({named})")
         assert len(batches(database)) == 1
-        assert set(ledger.settle(answers(old, Status.SUCCEEDED))) == set()
+        assert answer(ledger, old, Status.SUCCEEDED) == set()
         assert len(batches(database)) == 1
         assert statuses(database) == {"a": "sending", "b": "sending"}
 
@@ -292,17 +384,17 @@ class LedgerHistories:
         make(ledger, "a", Status.SUCCEEDED)
         database.run("DELETE FROM contact_outcomes_batches")
         heir = database.open(try_number=2)
-        found = heir.standing(["a"])["a"]
+        found = heir.states(["a"])["a"]
         assert (found.status, found.sync_run_id, found.http_status, found.ended) == (Status.SUCCEEDED, None, None, None)
         assert statuses(database) == {"a": "succeeded"}
-        assert set(heir.claim(marks(heir, "b"))) == {"b"}
+        assert put(heir, marks(heir, "b")) == {"b"}
 
     def test_a_record_without_a_status_is_told(self, database: Database) -> None:
         ledger = database.open()
         claim(ledger, "ada@example.com")
         database.run("UPDATE contact_outcomes_records SET status = NULL, error_code = 'stale'")
         with pytest.raises(LedgerError, match="correct it") as caught:
-            ledger.standing(["ada@example.com"])
+            ledger.states(["ada@example.com"])
         assert "ada" not in str(caught.value)
         (row,) = database.rows()
         assert (row["status"], row["error_code"]) == ("open", None), "no word of an earlier status shows through"
@@ -312,13 +404,15 @@ class LedgerHistories:
     def test_when_an_outcome_was_written(self, database: Database) -> None:
         ledger = database.open()
         sent = batch_of(ledger, "a", "b")
-        ledger.claim(sent)
-        ledger.settle(answers(sent, Status.UNKNOWN, http_status=500))
+        put(ledger, sent)
+        answer(ledger, sent, Status.UNKNOWN, http_status=500)
         answered = database.row("a")["batch_completed_at"]
         (record, _) = database.rows("contact_outcomes_records")
         assert record["settled_at"] is None, "the answer's own moment is its batch's"
-        found = ledger.standing(["a"])["a"]
-        assert set(ledger.settle([outcome("a", Status.SUCCEEDED, found.batch_id, destination_record_id="id")])) == {"a"}
+        found = ledger.states(["a"])["a"]
+        assert set(
+            ledger.record_outcomes([outcome("a", Status.SUCCEEDED, found.batch_id, destination_record_id="id")])
+        ) == {"a"}
         (first, second) = database.rows()
         assert first["batch_completed_at"] >= answered == second["batch_completed_at"]
         (record, _) = database.rows("contact_outcomes_records")
@@ -328,16 +422,18 @@ class LedgerHistories:
     # Locks
 
     def test_everybody_locks_in_one_order(self, database: Database) -> None:
+        if database.url.startswith("postgresql+psycopg:"):
+            pytest.skip("sends the same statements past SQLAlchemy, which cannot tell of them")
         ledger = database.open()
         make(ledger, "old", Status.FAILED)
         sent = batch_of(ledger, "sent")
-        ledger.claim(sent)
+        put(ledger, sent)
         due = [*batch_of(ledger, "key-z", "old", "key-a"), *batch_of(ledger, "key-y", "key-b")]
         statements: list[tuple[str, Any]] = []
         sqlalchemy.event.listen(
             ledger._engine, "before_cursor_execute", lambda *given: statements.append((given[2], given[3]))
         )
-        assert len(ledger.advance(answers(sent, Status.SUCCEEDED), due)) == 5
+        assert len(put(ledger, due, results(sent, Status.SUCCEEDED))) == 5
         order = [name for text, _ in statements if (name := kind(text)) is not None]
         if database.url.startswith("mysql"):
             assert order == ["batches", "records", "run", "batches", "insert", "records"], "two transactions"
@@ -350,7 +446,7 @@ class LedgerHistories:
 
 def kind(statement: str) -> str | None:
     """Return what a statement locks."""
-    if "_runs" in statement:
+    if statement.startswith("SELECT r.token"):
         return "run"
     if statement.startswith("INSERT INTO contact_outcomes_records"):
         return "insert"

@@ -21,7 +21,9 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.open_table import Opening
+from airflow_provider_contacts.ledgers.sql.open_table import open_ledger as open_ledger_of
+from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
@@ -108,14 +110,16 @@ def email_of(key: str) -> str:
 def open_ledger(job: Job, host: str) -> SqlLedger:
     """Open the table as the operators do."""
     run = RunIdentity.of(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
-    return SqlLedger.open(
-        connect(UrlHook(job.database)),
+    opening = Opening(
+        hook=UrlHook(job.database),
         run=run,
         sync_id=job.sync_id,
         destination="dex",
         destination_host=host,
         destination_object=None,
+        patience=AT_ONCE,
     )
+    return open_ledger_of(opening)
 
 
 def push(job: Job, clock: Clock | None = None) -> Report:
@@ -124,7 +128,7 @@ def push(job: Job, clock: Clock | None = None) -> Report:
     token, error = "", None
     try:
         with pushing(job, clock or Clock()) as (token, found):
-            outcomes.extend([one.record_identifier, one.status.value, one.error_code] for one in found)
+            outcomes.extend([one.record_identifier, one.status.value, one.error_code] for some in found for one in some)
     except ContactsError as caught:
         error = type(caught).__name__
     return Report(token=token, outcomes=outcomes, error=error)

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,8 @@ from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
+from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
 from airflow_provider_contacts.ledgers.sql.statements import Statements
-from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
 from tests.support.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
@@ -68,6 +69,17 @@ class Hook:
         return sqlalchemy.create_engine(self.url, **engine_kwargs)
 
 
+@dataclass(frozen=True)
+class FileHook:
+    """The hook of a file that is opened as a source, too."""
+
+    file: Path
+    conn_type: str = "sqlite"
+
+    def get_conn(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.file)
+
+
 def test_connections_write_through(file: Path) -> None:
     engine = connect(Hook(f"sqlite:///{file}"))
     with engine.connect() as connection:
@@ -99,7 +111,7 @@ def test_preparing_twice_does_no_harm(database: Database) -> None:
 
 
 def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file: Path) -> None:
-    ledger = database.open(shared_source=True)
+    ledger = database.open(hook=FileHook(file), source=FileHook(file))
     source = sqlite3.connect(file)
     source.execute("CREATE TABLE people (id INTEGER)")
     source.executemany("INSERT INTO people VALUES (?)", [(number,) for number in range(5000)])
@@ -112,16 +124,17 @@ def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file:
     assert len(database.rows()) == 5
 
 
-def test_a_shared_file_without_wal_is_refused(database: Database) -> None:
+def test_a_shared_file_without_wal_is_refused(database: Database, file: Path) -> None:
     # What a file on a network drive does: it stays with the journal that it has.
     engine = database.engine()
     sqlalchemy.event.listen(
         engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode = DELETE").close()
     )
     place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
+    opening = Opening(hook=FileHook(file), source=FileHook(file), run=RUN, sync_id="s", **place)
     with pytest.raises(ConfigError, match="WAL"):
-        SqlLedger.open(engine, run=RUN, sync_id="s", **place, shared_source=True)
-    ledger = SqlLedger.open(engine, run=RUN, sync_id="s", **place)
+        open_ledger(opening, engine)
+    ledger = open_ledger(replace(opening, source=None), engine)
     assert claim(ledger, "one") == {"one"}
     ledger.close()
 
@@ -184,7 +197,7 @@ def test_mysql_keys_neither_fold_nor_pad(flavour: tables.Flavour, collation: str
 
 def test_mysql_never_stores_what_it_cuts() -> None:
     dialect = mysql.dialect()
-    text = Statements(tables.build("x", "mysql"), dialect, "undelivered").insert_records._text
+    text = Statements(tables.build("x", "mysql"), dialect, "undelivered").insert_records.bound([])[0]
     assert "ON DUPLICATE KEY UPDATE record_identifier = x_records.record_identifier" in text
     assert "IGNORE" not in text
 
@@ -213,7 +226,8 @@ def test_keys_are_found_by_index(database: Database, analysed: bool) -> None:
     with ledger._engine.connect() as connection:
         for statement in (statements.answer_records, statements.move_records, statements.weaken_records):
             row = (1, "key-1", *(None,) * 20)
-            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement._text}", statement._bound(row))
+            text, (values,) = statement.bound([row])
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
             plan = "\n".join(str(one) for one in found)
             assert "(sync_no=? AND record_identifier=?)" in plan, plan
             assert "SCAN" not in plan

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from functools import lru_cache
-
-from airflow_provider_contacts.errors import LedgerError
 
 BITS = 24
 FIRST_TOKEN = 2**38  # the first of twice as many, all of ten hexadecimal digits
@@ -14,6 +11,8 @@ DIGITS = 10
 MOST = 1 << BITS
 NOTES = MOST - 2**20
 """The first of the counts that name batches of records that were never sent; those below are the requests'."""
+NOTE = "n"
+"""The mark of such a batch in its name."""
 
 
 def draw_token() -> str:
@@ -29,30 +28,58 @@ def is_token(text: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)  # asked for each record of a batch
 def number_of(batch_id: str | None) -> int | None:
-    """Return the number of a batch that the engine names ``token.count``; ``None`` for a name that is none of ours.
-
-    :raises LedgerError: when an execution has used up its counts; the next one goes on with a token of its own.
-    """
+    """Return the number of a batch named ``token.count``; ``None`` for a name of another kind."""
     token, _, count = (batch_id or "").partition(".")
-    if not (is_token(token) and count.isascii() and count.isdecimal()):
+    count = count.removeprefix(NOTE)
+    if not (is_token(token) and count.isascii() and count.isdecimal() and int(count) < MOST):
         return None
-    if int(count) >= MOST:
-        raise LedgerError("this execution has sent as many requests as it can number; the next try goes on")
     return int(token, 16) << BITS | int(count)
 
 
 def name_of(number: int | None) -> str | None:
-    """Return the engine's name of a batch."""
-    return None if number is None else f"{number >> BITS:0{DIGITS}x}.{number & (MOST - 1)}"
+    """Return the name of a batch."""
+    if number is None:
+        return None
+    count = number & (MOST - 1)
+    return f"{number >> BITS:0{DIGITS}x}.{NOTE if count >= NOTES else ''}{count}"
 
 
-def note_numbers(token: str) -> Iterator[int]:
-    """Yield the batches of one execution's records that are never sent.
+class BatchNumbers:
+    """The numbers of one execution, which names its requests ``token.count`` and counts without end.
 
-    :raises LedgerError: when all are used up.
+    :param token: the first one; another is drawn when the counts of one are used up.
     """
-    first = int(token, 16) << BITS
-    yield from range(first + NOTES, first + MOST)
-    raise LedgerError("this execution has written as many notes as it can number; the next try goes on")
+
+    def __init__(self, token: str) -> None:
+        self._tokens = [token]
+        self._notes = self._note_numbers()
+
+    def number_of(self, batch_id: str | None) -> int | None:
+        """Return the number of a batch of any execution; ``None`` for a name of another kind."""
+        token, _, count = (batch_id or "").partition(".")
+        if token != self._tokens[0] or not (count.isascii() and count.isdecimal()):
+            return number_of(batch_id)
+        place, rest = divmod(int(count), NOTES)
+        while place >= len(self._tokens):
+            self._tokens.append(draw_token())
+        return int(self._tokens[place], 16) << BITS | rest
+
+    def name_of(self, number: int | None) -> str | None:
+        """Return the name of a batch of any execution."""
+        name = name_of(number)
+        if len(self._tokens) == 1 or name is None or name[:DIGITS] not in self._tokens[1:]:
+            return name
+        place = self._tokens.index(name[:DIGITS])
+        return f"{self._tokens[0]}.{place * NOTES + int(name[DIGITS + 1 :].removeprefix(NOTE))}"
+
+    def note_number(self) -> int:
+        """Return the number of a new batch of records that are never sent."""
+        return next(self._notes)
+
+    def _note_numbers(self) -> Iterator[int]:
+        token = self._tokens[0]
+        while True:
+            first = int(token, 16) << BITS
+            yield from range(first + NOTES, first + MOST)
+            token = draw_token()

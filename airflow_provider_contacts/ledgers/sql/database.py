@@ -193,7 +193,7 @@ def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
     raise failure
 
 
-def careless(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
+def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
     """Return a warning where the server forgets commits when it dies: a setting that no connection can change.
 
     :raises LedgerError: if the database fails.

@@ -132,16 +132,25 @@ def transact(
     repeatable: bool = False,
     options: dict[str, Any] | None = None,
 ) -> Result:
-    """Run ``work`` in one transaction that is durable when this returns.
+    """Run ``work`` in one transaction that is durable when this returns; see :func:`repeated`."""
 
-    :param repeatable: whether ``work`` may run again after a commit whose fate is not known.
+    def once() -> Result:
+        with engine.connect().execution_options(**(options or {})) as connection, connection.begin():
+            return work(connection)
+
+    return repeated(engine, once, repeatable=repeatable)
+
+
+def repeated(engine: Engine, once: Callable[[], Result], *, repeatable: bool) -> Result:
+    """Run one transaction, again where the database has rolled it back.
+
+    :param repeatable: whether it may run again after a commit whose fate is not known.
     :raises LedgerError: with a text that quotes no row, and without the driver's exception, which does.
     """
     failure = LedgerError()
     for left in reversed(range(TRIES)):
         try:
-            with engine.connect().execution_options(**(options or {})) as connection, connection.begin():
-                return work(connection)
+            return once()
         except (SQLAlchemyError, UnicodeError, OverflowError) as error:
             failure = failure_of(engine, error)
             if not left or not (rolled_back(error) or (repeatable and lost(error))):

@@ -17,6 +17,7 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
 from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: TID253  # likewise
 
+from airflow_provider_contacts.ledgers.sql.expressions import own, payload_of, record_id_of, status_of
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
 
 # Batches and records are written twice. With room beside it, PostgreSQL writes the second one there, and no index anew.
@@ -83,13 +84,10 @@ def view_name(tables: Tables) -> str:
 def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
     """Return the view's columns in their order; new ones come last.
 
-    A record without a status of its own has its batch's, and none of the words that an earlier status may have left.
+    A record without a status of its own has its batch's, and no word of an earlier status.
     """
     r, s = tables.records.alias("r").c, tables.syncs.alias("s").c
     b, u = tables.batches.alias("b").c, tables.runs.alias("u").c
-
-    def own(name: str) -> ColumnElement[Any]:
-        return case((r.status.is_(None), None), else_=r[name])
 
     completed = case((or_(r.status.is_(None), r.settled_at.is_(None)), b.batch_completed_at), else_=r.settled_at)
     by_hand = and_(r.status.is_not(None), r.settled_by.is_not(None))
@@ -97,20 +95,18 @@ def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
         "sync_id": s.sync_id,
         "record_identifier": r.record_identifier,
         **{name: s[name] for name in ("destination", "destination_host", "destination_object")},
-        "status": case((r.status.is_(None), b.status), else_=r.status),
-        **{
-            name: own(name)
-            for name in ("destination_record_id", "error_code", "error_field", "status_message", "errors")
-        },
+        "status": status_of(r, b),
+        "destination_record_id": record_id_of(r, b, tables.flavour),
+        **{name: own(r, name) for name in ("error_code", "error_field", "status_message", "errors")},
         "http_status": b.http_status,
         **{name: r[name] for name in ("attempts", "payload_hash")},
-        "record_payload": own("record_payload"),
+        "record_payload": payload_of(r, b, tables.flavour),
         "row_index": r.row_index,
         "batch_id": batch_id(r.batch_no, tables.flavour),
         **{name: u[name] for name in ("sync_run_id", "dag_id", "run_id", "task_id", "map_index", "try_number")},
         "batch_started_at": b.batch_started_at,
         "batch_completed_at": completed,
-        "settled_by": own("settled_by"),
+        "settled_by": own(r, "settled_by"),
         "settled_at": case((by_hand, r.settled_at)),
     }
 

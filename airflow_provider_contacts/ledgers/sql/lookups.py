@@ -1,57 +1,72 @@
-"""Looking records up, by their keys some at a time, or by the contacts that they became."""
+"""Looking records up: by their keys some at a time, or by the vendor's ids."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
     BigInteger,
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     Text,
+    and_,
     bindparam,
     cast,
     column,
+    false,
     func,
     select,
 )
 from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
+from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
+from airflow_provider_contacts.ledgers.sql.expressions import joined, own, seconds_since, status_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, RecordState
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection
 
 CHUNK = 1000
 Item = TypeVar("Item")
+
+Named = Callable[[int | None], str | None]
+
+STATE = 16
+STATUSES = {status.value: status for status in Status}
+
+
+class Delivered(NamedTuple):
+    """A record that is a contact at the vendor."""
+
+    sync_id: str
+    record_identifier: str
+    id: str
 
 
 class Lookup:
     """A query for the records of one ``sync_id`` that some identifiers name.
 
-    :param columns: what it gives, of the records or out of what :func:`joined` offers.
+    :param columns: of records, batches and runs.
     :param condition: what a record must be besides.
-    :param alone: whether records alone are read, so that they alone are locked.
     """
 
     def __init__(
-        self,
-        tables: Tables,
-        columns: Sequence[ColumnElement[Any]],
-        condition: ColumnElement[bool] | None = None,
-        *,
-        alone: bool = False,
+        self, tables: Tables, columns: Sequence[ColumnElement[Any]], condition: ColumnElement[bool] | None = None
     ) -> None:
         self._flavour = tables.flavour
         records = tables.records.c
         number, given = bindparam("sync_no", type_=BigInteger()), bindparam("identifiers", type_=Text())
-        query = select(*columns).select_from(tables.records if alone else joined(tables))
+        query = select(*columns).select_from(joined(tables))
         match tables.flavour:
             case "postgresql":
                 keys = many_keys()
@@ -66,19 +81,14 @@ class Lookup:
                 some = records.record_identifier.in_(bindparam("identifiers", expanding=True))
                 query = query.where(records.sync_no == number, some)
         self._query: Select[Any] = query if condition is None else query.where(condition)
-        self._locking = self._query.with_for_update()
 
-    def run(
-        self, connection: Connection, sync_no: int, identifiers: Sequence[str], *, lock: bool = False
-    ) -> CursorResult[Any]:
-        """Run it.
+    def run(self, connection: Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
+        """Return the rows.
 
         :param identifiers: at most ``CHUNK``.
-        :param lock: until the transaction ends.
         """
         some = msgspec.json.encode(identifiers).decode() if self._flavour == "sqlite" else list(identifiers)
-        query = self._locking if lock else self._query
-        return connection.execute(query, {"sync_no": sync_no, "identifiers": some})
+        return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
 
 
 def many_keys() -> FromClause:
@@ -90,31 +100,135 @@ def many_keys() -> FromClause:
     return func.unnest(keys, beside).table_valued(*columns).render_derived(name="given")
 
 
-def joined(tables: Tables) -> FromClause:
-    """Return records, each with its batch and its run so far as they are there."""
-    records, batches, runs = tables.records, tables.batches, tables.runs
-    with_batch = records.outerjoin(batches, batches.c.batch_no == records.c.batch_no)
-    return with_batch.outerjoin(runs, runs.c.run_no == batches.c.run_no)
-
-
-def delivered_as(tables: Tables, binding: Binding, record_ids: Sequence[str]) -> Select[Any]:
-    """Return the query for the id, ``sync_id`` and identifier of what was delivered to a place as these contacts."""
-    records, syncs = tables.records.c, tables.syncs.c
-    return (
-        select(records.destination_record_id, syncs.sync_id, records.record_identifier)
-        .select_from(tables.records.join(tables.syncs, syncs.sync_no == records.sync_no))
-        .where(
-            records.destination_record_id.in_(record_ids),
-            records.status == Status.SUCCEEDED.value,
-            syncs.destination == binding.destination,
-            syncs.destination_host == binding.destination_host,
-            syncs.destination_object.is_not_distinct_from(binding.destination_object),
-        )
-    )
-
-
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
     """Yield ``items`` in lists of at most ``CHUNK``: databases limit the parameters of one statement."""
     rest = iter(items)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
+
+
+def of_place(tables: Tables, binding: Binding) -> ColumnElement[bool]:
+    """Return whether a ``sync_id`` belongs to the same destination."""
+    syncs = tables.syncs.c
+    return and_(
+        syncs.destination == binding.destination,
+        syncs.destination_host == binding.destination_host,
+        syncs.destination_object.is_not_distinct_from(binding.destination_object),
+    )
+
+
+def delivered_as(connection: Connection, tables: Tables, binding: Binding, ids: Sequence[str]) -> list[Delivered]:
+    """Return the records of a destination that were delivered as one of these ids of the vendor's."""
+    records, syncs = tables.records.c, tables.syncs.c
+    with_sync = tables.records.join(tables.syncs, syncs.sync_no == records.sync_no)
+    query = select(syncs.sync_id, records.record_identifier).select_from(with_sync).where(of_place(tables, binding))
+    own_id = records.destination_record_id
+    by_record = query.add_columns(own_id).where(own_id.in_(ids), records.status == Status.SUCCEEDED.value)
+    found = [Delivered(*row) for row in connection.execute(by_record)]
+    places = {(row.batch_no, row.place): row.id for row in connection.execute(ids_of_batches(tables, ids))}
+    if places:
+        of_batches = records.batch_no.in_(sorted({number for number, _ in places}))
+        by_batch = query.add_columns(records.batch_no, records.place).where(of_batches, records.status.is_(None))
+        for sync_id, identifier, *where in connection.execute(by_batch):
+            if (record_id := places.get(tuple(where))) is not None:
+                found.append(Delivered(sync_id, identifier, record_id))
+    return found
+
+
+def ids_of_batches(tables: Tables, ids: Sequence[str]) -> Select[Any]:
+    """Return the query for the batches, places and ids where batches hold one of these ids."""
+    batches = tables.batches.c
+    each: Any
+    match tables.flavour:
+        case "sqlite":
+            each = func.json_each(batches.ids).table_valued("value", "key", joins_implicitly=True)
+            place = each.c.key
+        case "postgresql":
+            texts = func.json_array_elements_text(cast(batches.ids, postgresql.JSON))
+            each = texts.table_valued("value", with_ordinality="key", joins_implicitly=True).render_derived()
+            place = each.c.key - 1
+        case "mysql" | "mariadb":
+            return select(batches.batch_no, batches.batch_no.label("place"), batches.ids.label("id")).where(false())
+    query = select(batches.batch_no, place.label("place"), each.c.value.label("id"))
+    return query.where(batches.status == Status.SUCCEEDED.value, each.c.value.in_(ids))
+
+
+def state_columns(tables: Tables) -> list[ColumnElement[Any]]:
+    """Return the columns that :func:`state_of` takes; there are ``STATE`` of them."""
+    records, batches = tables.records.c, tables.batches.c
+    is_own = records.status.is_not(None)
+    ended = func.coalesce(records.settled_at, batches.batch_completed_at)
+    return [
+        *(records[name] for name in ("record_identifier", "batch_no", "place", "payload_hash", "attempts")),
+        status_of(records, batches).label("status"),
+        cast(is_own, Integer).label("is_own"),
+        *(own(records, name) for name in ("destination_record_id", "error_code", "error_field", "status_message")),
+        batches.http_status,
+        tables.runs.c.sync_run_id,
+        seconds_since(batches.batch_started_at, tables.flavour).label("age"),
+        seconds_since(ended, tables.flavour).label("ended"),
+        # As text on every database: drivers read JSON each in its own way.
+        cast(own(records, "errors"), Text).label("errors"),
+    ]
+
+
+def states_of(
+    connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]], named: Named = name_of
+) -> list[RecordState]:
+    """Return rows that begin with :func:`state_columns` as values; the ids of each batch are read once.
+
+    :param named: how a batch is named.
+    :raises LedgerError: for a status that is none of ours or none at all, which only a person can have written.
+    """
+    batches = tables.batches.c
+    settled = {row[1] for row in rows if not row[6] and row[5] == Status.SUCCEEDED}
+    ids: dict[int, Any] = {}
+    for some in chunks(sorted(settled)):
+        found = connection.execute(select(batches.batch_no, batches.ids).where(batches.batch_no.in_(some)))
+        ids.update({number: parsed(text) for number, text in found})
+    return [state_of(row, ids, named) for row in rows]
+
+
+def state_of(row: Sequence[Any], ids: Mapping[int, Any], named: Named) -> RecordState:
+    """Return a row of :func:`state_columns` as a value."""
+    identifier, number, place, payload_hash, attempts, word, is_own, record_id, *rest = row[:STATE]
+    code, field, message, http_status, sync_run_id, age, ended, errors = rest
+    status = STATUSES.get(word)
+    if status is None:
+        msg = f"the row of record {digest_of(identifier)} has a status that is none of {', '.join(Status)}; correct it"
+        raise LedgerError(msg)
+    if not is_own and (told := ids.get(number)) and place is not None and place < len(told):
+        record_id = told[place]
+    # A database whose clock was set back must not make a mark look old, nor one without a mark.
+    return RecordState(
+        record_identifier=identifier,
+        status=status,
+        batch_id=named(number),
+        sync_run_id=sync_run_id,
+        payload_hash=payload_hash,
+        destination_record_id=record_id,
+        error_code=code,
+        error_field=field,
+        status_message=message,
+        http_status=http_status,
+        attempts=attempts,
+        age=max(0.0, float(age or 0.0)),
+        ended=None if ended is None else max(0.0, float(ended)),
+        was_in_doubt=code in {ABSENT, BY_HAND} or names_absent(errors),
+    )
+
+
+def names_absent(errors: Any) -> bool:
+    """Tell whether stored reasons name a doubt that a reading has ended; nearly every row has none at all."""
+    if not errors or (isinstance(errors, str) and ABSENT not in errors):
+        return False
+    reasons = parsed(errors)
+    return isinstance(reasons, list) and any(isinstance(one, dict) and one.get("code") == ABSENT for one in reasons)
+
+
+def parsed(stored: Any) -> Any:
+    """Return stored JSON, which some drivers parse already; ``None`` for none, and for what is no JSON."""
+    try:
+        return json.loads(stored) if isinstance(stored, str | bytes) else stored
+    except (ValueError, RecursionError):
+        return None

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token, is_token
+from airflow_provider_contacts.ledgers.sql.database import READING, connect, durability_warnings, prepare
+from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
+from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard, Execution
 from airflow_provider_contacts.ledgers.sql.patience import Patience
 from airflow_provider_contacts.ledgers.sql.rows import Policy
-from airflow_provider_contacts.ledgers.sql.runs import Execution
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
-from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, look_at_tables, open_store
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 
@@ -32,23 +34,24 @@ class Opening:
 
     :param hook: DB-API hook of ``outcomes_conn_id``.
     :param source: DB-API hook that is read meanwhile, if any.
-    :param patience: with a database that cannot be used for a moment.
+    :param token: drawn at random if not given; it must be new for every execution.
     """
 
     hook: Any = field(repr=False)
-    source: Any = field(repr=False)
-    table: str
-    create_tables: bool
-    store_payload: Policy
+    source: Any = field(default=None, repr=False)
+    table: str = "contact_outcomes"
+    create_tables: bool = True
+    store_payload: Policy = "undelivered"
     run: RunIdentity
     sync_id: str
     destination: str
     destination_host: str
     destination_object: str | None
+    token: str | None = None
     patience: Patience = field(default_factory=Patience, repr=False)
 
     def binding(self) -> Binding:
-        """Return whose records the ``sync_id`` remembers."""
+        """Return the destination of the ``sync_id``."""
         return Binding(
             sync_id=self.sync_id,
             destination=self.destination,
@@ -56,29 +59,54 @@ class Opening:
             destination_object=self.destination_object or None,
         )
 
+    def check(self) -> None:
+        """Refuse names that the tables cannot hold, and unknown policies."""
+        self.binding().check()
+        self.run.check()
+        if self.store_payload not in {"undelivered", "all", "never"}:
+            raise ConfigError("store_payload must be 'undelivered', 'all' or 'never'")
+        if self.token is not None and not is_token(self.token):
+            raise ValueError("a token is a number of 39 bits in hexadecimal digits")
 
-def open_ledger(opening: Opening) -> SqlLedger:
+
+def open_ledger(opening: Opening, engine: Engine | None = None) -> SqlLedger:
     """Open the outcome table for an execution, which is the newest of its run from now on.
 
-    :raises ConfigError: for a database, table or destination that cannot be used.
+    :param engine: if it is connected already; closed with the ledger.
+    :raises ConfigError: for a database, table or destination that cannot be used, or that forgets what it keeps.
     :raises LedgerError: if the database fails.
     """
-    ledger = SqlLedger.open(
-        connect(opening.hook),
-        table=opening.table,
-        create_tables=opening.create_tables,
-        run=opening.run,
-        sync_id=opening.sync_id,
-        destination=opening.destination,
-        destination_host=opening.destination_host,
-        destination_object=opening.destination_object,
-        store_payload=opening.store_payload,
-        shared_source=same_file(opening.hook, opening.source),
-        patience=opening.patience,
-    )
+    opening.check()
+    engine = engine or connect(opening.hook)
+    prepare(engine)
+    shared = same_file(opening.hook, opening.source)
+
+    def begin() -> SqlLedger:
+        tables = open_store(engine, opening.table, shared_source=shared)
+        outdated = ensure(engine, tables, create=opening.create_tables)
+        warnings = outdated + look_at_tables(engine, tables) + durability_warnings(engine, tables.flavour)
+        ledger = registered(engine, tables, opening)
+        ledger.warnings = warnings
+        return ledger
+
+    ledger = opening.patience.run(begin)
     for warning in ledger.warnings:
         log.warning("%s", warning)
     return ledger
+
+
+def registered(engine: Engine, tables: Tables, opening: Opening) -> SqlLedger:
+    """Look whose the ``sync_id`` is, and register the execution as the newest of its run."""
+    binding = opening.binding()
+    execution = Execution(tables, opening.run, opening.token or draw_token(), engine.dialect)
+    transact(engine, DestinationGuard(tables, binding).look, options={READING: True})
+    try:
+        execution.run_no = transact(engine, lambda found: execution.register(found, binding), repeatable=True)
+    except DataRefusedError:
+        # Another execution of this very try has just inserted the row.
+        execution.run_no = transact(engine, lambda found: execution.register(found, binding), repeatable=True)
+    triggers = changes_rows(engine, tables)
+    return SqlLedger(engine, tables, binding, execution, opening.store_payload, triggers=triggers)
 
 
 def open_for_reading(opening: Opening) -> SqlLedger:
@@ -86,25 +114,22 @@ def open_for_reading(opening: Opening) -> SqlLedger:
 
     :raises ConfigError: for a database or destination that cannot be used.
     """
+    opening.check()
     engine = connect(opening.hook)
-    opening.run.check()
     shared = same_file(opening.hook, opening.source)
-    tables = opening.patience.run(lambda: open_store(engine, opening.table, shared_source=shared))
-    return opening.patience.run(lambda: reading_ledger(engine, tables, opening))
 
+    def begin() -> SqlLedger:
+        tables = open_store(engine, opening.table, shared_source=shared)
+        absent, _ = look(engine, tables)
+        if not opening.create_tables:
+            ensure(engine, tables, create=False)
+        look_at_tables(engine, tables)
+        execution = Execution(tables, opening.run, draw_token(), engine.dialect)
+        ledger = SqlLedger(engine, tables, opening.binding(), execution, opening.store_payload, exists=not absent)
+        ledger.read(ledger.sync_no)
+        return ledger
 
-def reading_ledger(engine: Engine, tables: Tables, opening: Opening) -> SqlLedger:
-    """Return the ledger of a plan, whose binding and tables have been looked at."""
-    binding = opening.binding()
-    binding.check()
-    absent, _ = look(engine, tables)
-    if not opening.create_tables:
-        ensure(engine, tables, create=False)
-    look_at_tables(engine, tables)
-    execution = Execution(tables, opening.run, draw_token(), engine.dialect)
-    ledger = SqlLedger(engine, tables, binding, execution, opening.store_payload, exists=not absent)
-    ledger.read(ledger.sync_no)
-    return ledger
+    return opening.patience.run(begin)
 
 
 def same_file(one: Any, other: Any) -> bool:

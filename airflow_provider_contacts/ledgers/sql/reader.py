@@ -1,18 +1,31 @@
-"""What the tables say, for everybody who writes nothing: the ledger's look-ups, replays, a page, a command line."""
+"""What the tables hold of one ``sync_id``, for everybody who writes nothing: the ledger's look-ups and replays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import select  # noqa: TID253  # this module is imported only by what uses a table
+
 from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
 from airflow_provider_contacts.ledgers.sql.database import READING
 from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.destination_guard import DestinationGuard
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as
-from airflow_provider_contacts.ledgers.sql.other_sync_ids import known_elsewhere
-from airflow_provider_contacts.ledgers.sql.state_rows import parsed, state_columns, state_of
+from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard
+from airflow_provider_contacts.ledgers.sql.expressions import payload_of, status_of
+from airflow_provider_contacts.ledgers.sql.lookups import (
+    Lookup,
+    Named,
+    chunks,
+    delivered_as,
+    of_place,
+    parsed,
+    state_columns,
+    states_of,
+)
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -21,6 +34,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 Result = TypeVar("Result")
+
+SAMPLE = 32
+"""Records that every other ``sync_id`` is asked for: of one that has delivered half, that it knows none of these will
+not happen once in four thousand million looks."""
+
+MOST = 10
+"""Other sync ids that are asked for all of the records, those that know most of the sample first."""
 
 
 class LedgerReader:
@@ -37,9 +57,11 @@ class LedgerReader:
         self._binding = binding
         self._guard = DestinationGuard(tables, binding)
         self._known: int | None = None
-        records = tables.records.c
+        self._named: Named = name_of
+        records, batches = tables.records.c, tables.batches.c
         self._states = Lookup(tables, state_columns(tables))
-        self._payloads = Lookup(tables, (records.record_identifier, records.record_payload), alone=True)
+        payload = payload_of(records, batches, tables.flavour)
+        self._payloads = Lookup(tables, (records.record_identifier, payload.label("payload")))
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work`` makes of a connection."""
@@ -54,30 +76,35 @@ class LedgerReader:
             self._known = self._guard.look(connection)
         return self._known
 
-    def standing(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return what is known of these records; those without a row are left out.
+    def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
+        """Return the state of each of these records that has a row.
 
         :raises LedgerError: also for a row whose status is none of ours.
         :raises SyncTakenError: see :meth:`sync_no`.
         """
-        return {
-            row["record_identifier"]: state_of(row) for rows in self._found(self._states, identifiers) for row in rows
-        }
 
-    def sent(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        def look(connection: Connection) -> dict[str, RecordState]:
+            rows = self._found(connection, self._states, identifiers)
+            return {one.record_identifier: one for one in states_of(connection, self._tables, rows, self._named)}
+
+        return self.read(look)
+
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
-        rows = (row for rows in self._found(self._payloads, identifiers) for row in rows)
-        found = {row["record_identifier"]: parsed(row["record_payload"]) for row in rows}
+        rows = self.read(lambda connection: self._found(connection, self._payloads, identifiers))
+        found = {identifier: parsed(payload) for identifier, payload in rows}
         return {identifier: payload for identifier, payload in found.items() if isinstance(payload, dict)}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the records of this destination, of any ``sync_id``, that name one of these contacts."""
+        """Return the records of this destination, of any ``sync_id``, that were delivered as one of these contacts."""
 
         def look(connection: Connection) -> list[Holder]:
-            queries = (delivered_as(self._tables, self._binding, some) for some in chunks(record_ids))
-            rows = [row for query in queries for row in connection.execute(query)]
             own = self._binding.sync_id
-            return [Holder(found, identifier if sync_id == own else None) for found, sync_id, identifier in rows]
+            return [
+                Holder(one.id, one.record_identifier if one.sync_id == own else None)
+                for some in chunks(record_ids)
+                for one in delivered_as(connection, self._tables, self._binding, some)
+            ]
 
         return self.read(look) if self._exists else []
 
@@ -94,11 +121,43 @@ class LedgerReader:
 
         return self.read(look) if self._exists else None
 
-    def _found(self, lookup: Lookup, identifiers: Collection[str]) -> list[Sequence[Any]]:
-        def look(connection: Connection) -> list[Sequence[Any]]:
-            sync_no = self.sync_no(connection) if identifiers else None
-            if sync_no is None:
-                return []
-            return [lookup.run(connection, sync_no, some).mappings().all() for some in chunks(identifiers)]
+    def _found(self, connection: Connection, lookup: Lookup, identifiers: Collection[str]) -> list[Any]:
+        sync_no = self.sync_no(connection) if identifiers else None
+        if sync_no is None:
+            return []
+        return [row for some in chunks(identifiers) for row in lookup.run(connection, sync_no, some)]
 
-        return self.read(look)
+
+def known_elsewhere(
+    connection: Connection, tables: Tables, binding: Binding, hashes: Mapping[str, str]
+) -> Known | None:
+    """Return the other ``sync_id`` that has delivered most of these records, if at least half, to the same place.
+
+    A task that was renamed must not send everybody again. Each look is a step in the primary key of records: one for
+    every other ``sync_id`` of the same place and record of a sample, and one for every record and ``sync_id`` that
+    knows most of those.
+
+    :param hashes: identifier to the digest of the payload.
+    """
+    records, syncs = tables.records.c, tables.syncs.c
+    status = status_of(records, tables.batches.c).label("status")
+    lookup = Lookup(tables, (records.record_identifier, records.payload_hash, status))
+
+    def count(sync_no: int, wanted: Collection[str]) -> int:
+        """Return how many of the wanted records a ``sync_id`` has delivered with these very payloads."""
+        found = (row for some in chunks(wanted) for row in lookup.run(connection, sync_no, some))
+        return sum(
+            status == Status.SUCCEEDED.value and payload_hash == hashes.get(identifier)
+            for identifier, payload_hash, status in found
+        )
+
+    same = select(syncs.sync_no, syncs.sync_id).where(syncs.sync_id != binding.sync_id, of_place(tables, binding))
+    others = {row.sync_no: row.sync_id for row in connection.execute(same.order_by(syncs.sync_id))}
+    sample = random.sample(list(hashes), min(SAMPLE, len(hashes)))
+    hits = {number: known for number in others if (known := count(number, sample))}
+    counts = [
+        Known(others[number], delivered, len(hashes), binding.place())
+        for number in sorted(hits, key=hits.__getitem__, reverse=True)[:MOST]
+        if 2 * (delivered := count(number, hashes)) >= len(hashes)
+    ]
+    return max(counts, key=lambda known: known.num_delivered, default=None)

@@ -1,29 +1,31 @@
-"""Claims and outcomes as rows of the table of records: cleaned, cut, and no more than the payload policy allows.
+"""Batches, results and outcomes as rows: cleaned, cut, and no more than the payload policy allows.
 
 A row is a tuple in the order of ``statements.RECORD``, ``CLAIM`` or ``ANSWER``; its second value is the identifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Literal
 
-from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
+import msgspec
+
 from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
-from airflow_provider_contacts.ledgers.sql.statements import Row
+from airflow_provider_contacts.ledgers.sql.statements import ANSWER, RECORD, Row
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.record_state import Claim
+from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
 
 Policy = Literal["undelivered", "all", "never"]
 """Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""
 
-# The only escape that JSONB does not take; a body is UTF-8, and so holds no surrogate.
+# An escape that PostgreSQL's JSON keeps and cannot read; a body is UTF-8, and so holds no surrogate.
 ESCAPED_NUL = rb"\u0000"
 
 WORDS = {status: status.value for status in Status}
 """The words themselves: drivers take texts more quickly than enumerations."""
+SENDING, SUCCEEDED = WORDS[Status.SENDING], WORDS[Status.SUCCEEDED]
 
 TEXTS = ("error_field", "status_message", "errors", "record_payload")
 IDENTIFIER = itemgetter(1)
@@ -32,68 +34,59 @@ Said = tuple[str | None, str | None, str | None, str | None]
 SAID_NOTHING: Said = (None, None, None, None)
 
 
-def claimed(claims: Sequence[Claim], store: Policy) -> list[Row]:
-    """Return claims as rows in the order of their identifiers; each begins with ``None`` for the ``sync_no``.
+def payload_text(batch: Batch, place: int) -> str | None:
+    """Return a payload as JSON text that every database takes."""
+    body = batch.bodies[place]
+    return body.decode() if ESCAPED_NUL not in body else payload_json(batch.payloads[place])
 
-    The place of a record is its place among the claims of its batch.
 
-    :raises ValueError: for a batch that is not named after a token.
+def mostly_confirmed(result: BatchResult) -> bool:
+    """Tell whether an answer confirms at least half of its records, so that the batch itself is ``succeeded``."""
+    return 2 * len(result.exceptions) <= len(result.batch)
+
+
+def ids_json(ids: Sequence[str | None]) -> str:
+    """Return ids as JSON text."""
+    text = msgspec.json.encode(ids).decode() if all(map(storable, ids)) else None
+    return text if text is not None else msgspec.json.encode([clean(one, NAME_LENGTH) for one in ids]).decode()
+
+
+def storable(record_id: str | None) -> bool:
+    """Tell whether an id can be stored as it is; nearly every one can."""
+    return record_id is None or (len(record_id) <= NAME_LENGTH and record_id.isprintable())
+
+
+def confirmed(number: int, result: BatchResult) -> Iterator[Row]:
+    """Yield a row of ``statements.ANSWER`` for each record that an answer confirms."""
+    identifiers, exceptions = result.batch.identifiers, result.exceptions
+    for place, record_id in enumerate(result.ids):
+        if place not in exceptions:
+            yield None, identifiers[place], number, SUCCEEDED, clean(record_id, NAME_LENGTH), *SAID_NOTHING, None, 0, 0
+
+
+def excepted(number: int, result: BatchResult, store: Policy) -> Iterator[Row]:
+    """Yield a row of ``statements.ANSWER`` for each record that an answer does not confirm, with its payload."""
+    for place, outcome in result.exceptions.items():
+        payload = None if store == "never" else payload_text(result.batch, place)
+        yield answer(number, outcome, store, payload)
+
+
+def answer(number: int, outcome: Outcome, store: Policy, payload: str | None = None, *, late: bool = False) -> Row:
+    """Return an outcome as a row of ``statements.ANSWER``.
+
+    :param late: whether it was concluded later than with the batch's answer.
     """
-    places: dict[str, int] = {}
-    sending, rows = WORDS[Status.SENDING], []
-    for claim in claims:
-        number = number_of(claim.batch_id)
-        if number is None:
-            raise ValueError("a batch is not named after this execution")
-        place = places[claim.batch_id] = places.get(claim.batch_id, -1) + 1
-        standing = claim.standing
-        rows.append(
-            (
-                None,
-                claim.record_identifier,
-                number,
-                place,
-                claim.row_index,
-                claim.attempts,
-                claim.payload_hash,
-                sending,
-                *(None,) * 5,
-                None if store == "never" else stored_text(claim),
-                number_of(standing.batch_id) if standing else None,
-                WORDS[standing.status] if standing else None,
-            )
-        )
-    return sorted(rows, key=IDENTIFIER)
-
-
-def stored_text(claim: Claim) -> str | None:
-    """Return the payload as JSON text that every database takes."""
-    if claim.body is not None and ESCAPED_NUL not in claim.body:
-        return claim.body.decode()
-    return payload_json(claim.payload)
-
-
-def answered(outcomes: Sequence[Outcome], store: Policy, awaited: Mapping[int, Any] | set[int]) -> list[Row]:
-    """Return the outcomes of batches as rows in the order of their identifiers; those of no batch are left out.
-
-    :param awaited: batches whose answer this is; an outcome of another one was concluded later.
-    """
-    texts = store != "never"
-    rows = [
-        (
-            None,
-            outcome.record_identifier,
-            number,
-            WORDS[outcome.status],
-            clean(outcome.destination_record_id, NAME_LENGTH),
-            *said_of(outcome, texts=texts),
-            outcome.attempts,
-            0 if number in awaited else 1,
-        )
-        for outcome in outcomes
-        if (number := number_of(outcome.batch_id)) is not None
-    ]
-    return sorted(rows, key=IDENTIFIER)
+    return (
+        None,
+        outcome.record_identifier,
+        number,
+        WORDS[outcome.status],
+        clean(outcome.destination_record_id, NAME_LENGTH),
+        *said_of(outcome, texts=store != "never"),
+        payload,
+        outcome.attempts,
+        int(late),
+    )
 
 
 def said_of(outcome: Outcome, *, texts: bool) -> Said:
@@ -112,14 +105,14 @@ def said_of(outcome: Outcome, *, texts: bool) -> Said:
     )
 
 
-def noted(outcomes: Sequence[Outcome], store: Policy) -> list[Row]:
-    """Return the outcomes of records that were not sent as rows, in the order of their identifiers."""
+def unsent(outcomes: Sequence[Outcome], sync_no: int, number: int, store: Policy) -> list[Row]:
+    """Return the outcomes of records that were not sent as rows of ``statements.RECORD``, by identifier."""
     texts = store != "never"
     rows = [
         (
-            None,
+            sync_no,
             outcome.record_identifier,
-            None,
+            number,
             place,
             outcome.row_index,
             outcome.attempts,
@@ -134,17 +127,18 @@ def noted(outcomes: Sequence[Outcome], store: Policy) -> list[Row]:
     return sorted(rows, key=IDENTIFIER)
 
 
-def under(rows: Sequence[Row], sync_no: int, batch_no: int | None = None) -> list[Row]:
-    """Return rows with their ``sync_no``, and with a batch where they have none yet."""
-    return [(sync_no, row[1], row[2] if batch_no is None else batch_no, *row[3:]) for row in rows]
+def under(rows: Sequence[Row], sync_no: int) -> list[Row]:
+    """Return rows with their ``sync_no``, in the order of their identifiers."""
+    return sorted([(sync_no, *row[1:]) for row in rows], key=IDENTIFIER)
 
 
-def without_text(row: Row, fields: tuple[str, ...]) -> tuple[Row, ...]:
+def shortened(row: Row) -> tuple[Row, ...]:
     """Return a row as it is, then ever shorter: what the database refuses must not cost the outcome itself."""
+    fields = RECORD if len(row) == len(RECORD) else ANSWER
     textless = without(row, fields, TEXTS)
     return row, textless, without(textless, fields, ("error_code", "destination_record_id"))
 
 
-def without(row: Row, fields: tuple[str, ...], emptied: tuple[str, ...]) -> Row:
+def without(row: Row, fields: tuple[str, ...], emptied: Sequence[str]) -> Row:
     """Return a row with some fields emptied."""
     return tuple(None if name in emptied else value for name, value in zip(fields, row, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,28 +19,27 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
     true,
 )
 
-from airflow_provider_contacts.ledgers.sql.clock import seconds_since
 from airflow_provider_contacts.ledgers.sql.database import connect
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup, joined
+from airflow_provider_contacts.ledgers.sql.expressions import joined, own, payload_of, seconds_since, status_of
+from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, states_of
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.schema import look
-from airflow_provider_contacts.ledgers.sql.state_rows import parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT
+from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT, RecordState
 from airflow_provider_contacts.records.refused import Reasons
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult, Engine, RowMapping
+    from sqlalchemy import Connection, Engine
 
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
 
 PAGE = 500
 """Rows read at once, each with its payload."""
 
-Query = Callable[["Connection"], "CursorResult[Any]"]
+Query = Callable[["Connection"], Sequence[Any]]
 
 
 class SelectedRows:
@@ -59,7 +58,7 @@ class SelectedRows:
         absent, _ = look(engine, tables)
         self._reader = LedgerReader(engine, tables, opening.binding(), exists=not absent)
         self._condition = condition(tables, selection, opening.run.sync_run_id)
-        payload = cast(tables.records.c.record_payload, Text).label("payload")
+        payload = cast(payload_of(tables.records.c, tables.batches.c, tables.flavour), Text).label("payload")
         self._columns: tuple[ColumnElement[Any], ...] = (*state_columns(tables), payload)
         self._lookup = Lookup(tables, self._columns, self._condition)
         self._sync_no = self._reader.read(self._reader.sync_no)
@@ -110,10 +109,15 @@ class SelectedRows:
             .order_by(columns.sync_no, columns.record_identifier)
             .limit(PAGE)
         )
-        return lambda connection: connection.execute(query)
+        return lambda connection: connection.execute(query).all()
 
     def _read(self, query: Query) -> list[Stored]:
-        return self._reader.read(lambda connection: [stored_of(row) for row in query(connection).mappings()])
+        def read(connection: Connection) -> list[Stored]:
+            rows = query(connection)
+            states = states_of(connection, self._tables, rows)
+            return [stored_of(state, row) for state, row in zip(states, rows, strict=True)]
+
+        return self._reader.read(read)
 
 
 def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnElement[bool]:
@@ -122,28 +126,29 @@ def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnE
     :param sync_run_id: of the replay: what it has written is its own, whatever has become of it.
     """
     records, batches = tables.records.c, tables.batches.c
+    status = status_of(records, batches)
     certain = sorted(status.value for status in selection.statuses - {Status.UNKNOWN})
-    kinds: list[ColumnElement[bool]] = [records.status.in_(certain)]
+    kinds: list[ColumnElement[bool]] = [status.in_(certain)]
     if Status.UNKNOWN in selection.statuses:
-        kinds += [records.status == Status.UNKNOWN.value, left_behind(tables)]
+        kinds += [status == Status.UNKNOWN.value, left_behind(tables)]
     wanted = [or_(*kinds)]
     if selection.error_codes is not None:
         # What the row will say once it counts as unknown.
-        code = case((records.status == Status.SENDING.value, literal(INTERRUPTED)), else_=records.error_code)
+        code = case((status == Status.SENDING.value, literal(INTERRUPTED)), else_=own(records, "error_code"))
         wanted.append(code.in_(selection.error_codes))
     if selection.since is not None:
         written = func.coalesce(records.settled_at, batches.batch_completed_at, batches.batch_started_at)
         wanted.append(written >= moment(selection.since, tables.flavour))
     if selection.max_attempts is not None:
         wanted.append(records.attempts < selection.max_attempts)
-    own = func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
-    return or_(own, and_(true(), *wanted))
+    of_this_run = func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
+    return or_(of_this_run, and_(true(), *wanted))
 
 
 def left_behind(tables: Tables) -> ColumnElement[bool]:
     """Return whether a record was left ``sending`` by an execution that must be dead."""
     age = seconds_since(tables.batches.c.batch_started_at, tables.flavour)
-    return and_(tables.records.c.status == Status.SENDING.value, age >= RESPECT)
+    return and_(status_of(tables.records.c, tables.batches.c) == Status.SENDING.value, age >= RESPECT)
 
 
 def moment(value: datetime, flavour: Flavour) -> Any:
@@ -160,17 +165,11 @@ def moment(value: datetime, flavour: Flavour) -> Any:
             return utc.replace(tzinfo=None)
 
 
-def stored_of(row: RowMapping) -> Stored:
-    """Return a row as a value.
-
-    :raises LedgerError: for a status that is none of ours, which only a person can have written.
-    """
-    payload = parsed(row["payload"])
-    return Stored(
-        state=state_of(row),
-        reasons=reasons_of(parsed(row["errors"])),
-        payload=payload if isinstance(payload, dict) else None,
-    )
+def stored_of(state: RecordState, row: Sequence[Any]) -> Stored:
+    """Return a row of state columns and payload as a value."""
+    payload = parsed(row[STATE])
+    reasons = reasons_of(parsed(row[STATE - 1]))
+    return Stored(state=state, reasons=reasons, payload=payload if isinstance(payload, dict) else None)
 
 
 def reasons_of(errors: Any) -> Reasons:

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql.clock import now, seconds_since
 from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.destination_guard import Held, held_of
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as
+from airflow_provider_contacts.ledgers.sql.executions import Held, held_of
+from airflow_provider_contacts.ledgers.sql.expressions import now
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, states_of
+from airflow_provider_contacts.ledgers.sql.open_batches import open_batches
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
 from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
 from airflow_provider_contacts.ledgers.sql.table_place import place_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status, digest_of
-from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT
+from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT, RecordState
 from airflow_provider_contacts.records.vendor_ids import key_of, spellings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, RowMapping
+    from sqlalchemy import Connection, Engine
 
 
 DIGEST = re.compile("[0-9A-Fa-f]{12}")
@@ -134,58 +135,59 @@ class Settler:
         self._tables = tables
         self._verdict = verdict
         self._sync_no, self._binding = held
-        records = tables.records.c
-        wanted = ("record_identifier", "status", "batch_no", "error_code", "destination_record_id")
-        age = seconds_since(tables.batches.c.batch_started_at, tables.flavour).label("age")
-        self._lookup = Lookup(tables, [*(records[name] for name in wanted), age])
+        self._lookup = Lookup(tables, state_columns(tables))
+        self._numbers: dict[str, int] = {}
 
     def settle(self, names: Sequence[str]) -> dict[str, Finding]:
         """Settle some records; return what became of each."""
-        found = self._lookup.run(self._connection, self._sync_no, names).mappings()
-        rows = {row["record_identifier"]: row for row in found}
+        found = self._lookup.run(self._connection, self._sync_no, names)
+        rows = {one.record_identifier: one for one in states_of(self._connection, self._tables, found)}
+        self._numbers = {row.record_identifier: row.batch_no for row in found}
+        left = {self._numbers[name] for name, row in rows.items() if is_left(row)}
+        open_batches(self._connection, self._tables, left)
         taken = self._taken(rows)
         return {name: self._settle(name, rows.get(name), taken) for name in names}
 
-    def _taken(self, rows: Mapping[str, RowMapping]) -> frozenset[str]:
+    def _taken(self, rows: Mapping[str, RecordState]) -> frozenset[str]:
         """Return the keys of those ids that a delivered record of the same destination has already."""
         given = self._verdict.records
         ids = sorted({one for name in rows for one in spellings(given[name] or "") if one})
         if not ids:
             return frozenset()
+        delivered = delivered_as(self._connection, self._tables, self._binding, ids)
+        mine = self._verdict.sync_id
         return frozenset(
-            key_of(record_id)
-            for record_id, sync_id, name in self._connection.execute(delivered_as(self._tables, self._binding, ids))
-            if (sync_id, given.get(name)) != (self._verdict.sync_id, record_id)
+            key_of(one.id) for one in delivered if (one.sync_id, given.get(one.record_identifier)) != (mine, one.id)
         )
 
-    def _settle(self, name: str, row: RowMapping | None, taken: frozenset[str]) -> Finding:
+    def _settle(self, name: str, row: RecordState | None, taken: frozenset[str]) -> Finding:
         record_id = self._verdict.records[name]
         if row is None:
             return Finding.ABSENT
-        if row["status"] == Status.SENDING.value and (row["age"] or 0.0) < RESPECT:
+        if row.status == Status.SENDING and not is_left(row):
             return Finding.STILL_SENDING
-        if row["status"] not in {Status.SENDING.value, Status.UNKNOWN.value}:
+        if row.status not in {Status.SENDING, Status.UNKNOWN}:
             return Finding.ALREADY_SETTLED if self._agrees(row, record_id) else Finding.NOT_IN_DOUBT
         if record_id is not None and key_of(record_id) in taken:
             return Finding.ID_TAKEN
         return Finding.SETTLED if self._write(row, record_id) else Finding.NOT_IN_DOUBT
 
-    def _agrees(self, row: RowMapping, record_id: str | None) -> bool:
+    def _agrees(self, row: RecordState, record_id: str | None) -> bool:
         """Tell whether a row that is not in doubt says just what the verdict says."""
         if self._verdict.status is Status.SUCCEEDED:
-            return bool(row["status"] == Status.SUCCEEDED.value and row["destination_record_id"] == record_id)
-        return bool(row["status"] == Status.FAILED.value and row["error_code"] == BY_HAND)
+            return row.status is Status.SUCCEEDED and row.destination_record_id == record_id
+        return row.status is Status.FAILED and row.error_code == BY_HAND
 
-    def _write(self, row: RowMapping, record_id: str | None) -> bool:
+    def _write(self, row: RecordState, record_id: str | None) -> bool:
         """Write the verdict over the very row that was read; return whether it was still that one."""
         columns = self._tables.records.c
         written = self._connection.execute(
             update(self._tables.records)
             .where(
                 columns.sync_no == self._sync_no,
-                columns.record_identifier == row["record_identifier"],
-                columns.batch_no == row["batch_no"],
-                columns.status == row["status"],
+                columns.record_identifier == row.record_identifier,
+                columns.batch_no == self._numbers[row.record_identifier],
+                columns.status == row.status.value,
             )
             .values(self._values(record_id))
         )
@@ -205,3 +207,8 @@ class Settler:
         elif verdict.store_payload != "all":
             values["record_payload"] = null()
         return values
+
+
+def is_left(row: RecordState) -> bool:
+    """Tell whether a record was left ``sending`` by an execution that must be dead."""
+    return row.status is Status.SENDING and row.age >= RESPECT

@@ -1,44 +1,40 @@
-"""The tables as a ledger: what every execution must know before it sends, and what it learned."""
+"""The tables as a ledger: what an execution must know before it sends, and what it learned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.row_adapter import RowAdapter
-from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
-from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token, is_token, note_numbers, number_of
-from airflow_provider_contacts.ledgers.sql.database import READING, careless, prepare
+from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.sql.claimed_batch import ClaimedBatch
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
-from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE, Patience
-from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
-from airflow_provider_contacts.ledgers.sql.record_writer import RecordWriter, Write, one_by_one
-from airflow_provider_contacts.ledgers.sql.rows import Policy, answered, claimed, noted, under, without, without_text
-from airflow_provider_contacts.ledgers.sql.runs import Execution
-from airflow_provider_contacts.ledgers.sql.schema import ensure
-from airflow_provider_contacts.ledgers.sql.statements import ANSWER, CLAIM, RECORD, Row
-from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, look_at_tables, open_store
-from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.outcome import Outcome
-from airflow_provider_contacts.records.record_state import Claim
+from airflow_provider_contacts.ledgers.sql.exchange import Call
+from airflow_provider_contacts.ledgers.sql.executions import Execution
+from airflow_provider_contacts.ledgers.sql.open_batches import open_batches
+from airflow_provider_contacts.ledgers.sql.outcome_writer import OutcomeWriter
+from airflow_provider_contacts.ledgers.sql.rows import IDENTIFIER, Policy
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.batch import Batch, BatchResult
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+log = logging.getLogger(__name__)
+
 RunStatus = Literal["running", "succeeded", "partial", "failed", "aborted"]
 
-Answers = list[tuple[int, int | None]]
-Begin = Callable[["Connection", Sequence[Row]], list[Row]]
 
-
-class SqlLedger(LedgerReader, RowAdapter):
-    """The ledger of one execution, on tables. Use it from one thread; :meth:`open` makes it.
+class SqlLedger(OutcomeWriter):
+    """The ledger of one execution, on tables. Use it from one thread; ``open_table`` makes it.
 
     :param execution: registered, unless nothing is to be written.
     :param exists: see :class:`LedgerReader`.
-    :param warnings: what the user should know about this ``sync_id``, for the caller to log.
+    :param triggers: whether triggers or rules may change what is written.
+
+    ``warnings`` is what the user should know about the table.
     """
 
     durable = True
@@ -52,82 +48,13 @@ class SqlLedger(LedgerReader, RowAdapter):
         store: Policy,
         *,
         exists: bool = True,
+        triggers: bool = False,
     ) -> None:
-        super().__init__(engine, tables, binding, exists=exists)
+        super().__init__(engine, tables, binding, execution, store, exists=exists)
         self.warnings: tuple[str, ...] = ()
-        self._may_be_changed = False
-        self._execution = execution
-        self._store = store
-        self._writer = RecordWriter(tables, engine.dialect, store)
-        self._notes = note_numbers(execution.token)
-        # Batches of this execution whose answer has not been written.
-        self._awaited: set[int] = set()
-
-    @classmethod
-    def open(
-        cls,
-        engine: Engine,
-        *,
-        table: str = "contact_outcomes",
-        create_tables: bool = True,
-        run: RunIdentity,
-        sync_id: str,
-        destination: str,
-        destination_host: str,
-        destination_object: str | None,
-        store_payload: Policy = "undelivered",
-        token: str | None = None,
-        shared_source: bool = False,
-        patience: Patience = AT_ONCE,
-    ) -> SqlLedger:
-        """Return the ledger of a new execution, which is the newest of its run from now on.
-
-        :param engine: see :func:`airflow_provider_contacts.ledgers.sql.database.connect`; closed with the ledger.
-        :param token: drawn at random if not given; it must be new for every execution.
-        :param shared_source: whether the same SQLite file is read as the source meanwhile.
-        :param patience: with a database that cannot be used for a moment.
-        :raises ConfigError: for a database, name, table or destination that cannot be used, or forgets what it keeps.
-        :raises LedgerError: if the database fails.
-        """
-        binding = Binding(
-            sync_id=sync_id,
-            destination=destination,
-            destination_host=destination_host,
-            destination_object=destination_object or None,
-        )
-        binding.check()
-        if store_payload not in {"undelivered", "all", "never"}:
-            raise ConfigError("store_payload must be 'undelivered', 'all' or 'never'")
-        run.check()
-        token = token or draw_token()
-        if not is_token(token):
-            raise ValueError("a token is a number of 39 bits in hexadecimal digits")
-        prepare(engine)
-
-        def begin() -> SqlLedger:
-            tables = open_store(engine, table, shared_source=shared_source)
-            ledger = cls(engine, tables, binding, Execution(tables, run, token, engine.dialect), store_payload)
-            ledger._begin(create_tables=create_tables)
-            return ledger
-
-        return patience.run(begin)
-
-    def _begin(self, *, create_tables: bool) -> None:
-        """Look at the tables and at whose the ``sync_id`` is, and register; may be done again."""
-        engine, tables = self._engine, self._tables
-        outdated = ensure(engine, tables, create=create_tables)
-        self.warnings = outdated + look_at_tables(engine, tables) + careless(engine, tables.flavour)
-        self._may_be_changed = changes_rows(engine, tables)
-        transact(engine, self._guard.look, options={READING: True})
-
-        def register(connection: Connection) -> int:
-            return self._execution.register(connection, self._binding)
-
-        try:
-            self._execution.run_no = transact(engine, register, repeatable=True)
-        except DataRefusedError:
-            # Another execution of this very try has just inserted the row.
-            self._execution.run_no = transact(engine, register, repeatable=True)
+        self._triggers = triggers
+        # Whether each record has a status of its own from the start. The body of a batch does not outlive its request.
+        self._alone = tables.flavour in COLLATIONS or store == "all"
 
     @property
     def token(self) -> str:
@@ -139,141 +66,95 @@ class SqlLedger(LedgerReader, RowAdapter):
         """The run that this execution belongs to."""
         return self._execution.run.sync_run_id
 
-    def claim(self, marks: Sequence[Claim]) -> Collection[str]:
-        """Write ``sending`` for each record that is still as it was read; return the identifiers written.
+    def record_and_claim(
+        self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
+    ) -> Mapping[str, Collection[int]]:
+        """Write results, and claim the records of other batches; return the places whose claim was lost.
 
-        :raises LedgerError: also if the commit's fate is not known; then nothing may be sent.
-        :raises SupersededError: if a newer execution of the run has registered.
+        All in one transaction where that is safe, so that the disk is waited for once.
+
+        :param batches: by ``batch_id``, which is new for each attempt; no two records share an identifier.
+        :raises LedgerError: if the database fails, or the commit's fate is not known; then nothing may be sent.
+        :raises SupersededError: if a newer execution of the run has registered; the results are not written then.
         :raises SyncTakenError: if the ``sync_id`` belongs to another destination; so do all methods that write.
         """
-        if not marks:
-            return frozenset()
-        rows = self._claimed(marks)
+        if not batches:
+            self.record_results(results)
+            return {}
+        claims = self._claimed(batches)
+        unopened = {number for claim in claims for number in claim.reads_sending(self._numbers.number_of)}
+        # MySQL and MariaDB lock each row that a claim looks at, even another's: two that hold the rows of their answers
+        # meanwhile would wait for each other.
+        if results and (unopened or self._tables.flavour in COLLATIONS):
+            self.record_results(results)
+            results = ()
         try:
-            won = transact(self._engine, lambda found: self._claim(found, rows))
-        except DataRefusedError:
-            bare = [without(row, CLAIM, ("record_payload",)) for row in rows]
-            won = transact(self._engine, lambda found: self._claim(found, bare))
-        return self._won(rows, won)
-
-    def advance(self, outcomes: Sequence[Outcome], marks: Sequence[Claim]) -> Collection[str]:
-        """Settle outcomes and claim records, in one transaction where that is safe: the disk is waited for once.
-
-        :raises LedgerError: see :meth:`claim` and :meth:`settle`.
-        :raises SupersededError: see :meth:`claim`; the outcomes are not written then.
-        """
-        if self._tables.flavour in {"mysql", "mariadb"}:
-            # They lock each row that a claim looks at, also one that is another's: two that hold their answers' rows
-            # meanwhile would wait for each other.
-            self.settle(outcomes)
-            return self.claim(marks)
-        batches, answers = self._answers(outcomes)
-        rows = self._claimed(marks)
-        try:
-            won = transact(self._engine, lambda found: self._claim(found, rows, batches, answers))
+            certain = self._claim(claims, unopened, results)
         except DataRefusedError:
             # Each of them knows what to do without.
-            self.settle(outcomes)
-            return self.claim(marks)
-        self._awaited.difference_update(number for number, _ in batches)
-        return self._won(rows, won)
+            self.record_results(results)
+            claims = [ClaimedBatch(claim.number, claim.batch, "never", alone=True) for claim in claims]
+            certain = self._claim(claims, unopened)
+        lost = self._lost(claims, certain=certain)
+        self._sending.update(claim.number for claim in claims if not claim.alone)
+        self._open([claim.number for claim in claims if claim.number in lost])
+        return {name: lost[claim.number] for name, claim in zip(batches, claims, strict=True) if claim.number in lost}
 
-    def _claimed(self, marks: Sequence[Claim]) -> list[Row]:
-        if len({mark.record_identifier for mark in marks}) != len(marks):
+    def _claimed(self, batches: Mapping[str, Batch]) -> list[ClaimedBatch]:
+        names = [identifier for batch in batches.values() for identifier in batch.identifiers]
+        if len(set(names)) != len(names):
             raise ValueError("one claim names a record twice")
-        return claimed(marks, self._store)
+        claims = []
+        for batch_id, batch in batches.items():
+            number = self._numbers.number_of(batch_id)
+            if number is None:
+                raise ValueError("a batch is not named after this execution")
+            claims.append(ClaimedBatch(number, batch, self._store, alone=self._alone))
+        return claims
 
     def _claim(
-        self,
-        connection: Connection,
-        rows: Sequence[Row],
-        batches: Answers | None = None,
-        answers: Sequence[Row] = (),
-    ) -> Collection[str]:
-        sync_no, run_no = self._hold(connection)
-        claims = under(rows, sync_no)
-        self._writer.batches(connection, run_no, claims, batches or [])
-        inserted = self._writer.insert(connection, claims)
-        self._writer.answer(connection, under(answers, sync_no))
-        return self._writer.move(connection, claims, inserted)
+        self, claims: Sequence[ClaimedBatch], unopened: Collection[int], results: Sequence[BatchResult] = ()
+    ) -> bool:
+        """Write claims and results; return whether the counts say that all claims were won."""
 
-    def _won(self, rows: Sequence[Row], won: Collection[str]) -> frozenset[str]:
-        """Return those of the claims that stand as they were written, and await the answers of their batches."""
-        written = frozenset(won)
-        if written and self._may_be_changed:
-            mine = [row for row in rows if row[1] in written]
-            written = self.read(lambda found: self._writer.unchanged(found, under(mine, self.sync_no(found) or 0)))
-        self._awaited.update(row[2] for row in rows if row[1] in written)
-        return written
+        def calls(sync_no: int, run_no: int) -> list[Call]:
+            new = sorted(chain.from_iterable(one.new_rows(sync_no) for one in claims), key=IDENTIFIER)
+            number_of = self._numbers.number_of
+            moved = sorted(chain.from_iterable(one.moved_rows(sync_no, number_of) for one in claims), key=IDENTIFIER)
+            settled, answered, answers = self._answer_calls(results, sync_no)
+            begun = sorted(one.row(run_no) for one in claims)
+            statements = self._statements
+            insert = statements.insert_records if any(one.alone for one in claims) else statements.insert_sent
+            inserted, renewed = (insert, new), (statements.move_records, moved)
+            return [settled, answered, (statements.insert_batches, begun), inserted, answers, renewed]
 
-    def _hold(self, connection: Connection) -> tuple[int, int]:
-        """Hold the run, and have the ``sync_id`` bound; return the numbers of both."""
-        held = self._execution.hold(connection, self._binding.sync_id)
-        run_no = self._execution.run_no
-        if run_no is None:
-            raise AssertionError("an execution that has not registered, as of a plan, writes nothing")
-        return self._guard.bind(connection, held, run_no), run_no
+        counts = self._write(calls, fenced=True, unopened=unopened)
+        self._settled(results, counts[0])
+        return self._counts and counts[3] + counts[5] == sum(len(one.batch) for one in claims)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the record still waits for the answer to the outcome's batch; return those written.
+    def _lost(self, claims: Sequence[ClaimedBatch], *, certain: bool) -> dict[int, list[int]]:
+        """Return the places of records whose row is not this execution's, by the numbers of their batches."""
+        if certain and not self._triggers:
+            return {}
+        names = [identifier for claim in claims for identifier in claim.batch.identifiers]
+        current = self._read(names)
+        lost: dict[int, list[int]] = {}
+        for claim in claims:
+            # An heir may have opened the batch since: its records are this execution's still.
+            mine = {(claim.number, None), (claim.number, Status.SENDING.value)}
+            found = [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]
+            if found:
+                lost[claim.number] = found
+        if certain and lost:
+            changed = sum(map(len, lost.values()))
+            table = self._tables.records.fullname
+            log.warning("%s records are not sent: a trigger or rule of %s changes their marks", changed, table)
+        return lost
 
-        A newer execution does not prevent it: an answer is knowledge, whoever received it. A record waits while it is
-        ``sending`` or ``unknown``; ``succeeded`` is written over whatever else was concluded about the same batch, too.
-
-        :raises LedgerError: if the database fails.
-        """
-        batches, answers = self._answers(outcomes)
-
-        def begin(connection: Connection, rows: Sequence[Row]) -> list[Row]:
-            sync_no = self.sync_no(connection)
-            if sync_no is None:
-                return []
-            self._writer.batches(connection, 0, (), batches)
-            return under(rows, sync_no)
-
-        written = self._store_all(answers, ANSWER, begin, self._writer.answer)
-        self._awaited.difference_update(number for number, _ in batches)
-        return written
-
-    def _answers(self, outcomes: Sequence[Outcome]) -> tuple[Answers, list[Row]]:
-        """Return the batches that are answered with their HTTP status, and all outcomes as rows."""
-        found: dict[int, int | None] = {}
-        for outcome in outcomes:
-            number = number_of(outcome.batch_id)
-            if number is not None and number in self._awaited and found.get(number) is None:
-                found[number] = outcome.http_status
-        return list(found.items()), answered(outcomes, self._store, self._awaited)
-
-    def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes of records that were not sent, over no row or one that is just as weak.
-
-        :raises LedgerError: if the database fails.
-        :raises SupersededError: if a newer execution has registered: it decides on these records itself.
-        """
-
-        def begin(connection: Connection, rows: Sequence[Row]) -> list[Row]:
-            sync_no, run_no = self._hold(connection)
-            # A new one each time: a commit of unknown fate may have written the last one.
-            batch_no = next(self._notes)
-            self._writer.begin_notes(connection, batch_no, run_no)
-            return under(rows, sync_no, batch_no)
-
-        self._store_all(noted(outcomes, self._store), RECORD, begin, self._writer.note)
-
-    def _store_all(self, rows: Sequence[Row], fields: tuple[str, ...], begin: Begin, write: Write) -> Collection[str]:
-        if not rows:
-            return frozenset()
-
-        def together(connection: Connection) -> frozenset[str]:
-            return frozenset(write(connection, begin(connection, rows)))
-
-        def each(connection: Connection) -> frozenset[str]:
-            return one_by_one(connection, begin(connection, rows), write, partial(without_text, fields=fields))
-
-        try:
-            return transact(self._engine, together, repeatable=True)
-        except DataRefusedError:
-            return transact(self._engine, each, repeatable=True)
+    def _open(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            transact(self._engine, lambda found: open_batches(found, self._tables, numbers), repeatable=True)
+            self._sending.difference_update(numbers)
 
     def finish(self, summary: Mapping[str, Any], status: RunStatus | None, message: str | None = None) -> bool:
         """Write how this try ended; return whether it was written, which a newer execution prevents.

@@ -7,8 +7,8 @@
     <t>_batches  one row a request, or a group of records that were never sent
     <t>_records  one row a record and sync_id: the batch that it belongs to, and what became of it
 
-What is true of a whole batch is written once. A record's own status stands over its batch's; every batch is ``open``
-from the start, so that every record has one.
+What is true of a whole batch is written once. A batch is ``sending``, ``succeeded`` or ``open``. A record's status is
+its own, else its batch's; in an ``open`` batch every record has its own.
 
 ``SettleContactsOperator`` writes a person's verdict on a record in doubt. By hand, this shows what is in doubt::
 
@@ -16,20 +16,28 @@ from the start, so that every record has one.
     FROM contact_outcomes WHERE sync_id = '...' AND status IN ('unknown', 'sending');
 
 ``sending`` is in doubt only when no task is running that could still be sending it. Look into the vendor's account.
-Then run two statements in one transaction: the first opens the record's batch, the second writes the verdict. If the
-record is there::
+Then run these statements in one transaction. On SQLite and PostgreSQL the first three give the records of a batch that
+is ``sending`` the status and the payload that they have from it (on PostgreSQL with ``b.body::json -> r.place`` for the
+call of ``json_extract``). On MySQL and MariaDB leave these three out::
 
-    UPDATE contact_outcomes_batches SET status = 'open', body = NULL
-    WHERE status = 'sending' AND batch_no = (
+    UPDATE contact_outcomes_batches SET status = 'open' WHERE status = 'sending' AND batch_no = (
         SELECT r.batch_no FROM contact_outcomes_records r JOIN contact_outcomes_syncs s ON s.sync_no = r.sync_no
         WHERE s.sync_id = '...' AND r.record_identifier = '...');
+    UPDATE contact_outcomes_records AS r SET status = 'sending', record_payload = (
+        SELECT json_extract(b.body, '$[' || r.place || ']') FROM contact_outcomes_batches b
+        WHERE b.batch_no = r.batch_no)
+    WHERE status IS NULL AND batch_no IN (SELECT batch_no FROM contact_outcomes_batches WHERE status = 'open');
+    UPDATE contact_outcomes_batches SET body = NULL WHERE status = 'open' AND body IS NOT NULL;
+
+If the record is there::
+
     UPDATE contact_outcomes_records
     SET status = 'succeeded', destination_record_id = '...', error_code = NULL, error_field = NULL,
         status_message = NULL, errors = NULL, record_payload = NULL, settled_by = '...', settled_at = CURRENT_TIMESTAMP
     WHERE sync_no = (SELECT sync_no FROM contact_outcomes_syncs WHERE sync_id = '...')
       AND record_identifier = '...' AND status IN ('unknown', 'sending');
 
-If it is not, the second statement is this one, and the next run sends the record::
+If it is not, the last statement is this one, and the next run sends the record::
 
     UPDATE contact_outcomes_records
     SET status = 'failed', error_code = 'settled_by_hand', settled_by = '...', settled_at = CURRENT_TIMESTAMP

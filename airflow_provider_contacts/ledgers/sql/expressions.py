@@ -1,0 +1,94 @@
+"""Expressions that every statement shares: the database's clock, and what a record has from its batch.
+
+The clock is the database's own, in UTC: workers' clocks differ, and ages decide what may be sent again. A record's
+status is its own, else its batch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
+    ColumnElement,
+    Double,
+    FromClause,
+    Text,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    literal_column,
+    null,
+)
+from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
+
+from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
+
+SECONDS_OF_A_DAY = 86_400.0
+
+NOW: dict[Flavour, str] = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+    "postgresql": "clock_timestamp()",
+    "mysql": "UTC_TIMESTAMP(6)",
+    "mariadb": "UTC_TIMESTAMP(6)",
+}
+"""The present moment as the tables store it; where a transaction waits for a lock, after the wait."""
+
+
+def now(flavour: Flavour) -> ColumnElement[Any]:
+    """Return the present moment."""
+    return literal_column(NOW[flavour])
+
+
+def seconds_since(moment: ColumnElement[Any], flavour: Flavour) -> ColumnElement[Any]:
+    """Return the age of a moment in seconds, null for none."""
+    match flavour:
+        case "sqlite":
+            return (func.julianday("now") - func.julianday(moment)) * literal(SECONDS_OF_A_DAY)
+        case "postgresql":
+            return cast(extract("epoch", func.clock_timestamp() - moment), Double)
+        case "mysql" | "mariadb":
+            passed = func.timestampdiff(literal_column("MICROSECOND"), moment, func.utc_timestamp(literal_column("6")))
+            return passed / literal(1_000_000.0)
+
+
+def joined(tables: Tables) -> FromClause:
+    """Return records, each with its batch and its run where they are there."""
+    records, batches, runs = tables.records, tables.batches, tables.runs
+    with_batch = records.outerjoin(batches, batches.c.batch_no == records.c.batch_no)
+    return with_batch.outerjoin(runs, runs.c.run_no == batches.c.run_no)
+
+
+def status_of(records: Any, batches: Any) -> ColumnElement[Any]:
+    """Return a record's status."""
+    return case((records.status.is_(None), batches.status), else_=records.status)
+
+
+def own(records: Any, name: str, otherwise: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+    """Return a word of a record with a status of its own, ``otherwise`` of another."""
+    return case((records.status.is_(None), null() if otherwise is None else otherwise), else_=records[name])
+
+
+def record_id_of(records: Any, batches: Any, flavour: Flavour) -> ColumnElement[Any]:
+    """Return the vendor's id of a record."""
+    return own(records, "destination_record_id", at_place(batches.ids, records, flavour, text=True))
+
+
+def payload_of(records: Any, batches: Any, flavour: Flavour) -> ColumnElement[Any]:
+    """Return the payload that was sent last, if it is stored."""
+    return own(records, "record_payload", at_place(batches.body, records, flavour))
+
+
+def at_place(
+    array: ColumnElement[Any], records: Any, flavour: Flavour, *, text: bool = False
+) -> ColumnElement[Any] | None:
+    """Return a record's element of a JSON array of its batch; ``None`` where batches have none."""
+    match flavour:
+        case "sqlite":
+            place = literal_column("'$['").concat(cast(records.place, Text)).concat(literal_column("']'"))
+            return func.json_extract(array, place)
+        case "postgresql":
+            return cast(array, postgresql.JSON).op("->>" if text else "->")(records.place)
+        case "mysql" | "mariadb":
+            return None
