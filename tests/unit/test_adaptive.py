@@ -54,7 +54,7 @@ def opened(most: int = 64) -> AdaptivePace:
 # In the whole: a vendor that hides its limit.
 
 
-def hidden_limit(world: World, rate: int, latency: float, wish: str | None) -> list[tuple[float, bool]]:
+def hidden_limit(world: World, rate: int, latency: float, retry_after: str | None) -> list[tuple[float, bool]]:
     """Let the vendor take ``rate`` requests in any second and refuse the others; return when it was asked what."""
     taken: deque[float] = deque()
     asked: list[tuple[float, bool]] = []
@@ -68,14 +68,14 @@ def hidden_limit(world: World, rate: int, latency: float, wish: str | None) -> l
         if fine:
             taken.append(now)
             return Deed(delay=latency)
-        return replace(answers(429, retry_after=wish), delay=latency)
+        return replace(answers(429, retry_after=retry_after), delay=latency)
 
     world.server.script = script
     return asked
 
 
 @pytest.mark.parametrize(
-    ("rate", "latency", "wish"),
+    ("rate", "latency", "retry_after"),
     [
         (5, 0.005, None),
         (5, 0.5, "1"),
@@ -85,9 +85,9 @@ def hidden_limit(world: World, rate: int, latency: float, wish: str | None) -> l
         (100, 0.5, "1"),
     ],
 )
-def test_a_hidden_limit_is_met_without_a_storm(rate: int, latency: float, wish: str | None) -> None:
+def test_a_hidden_limit_is_met_without_a_storm(rate: int, latency: float, retry_after: str | None) -> None:
     world = World()
-    asked = hidden_limit(world, rate, latency, wish)
+    asked = hidden_limit(world, rate, latency, retry_after)
     count = rate * 50
     pushed = world.push(names(count), limits=Limits(batch_size=1, max_in_flight=100))
     assert pushed.counts() == {"succeeded": count}
@@ -252,7 +252,7 @@ def later(answer: Response, vendor: object = VENDOR, **assumptions: bool) -> boo
     return judge(answer, PAIR, vendor, Assumptions(**assumptions), NOW).later
 
 
-WISH = {"retry-after": "7"}
+RETRY_AFTER = {"retry-after": "7"}
 LEFT_OUT = b'{"count": 2, "results": [{"at": 0, "rejected": "bad"}, {"at": 1, "again": "unprocessed"}]}'
 
 
@@ -261,22 +261,22 @@ LEFT_OUT = b'{"count": 2, "results": [{"at": 0, "rejected": "bad"}, {"at": 1, "a
     [
         (Response(429), True),
         (Response(425), True),
-        (Response(503, WISH), True),
+        (Response(503, RETRY_AFTER), True),
         (Response(503), False),
-        (Response(500, WISH), False),
+        (Response(500, RETRY_AFTER), False),
         (Response(400), False),
         (Response(422, body=b'{"named": [0]}'), False),
         (Response(200, body=LEFT_OUT), False),
-        (Response(200, WISH, LEFT_OUT), True),
-        (Response(200, WISH, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
+        (Response(200, RETRY_AFTER, LEFT_OUT), True),
+        (Response(200, RETRY_AFTER, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
     ],
 )
-def test_only_a_wish_of_the_vendor_asks_for_fewer_requests(answer: Response, slower: bool) -> None:
+def test_only_a_vendor_that_says_later_gets_fewer_requests(answer: Response, slower: bool) -> None:
     assert later(answer) is slower
 
 
-def test_a_wish_counts_also_where_it_is_no_refusal() -> None:
-    assert later(Response(503, WISH), retry_after_is_refusal=False)
+def test_later_counts_also_where_it_is_no_refusal() -> None:
+    assert later(Response(503, RETRY_AFTER), retry_after_is_refusal=False)
     assert later(Response(409), replace(VENDOR, again_statuses=frozenset({409})))
 
 

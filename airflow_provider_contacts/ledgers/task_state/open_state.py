@@ -28,7 +28,7 @@ FORGOTTEN = (
 
 
 def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
-    """Write that this run has begun, before anything can go wrong: a later execution that finds nothing is told apart.
+    """Write that this run has begun, before anything can go wrong; a later execution that finds nothing then refuses.
 
     :param accessor: ``context["task_state_store"]``; ``None`` where Airflow has none.
     :param first: whether no execution can have come before this one.
