@@ -1,0 +1,715 @@
+"""What ends a push, and what becomes of its records then."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.push import LAST_WORD
+from airflow_provider_contacts.engine.recorder import ATTEMPTS
+from airflow_provider_contacts.engine.responses import BREAKER
+from airflow_provider_contacts.engine.steps import LOST_CLAIMS
+from airflow_provider_contacts.errors import (
+    ConfigError,
+    InterruptedPushError,
+    LedgerError,
+    RefusedError,
+    RetryLaterError,
+    SupersededError,
+)
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.record_state import SETTLING
+from airflow_provider_contacts.vendor_kit.vendor import Limits
+from tests.support.fake_vendor import (
+    EPOCH,
+    HONEST,
+    LIMITS,
+    LOST,
+    NOT_CONNECTED,
+    READABLE,
+    UNAUTHORIZED,
+    Deed,
+    FakeLedger,
+    Killed,
+    Pushed,
+    World,
+    answers,
+    failing,
+    first,
+    last_words,
+    names,
+    outcomes_of,
+)
+
+ALONE = Limits(batch_size=1, max_in_flight=1)
+ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
+CHUNK = 100
+"""Rows that a push with small limits reads at once."""
+
+PACED = Limits(batch_size=4, max_in_flight=3, requests_per_second=0.1, burst=3)
+"""When the first answers come, nothing else may leave: they are written alone, and not with the next claims."""
+
+
+def by_name(pushed: Pushed) -> dict[str, Outcome]:
+    return {outcome.record_identifier: outcome for outcome in pushed.outcomes}
+
+
+def ended(pushed: Pushed, error: type[LedgerError] = LedgerError) -> FakeLedger:
+    """Return the ledger of a push that a failure ended, when it did not read the source on."""
+    assert type(pushed.error) is error
+    assert len(pushed.outcomes) == CHUNK
+    assert isinstance(pushed.ledger, FakeLedger)
+    return pushed.ledger
+
+
+# The vendor or its credential refuses.
+
+
+def test_a_credential_that_is_refused_again_ends_the_push() -> None:
+    world = World(first(then=UNAUTHORIZED))
+    pushed = world.push(names(200), renewable=True)
+    assert isinstance(pushed.error, RefusedError)
+    assert pushed.counts() == {"failed": 200}
+    assert len(world.server.requests) <= 2 * LIMITS.max_in_flight
+
+
+def test_a_credential_that_cannot_be_renewed_is_not() -> None:
+    world = World(first(then=UNAUTHORIZED))
+    pushed = world.push(names(4))
+    assert isinstance(pushed.error, RefusedError)
+    assert (len(world.server.requests), pushed.sender.renewed) == (1, [])
+
+
+def test_after_a_refusal_a_credential_is_not_tried_again() -> None:
+    world = World(first(Deed(status=403, applies=False, body=b"{}"), Deed(status=401, delay=1.0, body=b"{}")))
+    pushed = world.push(names(4), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
+    assert pushed.codes() == {0: "http_403", 1: "http_401", 2: "not_attempted", 3: "not_attempted"}
+    assert len(world.server.requests) == 2
+
+
+def test_the_credential_of_the_refused_request_is_renewed() -> None:
+    world = World(first(Deed(delay=3.0), answers(401)))
+    execution = world.execution(names(3), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
+    tags: list[int] = []
+    submit = execution.sender.submit
+
+    def told(tag: int, *given: Any, **options: Any) -> None:
+        tags.append(tag)
+        submit(tag, *given, **options)
+
+    execution.sender.submit = told  # type: ignore[method-assign]  # listens, and does the same
+    assert {outcome.status for outcome in outcomes_of(execution.push)} == {Status.SUCCEEDED}
+    assert execution.sender.renewed == [tags[1]]
+
+
+@pytest.mark.parametrize("status", [301, 307, 403, 404, 405, 410])
+def test_a_refusal_of_the_address_ends_the_push_and_drains_the_source(status: int) -> None:
+    world = World(first(HONEST, then=answers(status)))
+    execution = world.push([*names(1000), {"name": "bad", "age": -1}, {"name": "n0"}], limits=ONE_BY_ONE)
+    assert isinstance(execution.error, RefusedError)
+    assert f"http_{status}" in str(execution.error)
+    assert execution.counts() == {"succeeded": 4, "failed": 996, "invalid": 1, "duplicate": 1}
+    codes = set(execution.codes().values())
+    assert codes == {None, f"http_{status}", "not_attempted", "out_of_range"}
+    assert len(world.server.requests) == 2
+    assert [s for s in world.table.statuses().values() if s not in {"succeeded", "failed", "invalid"}] == []
+    assert len(world.table.rows) == 1001
+
+
+def test_a_refusal_for_good_inside_a_2xx_ends_the_push() -> None:
+    world = World(verdicts=lambda payload: "stop" if payload["name"] == "n1" else "created")
+    pushed = world.push(names(20), limits=ONE_BY_ONE)
+    assert isinstance(pushed.error, RefusedError)
+    assert pushed.counts() == {"succeeded": 3, "failed": 17}
+
+
+def test_what_is_in_flight_when_the_push_stops_is_still_heard() -> None:
+    def script(index: int, _sent: Any) -> Deed:
+        return answers(403) if index == 0 else Deed(delay=2.0)
+
+    world = World(script)
+    pushed = world.push(names(12))
+    assert pushed.counts() == {"failed": 4, "succeeded": 8}
+
+
+def test_after_a_refusal_the_next_try_sends_what_failed() -> None:
+    world = World(first(HONEST, answers(403)))
+    world.push(names(20), limits=ONE_BY_ONE)
+    pushed = world.push(names(20))
+    assert pushed.counts() == {"skipped": 4, "succeeded": 16}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_long_retry_after_frees_the_worker() -> None:
+    world = World(first(HONEST, then=answers(429, retry_after="600")))
+    read: list[int] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index, row in enumerate(names(1000)):
+            read.append(index)
+            yield row
+
+    pushed = world.push(rows(), limits=ONE_BY_ONE)
+    assert isinstance(pushed.error, RetryLaterError)
+    asked_at = EPOCH + timedelta(seconds=world.server.sent_at[1])
+    assert pushed.error.until - asked_at == pytest.approx(timedelta(seconds=600), abs=timedelta(seconds=1))
+    assert len(read) < 1000
+    assert len(pushed.outcomes) == len(read)
+    assert pushed.counts() == {"succeeded": 4, "failed": len(read) - 4}
+    assert set(pushed.codes().values()) == {None, "rate_limited"}
+    world.later(600)
+    world.server.script = first()
+    assert world.push(names(1000)).counts() == {"skipped": 4, "succeeded": 996}
+
+
+def test_a_long_retry_after_drains_the_source_where_nothing_is_remembered() -> None:
+    world = World(first(HONEST, then=answers(429, retry_after="600")))
+    pushed = world.push(names(1000), limits=ONE_BY_ONE, ledger=MemoryLedger("t1"))
+    assert isinstance(pushed.error, RetryLaterError)
+    assert pushed.counts() == {"succeeded": 4, "failed": 996}
+
+
+@pytest.mark.parametrize(("deed", "status"), [(LOST, "unknown"), (NOT_CONNECTED, "failed"), (answers(500), "unknown")])
+def test_a_vendor_that_is_away_is_left_alone(deed: Deed, status: str) -> None:
+    world = World(first(then=deed))
+    pushed = world.push(names(1000), limits=ALONE, request_attempts=1)
+    assert pushed.error is None
+    assert len(world.server.requests) == BREAKER
+    assert pushed.counts().get(status, 0) >= BREAKER
+    assert len(pushed.outcomes) == 1000
+    left = [outcome for outcome in pushed.outcomes if outcome.error_code == "vendor_unreachable"]
+    assert len(left) == 1000 - BREAKER
+    assert {outcome.status for outcome in left} == {Status.FAILED}
+
+
+def test_a_vendor_that_answers_in_between_is_not_away() -> None:
+    world = World(lambda index, _sent: HONEST if index % BREAKER == BREAKER - 1 else LOST)
+    pushed = world.push(names(100), limits=ALONE)
+    assert pushed.counts() == {"unknown": 95, "succeeded": 5}
+
+
+# The source fails.
+
+
+def test_what_was_read_before_the_source_failed_is_sent() -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(6)
+        raise OSError("the source is away")
+
+    world = World()
+    pushed = world.push(rows())
+    assert isinstance(pushed.error, OSError)
+    assert pushed.statuses() == dict.fromkeys(range(6), "succeeded")
+    assert world.table.statuses() == {f"n{index}": "succeeded" for index in range(6)}
+
+
+def test_a_source_that_fails_takes_nothing_with_it() -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(130)
+        raise ConnectionResetError
+
+    world = World()
+    pushed = world.push(rows())
+    assert isinstance(pushed.error, ConnectionResetError)
+    assert len(pushed.outcomes) == 130
+    assert set(pushed.statuses().values()) <= {"succeeded", "failed"}
+    assert len(world.table.rows) == 130
+    assert world.push(names(130)).error is None
+    assert world.server.created() == {f"n{index}": 1 for index in range(130)}
+
+
+def test_a_configuration_error_of_the_source_sends_nothing_of_what_was_read_with_it() -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(6)
+        raise ConfigError("rows without names")
+
+    world = World()
+    pushed = world.push(rows())
+    assert isinstance(pushed.error, ConfigError)
+    assert pushed.codes() == dict.fromkeys(range(6), "not_attempted")
+    assert world.table.statuses() == {f"n{index}": "failed" for index in range(6)}
+    assert world.server.requests == []
+
+
+# The ledger fails.
+
+
+def test_rows_that_cannot_be_looked_up_end_the_push_and_nothing_is_written_for_the_rest() -> None:
+    pushed = World().push(names(1000), trouble=failing("states:before", 2))
+    assert type(pushed.error) is LedgerError
+    assert len(pushed.outcomes) == 2 * CHUNK
+    assert isinstance(pushed.ledger, FakeLedger)
+    assert pushed.ledger.calls["note"] == 0
+    assert set(pushed.codes().values()) == {None, "not_attempted"}
+    # Two requests may wait while the next chunk is read: they end as what was read with it does.
+    waited = [one for one in pushed.outcomes if one.row_index < CHUNK and one.status is Status.FAILED]
+    assert {(one.error_code, one.attempts) for one in waited} == {("not_attempted", 0)}
+
+
+@pytest.mark.parametrize("point", ["claim:before", "claim:after"])
+def test_what_cannot_be_claimed_is_not_sent(point: str) -> None:
+    world = World()
+    pushed = world.push(names(30), trouble=failing(point, 2), limits=ONE_BY_ONE)
+    assert isinstance(pushed.error, LedgerError)
+    assert len(world.server.requests) == 1
+    assert pushed.counts() == {"succeeded": 4, "failed": 26}
+    assert set(world.table.statuses().values()) == {"succeeded", "failed"}
+    assert world.push(names(30)).counts() == {"skipped": 4, "succeeded": 26}
+    assert set(world.server.created().values()) == {1}
+
+
+@pytest.mark.parametrize(("error", "others"), [(LedgerError, "not_attempted"), (SupersededError, "superseded")])
+@pytest.mark.parametrize("point", ["claim:before", "claim:after"])
+def test_a_claim_that_fails_ends_the_push_without_reading_on(point: str, error: type[LedgerError], others: str) -> None:
+    world = World()
+    pushed = world.push(names(1000), trouble=failing(point, error=error))
+    assert type(pushed.error) is error
+    assert len(pushed.outcomes) == 100
+    codes = pushed.codes()
+    # What was to be claimed, three requests of four; and what waited behind it.
+    assert {codes[index] for index in range(12)} == {"not_attempted"}
+    assert {codes[index] for index in range(12, 100)} == {others}
+    assert world.server.requests == []
+    noted = set(world.table.rows) - {f"n{index}" for index in range(12)}
+    assert len(noted) == (88 if error is LedgerError else 0)
+
+
+def test_a_claim_that_was_not_sent_is_taken_back_under_its_own_number() -> None:
+    world = World()
+    pushed = world.push(names(3), trouble=failing("claim:after", 1))
+    assert isinstance(pushed.error, LedgerError)
+    assert {one.batch_id for one in pushed.outcomes} == {f"{pushed.ledger.token}.1"}
+    assert world.table.statuses() == {"n0": "failed", "n1": "failed", "n2": "failed"}
+
+
+def test_a_claim_whose_commit_is_ambiguous_and_cannot_be_taken_back_is_held() -> None:
+    world = World()
+    trouble = failing("claim:after")
+    away = failing("settle:before")
+
+    def both(point: str, call: int) -> None:
+        trouble(point, call)
+        away(point, call)
+
+    pushed = world.push(names(2), trouble=both)
+    assert isinstance(pushed.error, LedgerError)
+    assert world.server.requests == []
+    assert set(world.table.statuses().values()) == {"sending"}
+    assert world.push(names(2)).counts() == {"unknown": 2}
+
+
+def test_a_claim_that_another_destination_forbids_costs_no_outcome() -> None:
+    world = World()
+
+    def bound(point: str, call: int) -> None:
+        if (point, call) == ("claim:before", 1):
+            raise ConfigError("this sync_id belongs to another list")
+
+    pushed = world.push(names(4), trouble=bound)
+    assert isinstance(pushed.error, ConfigError)
+    assert pushed.counts() == {"failed": 4}
+    assert world.server.applied == []
+
+
+def test_outcomes_are_offered_to_a_ledger_that_restarts() -> None:
+    world = World(first(then=Deed(delay=0.5)))
+    pushed = world.push(names(12), trouble=failing("settle:before", *range(1, ATTEMPTS)))
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"succeeded": 12}
+    assert set(world.table.statuses().values()) == {"succeeded"}
+
+
+def test_a_ledger_that_restarts_is_offered_the_outcomes_at_growing_distances() -> None:
+    world = World()
+    offered: list[float] = []
+
+    def trouble(point: str, _call: int) -> None:
+        if point == "settle:before":
+            offered.append(world.time.seconds)
+            raise LedgerError("away")
+
+    world.push(names(1), trouble=trouble)
+    gaps = [later - sooner for sooner, later in itertools.pairwise(offered)]
+    # Half a second, doubled each time, less a quarter by the clock's chance.
+    assert gaps == pytest.approx([0.375 * 2**attempt for attempt in range(ATTEMPTS - 1)], abs=0.01)
+
+
+def test_a_stop_ends_the_patience_with_a_ledger() -> None:
+    world = World()
+    begun = world.time.seconds
+    pushed = world.push(names(3), trouble=failing("settle:before"), stopping=lambda: world.time.seconds >= begun + 1.0)
+    assert pushed.error is not None
+    assert isinstance(pushed.ledger, FakeLedger)
+    # Half a minute of attempts is cut short by the signal.
+    assert pushed.ledger.calls["settle"] < ATTEMPTS
+    assert world.time.seconds < begun + 3.0
+
+
+def test_patience_with_a_ledger_is_counted_in_time_not_in_answers() -> None:
+    world = World(lambda index, _sent: Deed(delay=0.1 * (index + 1)))
+    away_until = world.time.seconds + 10.0
+
+    def trouble(point: str, _call: int) -> None:
+        if point == "settle:before" and world.time.seconds < away_until:
+            raise LedgerError("restarting")
+
+    all_at_once = Limits(batch_size=1, max_in_flight=12, requests_per_second=1000.0, burst=12)
+    pushed = world.push(names(12), limits=all_at_once, trouble=trouble)
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"succeeded": 12}
+    assert set(world.table.statuses().values()) == {"succeeded"}
+
+
+def test_a_ledger_that_stays_away_is_waited_for_once() -> None:
+    # Two requests come back long after the first one, when the ledger has been given up.
+    world = World(first(HONEST, Deed(delay=50.0), Deed(delay=55.0)))
+    before = world.time.seconds
+    pushed = world.push(names(12), trouble=failing("settle:before"))
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"succeeded": 12}
+    assert isinstance(pushed.ledger, FakeLedger)
+    assert pushed.ledger.calls["settle"] == ATTEMPTS + 2
+    assert world.time.seconds - before < 56.0
+    assert set(world.table.statuses().values()) == {"sending"}
+
+
+def test_outcomes_that_cannot_be_written_are_told_and_held_next_time() -> None:
+    world = World()
+    pushed = world.push(names(12), trouble=failing("settle:before"))
+    assert isinstance(pushed.error, LedgerError)
+    assert pushed.counts() == {"succeeded": 12}
+    assert set(world.table.statuses().values()) == {"sending"}
+    assert world.push(names(12)).counts() == {"unknown": 12}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_an_ambiguous_commit_of_outcomes_is_repeated() -> None:
+    world = World()
+    pushed = world.push(names(4), trouble=failing("settle:after", 1))
+    assert pushed.counts() == {"succeeded": 4}
+    assert set(world.table.statuses().values()) == {"succeeded"}
+
+
+@pytest.mark.parametrize(("limits", "left"), [(PACED, 12), (LIMITS, 24)])
+def test_outcomes_that_cannot_be_written_end_the_push(limits: Limits, left: int) -> None:
+    world = World()
+    pushed = world.push(names(1000), trouble=failing("settle:before"), limits=limits)
+    ended(pushed)
+    codes, statuses = pushed.codes(), world.table.statuses()
+    assert {codes[index] for index in range(left, CHUNK)} == {"not_attempted"}
+    assert {statuses[f"n{index}"] for index in range(12)} == {"sending"}
+    # The ledger is asked once more for those that were not sent: it may be back.
+    assert {statuses[f"n{index}"] for index in range(left, CHUNK)} == {"failed"}
+
+
+@pytest.mark.parametrize(("limits", "left"), [(PACED, 12), (LIMITS, 24)])
+def test_a_newer_execution_is_seen_when_outcomes_are_written(
+    limits: Limits, left: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    pushed = world.push(names(1000), trouble=failing("settle:before", error=SupersededError), limits=limits)
+    ledger, codes = ended(pushed, SupersededError), pushed.codes()
+    assert {codes[index] for index in range(left, CHUNK)} == {"superseded"}
+    # Alone, and with the next marks where there are any: nobody waits for a ledger that another one writes.
+    assert ledger.calls["settle"] == left // 12
+    # Whoever took over writes these rows.
+    assert ledger.calls["note"] == 0
+    assert set(world.table.rows) == {f"n{index}" for index in range(12)}
+    warned = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert warned == ["12 outcomes could not be written; their rows stay as marked, and the next try holds them"]
+
+
+def test_records_that_cannot_be_recorded_end_the_push_and_are_not_offered_again() -> None:
+    world = World()
+    pushed = world.push([{"name": "bad", "age": -1}, *names(999)], trouble=failing("note:before"))
+    ledger = ended(pushed)
+    assert pushed.codes() == {0: "out_of_range"} | dict.fromkeys(range(1, CHUNK), "not_attempted")
+    assert ledger.calls["note"] == 1
+    assert world.table.rows == {}
+
+
+def test_a_payload_that_cannot_be_read_again_ends_the_push_and_leaves_the_doubt() -> None:
+    world = World()
+    world.table.put("n0", Status.UNKNOWN, sync_run_id="run-1", payload_hash="v1:old", payload={"name": "old"})
+    pushed = world.push(names(1000), vendor=READABLE, on_unknown="reconcile", trouble=failing("sent:before"))
+    ledger = ended(pushed)
+    assert pushed.counts() == {"unknown": 1, "failed": CHUNK - 1}
+    assert {code for index, code in pushed.codes().items() if index} == {"not_attempted"}
+    assert ledger.calls["note"] == 0
+    (doubt,) = [one for one in pushed.outcomes if one.status is Status.UNKNOWN]
+    assert doubt.from_this_run
+
+
+def left_sending(run: str = "run-1") -> World:
+    """Return a world in which a dead worker has left a claim, and its contact exists."""
+    world = World()
+    world.table.put("n0", Status.SENDING, sync_run_id=run, payload={"name": "n0"})
+    world.server.put({"name": "n0"})
+    return world
+
+
+def test_holders_that_cannot_be_read_end_the_push_and_leave_the_doubt() -> None:
+    world = left_sending()
+    pushed = world.push(names(1000), vendor=READABLE, on_unknown="reconcile", trouble=failing("holders:before"))
+    ended(pushed)
+    assert pushed.counts() == {"unknown": 1, "failed": CHUNK - 1}
+    assert {code for index, code in pushed.codes().items() if index} == {"not_attempted"}
+    # The claim is none any more, and what was not sent has its row: the ledger can be written.
+    assert list(world.table.statuses().values()) == ["unknown"] + ["failed"] * (CHUNK - 1)
+    assert world.server.requests == []
+
+
+@pytest.mark.parametrize("run", ["run-0", "run-1"])
+def test_a_doubt_that_a_reading_leaves_tells_whose_it_is(run: str) -> None:
+    world = left_sending(run)
+    world.server.reads = first(then=answers(500))
+    world.later()
+    (outcome,) = world.push(names(1), vendor=READABLE, on_unknown="reconcile").outcomes
+    assert (outcome.status, outcome.from_this_run) == (Status.UNKNOWN, run == "run-1")
+
+
+@pytest.mark.parametrize("run", ["run-0", "run-1"])
+def test_a_doubt_that_a_signal_leaves_tells_whose_it_is(run: str) -> None:
+    world = left_sending(run)
+    world.server.reads = first(then=Deed(delay=20.0))
+    world.later()
+    begun = world.time.seconds
+    pushed = world.push(
+        names(1), vendor=READABLE, on_unknown="reconcile", stopping=lambda: world.time.seconds > begun + 0.5
+    )
+    (outcome,) = pushed.outcomes
+    assert (outcome.status, outcome.from_this_run) == (Status.UNKNOWN, run == "run-1")
+    assert world.table.statuses() == {"n0": "unknown"}
+
+
+def test_a_doubt_that_this_run_sent_again_is_of_this_run() -> None:
+    # It waits for its second time when the other record ends the push.
+    world = World(first(answers(429), Deed(status=403, applies=False, body=b"{}", delay=0.1)))
+    world.table.put("n0", Status.UNKNOWN, age=4000.0)
+    pushed = world.push(names(2), limits=Limits(batch_size=1, max_in_flight=2), on_unknown="resend")
+    assert isinstance(pushed.error, RefusedError)
+    assert pushed.statuses() == {0: "unknown", 1: "failed"}
+    (doubt,) = [one for one in pushed.outcomes if one.row_index == 0]
+    assert doubt.from_this_run
+    assert doubt.attempts == 2
+
+
+def test_an_execution_that_is_not_the_newest_marks_and_sends_nothing_more() -> None:
+    def script(index: int, _sent: Any) -> Deed:
+        if index == 1:
+            FakeLedger(world.table, "run-1")
+        return Deed(delay=1.0)
+
+    world = World(script)
+    pushed = world.push(names(100), limits=ONE_BY_ONE)
+    assert isinstance(pushed.error, SupersededError)
+    assert len(world.server.requests) == 2
+    assert pushed.counts() == {"succeeded": 8, "failed": len(pushed.outcomes) - 8}
+    assert set(world.table.statuses().values()) == {"succeeded"}
+    assert world.time.seconds < 1010.0
+
+
+def test_an_answer_is_written_only_where_the_row_still_waits_for_it() -> None:
+    def script(_index: int, _sent: Any) -> Deed:
+        world.table.put("n0", Status.SUCCEEDED, batch_id="other.7", destination_record_id="theirs")
+        return Deed(delay=1.0)
+
+    world = World(script)
+    world.push(names(2))
+    assert world.table.rows["n0"].destination_record_id == "theirs"
+    assert world.table.rows["n1"].status is Status.SUCCEEDED
+
+
+# A claim is lost to another execution.
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted", "code"),
+    [
+        (Status.SUCCEEDED, "skipped", None),
+        (Status.SENDING, "failed", "claimed_elsewhere"),
+        (Status.UNKNOWN, "unknown", None),
+    ],
+)
+def test_a_claim_that_is_lost_is_decided_anew(status: Status, wanted: str, code: str | None) -> None:
+    world = World()
+
+    def rival(point: str, call: int) -> None:
+        if (point, call) == ("claim:before", 1):
+            world.table.put("n1", status)
+
+    pushed = world.push(names(4), trouble=rival)
+    assert pushed.error is None
+    assert pushed.statuses() == {0: "succeeded", 1: wanted, 2: "succeeded", 3: "succeeded"}
+    assert pushed.codes()[1] == code
+    assert "n1" not in world.server.created()
+
+
+def test_a_claim_that_is_lost_to_one_who_gave_up_is_made_again() -> None:
+    world = World()
+
+    def rival(point: str, call: int) -> None:
+        if point == "claim:before" and call <= LOST_CLAIMS - 1:
+            world.table.put("n1", Status.FAILED, batch_id=f"other.{call}")
+
+    assert world.push(names(4), trouble=rival).counts() == {"succeeded": 4}
+
+
+def test_a_record_that_others_keep_claiming_is_left_to_them() -> None:
+    world = World()
+
+    def rival(point: str, call: int) -> None:
+        if point == "claim:before":
+            world.table.put("n1", Status.FAILED, batch_id=f"other.{call}")
+
+    pushed = world.push(names(4), trouble=rival)
+    assert pushed.counts() == {"succeeded": 3, "failed": 1}
+    assert pushed.codes()[1] == "claimed_elsewhere"
+    assert world.table.rows["n1"].batch_id == f"other.{LOST_CLAIMS}"
+
+
+def test_a_lost_claim_that_is_resent_waits_for_the_others_request_to_end() -> None:
+    world = World()
+
+    def rival(point: str, call: int) -> None:
+        if (point, call) == ("claim:before", 1):
+            world.table.put("n1", Status.UNKNOWN)
+
+    pushed = world.push(names(2), trouble=rival, on_unknown="resend")
+    assert pushed.counts() == {"succeeded": 2}
+    sent_at = next(at for at, sent in zip(world.server.sent_at, world.server.requests, strict=True) if "n1" in sent)
+    assert sent_at >= 1000.0 + 60.0 + SETTLING
+
+
+def test_a_lost_claim_that_cannot_be_decided_ends_the_push_without_reading_on() -> None:
+    world = World()
+    away = failing("states:before", 2)
+
+    def rival(point: str, call: int) -> None:
+        away(point, call)
+        if (point, call) == ("claim:before", 1):
+            world.table.put("n1", Status.UNKNOWN)
+
+    pushed = world.push(names(1000), trouble=rival)
+    assert isinstance(pushed.error, LedgerError)
+    assert len(pushed.outcomes) == 100
+    codes = pushed.codes()
+    assert codes[1] == "claimed_elsewhere"
+    assert {codes[index] for index in range(12, 100)} == {"not_attempted"}
+    # The ledger that could not be read is not written to either, but for what was on its way.
+    assert set(world.table.rows) == {f"n{index}" for index in range(12)}
+
+
+# Somebody says stop, or the worker dies.
+
+
+@pytest.mark.parametrize(("delays", "heard"), [((2.0, 2.0), 8), ((3.3, 3.8), 8), ((3.3, 9.0), 4), ((9.0, 9.0), 0)])
+def test_an_answer_within_three_seconds_of_a_signal_is_heard(delays: tuple[float, float], heard: int) -> None:
+    world = World(lambda index, _sent: Deed(delay=delays[index]))
+    begun = world.time.seconds
+    pushed = world.push(
+        names(8), limits=Limits(batch_size=4, max_in_flight=2), stopping=lambda: world.time.seconds >= begun + 0.5
+    )
+    assert isinstance(pushed.error, InterruptedPushError)
+    # The signal is seen after a second of waiting.
+    assert world.time.seconds <= begun + 1.0 + LAST_WORD + 0.01
+    expected = {"succeeded": heard, "unknown": 8 - heard}
+    assert pushed.counts() == {status: count for status, count in expected.items() if count}
+    assert (heard < 8) == ("interrupted" in pushed.codes().values())
+
+
+def stop_at(world: World, seconds: float) -> Any:
+    return lambda: world.time.seconds >= seconds
+
+
+def test_after_a_signal_the_next_try_holds_the_doubts_and_sends_the_rest() -> None:
+    world = World(first(then=Deed(delay=100.0)))
+    world.push(names(50), stopping=stop_at(world, 1000.5), request_timeout=600.0)
+    world.server.script = first()
+    world.later()
+    pushed = world.push(names(50))
+    assert pushed.counts() == {"unknown": 12, "succeeded": 38}
+    assert set(world.server.created().values()) == {1}
+
+
+def test_a_signal_before_anything_sends_nothing() -> None:
+    world = World()
+    pushed = world.push(names(50), stopping=lambda: True)
+    assert isinstance(pushed.error, InterruptedPushError)
+    assert (pushed.outcomes, world.server.requests) == ([], [])
+
+
+def test_closing_early_writes_what_is_known() -> None:
+    world = World(lambda index, _sent: Deed(delay=0.1 if index < 2 else 50.0))
+    execution = world.execution(names(50))
+    outcomes = outcomes_of(execution.push)
+    next(outcomes)
+    outcomes.close()
+    statuses = world.table.statuses()
+    assert [statuses[f"n{index}"] for index in range(8)] == ["succeeded"] * 8
+    assert set(statuses.values()) <= {"succeeded", "unknown", "failed"}
+    world.server.script = first()
+    world.later()
+    assert world.push(names(50)).error is None
+    assert set(world.server.created().values()) == {1}
+
+
+def test_closing_before_the_first_outcome_does_nothing() -> None:
+    world = World()
+    execution = world.execution(names(5))
+    execution.push.run().close()
+    assert world.table.rows == {}
+
+
+class TimeUpError(BaseException):
+    """Stands for a time-out that Airflow raises from a signal handler."""
+
+
+@pytest.mark.parametrize("point", ["claim:before", "claim:after", "settle:before", "settle:after"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> None:
+    world = World()
+
+    def trouble(found: str, count: int) -> None:
+        if (found, count) == (point, call):
+            raise TimeUpError
+
+    pushed = world.push(names(40), limits=ONE_BY_ONE, trouble=trouble)
+    assert isinstance(pushed.error, TimeUpError)
+    pushed.outcomes += last_words(pushed.push)
+    assert sorted(pushed.statuses()) == list(range(40))
+    assert pushed.counts()["failed"] >= 40 - 8
+    created = world.server.created()
+    for outcome in pushed.outcomes:
+        assert outcome.status is not Status.FAILED or not created[outcome.record_identifier]
+        assert outcome.status is not Status.SUCCEEDED or created[outcome.record_identifier]
+    # What the table says of a record that never left is no doubt.
+    assert {row.status for row in world.table.rows.values()} <= {Status.FAILED, Status.SUCCEEDED, Status.UNKNOWN}
+    world.later()
+    assert world.push(names(40)).error is None
+    assert max(world.server.created().values()) == 1
+
+
+def test_a_worker_that_dies_leaves_claims_and_the_next_try_holds_them() -> None:
+    world = World()
+
+    def script(index: int, _sent: Any) -> Deed:
+        if index == 2:
+            raise Killed
+        return Deed(delay=5.0, lag=4.0)
+
+    world.server.script = script
+    with pytest.raises(Killed):
+        list(world.execution(names(40)).push._drive())
+    assert set(world.table.statuses().values()) == {"sending"}
+    world.server.script = first()
+    world.later()
+    pushed = world.push(names(40))
+    assert pushed.counts() == {"unknown": 12, "succeeded": 28}
+    assert set(world.server.created().values()) == {1}

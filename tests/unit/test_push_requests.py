@@ -1,0 +1,363 @@
+"""When requests leave, what they are, what a push says in the log, and what it keeps in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from math import inf
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.engine.departures import FRESH
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
+from airflow_provider_contacts.engine.responses import BREAKER
+from airflow_provider_contacts.errors import (
+    InterruptedPushError,
+    RefusedError,
+    RetryLaterError,
+)
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
+from tests.support.fake_vendor import (
+    APPLIED_AND_LOST,
+    EPOCH,
+    LOST,
+    READABLE,
+    VENDOR,
+    Deed,
+    FakeLedger,
+    World,
+    answers,
+    failing,
+    first,
+    names,
+    outcomes_of,
+)
+
+ALONE = Limits(batch_size=1, max_in_flight=1)
+ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
+
+
+def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> None:
+    world = World()
+    execution = world.execution(names(2), request_timeout=7.5)
+    begun = world.time.seconds
+    list(outcomes_of(execution.push))
+    ((_, request, not_after, timeout),) = execution.sender.told
+    assert request == Request("POST", "/contacts", b'{"contacts":[{"name":"n0"},{"name":"n1"}]}')
+    assert not_after == pytest.approx(begun + FRESH, abs=0.01)
+    assert timeout == 7.5
+    assert execution.push.num_requests == 1
+
+
+def test_a_read_may_leave_whenever_it_can() -> None:
+    world = World(first(APPLIED_AND_LOST))
+    execution = world.execution(names(2), vendor=READABLE, on_unknown="reconcile", request_timeout=7.5)
+    list(outcomes_of(execution.push))
+    read = [one for one in execution.sender.told if one[1].method == "GET"]
+    assert [(not_after, timeout) for _, _, not_after, timeout in read] == [(inf, 7.5)]
+    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
+    assert execution.push.num_requests == 1
+
+
+def test_no_two_requests_share_a_batch_id_or_a_number() -> None:
+    world = World(first(answers(429), answers(429)))
+    execution = world.execution(names(20))
+    outcomes = list(outcomes_of(execution.push))
+    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
+    assert len({outcome.batch_id for outcome in outcomes}) == 5
+    assert all(str(outcome.batch_id).startswith(f"{execution.ledger.token}.") for outcome in outcomes)
+
+
+def test_a_request_goes_where_the_destination_says() -> None:
+    def path(destination: Mapping[str, Any]) -> str:
+        return "/contacts" if destination == {} else "/elsewhere"
+
+    # The sender takes no other path.
+    assert World().push(names(1), vendor=replace(VENDOR, request_path=path)).counts() == {"succeeded": 1}
+
+
+def test_a_body_is_cut_to_the_vendors_bytes() -> None:
+    world = World()
+    limits = Limits(batch_size=100, max_in_flight=1, body_bytes=len(b'{"contacts":[{"name":"n0"},{"name":"n1"}]}'))
+    rows = [*names(5), {"name": "x" * 80}, {"name": "z"}]
+    assert world.push(rows, limits=limits).counts() == {"succeeded": 7}
+    assert world.server.requests == [["n0", "n1"], ["n2", "n3"], ["n4"], ["x" * 80], ["z"]]
+
+
+def test_an_unfilled_request_waits_for_the_next_rows() -> None:
+    pushed = World().push(names(250), limits=Limits(batch_size=7, max_in_flight=3))
+    assert pushed.counts() == {"succeeded": 250}
+    assert pushed.push.num_requests == 36
+
+
+def test_no_more_requests_than_allowed_are_in_flight_and_none_leaves_too_early() -> None:
+    world = World(first(then=Deed(delay=2.0)))
+    limits = Limits(batch_size=1, max_in_flight=7, requests_per_second=2.0, burst=3)
+    pushed = world.push(names(40), limits=limits)
+    assert pushed.counts() == {"succeeded": 40}
+    assert pushed.sender.most_in_flight <= 7
+    for index, at in enumerate(world.server.sent_at):
+        assert index + 1 <= 3 + (at - world.server.sent_at[0]) * 2.0 + 1e-3
+
+
+def test_after_a_pause_a_burst_may_leave_at_once() -> None:
+    world = World()
+    world.push(names(7), limits=Limits(batch_size=1, max_in_flight=7, requests_per_second=1.0, burst=5))
+    gaps = [at - world.server.sent_at[0] for at in world.server.sent_at]
+    assert gaps == pytest.approx([0.0] * 5 + [1.0, 2.0], abs=0.05)
+
+
+@pytest.mark.parametrize("seconds", [FRESH - 0.5, FRESH + 0.5])
+def test_a_claim_that_has_grown_old_is_not_sent(seconds: float) -> None:
+    world = World()
+    pushed = world.push(names(2), slow={"claim": seconds})
+    if seconds < FRESH:
+        assert pushed.counts() == {"succeeded": 2}
+    else:
+        assert pushed.counts() == {"failed": 2}
+        assert set(pushed.codes().values()) == {"mark_expired"}
+        assert world.server.requests == []
+
+
+def test_a_request_that_waits_too_long_for_its_token_is_not_sent() -> None:
+    world = World()
+    pushed = world.push(names(2), slow_start=FRESH + 1.0, request_attempts=2)
+    assert pushed.counts() == {"failed": 2}
+    assert world.server.requests == []
+
+
+# How long a push sleeps.
+
+
+def sleeps(world: World, rows: Sequence[Any], **options: Any) -> list[float]:
+    """Return the seconds for which each wait for results was asked."""
+    execution = world.execution(rows, **options)
+    list(outcomes_of(execution.push))
+    return execution.sender.asked
+
+
+def test_a_signal_is_heard_within_a_second_however_long_the_wait() -> None:
+    for options in ({"request_timeout": 60.0}, {"max_wait": 60.0}):
+        asked = sleeps(World(first(answers(429, retry_after="50"))), names(3), **options)
+        assert max(asked) == pytest.approx(1.0)
+        assert min(asked) >= 0.0
+        assert len(asked) < 60
+
+
+def test_a_pause_costs_no_busy_waiting() -> None:
+    limits = Limits(batch_size=1, max_in_flight=9, requests_per_second=0.5, burst=1)
+    world = World()
+    begun = world.time.seconds
+    asked = sleeps(world, names(4), limits=limits)
+    # Two seconds between requests; each wait ends with a second, an answer, or the next departure.
+    assert world.time.seconds - begun == pytest.approx(6.0, abs=0.1)
+    assert len(asked) <= 20
+
+
+def test_a_record_sent_again_leaves_at_its_moment() -> None:
+    world = World(first(answers(429, retry_after="2.5")))
+    sleeps(world, names(1))
+    assert world.server.sent_at[1] - world.server.sent_at[0] == pytest.approx(2.5, abs=0.05)
+
+
+# What the log and the errors say: numbers and words, never a record.
+
+
+NO_RIGHT = "the credential lacks a right, or the plan does not include this request"
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("http_401", "check the connection's login, password and token_url"),
+        (
+            "http_403",
+            f"{NO_RIGHT}: check the connection's login, password and token_url",
+        ),
+        ("http_404", "check the destination and the connection's host"),
+        ("plan", "check the connection's host, credential and destination"),
+    ],
+)
+def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
+    assert refusal_text("Fake", code) == f"Fake refuses the push ({code}): {hint}"
+
+
+def test_the_refusal_is_what_the_push_raises() -> None:
+    pushed = World(first(answers(403))).push(names(3))
+    assert isinstance(pushed.error, RefusedError)
+    assert str(pushed.error) == refusal_text("Fake", "http_403")
+
+
+def test_a_long_retry_after_is_told_with_its_moment() -> None:
+    world = World(first(answers(429, retry_after="600")))
+    pushed = world.push(names(3))
+    assert isinstance(pushed.error, RetryLaterError)
+    assert str(pushed.error) == "Fake asked to wait 600 s (Retry-After), longer than max_wait=60"
+    heard = EPOCH + timedelta(seconds=world.time.seconds + 600)
+    assert abs(pushed.error.until - heard) < timedelta(seconds=1)
+    assert set(pushed.codes().values()) == {"rate_limited"}
+
+
+def test_a_stop_is_told() -> None:
+    pushed = World().push(names(3), stopping=lambda: True)
+    assert isinstance(pushed.error, InterruptedPushError)
+    assert str(pushed.error) == "the push was told to stop; what had not been answered is unknown"
+
+
+def messages(caplog: pytest.LogCaptureFixture, world: World, rows: Sequence[Any], **options: Any) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        world.push(rows, **options)
+    return caplog.messages
+
+
+def test_an_undisturbed_push_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert messages(caplog, World(), names(9)) == []
+
+
+def test_why_nothing_more_is_sent_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    told = messages(caplog, World(first(then=answers(403))), names(40))
+    assert told == [f"Nothing more is sent: {refusal_text('Fake', 'http_403')}"]
+
+
+def test_a_vendor_that_is_away_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(batch_size=1, max_in_flight=1)
+    assert messages(caplog, World(first(then=LOST)), names(30), limits=limits) == [
+        f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
+        "Nothing more is sent: vendor_unreachable",
+    ]
+
+
+def test_outcomes_that_could_not_be_written_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    assert messages(caplog, World(), names(3), trouble=failing("settle:before")) == [
+        "Nothing more is sent: the database is away",
+        "3 outcomes could not be written; their rows stay as marked, and the next try holds them",
+    ]
+
+
+def test_records_that_could_not_be_recorded_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"name": "a", "age": -1}, {"name": "b", "age": -1}]
+    assert messages(caplog, World(), rows, trouble=failing("note:before")) == [
+        "Nothing more is sent: the database is away",
+        "2 records that were not sent have no row: the ledger is away",
+    ]
+
+
+def test_what_was_not_sent_is_recorded_under_a_number_of_its_own() -> None:
+    pushed = World(first(answers(403))).push(names(30), limits=Limits(batch_size=4, max_in_flight=1))
+    token = pushed.ledger.token
+    unsent = [one for one in pushed.outcomes if one.attempts == 0]
+    assert len(unsent) == 26
+    assert {(one.batch_id, one.error_code, one.status) for one in unsent} == {
+        (f"{token}.n", "not_attempted", Status.FAILED)
+    }
+
+
+# How much is read and kept.
+
+
+def test_queues_stay_short_however_long_the_source_is() -> None:
+    world = World()
+    total = 100_000
+    limits = Limits(batch_size=100, max_in_flight=10)
+    worst = {"queued": 0, "active": 0, "read": 0}
+    done = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index in range(total):
+            worst["read"] = max(worst["read"], index - done)
+            yield {"name": f"n{index}"}
+
+    execution = world.execution(rows(), limits=limits, ledger=MemoryLedger("t1"))
+    push = execution.push
+    for outcome in outcomes_of(push):
+        assert outcome.status is Status.SUCCEEDED
+        done += 1
+        if done % 500 == 0:
+            queued = sum(map(len, (push._steps.queue._loose, *push._steps.queue.ready, *push._steps.queue.waiting)))
+            worst["queued"] = max(worst["queued"], queued)
+            worst["active"] = max(worst["active"], len(push._steps.admission.keys.active))
+    assert done == total
+    assert worst["queued"] <= 3000
+    assert worst["active"] <= 5000
+    assert worst["read"] <= 5000
+    assert push._steps.admission.keys.active == {}
+
+
+def test_queues_stay_short_where_everything_is_refused() -> None:
+    world = World(refuses=lambda payload: int(payload["name"][1:]) % 3 == 0)
+    execution = world.execution(names(5000), limits=Limits(batch_size=50, max_in_flight=4))
+    worst = 0
+    for _ in outcomes_of(execution.push):
+        worst = max(worst, len(execution.push._steps.admission.keys.active))
+    assert worst <= 1500
+
+
+def test_a_drained_source_is_not_kept_either() -> None:
+    world = World(first(then=answers(403)))
+    execution = world.execution(names(20_000))
+    worst = 0
+    outcomes = outcomes_of(execution.push)
+    with suppress(RefusedError):
+        for _ in outcomes:
+            worst = max(worst, len(execution.push._steps.admission.keys.active))
+    assert len(world.table.rows) == 20_000
+    assert worst <= 1000
+
+
+def test_the_ledger_is_asked_once_for_many_records() -> None:
+    world = World()
+    pushed = world.push(names(2000), limits=Limits(batch_size=100, max_in_flight=10))
+    assert isinstance(pushed.ledger, FakeLedger)
+    assert pushed.ledger.calls["states"] <= 3
+    assert pushed.ledger.calls["claim"] <= 20
+    assert pushed.ledger.calls["settle"] <= 20
+
+
+def test_no_more_than_two_thousand_rows_are_read_at_once() -> None:
+    read: list[int] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index in range(3000):
+            read.append(index)
+            yield {"name": f"n{index}"}
+
+    limits = Limits(batch_size=100, max_in_flight=100)
+    pushed = World().push(rows(), limits=limits, stopping=lambda: bool(read))
+    assert len(read) == len(pushed.outcomes) == 2000
+
+
+def test_a_push_keeps_nothing_of_what_it_is_done_with() -> None:
+    world = World(first(answers(429), Deed(status=None, applies=False)))
+    world.table.put("n3", Status.UNKNOWN)
+    pushed = world.push([{"name": "bad", "age": -1}, *names(20), *names(2)])
+    assert pushed.error is None
+    assert pushed.push.last_words == []
+    assert pushed.push._steps.admission.keys.active == {}
+
+
+def test_what_waits_keeps_the_source_waiting() -> None:
+    read: list[int] = []
+    read_before: list[int] = []
+
+    def script(_index: int, _sent: Any) -> Deed:
+        read_before.append(len(read))
+        return Deed()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for index in range(400):
+            read.append(index)
+            yield {"name": f"n{index}"}
+
+    world = World(script)
+    for index in range(400):
+        world.table.put(f"n{index}", Status.UNKNOWN)
+    assert world.push(rows(), on_unknown="resend").counts() == {"succeeded": 400}
+    # Each doubt waits alone until its earlier request must have ended: one chunk of them is enough to keep.
+    assert read_before[0] == 100
