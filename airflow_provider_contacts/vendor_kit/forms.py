@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from airflow_provider_contacts.errors import ConfigError
 
 Destination = Mapping[str, Any]
 """The checked destination: the vendor's keys with values of the declared types."""
@@ -79,24 +77,6 @@ class DestinationForm:
 
 
 NO_DESTINATION = DestinationForm()
-
-
-def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[[Destination], dict[str, Any]]:
-    """Return the word for a destination key that is sent inside each record.
-
-    :param check: returns the value to send; raises ``ValueError`` for one that the vendor would refuse every time.
-    """
-
-    def fields(destination: Destination) -> dict[str, Any]:
-        value = destination.get(key)
-        if value is None:
-            return {}
-        try:
-            return {key: check(value) if check else value}
-        except ValueError as error:
-            raise ConfigError(f"{key}: {error}") from None
-
-    return fields
 
 
 def no_fields(destination: Destination) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's

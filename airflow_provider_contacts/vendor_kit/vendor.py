@@ -26,8 +26,8 @@ from airflow_provider_contacts.vendor_kit.forms import (
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.auth import Auth
+    from airflow_provider_contacts.vendor_kit.destinations import Lookup
     from airflow_provider_contacts.vendor_kit.forms import Setting
-    from airflow_provider_contacts.vendor_kit.lookups import Lookup
     from airflow_provider_contacts.vendor_kit.reads import ReadBack
     from airflow_provider_contacts.vendor_kit.refusals import Shape
 

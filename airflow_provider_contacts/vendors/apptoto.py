@@ -26,12 +26,11 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.vendor_kit.auth import login_and_password
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import by_name, in_records, made_id, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting, in_records
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_text, phone_tail
-from airflow_provider_contacts.vendor_kit.lookups import by_name, made_id
 from airflow_provider_contacts.vendor_kit.matching import by, by_agreement, identified, in_order, matched
-from airflow_provider_contacts.vendor_kit.paths import path
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Request, Response, Vendor
 from airflow_provider_contacts.vendors.apptoto_reads import READ_BACK
 

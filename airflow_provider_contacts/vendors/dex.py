@@ -28,6 +28,7 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import (
     Anything,
     DateText,
@@ -41,7 +42,6 @@ from airflow_provider_contacts.vendor_kit.fields import (
 )
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
-from airflow_provider_contacts.vendor_kit.paths import get, path
 from airflow_provider_contacts.vendor_kit.shorthands import wrap
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK

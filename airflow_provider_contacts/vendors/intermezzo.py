@@ -26,6 +26,7 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import (
@@ -37,7 +38,6 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     phone_tail,
 )
 from airflow_provider_contacts.vendor_kit.matching import Content, Rest, by, identified
-from airflow_provider_contacts.vendor_kit.paths import get, path
 from airflow_provider_contacts.vendor_kit.refusals import UNSPECIFIED, Reason, fastapi, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import join, wrap
 from airflow_provider_contacts.vendor_kit.vendor import (

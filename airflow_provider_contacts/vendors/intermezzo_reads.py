@@ -24,8 +24,8 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.destinations import path
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
-from airflow_provider_contacts.vendor_kit.paths import path
 from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
     Page,

@@ -33,10 +33,10 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import get, in_records, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting, in_records
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_text, fold_text
-from airflow_provider_contacts.vendor_kit.paths import get, path
 from airflow_provider_contacts.vendor_kit.refusals import Reason, fastapi, problem, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import entries
 from airflow_provider_contacts.vendor_kit.vendor import (

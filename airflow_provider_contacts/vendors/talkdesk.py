@@ -33,6 +33,7 @@ from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
 from airflow_provider_contacts.vendor_kit.forms import Account, DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import (
@@ -46,7 +47,6 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     phone_tail,
 )
 from airflow_provider_contacts.vendor_kit.matching import Content, by, echo, in_order, match
-from airflow_provider_contacts.vendor_kit.paths import get, path
 from airflow_provider_contacts.vendor_kit.refusals import Reason, indexed, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import prefix, wrap
 from airflow_provider_contacts.vendor_kit.vendor import (

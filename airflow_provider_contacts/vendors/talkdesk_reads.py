@@ -26,8 +26,8 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit.destinations import path
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_moment, fold_text
-from airflow_provider_contacts.vendor_kit.paths import path
 from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
     Page,

@@ -17,8 +17,8 @@ from airflow_provider_contacts.errors import (
     UnreadableError,
 )
 from airflow_provider_contacts.transport.preflight import check_destination, exact_destination, read
+from airflow_provider_contacts.vendor_kit.destinations import Lookup
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
-from airflow_provider_contacts.vendor_kit.lookups import Lookup
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.fake_vendor import VENDOR

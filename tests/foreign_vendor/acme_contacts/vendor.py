@@ -17,11 +17,11 @@ from typing_extensions import TypedDict
 
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import by, identified, matched
-from airflow_provider_contacts.vendor_kit.paths import get, path
 from airflow_provider_contacts.vendor_kit.refusals import fastapi
 from airflow_provider_contacts.vendor_kit.shorthands import join
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor

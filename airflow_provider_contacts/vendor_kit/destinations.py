@@ -1,11 +1,13 @@
-"""What is made of a destination or a record before it is sent: exact ids of named objects, and ids of our own."""
+"""From a destination to requests: paths, look-ups by name, and what is sent inside each record."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.nearest import did_you_mean
@@ -13,9 +15,50 @@ from airflow_provider_contacts.vendor_kit.forms import Destination
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Request, Response
 
+PART = re.compile(r"\{(\w+)\}")
+
 SHOWN = 20
 # Characters of a name that is offered for one that was mistyped.
 LONGEST_COMPARED = 200
+
+
+def path(template: str) -> Callable[[Destination], str]:
+    """Return the word for a path such as ``/lists/{list_id}/contacts/``, slash policy included."""
+
+    def part(key: str, value: object) -> str:
+        # Encoding leaves these as they are, and every URL parser would climb up by them.
+        if value in {"", ".", ".."}:
+            raise ConfigError(f"{key} must be an id, which {value!r} is not")
+        return quote(str(value), safe="")
+
+    return lambda destination: PART.sub(lambda found: part(found[1], destination[found[1]]), template)
+
+
+def get(template: str, without: str = "") -> Callable[[Destination], Request]:
+    """Return the word for a read request.
+
+    :param without: the path where the destination lacks a part of the template.
+    """
+    keys, whole = PART.findall(template), path(template)
+    return lambda destination: Request("GET", whole(destination) if all(map(destination.get, keys)) else without)
+
+
+def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[[Destination], dict[str, Any]]:
+    """Return the word for a destination key that is sent inside each record.
+
+    :param check: returns the value to send; raises ``ValueError`` for one that the vendor would refuse every time.
+    """
+
+    def fields(destination: Destination) -> dict[str, Any]:
+        value = destination.get(key)
+        if value is None:
+            return {}
+        try:
+            return {key: check(value) if check else value}
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from None
+
+    return fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
