@@ -17,7 +17,7 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Response
-from tests.support.reading_back import answer_of, at, create, payloads, read_all, words
+from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
 
 NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)
 
@@ -44,67 +44,48 @@ ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"first_name": "Cat", "last_name": "Cole", "phone_number": "+351929312321"},
     ],
 }
+NOBODIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "apptoto": [{"name": "Nobody"}],
+    "dex": [{"first_name": "No", "last_name": "Body"}],
+    "intermezzo": [{"name": "Nobody", "email": "nobody@example.com"}],
+    "talkdesk": [{"first_name": "No", "last_name": "Body", "phone_number": "+351900000000"}],
+}
 KNOBS: Mapping[str, Mapping[str, Any]] = {
     "dex": {"dex.page_size": 2},
     "intermezzo": {"intermezzo.contacts_in_organization": False, "intermezzo.paging": "items"},
     "talkdesk": {"talkdesk.page_size": 2},
 }
-WORDS = (
-    *(
-        "id",
-        "error",
-        "data",
-        "contact",
-        "contacts",
-        "items",
-        "meta",
-        "has_next",
-        "page",
-        "nextCursor",
-        "count",
-        "total",
-    ),
-    *("_embedded", "records", "_links", "next", "href", "phone_numbers", "phone_number", "number", "normalized"),
-    *("full_name", "first_name", "last_name", "name", "email", "contact_emails", "created_at", "external_id"),
-    *("unique_identifier_type", "phone", "phoneNumber", "roles", "errors", "address_book_id", "record_list_id"),
+
+
+def real_answers(name: str) -> list[tuple[Response, Question]]:
+    """Return true answers of the simulator to questions about contacts that are there, and one that is not."""
+    vendor, destination = vendors.load(name), DESTINATIONS[name]
+    simulator = Simulator(KNOBS.get(name))
+    sent = payloads(vendor, destination, ROWS[name])
+    create(simulator, vendor, destination, sent)
+    strangers = [{**one, "external_id": "99"} for one in sent if name in {"apptoto", "talkdesk"}]
+    return read_all(vendor, at(simulator, vendor), destination, [*sent, *strangers[:1]]).answers
+
+
+def words_of(value: Any) -> set[str]:
+    """Return the names of all members inside a JSON value."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(words_of, members))
+
+
+ANSWERS = {name: real_answers(name) for name in NAMES}
+WORDS = sorted(
+    set().union(*(words_of(answer.json()) for found in ANSWERS.values() for answer, _ in found if answer.status == 200))
 )
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-1, 3)
-    | st.floats()
-    | st.text(max_size=4)
-    | st.sampled_from(["ann@example.com", "Ann Ames", "demo-list", "org_demo", "2026-01-02T03:04:05Z", "?page=2"])
-)
+SCALARS = st.none() | st.booleans() | st.integers(-1, 3) | st.floats() | st.text(max_size=4)
+TELLING = ["ann@example.com", "Ann Ames", "demo-list", "org_demo", "2026-01-02T03:04:05Z", "?page=2"]
 JSON = st.recursive(
-    SCALARS,
+    SCALARS | st.sampled_from(TELLING),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner, max_size=6)
     ),
     max_leaves=20,
 )
-
-
-def real_answers(name: str) -> list[tuple[Response, Question]]:
-    """Return true answers of the simulator to questions about contacts that are there, one that is not, and all."""
-    vendor = vendors.load(name)
-    simulator = Simulator(KNOBS.get(name))
-    destination = DESTINATIONS[name]
-    sent = payloads(vendor, destination, ROWS[name])
-    create(simulator, vendor, destination, sent)
-    strangers = (
-        payloads(vendor, destination, [{**row, "external_id": "99"} for row in ROWS[name]][:1])
-        if name
-        in {
-            "apptoto",
-            "talkdesk",
-        }
-        else []
-    )
-    return read_all(vendor, at(simulator, vendor), destination, [*sent, *strangers]).answers
-
-
-ANSWERS = {name: real_answers(name) for name in NAMES}
 
 
 def read(name: str, answer: Response, question: Question) -> Page | None:
@@ -130,17 +111,65 @@ def test_every_vendor_that_is_read_back_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@given(body=st.binary(max_size=60), status=st.sampled_from([200, 201, 204, 404]), place=st.integers(0, 20))
-def test_any_bytes(name: str, body: bytes, status: int, place: int) -> None:
-    answers = ANSWERS[name]
-    read(name, Response(status, {}, body), answers[place % len(answers)][1])
+@given(
+    body=st.binary(max_size=60) | JSON.map(lambda body: json.dumps(body).encode()), status=st.sampled_from([200, 404])
+)
+def test_any_answer(name: str, body: bytes, status: int) -> None:
+    for _, question in ANSWERS[name]:
+        read(name, Response(status, {}, body), question)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@given(body=JSON, status=st.sampled_from([200, 404]), place=st.integers(0, 20))
-def test_any_json(name: str, body: Any, status: int, place: int) -> None:
-    answers = ANSWERS[name]
-    read(name, answer_of(json.dumps(body).encode(), status), answers[place % len(answers)][1])
+def test_a_new_contact_shows_late(name: str) -> None:
+    clock = [100.0]
+    vendor, destination = vendors.load(name), DESTINATIONS[name]
+    simulator = Simulator({f"{name}.read_lag": 3}, now=lambda: clock[0])
+    sent = [one for one in payloads(vendor, destination, ROWS[name]) if "id" not in one]
+    create(simulator, vendor, destination, sent)
+    assert verdicts(vendor, sent, read_all(vendor, at(simulator, vendor), destination, sent)) == ["absent"] * len(sent)
+    clock[0] += 3
+    found = read_all(vendor, at(simulator, vendor), destination, sent)
+    assert verdicts(vendor, sent, found) == ids_of(simulator, vendor)
+
+
+FAILING: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "apptoto": [
+        *({"absent_status": status} for status in (200, 400, 500)),
+        *({f"read.{fault}": "always"} for fault in ("http_429", "http_503", "http_401")),
+        {"read.garbage": "always", "absent_status": 200},
+    ],
+    "dex": [
+        *({f"read.{fault}": "always"} for fault in ("http_503", "http_404", "garbage", "nulls")),
+        {"error_value": "text"},
+        {"error_value": "absent"},
+        {"endless_cursor": True},
+    ],
+    "intermezzo": [
+        {"contacts_in_organization": False, "contacts_in_list": False},
+        *({"contacts_in_organization": False, f"read.{fault}": "nth:2"} for fault in ("http_503", "garbage")),
+        *({f"read.{fault}": "always"} for fault in ("http_404", "http_403", "cut_json", "duplicate_ids")),
+        {"read.nulls": "always", "contacts_in_list": False},
+    ],
+    "talkdesk": [
+        {"read.http_403": "always"},
+        *({f"read.{fault}": "nth:2"} for fault in ("http_404", "garbage", "cut_json", "short", "duplicate_ids")),
+        *({f"read.{fault}": "nth:3"} for fault in ("http_503", "empty_body", "short")),
+        {"read.html_200": "nth:1"},
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "knobs"), [(name, knobs) for name, found in FAILING.items() for knobs in found])
+def test_a_read_that_fails_proves_nothing(name: str, knobs: Mapping[str, Any]) -> None:
+    vendor, destination = vendors.load(name), DESTINATIONS[name]
+    simulator = Simulator(KNOBS.get(name) if name != "intermezzo" else None)
+    # The one that is sought is not there, and shares nothing with the others.
+    nobody, *others = payloads(vendor, destination, [*NOBODIES[name], *ROWS[name]])
+    if "read.nulls" not in knobs:
+        create(simulator, vendor, destination, others)
+    simulator.update({f"{name}.{knob}": value for knob, value in knobs.items()})
+    found = read_all(vendor, at(simulator, vendor), destination, [nobody])
+    assert verdicts(vendor, [nobody], found) == ["incomplete"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -163,24 +163,6 @@ def test_what_is_not_the_contact(body: Any) -> None:
         read(body)
 
 
-@pytest.mark.parametrize(
-    "knobs",
-    [
-        {"absent_status": 400},
-        {"absent_status": 500},
-        {"absent_status": 200},
-        {"read.http_429": "always"},
-        {"read.http_503": "always"},
-        {"read.garbage": "always", "absent_status": 200},
-        {"read.http_401": "always"},
-    ],
-)
-def test_a_look_up_that_fails_is_not_complete(knobs: dict[str, Any]) -> None:
-    simulator = Simulator({f"apptoto.{name}": value for name, value in knobs.items()})
-    found = read_all(VENDOR, at(simulator, VENDOR), BOOK, [ANN])
-    assert verdicts(VENDOR, [ANN], found) == ["incomplete"]
-
-
 def test_a_contact_of_another_book_hides_ours() -> None:
     simulator = Simulator()
     simulator.apptoto.add_book("Other")
@@ -188,12 +170,3 @@ def test_a_contact_of_another_book_hides_ours() -> None:
     create(simulator, VENDOR, BOOK, [ANN])
     found = read_all(VENDOR, at(simulator, VENDOR), BOOK, [ANN])
     assert verdicts(VENDOR, [ANN], found) == ["incomplete"]
-
-
-def test_a_new_contact_shows_late() -> None:
-    clock = [100.0]
-    simulator = Simulator({"apptoto.read_lag": 3}, now=lambda: clock[0])
-    create(simulator, VENDOR, BOOK, [ANN])
-    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), BOOK, [ANN])) == ["absent"]
-    clock[0] += 3
-    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), BOOK, [ANN])) == ids_of(simulator, VENDOR)

@@ -158,16 +158,6 @@ def test_a_read_that_fails_is_not_complete(payload: dict[str, Any], knobs: dict[
     assert verdicts(VENDOR, [payload], found) == ["incomplete"]
 
 
-def test_a_new_contact_shows_late() -> None:
-    clock = [100.0]
-    simulator = Simulator({"dex.read_lag": 3}, now=lambda: clock[0])
-    create(simulator, VENDOR, {}, [ANN, DOT])
-    assert verdicts(VENDOR, [ANN, DOT], read_all(VENDOR, at(simulator, VENDOR), {}, [ANN, DOT])) == ["absent"] * 2
-    clock[0] += 3
-    found = read_all(VENDOR, at(simulator, VENDOR), {}, [ANN, DOT])
-    assert verdicts(VENDOR, [ANN, DOT], found) == ids_of(simulator, VENDOR)
-
-
 class TestById:
     @pytest.mark.parametrize("form", ["data", "contact", "bare"])
     def test_the_very_contact(self, form: str) -> None:

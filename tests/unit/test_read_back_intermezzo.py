@@ -79,36 +79,6 @@ def test_every_field_that_is_shown_is_read() -> None:
         assert {name: one.fields[name] for name in payload} == payload
 
 
-@pytest.mark.parametrize(
-    "knobs",
-    [
-        {"contacts_in_organization": False, "contacts_in_list": False},
-        {"contacts_in_organization": False, "read.http_503": "nth:2"},
-        {"contacts_in_organization": False, "read.garbage": "nth:2"},
-        {"read.http_404": "always"},
-        {"read.http_403": "always"},
-        {"read.nulls": "always", "contacts_in_list": False},
-        {"read.cut_json": "always"},
-        {"read.duplicate_ids": "always"},
-    ],
-)
-def test_a_read_that_fails_is_not_complete(knobs: dict[str, Any]) -> None:
-    simulator = Simulator({f"intermezzo.{name}": value for name, value in knobs.items()})
-    if "read.nulls" not in knobs:
-        create(simulator, VENDOR, DEMO, SENT)
-    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [NOBODY])
-    assert verdicts(VENDOR, [NOBODY], found) == ["incomplete"]
-
-
-def test_a_new_contact_shows_late() -> None:
-    clock = [100.0]
-    simulator = Simulator({"intermezzo.read_lag": 3}, now=lambda: clock[0])
-    create(simulator, VENDOR, DEMO, [ANN])
-    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), DEMO, [ANN])) == ["absent"]
-    clock[0] += 3
-    assert verdicts(VENDOR, [ANN], read_all(VENDOR, at(simulator, VENDOR), DEMO, [ANN])) == ids_of(simulator, VENDOR)
-
-
 ONE = organization([contact(ANN)])
 OTHER = organization([contact(BOB, "cnt_9")], id="org_other")
 

@@ -117,29 +117,6 @@ def test_an_empty_list_is_empty() -> None:
     assert verdicts(VENDOR, [JOEY], found) == ["absent"]
 
 
-@pytest.mark.parametrize(
-    "knobs",
-    [
-        {"read.http_403": "always"},
-        {"read.http_404": "nth:2"},
-        {"read.http_503": "nth:3"},
-        {"read.garbage": "nth:2"},
-        {"read.cut_json": "nth:2"},
-        {"read.html_200": "nth:1"},
-        {"read.empty_body": "nth:3"},
-        {"read.short": "nth:2"},
-        {"read.short": "nth:3"},
-        {"read.duplicate_ids": "nth:2"},
-    ],
-)
-def test_a_read_that_fails_is_not_complete(knobs: dict[str, Any]) -> None:
-    simulator = Simulator({"talkdesk.page_size": 2})
-    create(simulator, VENDOR, DEMO, [JOEY, ZOE, BOB])
-    simulator.update({f"talkdesk.{name}": value for name, value in knobs.items()})
-    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [{**JOEY, "last_name": "Nobody"}])
-    assert found.incomplete == {0}
-
-
 def test_a_new_record_shows_late() -> None:
     clock = [100.0]
     simulator = Simulator({"talkdesk.read_lag": 3}, now=lambda: clock[0])
