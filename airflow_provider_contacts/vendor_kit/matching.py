@@ -143,7 +143,7 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
             certain = equal or len({rest.fates[place] for place in places}) == 1
             if not (certain and len(places) == len(indices)) and not (some and equal and len(places) < len(indices)):
                 continue
-            if letters is not None:
+            if letters is not None and len(indices) > 1:
                 indices.sort(key=lambda index: repr(letters(rest.sent[index])))
                 places.sort(key=lambda place: repr(letters(contacts[place])))
             pairs = dict(zip(indices, places, strict=False))

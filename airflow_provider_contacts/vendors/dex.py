@@ -250,6 +250,7 @@ def not_contradicted(record: Payload, contact: Content) -> bool:
 
 STEPS = (
     by(own_id),
+    in_order(not_contradicted),
     # A contact that shows no company can be any record of its name, so then it must be all of them.
     *(
         step
@@ -259,7 +260,6 @@ STEPS = (
             by(partial(named, spelling), agree=lambda _record, contact: not company(contact)),
         )
     ),
-    in_order(not_contradicted),
 )
 
 VENDOR = Vendor(
