@@ -1,4 +1,4 @@
-"""The name that somebody probably meant."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators: they push, send again what stands undelivered, and settle what is in doubt."""
+"""The operators: they push, send undelivered records again, and settle records in doubt."""
 
 from __future__ import annotations
 

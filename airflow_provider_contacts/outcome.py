@@ -1,4 +1,4 @@
-"""What became of each record: the status words, one value a record, and the counts of a push."""
+"""The outcome of a record, and the status words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_contacts.frozen import Value
 
 
 class Status(StrEnum):
-    """The words of the outcome table. ``SENDING`` stands in a row only, never in an :class:`Outcome`."""
+    """The words of the outcome table. ``SENDING`` is in rows only, never in an :class:`Outcome`."""
 
     SUCCEEDED = "succeeded"
     REJECTED = "rejected"
@@ -49,12 +49,12 @@ def digest_of(identifier: str) -> str:
 
 
 class Outcome(Value, frozen=True, kw_only=True):
-    """What became of one record.
+    """The outcome of one record.
 
     :param record_identifier: the sync key as text, or ``sha256:`` and the digest of the payload.
     :param row_index: position in the input, from 0.
     :param status: one of :class:`Status` but ``SENDING``.
-    :param destination_record_id: the vendor's id where it told one.
+    :param destination_record_id: the vendor's id, if it gave one.
     :param errors: every reason given, the first of which is also in ``error_code``, ``error_field`` and
         ``status_message``.
     :param http_status: status of the last answer, ``None`` without one.
@@ -63,7 +63,7 @@ class Outcome(Value, frozen=True, kw_only=True):
     :param payload: what was sent or would have been.
     :param batch_id: the request that carried it; begins with the execution's token.
     :param changed: a skipped record whose payload differs from the delivered one.
-    :param from_this_run: ``False`` for a standing outcome of an earlier run (a held ``unknown``, a ``skipped``).
+    :param from_this_run: ``False`` for an outcome of an earlier run (a held ``unknown``, a ``skipped``).
     """
 
     record_identifier: str

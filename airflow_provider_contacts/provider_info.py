@@ -1,4 +1,4 @@
-"""What Airflow is told of this package: connection types and their forms, derived from the vendors."""
+"""The description of this package for Airflow: connection types and their forms, derived from the vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When Airflow tries a task again, and when it does not: by what the task's failure says."""
+"""Decide by its error whether and when Airflow tries a task again."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LONGEST_WAIT = timedelta(hours=24)
 
 
 class ContactsRetryPolicy(RetryPolicy):
-    """Wait as long as the failure asks for, or give up at once where no further try can help.
+    """Wait as long as the failure asks for, or give up at once if no further try can help.
 
-    Airflow asks it after each failed try, within ``retries``. What the vendor wants to be waited for is waited for,
-    from its own moment on; another failure of a push that could end better waits ``delay``, then twice as long, and so
-    on; a refused credential, a wrong parameter and records that no try can deliver fail the task for good. About any
-    other exception Airflow decides as it would have without this.
+    Airflow asks it after each failed try, within ``retries``. It waits until the moment that a vendor's
+    ``Retry-After`` names. After another failure of a push that could end better it waits ``delay``, then twice as
+    long, and so on. A refused credential, a wrong parameter and records that no try can deliver fail the task for
+    good. Other exceptions are left to Airflow.
 
     :param delay: after the first try.
     :param longest: the longest such wait.

@@ -13,7 +13,7 @@ from airflow_provider_contacts.records.stored_payloads import StoredPayload
 class AsReadLedger:
     """A ledger that claims a record for a stored payload only while its row still holds the payload that was read.
 
-    If another one has been written meanwhile, the engine is told that the claim is lost.
+    If another one has been written meanwhile, the claim counts as lost.
 
     :param under: does everything else.
     """

@@ -153,10 +153,9 @@ class ContactsOperator(LiteralsCheckedOperator):
         return self._run(Execution, context)
 
     def _run(self, kind: Any, context: Context) -> dict[str, Any]:
-        from airflow_provider_contacts.task.execution import run_task
-        from airflow_provider_contacts.task.stop_sign import StopSign
+        from airflow_provider_contacts.task.execution import StopFlag, run_task
 
-        self._stop = StopSign()
+        self._stop = StopFlag()
         return run_task(kind, self, context, self._stop)
 
     def on_kill(self) -> None:

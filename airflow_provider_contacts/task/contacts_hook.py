@@ -195,7 +195,7 @@ class ContactsHook(BaseHook):
     def budget(self, target: Target, client: Client) -> Iterator[Budget | None]:
         """Open this task's part of the account's rate, where the connection shares one.
 
-        :param client: is made ready first: what is counted as leaving now must not wait for a token.
+        :param client: fetches its token first: a request that counts as leaving now must not wait for it.
         :raises ConfigError: if the store cannot be what the connection says.
         :raises BudgetError: if the store cannot be reached.
         """
@@ -210,7 +210,7 @@ class ContactsHook(BaseHook):
             yield budget
 
     def destination(self, client: Client, target: Target, given: Mapping[str, Any] | None) -> Destination:
-        """Return the exact destination; asks the vendor where a name must become an id.
+        """Return the exact destination; asks the vendor if a name must become an id.
 
         :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
         """
@@ -222,7 +222,7 @@ class ContactsHook(BaseHook):
     def mapper(
         self, parameters: PushParameters, destination: Destination, sync_id: str, columns: Sequence[str] | None
     ) -> Mapper:
-        """Return how rows become payloads, checked against the source's columns where they are known.
+        """Return how rows become payloads, checked against the source's columns if they are known.
 
         :raises ConfigError: naming columns and what is allowed.
         """

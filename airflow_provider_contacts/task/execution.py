@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,6 @@ from airflow_provider_contacts.task.open_memory import (
 )
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
 from airflow_provider_contacts.task.reporting import Progress, counted, place_of_rows, reported
-from airflow_provider_contacts.task.stop_sign import StopSign
 from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
@@ -53,7 +52,24 @@ MOST_RESCHEDULES = 100
 """Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
 
 
-def run_task(kind: type[Execution], operator: ContactsOperator, context: Context, stop: StopSign) -> dict[str, Any]:
+class StopFlag:
+    """Says that nothing more may be sent. A signal handler sets it, the engine reads it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self.wake: Callable[[], None] = lambda: None
+
+    def set(self) -> None:
+        """Stop, and end the engine's wait."""
+        self._is_set = True
+        self.wake()
+
+    def is_set(self) -> bool:
+        """Tell whether to stop."""
+        return self._is_set
+
+
+def run_task(kind: type[Execution], operator: ContactsOperator, context: Context, stop: StopFlag) -> dict[str, Any]:
     """Execute, push the summary to XCom also when the task fails, and end the task as the outcomes say."""
     try:
         execution = kind(operator, context, stop)
@@ -77,7 +93,7 @@ class Execution:
     :raises ConfigError: for parameters that are wrong without looking at anything.
     """
 
-    def __init__(self, operator: ContactsOperator, context: Context, stop: StopSign) -> None:
+    def __init__(self, operator: ContactsOperator, context: Context, stop: StopFlag) -> None:
         if parse_text(operator.outcomes_conn_id, "outcomes_conn_id") is None:
             # Before anything can go wrong, so that a later execution knows of this one.
             begin_without_table(context, resend=operator.on_unknown == "resend")
@@ -103,7 +119,7 @@ class Execution:
         parameters, hook, target = self._parameters, self._hook, self._target
         settings = hook.settings(parameters, target)
         with hook.client(target) as client:
-            self._stop.wakes(client.wake)
+            self._stop.wake = client.wake
             destination = hook.destination(client, target, parameters.destination)
             report = new_report(parameters, hook.vendor, destination, self._identity, parameters.sync_id)
             # Parameters that need no row are checked before a run is registered or a query is run.

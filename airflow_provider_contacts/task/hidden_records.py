@@ -26,7 +26,7 @@ class HiddenRecords:
         self.records = records
 
     def __repr__(self) -> str:
-        """Return the word that stands for the records."""
+        """Show a word instead of the records."""
         return HIDDEN
 
 
@@ -45,19 +45,19 @@ class RecordsOperator(LiteralsCheckedOperator):
 
     def _keep(self, given: Mapping[str, Any]) -> dict[str, Any]:
         parsed = super()._keep(given)
-        # Past the setter: somebody may give the very word.
+        # Past the setter: the records given may be this very word.
         self._given = as_hidden(given["records"])
         return parsed
 
     @property
     def records(self) -> Any:
-        """An upstream output that Airflow has to resolve, else what stands for the records."""
+        """An upstream output that Airflow has to resolve, else a word in place of the records."""
         given = self._given.records
         return given if is_output(given) else self._given if self.rendered else HIDDEN
 
     @records.setter
     def records(self, value: Any) -> None:
-        # Rendering hands back what the getter showed: the word must not replace what it stands for.
+        # Rendering hands back what the getter returned: the word must not replace the records.
         if not (isinstance(value, str) and value == HIDDEN):
             self._given = as_hidden(value)
 

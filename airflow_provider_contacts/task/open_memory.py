@@ -1,4 +1,4 @@
-"""Who pushes where, and the ledger that remembers it; shared by operators and a hook's ``push``."""
+"""Open the report and the ledger of a push; shared by operators and a hook's ``push``."""
 
 from __future__ import annotations
 

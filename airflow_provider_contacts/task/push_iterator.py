@@ -85,8 +85,8 @@ def check_memory(parameters: PushParameters) -> None:
 class Outcomes(Iterator[Outcome]):
     """The outcomes of one push, one a record, as they settle. Pushes while it is read; from one thread.
 
-    Closed early, also by leaving its ``with``, it stops the push: what is in flight gets three seconds. One that was
-    never asked for an outcome has sent nothing, and a warning says so when it goes away.
+    Closing it early, also by leaving its ``with``, stops the push: what is in flight gets three seconds. If no
+    outcome was ever asked for, nothing was sent, and a warning says so when the iterator goes away.
     """
 
     def __init__(self, checked: CheckedPush) -> None:

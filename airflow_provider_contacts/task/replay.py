@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
     from airflow_provider_contacts.task.base_operator import ContactsOperator
-    from airflow_provider_contacts.task.execution import Intake
-    from airflow_provider_contacts.task.stop_sign import StopSign
+    from airflow_provider_contacts.task.execution import Intake, StopFlag
     from airflow_provider_contacts.task.summary import Report
     from airflow_provider_contacts.vendor_kit.vendor import Destination
 
@@ -50,7 +49,7 @@ HOPELESS = "hopeless"
 class ReplayExecution(Execution):
     """One execution of a replay; not to be run twice."""
 
-    def __init__(self, operator: ContactsOperator, context: Context, stop: StopSign) -> None:
+    def __init__(self, operator: ContactsOperator, context: Context, stop: StopFlag) -> None:
         super().__init__(operator, context, stop)
         self._selection = selection_of(self._parsed)
         self._leftover: Counter[str] = Counter()
@@ -162,42 +161,42 @@ class SentAgain:
     def _leave(self, stored: Stored, code: str | None = None) -> None:
         """Count a record by its row, which stays as it is.
 
-        :param code: why it cannot be sent; ``None`` where its own word says enough.
+        :param code: why it cannot be sent; ``None`` if its status says enough.
         """
-        standing = stored.state
-        this_run = standing.sync_run_id == self._ledger.sync_run_id
-        match standing.status:
+        state = stored.state
+        this_run = state.sync_run_id == self._ledger.sync_run_id
+        match state.status:
             case Status.SUCCEEDED:
                 status, code = Status.SKIPPED, None
             case Status.UNKNOWN | Status.SENDING:
                 status = Status.UNKNOWN
             case Status.REJECTED | Status.INVALID if this_run or code is None:
-                status, code = standing.status, None
+                status, code = state.status, None
             case _:
                 status = Status.FAILED
                 self._leftover[HOPELESS] += 1
         if code is not None:
             self._leftover[code] += 1
         self._index += 1
-        interrupted = INTERRUPTED if standing.status is Status.SENDING else standing.error_code
+        interrupted = INTERRUPTED if state.status is Status.SENDING else state.error_code
         outcome = Outcome(
-            record_identifier=standing.record_identifier,
+            record_identifier=state.record_identifier,
             row_index=self._index,
             status=status,
-            destination_record_id=standing.destination_record_id,
+            destination_record_id=state.destination_record_id,
             error_code=code or interrupted,
-            error_field=None if code else standing.error_field,
-            status_message=HINTS[code] if code else standing.status_message,
-            http_status=standing.http_status,
-            attempts=standing.attempts,
-            payload_hash=standing.payload_hash,
+            error_field=None if code else state.error_field,
+            status_message=HINTS[code] if code else state.status_message,
+            http_status=state.http_status,
+            attempts=state.attempts,
+            payload_hash=state.payload_hash,
             from_this_run=this_run,
         )
         self._report.add(Finished(others=[outcome]))
 
 
 def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield the rows in lists; what a source gave before it failed comes before its error."""
+    """Yield the rows in lists; the rows that a source gives before it fails come before its error."""
     chunk: list[Any] = []
     try:
         for row in rows:

@@ -1,4 +1,4 @@
-"""What is told of a push: progress while it runs, and in the run's row how it ended."""
+"""Report a push: progress in the log, and its end in the run's row."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reported(
 
 
 def write_end(report: Report, ledger: Any, message: str | None) -> None:
-    """Log the counters, and write them into the run's row where the ledger has one."""
+    """Log the counters, and write them into the run's row if the ledger has one."""
     counts = ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in report.counts().items())
     log.info("Push %s: %s", report.status, counts)
     if (write := getattr(ledger, "finish", None)) is not None:
@@ -114,9 +114,9 @@ class Progress:
 
 
 def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
-    """Return where a person finds what became of each record, in a few words.
+    """Say where a person finds the outcome of each record.
 
-    :param outcomes_conn_id: ``None`` where there is no table.
+    :param outcomes_conn_id: ``None`` without a table.
     """
     if outcomes_conn_id is None:
         if report.wanted == "none":

@@ -30,7 +30,7 @@ class SettleContactsOperator(RecordsOperator):
         DAG do not show them.
     :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not exist, and the
         next run or a replay sends them.
-    :param settled_by: who says so; written into the rows, with the time.
+    :param settled_by: the person who settles; written into the rows, with the time.
     :param outcomes_conn_id: SQL connection with the outcome table.
     :param outcomes_table: its name, ``schema.table`` allowed.
     :param create_tables: add columns that a table of an earlier version lacks, else the error prints the DDL.

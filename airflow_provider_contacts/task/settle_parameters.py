@@ -25,7 +25,7 @@ from airflow_provider_contacts.task.parameters import (
 LONGEST_NAME = 255
 
 NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
-"""What templates and other tools write where an id is missing."""
+"""Words of templates and other tools for a missing id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def parse_person(value: Any, name: str) -> str:
 
 
 def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], dict[str, int]]:
-    """Return the vendor's ids and the places of what is named; both are empty if nothing is given.
+    """Return the vendor's ids and the places of the named records; both are empty if nothing is given.
 
     :raises ConfigError: naming what is wrong by its place.
     """

@@ -133,7 +133,7 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What the summary is made of.
+    """The counters, and what else the summary holds.
 
     :param wanted: the outcomes that go into XCom, see ``xcom_outcomes``.
     :param started_at: UTC.
