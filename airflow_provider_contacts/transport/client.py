@@ -18,7 +18,7 @@ from airflow_provider_contacts.transport.endpoint import Endpoint, new_session
 from airflow_provider_contacts.transport.event_loop import Loop
 from airflow_provider_contacts.transport.http_exchange import WireRequest, exchange
 from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
-from airflow_provider_contacts.transport.tokens import TokenError, TokenRequest, TokenSource
+from airflow_provider_contacts.transport.tokens import TokenError, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
@@ -37,7 +37,7 @@ TOKEN_TIMEOUT = 30.0
 class Client:
     """A sender over real sockets, with single calls for reads. Used from one thread, which must close it.
 
-    :param on_secret: receives every minted token, in the thread that uses the client.
+    :param on_secret: receives every minted token, in that thread.
     """
 
     def __init__(self, endpoint: Endpoint, *, on_secret: Callable[[str], None] = lambda _: None) -> None:
@@ -98,18 +98,12 @@ class Client:
         return result
 
     def warm(self) -> None:
-        """Open what the first request needs, a token too, so that it leaves as soon as it may.
-
-        What fails here fails again for the requests, and becomes their result.
-        """
+        """Open what the first request needs, a token too; what fails here fails again and becomes its result."""
         self._run(self._prepare(-1, Request("GET", "/")))
         self._tell_secrets()
 
     def authorization(self) -> tuple[str, float]:
-        """Return the ``Authorization`` header, and the moment (monotonic) until which it is good.
-
-        :raises TokenError: where no token can be had.
-        """
+        """Return the ``Authorization`` header and until when (monotonic) it is good, or raise :class:`TokenError`."""
         header = self._run(self._authorization(-1))
         self._tell_secrets()
         return header, self._tokens.good_until if self._tokens is not None else inf
@@ -200,11 +194,11 @@ class Client:
         self._used[tag] = token
         return f"Bearer {token}"
 
-    async def _post_token(self, request: TokenRequest) -> Result:
+    async def _post_token(self, url: str, headers: dict[str, str], body: str) -> Result:
         # A session of its own: another host, asked once in minutes.
-        async with new_session(self._endpoint, request.url) as session:
-            prepared = WireRequest("POST", url_of(request.url), request.headers, request.body.encode(), OF_A_TOKEN)
-            return await exchange(session, prepared, timeout=TOKEN_TIMEOUT)
+        async with new_session(self._endpoint, url) as session:
+            request = WireRequest("POST", url_of(url), headers, body.encode(), OF_A_TOKEN)
+            return await exchange(session, request, timeout=TOKEN_TIMEOUT)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

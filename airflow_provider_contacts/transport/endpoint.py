@@ -64,10 +64,7 @@ def proxy_for(url: str, stated: str) -> str | None:
 
 
 def new_session(endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
-    """Return a session with one host: no cookies, no environment, as many connections as asked for.
-
-    Within a running loop; the caller closes it.
-    """
+    """Return a session with one host: no cookies, no environment, as many connections as asked for."""
     import aiohttp
     import httpx
 

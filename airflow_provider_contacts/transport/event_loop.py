@@ -16,11 +16,7 @@ TURNS = 3
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose connections are guarded, and that can close every one of them.
-
-    A connection that its owner has closed lives on until the loop turns again, and one with unsent bytes for as long
-    as the other side does not read.
-    """
+    """An event loop whose connections are guarded, and that can close every one of them, also with unsent bytes."""
 
     def __init__(self) -> None:
         super().__init__()

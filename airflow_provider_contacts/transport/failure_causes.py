@@ -46,11 +46,7 @@ ERRNOS = {
 
 
 def connection_cause(error: BaseException, host: str, seconds: float) -> str:
-    """Return why no connection was made, and what to do.
-
-    :param host: the host that was asked for; a proxy has another one.
-    :param seconds: in which a connection had to be made.
-    """
+    """Return why no connection to a host, or to its proxy, was made within these seconds, and what to do."""
     import aiohttp
 
     if isinstance(error, aiohttp.ClientHttpProxyError):

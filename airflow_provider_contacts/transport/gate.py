@@ -74,10 +74,8 @@ class Gate:
 
 
 class Guard:
-    """The protocol of one connection, in front of the HTTP client's own.
+    """The protocol of one connection, in front of the HTTP client's own (``inner``).
 
-    :param inner: the HTTP client's.
-    :param line: its socket.
     :param below: the transports under a TLS one.
     """
 
@@ -148,10 +146,7 @@ class Guard:
             transmission.unread = unacknowledged(self.line) > 0
 
     def leave(self, first: bytes, size: int) -> None:
-        """Let bytes of the running task's request pass, its first ones only to a silent connection and in time.
-
-        :raises HeldError: where not a byte of it may be written.
-        """
+        """Let bytes of the running task's request pass, its first ones only to a silent connection and in time."""
         transmission = TRANSMISSION.get()
         transmission.gated = True
         if bytes(first[:8]) == b"CONNECT ":
@@ -205,10 +200,7 @@ class Guard:
         return found is None
 
     def head(self, transmission: Transmission, status: int) -> None:
-        """Take note of an answer's status.
-
-        Only a 2xx lets the connection be used again: a server that gives up may still answer later.
-        """
+        """Take note of an answer's status: a server that refuses or gives up may still answer later."""
         transmission.headed = True
         good = 200 <= status < 300  # noqa: PLR2004  # RFC 9110
         refuses = not good and (status < 500 or status == 503)  # noqa: PLR2004  # RFC 9110
@@ -241,8 +233,7 @@ class Guard:
 
         A refusal that belongs to an earlier request is followed by the answer to the later one.
 
-        :param seconds: that the answer took.
-        :param most: seconds that may be waited.
+        :param seconds: that the first answer took.
         """
         self._pool.on_answer(seconds)
         if self._another is None:

@@ -122,8 +122,7 @@ def check_carried(vendor: Vendor, destination: Destination, where: str) -> None:
 def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: Place = NOWHERE) -> Response:
     """Return the 2xx answer to one read request.
 
-    :param trouble: begins the error text.
-    :param place: what the error text tells to check.
+    :param trouble: begins the error text; ``place`` says what it tells to check.
     :raises RefusedError: where another try cannot help.
     :raises LookupFailedError: where it can.
     """

@@ -47,15 +47,6 @@ class TokenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """The request to the token endpoint."""
-
-    url: str
-    headers: dict[str, str] = field(repr=False)
-    body: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class AccessToken:
     """A token and the seconds, from its request on, for which it is used."""
 
@@ -66,7 +57,7 @@ class AccessToken:
 class TokenSource:
     """The current token of one account, used from one event loop.
 
-    :param post: sends a token request once.
+    :param post: sends URL, headers and body to the token endpoint once.
     :param on_secret: receives every minted token, so that it can be masked in logs.
     :ivar good_until: the moment (monotonic) at which the token is renewed.
     """
@@ -74,7 +65,7 @@ class TokenSource:
     def __init__(
         self,
         credential: ClientCredentials,
-        post: Callable[[TokenRequest], Awaitable[Result]],
+        post: Callable[[str, dict[str, str], str], Awaitable[Result]],
         *,
         on_secret: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
@@ -88,15 +79,12 @@ class TokenSource:
         self.good_until = 0.0
 
     async def get(self) -> str:
-        """Return a token that is good for a while.
-
-        :raises TokenError: where none can be had.
-        """
+        """Return a token that is good for a while, or raise :class:`TokenError`."""
         async with self._lock:
             asked_at = self._monotonic()
             if not self._token or asked_at >= self.good_until:
                 self._token = ""
-                token = read_token(await self._post(token_request(self._credential)), self._credential)
+                token = read_token(await self._post(*token_request(self._credential)), self._credential)
                 self._on_secret(token.text)
                 self._token, self.good_until = token.text, asked_at + token.life
             return self._token
@@ -107,8 +95,8 @@ class TokenSource:
             self._token = ""
 
 
-def token_request(credential: ClientCredentials) -> TokenRequest:
-    """Return the request for a token.
+def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], str]:
+    """Return URL, headers and body of the request for a token.
 
     :raises TokenError: for a client id or secret that no header can carry.
     """
@@ -121,12 +109,13 @@ def token_request(credential: ClientCredentials) -> TokenRequest:
     method: Any = credential.method if credential.encoding == "form" else as_json
     try:
         auth = ClientAuth(credential.client_id, credential.client_secret, method)
-        return TokenRequest(*auth.prepare("POST", credential.token_url, headers, form))
+        url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
     except UnicodeEncodeError:
         text = (
             "login (client id) or password (client secret) of the connection holds characters that no header can carry"
         )
         raise TokenError("credential_not_latin1", text, refused=True) from None
+    return url, headers, body
 
 
 def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature

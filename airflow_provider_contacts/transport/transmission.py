@@ -28,7 +28,7 @@ class Transmission:
     :param not_after: the moment (monotonic) after which its first byte must not leave.
     :param on_leave: is called when the first byte leaves.
     :param began: the moment (monotonic) at which a connection was asked for.
-    :param gated: the connection is guarded: from then on, ``left`` tells the truth.
+    :param gated: its connection is guarded, so that ``left`` tells the truth.
     :param left: a byte of it may have been handed to a socket.
     :param held: why it was not: ``"late"``; ``"stale"``, the connection is not silent; ``"unasked"``, a new one is not.
     :param reused: its connection has carried another request before.

@@ -17,7 +17,6 @@ from airflow_provider_contacts.transport.tokens import (
     LONGEST_TOKEN,
     AccessToken,
     TokenError,
-    TokenRequest,
     TokenSource,
     read_token,
     token_request,
@@ -134,7 +133,7 @@ def test_a_token_is_renewed_ahead_of_its_expiry(told: Any, good_for: float) -> N
     now = 1000.0
     asked: list[float] = []
 
-    async def post(_: TokenRequest) -> Result:
+    async def post(*_: Any) -> Result:
         asked.append(now)
         return Response(200, {}, json.dumps({"access_token": f"t{len(asked)}", "expires_in": told}).encode())
 
