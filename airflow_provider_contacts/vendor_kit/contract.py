@@ -44,11 +44,13 @@ class Field(NamedTuple):
 
     :param nullable: documented to take null: a given ``None`` is sent as null, elsewhere left out.
     :param nested: an object or a list; its JSON text is accepted.
+    :param tight: lets pass texts, truth values and whole numbers alone, at every depth.
     """
 
     required: bool
     nullable: bool
     nested: bool
+    tight: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class RecordContract:
 
     :param record: ``TypedDict`` of the native record, decorated with ``with_config(ConfigDict(extra="forbid"))``.
         Its fields check values and hand them on as they came.
-    :param flat: flat names for nested fields. A record with both is refused before ``shape`` is called.
+    :param flat: flat names for nested fields. A record with both is refused before they are applied.
     :param coherent: is given a checked record; raises ``InvalidRecordError`` where its fields make no sense together.
     """
 
@@ -75,17 +77,10 @@ class RecordContract:
         """Return the flat names, each with the native field that it fills; one that ends in ``.*`` is a prefix."""
         return {name: native for one in self.flat for name, native in one.names.items()}
 
-    def shape(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Replace the flat names in a (fresh, cleaned) record by native fields; return the record."""
-        for one in self.flat:
-            one.apply(record)
-        return record
-
     @cached_property
     def loose(self) -> frozenset[str]:
-        """Return the fields that may hold more than texts, truth values, whole numbers, and what is made of them."""
-        hints = get_type_hints(self.record, include_extras=True)
-        return frozenset(name for name, hint in hints.items() if not is_tight(hint))
+        """Return the fields that are not tight."""
+        return frozenset(name for name, field in self.fields.items() if not field.tight)
 
     @cached_property
     def _validator(self) -> Any:
@@ -111,7 +106,7 @@ def field_of(hint: Any) -> Field:
     required = get_origin(hint) is Required
     kinds = members_of(get_args(hint)[0] if required else hint)
     nested = any(is_typeddict(kind) or (get_origin(kind) or kind) in {dict, list} for kind in kinds)
-    return Field(required, NoneType in kinds, nested)
+    return Field(required, NoneType in kinds, nested, is_tight(hint))
 
 
 def is_tight(hint: Any, inside: frozenset[Any] = frozenset()) -> bool:

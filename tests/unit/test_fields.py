@@ -1,18 +1,28 @@
-"""What a field type hands on, what it refuses, and under which word."""
+"""What a contract reads from annotations; what a field hands on, what it refuses, and under which code."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, Required
 
 import pytest
+from pydantic import ConfigDict, Field, StrictStr, with_config
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
+from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import (
     EMAIL_LENGTH,
+    Anything,
+    Email,
+    Flag,
+    Number,
+    Whole,
     check_date,
     check_datetime,
     check_email,
     check_uuid,
+    not_beside,
 )
 
 NO_EMAIL = ("invalid_email", "not the form of an email address")
@@ -56,3 +66,61 @@ def test_what_is_refused_says_why(check: Any, value: Any, said: tuple[str, str])
     with pytest.raises(PydanticCustomError) as caught:
         check(value)
     assert (caught.value.type, caught.value.message()) == said
+
+
+class Tree(TypedDict, total=False):
+    leaf: StrictStr
+    branches: list[Tree]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Record(TypedDict, total=False):
+    name: Required[Annotated[StrictStr, Field(min_length=1)]]
+    email: Email | None
+    kind: Literal["a", "b"]
+    active: Flag
+    rank: Whole
+    share: Number
+    more: Anything
+    any: dict[StrictStr, Anything] | None
+    tags: Annotated[list[StrictStr], not_beside("kind")]
+    tree: Tree
+
+
+CONTRACT = RecordContract(record=Record)
+
+
+def test_what_a_field_is_follows_from_its_annotation() -> None:
+    fields = CONTRACT.fields
+    assert {name for name, field in fields.items() if field.required} == {"name"}
+    assert {name for name, field in fields.items() if field.nullable} == {"email", "any"}
+    assert {name for name, field in fields.items() if field.nested} == {"any", "tags", "tree"}
+    # A type that holds itself is not looked through.
+    assert CONTRACT.loose == {"share", "more", "any", "tree"}
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        ({}, [("missing_field", "name")]),
+        ({"name": ""}, [("too_short", "name")]),
+        ({"name": "a", "kind": "c"}, [("not_allowed", "kind")]),
+        ({"name": "a", "nmae": "b"}, [("unknown_field", "nmae")]),
+        ({"name": "a", "tree": {"branches": [{"leaf": 1}]}}, [("wrong_type", "tree.branches.0.leaf")]),
+        ({"name": "a", "tree": {"branches": [{"x": 2}]}}, [("unknown_field", "tree.branches.0.x")]),
+        ({"name": "a", "kind": "a", "tags": ["b"]}, [("conflict", "tags")]),
+        ({"name": "a", "share": True}, [("wrong_type", "share")]),
+        ({"name": "a", "more": {1: 2}}, [("not_json", "more")]),
+        ({"name": "a", "any": {"b": float("inf")}}, [("not_json", "any.b")]),
+    ],
+)
+def test_every_reason_is_told_with_its_code_and_field(record: dict[str, Any], found: list[tuple[str, str]]) -> None:
+    with pytest.raises(InvalidRecordError) as caught:
+        CONTRACT.check(record)
+    assert [(code, field) for code, field, _ in caught.value.errors] == found
+
+
+def test_what_passes_is_handed_on_as_it_came() -> None:
+    record = {"name": "A", "email": None, "active": 1, "rank": 2.0, "share": 0.5, "more": [{"a": None}], "tags": ["b"]}
+    assert CONTRACT.check(record) == {**record, "active": True, "rank": 2}
+    assert type(CONTRACT.check(record)["rank"]) is int

@@ -85,7 +85,7 @@ def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Fau
 
 def test_parts_of_a_name_are_texts() -> None:
     with pytest.raises(InvalidRecordError) as caught:
-        VENDOR.contract.shape({"first_name": 1, "last_name": 2})
+        VENDOR.contract.flat[0].apply({"first_name": 1, "last_name": 2})
     assert [error[:2] for error in caught.value.errors] == [("wrong_type", "first_name"), ("wrong_type", "last_name")]
 
 
