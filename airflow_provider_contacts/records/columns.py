@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,9 +13,8 @@ from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.records.refused import NOT_JSON, Reasons, reasons_of
 from airflow_provider_contacts.records.row_values import MISSING, Unreadable
-from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
-from airflow_provider_contacts.vendor_kit.vendor import Payload
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Vendor
 
 WHOLE = frozenset({int, bool})
 TEXTS = frozenset({str})
@@ -136,31 +135,21 @@ class Columns:
 
 
 def columns_of(
-    names: Iterable[str],
-    contract: RecordContract,
-    *,
-    field_of: Callable[[str], str],
-    ignored: Callable[[str], bool],
-    title: str,
+    names: Iterable[str], vendor: Vendor, *, sync_key: Sequence[str], field_map: Mapping[str, str], unmapped: str
 ) -> Columns:
-    """Return how rows with these columns are read.
-
-    :param field_of: the vendor's name for a column.
-    :param ignored: whether a column that means nothing to the vendor is let pass.
-    :param title: the vendor's, for people.
-    """
-    native = contract.fields
+    """Return how rows with these columns are read; the parameters are the mapper's."""
+    contract = vendor.contract
     columns: dict[str, Column] = {}
     left_out: list[str] = []
     for name in names:
-        field = field_of(name)
-        known = native.get(field)
+        field = field_map.get(name, name)
+        known = contract.fields.get(field)
         if known is None and shorthand_target(contract.shorthands, field) is None:
-            if ignored(name):
+            if name in sync_key or unmapped == "ignore":
                 left_out.append(name)
                 continue
-            hint = did_you_mean(field, [*native, *contract.shorthands])
-            return Columns(refusal=(("unknown_field", field, f"not a field of {title}{hint}"),))
+            hint = did_you_mean(field, [*contract.fields, *contract.shorthands])
+            return Columns(refusal=(("unknown_field", field, f"not a field of {vendor.title}{hint}"),))
         if field in columns:
             return Columns(refusal=(("conflict", field, "two columns become this field"),))
         columns[field] = Column(

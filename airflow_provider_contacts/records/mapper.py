@@ -198,11 +198,7 @@ class Mapper:
         columns = self._columns.get(names)
         if columns is None:
             columns = columns_of(
-                names,
-                self.vendor.contract,
-                field_of=lambda name: self.field_map.get(name, name),
-                ignored=lambda name: name in self.sync_key or self.unmapped == "ignore",
-                title=self.vendor.title,
+                names, self.vendor, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped
             )
             if len(self._columns) < MOST_COLUMNS:
                 self._columns[names] = columns
