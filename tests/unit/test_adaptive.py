@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +22,7 @@ from airflow_provider_contacts.pacing.adaptive import (
 )
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Response
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Response, Vendor
 from airflow_provider_contacts.vendors import nedzo
 from tests.support.fake_vendor import VENDOR, Deed, World, answers, names
 
@@ -240,87 +239,58 @@ def test_a_task_without_records_earns_no_burst() -> None:
 
 # What asks for fewer requests.
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-PAIR: Sequence[Payload] = ({"name": "a"}, {"name": "b"})
-COUNT = 2000
-REFUSED = 25
-FAST = Limits(batch_size=50, max_in_flight=8)
-
-
-def later(answer: Response, vendor: object = VENDOR, **assumptions: bool) -> bool:
-    assert isinstance(vendor, type(VENDOR))
-    return judge(answer, PAIR, vendor, Assumptions(**assumptions), NOW).later
-
-
 RETRY_AFTER = {"retry-after": "7"}
 LEFT_OUT = b'{"count": 2, "results": [{"at": 0, "rejected": "bad"}, {"at": 1, "again": "unprocessed"}]}'
+BOTH = b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'
+BUSY = replace(VENDOR, again_statuses=frozenset({409}))
+
+
+def inside(status: int) -> Response:
+    return Response(200, body=b'{"status_code": %d, "message": "no"}' % status)
 
 
 @pytest.mark.parametrize(
-    ("answer", "slower"),
+    ("vendor", "response", "slower"),
     [
-        (Response(429), True),
-        (Response(425), True),
-        (Response(503, RETRY_AFTER), True),
-        (Response(503), False),
-        (Response(500, RETRY_AFTER), False),
-        (Response(400), False),
-        (Response(422, body=b'{"named": [0]}'), False),
-        (Response(200, body=LEFT_OUT), False),
-        (Response(200, RETRY_AFTER, LEFT_OUT), True),
-        (Response(200, RETRY_AFTER, b'{"count": 2, "results": [{"at": 0, "id": "1"}, {"at": 1, "id": "2"}]}'), False),
+        (VENDOR, Response(429), True),
+        (VENDOR, Response(425), True),
+        (VENDOR, Response(503, RETRY_AFTER), True),
+        (VENDOR, Response(503), False),
+        (VENDOR, Response(500, RETRY_AFTER), False),
+        (VENDOR, Response(400), False),
+        (VENDOR, Response(409), False),
+        (BUSY, Response(409), True),
+        (VENDOR, Response(422, body=b'{"named": [0]}'), False),
+        (VENDOR, Response(200, body=LEFT_OUT), False),
+        (VENDOR, Response(200, RETRY_AFTER, LEFT_OUT), True),
+        (VENDOR, Response(200, RETRY_AFTER, BOTH), False),
+        # A status inside of a 2xx asks like one outside.
+        *((nedzo.VENDOR, inside(status), slower) for status, slower in ((429, True), (425, True), (409, False))),
     ],
 )
-def test_only_a_vendor_that_says_later_gets_fewer_requests(answer: Response, slower: bool) -> None:
-    assert later(answer) is slower
-
-
-def test_later_counts_also_where_it_is_no_refusal() -> None:
-    assert later(Response(503, RETRY_AFTER), retry_after_is_refusal=False)
-    assert later(Response(409), replace(VENDOR, again_statuses=frozenset({409})))
-
-
-@pytest.mark.parametrize(("status", "slower"), [(429, True), (425, True), (409, False), (422, False)])
-def test_a_status_inside_of_a_2xx_asks_like_one_outside(status: int, slower: bool) -> None:
-    body = b'{"status_code": %d, "message": "no"}' % status
-    verdict = judge(Response(200, body=body), [{"email": "a@example.com"}], nedzo.VENDOR, Assumptions(), NOW)
-    assert verdict.later is slower
-
-
-# A whole push, in the clock's own seconds.
-
-
-def names_of(sent: Sequence[Payload]) -> set[str]:
-    return {payload["name"] for payload in sent}
-
-
-def spread(count: int) -> set[str]:
-    return {f"n{index * (COUNT // count)}" for index in range(count)}
-
-
-def pushed_in(world: World, *, refused: int) -> float:
-    began = world.time.seconds
-    pushed = world.push(names(COUNT), limits=FAST)
-    expected = {"succeeded": COUNT - refused, **({"rejected": refused} if refused else {})}
-    assert pushed.counts() == expected
-    return world.time.seconds - began
+@pytest.mark.parametrize("is_refusal", [True, False])
+def test_only_a_vendor_that_says_later_gets_fewer_requests(
+    vendor: Vendor, response: Response, slower: bool, is_refusal: bool
+) -> None:
+    sent = [{"name": "a"}, {"name": "b"}] if vendor.name == VENDOR.name else [{"email": "a@example.com"}]
+    assumptions = Assumptions(retry_after_is_refusal=is_refusal)
+    assert judge(response, sent, vendor, assumptions, datetime(2026, 1, 2, tzinfo=UTC)).later is slower
 
 
 @pytest.mark.parametrize("named", [True, False])
 def test_refused_batches_cost_their_requests_and_no_waiting(named: bool) -> None:
-    refused = spread(REFUSED)
+    count, refused = 2000, {f"n{80 * index}" for index in range(25)}
 
-    def world(culprits: set[str]) -> World:
-        # A refusal is answered at once, and a batch that is stored takes long: neither is slow for being the other.
-        return World(
-            lambda _index, sent: (
-                Deed(delay=0.002, status=422, applies=False)
-                if names_of(sent) & culprits
-                else Deed(delay=0.02 * len(sent))
-            ),
-            refuses=lambda payload: payload["name"] in culprits,
-            names=named,
-        )
+    def seconds(culprits: set[str]) -> float:
+        def script(_index: int, sent: Any) -> Deed:
+            # A refusal is answered at once, and a batch that is stored takes long: neither is slow for being the other.
+            found = {payload["name"] for payload in sent} & culprits
+            return Deed(delay=0.002, status=422, applies=False) if found else Deed(delay=0.02 * len(sent))
 
-    plain = pushed_in(world(set()), refused=0)
-    assert pushed_in(world(refused), refused=REFUSED) <= 1.6 * plain
+        world = World(script, refuses=lambda payload: payload["name"] in culprits, names=named)
+        begun = world.time.seconds
+        pushed = world.push(names(count), limits=Limits(batch_size=50, max_in_flight=8))
+        assert pushed.statuses() == {n: "rejected" if f"n{n}" in culprits else "succeeded" for n in range(count)}
+        return world.time.seconds - begun
+
+    assert seconds(refused) <= 1.6 * seconds(set())
