@@ -11,9 +11,8 @@ from urllib.parse import quote
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.vendor_kit.forms import Destination
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
-from airflow_provider_contacts.vendor_kit.vendor import Payload, Request, Response
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 PART = re.compile(r"\{(\w+)\}")
 

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Destination = Mapping[str, Any]
-"""The checked destination: the vendor's keys with values of the declared types."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -79,6 +76,6 @@ class DestinationForm:
 NO_DESTINATION = DestinationForm()
 
 
-def no_fields(destination: Destination) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's
+def no_fields(destination: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's
     """Return nothing: the destination stands in the path."""
     return {}

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_mapping
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 
@@ -92,6 +92,22 @@ def contacts_of(items: Any, read: Callable[[Mapping[str, Any]], Contact]) -> tup
     return contacts
 
 
+def entries_of(value: Any, member: str) -> list[Payload]:
+    """Return a list of objects without their nulls; a lone text is the ``member`` itself.
+
+    :raises UnreadableError: for what is no list, or holds anything else.
+    """
+    if not isinstance(value, list) or not all(isinstance(one, str | dict) for one in value):
+        raise UnreadableError("no list of numbers or addresses")
+    objects = ({member: one} if isinstance(one, str) else one for one in value)
+    return [{name: part for name, part in one.items() if part is not None} for one in objects]
+
+
+def first_of(shown: Mapping[str, Any], *names: str) -> Any:
+    """Return the first of several members that is there, ``None`` without any."""
+    return next((shown[name] for name in names if name in shown), None)
+
+
 def ends_path(path: str, id_: str) -> bool:
     """Tell whether the last part of a path is an id."""
     return path.endswith(f"/{quote(id_, safe='', errors='replace')}")
@@ -108,6 +124,19 @@ def next_number(meta: Mapping[str, Any], asked: Request) -> int | None:
     if page is None or (asked.query and ("page", str(page)) not in asked.query):
         raise UnreadableError("another page than the one that was asked for")
     return page + 1
+
+
+def next_cursor(value: Any) -> str | None:
+    """Return a cursor as a query can carry it, ``None`` after the last page.
+
+    :raises UnreadableError: for a cursor that is none.
+    """
+    if value is None or value == "":
+        return None
+    cursor = as_id(value)
+    if cursor is None or not cursor.isascii() or not cursor.isprintable():
+        raise UnreadableError("a cursor that is none")
+    return cursor
 
 
 def next_link(body: Mapping[str, Any], asked: Request) -> Request | None:

@@ -1,7 +1,6 @@
-"""Texts from outside, made fit to be kept and shown: without secrets, without what no column takes, and cut.
+"""What a vendor says, made safe to keep and to show: without secrets and control characters, and cut.
 
-This is the one place for it: what a vendor says passes here when an outcome is made of its answer, so that table, XCom,
-log and exception texts show the same.
+Answers pass here before outcomes are made of them, so that table, XCom, log and exception texts show the same.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ LONGEST_READ = 65_536
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
 
-JSON_SIGN = re.compile(r"\\u([0-9a-fA-F]{4})")
+JSON_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 NO_LETTER = re.compile(r"[\W_]+")
-URL_SIGNS = str.maketrans("+/", "-_")
+URL_ALPHABET = str.maketrans("+/", "-_")
 
 
 def clean(text: str | None, length: int) -> str | None:
@@ -98,7 +97,7 @@ class Secrets:
         return MASK if self._rewritten(part, LEAST_BARE) else clean(part, length)
 
     def _rewritten(self, text: str, least: int) -> bool:
-        """Tell whether the letters and digits of a secret stand in a text, whatever signs are between them."""
+        """Tell whether the letters and digits of a secret stand in a text, whatever characters are between them."""
         bare = [one for one in self._bare if least <= len(one) <= len(text)]
         told = bared(undone(text)) if bare else ""
         return any(one in told for one in bare)
@@ -119,13 +118,11 @@ class Secrets:
 
     def reply(self, reply: Reply) -> Reply:
         """Return what a reply says of a record, fit to be kept."""
-        if type(reply) is Created:
+        if isinstance(reply, Created):
             found = self.clean(reply.id, NAME_LENGTH)
             return reply if found == reply.id else Created(found)
         if isinstance(reply, Rejected):
             return Rejected(tuple(map(self._error, reply.errors[:ERRORS_KEPT])))
-        if isinstance(reply, Created):
-            return reply
         said = replace(reply, code=self._name(reply.code) or "", message=self.clean(reply.message, MESSAGE_LENGTH))
         return replace(said, id=self.clean(said.id, NAME_LENGTH)) if isinstance(said, Doubt) else said
 
@@ -146,8 +143,8 @@ def bared(text: str) -> str:
 
 
 def undone(text: str) -> str:
-    """Return a text whose signs are no longer written for a URL (twice, too), for HTML or for JSON."""
-    plain = JSON_SIGN.sub(lambda found: chr(int(found[1], 16)), html.unescape(text))
+    """Return a text without the escapes of URLs (twice, too), HTML and JSON."""
+    plain = JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)), html.unescape(text))
     return unquote(unquote(plain)) if "%" in plain else plain
 
 
@@ -166,10 +163,10 @@ def in_base64(text: str) -> Iterator[str]:
     """Yield what stands in Base64, of both alphabets, wherever in what was encoded a text begins."""
     data = text.encode("utf-8", "surrogatepass")
     for before in range(3):
-        # The sign at either end that holds bits of a neighbour, too, is left out.
+        # The character at either end that holds bits of a neighbour, too, is left out.
         whole = base64.b64encode(bytes(before) + data).decode("ascii").rstrip("=")
         part = whole[(0, 2, 3)[before] : len(whole) - ((before + len(data)) % 3 > 0)]
-        yield from (part, part.translate(URL_SIGNS))
+        yield from (part, part.translate(URL_ALPHABET))
 
 
 def secrets_of(credential: Credential, proxies: Iterable[str | None]) -> Iterator[str]:
@@ -185,6 +182,6 @@ def secrets_of(credential: Credential, proxies: Iterable[str | None]) -> Iterato
         yield from (credential.client_secret, f"{credential.client_id}:{credential.client_secret}")
     for proxy in filter(None, proxies):
         with suppress(ValueError):
-            user, sign, password = urlsplit(proxy).netloc.rpartition("@")[0].partition(":")
-            if sign:
+            user, colon, password = urlsplit(proxy).netloc.rpartition("@")[0].partition(":")
+            if colon:
                 yield from (unquote(password), f"{unquote(user)}:{unquote(password)}")

@@ -40,11 +40,11 @@ from airflow_provider_contacts.vendor_kit.fields import (
     Whole,
     check_json,
 )
-from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping, fold_text
+from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.shorthands import wrap
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor
-from airflow_provider_contacts.vendors.dex_reads import READ_BACK
+from airflow_provider_contacts.vendors.dex_reads import READ_BACK, own_id
 
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
@@ -213,11 +213,6 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     if failed or len(items) > len(sent) or any(one.id and one.content is None for one in shown):
         return matched(sent, shown, STEPS[:1], Doubt("error_flag" if failed else "contacts_disagree"))
     return matched(sent, shown, STEPS, Doubt("not_returned" if len(items) < len(sent) else "unmatched"))
-
-
-def own_id(contact: Content) -> str | None:
-    """Return an id for comparing: the one that a record brought along, or a contact's."""
-    return (as_id(contact.get("id")) or "").lower() or None
 
 
 def names(contact: Content) -> tuple[str, str]:

@@ -48,13 +48,22 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     as_text,
     fold_text,
 )
-from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack, contacts_of, ends_path
+from airflow_provider_contacts.vendor_kit.reads import (
+    Contact,
+    Page,
+    Question,
+    ReadBack,
+    contacts_of,
+    ends_path,
+    entries_of,
+    first_of,
+    next_cursor,
+)
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 ALL = "/v1/contacts"
 BY_EMAILS = "/v1/contacts/by-emails"
 FULL_PAGE = 500
-MOST_REQUESTS = 5_000
 MOST_WORDS = 8
 
 SHOWN = (
@@ -84,7 +93,7 @@ class Aside:
 
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:  # noqa: ARG001  # the signature is the word's
     """Return the questions about the records: by id, by emails, and one for all that are known by their names alone."""
-    ids = [id_of(payload) for payload in sought]
+    ids = list(map(own_id, sought))
     times = Counter(ids)
     told_apart = [index for index, one in enumerate(ids) if one is None or times[one] == 1]
     emails = {index: found for index in told_apart if (found := emails_of(sought[index]))}
@@ -124,10 +133,9 @@ def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | Non
         yield Question(request=request, about=tuple(about[email]), context=aside_of(about[email], ids))
 
 
-def id_of(payload: Payload) -> str | None:
-    """Return the id that a record brought along, for comparing."""
-    found = as_id(payload.get("id"))
-    return found.lower() if found else None
+def own_id(contact: Mapping[str, Any]) -> str | None:
+    """Return an id for comparing: the one that a record brought along, or a contact's."""
+    return (as_id(contact.get("id")) or "").lower() or None
 
 
 def emails_of(payload: Payload) -> list[str]:
@@ -138,8 +146,8 @@ def emails_of(payload: Payload) -> list[str]:
 
 def has_whole_name(payload: Payload) -> bool:
     """Tell whether a name stands for one person: whole, or first and last."""
-    first, last = fold_text(payload.get("first_name")), fold_text(payload.get("last_name"))
-    return bool(fold_text(payload.get("full_name")) or (first and last))
+    whole, first, last = (fold_text(payload.get(name)) for name in NAMES)
+    return bool(whole or (first and last))
 
 
 def read(answer: Response, question: Question) -> Page:
@@ -218,7 +226,7 @@ def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
     """
     found = data
     if isinstance(data, dict):
-        found = next((data[name] for name in ("contacts", "items") if name in data), None)
+        found = first_of(data, "contacts", "items")
         if found is None:
             if any(fold_text(key) not in wanted for key in data):
                 raise UnreadableError("an email that was not asked for")
@@ -231,8 +239,7 @@ def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
 
 def read_page(data: Mapping[str, Any], question: Question, aside: Aside) -> Page:
     """Return the contacts of one page of all, and the question for the next one."""
-    items = next((data[name] for name in ("items", "contacts") if name in data), None)
-    contacts = contacts_of(items, partial(contact_of, ids=aside.ids))
+    contacts = contacts_of(first_of(data, "items", "contacts"), partial(contact_of, ids=aside.ids))
     if any(contact.created_at is None for contact in contacts):
         # By its name alone a contact can only be ours if it was created when ours was sent.
         raise UnreadableError("a contact without the moment of its creation")
@@ -252,17 +259,9 @@ def cursor_of(data: Mapping[str, Any], count: int) -> str | None:
     :param count: contacts of this page; a full one must say in so many words that it is the last.
     """
     holder = next((one for one in (data, as_mapping(data.get("pagination"))) if "nextCursor" in one), None)
-    if holder is None:
-        if count >= FULL_PAGE:
-            raise UnreadableError("a full page that does not say what follows")
-        return None
-    value = holder["nextCursor"]
-    if value is None or value == "":
-        return None
-    cursor = as_id(value)
-    if cursor is None or not cursor.isascii() or not cursor.isprintable():
-        raise UnreadableError("a cursor that is none")
-    return cursor
+    if holder is None and count >= FULL_PAGE:
+        raise UnreadableError("a full page that does not say what follows")
+    return next_cursor(holder["nextCursor"]) if holder is not None else None
 
 
 def contact_of(shown: Mapping[str, Any], ids: Collection[str]) -> Contact:
@@ -279,13 +278,10 @@ def contact_of(shown: Mapping[str, Any], ids: Collection[str]) -> Contact:
         fields["id"] = id_
     if isinstance(birthday := fields.get("birthday"), str) and MOMENT.fullmatch(birthday):
         fields["birthday"] = birthday[:10]
-    for name, spellings, member in (
-        ("contact_emails", EMAILS, "email"),
-        ("contact_phone_numbers", NUMBERS, "phone_number"),
-    ):
+    for spellings, member in ((EMAILS, "email"), (NUMBERS, "phone_number")):
         entries = next((shown[one] for one in spellings if shown.get(one) is not None), None)
         if entries is not None:
-            fields[name] = [entry_of(entry, member) for entry in entries_of(entries)]
+            fields[spellings[0]] = entries_of(entries, member)
     return Contact(id=id_, fields=fields, created_at=as_moment(shown.get("created_at")))
 
 
@@ -311,28 +307,11 @@ def in_every_name(contact: Contact) -> Iterator[Contact]:
         yield replace(contact, fields=contact.fields | names)
 
 
-def entries_of(value: Any) -> list[Any]:
-    """Return the emails or numbers of a contact."""
-    entries = as_list(value)
-    if entries is None:
-        raise UnreadableError("emails or numbers that are no list")
-    return entries
-
-
-def entry_of(entry: Any, member: str) -> Payload:
-    """Return an email or a number as it would be sent; a lone text is the thing itself."""
-    if isinstance(entry, str):
-        return {member: entry}
-    if not isinstance(entry, dict):
-        raise UnreadableError("an email or a number that is none")
-    return {name: value for name, value in entry.items() if value is not None}
-
-
 READ_BACK = ReadBack(
     questions=questions,
     read=read,
     # The names too: what is shown in another form must not make of a namesake somebody else.
     identity=("id", "contact_emails.email", "contact_phone_numbers.phone_number", "full_name", "last_name"),
     absent_statuses=frozenset({HTTPStatus.NOT_FOUND}),
-    most_requests=MOST_REQUESTS,
+    most_requests=5_000,
 )

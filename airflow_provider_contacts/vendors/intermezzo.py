@@ -10,7 +10,7 @@ which is named; INFERRED, deduced; UNKNOWN, nothing seen.
 - An organization shows its contacts: FOUND (docs.intermezzo.ai/api-reference/core/list-orgs).
 - The other shape of an error: FOUND (docs.intermezzo.ai/pagination). FastAPI's 422: INFERRED from the API's style.
 - UNKNOWN: the largest array, rate limits, the values of ``phoneType`` and ``roles``, the error codes (any is read),
-  what makes a record ``unprocessed``, the base of ``inputIndex`` (0 INFERRED; a sign of 1 makes its claims doubtful).
+  what makes a record ``unprocessed``, the base of ``inputIndex`` (0 INFERRED; an index that hints at 1 makes doubt).
 
 The created contacts carry no index, so they are told by content, never by position alone.
 """
