@@ -137,7 +137,7 @@ def test_a_push_that_is_late_sends_and_writes_nothing(database_of_any_kind: Data
         answer(winner, [sent], Status.SUCCEEDED, destination_record_id="x")
         before = database.rows()
         with pytest.raises(SyncTakenError):
-            outcomes.extend(one for some in found for one in some)
+            outcomes.extend(found)
     assert {(one.record_identifier, one.status, one.error_code) for one in outcomes} == {
         (key, Status.FAILED, "not_attempted") for key in job.keys
     }

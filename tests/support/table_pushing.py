@@ -128,7 +128,7 @@ def push(job: Job, clock: Clock | None = None) -> Report:
     token, error = "", None
     try:
         with pushing(job, clock or Clock()) as (token, found):
-            outcomes.extend([one.record_identifier, one.status.value, one.error_code] for some in found for one in some)
+            outcomes.extend([one.record_identifier, one.status.value, one.error_code] for one in found)
     except ContactsError as caught:
         error = type(caught).__name__
     return Report(token=token, outcomes=outcomes, error=error)
