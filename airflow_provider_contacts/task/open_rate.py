@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
 from airflow_provider_contacts.pacing.shared import SharedRate
 from airflow_provider_contacts.task.connections import connection
 from airflow_provider_contacts.transport.connection import Target
@@ -41,17 +41,17 @@ def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_i
         ) from None
     kind, hook = store_hook(shared.conn_id, where)
     name = account_name(vendor, target)
-    cell: Cell
+    store: StateStore
     if kind == "redis":
-        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisCell
+        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisStore
 
-        cell = RedisCell(hook.get_conn(), name, where)
+        store = RedisStore(hook.get_conn(), name, where)
     else:
         from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
 
-        cell = sql.SqlCell(sql.connect(hook, where), name, where)
+        store = sql.SqlStore(sql.connect(hook, where), name, where)
     log.info("At most %g requests a second, shared through %r", shared.requests_per_second, shared.conn_id)
-    return LimiterBudget(cell, shared)
+    return LimiterBudget(store, shared)
 
 
 def store_hook(conn_id: str, where: str) -> tuple[str, Any]:

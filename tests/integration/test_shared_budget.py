@@ -20,7 +20,7 @@ from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.airflow_fixtures import SetConnections
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
-from tests.support.sharing import RedisServer, cell_of, running_redis, share
+from tests.support.sharing import RedisServer, running_redis, share, store_of
 
 SECONDS = float(os.environ.get("CONTACTS_BUDGET_SECONDS", "5"))
 """60 for the full run."""
@@ -78,9 +78,9 @@ def test_no_request_is_given_away_twice(store: str) -> None:
     seconds_each = 1000
     shared = SharedRate(conn_id="store", requests_per_second=1 / seconds_each, burst=10_000)
     found = share(store, shared, seconds=0.5, wanted=1)
-    cell = cell_of(store)
-    text, now = cell.change(lambda text, now: (None, (text or "", now)), ("", 0))
-    cell.close()
+    kept = store_of(store)
+    text, now = kept.change(lambda text, now: (None, (text or "", now)), ("", 0))
+    kept.close()
     assert found.total > 50
     assert round((int(text) / 1000 - now) / 1000 / seconds_each) == found.total
 
@@ -227,23 +227,23 @@ def test_the_right_to_create_is_needed_only_to_create(postgres: Postgres) -> Non
     run(postgres.url(), f"CREATE DATABASE {name}", f"CREATE ROLE writer_{name} LOGIN")
     owner, writer = postgres.url(database=name), postgres.url(database=name, user=f"writer_{name}")
     with pytest.raises(BudgetError, match="permission denied for schema public"):
-        cell_of(writer)
-    cell_of(owner).close()
+        store_of(writer)
+    store_of(owner).close()
     run(owner, f"GRANT SELECT, INSERT, UPDATE ON contacts_rate_budgets TO writer_{name}")
-    cell_of(writer).close()
+    store_of(writer).close()
 
 
 def test_a_server_that_restarts_is_come_back_to() -> None:
     try:
         with running_postgres_for_kills() as server:
-            cell = cell_of(server.url())
-            budget = LimiterBudget(cell, SharedRate(conn_id="s", requests_per_second=1000.0, burst=5))
+            store = store_of(server.url())
+            budget = LimiterBudget(store, SharedRate(conn_id="s", requests_per_second=1000.0, burst=5))
             assert budget.take(5) == 5
             server.kill()
             with pytest.raises(BudgetError, match="the shared rate's database cannot be used"):
-                cell.change(lambda text, now: (text, now), 0)
+                store.change(lambda text, now: (text, now), 0)
             server.start()
-            assert cell.change(lambda _, now: (None, now), 0) > 0
+            assert store.change(lambda _, now: (None, now), 0) > 0
             budget.close()
     except NoServerError as reason:
         pytest.skip(str(reason))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import airflow_provider_contacts
-from airflow_provider_contacts.ledgers.shared_rate.limiter import Cell, Found, LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.limiter import Found, LimiterBudget, StateStore
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.servers import NoServerError, temporary_folder, wait_until
 
@@ -70,21 +70,21 @@ class Responses:
 
 
 class Counted:
-    """A cell that counts the questions to it."""
+    """A store that counts the questions to it."""
 
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
         self.asked = 0
 
     def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
         self.asked += 1
-        return self._cell.change(work, otherwise)
+        return self._store.change(work, otherwise)
 
     def close(self) -> None:
-        self._cell.close()
+        self._store.close()
 
 
-def cell_of(store: str) -> Cell:
+def store_of(store: str) -> StateStore:
     """Open a store.
 
     :param store: a URL: of SQLAlchemy, or ``unix:`` and the path of Redis' socket.
@@ -92,22 +92,22 @@ def cell_of(store: str) -> Cell:
     if store.startswith("unix:"):
         from redis import Redis
 
-        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisCell
+        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisStore
 
-        return RedisCell(Redis(unix_socket_path=store.removeprefix("unix:")), ACCOUNT, "the test")
+        return RedisStore(Redis(unix_socket_path=store.removeprefix("unix:")), ACCOUNT, "the test")
     from sqlalchemy import create_engine
 
     from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
 
     engine = create_engine(store, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     sql.prepare(engine, "the test")
-    return sql.SqlCell(engine, ACCOUNT, "the test")
+    return sql.SqlStore(engine, ACCOUNT, "the test")
 
 
 def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: int) -> None:
     """Send as many requests as the shared rate lets through: what a worker's process runs."""
-    cell = Counted(cell_of(store))
-    with closing(LimiterBudget(cell, shared)) as budget, socket.socket(socket.AF_UNIX) as server:
+    counted = Counted(store_of(store))
+    with closing(LimiterBudget(counted, shared)) as budget, socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
         server.recv(1)
         end = time.monotonic() + seconds
@@ -115,7 +115,7 @@ def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: i
             for _ in range(budget.take(wanted)):
                 server.sendall(b".")
             time.sleep(min(budget.wait(), max(0.0, end - time.monotonic())))
-        server.sendall(f"{cell.asked}\n".encode())
+        server.sendall(f"{counted.asked}\n".encode())
 
 
 def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Responses:

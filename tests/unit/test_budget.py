@@ -26,7 +26,7 @@ FIFTY = SharedRate(conn_id="store", requests_per_second=50.0)
 
 @dataclass(slots=True)
 class Store:
-    """A cell and the time.
+    """A store and the time.
 
     :param behind: seconds that the store's clock is behind the workers'.
     :param trip: seconds that a question takes.

@@ -41,7 +41,7 @@ LONG = 60.0
 """Seconds of waiting that are told to a person."""
 
 
-class Cell(Protocol):
+class StateStore(Protocol):
     """One short text in a store that many tasks change, each change from what the one before it has left."""
 
     def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
@@ -60,10 +60,10 @@ class Cell(Protocol):
 class LimiterBudget:
     """See :class:`airflow_provider_contacts.pacing.shared.Budget`."""
 
-    def __init__(self, cell: Cell, shared: SharedRate, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, store: StateStore, shared: SharedRate, *, clock: Clock = SYSTEM_CLOCK) -> None:
         from pyrate_limiter import GCRA
 
-        self._cell = cell
+        self._store = store
         self._clock = clock
         self._algorithm = GCRA()
         self._rate = rate_of(shared, shared.burst or 1)
@@ -99,11 +99,11 @@ class LimiterBudget:
 
     def close(self) -> None:
         """Let go of the store; what is booked is lost."""
-        self._cell.close()
+        self._store.close()
 
     def _book(self, count: int) -> None:
         outrun: tuple[float, ...] | None = None
-        waits = self._cell.change(lambda text, now: self._places(text, now, count), outrun)
+        waits = self._store.change(lambda text, now: self._places(text, now, count), outrun)
         # Counted from the answer: later than the store meant, never earlier.
         now = self._clock.monotonic()
         self._booked.extend(now + wait for wait in waits or ())

@@ -133,8 +133,8 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql("SET synchronous_commit = off")
 
 
-class SqlCell:
-    """One row of the table; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.Cell`.
+class SqlStore:
+    """One row of the table; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.StateStore`.
 
     :param engine: whose statements commit by themselves.
     :param name: of the account, 64 characters at most.

@@ -35,8 +35,8 @@ TRIES = 5
 """Times that a key is read again because another task has changed it."""
 
 
-class RedisCell:
-    """One key; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.Cell`.
+class RedisStore:
+    """One key; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.StateStore`.
 
     :param client: of redis-py, to one server.
     :param where: names the connection in error texts.
