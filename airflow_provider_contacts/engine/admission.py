@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from airflow_provider_contacts.engine.batching import batch_of, record_at
+from airflow_provider_contacts.engine.batching import batch_of
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.engine.ports import States
@@ -17,7 +17,7 @@ from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import NOTHING, Batch, History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, record_at, records_of
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.records.unsent_outcomes import (
@@ -106,7 +106,7 @@ class Admission:
         try:
             if not self._chunks:
                 hashes: dict[str, str] = {}
-                for record in in_order(sound, invalid):
+                for record in records_of(sound, invalid):
                     hashes.setdefault(record.record_identifier, record.payload_hash)
                 self._look_first(hashes)
             wanted = identifiers - self.keys.active.keys()
@@ -233,15 +233,9 @@ class Admission:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")
 
 
-def in_order(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | InvalidRecord]:
-    """Return the records of a chunk in the order of its rows."""
-    records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in range(len(sound))), *invalid]
-    return sorted(records, key=lambda record: record.row_index)
-
-
 def not_attempted(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Outcome]:
     """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
-    records = in_order(sound, invalid)
+    records = records_of(sound, invalid)
     return [own_outcome(one, Status.FAILED, errors=(), error_code="not_attempted") for one in records]
 
 

@@ -27,17 +27,6 @@ def cuts(sizes: Sequence[int], limits: Limits, overhead: int = 0) -> Iterator[ra
         yield range(start, len(sizes))
 
 
-def record_at(batch: Batch, place: int) -> Prepared:
-    """Return one record of a batch by itself."""
-    return Prepared(
-        record_identifier=batch.identifiers[place],
-        row_index=batch.row_indexes[place],
-        payload=batch.payloads[place],
-        body=batch.bodies[place],
-        payload_hash=batch.payload_hashes[place],
-    )
-
-
 def batch_of(records: Iterable[tuple[Prepared, History]], due: float = 0.0) -> Batch:
     """Return records, each with what was known of it before, as a batch."""
     found = list(records)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
-from airflow_provider_contacts.engine.batching import record_at
 from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge
 from airflow_provider_contacts.engine.results import Judged, history_after, judged, result_of
@@ -15,6 +14,7 @@ from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLat
 from airflow_provider_contacts.pacing.bucket import backoff
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch
+from airflow_provider_contacts.records.mapper import record_at
 from airflow_provider_contacts.records.vendor_ids import but
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text, trouble_text
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
-from airflow_provider_contacts.engine.batching import record_at
 from airflow_provider_contacts.engine.policy import Disposition
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History, outcome_at
+from airflow_provider_contacts.records.mapper import record_at
 from airflow_provider_contacts.records.record_state import state_after
 from airflow_provider_contacts.records.unsent_outcomes import remembering, standing_outcome
 from airflow_provider_contacts.vendor_kit.answers import says_exists

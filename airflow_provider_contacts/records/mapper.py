@@ -83,11 +83,11 @@ class Mapper:
 
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
         """Return what is sent for a plain row, or why it must not be sent. Raises on no row whatsoever."""
-        return record_of(*self.prepare_chunk(row_index, [row]))
+        return records_of(*self.prepare_chunk(row_index, [row]))[0]
 
     def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Prepared | InvalidRecord:
         """Return what is sent for a row under an identifier that it has already."""
-        return record_of(*in_columns(*self._prepare_alike(tuple(record), [0], [record], [identifier])))
+        return records_of(*in_columns(*self._prepare_alike(tuple(record), [0], [record], [identifier])))[0]
 
     def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
         """Return the sound ones of some plain rows, in columns, and the others, both in the order of the rows."""
@@ -214,16 +214,20 @@ def in_columns(sound: list[Sound], invalid: list[InvalidRecord]) -> tuple[Batch,
     return batch, invalid
 
 
-def record_of(batch: Batch, invalid: Sequence[InvalidRecord]) -> Prepared | InvalidRecord:
-    """Return the one record of a chunk of one row."""
-    if invalid:
-        return invalid[0]
+def records_of(batch: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | InvalidRecord]:
+    """Return the records of a chunk, one by one, in the order of their rows."""
+    records: list[Prepared | InvalidRecord] = [*(record_at(batch, place) for place in range(len(batch))), *invalid]
+    return sorted(records, key=attrgetter("row_index"))
+
+
+def record_at(batch: Batch, place: int) -> Prepared:
+    """Return one record of a batch by itself."""
     return Prepared(
-        record_identifier=batch.identifiers[0],
-        row_index=batch.row_indexes[0],
-        payload=batch.payloads[0],
-        body=batch.bodies[0],
-        payload_hash=batch.payload_hashes[0],
+        record_identifier=batch.identifiers[place],
+        row_index=batch.row_indexes[place],
+        payload=batch.payloads[place],
+        body=batch.bodies[place],
+        payload_hash=batch.payload_hashes[place],
     )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, records_of
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
@@ -128,7 +128,7 @@ class SentAgain:
         given: set[bytes] = set()
         others = 0
         for chunk in chunks(rows):
-            records = [mapper.prepare(0, row) for row in chunk]
+            records = records_of(*mapper.prepare_chunk(0, chunk))
             selected = self._selected.among({record.record_identifier for record in records})
             for record in records:
                 stored = selected.get(record.record_identifier)

@@ -10,11 +10,10 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
-from airflow_provider_contacts.engine.batching import record_at
 from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, record_at
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.unsent_outcomes import elsewhere, own_outcome, standing_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
