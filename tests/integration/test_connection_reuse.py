@@ -197,16 +197,6 @@ def test_a_late_refusal_that_the_true_answer_follows_proves_nothing(serve: Serve
         assert result_of(client, Request("POST", "/3", b"{}")) == Response(200, {"content-length": "2"}, b"/3")
 
 
-def test_an_honest_refusal_is_waited_behind_for_a_moment_only(serve: Serve) -> None:
-    with client_to(serve(lambda wire: wire.say(200 if wire.heard.path == "/1" else 422))) as client:
-        result_of(client, Request("POST", "/1", b"{}"))
-        begun = time.monotonic()
-        found = result_of(client, Request("POST", "/2", b"{}"))
-        assert time.monotonic() - begun < 0.5
-    assert isinstance(found, Response)
-    assert found.status == 422
-
-
 def test_frequent_refusals_are_not_waited_behind_and_rare_ones_keep_connections_in_use(serve: Serve) -> None:
     def handle(wire: Wire) -> bool:
         return wire.say(422 if wire.heard.path == "/bad" else 200)

@@ -174,22 +174,6 @@ def test_a_single_call_renews_a_refused_token_once(serve: Serve) -> None:
     assert (tokens.number, len(tokens.calls())) == (2, 2)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "result"),
-    [
-        (401, b'{"error": "invalid_client"}', NotSent("token_refused", refused=True)),
-        (503, b"", NotSent("token_unavailable")),
-        (302, b"", NotSent("token_unavailable")),
-        (200, b"<html>", NotSent("token_unreadable")),
-    ],
-)
-def test_what_a_token_endpoint_says_instead_of_a_token(serve: Serve, status: int, body: bytes, result: NotSent) -> None:
-    tokens = Tokens(serve, reply=lambda _: (status, body))
-    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
-        assert result_of(client) == result
-    assert tokens.calls() == []
-
-
 @pytest.mark.parametrize("end", ["FIN", "RST", "refused"])
 def test_a_token_endpoint_that_cannot_be_asked(serve: Serve, end: str) -> None:
     server = serve(lambda wire: wire.reset() if end == "RST" else False)
