@@ -154,22 +154,6 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
     return step
 
 
-def by_agreement(agree: Agree) -> Step:
-    """Pair those that agree with each other and with nobody else; more contacts than records prove nothing."""
-
-    def step(rest: Rest) -> Mapping[int, int]:
-        if len(rest.shown) > len(rest.sent):
-            return {}
-        fitting = {
-            index: [place for place, content in rest.contacts.items() if agree(rest.sent[index], content)]
-            for index in rest.indices
-        }
-        wanted = Counter(place for places in fitting.values() for place in places)
-        return {index: places[0] for index, places in fitting.items() if len(places) == 1 and wanted[places[0]] == 1}
-
-    return step
-
-
 def in_order(agree: Agree) -> Step:
     """Pair all that are left in order, or none of them.
 

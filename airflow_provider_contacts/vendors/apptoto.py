@@ -30,7 +30,7 @@ from airflow_provider_contacts.vendor_kit.destinations import by_name, in_record
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_text, phone_tail
-from airflow_provider_contacts.vendor_kit.matching import by, by_agreement, identified, in_order, matched
+from airflow_provider_contacts.vendor_kit.matching import by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Request, Response, Vendor
 from airflow_provider_contacts.vendors.apptoto_reads import READ_BACK
 
@@ -77,13 +77,14 @@ def check_name(payload: Payload) -> None:
 def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return which records are among the contacts created: by external id, else by order, else by content.
 
-    An answer names no errors, its list is just shorter; whether a missing contact exists all the same is not told.
+    An answer names no errors, its list is just shorter; whether a missing contact exists all the same is not told. The
+    content of more contacts than were sent proves nothing.
     """
     items = as_list(as_mapping(answer.json()).get("contacts"))
     if items is None:
         return Replies.doubt(len(sent), "contacts_missing")
-    steps = (by(external_id), in_order(agree), by_agreement(agree))
-    return matched(sent, identified(items), steps, Doubt("not_returned"))
+    steps = (by(external_id), in_order(agree), by(content, agree=agree), by(name_of, agree=agree))
+    return matched(sent, identified(items), steps[: 1 if len(items) > len(sent) else None], Doubt("not_returned"))
 
 
 def external_id(contact: Mapping[str, Any]) -> str | None:
@@ -95,7 +96,7 @@ def agree(record: Payload, contact: Mapping[str, Any]) -> bool:
     """Tell whether a contact that shows no external id can be this record; what else is not shown says nothing."""
     return (
         external_id(contact) is None
-        and name_of(record) == name_of(contact) != ""
+        and name_of(record) == name_of(contact) is not None
         and all(
             not given or not shown or bool(given & shown)
             for given, shown in ((phones_of(record), phones_of(contact)), (emails_of(record), emails_of(contact)))
@@ -103,10 +104,15 @@ def agree(record: Payload, contact: Mapping[str, Any]) -> bool:
     )
 
 
-def name_of(contact: Mapping[str, Any]) -> str:
+def name_of(contact: Mapping[str, Any]) -> str | None:
     """Return the name for comparing; ``name`` wins over its parts (SEED)."""
     parts = (fold_text(contact.get("first_name")), fold_text(contact.get("last_name")))
-    return fold_text(contact.get("name")) or " ".join(filter(None, parts))
+    return fold_text(contact.get("name")) or " ".join(filter(None, parts)) or None
+
+
+def content(contact: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return name, numbers and addresses for comparing."""
+    return name_of(contact), phones_of(contact), emails_of(contact)
 
 
 def phones_of(contact: Mapping[str, Any]) -> frozenset[str]:
