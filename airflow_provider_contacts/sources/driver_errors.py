@@ -1,4 +1,4 @@
-"""Texts of drivers' errors: everything about the query, nothing out of a row.
+"""Texts of drivers' errors: what is about the query is shown, what may come out of a row is not.
 
 A driver's text often quotes the value that it could not read. So it is shown only where the database's own code says
 that the query, the right or the connection is meant; and of what it quotes, only what stands in the query itself.
@@ -89,20 +89,20 @@ def code_of(error: BaseException) -> int | None:
 
 
 def own_text(error: BaseException) -> Any:
-    """Return the text without the number that some drivers put before it."""
+    """Return the text without the error number that some drivers put before it."""
     return getattr(error, "msg", None) or (error.args[-1] if error.args and package_of(error) in MYSQL else error)
 
 
 def package_of(error: BaseException) -> str:
-    """Return the driver that an error is of."""
+    """Return the package of the driver that raised an error."""
     return type(error).__module__.partition(".")[0]
 
 
 def tells_of_the_query(error: BaseException, text: str, state: str | None, code: int | None) -> bool:
-    """Tell whether an error is about the query, the right or the connection, and not about a value."""
+    """Tell whether an error is about the query, a right or the connection, and not about a value."""
     package = package_of(error)
     if package in {"psycopg", "psycopg2"} and state is None:
-        # Of libpq, not of the server: about the connection.
+        # Raised by libpq, not by the server: about the connection.
         return any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)
     if package == "sqlite3":
         return text.lower().startswith(TELLING_WORDS)
@@ -112,7 +112,7 @@ def tells_of_the_query(error: BaseException, text: str, state: str | None, code:
 
 
 def shown(text: str, sql: str) -> str:
-    """Return the first line of a text as far as what it quotes stands in the query."""
+    """Return the first line of a text, up to the first quotation that is not in the query."""
     near = NEAR.fullmatch(text.strip())
     if near is not None:
         # MySQL's, a piece of the query with its parameters, quotes and all.
@@ -121,7 +121,7 @@ def shown(text: str, sql: str) -> str:
     line = text.strip().partition("\n")[0][:LONGEST_TEXT]
     for found in QUOTED.finditer(line):
         quoted = found[2] or ""
-        # A name may be told with its database.
+        # A name may be qualified with its database.
         bare = quoted.rpartition(".")[2] if re.fullmatch(NAME, quoted) else quoted
         if not quoted or (quoted not in sql and bare not in sql):
             return line[: found.start()] + "…"

@@ -1,4 +1,4 @@
-"""Which driver a connection is of, and what reads it."""
+"""From a connection to the link that its driver needs."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ def rows_of_records(records: Any) -> RowSource:
         raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
     if isinstance(records, list | tuple):
         others = [one for one in records if one is not None]
-        # A None among what upstreams gave is one that had nothing; among records it is a record.
+        # Among the outputs of upstreams, None is an upstream without output; among records it is a record.
         if others and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others):
             records = others
     return RowSource(None, _flatten(records), total=_count(records))
 
 
 def _count(records: Any) -> int | None:
-    """Return how many records a list holds, those of its lists included; an iterator or an upstream does not say."""
+    """Return how many records a list holds, those of its lists included; ``None`` where that is not known."""
     if not isinstance(records, list | tuple) or not all(isinstance(one, Mapping | list) for one in records):
         return None
     return sum(len(one) if isinstance(one, list) else 1 for one in records)
@@ -70,7 +70,7 @@ def _refuse_other_frames(value: Any) -> None:
 
 
 def _class_of(kind: type) -> str:
-    """Return the name of a class, with the library that it is of."""
+    """Return the name of a class with its module."""
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__name__} of {kind.__module__}"
 
 
@@ -114,7 +114,7 @@ def _frame_rows(frame: Any, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
 
 
 def _named(row: Any) -> dict[str, Any] | None:
-    """Return a row with names as a mapping; ``None`` for what has none, or is one already."""
+    """Return a row with names as a mapping; ``None`` for a row without names, and for a mapping."""
     kind = type(row)
     if issubclass(kind, tuple) and isinstance(names := getattr(kind, "_fields", None), tuple):
         return dict(zip(names, row, strict=True))
@@ -147,7 +147,7 @@ def _flatten(records: Iterable[Any]) -> Iterator[Any]:
 
 
 def _refuse_nameless(row: Any) -> None:
-    """Refuse a row that is a tuple, or a list, of values: nobody knows which is which."""
+    """Refuse a row that is a tuple or a list of values: its columns are not known."""
     if not issubclass(type(row), list | tuple) or not row:
         return
     if any(issubclass(type(one), Mapping) or _holds_records(one) for one in row):

@@ -1,4 +1,4 @@
-"""One connection that is read, whatever its driver; the modules of the drivers hold what they do differently."""
+"""One connection that is read, for any driver; the modules of the drivers hold the differences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Link:
     """
 
     reads_ahead = False
-    """Whether the driver reads a row before it gives the one in front of it, and loses that when the reading fails."""
+    """Whether the driver fetches the next row before it returns one, and loses that one when the fetch fails."""
 
     def __init__(self, connection: Any, hook: Any, origin: str) -> None:
         self.connection = connection
@@ -34,7 +34,7 @@ class Link:
 
     @property
     def description(self) -> Sequence[Any] | None:
-        """The columns of the result, once it is there."""
+        """The columns of the result, once they are known."""
         found: Sequence[Any] | None = self.cursor.description
         return found
 
@@ -56,7 +56,7 @@ class Link:
         return Chunk(self.cursor.fetchmany(size))
 
     def row_by_row(self, size: int, fetch: Callable[[], Any]) -> Chunk:
-        """Return up to ``size`` rows, those before a bad one included."""
+        """Return up to ``size`` rows; if one fails, those before it."""
         rows: list[Any] = []
         try:
             while len(rows) < size and (row := fetch()) is not None:

@@ -16,7 +16,7 @@ LONGEST_PUSH = 7 * 24 * 3600
 
 
 class MySql(Link):
-    """mysqlclient, whose cursors read what is left of a result when they are closed: only the connection is."""
+    """mysqlclient. A cursor that is closed reads the rest of its result, so only the connection is closed."""
 
     driver = "MySQLdb"
 
@@ -40,7 +40,7 @@ class MySql(Link):
         return self.connection.cursor(import_module(f"{self.driver}.cursors").SSCursor)
 
     def read(self, size: int) -> Chunk:
-        """Return up to ``size`` rows, those before a bad one included."""
+        """Return up to ``size`` rows; if one fails, those before it."""
         return self.row_by_row(size, self.cursor.fetchone)
 
     def cancel(self) -> None:
@@ -60,7 +60,7 @@ class MySql(Link):
 
 
 class PyMySql(MySql):
-    """PyMySQL, which reads what is left of a result in any case: the query is ended first."""
+    """PyMySQL. It reads the rest of a result in any case, so the query is ended first."""
 
     driver = "pymysql"
 
@@ -74,7 +74,7 @@ class PyMySql(MySql):
 
 
 class MySqlConnector(MySql):
-    """MySQL's own driver, whose plain cursor is unbuffered."""
+    """MySQL's own driver. Its plain cursor is unbuffered."""
 
     reads_ahead = True
 

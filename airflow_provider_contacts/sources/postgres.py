@@ -13,14 +13,14 @@ from airflow_provider_contacts.sources.link import Chunk, Link
 log = logging.getLogger(__name__)
 
 MOMENTS = {1082: "PYDATE", 1083: "PYTIME", 1114: "PYDATETIME", 1184: "PYDATETIMETZ", 1266: "PYTIME"}
-"""The database's numbers of its types of moments, and how psycopg2 reads them."""
+"""OIDs of date and time types, and psycopg2's name of their readers."""
 
 
 class Postgres(Link):
     """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last."""
 
     def prepare(self) -> None:
-        """Let the query write nothing and the transaction last, as far as its limits are the user's to change."""
+        """Make the transaction read-only, and lift the time limits that a user may lift."""
         self.make_read_only()
         cursor = self.plain_cursor()
         try:
@@ -42,7 +42,7 @@ class Postgres(Link):
             cursor.close()
 
     def make_read_only(self) -> None:
-        """Let the query write nothing."""
+        """Make the connection read-only."""
 
     def plain_cursor(self, *name: str) -> Any:
         """Return a cursor that gives tuples, whatever the connection asks for; with a name, a server-side one."""
@@ -58,10 +58,10 @@ class Postgres(Link):
 
 
 class Psycopg(Postgres):
-    """psycopg: a chunk whose values cannot be converted is there, and read row by row."""
+    """psycopg. A chunk with a value that cannot be converted is converted again, row by row."""
 
     def make_read_only(self) -> None:
-        """Let the query write nothing."""
+        """Make the connection read-only."""
         self.connection.read_only = True
 
     def plain_cursor(self, *name: str) -> Any:
@@ -102,7 +102,7 @@ class Psycopg(Postgres):
 
 
 class Psycopg2(Postgres):
-    """psycopg2: tells the columns with the first rows, and converts row by row when iterated."""
+    """psycopg2. Columns are known with the first rows; iteration converts row by row."""
 
     described: Sequence[Any] | None = None
 
@@ -112,7 +112,7 @@ class Psycopg2(Postgres):
         return self.cursor.description or self.described
 
     def make_read_only(self) -> None:
-        """Let the query write nothing; refuse the moments that Python lacks, which the driver reads as other ones."""
+        """Make the transaction read-only; refuse moments that Python lacks, which the driver would change."""
         self.connection.readonly = True
         extensions = import_module("psycopg2.extensions")
         for number, name in MOMENTS.items():
@@ -132,7 +132,7 @@ class Psycopg2(Postgres):
         return found
 
     def read(self, size: int) -> Chunk:
-        """Return up to ``size`` rows, those before a bad one included."""
+        """Return up to ``size`` rows; if one fails, those before it."""
 
         def fetch() -> Any:
             row = next(self.cursor, None)

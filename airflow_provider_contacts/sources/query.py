@@ -1,4 +1,4 @@
-"""The rows of one query, streamed, by a thread that can be left: signals are heard while the database works."""
+"""The rows of one query, streamed by a thread that can be abandoned: signals arrive while the database works."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         self._release = weakref.finalize(self, release)
 
     def __next__(self) -> Any:
-        """Return the next row; the last one and every error end the reading."""
+        """Return the next row; the end and every error close the source."""
         try:
             row = next(self._rows)
         except StopIteration:
@@ -62,25 +62,25 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
             self._count += 1
             return row
         release_after(failure, self.close)
-        # Outside of the handler, which would chain it to what it stands for.
+        # Outside of the handler, which would chain the original to it.
         raise failure
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop reading; an error in doing so hides no error that is under way."""
+        """Close; an error in doing so does not hide the one that ends the block."""
         if error is None:
             self.close()
         else:
             release_after(error, self.close)
 
     def close(self) -> None:
-        """Stop reading; a second call does nothing."""
+        """Close; a second call does nothing."""
         self._rows = iter(())
         self._release()
 
     def look_ahead(self, count: int) -> tuple[list[Any], Exception | None]:
-        """Return up to ``count`` rows and the error that ends them; all of it comes again.
+        """Return up to ``count`` rows and the error behind them; iteration yields all of it again.
 
         :raises ConfigError: for rows that are none; nothing has been sent then.
         """

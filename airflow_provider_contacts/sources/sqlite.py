@@ -11,9 +11,9 @@ class Sqlite(Link):
     reads_ahead = True
 
     def prepare(self) -> None:
-        """Let the query write nothing."""
+        """Make the connection read-only."""
         self.connection.execute("PRAGMA query_only = ON")
 
     def read(self, size: int) -> Chunk:
-        """Return up to ``size`` rows, those before a bad one included."""
+        """Return up to ``size`` rows; if one fails, those before it."""
         return self.row_by_row(size, lambda: next(self.cursor, None))

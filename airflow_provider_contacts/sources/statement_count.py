@@ -1,4 +1,4 @@
-"""How many statements a text holds. Dialects disagree about quotes: if any of them reads one query, it is one.
+"""How many statements a text holds. Dialects disagree about quotes: one query in any of them is one query.
 
 Only what no dialect takes for one query is refused; in doubt the database decides.
 """

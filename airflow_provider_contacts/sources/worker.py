@@ -1,4 +1,4 @@
-"""Calls that block where no signal is heard run in a thread of their own, so that the task can end while they do."""
+"""Calls that block signals run in a thread of their own, so that the task can end meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Worker:
-    """One thread that does one call after the other; a driver's connection belongs to it from first to last."""
+    """One thread that runs one call after the other; a driver's connection is used in it alone."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -52,9 +52,9 @@ class Worker:
         return done.result()
 
     def end(self, last: Callable[[], None]) -> None:
-        """Do one last call and end the thread; one that hangs is left behind, and closed if it ever comes back."""
+        """Run a last call and end the thread. A call that hangs is abandoned; the last one runs if it ever returns."""
         if threading.current_thread() is self._thread:
-            # Whoever forgets the source in this thread must not wait for it.
+            # A source may be collected in this thread, which cannot wait for itself.
             last()
             self._jobs.put(None)
             return
@@ -82,7 +82,7 @@ def _work(jobs: SimpleQueue[Job | None]) -> None:
             done.set_result(call())
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             done.set_exception(error)
-        # Not held while the next one is waited for.
+        # Not kept alive while waiting for the next one.
         del job, call, done
 
 

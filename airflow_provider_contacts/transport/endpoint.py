@@ -47,7 +47,7 @@ class Endpoint:
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Mask the credential and the proxies from now on."""
+        """Mask the credential and the proxies."""
         self.secrets.add(*secrets_of(self.credential, (self.proxy, *getproxies().values())))
 
 

@@ -67,7 +67,7 @@ class Gate:
         self.real.writelines(parts)
 
     def close(self) -> None:
-        """Close; what has not left by now never does."""
+        """Close; unsent data is dropped."""
         self.guard.close()
 
     abort = close
@@ -106,7 +106,7 @@ class Guard:
         return made
 
     def connection_made(self, transport: Any) -> None:
-        """Show the HTTP client its side of the connection."""
+        """Give the HTTP client its gate."""
         self._inner.connection_made(self.gate(transport))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,7 +117,7 @@ class Guard:
         self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what belongs to a request; what nobody asked for ends the connection."""
+        """Hand on data that belongs to a request; data without a request ends the connection."""
         transmission = self._current
         if transmission is None:
             self._distrust()
@@ -212,13 +212,13 @@ class Guard:
             self._another = asyncio.get_running_loop().create_future()
 
     def finish(self, transmission: Transmission, *, whole: bool) -> bool:
-        """Take note that the answer, or the reading of it, has ended; return whether more than that has come."""
+        """Take note that the answer has been read, or given up; return whether surplus data came with it."""
         if self._current is not transmission:
-            # Another request has gone out on it, which looked for that.
+            # Another request has gone out on it; it looked for surplus data.
             return False
         self._current = None
         inner = self._inner
-        # What comes later is found when the next request is about to leave: the socket is asked then, not twice.
+        # Later data is found when the next request is about to leave: the socket is asked then.
         surplus = whole and bool(getattr(inner, "_buffer", None) or getattr(inner, "_tail", None))
         if surplus:
             self._distrust()

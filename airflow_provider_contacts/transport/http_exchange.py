@@ -117,7 +117,7 @@ async def attempt(
     taken = time.monotonic() - transmission.began
     surplus = guard.finish(transmission, whole=whole) or await guard.listen(taken, seconds / 4)
     if not whole and transmission.reused and not 200 <= response.status < 300:  # noqa: PLR2004  # RFC 9110
-        # Nobody has heard whether another answer comes behind it.
+        # Whether another answer followed is not known.
         return NoAnswer("unreadable", trouble)
     return unproven(transmission, response.status, surplus=surplus) or Response(
         response.status, found, content, taken, trouble

@@ -36,7 +36,7 @@ class Transmission:
     :param unread: its answer began before the other side had acknowledged all of it.
     :param too_long: the head of its answer is longer than is read.
     :param headed: the head of its answer is known.
-    :param over: nobody waits for it any more.
+    :param over: its result is no longer awaited.
     :param missing: bytes of it that were not written yet.
     """
 
