@@ -116,15 +116,16 @@ def test_the_operator_and_the_hook_share_a_memory(world: World) -> None:
     assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"skipped": 2, "succeeded": 1}
 
 
-def test_what_else_counts_with_a_table(outside: World) -> None:
-    outside.simulator.set("dex.reject", "first_name~^First1$")
-    rows = [*people(2), {"key": "odd", "email": "o@example.com", "shoe": 41}]
+def test_the_other_parameters_of_the_table_count_too(outside: World) -> None:
+    outside.set(reject="first_name~^First1$", store_then_drop="next:1")
     given: dict[str, Any] = {**TABLE, "outcomes_table": "ledger", "store_payload": "all", "unmapped": "ignore"}
-    assert counted(DexHook().push(rows, **given))["succeeded"] >= 2
-    kept = outside.query("SELECT record_payload FROM ledger WHERE status = 'succeeded'")
-    assert all(row["record_payload"] for row in kept)
+    odd = {"key": "odd", "email": "o@example.com", "shoe": 41}
+    assert counted(DexHook().push([odd], **given)) == {"unknown": 1}
+    assert counted(DexHook().push([*people(2), odd], **given, on_unknown="reconcile"))["succeeded"] == 2
+    assert len(outside.stored()) == 2
+    assert all(row["record_payload"] for row in outside.query("SELECT record_payload FROM ledger"))
     with pytest.raises(ConfigError, match="CREATE TABLE missing"):
-        list(DexHook().push(rows, **{**given, "outcomes_table": "missing", "create_tables": False}))
+        list(DexHook().push([odd], **{**given, "outcomes_table": "missing", "create_tables": False}))
 
 
 def test_a_sync_id_belongs_to_one_place_here_too(outside: World) -> None:
@@ -132,14 +133,6 @@ def test_a_sync_id_belongs_to_one_place_here_too(outside: World) -> None:
     with pytest.raises(ConfigError, match="sync_id signups remembers records of dex"):
         list(TalkdeskHook().push(callees(1), **TABLE))
     assert outside.sent("talkdesk") == 0
-
-
-def test_on_unknown_counts(outside: World) -> None:
-    outside.simulator.set("dex.store_then_drop", "next:1")
-    assert counted(DexHook().push(people(1), **TABLE)) == {"unknown": 1}
-    assert counted(DexHook().push(people(1), **TABLE)) == {"unknown": 1}
-    assert counted(DexHook().push(people(1), **TABLE, on_unknown="reconcile")) == {"succeeded": 1}
-    assert len(outside.stored()) == 1
 
 
 @pytest.mark.parametrize("how", ["close", "with", "forget"])

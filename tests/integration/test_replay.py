@@ -138,8 +138,7 @@ def test_many_rows_come_in_pages_each_once(world: World) -> None:
     world.simulator.set("dex.http_429", "next:1")
     op = replay(**TO_DEX)
     assert world.run(op).state == "up_for_retry"
-    assert world.run(op, 2).error is None
-    summary = world.summary(op)
+    summary = world.done(op, 2)
     assert counts(summary, "planned", "delivered") == (1300, 1300)
     assert summary["num_skipped"] == 1300 - summary["num_succeeded"] > 0
     assert Counter(one["first_name"] for one in world.stored()) == Counter(f"First{n}" for n in range(1300))
@@ -154,14 +153,10 @@ def lose(world: World, count: int = 2) -> None:
     assert set(world.statuses().values()) == {"unknown"}
 
 
-def test_unknown_ones_are_left_alone_unless_asked_for(world: World) -> None:
+def test_unknown_ones_are_left_alone_and_resent_where_both_say_so(world: World) -> None:
     lose(world)
-    summary = world.done(replay())
-    assert (summary["num_planned"], world.sent("talkdesk")) == (0, 1)
-
-
-def test_unknown_ones_are_resent_where_both_say_so(world: World) -> None:
-    lose(world)
+    assert world.done(replay())["num_planned"] == 0
+    assert world.sent("talkdesk") == 1
     world.simulator.reset(knobs=False)
     change(world, batch_started_at="datetime('now', '-2 hours')")
     summary = world.done(replay(statuses=["unknown"], on_unknown="resend"))
@@ -199,18 +194,12 @@ def test_the_next_try_counts_again_what_the_first_one_settled(world: World) -> N
     world.simulator.set("talkdesk.http_429", "next:1")
     op = replay(batch_size=3, max_in_flight=1, max_rejected=2)
     assert world.run(op).state == "up_for_retry"
-    first = world.summary(op)
-    assert (first["num_planned"], first["num_rejected"], first["num_invalid"], first["num_failed"]) == (7, 0, 1, 3)
-    assert first["num_succeeded"] == 3
-    assert world.run(op, 2).error is None
-    summary = world.summary(op)
-    assert counts(summary, "planned", "skipped", "succeeded") == (7, 3, 2)
-    assert counts(summary, "rejected", "invalid", "delivered") == (1, 1, 5)
+    names = ("planned", "succeeded", "skipped", "rejected", "invalid", "failed")
+    assert counts(world.summary(op), *names) == (7, 3, 0, 0, 1, 3)
+    assert counts(world.done(op, 2), *names, "delivered") == (7, 2, 3, 1, 1, 0, 5)
     # Refused by this run: once more, and nothing is sent.
     sent = world.sent("talkdesk")
-    assert world.run(op, 3).error is None
-    summary = world.summary(op)
-    assert counts(summary, "planned", "skipped", "rejected") == (7, 5, 1)
+    assert counts(world.done(op, 3), *names) == (7, 0, 5, 1, 1, 0)
     assert world.sent("talkdesk") == sent
     assert len(world.stored("talkdesk")) == 5
 
@@ -221,11 +210,10 @@ def test_the_limit_of_attempts_holds_over_the_tries_of_a_replay(world: World) ->
     op = replay(max_attempts=2)
     assert world.run(op).state == "up_for_retry"
     sent = world.sent("talkdesk")
-    result = world.run(op, 2)
-    assert (result.state, type(result.error).__name__) == ("failed", "AirflowFailException"), "no try could send them"
+    world.refused(op, 2)
     assert world.sent("talkdesk") == sent
     summary = world.summary(op)
-    assert (summary["num_planned"], summary["num_failed"], summary["error_codes"]) == (2, 2, {"rate_limited": 2})
+    assert (*counts(summary, "planned", "failed"), summary["error_codes"]) == (2, 2, {"rate_limited": 2})
 
 
 def test_a_long_wait_reschedules_a_replay_too(world: World) -> None:
@@ -234,8 +222,7 @@ def test_a_long_wait_reschedules_a_replay_too(world: World) -> None:
     world.simulator.set("talkdesk.retry_after", "300")
     op = replay(batch_size=2, max_in_flight=1)
     assert world.run(op).state == "up_for_reschedule"
-    assert world.run(op).error is None
-    assert (world.summary(op)["num_planned"], world.summary(op)["num_delivered"]) == (4, 4)
+    assert counts(world.done(op), "planned", "delivered") == (4, 4)
 
 
 # What cannot be sent.
@@ -273,18 +260,22 @@ def test_failed_beside_hopeless_ones_is_tried_again(world: World) -> None:
     assert world.run(replay()).state == "up_for_retry"
 
 
-def test_a_record_without_its_key_is_not_sent_for_its_payloads_sake(world: World) -> None:
-    world.run(push([{**callees(1)[0], "key": None}]))
-    summary = world.done(replay(max_rejected=1))
-    assert (summary["error_codes"], world.sent("talkdesk")) == ({"missing_key": 1}, 0)
-
-
-def test_text_that_the_table_had_to_change_is_not_sent(world: World) -> None:
-    odd = {**callees(1)[0], "extra_data.note": "a\x00b"}
-    refused(world, [odd], "First0")
-    op = replay()
-    assert world.run(op).state == "failed"
-    assert world.summary(op)["error_codes"] == {"payload_not_stored": 1}
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"key": None}, "invalid", "missing_key"),
+        # Text that the table had to change.
+        ({"extra_data.note": "a\x00b"}, "failed", "payload_not_stored"),
+    ],
+)
+def test_a_payload_that_is_not_the_records_own_is_not_sent(
+    world: World, changed: dict[str, Any], status: str, code: str
+) -> None:
+    refused(world, [{**callees(1)[0], **changed}], "First0")
+    sent, op = world.sent("talkdesk"), replay()
+    world.refused(op)
+    assert (world.summary(op)["error_codes"], world.summary(op)[f"num_{status}"]) == ({code: 1}, 1)
+    assert world.sent("talkdesk") == sent
 
 
 def test_a_corrected_payload_is_sent_as_corrected(world: World) -> None:
@@ -321,13 +312,10 @@ def test_an_address_book_and_a_made_external_id_are_as_before(world: World) -> N
     world.simulator.set("apptoto.http_429", "never")
     (before,) = rows_of(world).values()
     made = json.loads(before["record_payload"])["external_id"]
-    world.done(replay(**{**parameters, "destination": {"address_book_id": 1}} | NO_KEY))
+    world.done(replay(**{**parameters, "destination": {"address_book_id": 1}}))
     (after,) = rows_of(world).values()
     assert (after["record_identifier"], after["payload_hash"]) == (before["record_identifier"], before["payload_hash"])
     assert [(one["external_id"], one["address_book_id"]) for one in world.stored("apptoto")] == [(made, 1)]
-
-
-NO_KEY: dict[str, Any] = {"sync_key": None}
 
 
 def test_the_contact_list_of_a_payload_is_not_taken_for_the_records_choice(world: World) -> None:
@@ -352,8 +340,7 @@ def test_a_query_that_gives_two_people_of_one_key_sends_the_first(world: World) 
     other = {**callees(2)[1], "first_name": "Other"}
     world.fill([*callees(3), other, callees(3)[2]])
     op = by_query(statuses=["rejected"])
-    result = world.run(op)
-    assert "key_not_unique in key (1)" in str(result.error)
+    assert "key_not_unique in key (1)" in str(world.run(op).error)
     summary = world.summary(op)
     assert counts(summary, "succeeded", "invalid", "duplicate") == (3, 1, 1)
     assert "Other" not in {one["first_name"] for one in world.stored("talkdesk")}
@@ -373,14 +360,8 @@ def test_a_query_gives_the_payloads_of_the_selected_alone(world: World) -> None:
     assert counts(summary, "succeeded", "duplicate", "failed") == (4, 1, 1)
     assert (summary["num_planned"], summary["error_codes"]) == (6, {"not_in_query": 1})
     assert world.statuses() == {**dict.fromkeys(("c0", "c1", "c2", "c3", "c5", "bad"), "succeeded"), "c4": "rejected"}
-    assert sorted(one["first_name"] for one in world.stored("talkdesk")) == [
-        "A",
-        "Corrected",
-        "First0",
-        "First1",
-        "First3",
-        "First5",
-    ]
+    sent = sorted(one["first_name"] for one in world.stored("talkdesk"))
+    assert sent == ["A", "Corrected", "First0", "First1", "First3", "First5"]
     # The next try finds the same.
     op.parameters = {"key": "none"}
     world.run(op, 2)
