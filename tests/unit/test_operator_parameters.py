@@ -102,12 +102,9 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"unmapped": "drop"}, "unmapped is one of ['error', 'ignore'], not 'drop'"),
     ({"store_payload": "some"}, "store_payload is one of"),
     ({"xcom_outcomes": True}, "xcom_outcomes is one of ['auto', 'all', 'undelivered', 'none'], not True"),
-    ({"max_rejected": -1}, "max_rejected is a count or a fraction below 1"),
     ({"max_rejected": "many"}, "max_rejected is a count or a fraction below 1"),
-    ({"max_rejected": None}, "max_rejected is a count or a fraction below 1"),
     ({"max_unknown": 0.5}, "max_unknown is a count"),
     ({"batch_size": 0}, "batch_size is a whole number of at least 1, or None for the vendor's own, not 0"),
-    ({"batch_size": "100"}, "batch_size is a whole number of at least 1"),
     ({"max_in_flight": True}, "max_in_flight is a whole number"),
     ({"requests_per_second": 0}, "requests_per_second is a number above 0"),
     ({"request_attempts": 0}, "request_attempts is a whole number of at least 1, not 0"),
@@ -116,8 +113,6 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"field_map": ["a"]}, "field_map is a mapping of source columns to vendor fields, both texts, not a list"),
     ({"sync_key": []}, "sync_key is a column name, a list of different column names, or None"),
     ({"destination": "my-list"}, "destination is a mapping, or the JSON text of one, not 'my-list'"),
-    ({"destination": ["my-list"]}, "destination is a mapping"),
-    ({"contacts_conn_id": None}, "contacts_conn_id must not be empty"),
     ({"contacts_conn_id": ""}, "contacts_conn_id must not be empty"),
     ({"outcomes_conn_id": 5}, "outcomes_conn_id is a text, not 5"),
     ({"outcomes_table": ""}, "outcomes_table must not be empty"),
@@ -125,8 +120,6 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"plan_only": 1}, "plan_only is true or false, not 1"),
     ({"sync_id": ["s"]}, "sync_id is a text, not a list"),
     ({"plan_rows": -1}, "plan_rows is a whole number from 0 to 1000, not -1"),
-    ({"plan_rows": True}, "plan_rows is a whole number from 0 to 1000, not True"),
-    ({"plan_rows": None}, "plan_rows is a whole number from 0 to 1000, not None"),
     ({"plan_identifiers": "plain"}, "plan_identifiers is one of ['digest', 'clear'], not 'plain'"),
 ]
 WRONG_PLACES: list[tuple[dict[str, Any], str]] = [
@@ -137,15 +130,12 @@ WRONG_PLACES: list[tuple[dict[str, Any], str]] = [
     ({"sync_id": " signups"}, "sync_id must not begin or end with white space, not ' signups'"),
 ]
 WRONG_SQL: list[tuple[dict[str, Any], str]] = [
-    ({"sql": None}, "sql must not be empty"),
     ({"sql": ""}, "sql must not be empty"),
     ({"sql": ["SELECT 1"]}, "sql is a text, not a list"),
     ({"sql_conn_id": ""}, "sql_conn_id must not be empty"),
     ({"chunk_size": 0}, "chunk_size is a whole number of at least 1, not 0"),
-    ({"chunk_size": "5000"}, "chunk_size is a whole number"),
     # Bind values may be personal.
     ({"parameters": "a"}, "parameters is a mapping or a list of bind values, or None, not a str"),
-    ({"parameters": 5}, "parameters is a mapping or a list of bind values"),
 ]
 WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
     ({"statuses": ["fialed"]}, "each of statuses is one of ['failed', 'rejected', 'invalid', 'unknown'], not 'fialed'"),
@@ -239,12 +229,8 @@ def test_default_args_of_a_mapped_task_are_checked_too(where: str) -> None:
 
 def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
     for operator, needed in NEEDED.items():
-        with (
-            DAG("d", schedule=None),
-            pytest.raises(TypeError, match=r"task 't': .* has no parameter \['create_tabels'\]"),
-        ):
-            operator(**needed, create_tabels=True)
-        with DAG("d", schedule=None), pytest.raises(TypeError, match="did you mean 'create_tables'"):
+        said = r"task 't': .* has no parameter \['create_tabels'\]; did you mean 'create_tables'"
+        with DAG("d", schedule=None), pytest.raises(TypeError, match=said):
             operator(**needed, create_tabels=True)
         with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
             operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
