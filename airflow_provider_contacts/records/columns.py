@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,8 @@ from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.records.refused import NOT_JSON, Reasons, reasons_of
-from airflow_provider_contacts.records.row_values import MISSING, Unreadable
+from airflow_provider_contacts.records.refused import Reasons, reasons_of
+from airflow_provider_contacts.records.row_values import MISSING, is_missing
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Vendor
 
@@ -39,19 +38,14 @@ class Column(NamedTuple):
     def clean(self, value: Any) -> Any:
         """Return a value as its field gets it, ``MISSING`` for one that is left out.
 
-        :raises InvalidRecordError: for what the field cannot be, whatever its type.
+        :raises InvalidRecordError: for a text that is not the JSON text of a nested field.
         """
         if self.nested and value and isinstance(value, str | bytes):
             value = parse_json(self.field, value)
         if value is None:
             return None if self.nullable else MISSING
-        if type(value) is float and not math.isfinite(value):
-            if math.isnan(value):
-                return MISSING
-            raise InvalidRecordError(NOT_JSON)
-        if type(value) is Unreadable and value.reason is not None:
-            code, text = value.reason
-            raise InvalidRecordError([(code, self.field if code == "invalid_value" else None, text)])
+        if is_missing(value):
+            return MISSING
         if isinstance(value, datetime):
             return str(value.isoformat())
         return value if self.required or value != "" else MISSING
@@ -181,12 +175,10 @@ def shorthand_target(shorthands: Mapping[str, str], name: str) -> str | None:
 def parse_json(name: str, text: str | bytes) -> Any:
     """Return a nested field's value from its JSON text, without the nulls in its objects.
 
-    :raises InvalidRecordError: for a text that is none, and for an infinite number.
+    :raises InvalidRecordError: for a text that is none.
     """
     try:
-        return json.loads(text, object_pairs_hook=without_nulls, parse_float=finite, parse_constant=finite)
-    except InvalidRecordError:
-        raise
+        return json.loads(text, object_pairs_hook=without_nulls, parse_constant=constant)
     except (ValueError, RecursionError):
         raise InvalidRecordError([("invalid_json", name, "neither an object nor its JSON text")]) from None
 
@@ -196,12 +188,6 @@ def without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in dict(pairs).items() if value is not None}
 
 
-def finite(text: str) -> float | None:
-    """Return a number, ``None`` for NaN.
-
-    :raises InvalidRecordError: for an infinite one.
-    """
-    number = float(text)
-    if math.isinf(number):
-        raise InvalidRecordError(NOT_JSON)
-    return None if math.isnan(number) else number
+def constant(text: str) -> float | None:
+    """Return an infinite number, which every field refuses, or nothing for NaN; JSON itself has neither."""
+    return None if text == "NaN" else float(text)

@@ -13,7 +13,6 @@ from airflow_provider_contacts.records.row_values import Unreadable, is_missing
 Reasons = tuple[tuple[str, str | None, str | None], ...]
 """Why a record is refused: ``(code, field, message)`` each."""
 
-NOT_JSON: Reasons = (("not_json", None, "a value cannot be written as JSON"),)
 NOT_A_MAPPING: Reasons = (("not_a_mapping", None, "a record is a mapping of column names to values"),)
 
 
@@ -27,7 +26,7 @@ def reasons_of(error: Exception) -> Reasons:
         case RecursionError():
             return (("not_json", None, "nested too deeply, or in itself"),)
         case ValueError() | TypeError():
-            return NOT_JSON
+            return (("not_json", None, "a value cannot be written as JSON"),)
         case _:
             return (("invalid_value", None, f"a value raises {type(error).__name__} when it is read"),)
 

@@ -14,16 +14,12 @@ MISSING = math.nan
 
 
 class Unreadable:
-    """A value that has no plain form. Shows its type alone.
+    """A value that has no plain form: every field refuses it. Shows its type alone."""
 
-    :param reason: code and message, where it is refused whatever its field is.
-    """
+    __slots__ = ("kind",)
 
-    __slots__ = ("kind", "reason")
-
-    def __init__(self, value: object, reason: tuple[str, str] | None = None) -> None:
+    def __init__(self, value: object) -> None:
         self.kind = type(value).__name__
-        self.reason = reason
 
     def __repr__(self) -> str:
         """Name the type, as the digest of a refused record shows it."""

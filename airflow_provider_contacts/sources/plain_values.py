@@ -28,10 +28,6 @@ LONGEST_NUMBER = 4300
 """Digits before or after the point. Python prints no longer integers; a decimal's exponent can ask for gigabytes."""
 
 
-class NotJsonError(ValueError):
-    """A value that JSON cannot say, whatever its field is."""
-
-
 def plain_row(row: Any) -> Any:
     """Return a row as a dictionary of plain values; what is no mapping, as one value. Raises on nothing."""
     if type(row) is dict and NAMES.issuperset(map(type, row)) and IN_A_COLUMN.issuperset(map(type, row.values())):
@@ -55,21 +51,16 @@ def plain_value(value: Any) -> Any:
             return bytes(own)
         # pandas derives its missing moment from datetime.
         return own if isinstance(own, datetime) and kind.__name__ not in MISSING_NAMES else plain(own)
-    except NotJsonError:
-        return Unreadable(value, ("not_json", "a value cannot be written as JSON"))
-    except RecursionError:
-        return Unreadable(value, ("not_json", "nested too deeply, or in itself"))
-    except Exception as error:  # noqa: BLE001  # an object's own methods may raise anything
-        return Unreadable(value, ("invalid_value", f"reading it raises {type(error).__name__}"))
+    except Exception:  # noqa: BLE001  # an object's own methods may raise anything, and a list may hold itself
+        return Unreadable(value)
 
 
 def plain(value: Any) -> Any:
     """Return a value made of objects, lists, texts, numbers, truth values and ``None``.
 
     Missing members of objects are left out, those of lists become ``None``. A bit stays bytes, a decimal with a
-    fraction stays a decimal, and an unknown object becomes :class:`Unreadable`: it is up to the field to take one.
-
-    :raises NotJsonError: for what has no JSON text whatever the field: a set, an infinite number.
+    fraction stays a decimal: it is up to the field to take one. An unknown object, and a set, whose order differs from
+    one process to the next, becomes :class:`Unreadable`.
     """
     kind = type(value)
     return value if kind in AS_THEY_ARE else (WAYS.get(kind) or way_of(kind))(value)
@@ -151,19 +142,12 @@ def list_of(value: Any) -> list[Any]:
     return [None if member is MISSING else member for member in map(plain, value)]
 
 
-def float_of(value: float) -> float:
-    """Return a float, infinite ones excepted."""
-    if math.isinf(value):
-        raise NotJsonError
-    return MISSING if math.isnan(value) else float.__float__(value)
-
-
 def decimal_of(value: Decimal) -> Any:
     """Return a decimal as the integer that equals it; else it stays what it is, for the field to take or refuse."""
     if value.is_nan():
         return MISSING
     if value and (value.is_infinite() or abs(value.adjusted()) > LONGEST_NUMBER):
-        raise NotJsonError
+        return Unreadable(value)
     return int(value) if value == value.to_integral_value() else value
 
 
@@ -172,16 +156,11 @@ def bit_of(value: Any) -> Any:
     return found if (found := bytes(value)) in {b"\x00", b"\x01"} else Unreadable(value)
 
 
-def no_order(_: Any) -> Any:
-    """Refuse a set, whose order differs from one process to the next."""
-    raise NotJsonError
-
-
 # In this order: a datetime is a date.
 WAYS: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,
-    float: float_of,
+    float: lambda value: MISSING if math.isnan(value) else float.__float__(value),
     dict: object_of,
     list: list_of,
     tuple: list_of,
@@ -189,5 +168,4 @@ WAYS: dict[type, Callable[[Any], Any]] = {
     UUID: str,
     **dict.fromkeys((datetime, date, time), lambda value: str(value.isoformat())),
     **dict.fromkeys((bytes, bytearray, memoryview), bit_of),
-    **dict.fromkeys((set, frozenset), no_order),
 }
