@@ -237,7 +237,7 @@ def runs(evidence: Evidence) -> Iterator[str]:
             different = [name for name in names if run[name] != found.get(name)]
             if different or not names:
                 yield f"shard {one.shard}: XCom and the row of try {one.number} differ in {', '.join(different)}"
-        elif one.worker == evidence.kill.worker and (run["completed_at"] is not None or run["status"] is not None):
+        elif one.worker == evidence.kill.worker and (run["completed_at"], run["status"]) != (None, "running"):
             yield f"shard {one.shard}: try {one.number} died, and its row says {run['status']}"
     if len(evidence.runs) != len(evidence.tries):
         yield f"{len(evidence.runs)} rows for {len(evidence.tries)} tries"

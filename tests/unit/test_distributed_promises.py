@@ -39,7 +39,7 @@ def evidence() -> Evidence:
         requests=2,
         error_codes={"connection_lost": 2, "OTHER": 1},
     )
-    died = dict.fromkeys(first, None) | {"completed_at": None}
+    died = dict.fromkeys(first, None) | {"status": "running", "completed_at": None}
     runs = {(0, 1): died, (0, 2): first | {"completed_at": "then"}, (1, 1): second | {"completed_at": "then"}}
     for run in runs.values():
         del run["error_codes"]
