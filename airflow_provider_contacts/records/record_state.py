@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import Outcome, Status
@@ -84,24 +82,3 @@ class Holder:
 
     id: str = field(repr=False)
     record_identifier: str | None = field(repr=False)
-
-
-class Claim(Value, frozen=True, kw_only=True):
-    """One record about to be sent.
-
-    :param batch_id: of the request that will carry it; begins with the ledger's token and a dot, drawn for this
-        attempt alone.
-    :param attempts: requests that carried this record, this one included.
-    :param standing: the row as it was read, ``None`` if there was none: the claim fails if it has changed since.
-    :param payload: the payload as it will be sent.
-    :param body: its JSON text, where it has been made.
-    """
-
-    record_identifier: str
-    row_index: int
-    batch_id: str
-    attempts: int
-    payload_hash: str
-    payload: Mapping[str, Any]
-    standing: RecordState | None
-    body: bytes | None = None

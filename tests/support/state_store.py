@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
-from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Batch, History
-
-NUMBERS = count(1)
 
 Trouble = Callable[[str, str], str | None]
 """Asked with the method and the key; ``"before"`` and ``"after"`` say when the call fails."""
@@ -85,21 +81,3 @@ def batch(ledger: TaskStateLedger, *identifiers: str, payload_hash: str = "v1:ab
         payload_hashes=[payload_hash] * size,
         histories={place: History(state=states[one]) for place, one in enumerate(identifiers) if one in states},
     )
-
-
-def claim(ledger: TaskStateLedger, *identifiers: str) -> set[str]:
-    """Claim records in a batch of their own; return those that were won."""
-    batch_id = f"{ledger.token}.{next(NUMBERS)}"
-    lost = ledger.record_and_claim([], {batch_id: batch(ledger, *identifiers)}).get(batch_id, ())
-    return {one for place, one in enumerate(identifiers) if place not in lost}
-
-
-def outcome(identifier: str, status: Status, batch_id: str | None = None, **changes: Any) -> Outcome:
-    values: dict[str, Any] = {"record_identifier": identifier, "row_index": 7, "attempts": 1, "payload_hash": "v1:abc"}
-    return Outcome(status=status, batch_id=batch_id, **{**values, **changes})
-
-
-def settle(ledger: TaskStateLedger, identifier: str, status: Status, **changes: Any) -> None:
-    """Write the outcome of a record's last request."""
-    batch_id = ledger.states([identifier])[identifier].batch_id
-    assert set(ledger.record_outcomes([outcome(identifier, status, batch_id, **changes)])) == {identifier}

@@ -16,8 +16,8 @@ from airflow_provider_contacts.ledgers.task_state.log import digest
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status
-from tests.support.ledger_conformance import HOST, OBJECT
-from tests.support.state_store import StateStore, claim, outcome, settle
+from tests.support.ledger_conformance import HOST, OBJECT, claim, outcome, settle
+from tests.support.state_store import StateStore
 
 RUN = "dag/run/task/-1"
 NAMES = [f"k{number}" for number in range(6)]
