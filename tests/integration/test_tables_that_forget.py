@@ -203,7 +203,7 @@ def test_a_key_that_does_not_compare_byte_for_byte(maria: Database) -> None:
     for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_nopad_ci"):
         maria.run(f"ALTER TABLE contact_outcomes_records CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
         text = refused(maria)
-        assert f"has the collation {collation}, which takes different keys for one" in text
+        assert f"has the collation {collation}, which may take different keys for one" in text
     maria.run(text[text.index("ALTER TABLE") :])
     assert claim(maria.open(), "a", "A", "a ") == {"a", "A", "a "}
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # thi
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql.db_errors import failure_of, transact
+from airflow_provider_contacts.ledgers.sql.db_errors import transact
 from airflow_provider_contacts.ledgers.sql.table_place import remember
 from airflow_provider_contacts.ledgers.sql.tables import Flavour
 
@@ -51,6 +51,9 @@ SERVER_SETTINGS: Mapping[Flavour, tuple[str, tuple[str, ...]]] = {
 READING = "ledger_reading"
 
 
+KINDS = "the outcome table needs SQLite, PostgreSQL, MySQL or MariaDB"
+
+
 def connect(hook: Any) -> Engine:
     """Return an engine for an Airflow SQL connection, set up by :func:`prepare`.
 
@@ -58,11 +61,10 @@ def connect(hook: Any) -> Engine:
     :raises ConfigError: for a kind of database that cannot hold the table, or one without its driver.
     """
     settings: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 1}
-    extras = driver_extras(hook)
-    if extras:
+    if extras := driver_extras(hook):
         settings["connect_args"] = extras
     try:
-        engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
+        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
     except (SQLAlchemyError, ImportError, NotImplementedError) as error:
         # SQLAlchemy's own text may quote the URL.
         msg = f"no SQLAlchemy engine for the outcome table's connection ({type(error).__name__}); {KINDS}"
@@ -70,7 +72,7 @@ def connect(hook: Any) -> Engine:
     prepare(engine)
     named = getattr(hook, "get_conn_id", None)
     remember(engine, conn_id=named() if named is not None else None)
-    return engine  # type: ignore[no-any-return]  # the hook is untyped here
+    return engine
 
 
 def driver_extras(hook: Any) -> dict[str, Any]:
@@ -81,9 +83,6 @@ def driver_extras(hook: Any) -> dict[str, Any]:
     return {name: value for name, value in hook.connection.extra_dejson.items() if name not in ignored}
 
 
-KINDS = "the outcome table needs SQLite, PostgreSQL, MySQL or MariaDB"
-
-
 def prepare(engine: Engine) -> None:
     """Make every new connection of an engine keep what it commits; doing it twice does no harm.
 
@@ -92,8 +91,7 @@ def prepare(engine: Engine) -> None:
     setups = {"sqlite": set_up_sqlite, "postgresql": set_up_postgresql, "mysql": set_up_mysql, "mariadb": set_up_mysql}
     set_up = setups.get(engine.dialect.name)
     if set_up is None:
-        msg = f"{KINDS}, not {engine.dialect.name}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{KINDS}, not {engine.dialect.name}")
     if event.contains(engine, "connect", set_up):
         return
     event.listen(engine, "do_connect", in_unicode)
@@ -175,29 +173,22 @@ def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
     :raises ConfigError: where readers and writers of a shared SQLite file would block each other.
     :raises LedgerError: if the database cannot be reached.
     """
-    journal: str | None = None
-    try:
-        with engine.connect().execution_options(**{READING: True}) as connection:
-            if engine.dialect.name == "sqlite":
-                journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-    except SQLAlchemyError as error:
-        failure = failure_of(engine, error)
-    else:
-        if shared_source and journal not in {None, "wal"}:
-            msg = (
-                "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
-                "and writing would block each other; keep the outcome table in another file, on a local disk"
-            )
-            raise ConfigError(msg)
-        return flavour_of(engine)
-    raise failure
+
+    def look(connection: Connection) -> Any:
+        is_sqlite = engine.dialect.name == "sqlite"
+        return connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() if is_sqlite else None
+
+    journal = transact(engine, look, options={READING: True})
+    if shared_source and journal not in {None, "wal"}:
+        raise ConfigError(
+            "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
+            "and writing would block each other; keep the outcome table in another file, on a local disk"
+        )
+    return flavour_of(engine)
 
 
 def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
-    """Return a warning where the server forgets commits when it dies: a setting that no connection can change.
-
-    :raises LedgerError: if the database fails.
-    """
+    """Return a warning where the server forgets commits when it dies: a setting that no connection can change."""
     if flavour not in SERVER_SETTINGS:
         return ()
     name, durable = SERVER_SETTINGS[flavour]
@@ -206,11 +197,11 @@ def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
     value = str(transact(engine, lambda found: found.exec_driver_sql(query).scalar(), repeatable=True, options=options))
     if value in durable:
         return ()
-    text = (
+    warning = (
         f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
         f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
     )
-    return (text,)
+    return (warning,)
 
 
 def flavour_of(engine: Engine) -> Flavour:

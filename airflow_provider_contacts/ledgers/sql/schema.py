@@ -16,11 +16,10 @@ from sqlalchemy import (  # noqa: TID253  # this module is imported only by what
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, LedgerError
-from airflow_provider_contacts.ledgers.sql.database import READING
-from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, transact
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described
 from airflow_provider_contacts.ledgers.sql.ddl import create_table, create_view, view_columns, view_name
 from airflow_provider_contacts.ledgers.sql.refusal_causes import momentary
-from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables
+from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, reading
 from airflow_provider_contacts.ledgers.sql.table_place import place_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 
@@ -72,7 +71,7 @@ def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
             runs = connection.execute(select(literal(1)).select_from(tables.runs).limit(1)).first()
         return absent, runs is not None
 
-    absent, is_known = transact(engine, find, repeatable=True, options={READING: True})
+    absent, is_known = reading(engine, find)
     if is_known:
         names = " and ".join(table.fullname for table in absent)
         msg = (
@@ -97,7 +96,7 @@ def has_view(engine: Engine, tables: Tables) -> bool:
         return found.has_table(tables.outcomes, schema=tables.schema)
 
     try:
-        return transact(engine, find, repeatable=True, options={READING: True})
+        return bool(reading(engine, find))
     except MomentaryError:
         raise
     except LedgerError:
@@ -121,13 +120,12 @@ def check_columns(engine: Engine, there: Sequence[Table]) -> None:
         absent = {one: [c.name for c in one.columns if c.name not in present[one]] for one in there}
         return {one.fullname: names for one, names in absent.items() if names}
 
-    options = {READING: True}
     try:
-        transact(engine, read, repeatable=True, options=options)
+        reading(engine, read)
     except MomentaryError:
         raise
     except LedgerError as error:
-        for name, columns in transact(engine, lacking, repeatable=True, options=options).items():
+        for name, columns in reading(engine, lacking).items():
             msg = f"the table {name} is not ours: it lacks {', '.join(columns)}; choose another outcomes_table"
             raise ConfigError(msg) from None
         raise LedgerError(str(error)) from None
@@ -144,7 +142,7 @@ def outdated(engine: Engine, tables: Tables) -> tuple[str, ...]:
         return set(connection.exec_driver_sql(f"SELECT * FROM {name} WHERE 1 = 0").keys())  # noqa: S608  # a checked name
 
     try:
-        present = transact(engine, read, repeatable=True, options={READING: True})
+        present = reading(engine, read)
     except LedgerError as error:
         return (f"the view {name}, which people read, cannot be read by this connection: {error}",)
     lacking = [column for column in view_columns(tables) if column not in present]

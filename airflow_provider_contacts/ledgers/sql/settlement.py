@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -127,88 +127,75 @@ def meaning(connection: Connection, tables: Tables, verdict: Verdict, sync_no: i
     return meant
 
 
+@dataclass(frozen=True, slots=True)
 class Settler:
     """Settles records within one transaction."""
 
-    def __init__(self, connection: Connection, tables: Tables, verdict: Verdict, held: Held) -> None:
-        self._connection = connection
-        self._tables = tables
-        self._verdict = verdict
-        self._sync_no, self._binding = held
-        self._lookup = Lookup(tables, state_columns(tables))
-        self._numbers: dict[str, int] = {}
+    connection: Connection
+    tables: Tables
+    verdict: Verdict
+    held: Held
 
     def settle(self, names: Sequence[str]) -> dict[str, Finding]:
         """Settle some records; return what became of each."""
-        found = self._lookup.run(self._connection, self._sync_no, names)
-        rows = {one.record_identifier: one for one in states_of(self._connection, self._tables, found)}
-        self._numbers = {row.record_identifier: row.batch_no for row in found}
-        left = {self._numbers[name] for name, row in rows.items() if is_left(row)}
-        open_batches(self._connection, self._tables, left)
+        found = Lookup(self.tables, state_columns(self.tables)).run(self.connection, self.held[0], names)
+        rows = {
+            state.record_identifier: (state, row.batch_no)
+            for state, row in zip(states_of(self.connection, self.tables, found), found, strict=True)
+        }
+        open_batches(self.connection, self.tables, {number for state, number in rows.values() if is_left(state)})
         taken = self._taken(rows)
-        return {name: self._settle(name, rows.get(name), taken) for name in names}
+        return {name: self._settle(*rows[name], taken) if name in rows else Finding.ABSENT for name in names}
 
-    def _taken(self, rows: Mapping[str, RecordState]) -> frozenset[str]:
+    def _taken(self, names: Collection[str]) -> frozenset[str]:
         """Return the keys of those ids that a delivered record of the same destination has already."""
-        given = self._verdict.records
-        ids = sorted({one for name in rows for one in spellings(given[name] or "") if one})
-        if not ids:
-            return frozenset()
-        delivered = delivered_as(self._connection, self._tables, self._binding, ids)
-        mine = self._verdict.sync_id
+        given, sync_id = self.verdict.records, self.verdict.sync_id
+        ids = sorted({one for name in names for one in spellings(given[name] or "") if one})
+        delivered = delivered_as(self.connection, self.tables, self.held[1], ids) if ids else []
         return frozenset(
-            key_of(one.id) for one in delivered if (one.sync_id, given.get(one.record_identifier)) != (mine, one.id)
+            key_of(one.id) for one in delivered if (one.sync_id, given.get(one.record_identifier)) != (sync_id, one.id)
         )
 
-    def _settle(self, name: str, row: RecordState | None, taken: frozenset[str]) -> Finding:
-        record_id = self._verdict.records[name]
-        if row is None:
-            return Finding.ABSENT
-        if row.status == Status.SENDING and not is_left(row):
+    def _settle(self, state: RecordState, batch_no: int, taken: frozenset[str]) -> Finding:
+        record_id = self.verdict.records[state.record_identifier]
+        if state.status is Status.SENDING and not is_left(state):
             return Finding.STILL_SENDING
-        if row.status not in {Status.SENDING, Status.UNKNOWN}:
-            return Finding.ALREADY_SETTLED if self._agrees(row, record_id) else Finding.NOT_IN_DOUBT
+        if state.status not in {Status.SENDING, Status.UNKNOWN}:
+            return Finding.ALREADY_SETTLED if self._agrees(state, record_id) else Finding.NOT_IN_DOUBT
         if record_id is not None and key_of(record_id) in taken:
             return Finding.ID_TAKEN
-        return Finding.SETTLED if self._write(row, record_id) else Finding.NOT_IN_DOUBT
-
-    def _agrees(self, row: RecordState, record_id: str | None) -> bool:
-        """Tell whether a row that is not in doubt says just what the verdict says."""
-        if self._verdict.status is Status.SUCCEEDED:
-            return row.status is Status.SUCCEEDED and row.destination_record_id == record_id
-        return row.status is Status.FAILED and row.error_code == BY_HAND
-
-    def _write(self, row: RecordState, record_id: str | None) -> bool:
-        """Write the verdict over the very row that was read; return whether it was still that one."""
-        columns = self._tables.records.c
-        written = self._connection.execute(
-            update(self._tables.records)
-            .where(
-                columns.sync_no == self._sync_no,
-                columns.record_identifier == row.record_identifier,
-                columns.batch_no == self._numbers[row.record_identifier],
-                columns.status == row.status.value,
-            )
-            .values(self._values(record_id))
+        # Only over the very row that was read.
+        columns = self.tables.records.c
+        row = (
+            columns.sync_no == self.held[0],
+            columns.record_identifier == state.record_identifier,
+            columns.batch_no == batch_no,
+            columns.status == state.status.value,
         )
-        return written.rowcount == 1
+        written = self.connection.execute(update(self.tables.records).where(*row).values(self._values(record_id)))
+        return Finding.SETTLED if written.rowcount == 1 else Finding.NOT_IN_DOUBT
+
+    def _agrees(self, state: RecordState, record_id: str | None) -> bool:
+        """Tell whether a row that is not in doubt says just what the verdict says."""
+        if self.verdict.status is Status.SUCCEEDED:
+            return state.status is Status.SUCCEEDED and state.destination_record_id == record_id
+        return state.status is Status.FAILED and state.error_code == BY_HAND
 
     def _values(self, record_id: str | None) -> dict[str, Any]:
-        verdict = self._verdict
         values: dict[str, Any] = {
             **dict.fromkeys(("error_code", "error_field", "status_message", "errors"), null()),
-            "status": verdict.status.value,
+            "status": self.verdict.status.value,
             "destination_record_id": literal(record_id) if record_id is not None else null(),
-            "settled_by": verdict.settled_by,
-            "settled_at": now(self._tables.flavour),
+            "settled_by": self.verdict.settled_by,
+            "settled_at": now(self.tables.flavour),
         }
-        if verdict.status is Status.FAILED:
+        if self.verdict.status is Status.FAILED:
             values["error_code"] = BY_HAND
-        elif verdict.store_payload != "all":
+        elif self.verdict.store_payload != "all":
             values["record_payload"] = null()
         return values
 
 
-def is_left(row: RecordState) -> bool:
+def is_left(state: RecordState) -> bool:
     """Tell whether a record was left ``sending`` by an execution that must be dead."""
-    return row.status is Status.SENDING and row.age >= RESPECT
+    return state.status is Status.SENDING and state.age >= RESPECT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect, text  # noqa: TID253  # this module is imported only by what uses a table
@@ -12,14 +12,15 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.database import READING, inspect_store
 from airflow_provider_contacts.ledgers.sql.db_errors import transact
 from airflow_provider_contacts.ledgers.sql.table_place import place_of, remember
-from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables, build
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables, build
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
 FORGETS = "the next try would know nothing and send every record again"
+TEMPORARY = f"it is a temporary table, which is gone when its connection is closed, so that {FORGETS}"
 
-# PostgreSQL's letters for what is no table of its own.
+# PostgreSQL's letters for relations that are no tables of their own.
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 # Columns of texts that come from users: one that the column cannot hold would end the push.
@@ -27,10 +28,15 @@ NAMED = ("sync_id", "record_identifier", "destination_object", "sync_run_id", "d
 KEYS = ("sync_id", "record_identifier", "sync_run_id")
 
 
+def reading(engine: Engine, work: Callable[[Connection], Any]) -> Any:
+    """Return what a reading transaction finds."""
+    return transact(engine, work, repeatable=True, options={READING: True})
+
+
 def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Tables:
     """Connect, and return the tables under a name, which need not exist yet.
 
-    :param shared_source: see :func:`airflow_provider_contacts.ledgers.sql.database.inspect_store`.
+    :param shared_source: whether the same SQLite file is read as the source meanwhile.
     :raises ConfigError: for a name or database that cannot hold them, or that forgets what it holds.
     :raises LedgerError: if the database cannot be used.
     """
@@ -38,7 +44,7 @@ def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Ta
     tables = build(table, inspect_store(engine, shared_source=shared_source))
     look = {"sqlite": refuse_sqlite, "postgresql": refuse_postgresql}.get(tables.flavour)
     if look is not None:
-        transact(engine, lambda found: look(found, tables), repeatable=True, options={READING: True})
+        reading(engine, lambda found: look(found, tables))
     return tables
 
 
@@ -55,32 +61,30 @@ def look_at_tables(engine: Engine, tables: Tables) -> tuple[str, ...]:
         there = [one for one in tables.every if known.has_table(one.name, schema=one.schema)]
         return [warning for one in there for warning in look(connection, one)]
 
-    return tuple(transact(engine, found, repeatable=True, options={READING: True}))
+    return tuple(reading(engine, found))
 
 
 def changes_rows(engine: Engine, tables: Tables) -> bool:
-    """Return whether the tables of batches and records have triggers or rules, which may change what is written.
-
-    :raises LedgerError: if the database cannot be used.
-    """
-    if tables.flavour in {"mysql", "mariadb"}:
+    """Return whether the tables of batches and records have triggers or rules, which may change what is written."""
+    if tables.flavour in COLLATIONS:
         return False  # each claim reads its rows again, and no trigger there comes later than that
-
-    def look(connection: Connection) -> bool:
-        return any(has_triggers(connection, tables, one) for one in (tables.batches, tables.records))
-
-    return transact(engine, look, repeatable=True, options={READING: True})
+    watched = (tables.batches, tables.records)
+    return bool(reading(engine, lambda found: any(has_triggers(found, tables.flavour, one) for one in watched)))
 
 
-def has_triggers(connection: Connection, tables: Tables, table: Table) -> bool:
+def has_triggers(connection: Connection, flavour: Flavour, table: Table) -> bool:
     """Tell whether a table has triggers or rules."""
-    if tables.flavour == "sqlite":
-        schema = tables.schema or "main"
-        listed = f"SELECT count(*) FROM {schema}.sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = ?"  # noqa: S608  # a name of letters
-        return bool(connection.exec_driver_sql(listed, (table.name.lower(),)).scalar())
+    if flavour == "sqlite":
+        return "trigger" in kinds_of(connection, table, "tbl_name")
     known = text("SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass(:name)")
     name = connection.dialect.identifier_preparer.format_table(table)
     return bool(connection.execute(known, {"name": name}).scalar())
+
+
+def kinds_of(connection: Connection, table: Table, column: str) -> list[str]:
+    """Return the kinds of objects of SQLite that name a table in a column of its schema table."""
+    query = f"SELECT type FROM {table.schema or 'main'}.sqlite_master WHERE lower({column}) = ?"  # noqa: S608  # names of letters
+    return list(connection.exec_driver_sql(query, (table.name.lower(),)).scalars())
 
 
 def refuse(connection: Connection, reason: str) -> ConfigError:
@@ -113,19 +117,14 @@ def refuse_postgresql(connection: Connection, tables: Tables) -> None:
         )
 
 
-TEMPORARY = f"it is a temporary table, which is gone when its connection is closed, so that {FORGETS}"
-
-
-def look_at_sqlite(connection: Connection, table: Table) -> Iterator[str]:
+def look_at_sqlite(connection: Connection, table: Table) -> list[str]:
     """Refuse views."""
-    schema = table.schema or "main"
-    listed = f"SELECT type FROM {schema}.sqlite_master WHERE lower(name) = ?"  # noqa: S608  # a name of letters
-    if connection.exec_driver_sql(listed, (table.name.lower(),)).scalar() == "view":
+    if "view" in kinds_of(connection, table, "name"):
         raise refuse(connection, f"{table.fullname} is a view. Name a table in outcomes_table")
-    return iter(())
+    return []
 
 
-def look_at_postgresql(connection: Connection, table: Table) -> Iterator[str]:
+def look_at_postgresql(connection: Connection, table: Table) -> list[str]:
     """Refuse temporary tables, views and foreign tables; warn of unlogged tables."""
     # The rows of a partitioned table lie in its partitions.
     query = text(
@@ -139,14 +138,16 @@ def look_at_postgresql(connection: Connection, table: Table) -> Iterator[str]:
         raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it, or take pg_temp out of the search_path")
     if kind in KINDS:
         raise refuse(connection, f"{table.fullname} is {KINDS[kind]}. Name a table of this database in outcomes_table")
-    if persistence == "u":
-        yield (
-            f"the table {table.fullname} is UNLOGGED: it outlives a task, but a server that crashes empties it, and "
-            f"then {FORGETS}. ALTER TABLE {table.fullname} SET LOGGED keeps its rows"
-        )
+    if persistence != "u":
+        return []
+    warning = (
+        f"the table {table.fullname} is UNLOGGED: it outlives a task, but a server that crashes empties it, and "
+        f"then {FORGETS}. ALTER TABLE {table.fullname} SET LOGGED keeps its rows"
+    )
+    return [warning]
 
 
-def look_at_mysql(connection: Connection, table: Table) -> Iterator[str]:
+def look_at_mysql(connection: Connection, table: Table) -> list[str]:
     """Refuse temporary tables, views, engines without transactions, and columns that cannot hold every key."""
     name = connection.dialect.identifier_preparer.format_table(table)
     statement = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
@@ -162,34 +163,20 @@ def look_at_mysql(connection: Connection, table: Table) -> Iterator[str]:
     engine, transactions = connection.execute(query, where).one()
     if transactions != "YES":
         kept = f"keeps rows in memory, so that {FORGETS}" if engine == "MEMORY" else "has no transactions"
-        raise refuse(
-            connection,
-            f"{table.fullname} has ENGINE={engine}, which {kept}. ALTER TABLE {table.fullname} ENGINE=InnoDB",
-        )
-    check_mysql_columns(connection, table, where)
-    return iter(())
-
-
-def check_mysql_columns(connection: Connection, table: Table, where: dict[str, Any]) -> None:
-    """Refuse columns whose character set cannot hold every key, and keys that do not compare byte for byte."""
-    query = text(
+        mend = f"ALTER TABLE {table.fullname} ENGINE=InnoDB"
+        raise refuse(connection, f"{table.fullname} has ENGINE={engine}, which {kept}. {mend}")
+    columns = text(
         "SELECT column_name, character_set_name, collation_name FROM information_schema.columns "
         "WHERE table_schema = coalesce(:schema, database()) AND table_name = :name"
     )
-    flavour = "mariadb" if getattr(connection.dialect, "is_mariadb", False) else "mysql"
-    mend = f"ALTER TABLE {table.fullname} CONVERT TO CHARACTER SET utf8mb4 COLLATE {COLLATIONS[flavour]}"
-    for column, charset, collation in connection.execute(query, where):
+    wanted = COLLATIONS["mariadb" if getattr(connection.dialect, "is_mariadb", False) else "mysql"]
+    mend = f"ALTER TABLE {table.fullname} CONVERT TO CHARACTER SET utf8mb4 COLLATE {wanted}"
+    for column, charset, collation in connection.execute(columns, where):
         if column in NAMED and charset != "utf8mb4":
             reason = f"has the character set {charset or 'binary'}, which does not hold every key"
-        elif column in KEYS and folds(connection, collation):
-            reason = f"has the collation {collation}, which takes different keys for one"
+        elif column in KEYS and collation != wanted:
+            reason = f"has the collation {collation}, which may take different keys for one"
         else:
             continue
         raise refuse(connection, f"its column {table.fullname}.{column} {reason}. {mend}")
-
-
-def folds(connection: Connection, collation: str) -> bool:
-    """Tell whether a collation takes letters of another case, another accent or trailing spaces for the same."""
-    pairs = (("a", "A"), ("a", "á"), ("a", "a "))
-    same = " OR ".join(f"_utf8mb4'{one}' = _utf8mb4'{other}' COLLATE {collation}" for one, other in pairs)
-    return bool(connection.exec_driver_sql(f"SELECT {same}").scalar())
+    return []
