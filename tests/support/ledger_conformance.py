@@ -340,20 +340,20 @@ def decoded(value: Any) -> Any:
 
 
 def recipe(word: str, url: str) -> list[str]:
-    """Return the statements that a person is told to run, filled in for the record ``key``."""
-    found = [" ".join(part.split()) for part in re.findall(r"^    UPDATE[^;]*;", tables.__doc__ or "", re.MULTILINE)]
-    *opening, delivered, absent = found
-    assert len(opening) == 3
+    """Return the statements that the documents tell a person to run, filled in for the record ``key``."""
+    page = (PACKAGE_FOLDER / "docs" / "outcomes.md").read_text("utf-8")
+    found = re.findall(r"^UPDATE contact_outcomes_[^;]*;", page, re.MULTILINE)
+    *opening, delivered, absent = found[:5]
     if url.startswith("mysql"):
         opening = []
-    elif url.startswith("postgresql"):
-        opening = [
-            one.replace("json_extract(b.body, '$[' || r.place || ']')", "b.body::json -> r.place") for one in opening
-        ]
     statements = [*opening, delivered if word == "succeeded" else absent]
-    blanks = {"sync_id": "sync", "identifier": "key", "by": "ada"}
-    for blank, value in blanks.items():
-        statements = [one.replace(f"{blank} = '...'", f"{blank} = '{value}'") for one in statements]
+    in_words = {
+        r"sync_id = '[^']*'": "sync_id = 'sync'",
+        r"identifier = '[^']*'": "identifier = 'key'",
+        r"json_extract\([^)]*\)": "b.body::json -> r.place" if url.startswith("postgresql") else r"\g<0>",
+    }
+    for pattern, words in in_words.items():
+        statements = [re.sub(pattern, words, one) for one in statements]
     return statements
 
 

@@ -9,21 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what shares a rate through a database
-    Column,
-    ColumnClause,
-    Connection,
-    Engine,
-    MetaData,
-    String,
-    Table,
-    event,
-    insert,
-    inspect,
-    literal_column,
-    select,
-    update,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what shares a rate through a database
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import BudgetError, ConfigError
@@ -41,11 +27,11 @@ from airflow_provider_contacts.ledgers.sql.table_place import database_of
 
 Result = TypeVar("Result")
 
-BUDGETS = Table(
+BUDGETS = sa.Table(
     "contacts_rate_budgets",
-    MetaData(),
-    Column("budget", String(64), primary_key=True),
-    Column("state", String(64), nullable=False),
+    sa.MetaData(),
+    sa.Column("budget", sa.String(64), primary_key=True),
+    sa.Column("state", sa.String(64), nullable=False),
 )
 
 # Milliseconds since 1970, whatever time zone a session has.
@@ -70,7 +56,7 @@ TRIES = 5
 """Times that a row is read again because another task has changed it, and that a connection is made anew."""
 
 
-def connect(hook: Any, where: str) -> Engine:
+def connect(hook: Any, where: str) -> sa.Engine:
     """Return an engine for an Airflow SQL connection.
 
     :param hook: a ``DbApiHook``.
@@ -87,7 +73,7 @@ def connect(hook: Any, where: str) -> Engine:
     if extras:
         settings["connect_args"] = extras
     try:
-        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
+        engine: sa.Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
     except (SQLAlchemyError, ImportError, NotImplementedError) as error:
         # SQLAlchemy's own text may quote the URL.
         msg = f"{where}: no SQLAlchemy engine ({type(error).__name__})"
@@ -96,7 +82,7 @@ def connect(hook: Any, where: str) -> Engine:
     return engine
 
 
-def prepare(engine: Engine, where: str) -> None:
+def prepare(engine: sa.Engine, where: str) -> None:
     """Set up every new connection of an engine.
 
     :raises ConfigError: for a kind of database whose clock is not known here.
@@ -106,7 +92,7 @@ def prepare(engine: Engine, where: str) -> None:
     if set_up is None:
         msg = f"{where}: a rate is shared through PostgreSQL, MySQL, MariaDB or Redis, not {engine.dialect.name}"
         raise ConfigError(msg)
-    event.listen(engine, "connect", set_up)
+    sa.event.listen(engine, "connect", set_up)
 
 
 def set_up_postgresql(connection: Any, _: Any) -> None:
@@ -123,7 +109,7 @@ def set_up_mysql(connection: Any, _: Any) -> None:
     connection.commit()
 
 
-def create(connection: Connection) -> None:
+def create(connection: sa.Connection) -> None:
     """Create the table; unlike what stands in it, it must not be forgotten when the server dies."""
     careful = connection.dialect.name == "postgresql"
     if careful:
@@ -142,14 +128,14 @@ class SqlStore:
     :raises BudgetError: when the table cannot be created or read.
     """
 
-    def __init__(self, engine: Engine, name: str, where: str) -> None:
+    def __init__(self, engine: sa.Engine, name: str, where: str) -> None:
         self._engine = engine
         self._name = name
         self._where = where
-        clock: ColumnClause[Any] = literal_column(
+        clock: sa.ColumnClause[Any] = sa.literal_column(
             CLOCKS["postgresql" if engine.dialect.name == "postgresql" else "mysql"]
         )
-        self._reading = select(BUDGETS.c.state, clock).where(BUDGETS.c.budget == name)
+        self._reading = sa.select(BUDGETS.c.state, clock).where(BUDGETS.c.budget == name)
         try:
             self._transact(self._begin)
         except BudgetError:
@@ -169,7 +155,7 @@ class SqlStore:
 
     def _change(
         self,
-        connection: Connection,
+        connection: sa.Connection,
         work: Callable[[str | None, int], tuple[str | None, Result]],
         otherwise: Result,
     ) -> Result:
@@ -183,28 +169,28 @@ class SqlStore:
             if after is None:
                 return result
             changed = connection.execute(
-                update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before).values(state=after)
+                sa.update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before).values(state=after)
             )
             if changed.rowcount == 1:
                 return result
         return otherwise
 
-    def _begin(self, connection: Connection) -> None:
+    def _begin(self, connection: sa.Connection) -> None:
         """Make sure that the row is there; the right to create is needed only where there is no table."""
-        if not inspect(connection).has_table(BUDGETS.name):
+        if not sa.inspect(connection).has_table(BUDGETS.name):
             try:
                 create(connection)
             except SQLAlchemyError:
                 # Tasks start together and create together.
-                if not inspect(connection).has_table(BUDGETS.name):
+                if not sa.inspect(connection).has_table(BUDGETS.name):
                     raise
         if connection.execute(self._reading).one_or_none() is None:
             try:
-                connection.execute(insert(BUDGETS).values(budget=self._name, state=""))
+                connection.execute(sa.insert(BUDGETS).values(budget=self._name, state=""))
             except IntegrityError:
                 return  # likewise
 
-    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+    def _transact(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Run statements; what a lost connection leaves open is at worst counted twice."""
         failure = BudgetError()
         for left in reversed(range(TRIES)):

@@ -5,15 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    Dialect,
-    Table,
-    and_,
-    case,
-    func,
-    or_,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
 from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: TID253  # likewise
 
@@ -24,10 +16,10 @@ from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Ta
 ROOM = " WITH (fillfactor = 60)"
 
 
-def dialect_of(flavour: Flavour) -> Dialect:
+def dialect_of(flavour: Flavour) -> sa.Dialect:
     """Return a dialect that can print DDL without a connection."""
     dialects = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
-    dialect: Dialect = dialects.get(flavour, mysql.dialect)()
+    dialect: sa.Dialect = dialects.get(flavour, mysql.dialect)()
     return dialect
 
 
@@ -37,7 +29,7 @@ def ddl(tables: Tables) -> str:
     return "".join(f"{statement};\n\n" for statement in (*statements, create_view(tables)))
 
 
-def create_table(tables: Tables, table: Table) -> list[str]:
+def create_table(tables: Tables, table: sa.Table) -> list[str]:
     """Return the statements that create one table and its index."""
     dialect = dialect_of(tables.flavour)
     text = str(CreateTable(table).compile(dialect=dialect)).strip()
@@ -61,7 +53,7 @@ def create_view(tables: Tables) -> str:
         for name, one in view_columns(tables).items()
     )
 
-    def named(table: Table) -> str:
+    def named(table: sa.Table) -> str:
         # SQLite's views see their own file alone, under whatever name it is attached.
         return quoted.quote(table.name) if tables.flavour == "sqlite" else quoted.format_table(table)
 
@@ -81,7 +73,7 @@ def view_name(tables: Tables) -> str:
     return f"{quoted.quote_schema(tables.schema)}.{name}" if tables.schema else name
 
 
-def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
+def view_columns(tables: Tables) -> dict[str, sa.ColumnElement[Any]]:
     """Return the view's columns in their order; new ones come last.
 
     A record without a status of its own has its batch's, and no word of an earlier status.
@@ -89,8 +81,8 @@ def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
     r, s = tables.records.alias("r").c, tables.syncs.alias("s").c
     b, u = tables.batches.alias("b").c, tables.runs.alias("u").c
 
-    completed = case((or_(r.status.is_(None), r.settled_at.is_(None)), b.batch_completed_at), else_=r.settled_at)
-    by_hand = and_(r.status.is_not(None), r.settled_by.is_not(None))
+    completed = sa.case((sa.or_(r.status.is_(None), r.settled_at.is_(None)), b.batch_completed_at), else_=r.settled_at)
+    by_hand = sa.and_(r.status.is_not(None), r.settled_by.is_not(None))
     return {
         "sync_id": s.sync_id,
         "record_identifier": r.record_identifier,
@@ -107,16 +99,16 @@ def view_columns(tables: Tables) -> dict[str, ColumnElement[Any]]:
         "batch_started_at": b.batch_started_at,
         "batch_completed_at": completed,
         "settled_by": own(r, "settled_by"),
-        "settled_at": case((by_hand, r.settled_at)),
+        "settled_at": sa.case((by_hand, r.settled_at)),
     }
 
 
-def batch_id(number: ColumnElement[Any], flavour: Flavour) -> ColumnElement[Any]:
+def batch_id(number: sa.ColumnElement[Any], flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return a batch's number in hexadecimal digits."""
     match flavour:
         case "sqlite":
-            return func.printf("%016x", number)
+            return sa.func.printf("%016x", number)
         case "postgresql":
-            return func.to_hex(number)
+            return sa.func.to_hex(number)
         case "mysql" | "mariadb":
-            return func.lower(func.hex(number))
+            return sa.func.lower(sa.func.hex(number))

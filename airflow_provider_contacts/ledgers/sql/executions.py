@@ -6,16 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    Dialect,
-    Row,
-    and_,
-    insert,
-    null,
-    select,
-    update,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import IntegrityError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import LedgerError, SupersededError, SyncTakenError
@@ -60,7 +51,7 @@ class DestinationGuard:
         :raises SyncTakenError: if it remembers records of another destination.
         """
         syncs = self._tables.syncs
-        query = select(syncs).where(syncs.c.sync_id == self._binding.sync_id)
+        query = sa.select(syncs).where(syncs.c.sync_id == self._binding.sync_id)
         return self.checked(held_of(connection.execute(query).first()))
 
     def bind(self, connection: Connection, held: Held | None, run_no: int) -> int:
@@ -75,13 +66,13 @@ class DestinationGuard:
         syncs, runs = self._tables.syncs, self._tables.runs
         try:
             with connection.begin_nested():
-                connection.execute(insert(syncs).values(asdict(self._binding)))
+                connection.execute(sa.insert(syncs).values(asdict(self._binding)))
         except IntegrityError:
             pass  # another execution has just inserted it, perhaps for another destination
         number = self.look(connection)
         if number is None:
             raise LedgerError("the sync_id has vanished from the table while it was written")
-        connection.execute(update(runs).where(runs.c.run_no == run_no).values(sync_no=number))
+        connection.execute(sa.update(runs).where(runs.c.run_no == run_no).values(sync_no=number))
         return number
 
     def checked(self, held: Held | None) -> int | None:
@@ -100,7 +91,7 @@ class DestinationGuard:
         raise SyncTakenError(msg)
 
 
-def held_of(row: Row[Any] | None) -> Held | None:
+def held_of(row: sa.Row[Any] | None) -> Held | None:
     """Return a row of the table of syncs as a value."""
     if row is None or row.sync_no is None:
         return None
@@ -122,7 +113,7 @@ class Execution:
     ``run_no`` is the number of its try's row; ``None`` before it has registered.
     """
 
-    def __init__(self, tables: Tables, run: RunIdentity, token: str, dialect: Dialect) -> None:
+    def __init__(self, tables: Tables, run: RunIdentity, token: str, dialect: sa.Dialect) -> None:
         self.tables = tables
         self.run = run
         self.token = token
@@ -143,21 +134,21 @@ class Execution:
     def register(self, connection: Connection, binding: Binding) -> int:
         """Become the newest execution of the run, and wait for a claim of an older one to end; return ``run_no``."""
         runs, syncs, run = self.tables.runs, self.tables.syncs, self.run
-        connection.execute(update(runs).where(runs.c.sync_run_id == run.sync_run_id).values(token=self.token))
+        connection.execute(sa.update(runs).where(runs.c.sync_run_id == run.sync_run_id).values(token=self.token))
         begun = {
             "sync_id": binding.sync_id,
-            "sync_no": select(syncs.c.sync_no).where(syncs.c.sync_id == binding.sync_id).scalar_subquery(),
+            "sync_no": sa.select(syncs.c.sync_no).where(syncs.c.sync_id == binding.sync_id).scalar_subquery(),
             "status": RUNNING,
             "updated_at": now(self.tables.flavour),
         }
         # A reschedule comes back with the same try number: its counters begin anew.
-        emptied = dict.fromkeys(("status_message", "completed_at", "num_total", *COUNTERS), null())
-        again = connection.execute(update(runs).where(self._own()).values(**begun, **emptied))
+        emptied = dict.fromkeys(("status_message", "completed_at", "num_total", *COUNTERS), sa.null())
+        again = connection.execute(sa.update(runs).where(self._own()).values(**begun, **emptied))
         if not again.rowcount:
             named = {name: getattr(run, name) for name in IDENTITY}
             started = now(self.tables.flavour)
-            connection.execute(insert(runs).values(**named, **begun, token=self.token, started_at=started))
-        return int(connection.execute(select(runs.c.run_no).where(self._own())).scalar_one())
+            connection.execute(sa.insert(runs).values(**named, **begun, token=self.token, started_at=started))
+        return int(connection.execute(sa.select(runs.c.run_no).where(self._own())).scalar_one())
 
     def hold(self, connection: Connection, sync_id: str) -> Held | None:
         """Hold the run until the transaction ends; return the row of the table of syncs for a ``sync_id``.
@@ -181,18 +172,18 @@ class Execution:
         runs = self.tables.runs
         counters = (*COUNTERS, "num_total")
         written = connection.execute(
-            update(runs)
+            sa.update(runs)
             .where(self._own(), runs.c.token == self.token)
             .values(
                 status=status,
                 status_message=clean(message, MESSAGE_LENGTH),
                 updated_at=now(self.tables.flavour),
-                completed_at=null() if status == RUNNING else now(self.tables.flavour),
+                completed_at=sa.null() if status == RUNNING else now(self.tables.flavour),
                 **{counter: summary[counter] for counter in counters if counter in summary},
             )
         )
         return bool(written.rowcount)
 
-    def _own(self) -> ColumnElement[bool]:
+    def _own(self) -> sa.ColumnElement[bool]:
         runs = self.tables.runs
-        return and_(runs.c.sync_run_id == self.run.sync_run_id, runs.c.try_number == self.run.try_number)
+        return sa.and_(runs.c.sync_run_id == self.run.sync_run_id, runs.c.try_number == self.run.try_number)

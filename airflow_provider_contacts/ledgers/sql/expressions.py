@@ -8,19 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    Double,
-    FromClause,
-    Text,
-    case,
-    cast,
-    extract,
-    func,
-    literal,
-    literal_column,
-    null,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
@@ -36,59 +24,61 @@ NOW: dict[Flavour, str] = {
 """The present moment as the tables store it; where a transaction waits for a lock, after the wait."""
 
 
-def now(flavour: Flavour) -> ColumnElement[Any]:
+def now(flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return the present moment."""
-    return literal_column(NOW[flavour])
+    return sa.literal_column(NOW[flavour])
 
 
-def seconds_since(moment: ColumnElement[Any], flavour: Flavour) -> ColumnElement[Any]:
+def seconds_since(moment: sa.ColumnElement[Any], flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return the age of a moment in seconds, null for none."""
     match flavour:
         case "sqlite":
-            return (func.julianday("now") - func.julianday(moment)) * literal(SECONDS_OF_A_DAY)
+            return (sa.func.julianday("now") - sa.func.julianday(moment)) * sa.literal(SECONDS_OF_A_DAY)
         case "postgresql":
-            return cast(extract("epoch", func.clock_timestamp() - moment), Double)
+            return sa.cast(sa.extract("epoch", sa.func.clock_timestamp() - moment), sa.Double)
         case "mysql" | "mariadb":
-            passed = func.timestampdiff(literal_column("MICROSECOND"), moment, func.utc_timestamp(literal_column("6")))
-            return passed / literal(1_000_000.0)
+            passed = sa.func.timestampdiff(
+                sa.literal_column("MICROSECOND"), moment, sa.func.utc_timestamp(sa.literal_column("6"))
+            )
+            return passed / sa.literal(1_000_000.0)
 
 
-def joined(tables: Tables) -> FromClause:
+def joined(tables: Tables) -> sa.FromClause:
     """Return records, each with its batch and its run where they are there."""
     records, batches, runs = tables.records, tables.batches, tables.runs
     with_batch = records.outerjoin(batches, batches.c.batch_no == records.c.batch_no)
     return with_batch.outerjoin(runs, runs.c.run_no == batches.c.run_no)
 
 
-def status_of(records: Any, batches: Any) -> ColumnElement[Any]:
+def status_of(records: Any, batches: Any) -> sa.ColumnElement[Any]:
     """Return a record's status."""
-    return case((records.status.is_(None), batches.status), else_=records.status)
+    return sa.case((records.status.is_(None), batches.status), else_=records.status)
 
 
-def own(records: Any, name: str, otherwise: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+def own(records: Any, name: str, otherwise: sa.ColumnElement[Any] | None = None) -> sa.ColumnElement[Any]:
     """Return a word of a record with a status of its own, ``otherwise`` of another."""
-    return case((records.status.is_(None), null() if otherwise is None else otherwise), else_=records[name])
+    return sa.case((records.status.is_(None), sa.null() if otherwise is None else otherwise), else_=records[name])
 
 
-def record_id_of(records: Any, batches: Any, flavour: Flavour) -> ColumnElement[Any]:
+def record_id_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return the vendor's id of a record."""
     return own(records, "destination_record_id", at_place(batches.ids, records, flavour, text=True))
 
 
-def payload_of(records: Any, batches: Any, flavour: Flavour) -> ColumnElement[Any]:
+def payload_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return the payload that was sent last, if it is stored."""
     return own(records, "record_payload", at_place(batches.body, records, flavour))
 
 
 def at_place(
-    array: ColumnElement[Any], records: Any, flavour: Flavour, *, text: bool = False
-) -> ColumnElement[Any] | None:
+    array: sa.ColumnElement[Any], records: Any, flavour: Flavour, *, text: bool = False
+) -> sa.ColumnElement[Any] | None:
     """Return a record's element of a JSON array of its batch; ``None`` where batches have none."""
     match flavour:
         case "sqlite":
-            place = literal_column("'$['").concat(cast(records.place, Text)).concat(literal_column("']'"))
-            return func.json_extract(array, place)
+            place = sa.literal_column("'$['").concat(sa.cast(records.place, sa.Text)).concat(sa.literal_column("']'"))
+            return sa.func.json_extract(array, place)
         case "postgresql":
-            return cast(array, postgresql.JSON).op("->>" if text else "->")(records.place)
+            return sa.cast(array, postgresql.JSON).op("->>" if text else "->")(records.place)
         case "mysql" | "mariadb":
             return None

@@ -8,21 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    BigInteger,
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    column,
-    false,
-    func,
-    select,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import LedgerError
@@ -61,12 +47,12 @@ class Lookup:
     """
 
     def __init__(
-        self, tables: Tables, columns: Sequence[ColumnElement[Any]], condition: ColumnElement[bool] | None = None
+        self, tables: Tables, columns: Sequence[sa.ColumnElement[Any]], condition: sa.ColumnElement[bool] | None = None
     ) -> None:
         self._flavour = tables.flavour
         records = tables.records.c
-        number, given = bindparam("sync_no", type_=BigInteger()), bindparam("identifiers", type_=Text())
-        query = select(*columns).select_from(joined(tables))
+        number, given = sa.bindparam("sync_no", type_=sa.BigInteger()), sa.bindparam("identifiers", type_=sa.Text())
+        query = sa.select(*columns).select_from(joined(tables))
         match tables.flavour:
             case "postgresql":
                 keys = many_keys()
@@ -75,12 +61,12 @@ class Lookup:
                 )
             case "sqlite":
                 # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
-                names = select(func.json_each(given).table_valued("value").c.value)
+                names = sa.select(sa.func.json_each(given).table_valued("value").c.value)
                 query = query.where(records.sync_no == number, records.record_identifier.in_(names))
             case "mysql" | "mariadb":
-                some = records.record_identifier.in_(bindparam("identifiers", expanding=True))
+                some = records.record_identifier.in_(sa.bindparam("identifiers", expanding=True))
                 query = query.where(records.sync_no == number, some)
-        self._query: Select[Any] = query if condition is None else query.where(condition)
+        self._query: sa.Select[Any] = query if condition is None else query.where(condition)
 
     def run(self, connection: Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
         """Return the rows.
@@ -91,13 +77,13 @@ class Lookup:
         return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
 
 
-def many_keys() -> FromClause:
+def many_keys() -> sa.FromClause:
     """Return the keys of one array (PostgreSQL), the ``sync_no`` beside each; see ``statements.Unnested``."""
-    keys = cast(bindparam("identifiers"), postgresql.ARRAY(Text()))
-    number = cast(bindparam("sync_no"), BigInteger())
-    beside = func.array_fill(number, postgresql.array([func.cardinality(keys)]))
-    columns = (column("record_identifier", Text()), column("sync_no", BigInteger()))
-    return func.unnest(keys, beside).table_valued(*columns).render_derived(name="given")
+    keys = sa.cast(sa.bindparam("identifiers"), postgresql.ARRAY(sa.Text()))
+    number = sa.cast(sa.bindparam("sync_no"), sa.BigInteger())
+    beside = sa.func.array_fill(number, postgresql.array([sa.func.cardinality(keys)]))
+    columns = (sa.column("record_identifier", sa.Text()), sa.column("sync_no", sa.BigInteger()))
+    return sa.func.unnest(keys, beside).table_valued(*columns).render_derived(name="given")
 
 
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
@@ -107,10 +93,10 @@ def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def of_place(tables: Tables, binding: Binding) -> ColumnElement[bool]:
+def of_place(tables: Tables, binding: Binding) -> sa.ColumnElement[bool]:
     """Return whether a ``sync_id`` belongs to the same destination."""
     syncs = tables.syncs.c
-    return and_(
+    return sa.and_(
         syncs.destination == binding.destination,
         syncs.destination_host == binding.destination_host,
         syncs.destination_object.is_not_distinct_from(binding.destination_object),
@@ -121,7 +107,7 @@ def delivered_as(connection: Connection, tables: Tables, binding: Binding, ids: 
     """Return the records of a destination that were delivered as one of these ids of the vendor's."""
     records, syncs = tables.records.c, tables.syncs.c
     with_sync = tables.records.join(tables.syncs, syncs.sync_no == records.sync_no)
-    query = select(syncs.sync_id, records.record_identifier).select_from(with_sync).where(of_place(tables, binding))
+    query = sa.select(syncs.sync_id, records.record_identifier).select_from(with_sync).where(of_place(tables, binding))
     own_id = records.destination_record_id
     by_record = query.add_columns(own_id).where(own_id.in_(ids), records.status == Status.SUCCEEDED.value)
     found = [Delivered(*row) for row in connection.execute(by_record)]
@@ -135,40 +121,42 @@ def delivered_as(connection: Connection, tables: Tables, binding: Binding, ids: 
     return found
 
 
-def ids_of_batches(tables: Tables, ids: Sequence[str]) -> Select[Any]:
+def ids_of_batches(tables: Tables, ids: Sequence[str]) -> sa.Select[Any]:
     """Return the query for the batches, places and ids where batches hold one of these ids."""
     batches = tables.batches.c
     each: Any
     match tables.flavour:
         case "sqlite":
-            each = func.json_each(batches.ids).table_valued("value", "key", joins_implicitly=True)
+            each = sa.func.json_each(batches.ids).table_valued("value", "key", joins_implicitly=True)
             place = each.c.key
         case "postgresql":
-            texts = func.json_array_elements_text(cast(batches.ids, postgresql.JSON))
+            texts = sa.func.json_array_elements_text(sa.cast(batches.ids, postgresql.JSON))
             each = texts.table_valued("value", with_ordinality="key", joins_implicitly=True).render_derived()
             place = each.c.key - 1
         case "mysql" | "mariadb":
-            return select(batches.batch_no, batches.batch_no.label("place"), batches.ids.label("id")).where(false())
-    query = select(batches.batch_no, place.label("place"), each.c.value.label("id"))
+            return sa.select(batches.batch_no, batches.batch_no.label("place"), batches.ids.label("id")).where(
+                sa.false()
+            )
+    query = sa.select(batches.batch_no, place.label("place"), each.c.value.label("id"))
     return query.where(batches.status == Status.SUCCEEDED.value, each.c.value.in_(ids))
 
 
-def state_columns(tables: Tables) -> list[ColumnElement[Any]]:
+def state_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
     """Return the columns that :func:`state_of` takes; there are ``STATE`` of them."""
     records, batches = tables.records.c, tables.batches.c
     is_own = records.status.is_not(None)
-    ended = func.coalesce(records.settled_at, batches.batch_completed_at)
+    ended = sa.func.coalesce(records.settled_at, batches.batch_completed_at)
     return [
         *(records[name] for name in ("record_identifier", "batch_no", "place", "payload_hash", "attempts")),
         status_of(records, batches).label("status"),
-        cast(is_own, Integer).label("is_own"),
+        sa.cast(is_own, sa.Integer).label("is_own"),
         *(own(records, name) for name in ("destination_record_id", "error_code", "error_field", "status_message")),
         batches.http_status,
         tables.runs.c.sync_run_id,
         seconds_since(batches.batch_started_at, tables.flavour).label("age"),
         seconds_since(ended, tables.flavour).label("ended"),
         # As text on every database: drivers read JSON each in its own way.
-        cast(own(records, "errors"), Text).label("errors"),
+        sa.cast(own(records, "errors"), sa.Text).label("errors"),
     ]
 
 
@@ -184,7 +172,7 @@ def states_of(
     settled = {row[1] for row in rows if not row[6] and row[5] == Status.SUCCEEDED}
     ids: dict[int, Any] = {}
     for some in chunks(sorted(settled)):
-        found = connection.execute(select(batches.batch_no, batches.ids).where(batches.batch_no.in_(some)))
+        found = connection.execute(sa.select(batches.batch_no, batches.ids).where(batches.batch_no.in_(some)))
         ids.update({number: parsed(text) for number, text in found})
     return [state_of(row, ids, named) for row in rows]
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    Connection,
-    Engine,
-    Table,
-    false,
-    inspect,
-    literal,
-    select,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, LedgerError
@@ -27,7 +19,7 @@ from airflow_provider_contacts.ledgers.sql.tables import Tables
 ROUNDS = 8
 
 
-def ensure(engine: Engine, tables: Tables, *, create: bool) -> tuple[str, ...]:
+def ensure(engine: sa.Engine, tables: Tables, *, create: bool) -> tuple[str, ...]:
     """Look for the tables and the view; create what is missing if told so. Return warnings.
 
     :raises ConfigError: if something is missing and may not or cannot be created, with the DDL; or if a name is taken.
@@ -57,18 +49,18 @@ def ensure(engine: Engine, tables: Tables, *, create: bool) -> tuple[str, ...]:
     raise kind(msg)
 
 
-def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
+def look(engine: sa.Engine, tables: Tables) -> tuple[list[sa.Table], bool]:
     """Return the tables that are absent, and whether the view is there.
 
     :raises ConfigError: where runs are known whose records are gone: everything would be sent again.
     """
 
-    def find(connection: Connection) -> tuple[list[Table], bool]:
-        found = inspect(connection)
+    def find(connection: sa.Connection) -> tuple[list[sa.Table], bool]:
+        found = sa.inspect(connection)
         absent = [one for one in tables.every if not found.has_table(one.name, schema=one.schema)]
         runs = None
         if absent and tables.runs not in absent:
-            runs = connection.execute(select(literal(1)).select_from(tables.runs).limit(1)).first()
+            runs = connection.execute(sa.select(sa.literal(1)).select_from(tables.runs).limit(1)).first()
         return absent, runs is not None
 
     absent, is_known = reading(engine, find)
@@ -82,14 +74,14 @@ def look(engine: Engine, tables: Tables) -> tuple[list[Table], bool]:
     return absent, has_view(engine, tables)
 
 
-def has_view(engine: Engine, tables: Tables) -> bool:
+def has_view(engine: sa.Engine, tables: Tables) -> bool:
     """Return whether there is something under the view's name.
 
     :raises ConfigError: if it is a table: people would read what no push writes.
     """
 
-    def find(connection: Connection) -> bool:
-        found = inspect(connection)
+    def find(connection: sa.Connection) -> bool:
+        found = sa.inspect(connection)
         if tables.outcomes in found.get_table_names(schema=tables.schema):
             msg = f"{view_name(tables)} is not ours: it is a table, and ours is a view; choose another outcomes_table"
             raise ConfigError(msg)
@@ -103,19 +95,19 @@ def has_view(engine: Engine, tables: Tables) -> bool:
         return True  # MySQL and MariaDB describe no view that cannot be read; that one is told of later
 
 
-def check_columns(engine: Engine, there: Sequence[Table]) -> None:
+def check_columns(engine: sa.Engine, there: Sequence[sa.Table]) -> None:
     """Check that tables can be read with all their columns.
 
     :raises ConfigError: if one lacks a column.
     :raises LedgerError: if one cannot be read for another reason.
     """
 
-    def read(connection: Connection) -> None:
+    def read(connection: sa.Connection) -> None:
         for table in there:
-            connection.execute(select(table).where(false()))
+            connection.execute(sa.select(table).where(sa.false()))
 
-    def lacking(connection: Connection) -> dict[str, list[str]]:
-        found = inspect(connection)
+    def lacking(connection: sa.Connection) -> dict[str, list[str]]:
+        found = sa.inspect(connection)
         present = {one: {c["name"] for c in found.get_columns(one.name, schema=one.schema)} for one in there}
         absent = {one: [c.name for c in one.columns if c.name not in present[one]] for one in there}
         return {one.fullname: names for one, names in absent.items() if names}
@@ -131,14 +123,14 @@ def check_columns(engine: Engine, there: Sequence[Table]) -> None:
         raise LedgerError(str(error)) from None
 
 
-def outdated(engine: Engine, tables: Tables) -> tuple[str, ...]:
+def outdated(engine: sa.Engine, tables: Tables) -> tuple[str, ...]:
     """Return a warning if the view is not what it should be: people read it, and no push does.
 
     :raises ConfigError: if it is not ours.
     """
     name = view_name(tables)
 
-    def read(connection: Connection) -> set[str]:
+    def read(connection: sa.Connection) -> set[str]:
         return set(connection.exec_driver_sql(f"SELECT * FROM {name} WHERE 1 = 0").keys())  # noqa: S608  # a checked name
 
     try:
@@ -153,7 +145,7 @@ def outdated(engine: Engine, tables: Tables) -> tuple[str, ...]:
     return ()
 
 
-def run(engine: Engine, statements: Sequence[str]) -> SQLAlchemyError | None:
+def run(engine: sa.Engine, statements: Sequence[str]) -> SQLAlchemyError | None:
     """Run DDL; return why that failed, if it did."""
     try:
         with engine.connect() as connection, connection.begin():

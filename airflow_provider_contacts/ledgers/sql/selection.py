@@ -6,18 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (  # noqa: TID253  # this module is imported only by what uses a table
-    ColumnElement,
-    Text,
-    and_,
-    case,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    true,
-)
+import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.expressions import joined, own, payload_of, seconds_since, status_of
@@ -58,8 +47,8 @@ class SelectedRows:
         absent, _ = look(engine, tables)
         self._reader = LedgerReader(engine, tables, opening.binding(), exists=not absent)
         self._condition = condition(tables, selection, opening.run.sync_run_id)
-        payload = cast(payload_of(tables.records.c, tables.batches.c, tables.flavour), Text).label("payload")
-        self._columns: tuple[ColumnElement[Any], ...] = (*state_columns(tables), payload)
+        payload = sa.cast(payload_of(tables.records.c, tables.batches.c, tables.flavour), sa.Text).label("payload")
+        self._columns: tuple[sa.ColumnElement[Any], ...] = (*state_columns(tables), payload)
         self._lookup = Lookup(tables, self._columns, self._condition)
         self._sync_no = self._reader.read(self._reader.sync_no)
         self.known = self._sync_no is not None
@@ -102,7 +91,7 @@ class SelectedRows:
     def _page(self, after: str) -> Query:
         columns = self._tables.records.c
         query = (
-            select(*self._columns)
+            sa.select(*self._columns)
             .select_from(joined(self._tables))
             .where(columns.sync_no == self._sync_no, columns.record_identifier > after, self._condition)
             # Both, so that the primary key is read in its order rather than sorted.
@@ -120,7 +109,7 @@ class SelectedRows:
         return self._reader.read(read)
 
 
-def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnElement[bool]:
+def condition(tables: Tables, selection: Selection, sync_run_id: str) -> sa.ColumnElement[bool]:
     """Return what a record must be.
 
     :param sync_run_id: of the replay: what it has written is its own, whatever has become of it.
@@ -128,27 +117,27 @@ def condition(tables: Tables, selection: Selection, sync_run_id: str) -> ColumnE
     records, batches = tables.records.c, tables.batches.c
     status = status_of(records, batches)
     certain = sorted(status.value for status in selection.statuses - {Status.UNKNOWN})
-    kinds: list[ColumnElement[bool]] = [status.in_(certain)]
+    kinds: list[sa.ColumnElement[bool]] = [status.in_(certain)]
     if Status.UNKNOWN in selection.statuses:
         kinds += [status == Status.UNKNOWN.value, left_behind(tables)]
-    wanted = [or_(*kinds)]
+    wanted = [sa.or_(*kinds)]
     if selection.error_codes is not None:
         # What the row will say once it counts as unknown.
-        code = case((status == Status.SENDING.value, literal(INTERRUPTED)), else_=own(records, "error_code"))
+        code = sa.case((status == Status.SENDING.value, sa.literal(INTERRUPTED)), else_=own(records, "error_code"))
         wanted.append(code.in_(selection.error_codes))
     if selection.since is not None:
-        written = func.coalesce(records.settled_at, batches.batch_completed_at, batches.batch_started_at)
+        written = sa.func.coalesce(records.settled_at, batches.batch_completed_at, batches.batch_started_at)
         wanted.append(written >= moment(selection.since, tables.flavour))
     if selection.max_attempts is not None:
         wanted.append(records.attempts < selection.max_attempts)
-    of_this_run = func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
-    return or_(of_this_run, and_(true(), *wanted))
+    of_this_run = sa.func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
+    return sa.or_(of_this_run, sa.and_(sa.true(), *wanted))
 
 
-def left_behind(tables: Tables) -> ColumnElement[bool]:
+def left_behind(tables: Tables) -> sa.ColumnElement[bool]:
     """Return whether a record was left ``sending`` by an execution that must be dead."""
     age = seconds_since(tables.batches.c.batch_started_at, tables.flavour)
-    return and_(status_of(tables.records.c, tables.batches.c) == Status.SENDING.value, age >= RESPECT)
+    return sa.and_(status_of(tables.records.c, tables.batches.c) == Status.SENDING.value, age >= RESPECT)
 
 
 def moment(value: datetime, flavour: Flavour) -> Any:

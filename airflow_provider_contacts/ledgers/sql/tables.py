@@ -10,43 +10,10 @@
 What is true of a whole batch is written once. A batch is ``sending``, ``succeeded`` or ``open``. A record's status is
 its own, else its batch's; in an ``open`` batch every record has its own.
 
-``SettleContactsOperator`` writes a person's verdict on a record in doubt. By hand, this shows what is in doubt::
-
-    SELECT record_identifier, status, batch_started_at, error_code, record_payload
-    FROM contact_outcomes WHERE sync_id = '...' AND status IN ('unknown', 'sending');
-
-``sending`` is in doubt only when no task is running that could still be sending it. Look into the vendor's account.
-Then run these statements in one transaction. On SQLite and PostgreSQL the first three give the records of a batch that
-is ``sending`` the status and the payload that they have from it (on PostgreSQL with ``b.body::json -> r.place`` for the
-call of ``json_extract``). On MySQL and MariaDB leave these three out::
-
-    UPDATE contact_outcomes_batches SET status = 'open' WHERE status = 'sending' AND batch_no = (
-        SELECT r.batch_no FROM contact_outcomes_records r JOIN contact_outcomes_syncs s ON s.sync_no = r.sync_no
-        WHERE s.sync_id = '...' AND r.record_identifier = '...');
-    UPDATE contact_outcomes_records AS r SET status = 'sending', record_payload = (
-        SELECT json_extract(b.body, '$[' || r.place || ']') FROM contact_outcomes_batches b
-        WHERE b.batch_no = r.batch_no)
-    WHERE status IS NULL AND batch_no IN (SELECT batch_no FROM contact_outcomes_batches WHERE status = 'open');
-    UPDATE contact_outcomes_batches SET body = NULL WHERE status = 'open' AND body IS NOT NULL;
-
-If the record is there::
-
-    UPDATE contact_outcomes_records
-    SET status = 'succeeded', destination_record_id = '...', error_code = NULL, error_field = NULL,
-        status_message = NULL, errors = NULL, record_payload = NULL, settled_by = '...', settled_at = CURRENT_TIMESTAMP
-    WHERE sync_no = (SELECT sync_no FROM contact_outcomes_syncs WHERE sync_id = '...')
-      AND record_identifier = '...' AND status IN ('unknown', 'sending');
-
-If it is not, the last statement is this one, and the next run sends the record::
-
-    UPDATE contact_outcomes_records
-    SET status = 'failed', error_code = 'settled_by_hand', settled_by = '...', settled_at = CURRENT_TIMESTAMP
-    WHERE sync_no = (SELECT sync_no FROM contact_outcomes_syncs WHERE sync_id = '...')
-      AND record_identifier = '...' AND status IN ('unknown', 'sending');
+``SettleContactsOperator`` writes a person's verdict on a record in doubt; ``docs/outcomes.md`` shows the same in SQL.
 
 Keys compare byte for byte: SQLite does by default, PostgreSQL with collation ``C``; on MySQL and MariaDB a binary
-collation without padding does, which the two call by different names. All times are UTC; on MySQL and MariaDB write
-``UTC_TIMESTAMP(6)`` for ``CURRENT_TIMESTAMP``.
+collation without padding does, which the two call by different names. All times are UTC.
 """
 
 from __future__ import annotations
@@ -55,18 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 # This module is imported only by what uses a table.
-from sqlalchemy import (  # noqa: TID253  # see above
-    BigInteger,
-    Column,
-    Identity,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+import sqlalchemy as sa  # noqa: TID253  # see above
 from sqlalchemy.dialects import mysql, postgresql  # noqa: TID253  # see above
 from sqlalchemy.types import TypeEngine, UserDefinedType  # noqa: TID253  # see above
 
@@ -86,55 +42,35 @@ COUNTERS = (
 COLLATIONS = {"mysql": "utf8mb4_0900_bin", "mariadb": "utf8mb4_nopad_bin"}
 
 
-class NamedType(UserDefinedType[str]):
-    """A text under the database's own name for its type."""
+class PlainJson(UserDefinedType[str]):
+    """PostgreSQL's JSON as the text that it is; JSONB would rewrite what was sent."""
 
     cache_ok = True
 
-    def __init__(self, spec: str) -> None:
-        self.spec = spec
-
     def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in DDL and casts."""
-        return self.spec
+        """Return the type's name."""
+        return "JSON"
 
 
-@dataclass(frozen=True, slots=True)
-class Types:
-    """The column types of one kind of database."""
+# On SQLite a key of this type is the row's own number.
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TEXT = sa.Text().with_variant(mysql.LONGTEXT(), *COLLATIONS)
+DOCUMENT = TEXT.with_variant(PlainJson(), "postgresql")
+MOMENT = (
+    sa.Text()
+    .with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
+    .with_variant(mysql.DATETIME(fsp=6), *COLLATIONS)
+)
 
-    flavour: Flavour
 
-    def key(self, length: int) -> TypeEngine[str]:
-        """Return a text that compares byte for byte."""
-        return String(length, collation="C") if self.flavour == "postgresql" else String(length)
+def key(length: int) -> TypeEngine[str]:
+    """Return a text that compares byte for byte."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
-    def number(self) -> TypeEngine[int]:
-        """Return the type of keys that are numbers; on SQLite the one that is the row's own number."""
-        return Integer() if self.flavour == "sqlite" else BigInteger()
 
-    def moment(self) -> TypeEngine[Any]:
-        """Return a moment in UTC."""
-        match self.flavour:
-            case "sqlite":
-                return Text()
-            case "postgresql":
-                return postgresql.TIMESTAMP(timezone=True)
-            case "mysql" | "mariadb":
-                return mysql.DATETIME(fsp=6)
-
-    def json(self) -> TypeEngine[str]:
-        """Return a JSON document; MySQL's own type would rewrite what was sent."""
-        return NamedType({"sqlite": "TEXT", "postgresql": "JSON"}.get(self.flavour, "LONGTEXT"))
-
-    def text(self) -> TypeEngine[str]:
-        """Return a text of any length."""
-        return NamedType("LONGTEXT" if self.flavour in COLLATIONS else "TEXT")
-
-    def counted(self, name: str) -> Column[Any]:
-        """Return a key that the database counts up."""
-        identity = [Identity()] if self.flavour == "postgresql" else []
-        return Column(name, self.number(), *identity, primary_key=True)
+def counted(name: str) -> sa.Column[Any]:
+    """Return a key that the database counts up."""
+    return sa.Column(name, NUMBER, sa.Identity(), primary_key=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +83,13 @@ class Tables:
     flavour: Flavour
     schema: str | None
     outcomes: str
-    syncs: Table
-    runs: Table
-    batches: Table
-    records: Table
+    syncs: sa.Table
+    runs: sa.Table
+    batches: sa.Table
+    records: sa.Table
 
     @property
-    def every(self) -> tuple[Table, ...]:
+    def every(self) -> tuple[sa.Table, ...]:
         """The tables in the order in which they are made."""
         return self.syncs, self.runs, self.batches, self.records
 
@@ -165,88 +101,87 @@ def build(table: str, flavour: Flavour) -> Tables:
     :raises ConfigError: for another name.
     """
     schema, name = names(table)
-    types = Types(flavour)
-    metadata = MetaData(schema=schema)
+    metadata = sa.MetaData(schema=schema)
     options: dict[str, Any] = {}
     if flavour in COLLATIONS:
         options = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": COLLATIONS[flavour]}
-    batches = Table(f"{name}_batches", metadata, *batch_columns(types), **options)
-    records = Table(f"{name}_records", metadata, *record_columns(types), **options)
-    Index(f"{name}_batches_ix", batches.c.run_no)
-    Index(f"{name}_records_ix", records.c.batch_no)
+    batches = sa.Table(f"{name}_batches", metadata, *batch_columns(), **options)
+    records = sa.Table(f"{name}_records", metadata, *record_columns(), **options)
+    sa.Index(f"{name}_batches_ix", batches.c.run_no)
+    sa.Index(f"{name}_records_ix", records.c.batch_no)
     return Tables(
         flavour=flavour,
         schema=schema,
         outcomes=name,
-        syncs=Table(f"{name}_syncs", metadata, *sync_columns(types), **options),
-        runs=Table(f"{name}_runs", metadata, *run_columns(types), **options),
+        syncs=sa.Table(f"{name}_syncs", metadata, *sync_columns(), **options),
+        runs=sa.Table(f"{name}_runs", metadata, *run_columns(), **options),
         batches=batches,
         records=records,
     )
 
 
-def sync_columns(types: Types) -> list[Any]:
+def sync_columns() -> list[Any]:
     """Return the columns of the table of syncs."""
     return [
-        types.counted("sync_no"),
-        Column("sync_id", types.key(SYNC_LENGTH), nullable=False, unique=True),
-        Column("destination", String(64), nullable=False),
-        Column("destination_host", String(NAME_LENGTH), nullable=False),
-        Column("destination_object", String(NAME_LENGTH)),
+        counted("sync_no"),
+        sa.Column("sync_id", key(SYNC_LENGTH), nullable=False, unique=True),
+        sa.Column("destination", sa.String(64), nullable=False),
+        sa.Column("destination_host", sa.String(NAME_LENGTH), nullable=False),
+        sa.Column("destination_object", sa.String(NAME_LENGTH)),
     ]
 
 
-def run_columns(types: Types) -> list[Any]:
+def run_columns() -> list[Any]:
     """Return the columns of the table of runs; ``token`` tells the newest execution of a run."""
     return [
-        types.counted("run_no"),
-        Column("sync_id", types.key(SYNC_LENGTH), nullable=False),
-        Column("sync_no", types.number()),
-        Column("sync_run_id", types.key(RUN_LENGTH), nullable=False),
-        Column("try_number", Integer, nullable=False),
-        Column("token", String(16), nullable=False),
-        *columns(String(NAME_LENGTH), "dag_id", "run_id", "task_id"),
-        Column("map_index", Integer),
-        Column("region", String(NAME_LENGTH)),
-        Column("status", String(16)),
-        Column("status_message", types.text()),
-        *columns(BigInteger, *COUNTERS, "num_total"),
-        *columns(types.moment(), "started_at", "updated_at", "completed_at"),
-        UniqueConstraint("sync_run_id", "try_number"),
+        counted("run_no"),
+        sa.Column("sync_id", key(SYNC_LENGTH), nullable=False),
+        sa.Column("sync_no", NUMBER),
+        sa.Column("sync_run_id", key(RUN_LENGTH), nullable=False),
+        sa.Column("try_number", sa.Integer, nullable=False),
+        sa.Column("token", sa.String(16), nullable=False),
+        *columns(sa.String(NAME_LENGTH), "dag_id", "run_id", "task_id"),
+        sa.Column("map_index", sa.Integer),
+        sa.Column("region", sa.String(NAME_LENGTH)),
+        sa.Column("status", sa.String(16)),
+        sa.Column("status_message", TEXT),
+        *columns(sa.BigInteger, *COUNTERS, "num_total"),
+        *columns(MOMENT, "started_at", "updated_at", "completed_at"),
+        sa.UniqueConstraint("sync_run_id", "try_number"),
     ]
 
 
-def batch_columns(types: Types) -> list[Any]:
+def batch_columns() -> list[Any]:
     """Return the columns of the table of batches."""
     return [
-        Column("batch_no", types.number(), primary_key=True, autoincrement=False),
-        Column("run_no", types.number(), nullable=False),
-        Column("status", String(16), nullable=False),
-        Column("http_status", Integer),
-        *columns(types.moment(), "batch_started_at", "batch_completed_at"),
-        *columns(types.text(), "ids", "body"),
+        sa.Column("batch_no", NUMBER, primary_key=True, autoincrement=False),
+        sa.Column("run_no", NUMBER, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("http_status", sa.Integer),
+        *columns(MOMENT, "batch_started_at", "batch_completed_at"),
+        *columns(TEXT, "ids", "body"),
     ]
 
 
-def record_columns(types: Types) -> list[Any]:
+def record_columns() -> list[Any]:
     """Return the columns of the table of records."""
     return [
-        Column("sync_no", types.number(), primary_key=True, autoincrement=False),
-        Column("record_identifier", types.key(NAME_LENGTH), primary_key=True),
-        Column("batch_no", types.number(), nullable=False),
-        Column("place", Integer),
-        Column("row_index", BigInteger),
-        Column("attempts", Integer, nullable=False),
-        Column("payload_hash", String(NAME_LENGTH)),
-        Column("status", String(16)),
-        *columns(String(NAME_LENGTH), "destination_record_id", "error_code", "error_field"),
-        Column("status_message", types.text()),
-        *columns(types.json(), "errors", "record_payload"),
-        Column("settled_by", String(NAME_LENGTH)),
-        Column("settled_at", types.moment()),
+        sa.Column("sync_no", NUMBER, primary_key=True, autoincrement=False),
+        sa.Column("record_identifier", key(NAME_LENGTH), primary_key=True),
+        sa.Column("batch_no", NUMBER, nullable=False),
+        sa.Column("place", sa.Integer),
+        sa.Column("row_index", sa.BigInteger),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("payload_hash", sa.String(NAME_LENGTH)),
+        sa.Column("status", sa.String(16)),
+        *columns(sa.String(NAME_LENGTH), "destination_record_id", "error_code", "error_field"),
+        sa.Column("status_message", TEXT),
+        *columns(DOCUMENT, "errors", "record_payload"),
+        sa.Column("settled_by", sa.String(NAME_LENGTH)),
+        sa.Column("settled_at", MOMENT),
     ]
 
 
-def columns(kind: Any, *names: str) -> list[Column[Any]]:
+def columns(kind: Any, *names: str) -> list[sa.Column[Any]]:
     """Return nullable columns of one type."""
-    return [Column(name, kind) for name in names]
+    return [sa.Column(name, kind) for name in names]
