@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import structs
@@ -164,7 +164,7 @@ class Admission:
                 chunk.later.append(batch_of([(record, history)], due=self._monotonic() + rest))
                 continue
             histories[places[record.row_index]] = history
-        chunk.batch = replace(sound, histories=histories).select(sorted([*admitted, *histories]))
+        chunk.batch = structs.replace(sound, histories=histories).select(sorted([*admitted, *histories]))
 
     def _rest(self, history: History) -> float:
         """Return the seconds until the request that left a record in doubt must have ended."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from math import inf
+
+from msgspec.structs import replace
 
 from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.queue import Queue

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import RecordError, Status
 from airflow_provider_contacts.pacing.bucket import retry_after
 from airflow_provider_contacts.records.record_state import RESPECT, RecordState
@@ -27,8 +27,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disposition:
+class Disposition(Value, frozen=True, kw_only=True):
     """What one result means for the records of its request.
 
     :param halve: refused without naming anybody: ask again with each half.
@@ -39,12 +38,12 @@ class Disposition:
     :param usable: the vendor is there and says sensible things, whatever it says.
     """
 
-    replies: Replies = field(repr=False)
+    replies: Replies
     halve: bool = False
     progress: bool = False
     wait: float | None = None
     renew: bool = False
-    later: bool = field(default=False, compare=False)
+    later: bool = False
     usable: bool = True
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from math import inf
+
+from msgspec.structs import replace
 
 from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
 from airflow_provider_contacts.engine.policy import Disposition
+from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History, outcome_at
 from airflow_provider_contacts.records.mapper import record_at
@@ -17,32 +17,19 @@ from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A result, and which of its records are not finished by it.
+class Judged(Value, frozen=True, kw_only=True):
+    """A result, and what becomes of its records.
 
     :param again: batches to be sent again.
-    :param repeated: places of their records.
     :param in_doubt: by place, those that are looked for at the vendor: whether the vendor says that they exist.
+    :param finished: the others; ``identifiers`` are theirs.
     """
 
     result: BatchResult
-    again: Sequence[Batch] = ()
-    repeated: Sequence[int] = ()
-    in_doubt: Mapping[int, bool] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> Finished:
-        """Those that are finished."""
-        left = {*self.repeated, *self.in_doubt}
-        others = self.result.exceptions.items()
-        return Finished(self.result, [outcome for place, outcome in others if place not in left])
-
-    @property
-    def finished_identifiers(self) -> Sequence[str]:
-        """Those that are finished, by their identifiers."""
-        left, identifiers = {*self.repeated, *self.in_doubt}, self.result.batch.identifiers
-        return [one for place, one in enumerate(identifiers) if place not in left] if left else identifiers
+    again: Sequence[Batch]
+    in_doubt: Mapping[int, bool]
+    finished: Finished
+    identifiers: Sequence[str]
 
 
 def result_of(
@@ -75,21 +62,24 @@ def judged(
     :param again_due: the moment from which records may be sent again; ``None``: not in this try.
     :param read_back: whether records in doubt are looked for at the vendor.
     """
-    repeated = [
-        place
-        for place, reply in disposition.replies.exceptions.items()
+    # By place, in their order.
+    repeated = {
+        place: reply
+        for place, reply in sorted(disposition.replies.exceptions.items())
         if again_due is not None and (isinstance(reply, Again) or (disposition.renew and isinstance(reply, Stop)))
-    ]
-    left = frozenset(repeated)
+    }
+    in_doubt = {
+        place: isinstance(disposition.replies.exceptions[place], Rejected)
+        for place, outcome in result.exceptions.items()
+        if read_back and outcome.status is Status.UNKNOWN and place not in repeated
+    }
+    left, identifiers = {*repeated, *in_doubt}, result.batch.identifiers
     return Judged(
         result=result,
-        again=again_of(result, repeated, disposition, again_due or 0.0, sync_run_id),
-        repeated=repeated,
-        in_doubt={
-            place: isinstance(disposition.replies.exceptions[place], Rejected)
-            for place, outcome in result.exceptions.items()
-            if read_back and outcome.status is Status.UNKNOWN and place not in left
-        },
+        again=again_of(result, list(repeated), disposition, again_due or 0.0, sync_run_id),
+        in_doubt=in_doubt,
+        finished=Finished(result, [one for place, one in result.exceptions.items() if place not in left]),
+        identifiers=[one for place, one in enumerate(identifiers) if place not in left] if left else identifiers,
     )
 
 
@@ -97,12 +87,14 @@ def again_of(
     result: BatchResult, places: Sequence[int], disposition: Disposition, due: float, sync_run_id: str
 ) -> list[Batch]:
     """Return the batches of records that are sent again: together, or as two halves of what nobody is named in."""
+    if not places:
+        return []
     batch = result.batch
     histories = {place: history_after(batch, place, result.exceptions[place], sync_run_id) for place in places}
     middle = (len(places) + 1) // 2
     parts = [places[:middle], places[middle:]] if disposition.halve else [places]
     settled_nothing = not (disposition.progress or disposition.renew)
-    back = replace(
+    back = structs.replace(
         batch,
         histories=histories,
         tries=batch.tries + settled_nothing,

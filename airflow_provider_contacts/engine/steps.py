@@ -208,7 +208,7 @@ class Steps:
             self.queue.wait(one.again)
             if len(one.finished):
                 self.finished.append(one.finished)
-            self.admission.keys.delivered(one.finished_identifiers)
+            self.admission.keys.delivered(one.identifiers)
         self.responses.written()
 
     # Records in doubt.

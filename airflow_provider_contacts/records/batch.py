@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
@@ -34,8 +37,7 @@ class History(Value, frozen=True, kw_only=True):
 NO_HISTORY = History()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Value, frozen=True, kw_only=True):
     """Records of one request, in the order of the request: columns of equal length.
 
     :param row_indexes: positions in the input, from 0.
@@ -51,12 +53,12 @@ class Batch:
     :param sent_at: the moment (monotonic) at which it was handed to the sender.
     """
 
-    identifiers: Sequence[str] = field(default=(), repr=False)
+    identifiers: Sequence[str] = ()
     row_indexes: Sequence[int] = ()
-    payloads: Sequence[Payload] = field(default=(), repr=False)
-    bodies: Sequence[bytes] = field(default=(), repr=False)
+    payloads: Sequence[Payload] = ()
+    bodies: Sequence[bytes] = ()
     payload_hashes: Sequence[str] = ()
-    histories: Mapping[int, History] = field(default_factory=dict, repr=False)
+    histories: Mapping[int, History] = msgspec.field(default_factory=dict)
     tries: int = 0
     renewed: bool = False
     due: float = 0.0
@@ -148,8 +150,7 @@ def outcome_at(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchResult:
+class BatchResult(Value, frozen=True, kw_only=True):
     """What an answer, or the lack of one, makes of a batch's records.
 
     :param ids: by place: the vendor's id of each record that it confirms; ``None`` where it tells none.
@@ -159,8 +160,8 @@ class BatchResult:
     batch: Batch
     batch_id: str
     http_status: int | None = None
-    ids: Sequence[str | None] = field(repr=False)
-    exceptions: Mapping[int, Outcome] = field(default_factory=dict, repr=False)
+    ids: Sequence[str | None]
+    exceptions: Mapping[int, Outcome] = msgspec.field(default_factory=dict)
 
     def confirmed(self) -> Iterator[Outcome]:
         """Make the outcome of every record that the vendor confirms."""

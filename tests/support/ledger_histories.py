@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the tables are what is tested
+from msgspec.structs import replace
 
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.sql.batch_numbers import BITS, NOTES, number_of

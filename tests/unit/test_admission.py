@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -301,7 +300,7 @@ def test_what_is_under_way_is_not_asked_about() -> None:
 
 def test_a_lost_claim_is_counted_and_decided_by_the_new_row() -> None:
     rows = Rows(names(3))
-    batch = replace(rows.take().batch, histories={place: History(claims=1) for place in range(3)})
+    batch = changed(rows.take().batch, histories={place: History(claims=1) for place in range(3)})
     rows.table.put("n0", Status.FAILED, attempts=1)
     rows.table.put("n1", Status.SUCCEEDED)
     chunk = rows.admission.decide_again(batch)

@@ -80,16 +80,16 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
     "token refused": (NotSent("token_refused", refused=True), Stop("token_refused"), {}),
     "timeout": (NoAnswer("timeout"), Doubt("timeout"), {"usable": False}),
     "connection lost": (NoAnswer("connection_lost"), Doubt("connection_lost"), {"usable": False}),
-    "429": (Response(429), Again("rate_limited"), {}),
-    "429 with a wish": (Response(429, after("7")), Again("rate_limited"), {"wait": 7.0}),
+    "429": (Response(429), Again("rate_limited"), {"later": True}),
+    "429 with a wish": (Response(429, after("7")), Again("rate_limited"), {"wait": 7.0, "later": True}),
     "429 with a date": (
         Response(429, after(format_datetime(EPOCH + timedelta(seconds=9), usegmt=True))),
         Again("rate_limited"),
-        {"wait": 9.0},
+        {"wait": 9.0, "later": True},
     ),
-    "425": (Response(425), Again("http_425"), {}),
+    "425": (Response(425), Again("http_425"), {"later": True}),
     "503": (Response(503), Doubt("http_503"), {"usable": False}),
-    "503 with a wish": (Response(503, after("7")), Again("http_503"), {"wait": 7.0}),
+    "503 with a wish": (Response(503, after("7")), Again("http_503"), {"wait": 7.0, "later": True}),
     "503 with an unreadable wish": (Response(503, after("soon")), Doubt("http_503"), {"usable": False}),
     "408": (Response(408), Doubt("http_408"), {"usable": False}),
     "408 with a wish": (Response(408, after("7")), Doubt("http_408"), {"usable": False}),
@@ -151,7 +151,7 @@ TABLE: dict[str, tuple[Result, Reply | tuple[Reply, Reply], dict[str, Any]]] = {
     "2xx, one later, with a wish": (
         Response(200, after("7"), body({"at": 0, "again": "busy"}, {"at": 1, "rejected": "bad"})),
         (Again("busy"), Rejected((RecordError("bad", "name"),))),
-        {"progress": True, "wait": 7.0},
+        {"progress": True, "wait": 7.0, "later": True},
     ),
     "2xx, all later": (
         Response(200, body=body({"at": 0, "again": "busy"}, {"at": 1, "again": "busy"})),
@@ -232,7 +232,7 @@ def test_without_atomic_refusals_whoever_is_not_named_is_in_doubt(status: int) -
 
 def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
     found = judged(Response(503, after("7")), retry_after_is_refusal=False)
-    assert found == said([Doubt("http_503")] * 2, usable=False)
+    assert found == said([Doubt("http_503")] * 2, usable=False, later=True)
     assert judged(Response(429, after("7")), retry_after_is_refusal=False).replies == Replies.of(
         [Again("rate_limited")] * 2
     )
@@ -241,7 +241,9 @@ def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
 def test_a_vendor_may_have_more_statuses_that_mean_later() -> None:
     vendor = replace(VENDOR, again_statuses=frozenset({409, 404}))
     for status in (404, 409):
-        assert judged(Response(status, after("3")), vendor=vendor) == said([Again(f"http_{status}")] * 2, wait=3.0)
+        assert judged(Response(status, after("3")), vendor=vendor) == said(
+            [Again(f"http_{status}")] * 2, wait=3.0, later=True
+        )
     assert judged(Response(403), vendor=vendor).replies == both(Stop("http_403"))
 
 

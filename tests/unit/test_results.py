@@ -191,7 +191,7 @@ def test_what_goes_again_is_not_finished() -> None:
     replies: list[Reply] = [Created("id-0"), Again("busy"), Doubt("lost"), Again("busy")]
     judgement = land(batch(4), said(*replies))
     assert [(one.row_index, one.status) for one in judgement.finished] == [(7, Status.SUCCEEDED), (9, Status.UNKNOWN)]
-    assert list(judgement.finished_identifiers) == ["n0", "n2"]
+    assert list(judgement.identifiers) == ["n0", "n2"]
     (again,) = judgement.again
     assert (list(again.identifiers), again.tries, again.due) == (["n1", "n3"], 1, 5.0)
     assert {one.status for one in judgement.result.outcomes()} == {Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN}

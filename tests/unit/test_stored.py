@@ -264,7 +264,7 @@ def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from(lose
     answered = batch_of("answered")
     ledger.record_and_claim([], {"t.1": answered})
     batches = {"t.2": claimed_as(*CLAIMS), "t.3": claimed_as("gone"), "t.4": claimed_as("new")}
-    batches["t.4"] = replace(batches["t.4"], identifiers=["another"])
+    batches["t.4"] = changed(batches["t.4"], identifiers=["another"])
     lost = ledger.record_and_claim([result_of(answered, "t.1", ["id-1"])], batches)
     sound = [name for name, (_, _, is_as_read) in CLAIMS.items() if is_as_read]
     assert under.claimed == ["answered", *sound, "another"]
