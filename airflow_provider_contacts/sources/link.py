@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.sources.driver_errors import column_told
@@ -55,12 +56,12 @@ class Link:
         """Return up to ``size`` rows."""
         return Chunk(self.cursor.fetchmany(size))
 
-    def row_by_row(self, size: int, fetch: Callable[[], Any]) -> Chunk:
+    def row_by_row(self, size: int, fetched: Iterator[Any]) -> Chunk:
         """Return up to ``size`` rows; if one fails, those before it."""
         rows: list[Any] = []
         try:
-            while len(rows) < size and (row := fetch()) is not None:
-                rows.append(row)
+            # Keeps what comes before an error.
+            rows.extend(islice(fetched, size))
         except Exception as error:  # noqa: BLE001  # whatever the driver raises for a row
             names = tuple(column[0] for column in self.cursor.description or ())
             return Chunk(rows, error, column_told(error, names))

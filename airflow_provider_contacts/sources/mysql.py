@@ -41,7 +41,7 @@ class MySql(Link):
 
     def read(self, size: int) -> Chunk:
         """Return up to ``size`` rows; if one fails, those before it."""
-        return self.row_by_row(size, self.cursor.fetchone)
+        return self.row_by_row(size, iter(self.cursor.fetchone, None))
 
     def cancel(self) -> None:
         """End the query over a second connection: the first one is busy with it."""

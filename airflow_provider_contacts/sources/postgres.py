@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -109,7 +109,7 @@ class Psycopg2(Postgres):
     @property
     def description(self) -> Sequence[Any] | None:
         """The columns, which the driver forgets with an error."""
-        return self.cursor.description or self.described
+        return self.described or self.cursor.description
 
     def make_read_only(self) -> None:
         """Make the transaction read-only; refuse moments that Python lacks, which the driver would change."""
@@ -133,14 +133,13 @@ class Psycopg2(Postgres):
 
     def read(self, size: int) -> Chunk:
         """Return up to ``size`` rows; if one fails, those before it."""
-
-        def fetch() -> Any:
-            row = next(self.cursor, None)
-            self.described = self.cursor.description or self.described
-            return row
-
         self.cursor.itersize = size
-        return self.row_by_row(size, fetch)
+        return self.row_by_row(size, self._fetched())
+
+    def _fetched(self) -> Iterator[Any]:
+        for row in self.cursor:
+            self.described = self.described or self.cursor.description
+            yield row
 
 
 def exact(read: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

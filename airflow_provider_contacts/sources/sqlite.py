@@ -16,4 +16,4 @@ class Sqlite(Link):
 
     def read(self, size: int) -> Chunk:
         """Return up to ``size`` rows; if one fails, those before it."""
-        return self.row_by_row(size, lambda: next(self.cursor, None))
+        return self.row_by_row(size, self.cursor)
