@@ -120,6 +120,12 @@ class Columns:
                 del kept[name]
         return found
 
+    def readable(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of a row, or the row itself where they cannot be read."""
+        refused: dict[int, Reasons] = {}
+        (fields,) = self.read([row], refused)
+        return fields if fields and not refused else row
+
     def check(self, mapped: Sequence[Payload], refused: dict[int, Reasons]) -> None:
         """Refuse records that give a field in two ways."""
         for field, target in self.shorthands:

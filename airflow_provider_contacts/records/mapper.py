@@ -131,15 +131,17 @@ class Mapper:
                 invalid.append(refuse(indexes[place], payload, keyless[place], found=found))
                 continue
             identifier = (identifiers[place] if identifiers else None) or f"sha256:{found}"
-            sent = self._sent(payload, added, identifier)
-            text = body if sent is payload else self.encode(sent)
-            sound.append((indexes[place], identifier, sent, text, f"{HASH_VERSION}:{found}"))
+            try:
+                sent = self._sent(payload, added, identifier)
+                text = body if sent is payload else self.encode(sent)
+            except Exception as error:  # noqa: BLE001  # a vendor's function may raise anything
+                refused[place] = reasons_of(error)
+            else:
+                sound.append((indexes[place], identifier, sent, text, f"{HASH_VERSION}:{found}"))
         for place, reasons in refused.items():
             told = keyless.get(place, ()) + about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
-            unread: dict[int, Reasons] = {}
-            (fields,) = columns.read([rows[place]], unread)
-            record = fields if fields and not unread else rows[place]
-            invalid.append(refuse(indexes[place], record, told, identifiers[place] if identifiers else None))
+            known = identifiers[place] if identifiers else None
+            invalid.append(refuse(indexes[place], columns.readable(rows[place]), told, known))
         return sound, invalid
 
     def _checked(

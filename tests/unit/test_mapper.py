@@ -416,6 +416,17 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
             assert one.errors
 
 
+def test_a_vendor_whose_own_functions_raise_spoils_one_record_and_tells_nothing_of_it() -> None:
+    def generating(payload: Payload, _sync_id: str, _identifier: str) -> Payload:
+        return {"uid": str(1 // (payload["name"] != "Bob"))}
+
+    found = mapper(replace(VENDOR, generated=generating), sync_key=("id",))
+    batch, (refused,) = found.prepare_chunk(0, [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob"}])
+    assert list(batch.identifiers) == ["1"]
+    assert (refused.record_identifier, refused.row_index) == ("2", 1)
+    assert refused.errors == (("invalid_value", None, "a value raises ZeroDivisionError when it is read"),)
+
+
 def test_an_empty_chunk_is_empty() -> None:
     batch, refused = mapper().prepare_chunk(0, [])
     assert (len(batch), refused) == (0, [])
