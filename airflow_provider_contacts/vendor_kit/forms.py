@@ -76,6 +76,12 @@ class DestinationForm:
 NO_DESTINATION = DestinationForm()
 
 
+def one_key(name: str, label: str, description: str, *, required: bool = True) -> DestinationForm:
+    """Return the destination of a vendor that knows one key, which is an id."""
+    setting = Setting(name=name, label=label, description=description)
+    return DestinationForm(settings=(setting,), required=(name,) if required else (), object_key=name)
+
+
 def no_fields(destination: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's
     """Return nothing: the destination stands in the path."""
     return {}

@@ -97,19 +97,16 @@ def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | N
 
 def hint_of(code: str, place: Place) -> str:
     """Return what to check."""
-    keys = " and ".join(place.destination)
-    match code:
-        case "http_401":
-            return f"check the connection's {place.credential}"
-        case "http_403":
-            return (
-                "the credential lacks a right, or the plan does not include this request: check the connection's "
-                f"{place.credential}"
-            )
-        case "http_404":
-            where = f"the destination's {keys}" if keys else "the destination" if not place.conn_id else ""
-            return f"check {where} and the connection's host" if where else "check the connection's host and its path"
-        case "http_301" | "http_302" | "http_303" | "http_307" | "http_308":
-            return "redirects are never followed; check scheme, name and path of the connection's host"
-        case _:
-            return "check the connection's host, credential and destination"
+    if code in {"http_401", "http_403"}:
+        right = (
+            "the credential lacks a right, or the plan does not include this request: " if code == "http_403" else ""
+        )
+        return f"{right}check the connection's {place.credential}"
+    if code == "http_404":
+        keys = " and ".join(place.destination)
+        if not keys and place.conn_id:
+            return "check the connection's host and its path"
+        return "check the destination" + (f"'s {keys}" if keys else "") + " and the connection's host"
+    if code in {"http_301", "http_302", "http_303", "http_307", "http_308"}:
+        return "redirects are never followed; check scheme, name and path of the connection's host"
+    return "check the connection's host, credential and destination"

@@ -40,25 +40,20 @@ def load(name: str) -> Vendor:
 
     :raises ConfigError: if there is none of that name, or not exactly one.
     """
-    if name in names():
-        vendor: Vendor = importlib.import_module(f"{__name__}.{name}").VENDOR
-        return vendor
-    points = list(entry_points(group=GROUP, name=name))
-    if not points:
-        raise ConfigError(f"there is no vendor {name!r}; there are {', '.join([*names(), *foreign_names()])}")
-    if len({point.value for point in points}) > 1:
-        found = ", ".join(sorted(point.value for point in points))
-        raise ConfigError(f"several distributions bring a vendor {name!r}: {found}; uninstall all but one")
-    return foreign(name, points[0].load())
-
-
-def foreign(name: str, value: object) -> Vendor:
-    """Return what an entry point names, if it is a vendor of that name.
-
-    :raises ConfigError: else.
-    """
     from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
-    if not isinstance(value, Vendor) or value.name != name:
-        raise ConfigError(f"the entry point {name!r} of {GROUP} must name a Vendor whose name is {name!r}")
-    return value
+    if name in names():
+        found = [importlib.import_module(f"{__name__}.{name}").VENDOR]
+    else:
+        # One distribution may be found twice on the path.
+        points = {point.value: point for point in entry_points(group=GROUP, name=name)}
+        found = [point.load() for point in points.values()]
+    if not found:
+        raise ConfigError(f"there is no vendor {name!r}; there are {', '.join([*names(), *foreign_names()])}")
+    vendor = found[0]
+    if len(found) > 1 or not isinstance(vendor, Vendor) or vendor.name != name:
+        raise ConfigError(
+            f"one installed distribution, and only one, must have an entry point {name!r} of {GROUP}, and it must name "
+            f"a Vendor whose name is {name!r}"
+        )
+    return vendor

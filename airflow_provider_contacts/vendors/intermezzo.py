@@ -28,7 +28,7 @@ from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Email
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import one_key
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_list,
@@ -173,16 +173,8 @@ VENDOR = Vendor(
     auth=client_credentials(
         lambda _account: TOKEN_URL, TOKEN_URL, encoding="json", parameters={"audience": "https://api.intermezzo.ai"}
     ),
-    destination=DestinationForm(
-        settings=(
-            Setting(
-                name="organization_id",
-                label="Organization ID",
-                description="The organization that the contacts are attached to, such as org_…",
-            ),
-        ),
-        required=("organization_id",),
-        object_key="organization_id",
+    destination=one_key(
+        "organization_id", "Organization ID", "The organization that the contacts are attached to, such as org_…"
     ),
     contract=RecordContract(
         record=Contact,

@@ -35,7 +35,7 @@ from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, in_records, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import one_key
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_text, fold_text
 from airflow_provider_contacts.vendor_kit.refusals import Reason, fastapi, problem, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import entries
@@ -113,11 +113,9 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
 
 def read_status(status: int, message: str | None) -> Reply:
     """Return what a ``status_code`` that is not 2xx means where no contact is shown."""
-    if status == 429:  # noqa: PLR2004
-        return Again("rate_limited", message, later=True)
     code = status_code(status)
-    if status == 425:  # noqa: PLR2004
-        return Again(code, message, later=True)
+    if status in {425, 429}:
+        return Again("rate_limited" if status == 429 else code, message, later=True)  # noqa: PLR2004
     if status in STOPPING:
         return Stop(code, message)
     # 408 is doubt because a proxy may say it of a request that was taken.
@@ -140,15 +138,11 @@ VENDOR = Vendor(
     docs_url="https://docs.nedzo.ai/api-reference/contact/create-contact",
     base_url=lambda _account: "https://api.nedzo.ai",
     auth=api_key("sk_live_…"),
-    destination=DestinationForm(
-        settings=(
-            Setting(
-                name="contact_list_id",
-                label="Contact list ID",
-                description="UUID of the list that the contacts join; a list may belong to a campaign. Default: none",
-            ),
-        ),
-        object_key="contact_list_id",
+    destination=one_key(
+        "contact_list_id",
+        "Contact list ID",
+        "UUID of the list that the contacts join; a list may belong to a campaign. Default: none",
+        required=False,
     ),
     contract=RecordContract(record=Contact, flat=(entries("custom_fields", "custom_field_id", "value"),)),
     # One a second and a burst are the third generation's (FOUND there, INFERRED here); the size of the burst is

@@ -35,7 +35,7 @@ from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
-from airflow_provider_contacts.vendor_kit.forms import Account, DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import Account, Setting, one_key
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
     as_id,
@@ -281,13 +281,7 @@ VENDOR = Vendor(
             example="my-company",
         ),
     ),
-    destination=DestinationForm(
-        settings=(
-            Setting(name="record_list_id", label="Record list ID", description="The record list that the records join"),
-        ),
-        required=("record_list_id",),
-        object_key="record_list_id",
-    ),
+    destination=one_key("record_list_id", "Record list ID", "The record list that the records join"),
     contract=RecordContract(
         record=Record,
         flat=(
