@@ -130,15 +130,17 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
     """
 
     def step(rest: Rest) -> Mapping[int, int]:
-        groups: dict[Hashable, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        wanted: dict[Hashable, list[int]] = defaultdict(list)
         for index in rest.indices:
-            groups[key(rest.sent[index])][0].append(index)
-        contacts = rest.contacts
+            wanted[key(rest.sent[index])].append(index)
+        wanted.pop(None, None)
+        contacts = rest.contacts if wanted else {}
+        shown: dict[Hashable, list[int]] = defaultdict(list)
         for place, content in contacts.items():
-            groups[key(content)][1].append(place)
-        groups.pop(None, None)
+            shown[key(content)].append(place)
         found: dict[int, int] = {}
-        for indices, places in groups.values():
+        for one, indices in wanted.items():
+            places = shown.get(one, [])
             equal = len({repr(rest.sent[index]) for index in indices}) == 1 if len(indices) > 1 else True
             certain = equal or len({rest.fates[place] for place in places}) == 1
             if not (certain and len(places) == len(indices)) and not (some and equal and len(places) < len(indices)):
