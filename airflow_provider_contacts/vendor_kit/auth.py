@@ -127,6 +127,12 @@ def client_credentials(
             parameters=tuple(given.items()),
         )
 
+    labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
+    return Auth(ConnectionForm(relabeling=labels, settings=token_settings(where, named)), credential)
+
+
+def token_settings(where: str, named: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Return the extra keys of client credentials."""
     url = Setting(
         name="token_url",
         label="Token URL",
@@ -142,5 +148,4 @@ def client_credentials(
         )
         for name, default in named.items()
     )
-    labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
-    return Auth(ConnectionForm(relabeling=labels, settings=(url, *others)), credential)
+    return (url, *others)

@@ -29,7 +29,6 @@ form in a read is UNKNOWN are not compared.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,15 +38,7 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.vendor_kit.json_values import (
-    as_count,
-    as_id,
-    as_list,
-    as_mapping,
-    as_moment,
-    as_text,
-    fold_text,
-)
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_moment, as_text, fold_text
 from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
     Page,
@@ -70,8 +61,8 @@ SHOWN = (
     "description", "job_title", "company", "education", "website", "legacy_location", "starred", "frequency",
     "birthday", "source",
 )  # fmt: skip
-NAMES = ("full_name", "first_name", "last_name")
-MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
+PARTS = ("first_name", "last_name")
+NAMES = ("full_name", *PARTS)
 # As they are sent, and as older answers of the same vendor name them.
 EMAILS = ("contact_emails", "emails")
 NUMBERS = ("contact_phone_numbers", "phone_numbers", "phones")
@@ -86,7 +77,7 @@ class Aside:
     :param seen: contacts of the pages before.
     """
 
-    ids: tuple[str, ...] = ()
+    ids: frozenset[str | None] = frozenset()
     alone: bool = False
     seen: int = 0
 
@@ -98,39 +89,40 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
     told_apart = [index for index, one in enumerate(ids) if one is None or times[one] == 1]
     emails = {index: found for index in told_apart if (found := emails_of(sought[index]))}
     named = [index for index in told_apart if index not in emails and has_whole_name(sought[index])]
-    settled = {*emails, *named}
     asked = [
         Question(
             request=Request("GET", f"{ALL}/{quote(str(sought[index]['id']), safe='')}"),
             about=(index,),
-            context=Aside(alone=index not in settled),
+            context=Aside(alone=index not in {*emails, *named}),
         )
         for index in told_apart
         if ids[index] is not None
     ]
     asked += email_questions(emails, ids)
     if named:
-        asked.append(Question(request=Request("GET", ALL), about=tuple(named), context=aside_of(named, ids)))
+        asked.append(
+            Question(
+                request=Request("GET", ALL), about=tuple(named), context=Aside(frozenset(ids[index] for index in named))
+            )
+        )
     return asked
-
-
-def aside_of(about: Sequence[int], ids: Sequence[str | None]) -> Aside:
-    """Return the context of a question that other contacts than its records' may answer."""
-    return Aside(ids=tuple(one for index in about if (one := ids[index]) is not None))
 
 
 def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | None]) -> Iterator[Question]:
     """Yield a question for each email, told not to create what it does not find."""
-    spellings: dict[str, dict[str, None]] = {}
-    about: dict[str, list[int]] = {}
+    asked: dict[str, tuple[dict[str, None], list[int]]] = {}
     for index, found in emails.items():
         for email in found:
-            spellings.setdefault(email.lower(), {}).update({email: None, email.lower(): None})
-            about.setdefault(email.lower(), []).append(index)
-    for email, written in spellings.items():
-        body = {"emails": list(written), "createFromGoogleContacts": False, "createFromOAuthInteractions": False}
-        request = Request("POST", BY_EMAILS, body=json.dumps(body).encode())
-        yield Question(request=request, about=tuple(about[email]), context=aside_of(about[email], ids))
+            spellings, about = asked.setdefault(email.lower(), ({}, []))
+            spellings.update({email: None, email.lower(): None})
+            about.append(index)
+    for spellings, about in asked.values():
+        body = {"emails": list(spellings), "createFromGoogleContacts": False, "createFromOAuthInteractions": False}
+        yield Question(
+            request=Request("POST", BY_EMAILS, body=json.dumps(body).encode()),
+            about=tuple(about),
+            context=Aside(frozenset(ids[index] for index in about)),
+        )
 
 
 def own_id(contact: Mapping[str, Any]) -> str | None:
@@ -140,14 +132,14 @@ def own_id(contact: Mapping[str, Any]) -> str | None:
 
 def emails_of(payload: Payload) -> list[str]:
     """Return a record's emails, each once."""
-    found = [as_text(as_mapping(entry).get("email")) for entry in as_list(payload.get("contact_emails")) or ()]
+    found = [entry.get("email") for entry in payload.get("contact_emails") or ()]
     return list({email.lower(): email for email in found if email}.values())
 
 
 def has_whole_name(payload: Payload) -> bool:
     """Tell whether a name stands for one person: whole, or first and last."""
-    whole, first, last = (fold_text(payload.get(name)) for name in NAMES)
-    return bool(whole or (first and last))
+    whole, first, last = (bool(fold_text(payload.get(name))) for name in NAMES)
+    return whole or (first and last)
 
 
 def read(answer: Response, question: Question) -> Page:
@@ -165,13 +157,7 @@ def read(answer: Response, question: Question) -> Page:
         return read_by_emails(data_of(body), question, aside)
     if path == ALL:
         return read_page(as_mapping(data_of(body)), question, aside)
-    return only_found([read_one(body, path)])
-
-
-def only_found(contacts: Sequence[Contact]) -> Page:
-    """Return a page that proves presence alone, if it shows anything: behind a contact, another one may hide."""
-    shown = tuple(one for contact in contacts for one in in_every_name(contact))
-    return Page(contacts=shown, whole=not shown)
+    return found_alone([read_one(body, path)])
 
 
 def data_of(body: Any) -> Any:
@@ -210,13 +196,10 @@ def read_by_emails(data: Any, question: Question, aside: Aside) -> Page:
         emails = contact.fields.get("contact_emails")
         if emails and wanted.isdisjoint(fold_text(entry.get("email")) for entry in emails):
             raise UnreadableError("a contact without the email that was asked for")
-        if emails:
-            found.append(contact)
-            continue
         silent = {name: value for name, value in contact.fields.items() if name != "contact_emails"}
         alone = {"contact_emails": [{"email": asked[0]}]}
-        found += [replace(contact, fields=silent | alone), replace(contact, fields=silent)]
-    return only_found(found)
+        found += [contact] if emails else [replace(contact, fields=silent | alone), replace(contact, fields=silent)]
+    return found_alone(found)
 
 
 def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
@@ -264,7 +247,7 @@ def cursor_of(data: Mapping[str, Any], count: int) -> str | None:
     return next_cursor(holder["nextCursor"]) if holder is not None else None
 
 
-def contact_of(shown: Mapping[str, Any], ids: Collection[str]) -> Contact:
+def contact_of(shown: Mapping[str, Any], ids: Collection[str | None]) -> Contact:
     """Return a contact as it would be sent.
 
     :param ids: those that sought records brought along, in lower case: only one of them is shown as the contact's own,
@@ -276,7 +259,7 @@ def contact_of(shown: Mapping[str, Any], ids: Collection[str]) -> Contact:
     fields: Payload = {name: shown[name] for name in SHOWN if name in shown} | names_of(shown)
     if id_.lower() in ids:
         fields["id"] = id_
-    if isinstance(birthday := fields.get("birthday"), str) and MOMENT.fullmatch(birthday):
+    if isinstance(birthday := fields.get("birthday"), str) and birthday[10:11] == "T":
         fields["birthday"] = birthday[:10]
     for spellings, member in ((EMAILS, "email"), (NUMBERS, "phone_number")):
         entries = next((shown[one] for one in spellings if shown.get(one) is not None), None)
@@ -289,20 +272,23 @@ def names_of(shown: Mapping[str, Any]) -> Payload:
     """Return the names; a whole one that is not shown is made of its parts."""
     names: Payload = {name: shown[name] for name in NAMES if name in shown}
     if not fold_text(shown.get("full_name")):
-        parts = filter(None, (as_text(shown.get(name)) for name in ("first_name", "last_name")))
-        names["full_name"] = " ".join(parts) or None
+        names["full_name"] = " ".join(filter(None, (as_text(shown.get(name)) for name in PARTS))) or None
     return names
+
+
+def found_alone(contacts: Sequence[Contact]) -> Page:
+    """Return a page that proves presence alone, if it shows anything: behind a contact, another one may hide."""
+    shown = tuple(one for contact in contacts for one in in_every_name(contact))
+    return Page(contacts=shown, whole=not shown)
 
 
 def in_every_name(contact: Contact) -> Iterator[Contact]:
     """Yield a contact with a whole name and no parts once for every way to part it: in one of them it was sent."""
-    parts = ("first_name", "last_name")
     words = str(contact.fields["full_name"] or "").split()
-    if any(fold_text(contact.fields.get(part)) for part in parts) or not 0 < len(words) <= MOST_WORDS:
+    if any(fold_text(contact.fields.get(part)) for part in PARTS) or not 0 < len(words) <= MOST_WORDS:
         yield contact
         return
-    cuts = range(1, len(words)) if len(words) > 1 else range(2)
-    for cut in cuts:
+    for cut in range(1, len(words)) if len(words) > 1 else range(2):
         names = {"first_name": " ".join(words[:cut]) or None, "last_name": " ".join(words[cut:]) or None}
         yield replace(contact, fields=contact.fields | names)
 

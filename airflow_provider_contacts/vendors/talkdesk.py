@@ -23,7 +23,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, Required
 
 from pydantic import ConfigDict, Field, StrictStr, with_config
@@ -63,13 +62,11 @@ from airflow_provider_contacts.vendor_kit.vendor import (
 from airflow_provider_contacts.vendors.talkdesk_reads import READ_BACK
 
 # By region, the host of the API and the end of the token hosts.
-HOSTS = MappingProxyType(
-    {
-        "us": ("https://api.talkdeskapp.com", "talkdeskid.com"),
-        "eu": ("https://api.talkdeskapp.eu", "talkdeskid.eu"),
-        "ca": ("https://api.talkdeskappca.com", "talkdeskidca.com"),
-    }
-)
+HOSTS = {
+    "us": ("https://api.talkdeskapp.com", "talkdeskid.com"),
+    "eu": ("https://api.talkdeskapp.eu", "talkdeskid.eu"),
+    "ca": ("https://api.talkdeskappca.com", "talkdeskidca.com"),
+}
 ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 # How the documented words of a record's ``errors`` begin (SEED), and the field that each is about.
