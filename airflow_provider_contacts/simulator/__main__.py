@@ -51,10 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:
-    """Return ``--set`` arguments as names and values.
-
-    :raises ValueError: for one without ``=``.
-    """
+    """Return ``--set`` arguments as names and values."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -105,11 +105,7 @@ class SimulatedVendor(ABC):
         return made | ({"extra": extra} if extra else {})
 
     def account_of(self, credential: str, text: str, *, fits: bool) -> int:
-        """Return whose account a credential opens; 0 is the one account of all.
-
-        :param fits: whether it is of the right form.
-        :raises RefusedCallError: 401, with ``text``, if it is not accepted.
-        """
+        """Return whose account a credential opens, 0 for the one account of all; refuse (401) one that does not fit."""
         demanded = self.knobs["credential"]
         if not (credential in demanded if demanded else fits):
             raise RefusedCallError(401, text)
@@ -244,11 +240,7 @@ class SimulatedVendor(ABC):
         return datetime.fromtimestamp(self.world.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests.
-
-        :raises KeyError: for an unknown knob.
-        :raises ValueError: for a value that the knob does not take.
-        """
+        """Set one knob: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests."""
         settings, own = self.named[name]
         settings.set(own, value)
         if name == self.place_knob:

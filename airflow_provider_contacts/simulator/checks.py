@@ -95,10 +95,7 @@ def fastapi_answer(error: RefusedCallError) -> Answer:
 
 
 def fastapi_body(call: Call, wanted: type, problem: tuple[str, str]) -> Any:
-    """Return the parsed body, of the wanted type.
-
-    :raises RefusedCallError: 422, with the character's position in place of an index for what is not JSON.
-    """
+    """Return the parsed body; refuse (422) another type, and what is not JSON by the character's position."""
     try:
         body = parsed(call.body) if call.is_json else None
     except ValueError as error:

@@ -155,10 +155,7 @@ _PLAIN: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
 
 
 def read(knob: Knob, value: Any, seed: str) -> Any:
-    """Return the value as the code uses it.
-
-    :raises ValueError: with what is wanted; never with what was given.
-    """
+    """Return the value as the code uses it, or raise ``ValueError`` with what is wanted, never with what was given."""
     match knob.kind:
         case "trigger":
             return trigger(value, seed)
@@ -189,10 +186,7 @@ def _plain(knob: Knob, value: Any) -> Any:
 
 
 class Settings:
-    """The knobs of one vendor, or of one kind of its requests, with their present values.
-
-    :param seed: mixed with each knob's name, so that every fault has its own repeatable chance.
-    """
+    """The knobs of one vendor, or of one kind of its requests; each name and the seed make a chance of their own."""
 
     def __init__(self, knobs: Sequence[Knob], seed: str) -> None:
         self.knobs = {knob.name: knob for knob in knobs}
@@ -207,11 +201,7 @@ class Settings:
         return self._values[name]
 
     def read(self, name: str, value: Any) -> Any:
-        """Return what ``value`` would be, without setting it.
-
-        :raises KeyError: for an unknown knob.
-        :raises ValueError: for a value that the knob does not take.
-        """
+        """Return what ``value`` would be, without setting it; raises ``ValueError`` as :func:`read`."""
         return read(self.knobs[name], value, f"{self._seed}.{name}")
 
     def set(self, name: str, value: Any) -> None:

@@ -86,12 +86,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint.
-
-    :param template: path below the vendor's prefix, with ``{names}``.
-    :param kind: whose faults apply: ``write`` for what creates or changes contacts, ``read``, ``token``.
-    :param handler: the vendor's method.
-    """
+    """One endpoint: a path with ``{names}`` below the vendor's prefix, and whose faults apply (a kind)."""
 
     method: str
     template: str
@@ -124,9 +119,7 @@ class Stored:
     """One contact that exists at the vendor.
 
     :param received: exactly what the request held for it; ``view`` is what the vendor shows of it.
-    :param place: the list, organization or address book that it is in.
-    :param request: number of the request that created it.
-    :param at: when it was created, on the clock that cannot jump.
+    :param request: number of the request that created it, at the moment ``at`` of the clock that cannot jump.
     :param account: which of the demanded credentials created it, from 1; 0 where there is one account for all.
     """
 
@@ -155,10 +148,7 @@ class Seen:
 
 
 def parsed(body: bytes) -> Any:
-    """Return the JSON value in a body; NaN and Infinity are no JSON.
-
-    :raises ValueError: for anything that is not one JSON text.
-    """
+    """Return the JSON value in a body, or raise ``ValueError``; NaN and Infinity are no JSON."""
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
@@ -166,10 +156,7 @@ def parsed(body: bytes) -> Any:
 
 
 def json_body(call: Call) -> Any:
-    """Return the parsed body.
-
-    :raises RefusedCallError: 400, for another content type or for what is not JSON.
-    """
+    """Return the parsed body; refuse (400) another content type, or what is not JSON."""
     try:
         return parsed(call.body) if call.is_json else _refuse_constant("this content type")
     except ValueError:
@@ -177,10 +164,7 @@ def json_body(call: Call) -> Any:
 
 
 def listed(call: Call, name: str, text: str, problems: list[Problem] | None = None) -> list[Any]:
-    """Return the list under a name of the parsed body, and count what it holds.
-
-    :raises RefusedCallError: 400, with ``text`` where there is none or it is empty.
-    """
+    """Return the list under a name of the parsed body, and count what it holds; refuse (400) a missing or empty one."""
     body = json_body(call)
     found = body.get(name) if isinstance(body, dict) else None
     if not isinstance(found, list) or not found:

@@ -63,10 +63,7 @@ class Tokens:
         return Answer(200, reply | ({"scope": scope} if scope else {}), headers=dict(_NOT_STORED))
 
     def token_of(self, call: Call) -> Token:
-        """Return the request's token; a ready one opens the one account of all.
-
-        :raises RefusedCallError: 401 for no token, one that is not known, or one past its life.
-        """
+        """Return the request's token (a ready one opens the one account of all); refuse (401) a missing or dead one."""
         word = bearer_of(call)
         if not word:
             raise RefusedCallError(401, "Missing token")
@@ -97,10 +94,7 @@ def basic_of(call: Call) -> tuple[str, str]:
 
 
 def token_request(call: Call, encoding: Literal["form", "json", "any"]) -> dict[str, str]:
-    """Return the parameters of a token request.
-
-    :raises RefusedCallError: for one that is not in the wanted encoding.
-    """
+    """Return the parameters of a token request; refuse one that is not in the wanted encoding."""
     kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     sent = {"application/json": "json", "application/x-www-form-urlencoded": "form"}.get(kind, "none")
     if sent == "none" or encoding not in {"any", sent}:

@@ -37,10 +37,7 @@ class TransportInScope(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # uv
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes a free one.
-
-    :raises OSError: if the address is taken or not ours.
-    """
+    """Return a listening socket; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=1024)
 
@@ -62,10 +59,7 @@ def server_of(simulator: Simulator) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve a simulator in a background thread, and yield its base URL, without a slash at its end.
-
-    :raises OSError: if the address cannot be listened at.
-    """
+    """Serve a simulator in a background thread, and yield its base URL, without a slash at its end."""
     listener = listen(host, port)
     simulator.allow(host, listener.getsockname()[0])
     server = server_of(simulator)

@@ -49,11 +49,7 @@ class Trigger:
 
 
 def trigger(value: Any, seed: str) -> Trigger:
-    """Read a trigger from text, a number or a boolean.
-
-    :param seed: of the chance; triggers with different seeds are independent, equal ones repeat exactly.
-    :raises ValueError: with the allowed forms.
-    """
+    """Read a trigger from text, a number or a boolean; equal seeds repeat exactly, different ones are independent."""
     words = {True: "always", False: "never"}
     text = words[value] if isinstance(value, bool) else str(value).strip()
     made = Trigger(text)
