@@ -6,7 +6,7 @@ import gc
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
@@ -130,11 +130,10 @@ class Execution:
                     with self._intake(ledger, report, destination) as intake:
                         return self._plan(report, intake, settings, look)
                 self._remembers = ledger.durable
-                with (
-                    self._reported(report, ledger),
-                    self._intake(ledger, report, destination) as (rows, mapper, seen),
-                    hook.budget(target, client) as budget,
-                ):
+                # The source is closed, which may take long, when the end is written.
+                with ExitStack() as opened, self._reported(report, ledger):
+                    rows, mapper, seen = opened.enter_context(self._intake(ledger, report, destination))
+                    budget = opened.enter_context(hook.budget(target, client))
                     push = Push(
                         rows,
                         mapper=mapper,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -141,11 +141,8 @@ def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finis
         run = run_of_caller()
         report = new_report(parameters, hook.vendor, destination, run, sync_id)
         report.total = rows.total
-        with (
-            ledger_of(checked, report, run) as ledger,
-            reported(report, ledger),
-            hook.budget(target, client) as budget,
-        ):
+        with ledger_of(checked, report, run) as ledger, ExitStack() as opened, reported(report, ledger):
+            budget = opened.enter_context(hook.budget(target, client))
             push = Push(
                 rows,
                 mapper=mapper,

@@ -9,16 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 import airflow_provider_contacts
+from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
 from tests.support.by_hand import change
-from tests.support.pushing import CALLS, World, callees, people, postgres_connection, push, sql_push
+from tests.support.pushing import CALLS, TABLED, World, callees, people, postgres_connection, push, sql_push
 
 ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
@@ -165,6 +168,25 @@ def test_a_source_that_fails_in_its_middle_is_a_plain_failure(world: World) -> N
     assert counts(world.summary(op), "planned") == (299,), "all that was read before it"
     assert statuses(world, op) == ("aborted", "aborted")
     assert "one of the rows" in world.one("SELECT status_message FROM contact_outcomes_runs")
+
+
+def test_the_end_is_written_before_the_source_is_closed(world: World) -> None:
+    # Closing may take long, and Airflow kills a stopped task after five seconds.
+    seen: list[Any] = []
+
+    class Watched(PushContactsOperator):
+        @contextmanager
+        def rows(self) -> Any:
+            with super().rows() as source:
+                try:
+                    yield source
+                finally:
+                    seen.append((world.runs()[0][2], next(iter(world.api.xcoms.values()))["status"]))
+
+    with DAG("d", schedule=None):
+        op = Watched(**TABLED, records=[BAD])
+    world.refused(op)
+    assert seen == [("failed", "failed")]
 
 
 def test_a_broken_xcom_does_not_hide_why_the_task_fails(world: World) -> None:
