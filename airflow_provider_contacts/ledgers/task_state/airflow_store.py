@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 
 GONE = frozenset({404, 410})
 REFUSED = frozenset({401, 403, 405, 501})
-
-T = TypeVar("T")
 
 
 class StoreRefusedError(LedgerError):
@@ -39,7 +37,7 @@ class AirflowStore:
         attempted(lambda: self._accessor.set(key, value, retention=NEVER_EXPIRE))
 
 
-def attempted(call: Callable[[], T]) -> T:
+def attempted(call: Callable[[], Any]) -> Any:
     """Return what a call to the store returns.
 
     :raises LedgerError: without its cause, which may quote what was to be written.

@@ -31,10 +31,9 @@ def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
     """Write that this run has begun, before anything can go wrong; a later execution that finds nothing then refuses.
 
     :param accessor: ``context["task_state_store"]``; ``None`` where Airflow has none.
-    :param first: whether no execution can have come before this one.
-    :param resend: whether the user asks for what may have been sent to be sent again.
+    :param first: no execution can have come before this one.
+    :param resend: the user asks for sending again what may have been sent.
     :raises ConfigError: for a later execution that nothing is remembered for.
-    :raises LedgerError: if the store fails.
     """
     if accessor is None:
         if not first and not resend:
@@ -58,8 +57,6 @@ def open_task_state(
 
     Only a first execution may go on without: a later one would send again what an earlier one has sent.
 
-    :param accessor: as :func:`begin_memory`.
-    :param plan_only: only read.
     :raises ConfigError: for a destination that is not the one of this ``sync_id``.
     :raises LedgerError: if the store fails or has lost a part of what was written.
     """
