@@ -23,9 +23,9 @@ from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothin
 from airflow_provider_contacts.records.unsent_outcomes import (
     elsewhere,
     not_unique,
+    outcome_of_state,
     own_outcome,
     remembering,
-    standing_outcome,
 )
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from airflow_provider_contacts.vendor_kit.vendor import Limits
@@ -227,7 +227,7 @@ class Admission:
                 status = Status.UNKNOWN
             case _:
                 status = state.status
-        return standing_outcome(record, state, status, self._ledger.sync_run_id)
+        return outcome_of_state(record, state, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Prepared | InvalidRecord, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")

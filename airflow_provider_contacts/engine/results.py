@@ -12,7 +12,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History, outcome_at
 from airflow_provider_contacts.records.mapper import record_at
 from airflow_provider_contacts.records.record_state import state_after
-from airflow_provider_contacts.records.unsent_outcomes import remembering, standing_outcome
+from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, remembering
 from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
 
@@ -156,6 +156,6 @@ def not_sent_at(batch: Batch, place: int, code: str, batch_id: str | None, sync_
     """Return the outcome of one record that does not leave in this try."""
     history, attempts = batch.history(place), batch.attempts(place)
     if history.doubted and history.state is not None:
-        return standing_outcome(record_at(batch, place), history.state, Status.UNKNOWN, sync_run_id)
+        return outcome_of_state(record_at(batch, place), history.state, Status.UNKNOWN, sync_run_id)
     outcome = outcome_at(batch, place, Status.FAILED, attempts=attempts, batch_id=batch_id, error_code=code)
     return remembering(outcome) if history.reconciled else outcome

@@ -12,7 +12,7 @@ from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
-from airflow_provider_contacts.records.unsent_outcomes import own_outcome, remembering, standing_outcome
+from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, own_outcome, remembering
 
 MOST_ROUNDS = 3
 """Readings that one record goes through in one try: each follows a request whose response was lost."""
@@ -73,7 +73,7 @@ def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_
 
 def held(record: Prepared | InvalidRecord, state: RecordState, sync_run_id: str) -> Outcome:
     """Return the outcome of a record that stays in doubt."""
-    return standing_outcome(record, state, Status.UNKNOWN, sync_run_id)
+    return outcome_of_state(record, state, Status.UNKNOWN, sync_run_id)
 
 
 def without_error(outcome: Outcome, **changes: object) -> Outcome:

@@ -67,7 +67,7 @@ def elsewhere(record: Prepared | InvalidRecord) -> Outcome:
     return replace(outcome, status_message="another run of the same sync_id is sending this record")
 
 
-def standing_outcome(record: Prepared | InvalidRecord, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
+def outcome_of_state(record: Prepared | InvalidRecord, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
     """Return the outcome of a record that is not sent because of its state in the ledger.
 
     :param sync_run_id: the run of this execution.

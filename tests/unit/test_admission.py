@@ -14,7 +14,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, record_at
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.records.unsent_outcomes import elsewhere, own_outcome, standing_outcome
+from airflow_provider_contacts.records.unsent_outcomes import elsewhere, outcome_of_state, own_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, failing, names
 
@@ -83,18 +83,18 @@ STOOD = {
 
 @pytest.mark.parametrize("run", ["run-0", RUN])
 def test_what_stands_is_said_as_it_stands(run: str) -> None:
-    said = standing_outcome(RECORD, STANDING, Status.SKIPPED, run)
+    said = outcome_of_state(RECORD, STANDING, Status.SKIPPED, run)
     assert said == outcome(Status.SKIPPED, **STOOD, from_this_run=run == "run-0")
 
 
 @pytest.mark.parametrize("status", [Status.SKIPPED, Status.UNKNOWN])
 def test_what_was_sent_is_not_what_is_there_today(status: Status) -> None:
-    said = standing_outcome(RECORD, changed(STANDING, payload_hash="v1:old"), status, "run-0")
+    said = outcome_of_state(RECORD, changed(STANDING, payload_hash="v1:old"), status, "run-0")
     assert said == outcome(status, **STOOD, payload_hash="v1:old", payload=None, changed=status is Status.SKIPPED)
 
 
 def test_a_request_that_nobody_saw_the_end_of_was_interrupted() -> None:
-    said = standing_outcome(RECORD, changed(STANDING, status=Status.SENDING), Status.UNKNOWN, "run-0")
+    said = outcome_of_state(RECORD, changed(STANDING, status=Status.SENDING), Status.UNKNOWN, "run-0")
     assert said == outcome(Status.UNKNOWN, **{**STOOD, "error_code": "interrupted"})
 
 
