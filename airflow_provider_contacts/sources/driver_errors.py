@@ -63,44 +63,26 @@ def source_error(what: str, error: BaseException, sql: str, *, opened: bool) -> 
 
 def describe(error: BaseException, sql: str = "") -> str:
     """Return the class of a driver's error, its code, and its text where that holds nothing of a row."""
-    state, code = state_of(error), code_of(error)
-    marks = [f"SQLSTATE {state}"] if state else []
-    marks += [f"error {code}"] if code is not None else []
+    package = type(error).__module__.partition(".")[0]
+    # Under the names that drivers give them; some put the database's number before the text.
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    state = state if isinstance(state, str) and re.fullmatch(r"[0-9A-Z]{5}", state) else None
+    numbered = bool(error.args) and package in MYSQL
+    code = getattr(error, "errno", None) or (error.args[0] if numbered else None)
+    code = code if isinstance(code, int) else None
+    diagnosis = getattr(error, "diag", None)
+    own = getattr(error, "msg", None) or (error.args[-1] if numbered else error)
+    text = str(getattr(diagnosis, "message_primary", None) or own)
+    marks = [f"SQLSTATE {state}"] * bool(state) + [f"error {code}"] * (code is not None)
     name = name_of(type(error)) + (f" ({', '.join(marks)})" if marks else "")
-    text = str(getattr(getattr(error, "diag", None), "message_primary", None) or own_text(error))
-    if not tells_of_the_query(error, text, state, code):
+    if not tells_of_the_query(error, package, text, state, code):
         return f"{name} (its text is left out, since it may quote a row)"
-    position = getattr(getattr(error, "diag", None), "statement_position", None)
+    position = getattr(diagnosis, "statement_position", None)
     return f"{name}: {shown(text, sql)}" + (f" (at character {position} of the query)" if position else "")
 
 
-def state_of(error: BaseException) -> str | None:
-    """Return the SQLSTATE, under the names that drivers give it."""
-    found = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    return found if isinstance(found, str) and re.fullmatch(r"[0-9A-Z]{5}", found) else None
-
-
-def code_of(error: BaseException) -> int | None:
-    """Return the database's own number of the error."""
-    found = getattr(error, "errno", None)
-    if found is None and error.args and package_of(error) in MYSQL:
-        found = error.args[0]
-    return found if isinstance(found, int) else None
-
-
-def own_text(error: BaseException) -> Any:
-    """Return the text without the error number that some drivers put before it."""
-    return getattr(error, "msg", None) or (error.args[-1] if error.args and package_of(error) in MYSQL else error)
-
-
-def package_of(error: BaseException) -> str:
-    """Return the package of the driver that raised an error."""
-    return type(error).__module__.partition(".")[0]
-
-
-def tells_of_the_query(error: BaseException, text: str, state: str | None, code: int | None) -> bool:
+def tells_of_the_query(error: BaseException, package: str, text: str, state: str | None, code: int | None) -> bool:
     """Tell whether an error is about the query, a right or the connection, and not about a value."""
-    package = package_of(error)
     if package in {"psycopg", "psycopg2"} and state is None:
         # Raised by libpq, not by the server: about the connection.
         return any(kind.__name__ in {"OperationalError", "InterfaceError"} for kind in type(error).__mro__)

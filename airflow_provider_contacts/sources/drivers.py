@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from airflow_provider_contacts.sources.link import Link
+from airflow_provider_contacts.sources.link import Link, Sqlite
 from airflow_provider_contacts.sources.mysql import MySql, MySqlConnector, PyMySql
 from airflow_provider_contacts.sources.postgres import Psycopg, Psycopg2
-from airflow_provider_contacts.sources.sqlite import Sqlite
 
 LINKS: dict[str, type[Link]] = {
     "MySQLdb": MySql,

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.sources.plain_values import library_of
-from airflow_provider_contacts.sources.row_source import RowSource, check_distinct
+from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, name_of
 
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
 
@@ -41,7 +41,7 @@ def rows_of_records(records: Any) -> RowSource:
     _refuse_other_frames(records)
     # Sets come in no order that a second try would see again.
     if isinstance(records, TEXTS | set | frozenset) or not isinstance(records, Iterable):
-        raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(type(records))}")
+        raise ConfigError(f"{RECORDS_WANTED}, not {name_of(type(records))}")
     if isinstance(records, list | tuple):
         others = [one for one in records if one is not None]
         # Among the outputs of upstreams, None is an upstream without output; among records it is a record.
@@ -66,12 +66,7 @@ def _refuse_other_frames(value: Any) -> None:
         return
     ways = [name for name in CONVERSIONS if frame and callable(getattr(kind, name, None))]
     way = f"call its {ways[0]}() first" if ways else "turn it into a list of mappings first"
-    raise ConfigError(f"{RECORDS_WANTED}, not {_class_of(kind)}: {way}")
-
-
-def _class_of(kind: type) -> str:
-    """Return the name of a class with its module."""
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__name__} of {kind.__module__}"
+    raise ConfigError(f"{RECORDS_WANTED}, not {name_of(kind)}: {way}")
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:

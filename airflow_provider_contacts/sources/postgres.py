@@ -17,11 +17,18 @@ MOMENTS = {1082: "PYDATE", 1083: "PYTIME", 1114: "PYDATETIME", 1184: "PYDATETIME
 
 
 class Postgres(Link):
-    """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last."""
+    """What both drivers of PostgreSQL share: a server-side cursor in a transaction that may last.
+
+    :cvar read_only: the connection's attribute of this meaning.
+    :cvar tuples: the cursor's parameter, and its value's module and name, that make rows tuples.
+    """
+
+    read_only: str
+    tuples: tuple[str, str, str]
 
     def prepare(self) -> None:
         """Make the transaction read-only, and lift the time limits that a user may lift."""
-        self.make_read_only()
+        setattr(self.connection, self.read_only, True)
         cursor = self.plain_cursor()
         try:
             # Until the end of the transaction: a pooler hands the session on as it was.
@@ -41,11 +48,10 @@ class Postgres(Link):
         finally:
             cursor.close()
 
-    def make_read_only(self) -> None:
-        """Make the connection read-only."""
-
     def plain_cursor(self, *name: str) -> Any:
         """Return a cursor that gives tuples, whatever the connection asks for; with a name, a server-side one."""
+        parameter, module, value = self.tuples
+        return self.connection.cursor(*name, **{parameter: getattr(import_module(module), value)})
 
     def open_cursor(self) -> Any:
         """Return a server-side cursor."""
@@ -60,13 +66,8 @@ class Postgres(Link):
 class Psycopg(Postgres):
     """psycopg. A chunk with a value that cannot be converted is converted again, row by row."""
 
-    def make_read_only(self) -> None:
-        """Make the connection read-only."""
-        self.connection.read_only = True
-
-    def plain_cursor(self, *name: str) -> Any:
-        """Return a cursor that gives tuples."""
-        return self.connection.cursor(*name, row_factory=import_module("psycopg.rows").tuple_row)
+    read_only = "read_only"
+    tuples = ("row_factory", "psycopg.rows", "tuple_row")
 
     def read(self, size: int) -> Chunk:
         """Return up to ``size`` rows, those before one that cannot be converted included."""
@@ -104,6 +105,8 @@ class Psycopg(Postgres):
 class Psycopg2(Postgres):
     """psycopg2. Columns are known with the first rows; iteration converts row by row."""
 
+    read_only = "readonly"
+    tuples = ("cursor_factory", "psycopg2.extensions", "cursor")
     described: Sequence[Any] | None = None
 
     @property
@@ -111,17 +114,13 @@ class Psycopg2(Postgres):
         """The columns, which the driver forgets with an error."""
         return self.described or self.cursor.description
 
-    def make_read_only(self) -> None:
-        """Make the transaction read-only; refuse moments that Python lacks, which the driver would change."""
-        self.connection.readonly = True
+    def prepare(self) -> None:
+        """Besides, refuse moments that Python lacks, which the driver would change."""
+        super().prepare()
         extensions = import_module("psycopg2.extensions")
         for number, name in MOMENTS.items():
             read = exact(getattr(extensions, name))
             extensions.register_type(extensions.new_type((number,), name, read), self.connection)
-
-    def plain_cursor(self, *name: str) -> Any:
-        """Return a cursor that gives tuples."""
-        return self.connection.cursor(*name, cursor_factory=import_module("psycopg2.extensions").cursor)
 
     def execute(self, sql: str, parameters: Any, chunk_size: int) -> Chunk | None:
         """Run the query; return the first rows, which bring the columns along."""

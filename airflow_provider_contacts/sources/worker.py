@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -44,9 +43,10 @@ class Worker:
         try:
             _await(done, stopping)
         except BaseException:
-            canceller = threading.Thread(target=_silently, args=(cancel,), name="contacts-cancel", daemon=True)
-            canceller.start()
-            canceller.join(LAST_CHANCE)
+            # An error in cancelling is of no interest: the query may have ended meanwhile.
+            cancelled: Future[Any] = Future()
+            threading.Thread(target=_run, args=(cancel, cancelled), name="contacts-cancel", daemon=True).start()
+            wait((cancelled,), LAST_CHANCE)
             self._stuck = not wait((done,), LAST_CHANCE).done
             raise
         return done.result()
@@ -77,16 +77,13 @@ def _await(done: Future[Any], stopping: Callable[[], bool]) -> None:
 
 def _work(jobs: SimpleQueue[Job | None]) -> None:
     while (job := jobs.get()) is not None:
-        call, done = job
-        try:
-            done.set_result(call())
-        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
-            done.set_exception(error)
+        _run(*job)
         # Not kept alive while waiting for the next one.
-        del job, call, done
+        del job
 
 
-def _silently(cancel: Callable[[], None]) -> None:
-    # The query may have ended meanwhile; the task ends either way.
-    with suppress(Exception):
-        cancel()
+def _run(call: Callable[[], Any], done: Future[Any]) -> None:
+    try:
+        done.set_result(call())
+    except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+        done.set_exception(error)
