@@ -100,11 +100,8 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
     ]
     asked += email_questions(emails, ids)
     if named:
-        asked.append(
-            Question(
-                request=Request("GET", ALL), about=tuple(named), context=Aside(frozenset(ids[index] for index in named))
-            )
-        )
+        aside = Aside(frozenset(ids[index] for index in named))
+        asked.append(Question(request=Request("GET", ALL), about=tuple(named), context=aside))
     return asked
 
 
@@ -118,11 +115,8 @@ def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | Non
             about.append(index)
     for spellings, about in asked.values():
         body = {"emails": list(spellings), "createFromGoogleContacts": False, "createFromOAuthInteractions": False}
-        yield Question(
-            request=Request("POST", BY_EMAILS, body=json.dumps(body).encode()),
-            about=tuple(about),
-            context=Aside(frozenset(ids[index] for index in about)),
-        )
+        request = Request("POST", BY_EMAILS, body=json.dumps(body).encode())
+        yield Question(request=request, about=tuple(about), context=Aside(frozenset(ids[index] for index in about)))
 
 
 def own_id(contact: Mapping[str, Any]) -> str | None:
