@@ -117,16 +117,6 @@ def test_an_empty_list_is_empty() -> None:
     assert verdicts(VENDOR, [JOEY], found) == ["absent"]
 
 
-def test_a_new_record_shows_late() -> None:
-    clock = [100.0]
-    simulator = Simulator({"talkdesk.read_lag": 3}, now=lambda: clock[0])
-    create(simulator, VENDOR, DEMO, [JOEY])
-    assert verdicts(VENDOR, [JOEY], read_all(VENDOR, at(simulator, VENDOR), DEMO, [JOEY])) == ["absent"]
-    clock[0] += 3
-    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, [JOEY])
-    assert verdicts(VENDOR, [JOEY], found) == ids_of(simulator, VENDOR)
-
-
 def test_in_a_list_by_reference_another_reference_is_another_record() -> None:
     family = record(ZOE, "z", phone_numbers=JOEY["phone_numbers"])
     unmarked = record({**BOB, "phone_numbers": JOEY["phone_numbers"]}, "b")
