@@ -23,8 +23,8 @@ MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
 INSTALLED: dict[str, str | None] = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
 ONCE_INTEGRATION = (
-    "bench", "campaigns", "concurrent_processes", "database_away", "reconcile", "replay", "selection", "settle",
-    "shared_budget", "task_ends",
+    "bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "reconcile", "replay", "selection",
+    "settle", "shared_budget", "task_ends",
 )  # fmt: skip
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
