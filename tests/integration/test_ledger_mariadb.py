@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Status
-from tests.support.ledger_conformance import Database, LedgerConformance, batch_of, claim, make, outcome, put
+from tests.support.ledger_conformance import Database, LedgerConformance, claim, make, outcome
 from tests.support.ledger_histories import LedgerHistories
 from tests.support.pushing import World, people
 
@@ -98,21 +97,6 @@ def test_error_details_are_not_told(database: Database) -> None:
         with pytest.raises(LedgerError, match=r"23000|4025") as caught:
             call()
         assert "secret" not in str(caught.value)
-
-
-def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
-    one, other = database.open("one"), database.open("other")
-    make(one, "old", Status.FAILED)
-    theirs = batch_of(other, "old", "new")
-    columns = "sync_no, record_identifier, batch_no, attempts"
-    with ThreadPoolExecutor(1) as threads:
-        with database.engine().begin() as connection:
-            connection.exec_driver_sql("UPDATE contact_outcomes_records SET batch_no = 1")
-            connection.exec_driver_sql(f"INSERT INTO contact_outcomes_records ({columns}) VALUES (1, 'new', 1, 1)")
-            waiting = threads.submit(put, other, theirs)
-            with pytest.raises(TimeoutError):
-                waiting.result(timeout=0.5)
-        assert waiting.result(timeout=30) == set()
 
 
 def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, database: Database) -> None:

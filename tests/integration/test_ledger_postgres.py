@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -20,12 +19,11 @@ from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.outcome import Status
 from tests.support.ledger_conformance import (
     Database,
+    EveryLedger,
     LedgerConformance,
-    batch_of,
     claim,
     make,
     mark,
-    marks,
     outcome,
     put,
     settle,
@@ -66,7 +64,7 @@ class TestPostgres(LedgerConformance, LedgerHistories):
     pass
 
 
-class TestPsycopg2(LedgerConformance, LedgerHistories):
+class TestPsycopg2(EveryLedger, LedgerHistories):
     """The older driver hands parameters over in its own way."""
 
     @pytest.fixture
@@ -74,6 +72,10 @@ class TestPsycopg2(LedgerConformance, LedgerHistories):
         found = fresh(postgres, "psycopg2")
         yield found
         found.close()
+
+    @pytest.fixture
+    def memory(self, database: Database) -> Database:
+        return database
 
 
 class Hook:
@@ -232,21 +234,6 @@ def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) 
     assert claim(database.open(), "key") == {"key"}
 
 
-def test_a_claim_waits_for_the_one_before_it_and_then_loses(database: Database) -> None:
-    one, other = database.open("one"), database.open("other")
-    make(one, "old", Status.FAILED)
-    theirs = batch_of(other, "old", "new")
-    columns = "sync_no, record_identifier, batch_no, attempts"
-    with ThreadPoolExecutor(1) as threads:
-        with database.engine().begin() as connection:
-            connection.exec_driver_sql("UPDATE contact_outcomes_records SET batch_no = 1")
-            connection.exec_driver_sql(f"INSERT INTO contact_outcomes_records ({columns}) VALUES (1, 'new', 1, 1)")
-            waiting = threads.submit(put, other, theirs)
-            with pytest.raises(TimeoutError):
-                waiting.result(timeout=0.5)
-        assert waiting.result(timeout=30) == set()
-
-
 AT_COMMIT = """
 CREATE SEQUENCE commits;
 CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -289,24 +276,6 @@ def test_a_deadlock_is_tried_again_and_not_for_ever(database: Database, times: i
         claim(ledger, "secret")
     assert "secret" not in str(caught.value)
     assert database.rows() == []
-
-
-def test_real_deadlocks_end(database: Database) -> None:
-    before = database.open("before")
-    keys = [f"key-{number}" for number in range(200)]
-    for key in keys:
-        make(before, key, Status.FAILED)
-    runners = [database.open(f"run-{number}") for number in range(3)]
-    start = threading.Barrier(len(runners))
-
-    def race(ledger: Any) -> set[str]:
-        ours = marks(ledger, *keys)
-        start.wait(timeout=30)
-        return put(ledger, ours)
-
-    with ThreadPoolExecutor(len(runners)) as threads:
-        won = list(threads.map(race, runners))
-    assert sorted(one for each in won for one in each) == sorted(keys)
 
 
 def test_error_details_are_not_told(database: Database) -> None:

@@ -41,35 +41,11 @@ from airflow_provider_contacts.vendor_kit.vendor import Limits
 HOST, OBJECT = "api.dex.test", "list-1"
 
 COLUMNS = [
-    "sync_id",
-    "record_identifier",
-    "destination",
-    "destination_host",
-    "destination_object",
-    "status",
-    "destination_record_id",
-    "error_code",
-    "error_field",
-    "status_message",
-    "errors",
-    "http_status",
-    "attempts",
-    "payload_hash",
-    "record_payload",
-    "row_index",
-    "batch_id",
-    "sync_run_id",
-    "dag_id",
-    "run_id",
-    "task_id",
-    "map_index",
-    "try_number",
-    "batch_started_at",
-    "batch_completed_at",
-    "settled_by",
-    "settled_at",
+    *("sync_id", "record_identifier", "destination", "destination_host", "destination_object", "status"),
+    *("destination_record_id", "error_code", "error_field", "status_message", "errors", "http_status", "attempts"),
+    *("payload_hash", "record_payload", "row_index", "batch_id", "sync_run_id", "dag_id", "run_id", "task_id"),
+    *("map_index", "try_number", "batch_started_at", "batch_completed_at", "settled_by", "settled_at"),
 ]
-
 SYNC_COLUMNS = ["sync_no", "sync_id", "destination", "destination_host", "destination_object"]
 RUN_COLUMNS = [
     *("run_no", "sync_id", "sync_no", "sync_run_id", "try_number", "token"),
@@ -87,49 +63,22 @@ RECORD_COLUMNS = [
 ]
 
 KEYS = [
-    "a",
-    "A",
-    "a ",
-    " a",
-    "a\t",
-    "\u00e4",
-    "a\u0308",
-    "\u00df",
-    "ss",
-    "1",
-    "1.0",
-    "01",
-    "\U0001f600",
-    "e\u200bx",
-    "ex",
-    "O'Hara",
-    '["a","b"]',
-    "%s",
-    ":name",
-    "\\",
-    "null",
-    "x" * 255,
-    "\U0001f600" * 255,
+    *("a", "A", "a ", " a", "a\t", "\u00e4", "a\u0308", "\u00df", "ss", "1", "1.0", "01", "\U0001f600"),
+    *("e\u200bx", "ex", "O'Hara", '["a","b"]', "%s", ":name", "\\", "null", "x" * 255, "\U0001f600" * 255),
 ]
 
 HOSTILE = [
-    "NUL \x00 inside",
-    "\ud800 lone surrogates \udfff",
-    "\x1b[31mred\x07\x7f\x9f",
-    "\U0001f600" * 5000,
-    "x" * 1_000_000,
-    "'; DROP TABLE contact_outcomes; --",
-    "%s %(x)s :x {x} \\u0000 \\",
-    "",
+    *("NUL \x00 inside", "\ud800 lone surrogates \udfff", "\x1b[31mred\x07\x7f\x9f", "\U0001f600" * 5000, ""),
+    *("x" * 1_000_000, "'; DROP TABLE contact_outcomes; --", "%s %(x)s :x {x} \\u0000 \\"),
 ]
 
 PACKAGE_FOLDER = Path(str(airflow_provider_contacts.__file__)).parent.parent
 
 KILLED = """
 import os, signal, sys
-from tests_of_ledgers import Database, claim
+from tests_of_ledgers import Database, batch_of, put
 ledger = Database(sys.argv[1]).open("crash")
-assert claim(ledger, "one", "two") == {"one", "two"}
+assert put(ledger, batch_of(ledger, "one", "two")) == {"one", "two"}
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -1280,5 +1229,11 @@ class LedgerConformance(EveryLedger):
         assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
         with closing(database.open("crash", try_number=2)) as ledger:
             standing = ledger.states(["one", "two"])
+            payloads = ledger.payloads(["one", "two"])
+            assert payloads == {name: {"email": "ada@example.com"} for name in ("one", "two")}
+            doubts = [outcome(name, Status.UNKNOWN, row.batch_id) for name, row in standing.items()]
+            assert set(ledger.record_outcomes(doubts)) == {"one", "two"}
+            assert ledger.payloads(["one", "two"]) == payloads
+        assert [row["body"] for row in database.rows("contact_outcomes_batches")] == [None]
         assert {row.status for row in standing.values()} == {Status.SENDING}
         assert {row.sync_run_id for row in standing.values()} == {"dag/crash/task/-1"}

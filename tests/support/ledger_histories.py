@@ -179,6 +179,20 @@ class LedgerHistories:
                 done = [one for one in claims[number] if one.record_identifier in mine]
                 assert answer(runners[number], done, Status.FAILED) == mine
 
+    def test_a_claim_waits_for_the_one_before_it_and_then_loses(self, database: Database) -> None:
+        one, other = database.open("one"), database.open("other")
+        make(one, "old", Status.FAILED)
+        theirs = batch_of(other, "old", "new")
+        columns = "sync_no, record_identifier, batch_no, attempts"
+        with ThreadPoolExecutor(1) as threads:
+            with database.engine().begin() as connection:
+                connection.exec_driver_sql("UPDATE contact_outcomes_records SET batch_no = 1")
+                connection.exec_driver_sql(f"INSERT INTO contact_outcomes_records ({columns}) VALUES (1, 'new', 1, 1)")
+                waiting = threads.submit(put, other, theirs)
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.5)
+            assert waiting.result(timeout=30) == set()
+
     # Lost claims inside a batch
 
     def test_records_lost_inside_a_batch(self, database: Database) -> None:
