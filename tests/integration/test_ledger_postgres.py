@@ -3,8 +3,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import count
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
+from airflow_provider_contacts.ledgers.sql.exchange import pipelined
 from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
@@ -263,6 +265,30 @@ def test_an_answer_outlives_a_broken_connection(database: Database) -> None:
     database.run(AT_COMMIT.format(times=1, what=BREAK))
     assert set(settle(ledger, "key", Status.SUCCEEDED)) == {"key"}
     assert database.row("key")["status"] == "succeeded"
+
+
+class TornConnection:
+    """A driver's connection, as of psycopg, whose commit ends in a rollback that nobody tells of."""
+
+    closed = broken = autocommit = False
+    rolled_back = False
+
+    def pipeline(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def execute(self, text: str, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(statusmessage="ROLLBACK" if text == "COMMIT" else text, rowcount=1)
+
+    def rollback(self) -> None:
+        self.rolled_back = True
+
+
+def test_only_the_tag_of_a_commit_tells_that_it_took_place(database: Database) -> None:
+    raw, dialect = TornConnection(), database.engine().dialect
+    connection: Any = SimpleNamespace(connection=SimpleNamespace(dbapi_connection=raw), dialect=dialect)
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="not committed"):
+        pipelined(connection, [("UPDATE x SET y = %s", (1,))])
+    assert raw.rolled_back
 
 
 @pytest.mark.parametrize(("times", "claimed"), [(2, True), (3, False)])
