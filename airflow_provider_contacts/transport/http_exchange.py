@@ -97,15 +97,10 @@ async def attempt(
             allow_redirects=False,
             timeout=limits,
         ) as response:
-            guard = transmission.guard
-            if guard is None:
+            if transmission.guard is None:
                 return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
-            guard.head(transmission, response.status)
-            found = headers_of(response)
-            content, trouble = await read_body(response, found.get("content-encoding", ""), request.bound)
-            whole = response.content.at_eof()
-            if transmission.unread:
-                await asyncio.sleep(RECOUNT_AFTER)
+            transmission.guard.head(transmission, response.status)
+            answer, whole = await received(transmission, response, request.bound)
     except aiohttp.ClientError as error:
         return failure(transmission, error, seconds)
     except TimeoutError:
@@ -114,24 +109,33 @@ async def attempt(
         if transmission.left or not transmission.gated:
             log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return failure(transmission, error, seconds)
-    taken = time.monotonic() - transmission.began
-    surplus = guard.finish(transmission, whole=whole) or await guard.listen(taken, seconds / 4)
-    if not whole and transmission.reused and not 200 <= response.status < 300:  # noqa: PLR2004  # RFC 9110
+    surplus = transmission.guard.finish(transmission, whole=whole)
+    surplus = surplus or await transmission.guard.listen(answer.seconds or 0.0, seconds / 4)
+    return proven(transmission, answer, whole=whole, surplus=surplus)
+
+
+async def received(transmission: Transmission, response: aiohttp.ClientResponse, bound: Bound) -> tuple[Response, bool]:
+    """Return the answer, and whether it was read to its end."""
+    found = headers_of(response)
+    content, trouble = await read_body(response, found.get("content-encoding", ""), bound)
+    whole = response.content.at_eof()
+    if transmission.unread:
+        await asyncio.sleep(RECOUNT_AFTER)
+    return Response(response.status, found, content, time.monotonic() - transmission.began, trouble), whole
+
+
+def proven(transmission: Transmission, answer: Response, *, whole: bool, surplus: bool) -> Result:
+    """Return the answer, or why it proves nothing about its request."""
+    good = 200 <= answer.status < 300  # noqa: PLR2004  # RFC 9110
+    if not whole and transmission.reused and not good:
         # Whether another answer followed is not known.
-        return NoAnswer("unreadable", trouble)
-    return unproven(transmission, response.status, surplus=surplus) or Response(
-        response.status, found, content, taken, trouble
-    )
-
-
-def unproven(transmission: Transmission, status: int, *, surplus: bool) -> NoAnswer | None:
-    """Return why an answer proves nothing about its request, if so."""
-    if transmission.early or (200 <= status < 300 and transmission.unread):  # noqa: PLR2004  # RFC 9110
-        text = f"an answer (HTTP {status}) began before the request had been received: it proves nothing"
+        return NoAnswer("unreadable", answer.trouble)
+    if transmission.early or (good and transmission.unread):
+        text = f"an answer (HTTP {answer.status}) began before the request had been received: it proves nothing"
         return NoAnswer("early_answer", text)
     if surplus and transmission.reused:
         return NoAnswer("surplus_answer", "more answers came than requests had gone out: which is whose cannot be told")
-    return None
+    return answer
 
 
 def failure(transmission: Transmission, error: Exception, seconds: float) -> Result | None:

@@ -107,6 +107,26 @@ def test_the_first_byte_decides_for_the_rest() -> None:
     with_line(play, Transmission(host="h", size=2))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what was received")
+@pytest.mark.parametrize("received", [True, False])
+def test_what_was_received_is_counted_once_more_a_moment_later(received: bool) -> None:
+    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
+        transport.write(HEAD + b"{}")
+        other.sendall(b"HTTP/1.1 200 X\r\n")
+        while not transmission.unread:  # noqa: ASYNC110  # turns of the loop, which must not take the millisecond
+            await asyncio.sleep(0)
+        if received:
+            other.recv(1000)
+        # Until it has been counted, nothing else is written to this connection.
+        TRANSMISSION.set(Transmission(host="h"))
+        with pytest.raises(HeldError):
+            transport.write(HEAD)
+        await asyncio.sleep(0.01)
+        assert transmission.unread != received
+
+    with_line(play, Transmission(host="h", size=2))
+
+
 def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:
     server = serve(fine)
     with client_to(server) as client:
