@@ -30,11 +30,8 @@ def in_steps(connection: Connection, calls: Sequence[Call]) -> list[int]:
 
 def takes_pipelines(engine: Engine) -> bool:
     """Tell whether the driver and its library can send several statements before the first is answered."""
-    if engine.dialect.driver != "psycopg":
-        return False
-    from psycopg import Pipeline
-
-    return Pipeline.is_supported()
+    driver: Any = engine.dialect.loaded_dbapi
+    return engine.dialect.driver == "psycopg" and bool(driver.Pipeline.is_supported())
 
 
 def in_one_exchange(
