@@ -77,6 +77,16 @@ class Interrupts:
         if pending is not None:
             pending()
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Let a signal wait until the end of this block, also where the source is read."""
+        reader, self._reader = self._reader, None
+        try:
+            yield
+        finally:
+            self._reader = reader
+        self.check()
+
     def read(self, rows: Iterator[Any], count: int, into: list[Any]) -> None:
         """Append the next rows; what ends the reading from outside is raised by the next :meth:`check`.
 

@@ -45,9 +45,8 @@ class Steps:
         interrupts: Interrupts,
     ) -> None:
         self.finished: deque[Finished] = deque()
-        self.exhausted = False
         self.source_error: Exception | None = None
-        self._context = context
+        self._context, self.exhausted = context, False
         self._brake, self._limits = context.brake, context.settings.limits
         self._sync_run_id = context.ledger.sync_run_id
         self.reconciler = Reconciler(

@@ -25,6 +25,7 @@ from airflow_provider_contacts.task.replay_parameters import selection_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_contacts.engine.interrupts import Interrupts
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
     from airflow_provider_contacts.task.base_operator import ContactsOperator
@@ -63,7 +64,9 @@ class ReplayExecution(Execution):
             selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover)
+            again = SentAgain(
+                selected, self._selection.max_attempts, ledger, report, self._leftover, interrupts=self._interrupts
+            )
             if self._parsed["sql"] is None:
                 mapper = self._hook.mapper(parameters, destination, report.sync_id, None)
                 records = again.from_table(mapper)
@@ -96,12 +99,20 @@ class SentAgain:
     """
 
     def __init__(
-        self, selected: SelectedRows, most: int | None, ledger: Ledger, report: Report, leftover: Counter[str]
+        self,
+        selected: SelectedRows,
+        most: int | None,
+        ledger: Ledger,
+        report: Report,
+        leftover: Counter[str],
+        *,
+        interrupts: Interrupts,
     ) -> None:
         self._selected = selected
         self._most = most
         self._ledger = ledger
         self._report = report
+        self._interrupts = interrupts
         self._leftover = leftover
         self._index = -1
 
@@ -192,7 +203,8 @@ class SentAgain:
             payload_hash=state.payload_hash,
             from_this_run=this_run,
         )
-        self._report.add(Finished(others=[outcome]))
+        with self._interrupts.whole():
+            self._report.add(Finished(others=[outcome]))
 
 
 def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:

@@ -18,6 +18,7 @@ from airflow_provider_contacts.engine import admission, departures, push, queue,
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task import reporting, summary
 from airflow_provider_contacts.task.summary import Report
 from tests.support.fake_vendor import (
@@ -92,7 +93,7 @@ def counted(
     world: World, report: Report, rows: Iterator[Any], alarm: Any = None, seconds: float = 0.0, **options: Any
 ) -> str:
     """Push and count as a task does; return the class of what it raised."""
-    signals = Interrupts()
+    signals = options.pop("interrupts", None) or Interrupts()
     running = world.execution(rows, interrupts=signals, **options).push
     before = sys.gettrace()
     try:
@@ -225,6 +226,21 @@ def test_other_threads_have_no_signals() -> None:
     thread.start()
     thread.join()
     assert found == [before]
+
+
+def test_what_a_source_counts_itself_is_counted_whole() -> None:
+    signals, report, world = Interrupts(), report_of(), World()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from names(10)
+        with signals.whole():
+            signal.raise_signal(signal.SIGALRM)
+            report.add(Finished(others=[Outcome(record_identifier="own", row_index=10, status=Status.FAILED)]))
+        yield {"name": "later"}
+
+    with handler():
+        assert counted(world, report, rows(), interrupts=signals) == "OutOfTime"
+    check_report(report, list(range(11)))
 
 
 # Without a signal.
