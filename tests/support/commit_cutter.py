@@ -14,7 +14,7 @@ from tests.support.servers import MariaDB, Postgres
 What = Literal["claim", "answer"]
 Moment = Literal["before", "after"]
 
-# How the two kinds of transactions are told in what the drivers send: both hand statements over as text.
+# Words of the two kinds of transactions in what the drivers send: statements go as text.
 MARKS = {"claim": (b"_batches (", b"batch_started_at"), "answer": (b"UPDATE", b"SET http_status")}
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by 
 )
 
 from airflow_provider_contacts.errors import LedgerError
-from airflow_provider_contacts.ledgers.sql.refusal_causes import cause_of, momentary
+from airflow_provider_contacts.ledgers.sql.refusal_causes import cause_of, code_of, momentary, state_of
 from airflow_provider_contacts.ledgers.sql.table_place import place_of
 
 if TYPE_CHECKING:
@@ -52,17 +52,6 @@ class DataRefusedError(LedgerError):
 
 class MomentaryError(LedgerError):
     """The database cannot be used now, and perhaps can within seconds."""
-
-
-def state_of(error: BaseException) -> str | None:
-    """Return the driver's SQLSTATE, where it has one."""
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-
-
-def code_of(error: BaseException) -> int | None:
-    """Return the error number of a MySQL driver."""
-    first = error.args[0] if error.args else None
-    return first if isinstance(first, int) else None
 
 
 def describe(error: BaseException) -> str:

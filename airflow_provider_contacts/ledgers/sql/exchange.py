@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.sql.database import POSTGRESQL_SETTINGS
-from airflow_provider_contacts.ledgers.sql.db_errors import refused, repeated, state_of
+from airflow_provider_contacts.ledgers.sql.db_errors import refused, repeated
+from airflow_provider_contacts.ledgers.sql.refusal_causes import state_of
 from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row, Unnested
 
 if TYPE_CHECKING:

@@ -76,20 +76,15 @@ TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
 )
 
 
-def marks_of(cause: BaseException) -> tuple[str, ...]:
-    """Return by what :data:`CAUSES` may know a driver's error."""
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    number = cause.args[0] if cause.args and isinstance(cause.args[0], int) else None
-    sqlite = getattr(cause, "sqlite_errorcode", None)
-    return tuple(
-        mark
-        for mark in (
-            None if number is None else str(number),
-            None if sqlite is None else f"sqlite {sqlite & 0xFF}",
-            state,
-        )
-        if mark is not None
-    )
+def state_of(error: BaseException) -> str | None:
+    """Return the driver's SQLSTATE, where it has one."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def code_of(error: BaseException) -> int | None:
+    """Return the error number of a MySQL driver."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, int) else None
 
 
 def cause_of(error: BaseException) -> Cause | None:
@@ -97,12 +92,11 @@ def cause_of(error: BaseException) -> Cause | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if cause is None:
         return None
-    marks = marks_of(cause)
-    for mark in marks:
-        if mark in CAUSES:
-            return CAUSES[mark]
-    if marks:
-        return None
+    code, sqlite = code_of(cause), getattr(cause, "sqlite_errorcode", None)
+    sqlite_key = None if sqlite is None else f"sqlite {sqlite & 0xFF}"
+    keys = [key for key in (None if code is None else str(code), sqlite_key, state_of(cause)) if key is not None]
+    if keys:
+        return next((CAUSES[key] for key in keys if key in CAUSES), None)
     return next((found for pattern, found in TEXTS if pattern.search(str(cause))), None)
 
 
