@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeWriter(LedgerReader):
-    """Writes outcomes of one execution.
+    """Writes outcomes of one execution. Every method raises ``LedgerError`` if the database fails.
 
     Writes go in one order, in which everybody locks: the run, batches by number, insertions of records by key, updates
     of records by key.
@@ -75,10 +75,7 @@ class OutcomeWriter(LedgerReader):
         """Write answers to this execution's own requests, where the records still belong to them.
 
         A newer execution does not prevent it: an answer is knowledge, whoever received it. A record takes an answer
-        while it is ``sending`` or ``unknown``; ``succeeded`` is written over whatever else was concluded about the same
-        batch, too.
-
-        :raises LedgerError: if the database fails.
+        while it is ``sending`` or ``unknown``; ``succeeded`` stands over any other conclusion about the same batch.
         """
         if not results:
             return
@@ -135,12 +132,7 @@ class OutcomeWriter(LedgerReader):
             self.record_results([numbers[number] for number in opened])
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write what was concluded of records later than by an answer; return the identifiers written.
-
-        The rule is that of :meth:`record_results`.
-
-        :raises LedgerError: if the database fails.
-        """
+        """Write what was concluded later than by an answer, by the same rule; return the identifiers written."""
         numbered = [(self._numbers.number_of(outcome.batch_id), outcome) for outcome in outcomes]
         rows = [answer(number, outcome, self._store, late=True) for number, outcome in numbered if number is not None]
         numbers = {row[2] for row in rows}
@@ -173,7 +165,6 @@ class OutcomeWriter(LedgerReader):
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, over no row or one that is just as weak.
 
-        :raises LedgerError: if the database fails.
         :raises SupersededError: if a newer execution has registered: it decides on these records itself.
         """
         statements = self._statements
