@@ -21,6 +21,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 BROUGHT_BY = {
     "airflow": "apache-airflow",
     "pandas": "apache-airflow-providers-common-sql",  # an extra, and the user's own frames
+    "psycopg": "apache-airflow-providers-postgres",  # its own driver, where a connection uses it
     "pydantic_core": "pydantic",
     "redis": "apache-airflow-providers-redis",
     "sqlparse": "apache-airflow-providers-common-sql",
@@ -30,7 +31,7 @@ BROUGHT_BY = {
 
 
 # Extras without which a part of the package says what to install.
-ON_REQUEST = ("rate-limit", "redis")
+ON_REQUEST = ("postgres", "rate-limit", "redis")
 
 
 def requirements() -> list[Requirement]:

@@ -13,8 +13,6 @@ FOLDERS = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench"
 TEXTS = {".cfg", ".csv", ".ini", ".json", ".md", ".py", ".sh", ".sql", ".toml", ".txt", ".typed", ".yaml", ".yml", ""}
 SHAPELESS = {"util", "utils", "common", "helper", "helpers", "misc"}
 MAX_LINES, MEDIAN_LINES, MAX_BODY = 300, 120, 40
-# Rooms of the package that are not yet as small as that.
-NOT_YET = {"vendors"}
 
 
 def files() -> Iterator[Path]:
@@ -76,10 +74,9 @@ def room_of(path: Path) -> str:
 
 
 ROOMS = {room: [path for path in PRODUCT if room_of(path) == room] for room in sorted(set(map(room_of, PRODUCT)))}
-SMALL = sorted(ROOMS.keys() - NOT_YET)
 
 
-@pytest.mark.parametrize("room", SMALL)
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_has_short_modules(room: str) -> None:
     lengths = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in ROOMS[room]}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
@@ -90,7 +87,7 @@ def test_most_modules_of_the_package_are_shorter_still() -> None:
     assert median(len(path.read_text("utf-8").splitlines()) for path in package) <= MEDIAN_LINES
 
 
-@pytest.mark.parametrize("room", SMALL)
+@pytest.mark.parametrize("room", ROOMS)
 def test_a_room_has_short_functions(room: str) -> None:
     assert [
         f"{name_of(path)}:{node.lineno} {node.name}"
