@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from inspect import signature
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.sources import RowSource
-    from airflow_provider_contacts.task.airflow_parameters import TaskParameters
     from airflow_provider_contacts.task.parameters import Parser
 
-OWNERS = ("task_group", "dag")
 NO_PARAMETERS = frozenset({"self", "kwargs", "__class__"})
 
 
@@ -36,14 +34,13 @@ class WrongParameterError(ConfigError, AirflowFailException):
 class LiteralsCheckedOperator(BaseOperator):
     """An operator whose literal parameters are checked when the DAG is parsed; templates wait until the task runs."""
 
-    def __init__(self, **kwargs: Unpack[TaskParameters]) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         # Airflow's own error repeats the values, which may be records.
         strange = sorted(set(kwargs) - parameters_of(BaseOperator))
         if strange:
             nearest = "".join(did_you_mean(name, parameters_of(type(self))) for name in strange)
-            raise TypeError(
-                f"task {kwargs.get('task_id')!r}: {type(self).__name__} has no parameter {strange}{nearest}"
-            )
+            name = type(self).__name__
+            raise TypeError(f"task {kwargs.get('task_id')!r}: {name} has no parameter {strange}{nearest}")
         super().__init__(**kwargs)
 
     @classmethod
@@ -56,10 +53,8 @@ class LiteralsCheckedOperator(BaseOperator):
         """Return a mapped task without its mapped parameters; see Airflow."""
         cls._parse_literals(kwargs, kwargs.get("task_id"))
         made = super().partial(**kwargs)
-        for defaults in (
-            kwargs.get("default_args"),
-            *(getattr(made.kwargs[one], "default_args", None) for one in OWNERS),
-        ):
+        owners = [made.kwargs[one] for one in ("task_group", "dag")]
+        for defaults in (kwargs.get("default_args"), *(getattr(one, "default_args", None) for one in owners)):
             inherited = {name: value for name, value in (defaults or {}).items() if name not in kwargs}
             cls._parse_literals(inherited, made.kwargs["task_id"])
         return made
@@ -78,11 +73,9 @@ class LiteralsCheckedOperator(BaseOperator):
     def _parse_literals(cls, given: Mapping[str, Any], task_id: Any) -> dict[str, Any]:
         from airflow_provider_contacts.task.parameters import parse_all
 
-        literals = {
-            name: value for name, value in given.items() if not (name in cls.template_fields and is_template(value))
-        }
+        fixed = {name for name, value in given.items() if name not in cls.template_fields or not is_template(value)}
         with naming_task(task_id):
-            return parse_all(cls._parsers(), literals)
+            return parse_all(cls._parsers(), {name: given[name] for name in fixed})
 
     def parsed(self) -> dict[str, Any]:
         """Return all parameters, parsed.
@@ -120,7 +113,40 @@ def is_template(value: Any) -> bool:
 
 
 class ContactsOperator(LiteralsCheckedOperator):
-    """The base of the operators that send; a subclass writes its parameters out and gives its rows."""
+    """The base of the operators that send; a subclass writes its parameters out and gives its rows.
+
+    :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
+    :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra:
+        Intermezzo ``organization_id``; Nedzo ``contact_list_id`` (optional); Dex none; Apptoto ``address_book_id`` or
+        ``address_book``; Talkdesk ``record_list_id``.
+    :param sync_key: column or columns that identify a record; ``None``: the digest of its payload does.
+    :param field_map: source column to vendor field, applied first.
+    :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
+    :param outcomes_conn_id: SQL connection (SQLite, PostgreSQL, MySQL or MariaDB) with the outcome table; ``None``:
+        outcomes go to XCom alone.
+    :param outcomes_table: name of the view that people read, ``schema.name`` allowed; its tables begin with it, too.
+    :param create_tables: create what is missing, else the error prints the DDL.
+    :param sync_id: what records are remembered under; default
+        ``{dag_id}/{task_id}@{contacts_conn_id}[:{destination object}]``.
+    :param on_unknown: what to do with a record that may already exist: ``"hold"``, ``"reconcile"`` or ``"resend"``.
+    :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
+        are neither skipped nor duplicate. What an earlier try of the run delivered counts as planned. If every run
+        reads the whole table, a count fits better: only new and bad rows are planned then.
+    :param max_unknown: records that became unknown in this run tolerated. Any ``failed`` fails the task.
+    :param batch_size: records a request; default and upper bound: the vendor's.
+    :param max_in_flight: requests at the same time; default: the vendor's.
+    :param requests_per_second: sustained rate; default: the vendor's.
+    :param request_attempts: requests for a record within one try, as long as it is certain that none created it.
+    :param request_timeout: seconds for a request and its answer, 600 at most; ``None``: the connection's, else 60.
+    :param max_wait: seconds that a ``Retry-After`` is waited for; a longer one reschedules the task.
+    :param store_payload: payloads that the table keeps: ``"undelivered"``, ``"all"`` or ``"never"`` (then no text of
+        the vendor either).
+    :param xcom_outcomes: outcomes that the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``;
+        ``auto`` is ``all`` without an outcome table (above 10,000 records ``undelivered``), else ``none``.
+    :param plan_only: check everything and count; send and remember nothing.
+    :param plan_rows: with ``plan_only``, the first so many keys of each kind are listed in the summary's ``plan``.
+    :param plan_identifiers: list them as a ``"digest"``, as logs show it, or in ``"clear"``.
+    """
 
     template_fields: Sequence[str] = (
         *("contacts_conn_id", "destination", "outcomes_conn_id", "outcomes_table", "sync_id"),

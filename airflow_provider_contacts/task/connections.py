@@ -1,20 +1,34 @@
-"""Connection ids to connections and hooks; every trouble with one is a ``ConfigError`` that says what to do."""
+"""Connection ids to connections, hooks and the store of a shared rate; what is wrong with one is a ``ConfigError``."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 if TYPE_CHECKING:
+    from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
+    from airflow_provider_contacts.pacing.shared import SharedRate
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
+    from airflow_provider_contacts.transport.connection import Target
+
+log = logging.getLogger(__name__)
 
 WITH_EXTRA = ("sqlite", "postgres", "mysql")
 """Connection types whose provider package the extra of their name installs; they hold the outcome table."""
+
+STORES = ("postgres", "mysql", "redis")
+"""Connection types of a shared rate's store; the extra of the same name installs the provider package."""
+
+ROUNDS = 200_000
+"""Of the digest, which takes a tenth of a second: a credential that a person made up cannot be tried out fast."""
 
 
 def connection(conn_id: str, where: str = "") -> Any:
@@ -31,6 +45,13 @@ def connection(conn_id: str, where: str = "") -> Any:
         ) from None
 
 
+def hook_classes() -> Mapping[str, type[ContactsHook]]:
+    """Return the hook class of each vendor's connection type."""
+    from airflow_provider_contacts.hooks import HOOKS
+
+    return HOOKS
+
+
 def contacts_hook(conn_id: str) -> ContactsHook:
     """Return the hook that a vendor connection's type asks for, of this package before any other."""
     from airflow_provider_contacts import vendors
@@ -41,9 +62,10 @@ def contacts_hook(conn_id: str) -> ContactsHook:
     if kind in known:
         return known[kind](conn_id)
     foreign = vendors.foreign_names()
-    hook = foreign_hook(conn_id) if kind in foreign else None
-    if isinstance(hook, ContactsHook):
-        return hook
+    if kind in foreign:
+        hook = registered_hook(conn_id)
+        if isinstance(hook, ContactsHook):
+            return hook
     raise ConfigError(
         f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
         f"{sorted([*known, *foreign])}: name another connection, or change its type"
@@ -51,19 +73,12 @@ def contacts_hook(conn_id: str) -> ContactsHook:
     )
 
 
-def foreign_hook(conn_id: str) -> Any:
-    """Return the hook that another provider package registers for a connection, ``None`` without one."""
+def registered_hook(conn_id: str) -> Any:
+    """Return the hook that a provider package registers for a connection; without one, the error that says why."""
     try:
         return BaseHook.get_hook(conn_id)
-    except (AirflowException, ImportError):
-        return None
-
-
-def hook_classes() -> Mapping[str, type[ContactsHook]]:
-    """Return the hook class of each vendor's connection type."""
-    from airflow_provider_contacts.hooks import HOOKS
-
-    return HOOKS
+    except (AirflowException, ImportError) as error:
+        return error
 
 
 def sql_hook(conn_id: str, parameter: str) -> Any:
@@ -74,19 +89,18 @@ def sql_hook(conn_id: str, parameter: str) -> Any:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     kind = connection(conn_id, parameter).conn_type or ""
-    try:
-        hook = BaseHook.get_hook(conn_id)
-    except (AirflowException, ImportError) as error:
-        if kind and kind not in WITH_EXTRA and parameter == "outcomes_conn_id":
-            # A package for it would not help.
-            raise ConfigError(
-                f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
-                f"{list(WITH_EXTRA)}"
-            ) from None
-        raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, error)}") from None
-    if not isinstance(hook, DbApiHook):
+    hook = registered_hook(conn_id)
+    if isinstance(hook, DbApiHook):
+        return hook
+    if not isinstance(hook, Exception):
         raise ConfigError(f"{parameter}: connection {conn_id!r} is no SQL connection; its type is {kind!r}")
-    return hook
+    if kind and kind not in WITH_EXTRA and parameter == "outcomes_conn_id":
+        # A package for it would not help.
+        raise ConfigError(
+            f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
+            f"{list(WITH_EXTRA)}"
+        )
+    raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, hook)}")
 
 
 def no_hook(conn_id: str, kind: str, error: Exception) -> str:
@@ -98,3 +112,59 @@ def no_hook(conn_id: str, kind: str, error: Exception) -> str:
         text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
     package = f"airflow-provider-contacts[{kind}]" if kind in WITH_EXTRA else f"Airflow's provider package of {kind!r}"
     return f"{text}; install {package}"
+
+
+def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_id: str) -> LimiterBudget:
+    """Open a task's part of the rate; a store that cannot be reached is a ``BudgetError``."""
+    where = f"rate_limit_conn_id in connection {contacts_conn_id!r} names {shared.conn_id!r}"
+    try:
+        from pyrate_limiter import GCRA  # noqa: F401  # older versions of the library have none
+    except ImportError:
+        raise ConfigError(
+            f"connection {contacts_conn_id!r}: rate_limit_conn_id needs pyrate-limiter 4.5 or newer; "
+            "install airflow-provider-contacts[rate-limit]"
+        ) from None
+    from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+
+    kind, hook = store_hook(shared.conn_id, where)
+    name = account_name(vendor, target)
+    store: StateStore
+    if kind == "redis":
+        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisStore
+
+        store = RedisStore(hook.get_conn(), name, where)
+    else:
+        from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
+
+        store = sql.SqlStore(sql.connect(hook, where), name, where)
+    log.info("At most %g requests a second, shared through %r", shared.requests_per_second, shared.conn_id)
+    return LimiterBudget(store, shared)
+
+
+def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
+    """Return the type of the store's connection, and its hook."""
+    conn = connection(conn_id, where)
+    kind = conn.conn_type or ""
+    if kind not in STORES:
+        raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(STORES)}")
+    if kind == "redis" and conn.extra_dejson.get("cluster"):
+        # Its nodes have clocks of their own.
+        raise ConfigError(f"{where}, a cluster; a rate is shared through one Redis server")
+    if isinstance(hook := registered_hook(conn_id), Exception):
+        raise ConfigError(
+            f"{where}, and no installed provider package serves the type {kind!r}; "
+            f"install airflow-provider-contacts[{kind}]"
+        )
+    return kind, hook
+
+
+def account_name(vendor: str, target: Target) -> str:
+    """Return the name of a vendor's account in the store: the same for every connection with the same credential.
+
+    Of a client id and secret only the id counts, so that a new secret is the same account. The credential cannot be
+    read back from the name: see :data:`ROUNDS`.
+    """
+    credential = target.endpoint.credential
+    known = credential.client_id if isinstance(credential, ClientCredentials) else credential.value
+    salt = f"airflow-provider-contacts rate {vendor} {target.host}"
+    return f"{vendor}:{pbkdf2_hmac('sha256', known.encode(), salt.encode(), ROUNDS, dklen=16).hex()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,10 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class ContactsHook(BaseHook):
-    """Reach one vendor through one Airflow connection.
-
-    :param contacts_conn_id: connection of this hook's type.
-    """
+    """Reach one vendor through one Airflow connection of this hook's type."""
 
     conn_name_attr = "contacts_conn_id"
     default_conn_name = ""
@@ -80,24 +77,10 @@ class ContactsHook(BaseHook):
         earlier tries have sent; one such push at a time can be read, and the table of runs shows the last one. Outside
         of a task, each call is a run of its own.
 
+        ``operators.ContactsOperator`` describes the other parameters.
+
         :param records: an iterable of mappings, or a pandas DataFrame.
-        :param destination: the vendor's destination keys, over those in the connection's extra.
-        :param sync_key: column or columns that identify a record; ``None``: the digest of its payload does, and equal
-            payloads are duplicates.
-        :param field_map: source column to vendor field, applied first.
-        :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
-        :param outcomes_conn_id: SQL connection with the outcome table; ``None``: nothing is remembered.
-        :param outcomes_table: name of the table, ``schema.table`` allowed.
-        :param create_tables: create what is missing, else the error prints the DDL.
-        :param sync_id: what records are remembered under.
-        :param on_unknown: ``"hold"``, ``"reconcile"`` or ``"resend"``: what to do with a record that may already exist.
-        :param batch_size: records a request; default and upper bound: the vendor's.
-        :param max_in_flight: requests at the same time; default: the vendor's.
-        :param requests_per_second: sustained rate; default: the vendor's.
-        :param request_attempts: requests for a record, as long as it is certain that none created it.
-        :param request_timeout: seconds for a request and its answer; ``None``: the connection's, else 60.
         :param max_wait: seconds that a ``Retry-After`` is waited for; a longer one raises ``RetryLaterError``.
-        :param store_payload: payloads that the table keeps: ``"undelivered"``, ``"all"`` or ``"never"``.
         :raises ConfigError: at the call, for a wrong parameter or connection.
         :raises ContactsError: from the iterator, when the push cannot go on; every record that was read has been
             yielded before.
@@ -147,10 +130,7 @@ class ContactsHook(BaseHook):
         return vendors.load(self.conn_type)
 
     def target(self) -> Target:
-        """Read and check the connection.
-
-        :raises ConfigError: naming the connection, the field and what is allowed.
-        """
+        """Read and check the connection."""
         from airflow.sdk.log import mask_secret
 
         from airflow_provider_contacts.task.connections import connection, hook_classes
@@ -193,27 +173,19 @@ class ContactsHook(BaseHook):
 
     @contextmanager
     def budget(self, target: Target, client: Client) -> Iterator[Budget | None]:
-        """Open this task's part of the account's rate, where the connection shares one.
-
-        :param client: fetches its token first: a request that counts as leaving now must not wait for it.
-        :raises ConfigError: if the store cannot be what the connection says.
-        :raises BudgetError: if the store cannot be reached.
-        """
+        """Open this task's part of the account's rate, where the connection shares one."""
         if target.shared_rate is None:
             yield None
             return
-        client.warm()
-        from airflow_provider_contacts.task.open_rate import open_budget
+        from airflow_provider_contacts.task.connections import open_budget
 
-        opened = open_budget(self.vendor.name, target, target.shared_rate, self.contacts_conn_id)
-        with closing(opened) as budget:
+        # A request that counts as leaving now must not wait for a token.
+        client.warm()
+        with closing(open_budget(self.vendor.name, target, target.shared_rate, self.contacts_conn_id)) as budget:
             yield budget
 
     def destination(self, client: Client, target: Target, given: Mapping[str, Any] | None) -> Destination:
-        """Return the exact destination; asks the vendor if a name must become an id.
-
-        :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
-        """
+        """Return the exact destination; asks the vendor if a name must become an id."""
         from airflow_provider_contacts.transport.preflight import exact_destination
 
         secrets, place, where = target.endpoint.secrets, target.place, f"connection {self.contacts_conn_id!r}"
@@ -222,10 +194,7 @@ class ContactsHook(BaseHook):
     def mapper(
         self, parameters: PushParameters, destination: Destination, sync_id: str, columns: Sequence[str] | None
     ) -> Mapper:
-        """Return how rows become payloads, checked against the source's columns if they are known.
-
-        :raises ConfigError: naming columns and what is allowed.
-        """
+        """Return how rows become payloads, checked against the source's columns if they are known."""
         from airflow_provider_contacts.records.mapper import Mapper
 
         mapper = Mapper(
@@ -260,16 +229,12 @@ def extra_of(conn: Any) -> Mapping[str, Any]:
     """Return a connection's extra; Airflow itself takes one that is no JSON for empty, which would lose settings."""
     if not (conn.extra or "").strip():
         return {}
-    try:
+    with suppress(ValueError):
         json.loads(conn.extra)
-    except ValueError:
-        extra: Any = None
-    else:
         # Airflow's own reading, since it masks what looks like a secret.
-        extra = conn.extra_dejson
-    if not isinstance(extra, Mapping):
-        raise ConfigError(
-            f"the extra of connection {conn.conn_id!r} is no JSON object, such as "
-            '{"request_timeout": 30}; Airflow would take it for empty'
-        )
-    return extra
+        if isinstance(extra := conn.extra_dejson, Mapping):
+            return extra
+    raise ConfigError(
+        f"the extra of connection {conn.conn_id!r} is no JSON object, such as "
+        '{"request_timeout": 30}; Airflow would take it for empty'
+    )

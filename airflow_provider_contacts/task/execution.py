@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -12,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
 
 from airflow_provider_contacts.engine.interrupts import Interrupts
+from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.plan import Plan, planned
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
+from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.task.connections import contacts_hook
-from airflow_provider_contacts.task.open_memory import (
-    begin_without_table,
-    ledger_without_table,
-    new_report,
-    run_of,
-    table_opening,
-)
+from airflow_provider_contacts.task.open_memory import new_report, run_of, table_opening
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
 from airflow_provider_contacts.task.reporting import Progress, counted, place_of_rows, reported
 from airflow_provider_contacts.task.summary import Report
@@ -88,18 +86,17 @@ def run_task(kind: type[Execution], operator: ContactsOperator, context: Context
 
 
 class Execution:
-    """One execution; not to be run twice.
-
-    :raises ConfigError: for parameters that are wrong without looking at anything.
-    """
+    """One execution; not to be run twice."""
 
     def __init__(self, operator: ContactsOperator, context: Context, stop: StopFlag) -> None:
+        self._operator, self._context = operator, context
+        self._ti: Any = context["ti"]
+        self._store = context.get("task_state_store")
+        # No execution of this task and dag run can have come before.
+        self._is_first = self._ti.try_number == 1 and not context.get("task_reschedule_count")
         if parse_text(operator.outcomes_conn_id, "outcomes_conn_id") is None:
             # Before anything can go wrong, so that a later execution knows of this one.
-            begin_without_table(context, resend=operator.on_unknown == "resend")
-        self._operator = operator
-        self._context = context
-        self._ti: Any = context["ti"]
+            begin_memory(self._store, first=self._is_first, resend=operator.on_unknown == "resend")
         self._identity = run_of(self._ti)
         self._stop = stop
         self._interrupts = Interrupts()
@@ -154,7 +151,7 @@ class Execution:
 
     @contextmanager
     def _intake(self, ledger: Ledger, report: Report, destination: Destination) -> Iterator[Intake]:
-        """Open the source, and close it whatever happens."""
+        """Open the source."""
         parameters = self._parameters
         with self._operator.rows() as source:
             mapper = self._hook.mapper(parameters, destination, report.sync_id, source.columns)
@@ -164,10 +161,18 @@ class Execution:
 
     @contextmanager
     def _ledger(self, report: Report) -> Iterator[Ledger]:
-        """Open the memory of this execution, and close it whatever happens."""
+        """Open the memory of this execution."""
         parameters = self._parameters
         if not parameters.outcomes_conn_id:
-            yield ledger_without_table(self._context, report, self._target, plan_only=parameters.plan_only)
+            binding = Binding(
+                sync_id=report.sync_id,
+                destination=report.vendor,
+                destination_host=self._target.host,
+                destination_object=report.destination_object or None,
+            )
+            run_id, plan_only = report.sync_run_id, parameters.plan_only
+            remembers = open_task_state(self._store, run_id, binding, first=self._is_first, plan_only=plan_only)
+            yield remembers or MemoryLedger(secrets.token_hex(8), run_id)
             return
         from airflow_provider_contacts.ledgers.sql.open_table import open_for_reading, open_ledger
 
@@ -218,13 +223,9 @@ class Execution:
         summary = report.summary()
         summary["num_planned"] += plan.num_to_send
         log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
-        return {
-            **summary,
-            "num_to_send": plan.num_to_send,
-            "num_new": plan.num_new,
-            "estimated_minutes": plan.minutes(settings.limits),
-            **({"plan": plan.listed} if plan.most else {}),
-        }
+        summary |= {"num_to_send": plan.num_to_send, "num_new": plan.num_new}
+        summary["estimated_minutes"] = plan.minutes(settings.limits)
+        return summary | ({"plan": plan.listed} if plan.most else {})
 
 
 @contextmanager

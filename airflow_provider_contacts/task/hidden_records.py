@@ -41,7 +41,10 @@ class RecordsOperator(LiteralsCheckedOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Return a mapped task without its mapped parameters; see Airflow."""
-        return hiding(super().partial(**hide(kwargs)))
+        made = super().partial(**hide(kwargs))
+        kind: Any = type(made)
+        made.__class__ = hiding_kind(kind)
+        return made
 
     def _keep(self, given: Mapping[str, Any]) -> dict[str, Any]:
         parsed = super()._keep(given)
@@ -77,13 +80,11 @@ def is_output(value: Any) -> bool:
 
 
 def hidden(value: Any) -> Any:
-    """Return records so that Airflow does not show them; an upstream output stays what Airflow must know.
-
-    :raises ValueError: for upstream outputs within a container, which Airflow could not see any more.
-    """
+    """Return records so that Airflow does not show them; an upstream output stays what Airflow must know."""
     if is_output(value) or isinstance(value, HiddenRecords):
         return value
     if next(iter(XComArg.iter_xcom_references(value)), None) is not None:
+        # Airflow could not see them any more.
         raise ValueError("records of a mapped task holds upstream outputs: give one output of a task that joins them")
     return HiddenRecords(value)
 
@@ -93,19 +94,9 @@ def hide(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: hidden(value) if name == "records" else value for name, value in given.items()}
 
 
-def hiding(made: Any) -> Any:
-    """Return a mapped task in the making that also hides the literal records that it is expanded over.
-
-    :param made: what ``BaseOperator.partial`` returns.
-    """
-    kind: Any = type(made)
-    made.__class__ = hiding_kind(kind)
-    return made
-
-
 @cache
 def hiding_kind(kind: Any) -> Any:
-    """Return Airflow's class of mapped tasks in the making, with literal records hidden."""
+    """Return Airflow's class of mapped tasks in the making, hiding the literal records that it is expanded over."""
 
     class HidingPartial(kind):  # type: ignore[misc]  # Airflow's class, which is none of its public ones
         __slots__ = ()

@@ -54,7 +54,6 @@ def checked_push(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> 
     """Check everything that needs no request.
 
     :param given: the other parameters of ``push``.
-    :raises ConfigError: naming the connection or the parameter, and what is allowed.
     """
     parameters = PushParameters.of({**parse_all(PUSH_PARSERS, given), "xcom_outcomes": "none"})
     check_memory(parameters)
@@ -98,7 +97,7 @@ class Outcomes(Iterator[Outcome]):
         self._release = checked.rows.close
 
     def __next__(self) -> Outcome:
-        """Return the next outcome; the first call begins the push."""
+        """Return the next outcome."""
         self._begun = True
         while (outcome := next(self._outcomes, None)) is None:
             with self._interrupts.deferred():
@@ -158,7 +157,7 @@ def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finis
 
 @contextmanager
 def ledger_of(checked: CheckedPush, report: Report, run: RunIdentity) -> Iterator[Ledger]:
-    """Open the memory of a push, and close it whatever happens."""
+    """Open the memory of a push."""
     if checked.parameters.outcomes_conn_id is None:
         log.warning(
             "No outcome table: nothing of this push is remembered, and a retry sends its records again; "

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
@@ -65,7 +65,7 @@ class ReplayExecution(Execution):
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
             again = SentAgain(
-                selected, self._selection.max_attempts, ledger, report, self._leftover, interrupts=self._interrupts
+                selected, self._selection.max_attempts, ledger, report, self._leftover, self._interrupts
             )
             if self._parsed["sql"] is None:
                 mapper = self._hook.mapper(parameters, destination, report.sync_id, None)
@@ -79,7 +79,7 @@ class ReplayExecution(Execution):
             yield records, ready, cast("Ledger", AsReadLedger(ledger))
 
     def _not_tolerated(self, report: Report) -> UndeliveredError | None:
-        """Return why the task must fail; it is not tried again for records alone that no try can send."""
+        """Return why the task must fail; records alone that no try can send are no reason to try again."""
         error, codes = super()._not_tolerated(report), self._leftover.keys() & HINTS.keys()
         for code in codes:
             log.warning("%s selected records were not sent, %s: %s", self._leftover[code], code, HINTS[code])
@@ -90,6 +90,7 @@ class ReplayExecution(Execution):
         return UndeliveredError(f"{error}{hints}", retryable=retryable)
 
 
+@dataclass(slots=True)
 class SentAgain:
     """The records of a replay, prepared; those that cannot be sent are counted in the report at once.
 
@@ -98,27 +99,17 @@ class SentAgain:
     :param leftover: counts what is not sent, by the codes of :data:`HINTS`, and what no further try can send.
     """
 
-    def __init__(
-        self,
-        selected: SelectedRows,
-        most: int | None,
-        ledger: Ledger,
-        report: Report,
-        leftover: Counter[str],
-        *,
-        interrupts: Interrupts,
-    ) -> None:
-        self._selected = selected
-        self._most = most
-        self._ledger = ledger
-        self._report = report
-        self._interrupts = interrupts
-        self._leftover = leftover
-        self._index = -1
+    selected: SelectedRows
+    most: int | None
+    ledger: Ledger
+    report: Report
+    leftover: Counter[str]
+    interrupts: Interrupts
+    index: int = -1
 
     def from_table(self, mapper: Mapper) -> Iterator[Prepared | InvalidRecord]:
         """Yield the selected rows' records with their stored payloads."""
-        for page in self._selected.pages():
+        for page in self.selected.pages():
             for stored in page:
                 if stored.state.status is Status.SUCCEEDED or self._has_had_enough(stored):
                     self._leave(stored)
@@ -140,7 +131,7 @@ class SentAgain:
         others = 0
         for chunk in chunks(rows):
             records = records_of(*mapper.prepare_chunk(0, chunk))
-            selected = self._selected.among({record.record_identifier for record in records})
+            selected = self.selected.among({record.record_identifier for record in records})
             for record in records:
                 stored = selected.get(record.record_identifier)
                 if stored is None:
@@ -152,22 +143,22 @@ class SentAgain:
                 else:
                     yield self._numbered(record)
         log.info("The query gave %s records that are selected, and %s that are not", len(given), others)
-        for page in self._selected.pages():
+        for page in self.selected.pages():
             for stored in page:
                 if not (self._is_own(stored) or short_digest(stored.state.record_identifier) in given):
                     self._leave(stored, "not_in_query")
 
     def _numbered(self, record: Prepared | InvalidRecord) -> Prepared | InvalidRecord:
-        self._index += 1
-        return replace(record, row_index=self._index)
+        self.index += 1
+        return replace(record, row_index=self.index)
 
     def _has_had_enough(self, stored: Stored) -> bool:
         """Tell whether a row that an earlier try of this run selected has been sent as often as it may."""
-        return self._most is not None and stored.state.attempts >= self._most and not self._is_own(stored)
+        return self.most is not None and stored.state.attempts >= self.most and not self._is_own(stored)
 
     def _is_own(self, stored: Stored) -> bool:
         """Tell whether this very execution has written the row."""
-        return (stored.state.batch_id or "").startswith(f"{self._ledger.token}.")
+        return (stored.state.batch_id or "").startswith(f"{self.ledger.token}.")
 
     def _leave(self, stored: Stored, code: str | None = None) -> None:
         """Count a record by its row, which stays as it is.
@@ -175,7 +166,7 @@ class SentAgain:
         :param code: why it cannot be sent; ``None`` if its status says enough.
         """
         state = stored.state
-        this_run = state.sync_run_id == self._ledger.sync_run_id
+        this_run = state.sync_run_id == self.ledger.sync_run_id
         match state.status:
             case Status.SUCCEEDED:
                 status, code = Status.SKIPPED, None
@@ -185,14 +176,14 @@ class SentAgain:
                 status, code = state.status, None
             case _:
                 status = Status.FAILED
-                self._leftover[HOPELESS] += 1
+                self.leftover[HOPELESS] += 1
         if code is not None:
-            self._leftover[code] += 1
-        self._index += 1
+            self.leftover[code] += 1
+        self.index += 1
         interrupted = INTERRUPTED if state.status is Status.SENDING else state.error_code
         outcome = Outcome(
             record_identifier=state.record_identifier,
-            row_index=self._index,
+            row_index=self.index,
             status=status,
             destination_record_id=state.destination_record_id,
             error_code=code or interrupted,
@@ -203,8 +194,8 @@ class SentAgain:
             payload_hash=state.payload_hash,
             from_this_run=this_run,
         )
-        with self._interrupts.whole():
-            self._report.add(Finished(others=[outcome]))
+        with self.interrupts.whole():
+            self.report.add(Finished(others=[outcome]))
 
 
 def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:

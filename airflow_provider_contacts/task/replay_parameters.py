@@ -37,24 +37,14 @@ LONGEST_COUNT = 9
 
 
 def selection_of(parsed: Mapping[str, Any]) -> Selection:
-    """Return what a replay selects.
-
-    :raises ConfigError: if parameters contradict each other.
-    """
+    """Return what a replay selects; parameters that contradict each other are a ``ConfigError``."""
     check_together(parsed)
-    return Selection(
-        statuses=frozenset(map(Status, parsed["statuses"])),
-        error_codes=parsed["error_codes"],
-        since=parsed["since"],
-        max_attempts=parsed["max_attempts"],
-    )
+    others = {name: parsed[name] for name in ("error_codes", "since", "max_attempts")}
+    return Selection(statuses=frozenset(map(Status, parsed["statuses"])), **others)
 
 
 def check_together(parsed: Mapping[str, Any]) -> None:
-    """Check parameters that must fit each other.
-
-    :raises ConfigError: naming them and what to do.
-    """
+    """Raise a ``ConfigError`` for parameters that contradict each other."""
     from_table = parsed["sql"] is None
     if "unknown" in parsed["statuses"] and parsed["on_unknown"] == "hold":
         raise ConfigError(

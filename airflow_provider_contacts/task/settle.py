@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.task.connections import sql_hook
-from airflow_provider_contacts.task.execution import push_summary
-from airflow_provider_contacts.task.settle_parameters import SettleParameters
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.keys import key_text
+from airflow_provider_contacts.records.vendor_ids import key_of
+from airflow_provider_contacts.task.parameters import (
+    STORE_PAYLOAD,
+    Parser,
+    parse_json,
+    parse_needed,
+    parse_needed_sync_id,
+    parse_one_of,
+    parse_table,
+    parse_truth,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.ledgers.sql.settlement import Finding
-    from airflow_provider_contacts.task.settle_operator import SettleContactsOperator
+    from airflow_provider_contacts.task.hidden_records import RecordsOperator
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME = 255
+NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
+"""Words of templates and other tools for a missing id."""
 
 MOST_NAMED = 20
 """Records of each kind that the summary and the error name, by place and digest."""
@@ -34,28 +47,25 @@ WHY = {
 }
 
 
-def run_settle(operator: SettleContactsOperator, context: Context) -> dict[str, Any]:
+def run_settle(operator: RecordsOperator, context: Context) -> dict[str, Any]:
     """Settle, and return the summary; fail for good if a named record could not be settled.
 
     The others are settled all the same, and the summary is in XCom also when the task fails.
     """
+    from airflow_provider_contacts.task.execution import push_summary
+
     try:
-        parameters = SettleParameters.of(operator.parsed(), operator.given_records())
-        summary = settled(parameters)
+        summary = settled(operator.parsed(), operator.given_records())
     except ConfigError as error:
         raise AirflowFailException(str(error)) from error
-    wrong = [
-        f"{summary[f'num_{kind}']} {text} ({named(summary, kind)})"
-        for kind, text in WHY.items()
-        if summary[f"num_{kind}"]
-    ]
-    log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], parameters.verdict)
-    if not wrong:
+    log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], summary["verdict"])
+    if not (wrong := [kind for kind in WHY if summary[f"num_{kind}"]]):
         return summary
     push_summary(context["ti"], summary)
+    reasons = "; ".join(f"{summary[f'num_{kind}']} {WHY[kind]} ({named(summary, kind)})" for kind in wrong)
     raise AirflowFailException(
-        f"of {summary['num_named']} named records {summary['num_settled']} were settled under {parameters.sync_id} in "
-        f"{parameters.outcomes_table}; the others are not changed: {'; '.join(wrong)}"
+        f"of {summary['num_named']} named records {summary['num_settled']} were settled under {summary['sync_id']} in "
+        f"{summary['outcomes_table']}; the others are not changed: {reasons}"
     )
 
 
@@ -66,48 +76,121 @@ def named(summary: Mapping[str, Any], kind: str) -> str:
     return ", ".join(f"place {place}, digest {digest}" for place, digest in pairs) + (f", {more} more" if more else "")
 
 
-def settled(parameters: SettleParameters) -> dict[str, Any]:
-    """Write the verdict; return the summary, which names records only by place and digest."""
-    if not parameters.records:
-        return summary_of(parameters, {}, {})
+def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Write the verdict; return the summary: built-in types alone, and records only by place and digest."""
     from airflow_provider_contacts.ledgers.sql.database import connect
     from airflow_provider_contacts.ledgers.sql.patience import Patience
-    from airflow_provider_contacts.ledgers.sql.settlement import Verdict, open_tables, settle
+    from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
+    from airflow_provider_contacts.task.connections import sql_hook
 
-    engine = connect(sql_hook(parameters.outcomes_conn_id, "outcomes_conn_id"))
-    verdict = Verdict(
-        sync_id=parameters.sync_id,
-        status=parameters.verdict,
-        records=parameters.records,
-        settled_by=parameters.settled_by,
-        store_payload=parameters.store_payload,
-    )
-    try:
-        tables = Patience().run(
-            lambda: open_tables(engine, parameters.outcomes_table, create_tables=parameters.create_tables)
-        )
-        return summary_of(parameters, *settle(engine, tables, verdict))
-    finally:
-        engine.dispose()
-
-
-def summary_of(
-    parameters: SettleParameters, found: Mapping[str, Finding], digests: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the value that goes to XCom: built-in types alone."""
+    status, table, create = Status(parsed["verdict"]), parsed["outcomes_table"], parsed["create_tables"]
+    records, places = parse_records(given, status)
+    found: Mapping[str, Finding] = {}
+    digests: Mapping[str, str] = {}
+    if records:
+        words = {name: parsed[name] for name in ("sync_id", "settled_by", "store_payload")}
+        engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
+        try:
+            tables = Patience().run(lambda: open_tables(engine, table, create_tables=create))
+            found, digests = settle(engine, tables, Verdict(status=status, records=records, **words))
+        finally:
+            engine.dispose()
     of_kind = {
-        kind: sorted((parameters.places[name], name) for name, one in found.items() if one.value == kind)
+        kind: sorted((places[name], name) for name, one in found.items() if one.value == kind)
         for kind in ("settled", "already_settled", *WHY)
     }
     first = {kind: of_kind[kind][:MOST_NAMED] for kind in WHY if of_kind[kind]}
     return {
-        "sync_id": parameters.sync_id,
-        "verdict": parameters.verdict.value,
-        "settled_by": parameters.settled_by,
+        "sync_id": parsed["sync_id"],
+        "verdict": status.value,
+        "settled_by": parsed["settled_by"],
         "settled_at": datetime.now(UTC).isoformat(),
-        "outcomes_table": parameters.outcomes_table,
+        "outcomes_table": table,
         "num_named": len(found),
         **{f"num_{kind}": len(some) for kind, some in of_kind.items()},
         "places": {kind: [place for place, _ in some] for kind, some in first.items()},
         "digests": {kind: [digests[name] for _, name in some] for kind, some in first.items()},
     }
+
+
+def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], dict[str, int]]:
+    """Return the vendor's ids and the places, from 1, of the named records; both are empty if nothing is given.
+
+    :raises ConfigError: naming what is wrong by its place.
+    """
+    given = parse_json(value, "records") if not isinstance(value, str) or value.strip() else None
+    if given is None or (isinstance(given, Mapping | list | tuple) and not given):
+        return {}, {}
+    if verdict is Status.FAILED:
+        if not isinstance(given, list | tuple):
+            raise ConfigError("records is a list of record identifiers for the verdict failed")
+        names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
+        return dict.fromkeys(names), {name: place for place, name in reversed(list(enumerate(names, 1)))}
+    if not isinstance(given, Mapping):
+        raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
+    ids = [parse_id(one, place) for place, one in enumerate(given.values(), 1)]
+    check_distinct(map(key_of, ids), "gives one of the vendor's ids twice: two records must not claim one contact")
+    names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
+    places = check_distinct(names, "names one record twice")
+    return dict(zip(names, ids, strict=True)), places
+
+
+def check_distinct(texts: Iterable[str], what: str) -> dict[str, int]:
+    """Return the place of each text, from 1; two that are the same are a ``ConfigError``."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(texts, 1):
+        if text in places:
+            raise ConfigError(f"records {what} (at places {places[text]} and {place})")
+        places[text] = place
+    return places
+
+
+def parse_identifier(value: Any, place: int) -> str:
+    """Return an identifier as the table holds it."""
+    try:
+        text = key_text(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    except InvalidRecordError:
+        text = ""
+    if not 0 < len(text) <= LONGEST_NAME:
+        raise ConfigError(
+            f"records holds texts or whole numbers, each of 1 to {LONGEST_NAME} characters; at place {place} is none"
+        )
+    return text
+
+
+def parse_id(value: Any, place: int) -> str:
+    """Return a vendor's id as the table holds it; unlike an identifier, it is never shortened."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    printable = text.isprintable() and text == text.strip() and any(map(str.isalnum, text))
+    if not 0 < len(text) <= LONGEST_NAME or not printable or text.casefold() in NOTHING:
+        raise ConfigError(
+            f"records: the vendor's id at place {place} is none: a text or whole number of 1 to {LONGEST_NAME} "
+            "characters, with letters or digits, without control characters, without white space at its ends, and no "
+            "word for nothing (null, None)"
+        )
+    return text
+
+
+def parse_verdict(value: Any, name: str) -> str:
+    """Return ``succeeded`` or ``failed``."""
+    return str(parse_one_of("succeeded", "failed")(parse_needed(value, name), name))
+
+
+def parse_person(value: Any, name: str) -> str:
+    """Return who settles, as the column can hold it."""
+    text = parse_needed(value, name)
+    if len(text) > LONGEST_NAME or "\x00" in text:
+        raise ConfigError(f"{name} is a text of at most {LONGEST_NAME} characters")
+    return text
+
+
+SETTLE_PARSERS: Mapping[str, Parser] = {
+    "outcomes_conn_id": parse_needed,
+    "outcomes_table": parse_table,
+    "sync_id": parse_needed_sync_id,
+    "verdict": parse_verdict,
+    "settled_by": parse_person,
+    "create_tables": parse_truth,
+    "store_payload": STORE_PAYLOAD,
+}
+"""Of all parameters but the records, whose form depends on the verdict."""

@@ -138,7 +138,7 @@ def test_without_the_keys_there_is_none(set_connections: SetConnections) -> None
 
 
 def test_a_new_secret_is_the_same_account() -> None:
-    from airflow_provider_contacts.task.open_rate import account_name
+    from airflow_provider_contacts.task.connections import account_name
     from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 
     def name(**values: Any) -> str:
