@@ -64,9 +64,7 @@ class ReplayExecution(Execution):
             selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(
-                selected, self._selection.max_attempts, ledger, report, self._leftover, self._interrupts
-            )
+            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover, self._interrupts)
             if self._parsed["sql"] is None:
                 mapper = self._hook.mapper(parameters, destination, report.sync_id, None)
                 records = again.from_table(mapper)
