@@ -17,11 +17,12 @@ from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.engine.results import not_sent
 from airflow_provider_contacts.errors import BudgetError, ContactsError, LedgerError, SourceError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.reconcile.findings import held, resolve
+from airflow_provider_contacts.reconcile.findings import resolve
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch, Finished
 from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.records.sync_ids import LookFirst
+from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state
 
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
@@ -128,7 +129,7 @@ class Steps:
             self.reconciler.inherit(chunk.in_doubt, chunk.looked_at)
         except LedgerError as error:
             self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
-            self._finish([held(record, state, self._sync_run_id) for record, state in chunk.in_doubt])
+            self._finish([outcome_of_state(*one, Status.UNKNOWN, self._sync_run_id) for one in chunk.in_doubt])
         self._recorder.outcomes(chunk.interrupted)
         self._recorder.unsent(chunk.unsent)
 

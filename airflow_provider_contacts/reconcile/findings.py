@@ -1,21 +1,62 @@
-"""What follows from the findings of a reading."""
+"""A record in doubt, what a reading of the vendor finds out about it, and what follows from that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
 from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, own_outcome, remembering
+from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 MOST_ROUNDS = 3
 """Readings that one record goes through in one try: each follows a request whose response was lost."""
+
+Word = Literal["found", "absent", "ambiguous", "read_failed", "not_read_back", "not_attempted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt:
+    """A record that may exist at the vendor.
+
+    :param record: as the source gives it today.
+    :param state: its row, which is ``unknown`` or ``sending``.
+    :param sought: the payload that was sent; ``None`` if it is not known any more.
+    :param marked_at: the earliest moment (monotonic) at which it can have been claimed.
+    :param exact: whether it was claimed then, but for the time that a ledger takes to answer.
+    :param absent_from: the moment (monotonic) from which a read without it counts.
+    :param outcome: its outcome so far, if its request was sent in this try.
+    :param exists: the vendor says that it exists, so that a read without it proves nothing.
+    :param rounds: readings in this try that it has been through.
+    """
+
+    record: Prepared | InvalidRecord
+    state: RecordState
+    sought: Payload | None = field(default=None, repr=False)
+    marked_at: float
+    exact: bool = True
+    absent_from: float
+    outcome: Outcome | None = None
+    exists: bool = False
+    rounds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a reading ends for one record. Every word but ``found`` and ``absent`` proves nothing.
+
+    :param id: of the contact that the record is, if it was found.
+    """
+
+    about: InDoubt
+    word: Word
+    id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +80,7 @@ def resolve(findings: Sequence[Finding], sync_run_id: str) -> Resolution:
     resolution = Resolution()
     for finding in findings:
         about = finding.about
-        doubt = about.outcome or held(about.record, about.state, sync_run_id)
+        doubt = about.outcome or outcome_of_state(about.record, about.state, Status.UNKNOWN, sync_run_id)
         if finding.word == "found":
             certain = without_error(doubt, status=Status.SUCCEEDED, destination_record_id=finding.id)
             resolution.changed.append(certain)
@@ -56,8 +97,9 @@ def resolve(findings: Sequence[Finding], sync_run_id: str) -> Resolution:
 
 def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_id: str) -> None:
     """Add a record that is absent at the vendor: its row says so before it is sent again."""
+    absent = RecordError(ABSENT)
     certain = without_error(
-        doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(RecordError(ABSENT),)
+        doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(absent,)
     )
     resolution.changed.append(certain)
     if isinstance(about.record, InvalidRecord):
@@ -69,11 +111,6 @@ def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_
     else:
         state = state_after(certain, sync_run_id, was_in_doubt=True)
         resolution.again.append((about.record, History(state=state, reconciled=True, rounds=about.rounds + 1)))
-
-
-def held(record: Prepared | InvalidRecord, state: RecordState, sync_run_id: str) -> Outcome:
-    """Return the outcome of a record that stays in doubt."""
-    return outcome_of_state(record, state, Status.UNKNOWN, sync_run_id)
 
 
 def without_error(outcome: Outcome, **changes: object) -> Outcome:

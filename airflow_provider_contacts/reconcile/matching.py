@@ -10,8 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
@@ -20,17 +19,14 @@ PHONE = re.compile(r"[+0-9][0-9 ()./\-\u2010-\u2015\u00a0]*")
 SHORTEST_PHONE = 7
 """Digits from which a text of digits and dialling characters is compared as a phone number."""
 
+SCALARS = (str, int, float)
+
 A = TypeVar("A", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
 Traits = Mapping[str, frozenset[str]]
 
-
-class Likeness(Enum):
-    """What a contact says about a sought record."""
-
-    SAME = "same"
-    LIKE = "like"
-    OTHER = "other"
+Likeness = Literal["same", "like", "other"]
+"""What a contact says about a sought record."""
 
 
 def compare(sent: Payload, shown: Payload, identity: Sequence[str]) -> Likeness:
@@ -45,9 +41,9 @@ def compare(sent: Payload, shown: Payload, identity: Sequence[str]) -> Likeness:
     agrees = all(agree(sent[name], shown[name]) for name in compared)
     nameless = bool(compared) and not sought
     if agrees and (shared or (nameless and not seen)):
-        return Likeness.SAME
+        return "same"
     # Neither the same address under another name, nor agreement on fields that many share, proves anything.
-    return Likeness.LIKE if shared or (agrees and (nameless or not seen)) else Likeness.OTHER
+    return "like" if shared or (agrees and (nameless or not seen)) else "other"
 
 
 def agree(sent: Any, shown: Any) -> bool:
@@ -89,14 +85,10 @@ def handles(text: str) -> set[str]:
 
 
 def traits(payload: Payload, identity: Sequence[str]) -> Traits:
-    """Return, by path, the handles of the texts that tell a person from another; paths without any are left out."""
-    found = {
-        path: frozenset(
-            handle for text in map(plain, leaves(payload, path.split("."))) if text for handle in handles(text)
-        )
-        for path in identity
-    }
-    return {path: texts for path, texts in found.items() if texts}
+    """Return, by path, the handles of the texts that tell a person from another; no paths without any."""
+    found = {path: filter(None, map(plain, leaves(payload, path.split(".")))) for path in identity}
+    texts = {path: frozenset(handle for text in some for handle in handles(text)) for path, some in found.items()}
+    return {path: some for path, some in texts.items() if some}
 
 
 def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
@@ -114,50 +106,40 @@ def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
 class Index:
     """The sought records that a contact could be like: not every contact of a long list is compared with each of them.
 
-    :param sought: payloads by any number.
+    Two that agree have a trait in common, or agree in the first field of the one without traits.
     """
 
     def __init__(self, sought: Mapping[int, Payload], identity: Sequence[str]) -> None:
         self._identity = identity
+        self._nameless: set[int] = set()
         self._by_trait: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        self._all, self._nameless = Contents(), Contents()
+        self._by_first: defaultdict[str, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         for number, payload in sought.items():
-            found = traits(payload, identity)
-            for path, texts in found.items():
-                for text in texts:
-                    self._by_trait[path, text].add(number)
-            for contents in [self._all] if found else [self._all, self._nameless]:
-                contents.add(number, payload)
+            found = [(path, text) for path, texts in traits(payload, identity).items() for text in texts]
+            for trait in found:
+                self._by_trait[trait].add(number)
+            if not found:
+                self._nameless.add(number)
+            texts = ((name, plain(value)) for name, value in sorted(payload.items()) if isinstance(value, SCALARS))
+            name, first = next(((name, text) for name, text in texts if text), ("", ""))
+            for handle in handles(first):
+                self._by_first[name][handle].add(number)
 
     def candidates(self, shown: Payload) -> set[int]:
         """Return the numbers of all records that the contact is not surely another one than."""
-        found = traits(shown, self._identity)
+        found = [(path, text) for path, texts in traits(shown, self._identity).items() for text in texts]
         if not found:
-            return self._all.candidates(shown)
-        keys = [(path, text) for path, texts in found.items() for text in texts]
-        return self._nameless.candidates(shown).union(*(self._by_trait.get(key, ()) for key in keys))
+            return self._alike(shown)
+        nameless = self._alike(shown) & self._nameless if self._nameless else set[int]()
+        return nameless.union(*(self._by_trait.get(trait, ()) for trait in found))
 
-
-class Contents(defaultdict[str, defaultdict[str, set[int]]]):
-    """Numbers of payloads by a field and its handles: a contact that agrees with a payload agrees in that field."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda: defaultdict(set))
-
-    def add(self, number: int, payload: Payload) -> None:
-        """Add a payload by its first field that holds a text or a number."""
-        texts = {name: plain(value) for name, value in sorted(payload.items()) if isinstance(value, str | int | float)}
-        name, text = next(((name, text) for name, text in texts.items() if text), ("", ""))
-        for handle in handles(text):
-            self[name][handle].add(number)
-
-    def candidates(self, shown: Payload) -> set[int]:
-        """Return the numbers of all payloads that could agree with what is shown."""
-        found = set[int]()
-        for name, numbers in self.items():
+    def _alike(self, shown: Payload) -> set[int]:
+        """Return the records whose first field says the same, or is not shown."""
+        alike = set[int]()
+        for name, numbers in self._by_first.items():
             some = map(numbers.get, handles(plain(shown[name]))) if name in shown else numbers.values()
-            found.update(*filter(None, some))
-        return found
+            alike.update(*filter(None, some))
+        return alike
 
 
 def assign(options: Mapping[A, Sequence[B]]) -> dict[A, B]:

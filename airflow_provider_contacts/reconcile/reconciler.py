@@ -10,9 +10,8 @@ from typing import Protocol, TypeGuard
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.pacing.bucket import Pace
-from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
-from airflow_provider_contacts.reconcile.read_pass import ReadContext
-from airflow_provider_contacts.reconcile.reader import Reader
+from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
+from airflow_provider_contacts.reconcile.reader import ReadContext, Reader
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, Holder, RecordState
@@ -86,12 +85,12 @@ class Reconciler:
     @property
     def busy(self) -> bool:
         """Whether nothing may be read from the source or sent for now."""
-        return bool(self._inherited or self._reader is not None or len(self._new) >= MOST_DOUBTS)
+        return bool(self._inherited) or self._reader is not None or len(self._new) >= MOST_DOUBTS
 
     @property
     def empty(self) -> bool:
         """Whether nothing is in doubt any more."""
-        return not (self._inherited or self._new or self._reader is not None)
+        return not self._inherited and not self._new and self._reader is None
 
     def inherit(self, found: Sequence[tuple[Prepared | InvalidRecord, RecordState]], looked_at: float) -> None:
         """Take in records that an earlier execution left in doubt.
@@ -105,23 +104,18 @@ class Reconciler:
         sent = {key: payload for key, payload in stored.items() if not holds_replaced(payload)}
         now = self._clock.monotonic()
         for record, state in found:
-            sought = record.payload if is_as_sent(record, state) else sent.get(state.record_identifier)
-            self._inherited.append(
-                InDoubt(
-                    record=record,
-                    state=state,
-                    sought=sought,
-                    marked_at=looked_at - (state.age if state.oldest is None else state.oldest),
-                    exact=state.oldest is None,
-                    absent_from=self._ended_at(state, now) + self._settings.reconcile_delay,
-                    exists=self._exists(state),
-                )
+            said = RecordError(state.error_code or "", None, state.status_message)
+            exists = says_exists([said], state.http_status, self._vendor.exists_codes)
+            in_doubt = InDoubt(
+                record=record,
+                state=state,
+                sought=record.payload if is_as_sent(record, state) else sent.get(state.record_identifier),
+                marked_at=looked_at - (state.age if state.oldest is None else state.oldest),
+                exact=state.oldest is None,
+                absent_from=self._ended_at(state, now) + self._settings.reconcile_delay,
+                exists=state.status is Status.UNKNOWN and exists,
             )
-
-    def _exists(self, state: RecordState) -> bool:
-        """Tell whether the doubt is the vendor's word that the contact exists."""
-        said = RecordError(state.error_code or "", None, state.status_message)
-        return state.status is Status.UNKNOWN and says_exists([said], state.http_status, self._vendor.exists_codes)
+            self._inherited.append(in_doubt)
 
     def _ended_at(self, state: RecordState, now: float) -> float:
         """Return the moment by which the request of an earlier execution had ended."""
@@ -138,18 +132,17 @@ class Reconciler:
         """
         if history.state is None:
             raise ValueError("a record in doubt has a row")
-        self._new.append(
-            InDoubt(
-                record=record,
-                state=history.state,
-                sought=record.payload,
-                marked_at=marked_at,
-                absent_from=self._clock.monotonic() + self._settings.reconcile_delay,
-                outcome=outcome,
-                exists=exists,
-                rounds=history.rounds,
-            )
+        in_doubt = InDoubt(
+            record=record,
+            state=history.state,
+            sought=record.payload,
+            marked_at=marked_at,
+            absent_from=self._clock.monotonic() + self._settings.reconcile_delay,
+            outcome=outcome,
+            exists=exists,
+            rounds=history.rounds,
         )
+        self._new.append(in_doubt)
 
     def advance(self, submit: Callable[[Request], int], *, idle: bool, drained: bool, room: int) -> None:
         """Begin a reading if it is time, and ask what may be asked now.
@@ -159,20 +152,16 @@ class Reconciler:
         :param drained: nothing is left to be sent, nor will there be.
         :param room: requests that may be under way.
         """
-        if self._reader is None and idle:
-            self._begin(drained=drained)
+        if self._reader is None and self._context is not None and idle:
+            in_doubt, self._inherited = self._inherited, []
+            if not in_doubt and (drained or len(self._new) >= MOST_DOUBTS):
+                in_doubt, self._new = self._new, []
+            if in_doubt:
+                log.info("%s is read back about %s records in doubt", self._vendor.title, len(in_doubt))
+                self._reader = Reader(in_doubt, self._context, self._held)
         if self._reader is not None:
             self._reader.ask(submit, room)
             self._gather(self._reader)
-
-    def _begin(self, *, drained: bool) -> None:
-        in_doubt = self._inherited
-        if not in_doubt and (drained or len(self._new) >= MOST_DOUBTS):
-            in_doubt, self._new = self._new, []
-        if in_doubt and self._context is not None:
-            self._inherited = []
-            log.info("%s is read back about %s records in doubt", self._vendor.title, len(in_doubt))
-            self._reader = Reader(in_doubt, self._context, self._held)
 
     def _held(self, record_ids: Collection[str]) -> Collection[Holder]:
         """Return the records, of this push and of all that the ledger knows, that hold one of these contacts."""
@@ -189,8 +178,7 @@ class Reconciler:
             self._gather(self._reader)
 
     def _gather(self, reader: Reader) -> None:
-        found = reader.findings()
-        if found:
+        if found := reader.findings():
             counts = sorted(Counter(one.word for one in found).items())
             log.info("Of the records in doubt: %s", ", ".join(f"{word} {count}" for word, count in counts))
         for one in found:
@@ -211,9 +199,8 @@ class Reconciler:
 
     def give_up(self) -> Sequence[Finding]:
         """Return a finding for every record that has none; nothing more is asked about them."""
-        reader, self._reader = self._reader, None
-        left = [*(reader.give_up() if reader is not None else ()), *self._inherited, *self._new]
-        self._inherited, self._new = [], []
+        left = [*(self._reader.give_up() if self._reader is not None else ()), *self._inherited, *self._new]
+        self._reader, self._inherited, self._new = None, [], []
         return [Finding(one, "not_attempted") for one in left]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.reconcile.matching import Likeness, compare
+from airflow_provider_contacts.reconcile.matching import compare
 from airflow_provider_contacts.records.mapper import Mapper, Prepared
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
@@ -117,13 +117,13 @@ def verdicts(vendor: Vendor, sought: Sequence[Payload], found: Read) -> list[str
     said = []
     for index, payload in enumerate(sought):
         likeness = [(compare(payload, one.fields, words(vendor).identity), one.id) for one in found.contacts[index]]
-        same = sorted({id_ for word, id_ in likeness if word is Likeness.SAME})
+        same = sorted({id_ for word, id_ in likeness if word == "same"})
         if same:
             said.append(",".join(same))
         elif index in found.incomplete:
             said.append("incomplete")
         else:
-            said.append("like" if any(word is Likeness.LIKE for word, _ in likeness) else "absent")
+            said.append("like" if any(word == "like" for word, _ in likeness) else "absent")
     return said
 
 

@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Resolution, resolve
-from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
+from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Finding, InDoubt, Resolution, resolve
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
 from airflow_provider_contacts.records.record_state import RecordState, state_after

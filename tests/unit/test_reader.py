@@ -14,15 +14,16 @@ import pytest
 
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.pacing.bucket import Pace
-from airflow_provider_contacts.reconcile.in_doubt import Finding, InDoubt
-from airflow_provider_contacts.reconcile.read_pass import (
+from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
+from airflow_provider_contacts.reconcile.reader import (
     CLOCK_ERROR,
+    READS,
     ROUNDING,
     VENDOR_CLOCKS,
     ReadContext,
+    Reader,
     vendor_time,
 )
-from airflow_provider_contacts.reconcile.reader import READS, Reader
 from airflow_provider_contacts.records.mapper import Prepared
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
