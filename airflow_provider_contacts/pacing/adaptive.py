@@ -44,19 +44,14 @@ MEMORY = 30.0
 
 
 class AdaptivePace(Pace):
-    """A pace that begins without a rate, and learns window and rate from responses.
-
-    :param most: requests in flight at most.
-    """
+    """A pace that begins without a rate, and learns from responses a window of at most ``most`` and a rate."""
 
     def __init__(self, most: int, budget: Budget | None = None) -> None:
         super().__init__(None, budget=budget)
         self._most = float(most)
         self._window = min(float(START), self._most)
-        self._starting = True
-        self._eased_at = -math.inf
-        self._peak = 0.0
-        self._limited_at = -math.inf
+        self._starting, self._eased_at = True, -math.inf
+        self._peak, self._limited_at = 0.0, -math.inf
         self._sent = SentRate()
         self._fastest: defaultdict[int, Fastest] = defaultdict(Fastest)
 
@@ -64,11 +59,6 @@ class AdaptivePace(Pace):
     def window(self) -> float:
         """Requests that may be in flight."""
         return int(self._window)
-
-    @property
-    def rate(self) -> float | None:
-        """Requests a second, once the vendor has said "later"."""
-        return self._rate
 
     def take(self, now: float, count: int) -> None:
         """Spend ``count`` requests."""
@@ -79,7 +69,6 @@ class AdaptivePace(Pace):
         """Learn from a response.
 
         :param sent_at: when its request left; what left before the last decrease says nothing of the pace since.
-        :param later: whether it asks to wait.
         :param seconds: from the first byte sent to the last one read, where that is known.
         :param records: in the request; latency is compared only among requests of a similar size.
         """
@@ -122,9 +111,7 @@ class SentRate:
     """How many requests a second leave."""
 
     def __init__(self) -> None:
-        self._since = -math.inf
-        self._count = 0
-        self._before = 0.0
+        self._since, self._count, self._before = -math.inf, 0, 0.0
 
     def add(self, now: float, count: int) -> None:
         """Count requests that leave at ``now``."""
@@ -146,9 +133,7 @@ class Fastest:
     """The recent fastest response."""
 
     def __init__(self) -> None:
-        self._since = -math.inf
-        self._now = math.inf
-        self._before = math.inf
+        self._since, self._now, self._before = -math.inf, math.inf, math.inf
 
     def is_slow(self, now: float, seconds: float) -> bool:
         """Remember a response's time, and tell whether it is much longer than it need be."""

@@ -19,10 +19,10 @@ GRAIN = 0.02
 class Pace:
     """How many requests may leave now, and when the next one may.
 
-    A token bucket (capacity ``burst``, refilled at ``rate``) on a monotonic clock that the caller reads.
+    A token bucket on a monotonic clock that the caller reads.
 
     :param rate: requests per second; ``None``: no limit.
-    :param burst: requests that may leave at once after a pause, at least one, and what :data:`GRAIN` holds.
+    :param burst: requests that may leave at once after a pause; at least one, and what :data:`GRAIN` holds.
     :param budget: the rate that is shared with other tasks. What is available is taken from it at once.
     """
 
@@ -49,28 +49,22 @@ class Pace:
         """
         if now < self._paused_until:
             return 0
-        count = wanted
-        if self._rate is not None:
-            self._fill(now)
-            # Rounding errors of float steps must not cost a whole wait.
-            count = min(wanted, int(self._tokens + 1e-9))
+        self._fill(now)
+        # Rounding errors of float steps must not cost a whole wait.
+        count = wanted if self._rate is None else min(wanted, int(self._tokens + 1e-9))
         return count if self._budget is None or count <= 0 else self._budget.take(count)
 
     def take(self, now: float, count: int) -> None:
         """Spend ``count`` requests."""
-        if self._rate is not None:
-            self._fill(now)
-            self._tokens -= count
+        self._fill(now)
+        self._tokens -= count if self._rate is not None else 0
 
     def next_at(self, now: float) -> float:
         """Return the moment from which at least one request may leave."""
-        moments = [now, self._paused_until]
-        if self._rate is not None:
-            self._fill(now)
-            moments.append(now + max(0.0, 1.0 - self._tokens) / self._rate)
-        if self._budget is not None:
-            moments.append(now + self._budget.wait())
-        return max(moments)
+        self._fill(now)
+        wait = 0.0 if self._rate is None else (1.0 - self._tokens) / self._rate
+        shared = 0.0 if self._budget is None else self._budget.wait()
+        return max(now + max(0.0, wait, shared), self._paused_until)
 
     def pause(self, until: float) -> None:
         """Let nothing leave before ``until``; an earlier moment never shortens a later one."""
@@ -84,10 +78,9 @@ class Pace:
 
 
 def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, longest: float = 30.0) -> float:
-    """Return the seconds to wait before attempt ``attempt + 1``: exponential, half of it random.
+    """Return the seconds to wait after ``attempt`` attempts: exponential, half of it random from 0 to 1.
 
-    :param attempt: attempts made so far, from 1.
-    :param random: returns a number from 0 to 1, so that many tasks do not come back together.
+    Chance keeps many tasks from coming back together.
     """
     full = min(longest, base * 2.0 ** min(attempt - 1, 60))
     return full * (0.5 + random() / 2)
@@ -97,9 +90,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds of a ``Retry-After`` header, or ``None`` where there is none that can be read.
 
     Seconds (a fraction is accepted, of several the longest) or an HTTP date. The past is 0, and a day is the most.
-    Nothing that it says raises.
-
-    :param now: the wall clock, UTC.
     """
     text = "" if value is None else value.strip()
     try:

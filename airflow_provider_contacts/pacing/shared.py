@@ -56,9 +56,8 @@ class Budget(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedRate:
-    """The limit of one account, shared through a store.
+    """The limit of one account, shared through a store, an Airflow connection.
 
-    :param conn_id: the store's Airflow connection.
     :param burst: requests that may leave at once after a pause, on top of the rate. ``None``: they leave one by one, a
         little slower than the rate, so that the vendor sees no second with more than ``requests_per_second``.
     """
@@ -74,11 +73,7 @@ class SharedRate:
 
 
 def shared_rate(extra: Mapping[str, Any], where: str) -> SharedRate | None:
-    """Return the shared rate that a connection's extra states, ``None`` where it states none.
-
-    :param extra: already in the declared types.
-    :raises ConfigError: for an incomplete one, or a number out of range.
-    """
+    """Return the shared rate that a connection's parsed extra states, ``None`` where it states none."""
     conn_id, rate, burst = (extra.get(setting.name) for setting in SETTINGS)
     if conn_id is None:
         if lonely := [setting.name for setting in SETTINGS if setting.name in extra]:

@@ -12,14 +12,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import airflow_provider_contacts
-from airflow_provider_contacts.ledgers.shared_rate.limiter import Found, LimiterBudget, StateStore
+from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.servers import NoServerError, temporary_folder, wait_until
 
@@ -76,9 +76,12 @@ class Counted:
         self._store = store
         self.asked = 0
 
-    def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
+    def read(self) -> tuple[str, int]:
         self.asked += 1
-        return self._store.change(work, otherwise)
+        return self._store.read()
+
+    def replace(self, before: str, after: str) -> bool:
+        return self._store.replace(before, after)
 
     def close(self) -> None:
         self._store.close()

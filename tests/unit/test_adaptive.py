@@ -133,7 +133,7 @@ def test_it_begins_with_few_and_grows_by_every_good_answer() -> None:
     for index in range(20):
         respond(pace, float(index))
         assert pace.window == min(10, START + index + 1)
-    assert pace.rate is None
+    assert pace._rate is None
 
 
 def test_after_trouble_it_grows_by_one_for_a_window() -> None:
@@ -149,10 +149,10 @@ def test_after_trouble_it_grows_by_one_for_a_window() -> None:
 def test_trouble_counts_once_for_all_that_was_in_flight() -> None:
     pace = opened()
     respond(pace, 10.0, later=True)
-    window, rate = pace.window, pace.rate
+    window, rate = pace.window, pace._rate
     respond(pace, 10.5, later=True)  # within the second
     respond(pace, 10.0 + PERIOD + 0.5, later=True, sent_at=9.9)  # left before it
-    assert (pace.window, pace.rate) == (window, rate)
+    assert (pace.window, pace._rate) == (window, rate)
     respond(pace, 10.0 + PERIOD + 0.5, later=True)
     assert pace.window < window
 
@@ -162,8 +162,8 @@ def test_one_request_is_always_tried() -> None:
     for index in range(50):
         respond(pace, 10.0 * index, later=True)
     assert pace.window == 1
-    assert pace.rate is not None
-    assert pace.rate >= SLOWEST
+    assert pace._rate is not None
+    assert pace._rate >= SLOWEST
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_latency_rises_when_it_is_twice_as_long_and_long(seconds: float | None, 
     pace = opened()
     respond(pace, 10.0, seconds=seconds)
     assert (pace.window < 64) is shrinks
-    assert pace.rate is None
+    assert pace._rate is None
 
 
 def test_the_fastest_answer_is_forgotten_in_time() -> None:
@@ -210,7 +210,7 @@ def limited() -> AdaptivePace:
 
 def test_the_first_refusal_sets_a_rate_below_what_was_sent() -> None:
     pace = limited()
-    assert pace.rate == pytest.approx(20.0 * DECREASE, rel=0.06)
+    assert pace._rate == pytest.approx(20.0 * DECREASE, rel=0.06)
     assert pace.available(10.0 + PERIOD / 2, 5) == 0
 
 
@@ -221,7 +221,7 @@ def test_the_rate_comes_back_on_its_curve_and_goes_beyond_with_care() -> None:
         now = 10.0 + tick / 10
         pace.take(now, 2)
         respond(pace, now)
-        seen.append(pace.rate or 0.0)
+        seen.append(pace._rate or 0.0)
     assert seen == sorted(seen)
     assert seen[int(RECOVERY * 10) - 1] == pytest.approx(20.0, rel=0.06)
     assert seen[int(RECOVERY * 20) - 1] == pytest.approx(26.0, rel=0.06)
@@ -233,8 +233,8 @@ def test_a_task_without_records_earns_no_burst() -> None:
         now = 10.0 + tick
         pace.take(now, 1)
         respond(pace, now)
-    assert pace.rate is not None
-    assert pace.rate <= 16.0
+    assert pace._rate is not None
+    assert pace._rate <= 16.0
 
 
 # What asks for fewer requests.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import BudgetError, ConfigError, ContactsError
-from airflow_provider_contacts.ledgers.shared_rate.limiter import AGAIN, LATE, Found, LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.limiter import AGAIN, LATE, TRIES, LimiterBudget
 from airflow_provider_contacts.pacing.shared import SETTINGS, SharedRate
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
@@ -37,22 +36,25 @@ class Store:
     behind: float = 0.0
     trip: float = 0.0
     losing: int = 0
-    text: str | None = None
+    text: str = ""
     asked: int = 0
     error: Exception | None = None
     closed: int = 0
     chance: Random = field(default_factory=lambda: Random(1))
 
-    def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
+    def read(self) -> tuple[str, int]:
         self.asked += 1
         if self.error is not None:
             raise self.error
-        text, found = work(self.text, int((self.now - self.behind) * 1000))
+        now = int((self.now - self.behind) * 1000)
         self.now += self.trip
-        if self.asked <= self.losing:
-            return otherwise
-        self.text = self.text if text is None else text
-        return found
+        return self.text, now
+
+    def replace(self, before: str, after: str) -> bool:
+        if self.asked > self.losing:
+            assert before == self.text
+            self.text = after
+        return self.asked > self.losing
 
     def close(self) -> None:
         self.closed += 1
@@ -246,14 +248,14 @@ def test_a_task_that_is_gone_leaves_no_more_than_its_run() -> None:
 
 
 def test_who_finds_no_place_comes_back_by_chance() -> None:
-    store = Store(losing=1)
+    store = Store(losing=TRIES)
     budget = store.task()
     assert budget.take(50) == 0
     assert AGAIN <= budget.wait() <= 2 * AGAIN
     assert budget.take(50) == 0
-    assert store.asked == 1
+    assert store.asked == TRIES
     store.now += budget.wait()
-    assert (budget.take(50), store.asked) == (1, 2)
+    assert (budget.take(50), store.asked) == (1, TRIES + 1)
 
 
 def test_a_queue_has_an_end() -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_contacts.pacing.shared import SharedRate
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pyrate_limiter import Rate
 
 log = logging.getLogger(__name__)
-
-Found = TypeVar("Found")
 
 RUN = 0.05
 """Seconds of the whole rate that a task books at once: few questions to the store, and nobody waits long."""
@@ -40,21 +37,24 @@ AGAIN = 0.05
 LONG = 60.0
 """Seconds of waiting that are told to a person."""
 
+TRIES = 5
+"""Times that the state is read again because another task has changed it."""
+
 
 class StateStore(Protocol):
-    """One short text in a store that many tasks change, each change from what the one before it has left."""
+    """One short text in a store that many tasks change, each from what the one before it has left.
 
-    def change(self, work: Callable[[str | None, int], tuple[str | None, Found]], otherwise: Found) -> Found:
-        """Read, decide, and write if nobody else has written meanwhile; else anew, a few times.
+    Every method raises ``BudgetError`` when the store cannot be used.
+    """
 
-        :param work: from the text (``None``: nothing yet) and the store's clock (milliseconds since 1970) to the new
-            text (``None``: no change) and a result. May run several times.
-        :param otherwise: the result where others were faster every time.
-        :raises BudgetError: when the store cannot be used.
-        """
+    def read(self) -> tuple[str, int]:
+        """Return the text (empty: nothing yet) and the store's clock in milliseconds since 1970."""
+
+    def replace(self, before: str, after: str) -> bool:
+        """Write the text if it still is ``before``; return whether it was."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the connection to the store."""
 
 
 class LimiterBudget:
@@ -74,10 +74,7 @@ class LimiterBudget:
         self._not_before = -math.inf
 
     def take(self, wanted: int) -> int:
-        """Return how many of ``wanted`` requests may leave now; one question to the store at most, of two round trips.
-
-        :raises BudgetError: when the store cannot be used.
-        """
+        """Return how many of ``wanted`` requests may leave now, from one state of the store at most."""
         if wanted < 1:
             return 0
         now = self._clock.monotonic()
@@ -98,12 +95,11 @@ class LimiterBudget:
         return max(0.0, moment - self._clock.monotonic())
 
     def close(self) -> None:
-        """Let go of the store; what is booked is lost."""
+        """Close the store; what is booked is lost."""
         self._store.close()
 
     def _book(self, count: int) -> None:
-        outrun: tuple[float, ...] | None = None
-        waits = self._store.change(lambda text, now: self._places(text, now, count), outrun)
+        waits = self._reserve(count)
         # Counted from the answer: later than the store meant, never earlier.
         now = self._clock.monotonic()
         self._booked.extend(now + wait for wait in waits or ())
@@ -114,13 +110,22 @@ class LimiterBudget:
         elif waits[0] > LONG:
             log.warning("The shared rate has room in %.0f s: it is slow, or the store's clock went back", waits[0])
 
-    def _places(self, text: str | None, now: int, count: int) -> tuple[str | None, tuple[float, ...] | None]:
+    def _reserve(self, count: int) -> list[float] | None:
+        """Return the seconds until each request that has a place now; ``None`` where others were faster every time."""
+        for _ in range(TRIES):
+            before, now = self._store.read()
+            after, waits = self._places(before, now, count)
+            if not waits or self._store.replace(before, after):
+                return waits
+        return None
+
+    def _places(self, text: str, now: int, count: int) -> tuple[str, list[float]]:
         """Return the state with more requests, and the seconds until each.
 
         As many as may leave at once, or a run of later ones; ``count`` at most, and as far as the queue goes.
         """
         rates = [self._rate]
-        state = self._algorithm.initial(rates) if text is None else self._algorithm.decode(text.split(","))
+        state = self._algorithm.decode(text.split(",")) if text else self._algorithm.initial(rates)
         waits: list[float] = []
         for _ in range(count):
             _, decision = self._algorithm.step(rates, state, now, 1)
@@ -130,7 +135,7 @@ class LimiterBudget:
             if not place.allowed:
                 break
             waits.append((decision.retry_after_ms or 0) / 1000)
-        return (",".join(str(number) for number in state) if waits else None), tuple(waits)
+        return ",".join(map(str, state)), waits
 
 
 def rate_of(shared: SharedRate, burst: int) -> Rate:

@@ -1,4 +1,4 @@
-"""The shared rate in a table: one row an account, changed only if it is as it was read.
+"""The shared rate in a table: one row an account.
 
 The clock is the database's own, since workers' clocks differ; it is read with the row. No lock is held between two
 statements: of two tasks that read the same row, one changes it, and the other reads it again.
@@ -35,25 +35,31 @@ BUDGETS = sa.Table(
 )
 
 # Milliseconds since 1970, whatever time zone a session has.
+MYSQL_CLOCK = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000"
 CLOCKS = {
     "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-    "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000",
+    "mysql": MYSQL_CLOCK,
+    "mariadb": MYSQL_CLOCK,
 }
 
-# A commit that a server forgets when it dies lets a few requests leave too early: not worth a wait for the disk.
-POSTGRESQL_SETTINGS = (
-    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET synchronous_commit = off",
-    "SET statement_timeout = '5s'",
-)
 MYSQL_SETTINGS = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "SET SESSION innodb_lock_wait_timeout = 5",
     "SET SESSION lock_wait_timeout = 5",
 )
+SETTINGS = {
+    "postgresql": (
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        # A commit that a dying server forgets lets a few requests leave too early: not worth a wait for the disk.
+        "SET synchronous_commit = off",
+        "SET statement_timeout = '5s'",
+    ),
+    "mysql": MYSQL_SETTINGS,
+    "mariadb": MYSQL_SETTINGS,
+}
 
 TRIES = 5
-"""Times that a row is read again because another task has changed it, and that a connection is made anew."""
+"""Times that a connection is made anew."""
 
 
 def connect(hook: Any, where: str) -> sa.Engine:
@@ -69,54 +75,45 @@ def connect(hook: Any, where: str) -> sa.Engine:
         "pool_reset_on_return": None,  # there is nothing to roll back, and it would be one more round trip
         "pool_size": 1,
     }
-    extras = driver_extras(hook)
-    if extras:
+    if extras := driver_extras(hook):
         settings["connect_args"] = extras
     try:
         engine: sa.Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
     except (SQLAlchemyError, ImportError, NotImplementedError) as error:
         # SQLAlchemy's own text may quote the URL.
-        msg = f"{where}: no SQLAlchemy engine ({type(error).__name__})"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{where}: no SQLAlchemy engine ({type(error).__name__})") from None
     prepare(engine, where)
     return engine
 
 
 def prepare(engine: sa.Engine, where: str) -> None:
-    """Set up every new connection of an engine.
+    """Let every new connection see what others have written, and wait for nobody long.
 
     :raises ConfigError: for a kind of database whose clock is not known here.
     """
-    setups = {"postgresql": set_up_postgresql, "mysql": set_up_mysql, "mariadb": set_up_mysql}
-    set_up = setups.get(engine.dialect.name)
-    if set_up is None:
-        msg = f"{where}: a rate is shared through PostgreSQL, MySQL, MariaDB or Redis, not {engine.dialect.name}"
-        raise ConfigError(msg)
+    settings = SETTINGS.get(engine.dialect.name)
+    if settings is None:
+        raise ConfigError(
+            f"{where}: a rate is shared through PostgreSQL, MySQL, MariaDB or Redis, not {engine.dialect.name}"
+        )
+
+    def set_up(connection: Any, _: Any) -> None:
+        if hasattr(connection, "prepare_threshold"):
+            connection.prepare_threshold = None  # poolers take no prepared statements
+        run_all(connection, settings)
+        connection.commit()
+
     sa.event.listen(engine, "connect", set_up)
-
-
-def set_up_postgresql(connection: Any, _: Any) -> None:
-    """See what others have written, and wait for nobody long."""
-    if hasattr(connection, "prepare_threshold"):
-        connection.prepare_threshold = None  # poolers take no prepared statements
-    run_all(connection, POSTGRESQL_SETTINGS)
-    connection.commit()
-
-
-def set_up_mysql(connection: Any, _: Any) -> None:
-    """See what others have written, and wait for nobody long."""
-    run_all(connection, MYSQL_SETTINGS)
-    connection.commit()
 
 
 def create(connection: sa.Connection) -> None:
     """Create the table; unlike what stands in it, it must not be forgotten when the server dies."""
-    careful = connection.dialect.name == "postgresql"
-    if careful:
-        connection.exec_driver_sql("SET synchronous_commit = on")
+    if connection.dialect.name != "postgresql":
+        BUDGETS.create(connection)
+        return
+    connection.exec_driver_sql("SET synchronous_commit = on")
     BUDGETS.create(connection)
-    if careful:
-        connection.exec_driver_sql("SET synchronous_commit = off")
+    connection.exec_driver_sql("SET synchronous_commit = off")
 
 
 class SqlStore:
@@ -132,9 +129,7 @@ class SqlStore:
         self._engine = engine
         self._name = name
         self._where = where
-        clock: sa.ColumnClause[Any] = sa.literal_column(
-            CLOCKS["postgresql" if engine.dialect.name == "postgresql" else "mysql"]
-        )
+        clock: sa.ColumnClause[Any] = sa.literal_column(CLOCKS[engine.dialect.name])
         self._reading = sa.select(BUDGETS.c.state, clock).where(BUDGETS.c.budget == name)
         try:
             self._transact(self._begin)
@@ -142,38 +137,26 @@ class SqlStore:
             self.close()
             raise
 
-    def change(self, work: Callable[[str | None, int], tuple[str | None, Result]], otherwise: Result) -> Result:
-        """Read, decide, and write if the row is as it was read.
+    def read(self) -> tuple[str, int]:
+        """Return the row's text and the database's clock."""
+        state, now = self._transact(self._read)
+        return str(state), int(now)
 
-        :raises BudgetError: when the database cannot be used.
-        """
-        return self._transact(lambda connection: self._change(connection, work, otherwise))
+    def replace(self, before: str, after: str) -> bool:
+        """Write the text if the row is as it was read."""
+        as_read = sa.update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before)
+        return self._transact(lambda connection: connection.execute(as_read.values(state=after)).rowcount) == 1
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._engine.dispose()
 
-    def _change(
-        self,
-        connection: sa.Connection,
-        work: Callable[[str | None, int], tuple[str | None, Result]],
-        otherwise: Result,
-    ) -> Result:
-        for _ in range(TRIES):
-            row = connection.execute(self._reading).one_or_none()
-            if row is None:
-                self._begin(connection)
-                continue
-            before = str(row[0])
-            after, result = work(before or None, int(row[1]))
-            if after is None:
-                return result
-            changed = connection.execute(
-                sa.update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before).values(state=after)
-            )
-            if changed.rowcount == 1:
-                return result
-        return otherwise
+    def _read(self, connection: sa.Connection) -> Any:
+        row = connection.execute(self._reading).one_or_none()
+        if row is None:
+            self._begin(connection)
+            row = connection.execute(self._reading).one()
+        return row
 
     def _begin(self, connection: sa.Connection) -> None:
         """Make sure that the row is there; the right to create is needed only where there is no table."""

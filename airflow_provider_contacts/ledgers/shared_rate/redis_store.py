@@ -1,4 +1,4 @@
-"""The shared rate in Redis or Valkey: one key an account, changed only if it is as it was read.
+"""The shared rate in Redis or Valkey: one key an account.
 
 The clock is the server's own, since workers' clocks differ; it is read with the key.
 """
@@ -13,11 +13,11 @@ from airflow_provider_contacts.errors import BudgetError
 if TYPE_CHECKING:
     from redis import Redis
 
-Result = TypeVar("Result")
+Found = TypeVar("Found")
 
 PREFIX = "contacts:rate:"
 
-CHANGE = """
+REPLACE = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
     return 0
 end
@@ -31,9 +31,6 @@ KEPT = 7 * 24 * 3600 * 1000
 TIMEOUT = 5.0
 """Seconds for an answer, where the client has no time-out of its own."""
 
-TRIES = 5
-"""Times that a key is read again because another task has changed it."""
-
 
 class RedisStore:
     """One key; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.StateStore`.
@@ -44,49 +41,37 @@ class RedisStore:
     """
 
     def __init__(self, client: Any, name: str, where: str) -> None:
-        settings = client.get_connection_kwargs()
+        self._settings = client.get_connection_kwargs()
         for timeout in ("socket_timeout", "socket_connect_timeout"):
-            settings[timeout] = settings.get(timeout) or TIMEOUT
+            self._settings[timeout] = self._settings.get(timeout) or TIMEOUT
         self._client: Redis = client
         self._key = PREFIX + name
         self._where = where
-        self._script = client.register_script(CHANGE)
+        self._script = client.register_script(REPLACE)
         try:
-            self._guarded(self._read)
+            self.read()
         except BudgetError:
             self.close()
             raise
 
-    def change(self, work: Callable[[str | None, int], tuple[str | None, Result]], otherwise: Result) -> Result:
-        """Read, decide, and write if the key is as it was read.
-
-        :raises BudgetError: when Redis cannot be used.
-        """
-        return self._guarded(lambda: self._change(work, otherwise))
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
-
-    def _change(self, work: Callable[[str | None, int], tuple[str | None, Result]], otherwise: Result) -> Result:
-        for _ in range(TRIES):
-            before, now = self._read()
-            after, result = work(before or None, now)
-            if after is None or self._script(keys=[self._key], args=[before, after, KEPT]):
-                return result
-        return otherwise
-
-    def _read(self) -> tuple[str, int]:
-        """Return the text and Redis' clock, in milliseconds since 1970."""
+    def read(self) -> tuple[str, int]:
+        """Return the key's text and Redis' clock."""
         pipeline = self._client.pipeline(transaction=False)
         pipeline.time()
         pipeline.get(self._key)
-        (seconds, microseconds), text = pipeline.execute()
-        if isinstance(text, bytes):
-            text = text.decode()
+        (seconds, microseconds), text = self._guarded(pipeline.execute)
+        text = text.decode() if isinstance(text, bytes) else text
         return text or "", int(seconds) * 1000 + int(microseconds) // 1000
 
-    def _guarded(self, work: Callable[[], Result]) -> Result:
+    def replace(self, before: str, after: str) -> bool:
+        """Write the text if it is as it was read."""
+        return bool(self._guarded(lambda: self._script(keys=[self._key], args=[before, after, KEPT])))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _guarded(self, work: Callable[[], Found]) -> Found:
         from redis.exceptions import RedisError
 
         try:
@@ -99,8 +84,7 @@ class RedisStore:
         """Return what is wrong and what to do; the error's own text may quote the command, or as whom it connects."""
         from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError, TimeoutError  # noqa: A004
 
-        settings = self._client.get_connection_kwargs()
-        server = f"{settings.get('host')}:{settings.get('port')}"
+        server = f"{self._settings.get('host')}:{self._settings.get('port')}"
         match error:
             case AuthenticationError():
                 told = f"{server} refuses the connection's login and password: correct them"
