@@ -12,14 +12,7 @@ from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
-from airflow_provider_contacts.records.keys import (
-    HASH_VERSION,
-    PLAIN,
-    canonical,
-    digest,
-    identifiers_of,
-    rough_digest,
-)
+from airflow_provider_contacts.records.keys import HASH_VERSION, PLAIN, canonical, digest, identifiers_of, rough_digest
 from airflow_provider_contacts.records.refused import NOT_A_MAPPING, Reasons, kept_of, reasons_of
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor

@@ -122,10 +122,7 @@ VENDOR = Vendor(
     docs_url="https://fake.invalid",
     base_url=lambda _account: "https://fake.invalid",
     auth=api_key(),
-    contract=RecordContract(
-        record=Person,
-        flat=(join("name", "first_name", "last_name"), prefix("extra")),
-    ),
+    contract=RecordContract(record=Person, flat=(join("name", "first_name", "last_name"), prefix("extra"))),
     limits=Limits(batch_size=4, max_in_flight=3),
     request_path=lambda _destination: "/contacts",
     envelope=(b'{"contacts":[', b"]}"),
@@ -180,11 +177,7 @@ class FakeClock:
         self.seconds += seconds
 
     def clock(self, chance: Callable[[], float] = lambda: 0.5) -> Clock:
-        return Clock(
-            monotonic=lambda: self.seconds,
-            now=lambda: EPOCH + timedelta(seconds=self.seconds),
-            random=chance,
-        )
+        return Clock(monotonic=lambda: self.seconds, now=lambda: EPOCH + timedelta(seconds=self.seconds), random=chance)
 
 
 class Killed(BaseException):

@@ -180,15 +180,7 @@ def refusal(world: World, make: Callable[[], Any]) -> str:
     return world.refused(op)
 
 
-SUM = (
-    "num_succeeded",
-    "num_rejected",
-    "num_invalid",
-    "num_failed",
-    "num_unknown",
-    "num_skipped",
-    "num_duplicate",
-)
+SUM = ("num_succeeded", "num_rejected", "num_invalid", "num_failed", "num_unknown", "num_skipped", "num_duplicate")
 """The counters that make up ``num_planned``; the second to the fifth are the undelivered."""
 
 

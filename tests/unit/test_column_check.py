@@ -33,11 +33,7 @@ CASE = 'only the case differs: name them in field_map, or give them lower-case a
 @pytest.mark.parametrize(
     ("options", "columns", "said"),
     [
-        (
-            {"field_map": {"a": "x", "b": "name"}},
-            None,
-            f"field_map names no field of Fake: ['x'] (there are {FIELDS})",
-        ),
+        ({"field_map": {"a": "x", "b": "name"}}, None, f"field_map names no field of Fake: ['x'] (there are {FIELDS})"),
         (
             {"field_map": {"a": "frist_name"}},
             None,

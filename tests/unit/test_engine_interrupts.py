@@ -61,12 +61,7 @@ def handler(number: int = signal.SIGALRM) -> Iterator[None]:
 
 def report_of(wanted: Any = "all") -> Report:
     return Report(
-        vendor="fake",
-        sync_id="s",
-        sync_run_id="r",
-        destination_object=None,
-        outcomes_table=None,
-        wanted=wanted,
+        vendor="fake", sync_id="s", sync_run_id="r", destination_object=None, outcomes_table=None, wanted=wanted
     )
 
 

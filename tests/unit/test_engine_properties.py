@@ -197,15 +197,7 @@ def check_rows(world: World) -> None:
         assert row.status is not Status.SUCCEEDED or there[name] >= 1, name
 
 
-def live(
-    world: World,
-    rows: Sequence[Any],
-    life: Life,
-    *,
-    limits: Limits,
-    atomic: bool,
-    on_unknown: OnUnknown,
-) -> None:
+def live(world: World, rows: Sequence[Any], life: Life, *, limits: Limits, atomic: bool, on_unknown: OnUnknown) -> None:
     """Let one execution live to its end, and check what it did."""
     begun, requests = world.time.seconds, len(world.server.requests)
     read: list[int] = []

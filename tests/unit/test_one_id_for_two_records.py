@@ -142,12 +142,7 @@ def test_a_reading_gives_no_record_an_id_that_another_one_holds() -> None:
     world = World(first(Deed(), LOST, APPLIED_AND_LOST))
     rows = [{"name": "n", "key": "1"}, {"name": "n", "key": "2"}]
     pushed = world.push(
-        rows,
-        vendor=READABLE,
-        limits=ALONE,
-        on_unknown="reconcile",
-        sync_key=("key",),
-        ledger=Forgetful("t"),
+        rows, vendor=READABLE, limits=ALONE, on_unknown="reconcile", sync_key=("key",), ledger=Forgetful("t")
     )
     given = [one.destination_record_id for one in pushed.outcomes if one.status is Status.SUCCEEDED]
     assert given == ["id-n", "id-n#1"]

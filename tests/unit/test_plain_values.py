@@ -80,10 +80,7 @@ def filled(place: str, value: Any) -> dict[str, Any]:
     return {head: value}
 
 
-BESIDE: dict[str, dict[str, Any]] = {
-    "is_mobile": {"number": "+14155550101"},
-    "value": {"custom_field_id": UUID_TEXT},
-}
+BESIDE: dict[str, dict[str, Any]] = {"is_mobile": {"number": "+14155550101"}, "value": {"custom_field_id": UUID_TEXT}}
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DAY = date(2026, 1, 2)
 MOMENT_TEXT = "2026-01-02T03:04:05+00:00"

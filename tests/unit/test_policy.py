@@ -400,9 +400,7 @@ def test_a_new_record_is_sent_or_invalid() -> None:
 def test_a_failing_reader_is_shown_by_its_kind_and_line(caplog: pytest.LogCaptureFixture) -> None:
     judged(Response(200, body=body()), vendor=replace(VENDOR, read=broken))
     line = broken.__code__.co_firstlineno + 1
-    assert caplog.messages == [
-        f"A reader of fake failed: KeyError in line {line}; its answer counts as unreadable",
-    ]
+    assert caplog.messages == [f"A reader of fake failed: KeyError in line {line}; its answer counts as unreadable"]
 
 
 def test_a_reader_that_miscounts_is_shown_with_both_counts(caplog: pytest.LogCaptureFixture) -> None:

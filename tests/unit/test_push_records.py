@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.errors import (
-    RefusedError,
-)
+from airflow_provider_contacts.errors import RefusedError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.record_state import RESPECT, SETTLING
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions

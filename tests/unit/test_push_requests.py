@@ -15,11 +15,7 @@ import pytest
 from airflow_provider_contacts.engine.departures import FRESH
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.responses import BREAKER
-from airflow_provider_contacts.errors import (
-    InterruptedPushError,
-    RefusedError,
-    RetryLaterError,
-)
+from airflow_provider_contacts.errors import InterruptedPushError, RefusedError, RetryLaterError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
@@ -176,10 +172,7 @@ NO_RIGHT = "the credential lacks a right, or the plan does not include this requ
     ("code", "hint"),
     [
         ("http_401", "check the connection's login, password and token_url"),
-        (
-            "http_403",
-            f"{NO_RIGHT}: check the connection's login, password and token_url",
-        ),
+        ("http_403", f"{NO_RIGHT}: check the connection's login, password and token_url"),
         ("http_404", "check the destination and the connection's host"),
         ("plan", "check the connection's host, credential and destination"),
     ],

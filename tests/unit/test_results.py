@@ -166,8 +166,7 @@ def test_a_record_goes_again_against_the_row_that_was_just_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "tries", "renewed"),
-    [({}, 3, False), ({"progress": True}, 2, False), ({"renew": True}, 2, True)],
+    ("values", "tries", "renewed"), [({}, 3, False), ({"progress": True}, 2, False), ({"renew": True}, 2, True)]
 )
 def test_a_try_is_counted_only_where_nothing_came_of_it(values: Any, tries: int, renewed: bool) -> None:
     records = batch_of("n0", "n1", batch_id="t1.5", tries=2, due=1.0)

@@ -20,12 +20,7 @@ from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.keys import rough_digest
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.records.stored_payloads import (
-    ReadyMapper,
-    Stored,
-    StoredPayload,
-    restore,
-)
+from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, StoredPayload, restore
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from tests.support.batches import batch_of, result_of
@@ -168,10 +163,7 @@ def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) ->
     again = restore(mapper, stored)
     assert isinstance(again, InvalidRecord)
     assert again.errors == stored.reasons
-    assert (again.record_identifier, again.payload_hash) == (
-        stored.state.record_identifier,
-        stored.state.payload_hash,
-    )
+    assert (again.record_identifier, again.payload_hash) == (stored.state.record_identifier, stored.state.payload_hash)
 
 
 def test_two_columns_for_one_field_are_not_taken_for_two_fields() -> None:

@@ -14,18 +14,7 @@ from airflow_provider_contacts.engine.seen_keys import MOST_MET, Met
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.vendor_kit.vendor import Limits
-from tests.support.fake_vendor import (
-    LOST,
-    READABLE,
-    VENDOR,
-    Deed,
-    FakeLedger,
-    Pushed,
-    World,
-    answers,
-    first,
-    names,
-)
+from tests.support.fake_vendor import LOST, READABLE, VENDOR, Deed, FakeLedger, Pushed, World, answers, first, names
 
 KEY: dict[str, Any] = {"sync_key": ("key",)}
 ONE, OTHER = {"key": "k", "name": "ann"}, {"key": "k", "name": "bob"}
