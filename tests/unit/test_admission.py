@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -199,25 +198,6 @@ def test_only_a_claim_that_was_left_is_settled(status: Status, settles: bool) ->
     assert chunk.outcomes[0].status is (Status.SKIPPED if status is Status.SUCCEEDED else Status.UNKNOWN)
 
 
-def test_another_runs_claim_gets_no_row_of_ours() -> None:
-    rows = Rows(names(1))
-    rows.table.put("n0", Status.SENDING, age=10.0)
-    chunk = rows.take()
-    assert (chunk.outcomes, chunk.unsent, len(chunk.batch)) == ([elsewhere(rows.prepared())], [], 0)
-
-
-@pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID])
-def test_a_settled_record_keeps_its_word(status: Status) -> None:
-    rows = Rows(names(1) * 2)
-    rows.table.put("n0", status, sync_run_id=RUN, payload_hash=rows.prepared().payload_hash, error_code="bad")
-    chunk = rows.take()
-    assert [(one.status, one.error_code, one.row_index) for one in chunk.outcomes] == [
-        (status, "bad", 0),
-        (Status.DUPLICATE, None, 1),
-    ]
-    assert (len(chunk.batch), chunk.unsent) == (0, [])
-
-
 def test_invalid_records_are_recorded_under_the_number_of_their_chunk() -> None:
     rows = Rows([*[{"name": "a", "age": -1}] * 2, {"name": "b", "age": -1}, *names(1)], chunk=2)
     first, second = rows.take(), rows.take()
@@ -228,42 +208,6 @@ def test_invalid_records_are_recorded_under_the_number_of_their_chunk() -> None:
     assert first.unsent == first.outcomes[:1]
     assert [(one.status, one.batch_id) for one in second.outcomes] == [(Status.INVALID, f"{rows.ledger.token}.i2")]
     assert list(second.batch.row_indexes) == [3]
-
-
-def test_of_one_key_in_one_chunk_the_first_counts_whatever_it_is() -> None:
-    invalid, other = {"name": "a", "age": -1}, {"name": "a", "age": 1}
-    rows = Rows([invalid, other, *names(1), other])
-    chunk = rows.take()
-    assert [(one.row_index, one.status, one.error_code) for one in chunk.outcomes] == [
-        (0, Status.INVALID, "out_of_range"),
-        (1, Status.INVALID, "key_not_unique"),
-        (3, Status.INVALID, "key_not_unique"),
-    ]
-    assert list(chunk.batch.identifiers) == ["n0"]
-
-
-@pytest.mark.parametrize("given", [0, 2])
-def test_a_source_that_fails_gives_what_it_had_given(given: int) -> None:
-    def source() -> Iterator[dict[str, Any]]:
-        yield from names(given)
-        raise RuntimeError
-
-    rows = Rows(source())
-    chunk = rows.take()
-    assert (len(chunk.batch), chunk.outcomes, type(chunk.error)) == (given, [], RuntimeError)
-    assert rows.admission.take() is None
-    assert rows.ledger.calls["states"] == (given > 0)
-
-
-def test_a_value_that_raises_costs_its_own_row_alone() -> None:
-    class Raising(dict[str, Any]):
-        def __getitem__(self, name: str) -> Any:
-            raise ZeroDivisionError
-
-    rows = Rows([*names(2), Raising(name="x"), *names(4)[2:]])
-    chunk = rows.take()
-    assert list(chunk.batch.row_indexes) == [0, 1, 3, 4]
-    assert [(one.row_index, one.status) for one in chunk.outcomes] == [(2, Status.INVALID)]
 
 
 def test_a_ledger_that_is_away_costs_no_outcome() -> None:

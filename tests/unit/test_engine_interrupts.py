@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_contacts.engine import admission, departures, push, queue, recorder, responses, results, steps
 from airflow_provider_contacts.engine.interrupts import Interrupts
-from airflow_provider_contacts.errors import InterruptedPushError, LedgerError, SupersededError
+from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task import reporting, summary
@@ -267,15 +267,6 @@ def test_every_row_that_was_read_has_one_outcome_whatever_fails(
     assert delivered <= set(world.server.created())
 
 
-def test_every_row_that_was_read_has_one_outcome_after_a_stop() -> None:
-    world = World(first(then=Deed(delay=2.0)))
-    begun = world.time.seconds
-    read, pushed = read_and_pushed(world, 1000, stopping=lambda: world.time.seconds >= begun + 0.5)
-    assert isinstance(pushed.error, InterruptedPushError)
-    assert sorted(pushed.statuses()) == read
-    assert 100 <= len(read) <= 300
-
-
 def test_a_ledger_that_is_broken_for_good_costs_no_outcome_of_what_was_answered() -> None:
     world = World()
     error = RuntimeError("a bug, not a database that is away")
@@ -287,12 +278,6 @@ def test_a_ledger_that_is_broken_for_good_costs_no_outcome_of_what_was_answered(
     _, pushed = read_and_pushed(world, 300, trouble=trouble)
     assert pushed.error is error
     assert sorted(pushed.statuses()) == list(range(100))
-
-
-def test_a_halt_that_drains_reads_everything() -> None:
-    read, pushed = read_and_pushed(World(first(answers(403), then=Deed())), 500)
-    assert len(read) == 500
-    assert sorted(pushed.statuses()) == read
 
 
 @pytest.mark.parametrize("heard", [0, 1, 5, 30])

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.errors import RetryLaterError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.sources import rows_of_records
@@ -95,13 +94,6 @@ def test_a_source_says_how_many_there_are_where_it_knows(records: Any, total: in
 def test_a_frame_says_how_many_rows_it_has() -> None:
     pandas = pytest.importorskip("pandas")
     assert rows_of_records(pandas.DataFrame({"a": [1, 2, 3]})).total == 3
-
-
-def test_a_long_wait_says_who_asked_for_how_long_and_what_it_is_longer_than() -> None:
-    world = World(first(answers(429, retry_after="300")))
-    error = world.push(names(1), max_wait=60.0).error
-    assert isinstance(error, RetryLaterError)
-    assert str(error) == "Fake asked to wait 300 s (Retry-After), longer than max_wait=60"
 
 
 def outcome(status: Status, code: str | None = None) -> Outcome:

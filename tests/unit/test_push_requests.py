@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import timedelta
 from math import inf
 from typing import Any
 
@@ -15,16 +13,14 @@ import pytest
 from airflow_provider_contacts.engine.departures import FRESH
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.responses import BREAKER
-from airflow_provider_contacts.errors import InterruptedPushError, RefusedError, RetryLaterError
+from airflow_provider_contacts.errors import RefusedError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
-    EPOCH,
     LOST,
     READABLE,
-    VENDOR,
     Deed,
     FakeLedger,
     World,
@@ -68,14 +64,6 @@ def test_no_two_requests_share_a_batch_id_or_a_number() -> None:
     assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
     assert len({outcome.batch_id for outcome in outcomes}) == 5
     assert all(str(outcome.batch_id).startswith(f"{execution.ledger.token}.") for outcome in outcomes)
-
-
-def test_a_request_goes_where_the_destination_says() -> None:
-    def path(destination: Mapping[str, Any]) -> str:
-        return "/contacts" if destination == {} else "/elsewhere"
-
-    # The sender takes no other path.
-    assert World().push(names(1), vendor=replace(VENDOR, request_path=path)).counts() == {"succeeded": 1}
 
 
 def test_a_body_is_cut_to_the_vendors_bytes() -> None:
@@ -156,12 +144,6 @@ def test_a_pause_costs_no_busy_waiting() -> None:
     assert len(asked) <= 20
 
 
-def test_a_record_sent_again_leaves_at_its_moment() -> None:
-    world = World(first(answers(429, retry_after="2.5")))
-    sleeps(world, names(1))
-    assert world.server.sent_at[1] - world.server.sent_at[0] == pytest.approx(2.5, abs=0.05)
-
-
 # What the log and the errors say: numbers and words, never a record.
 
 
@@ -181,65 +163,43 @@ def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
     assert refusal_text("Fake", code) == f"Fake refuses the push ({code}): {hint}"
 
 
-def test_the_refusal_is_what_the_push_raises() -> None:
-    pushed = World(first(answers(403))).push(names(3))
-    assert isinstance(pushed.error, RefusedError)
-    assert str(pushed.error) == refusal_text("Fake", "http_403")
+HALTED = "Nothing more is sent: "
+TOLD: dict[str, tuple[World, list[Any], dict[str, Any], list[str]]] = {
+    "undisturbed": (World(), names(9), {}, []),
+    "refused": (World(first(then=answers(403))), names(40), {}, [HALTED + refusal_text("Fake", "http_403")]),
+    "vendor away": (
+        World(first(then=LOST)),
+        names(30),
+        {"limits": ALONE},
+        [
+            f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
+            HALTED + "vendor_unreachable",
+        ],
+    ),
+    "outcomes not written": (
+        World(),
+        names(3),
+        {"trouble": failing("settle:before")},
+        [
+            HALTED + "the database is away",
+            "3 outcomes could not be written; their rows stay as marked, and the next try holds them",
+        ],
+    ),
+    "records not recorded": (
+        World(),
+        [{"name": "a", "age": -1}, {"name": "b", "age": -1}],
+        {"trouble": failing("note:before")},
+        [HALTED + "the database is away", "2 records that were not sent have no row: the ledger is away"],
+    ),
+}
 
 
-def test_a_long_retry_after_is_told_with_its_moment() -> None:
-    world = World(first(answers(429, retry_after="600")))
-    pushed = world.push(names(3))
-    assert isinstance(pushed.error, RetryLaterError)
-    assert str(pushed.error) == "Fake asked to wait 600 s (Retry-After), longer than max_wait=60"
-    heard = EPOCH + timedelta(seconds=world.time.seconds + 600)
-    assert abs(pushed.error.until - heard) < timedelta(seconds=1)
-    assert set(pushed.codes().values()) == {"rate_limited"}
-
-
-def test_a_stop_is_told() -> None:
-    pushed = World().push(names(3), stopping=lambda: True)
-    assert isinstance(pushed.error, InterruptedPushError)
-    assert str(pushed.error) == "the push was told to stop; what had not been answered is unknown"
-
-
-def messages(caplog: pytest.LogCaptureFixture, world: World, rows: Sequence[Any], **options: Any) -> list[str]:
-    caplog.clear()
+@pytest.mark.parametrize("case", TOLD)
+def test_why_nothing_more_is_sent_is_said_once(case: str, caplog: pytest.LogCaptureFixture) -> None:
+    world, rows, options, said = TOLD[case]
     with caplog.at_level(logging.INFO):
         world.push(rows, **options)
-    return caplog.messages
-
-
-def test_an_undisturbed_push_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    assert messages(caplog, World(), names(9)) == []
-
-
-def test_why_nothing_more_is_sent_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    told = messages(caplog, World(first(then=answers(403))), names(40))
-    assert told == [f"Nothing more is sent: {refusal_text('Fake', 'http_403')}"]
-
-
-def test_a_vendor_that_is_away_is_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
-    limits = Limits(batch_size=1, max_in_flight=1)
-    assert messages(caplog, World(first(then=LOST)), names(30), limits=limits) == [
-        f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
-        "Nothing more is sent: vendor_unreachable",
-    ]
-
-
-def test_outcomes_that_could_not_be_written_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    assert messages(caplog, World(), names(3), trouble=failing("settle:before")) == [
-        "Nothing more is sent: the database is away",
-        "3 outcomes could not be written; their rows stay as marked, and the next try holds them",
-    ]
-
-
-def test_records_that_could_not_be_recorded_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    rows = [{"name": "a", "age": -1}, {"name": "b", "age": -1}]
-    assert messages(caplog, World(), rows, trouble=failing("note:before")) == [
-        "Nothing more is sent: the database is away",
-        "2 records that were not sent have no row: the ledger is away",
-    ]
+    assert caplog.messages == said
 
 
 def test_what_was_not_sent_is_recorded_under_a_number_of_its_own() -> None:
@@ -311,19 +271,6 @@ def test_the_ledger_is_asked_once_for_many_records() -> None:
     assert pushed.ledger.calls["states"] <= 3
     assert pushed.ledger.calls["claim"] <= 20
     assert pushed.ledger.calls["settle"] <= 20
-
-
-def test_no_more_than_two_thousand_rows_are_read_at_once() -> None:
-    read: list[int] = []
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for index in range(3000):
-            read.append(index)
-            yield {"name": f"n{index}"}
-
-    limits = Limits(batch_size=100, max_in_flight=100)
-    pushed = World().push(rows(), limits=limits, stopping=lambda: bool(read))
-    assert len(read) == len(pushed.outcomes) == 2000
 
 
 def test_a_push_keeps_nothing_of_what_it_is_done_with() -> None:

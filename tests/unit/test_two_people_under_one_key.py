@@ -169,14 +169,6 @@ def test_a_corrected_record_is_sent_in_the_next_try(word: str) -> None:
     assert said(world.push([OTHER, wrong], **KEY)) == [("succeeded", None), NOT_UNIQUE]
 
 
-def test_the_next_try_says_the_same_of_a_first_one_that_is_settled() -> None:
-    world = World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created")
-    rows = [ONE, *fillers(300), OTHER]
-    for _ in range(3):
-        assert said(world.push(rows, **KEY)) == [("rejected", "rejected"), NOT_UNIQUE]
-    assert never_sent(world)
-
-
 # What is told.
 
 
