@@ -30,9 +30,9 @@ from tests.support.fake_vendor import (
     Fuse,
     Killed,
     Pushed,
-    Script,
     World,
     answers,
+    first,
     outcomes_of,
 )
 
@@ -123,29 +123,36 @@ LIVES = st.lists(
 )
 
 
-def make_world(
-    deeds: list[Deed],
-    verdicts: dict[str, str],
-    refused: set[str],
-    standings: dict[str, tuple[Status, bool, str, float]],
-    *,
-    names: bool,
-    atomic: bool,
-) -> World:
-    script: Script = lambda index, _sent: deeds[index] if index < len(deeds) else HONEST  # noqa: E731  # typed so
-    world = World(
-        script,
-        verdicts=lambda payload: verdicts.get(payload["name"], "created"),
-        refuses=lambda payload: payload["name"] in refused,
-        names=names,
-        atomic=atomic,
-    )
-    for name, (status, exists, run, age) in standings.items():
-        world.table.put(name, status, sync_run_id=run, age=age, payload={"name": name} if exists else None)
-        if status is Status.SUCCEEDED or (exists and status in {Status.SENDING, Status.UNKNOWN}):
-            world.server.applied.append({"name": name})
-            world.server.put({"name": name})
-    return world
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is pushed, what the vendor does and what the table holds, in executions that live and die."""
+
+    rows: list[Any]
+    deeds: list[Deed]
+    reads: list[Deed]
+    verdicts: dict[str, str]
+    refused: set[str]
+    standings: dict[str, tuple[Status, bool, str, float]]
+    names: bool
+    atomic: bool
+    limits: Limits
+    lives: list[Life]
+
+    def world(self) -> World:
+        world = World(
+            first(*self.deeds),
+            verdicts=lambda payload: self.verdicts.get(payload["name"], "created"),
+            refuses=lambda payload: payload["name"] in self.refused,
+            reads=first(*self.reads),
+            names=self.names,
+            atomic=self.atomic,
+        )
+        for name, (status, exists, run, age) in self.standings.items():
+            world.table.put(name, status, sync_run_id=run, age=age, payload={"name": name} if exists else None)
+            if status is Status.SUCCEEDED or (exists and status in {Status.SENDING, Status.UNKNOWN}):
+                world.server.applied.append({"name": name})
+                world.server.put({"name": name})
+        return world
 
 
 def troubled(trouble: tuple[str, int, int] | None) -> Callable[[str, int], None]:
@@ -197,16 +204,16 @@ def check_rows(world: World) -> None:
         assert row.status is not Status.SUCCEEDED or there[name] >= 1, name
 
 
-def live(world: World, rows: Sequence[Any], life: Life, *, limits: Limits, atomic: bool, on_unknown: OnUnknown) -> None:
+def live(world: World, case: Case, life: Life, on_unknown: OnUnknown) -> None:
     """Let one execution live to its end, and check what it did."""
     begun, requests = world.time.seconds, len(world.server.requests)
     read: list[int] = []
     pushed = world.push(
-        counted(rows, read),
+        counted(case.rows, read),
         run=life.run,
-        limits=limits,
+        limits=case.limits,
         on_unknown=on_unknown,
-        assumptions=Assumptions(refusals_atomic=atomic),
+        assumptions=Assumptions(refusals_atomic=case.atomic),
         request_attempts=ATTEMPTS,
         reconcile_delay=SLOWEST,
         vendor=READABLE,
@@ -219,107 +226,30 @@ def live(world: World, rows: Sequence[Any], life: Life, *, limits: Limits, atomi
     check_outcomes(world, pushed, read)
     # A tree of halves has fewer than two nodes a record; each is tried so often, and once more with a new credential.
     rounds = MOST_ROUNDS if on_unknown == "reconcile" else 1
-    assert len(world.server.requests) - requests <= 2 * len(rows) * (ATTEMPTS + 1) * rounds
+    assert len(world.server.requests) - requests <= 2 * len(case.rows) * (ATTEMPTS + 1) * rounds
     world.later(life.pause)
+
+
+def end_honestly(world: World, case: Case, **options: Any) -> list[Outcome]:
+    """Let a later run push the same rows to a vendor that is honest by now."""
+    world.later()
+    server = world.server
+    server.script, server.reads = ALWAYS_HONEST, ALWAYS_HONEST
+    server.refuses, server.verdicts = lambda _: False, lambda _: "created"
+    final = world.push(case.rows, run="run-9", limits=case.limits, **options)
+    assert final.error is None
+    assert set(final.statuses()) == set(range(len(case.rows)))
+    check_rows(world)
+    assert max(world.server.created().values(), default=0) <= 1
+    return final.outcomes
 
 
 LIMITS = st.builds(Limits, batch_size=st.sampled_from([1, 3, 8]), max_in_flight=st.sampled_from([1, 2, 4]))
 # More of them for a campaign.
 EXAMPLES = int(os.environ.get("CONTACTS_EXAMPLES", "150"))
 EASY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CASES = given(
-    rows=ROWS,
-    deeds=st.lists(DEEDS, max_size=14),
-    verdicts=VERDICTS,
-    refused=st.sets(st.sampled_from(NAMES), max_size=3),
-    standings=STANDINGS,
-    names=st.booleans(),
-    atomic=st.booleans(),
-    limits=LIMITS,
-    lives=LIVES,
-)
-
-
-@EASY
-@CASES
-def test_no_record_is_created_twice_and_none_is_lost(  # noqa: PLR0917  # hypothesis names them
-    rows: list[Any],
-    deeds: list[Deed],
-    verdicts: dict[str, str],
-    refused: set[str],
-    standings: dict[str, tuple[Status, bool, str, float]],
-    names: bool,
-    atomic: bool,
-    limits: Limits,
-    lives: list[Life],
-) -> None:
-    world = make_world(deeds, verdicts, refused, standings, names=names, atomic=atomic)
-    for life in lives:
-        live(world, rows, life, limits=limits, atomic=atomic, on_unknown="hold")
-        assert max(on_its_way(world).values(), default=0) <= 1
-    check_rows(world)
-
-
-@EASY
-@CASES
-def test_resending_never_makes_a_false_word(  # noqa: PLR0917  # hypothesis names them
-    rows: list[Any],
-    deeds: list[Deed],
-    verdicts: dict[str, str],
-    refused: set[str],
-    standings: dict[str, tuple[Status, bool, str, float]],
-    names: bool,
-    atomic: bool,
-    limits: Limits,
-    lives: list[Life],
-) -> None:
-    world = make_world(deeds, verdicts, refused, standings, names=names, atomic=atomic)
-    for life in lives:
-        before = on_its_way(world)
-        live(world, rows, life, limits=limits, atomic=atomic, on_unknown="resend")
-        for name, times in on_its_way(world).items():
-            assert times - before[name] <= 1, "a record was created twice in one try"
-    check_rows(world)
-
-
-@EASY
-@CASES
-def test_an_honest_vendor_gets_the_rest_in_the_end(  # noqa: PLR0917  # hypothesis names them
-    rows: list[Any],
-    deeds: list[Deed],
-    verdicts: dict[str, str],
-    refused: set[str],
-    standings: dict[str, tuple[Status, bool, str, float]],
-    names: bool,
-    atomic: bool,
-    limits: Limits,
-    lives: list[Life],
-) -> None:
-    world = make_world(deeds, verdicts, refused, standings, names=names, atomic=atomic)
-    for life in lives:
-        live(world, rows, life, limits=limits, atomic=atomic, on_unknown="hold")
-    world.later()
-    world.server.script, world.server.refuses, world.server.verdicts = (
-        ALWAYS_HONEST,
-        lambda _: False,
-        lambda _: "created",
-    )
-    final = world.push(rows, run="run-9", limits=limits)
-    assert final.error is None
-    assert set(final.statuses()) == set(range(len(rows)))
-    assert {o.status for o in final.outcomes} <= {
-        Status.SUCCEEDED,
-        Status.SKIPPED,
-        Status.INVALID,
-        Status.DUPLICATE,
-        Status.UNKNOWN,
-    }
-    check_rows(world)
-    assert max(world.server.created().values(), default=0) <= 1
-
-
-@EASY
-@given(
+CASES = st.builds(
+    Case,
     rows=ROWS,
     deeds=st.lists(DEEDS, max_size=14),
     reads=st.lists(READS, max_size=14),
@@ -331,37 +261,43 @@ def test_an_honest_vendor_gets_the_rest_in_the_end(  # noqa: PLR0917  # hypothes
     limits=LIMITS,
     lives=LIVES,
 )
-def test_reconciling_creates_no_record_twice_and_settles_what_can_be_read(  # noqa: PLR0917  # hypothesis names them
-    rows: list[Any],
-    deeds: list[Deed],
-    reads: list[Deed],
-    verdicts: dict[str, str],
-    refused: set[str],
-    standings: dict[str, tuple[Status, bool, str, float]],
-    names: bool,
-    atomic: bool,
-    limits: Limits,
-    lives: list[Life],
-) -> None:
-    world = make_world(deeds, verdicts, refused, standings, names=names, atomic=atomic)
-    world.server.reads = lambda index, _sent: reads[index] if index < len(reads) else HONEST
-    for life in lives:
-        live(world, rows, life, limits=limits, atomic=atomic, on_unknown="reconcile")
+DONE = {Status.SUCCEEDED, Status.SKIPPED, Status.INVALID, Status.DUPLICATE, Status.UNKNOWN}
+
+
+@EASY
+@given(CASES)
+def test_no_record_is_created_twice_and_an_honest_vendor_gets_the_rest_in_the_end(case: Case) -> None:
+    world = case.world()
+    for life in case.lives:
+        live(world, case, life, "hold")
         assert max(on_its_way(world).values(), default=0) <= 1
     check_rows(world)
-    world.server.script, world.server.refuses, world.server.verdicts, world.server.reads = (
-        ALWAYS_HONEST,
-        lambda _: False,
-        lambda _: "created",
-        ALWAYS_HONEST,
-    )
-    final = world.push(rows, run="run-9", limits=limits, vendor=READABLE, on_unknown="reconcile")
-    assert final.error is None
-    for outcome in final.outcomes:
-        # What was sent before this table was is not known, and nothing can be looked for.
-        assert outcome.status is not Status.UNKNOWN or outcome.record_identifier in standings
+    assert {outcome.status for outcome in end_honestly(world, case)} <= DONE
+
+
+@EASY
+@given(CASES)
+def test_resending_never_makes_a_false_word(case: Case) -> None:
+    world = case.world()
+    for life in case.lives:
+        before = on_its_way(world)
+        live(world, case, life, "resend")
+        for name, times in on_its_way(world).items():
+            assert times - before[name] <= 1, "a record was created twice in one try"
     check_rows(world)
-    assert max(world.server.created().values(), default=0) <= 1
+
+
+@EASY
+@given(CASES)
+def test_reconciling_creates_no_record_twice_and_settles_what_can_be_read(case: Case) -> None:
+    world = case.world()
+    for life in case.lives:
+        live(world, case, life, "reconcile")
+        assert max(on_its_way(world).values(), default=0) <= 1
+    check_rows(world)
+    for outcome in end_honestly(world, case, vendor=READABLE, on_unknown="reconcile"):
+        # What was sent before this table was is not known, and nothing can be looked for.
+        assert outcome.status is not Status.UNKNOWN or outcome.record_identifier in case.standings
 
 
 @EASY
@@ -375,7 +311,7 @@ def test_reconciling_creates_no_record_twice_and_settles_what_can_be_read(  # no
 def test_executions_that_overlap_do_not_send_a_record_twice(
     rows: list[Any], deeds: list[Deed], limits: Limits, runs: list[str], turns: list[int]
 ) -> None:
-    world = make_world(deeds, {}, set(), {}, names=False, atomic=True)
+    world = World(first(*deeds))
     executions: list[Pushed] = []
     pushes: list[Iterator[Outcome]] = []
 
