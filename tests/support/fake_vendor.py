@@ -11,7 +11,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Required
 
@@ -31,10 +31,7 @@ from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text
 from airflow_provider_contacts.vendor_kit.push_settings import (
-    DEFAULT_ASSUMPTIONS,
-    Assumptions,
     Clock,
-    OnUnknown,
     PushSettings,
 )
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
@@ -134,11 +131,15 @@ VENDOR = Vendor(
 # Reading back: ``{"items": [{"id", "at", the fields}], "next": page or null}``, five a page.
 
 
+def question(page: int, about: tuple[int, ...]) -> Question:
+    return Question(request=Request("GET", "/contacts", query=(("page", str(page)),)), about=about)
+
+
 def questions(sought: Sequence[Payload], _destination: Mapping[str, Any]) -> list[Question]:
-    return [Question(request=Request("GET", "/contacts", query=(("page", "1"),)), about=tuple(range(len(sought))))]
+    return [question(1, tuple(range(len(sought))))]
 
 
-def read_page(answer: Response, question: Question) -> Page:
+def read_page(answer: Response, asked: Question) -> Page:
     body = as_mapping(answer.json())
     rows = as_list(body.get("items"))
     if rows is None:
@@ -151,10 +152,7 @@ def read_page(answer: Response, question: Question) -> Page:
         shown = {name: value for name, value in row.items() if name not in {"id", "at"}}
         contacts.append(Contact(id=found, fields=shown, created_at=datetime.fromisoformat(at) if at else None))
     page = as_count(body.get("next"))
-    more = None
-    if page is not None:
-        more = Question(request=Request("GET", "/contacts", query=(("page", str(page)),)), about=question.about)
-    return Page(contacts=tuple(contacts), more=more)
+    return Page(contacts=tuple(contacts), more=None if page is None else question(page, asked.about))
 
 
 READABLE = replace(
@@ -176,8 +174,10 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self.seconds += seconds
 
-    def clock(self, chance: Callable[[], float] = lambda: 0.5) -> Clock:
-        return Clock(monotonic=lambda: self.seconds, now=lambda: EPOCH + timedelta(seconds=self.seconds), random=chance)
+    def clock(self) -> Clock:
+        return Clock(
+            monotonic=lambda: self.seconds, now=lambda: EPOCH + timedelta(seconds=self.seconds), random=lambda: 0.5
+        )
 
 
 class Killed(BaseException):
@@ -188,8 +188,7 @@ class Fuse:
     """Burns at the nth call of any kind, before or after its effect, and stays burnt."""
 
     def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.steps = 0
+        self.at, self.steps = at, 0
 
     def step(self) -> None:
         self.steps += 1
@@ -211,7 +210,7 @@ class Deed:
     :param applies: whether the records that it takes come to exist.
     :param connects: ``False``: no byte ever reaches it.
     :param not_sent: what the sender says then.
-    :param body: instead of the honest one.
+    :param body: instead of the true one.
     :param edit: changes the honest rows of a 2xx.
     :param count_off: how wrong the honest count is.
     :param delay: seconds until the answer.
@@ -310,18 +309,15 @@ class FakeServer:
         culprits = [index for index, payload in enumerate(sent) if self.refuses(payload)]
         if culprits:
             taken = [] if self.atomic else [p for index, p in enumerate(sent) if index not in culprits]
-            body = json.dumps({"code": "refused", **({"named": culprits} if self.names else {})}).encode()
-            answer = Response(422, {}, body)
+            status, body = 422, json.dumps({"code": "refused", **({"named": culprits} if self.names else {})}).encode()
         else:
             verdicts = [self.verdicts(payload) for payload in sent]
             taken = [payload for payload, verdict in zip(sent, verdicts, strict=True) if verdict == "created"]
-            answer = Response(200, {}, self._body(sent, verdicts, deed))
+            status, body = 200, self._body(sent, verdicts, deed)
         if deed.applies and deed.connects:
             self.arrivals.append((self.clock.seconds + deed.lag, taken))
-        if deed.status not in {200, None}:
-            answer = replace(answer, status=deed.status or 0)
-        body = deed.body if deed.body is not None else answer.body
-        return deed, replace(answer, body=body, headers=deed.headers, seconds=deed.delay)
+        status = status if deed.status in {200, None} else deed.status or 0
+        return deed, Response(status, deed.headers, body if deed.body is None else deed.body, deed.delay)
 
     def _body(self, sent: Sequence[Payload], verdicts: Sequence[str], deed: Deed) -> bytes:
         rows: list[dict[str, Any]] = [
@@ -355,14 +351,10 @@ class FakeServer:
         assert len(self.read_at) < MOST_REQUESTS, "the reading does not end"
         self.read_at.append(self.clock.seconds)
         seen = [stored for stored in self.contacts if stored.at + self.read_lag <= self.clock.seconds]
-        items = [
-            {
-                "id": stored.id,
-                **({"at": (EPOCH + timedelta(seconds=stored.at)).isoformat()} if self.dated else {}),
-                **self.shows(stored.payload),
-            }
-            for stored in seen[(page - 1) * 5 : page * 5]
-        ]
+        items = []
+        for one in seen[(page - 1) * 5 : page * 5]:
+            at = {"at": (EPOCH + timedelta(seconds=one.at)).isoformat()} if self.dated else {}
+            items.append({"id": one.id, **at, **self.shows(one.payload)})
         after = page + 1 if len(seen) > page * 5 else None
         body = json.dumps({"items": items, "next": after}).encode() if deed.body is None else deed.body
         return deed, Response(deed.status or 0, deed.headers, body)
@@ -371,6 +363,13 @@ class FakeServer:
         """Return how often each name exists."""
         self.arrive()
         return Counter(payload["name"] for payload in self.applied)
+
+
+def said(deed: Deed, answer: Response) -> Result:
+    """Return what a sender says of a request."""
+    if not deed.connects:
+        return deed.not_sent
+    return answer if deed.status is not None else NoAnswer("connection_lost")
 
 
 class FakeSender:
@@ -390,10 +389,8 @@ class FakeSender:
         self.told: list[tuple[int, Request, float, float]] = []
         self.asked: list[float] = []
         self.most_in_flight = 0
-        self._server = server
-        self._clock = server.clock
-        self._fuse = fuse or Fuse()
-        self._slow_start = slow_start
+        self._server, self._clock = server, server.clock
+        self._fuse, self._slow_start = fuse or Fuse(), slow_start
         self._pending: list[tuple[float, int, Result]] = []
 
     def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
@@ -409,9 +406,7 @@ class FakeSender:
             self._pending.append((now + self._slow_start, tag, NotSent("mark_expired")))
             return
         deed, answer = self._server.take(json.loads(request.body or b"")["contacts"])
-        result: Result = answer if deed.status is not None else NoAnswer("connection_lost")
-        if not deed.connects:
-            result = deed.not_sent
+        result = said(deed, answer)
         at = now + self._slow_start + deed.delay
         if deed.delay > timeout:
             at, result = now + self._slow_start + timeout, NoAnswer("timeout")
@@ -422,11 +417,8 @@ class FakeSender:
     def _read(self, tag: int, request: Request, now: float, timeout: float) -> None:
         assert request.body is None
         deed, answer = self._server.show(int(dict(request.query)["page"]))
-        result: Result = answer if deed.status is not None else NoAnswer("connection_lost")
-        if not deed.connects:
-            result = NotSent("not_connected")
         assert deed.delay <= timeout
-        self._pending.append((now + deed.delay, tag, result))
+        self._pending.append((now + deed.delay, tag, said(deed, answer)))
         self._fuse.step()
 
     def collect(self, timeout: float) -> list[tuple[int, Result]]:
@@ -468,6 +460,9 @@ class Row:
     http_status: int | None = None
     ended_at: float | None = None
     errors: tuple[RecordError, ...] = ()
+
+
+SAME = [one.name for one in fields(Row) if one.name in RecordState.__struct_fields__]
 
 
 @dataclass(kw_only=True)
@@ -520,13 +515,10 @@ class FakeLedger:
         trouble: Trouble = lambda _point, _call: None,
         slow: Mapping[str, float] | None = None,
     ) -> None:
-        self.token = f"t{next(table.tokens)}"
-        self.sync_run_id = sync_run_id
+        self.token, self.sync_run_id = f"t{next(table.tokens)}", sync_run_id
         self.calls: Counter[str] = Counter()
-        self._table = table
-        self._fuse = fuse or Fuse()
-        self._trouble = trouble
-        self._slow = slow or {}
+        self._table, self._fuse = table, fuse or Fuse()
+        self._trouble, self._slow = trouble, slow or {}
         table.newest[sync_run_id] = self.token
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
@@ -537,19 +529,12 @@ class FakeLedger:
         return found
 
     def _state(self, identifier: str, row: Row) -> RecordState:
-        age = 0.0 if row.marked_at is None else self._table.clock.seconds - row.marked_at
+        now = self._table.clock.seconds
         return RecordState(
             record_identifier=identifier,
-            status=row.status,
-            batch_id=row.batch_id,
-            sync_run_id=row.sync_run_id,
-            payload_hash=row.payload_hash,
-            destination_record_id=row.destination_record_id,
-            error_code=row.error_code,
-            http_status=row.http_status,
-            attempts=row.attempts,
-            age=age,
-            ended=None if row.ended_at is None else self._table.clock.seconds - row.ended_at,
+            **{name: getattr(row, name) for name in SAME},
+            age=0.0 if row.marked_at is None else now - row.marked_at,
+            ended=None if row.ended_at is None else now - row.ended_at,
             was_in_doubt=row.error_code == ABSENT or any(error.code == ABSENT for error in row.errors),
         )
 
@@ -562,11 +547,9 @@ class FakeLedger:
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
         self._begin("holders")
         found = [
-            Holder(row.destination_record_id, identifier)
+            Holder(str(row.destination_record_id), identifier)
             for identifier, row in self._table.rows.items()
-            if row.status is Status.SUCCEEDED
-            and row.destination_record_id is not None
-            and row.destination_record_id in record_ids
+            if row.status is Status.SUCCEEDED and row.destination_record_id in record_ids
         ]
         self._end("holders")
         return found
@@ -715,7 +698,7 @@ def last_words(push: Push) -> list[Outcome]:
 
 
 def names(count: int) -> list[dict[str, Any]]:
-    """Return ``count`` rows, each with its own name, which is their sync key too."""
+    """Return rows, each with its own name, which is their sync key too."""
     return [{"name": f"n{index}"} for index in range(count)]
 
 
@@ -739,12 +722,6 @@ class World:
         sync_key: tuple[str, ...] = ("name",),
         vendor: Vendor = VENDOR,
         limits: Limits = LIMITS,
-        on_unknown: OnUnknown = "hold",
-        assumptions: Assumptions = DEFAULT_ASSUMPTIONS,
-        request_attempts: int = 5,
-        request_timeout: float = 60.0,
-        max_wait: float = 60.0,
-        reconcile_delay: float = 5.0,
         stopping: Callable[[], bool] = lambda: False,
         fuse: Fuse | None = None,
         trouble: Trouble = lambda _point, _call: None,
@@ -753,6 +730,7 @@ class World:
         slow_start: float = 0.0,
         watch: Callable[[Push], None] = lambda _push: None,
         interrupts: Interrupts | None = None,
+        **settings: Any,
     ) -> Pushed:
         """Return an execution that has not begun, registered as the newest of its run."""
         sender = FakeSender(self.server, fuse, renewable=renewable, slow_start=slow_start)
@@ -762,15 +740,7 @@ class World:
             mapper=Mapper(vendor=vendor, destination={}, sync_id="sync", sync_key=sync_key),
             ledger=found,
             sender=sender,
-            settings=PushSettings(
-                limits=limits,
-                request_attempts=request_attempts,
-                request_timeout=request_timeout,
-                max_wait=max_wait,
-                on_unknown=on_unknown,
-                reconcile_delay=reconcile_delay,
-                assumptions=assumptions,
-            ),
+            settings=PushSettings(limits=limits, **settings),
             stopping=stopping,
             watch=watch,
             interrupts=interrupts,

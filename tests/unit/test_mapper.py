@@ -416,14 +416,23 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
             assert one.errors
 
 
-def test_a_vendor_whose_own_functions_raise_spoils_one_record_and_tells_nothing_of_it() -> None:
-    def generating(payload: Payload, _sync_id: str, _identifier: str) -> Payload:
-        return {"uid": str(1 // (payload["name"] != "Bob"))}
+def divide(payload: Payload, *_: str) -> Payload:
+    return {"uid": str(1 // (payload["name"] != "Bob"))}
 
-    found = mapper(replace(VENDOR, generated=generating), sync_key=("id",))
-    batch, (refused,) = found.prepare_chunk(0, [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Bob"}])
-    assert list(batch.identifiers) == ["1"]
-    assert (refused.record_identifier, refused.row_index) == ("2", 1)
+
+def incoherent(payload: Payload) -> None:
+    divide(payload)
+
+
+@pytest.mark.parametrize(
+    "vendor",
+    [replace(VENDOR, generated=divide), replace(VENDOR, contract=replace(VENDOR.contract, coherent=incoherent))],
+)
+def test_a_vendor_whose_own_functions_raise_spoils_one_record_and_tells_nothing_of_it(vendor: Vendor) -> None:
+    rows = [{"id": number, "name": name} for number, name in enumerate(["Ada", "Bob", "Cyd"])]
+    batch, (refused,) = mapper(vendor, sync_key=("id",)).prepare_chunk(0, rows)
+    assert list(batch.identifiers) == ["0", "2"]
+    assert (refused.record_identifier, refused.row_index) == ("1", 1)
     assert refused.errors == (("invalid_value", None, "a value raises ZeroDivisionError when it is read"),)
 
 
