@@ -1,18 +1,5 @@
 """Every exception of the package. An exception means that a push cannot go on; a record's trouble is an outcome.
 
-ContactsError
-├── ConfigError        connection, destination or parameters are wrong; nothing was sent
-├── SourceError        the source cannot give a row, or its query failed; what was read before it was sent
-├── LookupFailedError  a read before the push got no usable answer; nothing was sent
-├── RefusedError       the vendor will take nothing more (401, 403, 404, a redirect); the rest is ``failed``
-├── RetryLaterError    the vendor asked for a longer wait than ``max_wait``; the rest is ``failed``
-├── InterruptedPushError   SIGTERM or a time-out; requests in flight are settled or ``unknown``
-├── LedgerError        the outcome database cannot be written; nothing more is sent
-│   └── SupersededError    a newer execution of the same task has taken over
-│       └── SyncTakenError     the ``sync_id`` belongs to another destination (a ConfigError, too)
-├── BudgetError        the store of the shared rate cannot be used; nothing more is sent
-└── UndeliveredError   the push ended, and more is undelivered than was tolerated
-
 InvalidRecordError and UnreadableError are not among them: they are caught inside the package and become outcomes.
 """
 
@@ -27,7 +14,7 @@ class ContactsError(Exception):
 
 
 class ConfigError(ContactsError):
-    """Something must be configured differently; the text says what, where, and what is allowed."""
+    """Something must be configured differently; the text says what, where, and what is allowed. Nothing was sent."""
 
 
 class SourceError(ContactsError):
@@ -39,14 +26,11 @@ class LookupFailedError(ContactsError):
 
 
 class RefusedError(ContactsError):
-    """The vendor refuses the credential, the destination or the address; retrying cannot help."""
+    """The vendor refuses credential, destination or address (401, 403, 404, a redirect); the rest is ``failed``."""
 
 
 class RetryLaterError(ContactsError):
-    """The vendor asked to come back later than this try may wait.
-
-    :param until: the moment (UTC) from which the vendor may be asked again.
-    """
+    """The vendor asked to come back later than this try may wait: at ``until`` (UTC). The rest is ``failed``."""
 
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
@@ -54,7 +38,7 @@ class RetryLaterError(ContactsError):
 
 
 class InterruptedPushError(ContactsError):
-    """The push was told to stop; nothing more is sent."""
+    """The push was told to stop; requests in flight are settled or ``unknown``."""
 
 
 class LedgerError(ContactsError):
@@ -62,12 +46,10 @@ class LedgerError(ContactsError):
 
 
 class SupersededError(LedgerError):
-    """A newer execution of the same task instance has registered; this one must not send any more.
-
-    ``code`` is the error code of the records that are therefore not sent.
-    """
+    """A newer execution of the same task instance has registered; this one must not send any more."""
 
     code = "superseded"
+    """Of the records that are therefore not sent."""
 
 
 class SyncTakenError(SupersededError, ConfigError):
@@ -81,10 +63,7 @@ class BudgetError(ContactsError):
 
 
 class UndeliveredError(ContactsError):
-    """The push ended with more undelivered records than tolerated.
-
-    :param retryable: whether any record is ``failed``, so that another try could deliver more.
-    """
+    """The push ended with more undelivered records than tolerated; ``retryable`` if any of them is ``failed``."""
 
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)

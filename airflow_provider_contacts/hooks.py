@@ -6,15 +6,7 @@ from collections.abc import Mapping
 
 from airflow_provider_contacts.task.contacts_hook import ContactsHook
 
-__all__ = [
-    "HOOKS",
-    "ApptotoHook",
-    "ContactsHook",
-    "DexHook",
-    "IntermezzoHook",
-    "NedzoHook",
-    "TalkdeskHook",
-]
+__all__ = ["HOOKS", "ApptotoHook", "ContactsHook", "DexHook", "IntermezzoHook", "NedzoHook", "TalkdeskHook"]
 
 
 class ApptotoHook(ContactsHook):

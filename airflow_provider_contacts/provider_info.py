@@ -66,14 +66,12 @@ def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
             "placeholders": dict(form.placeholders),
         },
         "conn-fields": {
-            one.name: conn_field(one, vendor) for one in settings_of(vendor) if says_something(one, vendor)
+            one.name: conn_field(one, vendor)
+            for one in settings_of(vendor)
+            # Which says nothing of single records.
+            if one.name != "refusals_atomic" or vendor.limits.batch_size > 1
         },
     }
-
-
-def says_something(setting: Setting, vendor: Vendor) -> bool:
-    """Tell whether a setting changes anything; one that does not may be in the extra, and is not in the form."""
-    return setting.name != "refusals_atomic" or vendor.limits.batch_size > 1
 
 
 def conn_field(setting: Setting, vendor: Vendor) -> dict[str, Any]:
@@ -90,18 +88,11 @@ def conn_field(setting: Setting, vendor: Vendor) -> dict[str, Any]:
         schema["default"] = setting.default
     if setting.secret:
         schema["format"] = "password"
-    label = setting.label
-    if setting in vendor.destination.settings:
+    label, place = setting.label, vendor.destination
+    if setting in place.settings:
         # A part of the form of its own, and the first one.
         schema["section"] = "Destination"
-        label = f"{label} ({wanted(setting.name, vendor)})"
+        which = "one of these is required" if setting.name in place.exactly_one else "required"
+        needed = setting.name in {*place.required, *place.exactly_one}
+        label = f"{label} ({f'{which}, here or on the task' if needed else 'optional'})"
     return {"label": label, "description": setting.description, "schema": schema}
-
-
-def wanted(key: str, vendor: Vendor) -> str:
-    """Say how much a key of the destination is needed."""
-    if key in vendor.destination.required:
-        return "required, here or on the task"
-    if key in vendor.destination.exactly_one:
-        return "one of these is required, here or on the task"
-    return "optional"

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
 
-from airflow_provider_contacts.errors import (
-    ConfigError,
-    ContactsError,
-    RefusedError,
-    RetryLaterError,
-    SupersededError,
-    UndeliveredError,
-)
+from airflow_provider_contacts import errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,9 +39,7 @@ class ContactsRetryPolicy(RetryPolicy):
                 raise ValueError(f"{name} is a timedelta above zero, not {value!r}")
         if longest < delay:
             raise ValueError(f"longest is not shorter than delay, which is {delay}, not {longest}")
-        self.delay = delay
-        self.longest = longest
-        self.longest_wait = longest_wait
+        self.delay, self.longest, self.longest_wait = delay, longest, longest_wait
 
     def evaluate(
         self,
@@ -58,21 +49,18 @@ class ContactsRetryPolicy(RetryPolicy):
         context: Context | None = None,  # noqa: ARG002  # likewise
     ) -> RetryDecision:
         """Return what Airflow is to do after a failure."""
-        if isinstance(exception, RetryLaterError):
+        if isinstance(exception, errors.RetryLaterError):
             wait = min(max(exception.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
             return RetryDecision.retry(wait, reason=f"{exception}; the wait ends then")
         if (reason := hopeless(exception)) is not None:
             return RetryDecision.fail(reason=reason)
         # Of an execution that was superseded, the newer one's end is what counts.
-        if isinstance(exception, ContactsError) and not isinstance(exception, SupersededError):
-            return RetryDecision.retry(self._backoff(try_number), reason="a further try may deliver more")
+        if isinstance(exception, errors.ContactsError) and not isinstance(exception, errors.SupersededError):
+            # Twice as long fifty times is beyond every limit, and a thousand times no longer fits a timedelta.
+            seconds = self.delay.total_seconds() * 2 ** min(max(try_number, 1) - 1, 50)
+            wait = timedelta(seconds=min(seconds, self.longest.total_seconds()))
+            return RetryDecision.retry(wait, reason="a further try may deliver more")
         return RetryDecision.default()
-
-    def _backoff(self, try_number: int) -> timedelta:
-        # Twice as long fifty times is beyond every limit, and a thousand times no longer fits a timedelta.
-        doublings = min(max(try_number, 1) - 1, 50)
-        seconds = min(self.delay.total_seconds() * 2**doublings, self.longest.total_seconds())
-        return timedelta(seconds=seconds)
 
     def serialize(self) -> dict[str, Any]:
         """Return the three lengths in seconds."""
@@ -90,11 +78,11 @@ class ContactsRetryPolicy(RetryPolicy):
 def hopeless(exception: BaseException) -> str | None:
     """Return why no further try can help, ``None`` if one can."""
     match exception:
-        case ConfigError():
+        case errors.ConfigError():
             return "configured wrongly: a further try would find the same"
-        case RefusedError():
+        case errors.RefusedError():
             return "the vendor refuses credential, right or address"
-        case UndeliveredError(retryable=False):
+        case errors.UndeliveredError(retryable=False):
             return "no further try can deliver what is left"
         case _:
             return None

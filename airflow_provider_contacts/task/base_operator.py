@@ -60,10 +60,7 @@ class LiteralsCheckedOperator(BaseOperator):
         return made
 
     def _keep(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the parameters as attributes of their names; return those that could be parsed already.
-
-        :param given: ``locals()`` of ``__init__``.
-        """
+        """Keep the ``locals()`` of ``__init__`` as attributes; return the parameters that could be parsed already."""
         for name, value in given.items():
             if name not in NO_PARAMETERS:
                 setattr(self, name, value)
@@ -78,10 +75,7 @@ class LiteralsCheckedOperator(BaseOperator):
             return parse_all(cls._parsers(), {name: given[name] for name in fixed})
 
     def parsed(self) -> dict[str, Any]:
-        """Return all parameters, parsed.
-
-        :raises ConfigError: naming the parameter and what is allowed.
-        """
+        """Return all parameters, parsed."""
         return {name: parse(getattr(self, name), name) for name, parse in self._parsers().items()}
 
 

@@ -30,10 +30,7 @@ TRUTH_WORDS = {"true": True, "false": False}
 
 
 def parse_all(parsers: Mapping[str, Parser], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parse every value that has a parser.
-
-    :raises ConfigError: naming the parameter and what is allowed.
-    """
+    """Parse every value that has a parser; a ``ConfigError`` names the parameter and what is allowed."""
     return {name: parsers[name](value, name) for name, value in given.items() if name in parsers}
 
 
@@ -48,23 +45,15 @@ def parse_one_of(*allowed: str) -> Parser:
     return parse
 
 
-def parse_if(holds: Callable[[Any], bool], allowed: str) -> Parser:
-    """Return a parser of what meets a condition.
-
-    :param allowed: the condition in words, for the error.
-    """
+def parse_if(holds: Callable[[Any], bool], allowed: str, *, optional: bool = False) -> Parser:
+    """Return a parser of what meets a condition, or is ``None`` where that is allowed."""
 
     def parse(value: Any, name: str) -> Any:
-        if not holds(value):
+        if not (optional and value is None) and not holds(value):
             raise ConfigError(f"{name} is {allowed}{not_this(value)}")
         return value
 
     return parse
-
-
-def optional(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Return a condition that ``None`` meets, too."""
-    return lambda value: value is None or holds(value)
 
 
 def is_count(value: Any) -> bool:
@@ -174,10 +163,7 @@ def parse_json(value: Any, name: str) -> Any:
 
 
 def parse_tolerance(*, fraction: bool) -> Parser:
-    """Return a parser of a number of tolerated records, also from a rendered text.
-
-    :param fraction: whether a fraction below 1 is allowed.
-    """
+    """Return a parser of a number of tolerated records, also from a rendered text."""
     allowed = "a count or a fraction below 1, such as 10 or 0.05" if fraction else "a count, such as 10"
 
     def parse(value: Any, name: str) -> float:
@@ -193,12 +179,13 @@ def parse_tolerance(*, fraction: bool) -> Parser:
 
 
 COUNT = "a whole number of at least 1"
-OF_VENDOR = ", or None for the vendor's own"
 XCOM_OUTCOMES = parse_one_of("auto", "all", "undelivered", "none")
 STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
-FIELD_MAP = parse_if(optional(is_field_map), "a mapping of source columns to vendor fields, both texts")
+STATED_COUNT = parse_if(is_count, f"{COUNT}, or None for the vendor's own", optional=True)
+RATE = parse_if(is_up_to(HIGHEST_RATE), "a number above 0, or None for the vendor's own", optional=True)
+FIELD_MAP = parse_if(is_field_map, "a mapping of source columns to vendor fields, both texts", optional=True)
 TIMEOUT = parse_if(
-    optional(is_up_to(LONGEST_TIMEOUT)), f"{seconds_up_to(LONGEST_TIMEOUT)}, or None for the connection's own"
+    is_up_to(LONGEST_TIMEOUT), f"{seconds_up_to(LONGEST_TIMEOUT)}, or None for the connection's own", optional=True
 )
 PLAN_ROWS = parse_if(
     lambda value: value is not False and (value == 0 or (is_count(value) and value <= MOST_LISTED)),
@@ -230,11 +217,9 @@ class PushParameters:
     on_unknown: Literal["hold", "reconcile", "resend"] = parsed_by(parse_one_of("hold", "reconcile", "resend"), "hold")
     max_rejected: float = parsed_by(parse_tolerance(fraction=True), 0)
     max_unknown: float = parsed_by(parse_tolerance(fraction=False), 0)
-    batch_size: int | None = parsed_by(parse_if(optional(is_count), COUNT + OF_VENDOR))
-    max_in_flight: int | None = parsed_by(parse_if(optional(is_count), COUNT + OF_VENDOR))
-    requests_per_second: float | None = parsed_by(
-        parse_if(optional(is_up_to(HIGHEST_RATE)), "a number above 0" + OF_VENDOR)
-    )
+    batch_size: int | None = parsed_by(STATED_COUNT)
+    max_in_flight: int | None = parsed_by(STATED_COUNT)
+    requests_per_second: float | None = parsed_by(RATE)
     request_attempts: int = parsed_by(parse_if(is_count, COUNT), 5)
     request_timeout: float | None = parsed_by(TIMEOUT)
     max_wait: float = parsed_by(parse_if(is_up_to(LONGEST_WAIT), seconds_up_to(LONGEST_WAIT)), 60.0)
@@ -252,20 +237,12 @@ class PushParameters:
         return replace(found, xcom_outcomes="none") if with_table else found
 
     def limits(self, vendor: Vendor) -> Limits:
-        """Return the vendor's limits, overridden by the user's.
-
-        :raises ConfigError: if the vendor does not take batches of this size.
-        """
-        if self.batch_size is not None and self.batch_size > vendor.limits.batch_size:
-            raise ConfigError(
-                f"batch_size is at most {vendor.limits.batch_size} for {vendor.title}{not_this(self.batch_size)}"
-            )
-        stated: dict[str, Any] = {
-            "batch_size": self.batch_size,
-            "max_in_flight": self.max_in_flight,
-            "requests_per_second": self.requests_per_second,
-        }
-        return replace(vendor.limits, **{name: value for name, value in stated.items() if value is not None})
+        """Return the vendor's limits, overridden by the user's."""
+        most = vendor.limits.batch_size
+        if self.batch_size is not None and self.batch_size > most:
+            raise ConfigError(f"batch_size is at most {most} for {vendor.title}{not_this(self.batch_size)}")
+        limits = {name: getattr(self, name) for name in ("batch_size", "max_in_flight", "requests_per_second")}
+        return replace(vendor.limits, **{name: value for name, value in limits.items() if value is not None})
 
     def timeout(self, of_connection: float | None) -> float:
         """Return the seconds that a request may take: the task's, else the connection's, else the default."""

@@ -56,7 +56,15 @@ def checked_push(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> 
     :param given: the other parameters of ``push``.
     """
     parameters = PushParameters.of({**parse_all(PUSH_PARSERS, given), "xcom_outcomes": "none"})
-    check_memory(parameters)
+    if parameters.outcomes_conn_id is not None:
+        if parameters.sync_id is None:
+            raise ConfigError(
+                "sync_id must be given with outcomes_conn_id: it names what the table remembers, in this run and in "
+                "later ones, such as sync_id='signups'"
+            )
+        from airflow_provider_contacts.ledgers.sql.database import connect
+
+        connect(sql_hook(parameters.outcomes_conn_id, "outcomes_conn_id")).dispose()
     target = hook.target()
     settings = hook.settings(parameters, target)
     where = f"connection {hook.contacts_conn_id!r}"
@@ -65,20 +73,6 @@ def checked_push(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> 
     mapper = hook.mapper(parameters, known, parameters.sync_id or "", rows.columns)
     check_key(rows, mapper.sync_key if isinstance(records, list | tuple) else ())
     return CheckedPush(hook=hook, rows=rows, parameters=parameters, target=target, settings=settings)
-
-
-def check_memory(parameters: PushParameters) -> None:
-    """Check that the outcome table's database is one, and that the push has a name in it."""
-    if parameters.outcomes_conn_id is None:
-        return
-    if parameters.sync_id is None:
-        raise ConfigError(
-            "sync_id must be given with outcomes_conn_id: it names what the table remembers, in this run and in "
-            "later ones, such as sync_id='signups'"
-        )
-    from airflow_provider_contacts.ledgers.sql.database import connect
-
-    connect(sql_hook(parameters.outcomes_conn_id, "outcomes_conn_id")).dispose()
 
 
 class Outcomes(Iterator[Outcome]):

@@ -45,10 +45,10 @@ def reported(
             log.warning("The run's row could not be written")
         raise
     report.status = "partial" if report.tally.num_undelivered else "succeeded"
-    write_end(report, ledger, None)
+    write_end(report, ledger)
 
 
-def write_end(report: Report, ledger: Any, message: str | None) -> None:
+def write_end(report: Report, ledger: Any, message: str | None = None) -> None:
     """Log the counters, and write them into the run's row if the ledger has one."""
     counts = ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in report.counts().items())
     log.info("Push %s: %s", report.status, counts)
@@ -56,10 +56,10 @@ def write_end(report: Report, ledger: Any, message: str | None) -> None:
         write(report.counts(), report.status, message)
 
 
-def message_of(error: BaseException | None) -> str | None:
+def message_of(error: BaseException) -> str:
     """Return why a run ended as it did; of another's exception only its kind, whose text may quote a row."""
-    if error is None or isinstance(error, ContactsError):
-        return None if error is None else str(error)
+    if isinstance(error, ContactsError):
+        return str(error)
     if isinstance(error, GeneratorExit):
         return "its outcomes were read no further, which stops a push"
     kind = type(error)
@@ -82,16 +82,11 @@ def counted(push: Push, report: Report) -> Generator[Finished]:
 
 
 class Progress:
-    """Logs now and then how far a push is.
-
-    :param now: the moment in seconds; asked often.
-    """
+    """Logs now and then how far a push is."""
 
     def __init__(self, report: Report, now: Callable[[], float] = monotonic) -> None:
-        self._report = report
-        self._now = now
-        self._last = now()
-        self._done = 0
+        self._report, self._now = report, now
+        self._last, self._done = now(), 0
 
     def tell(self, push: Push) -> None:
         """Log a line if the last one is old enough."""
@@ -114,10 +109,7 @@ class Progress:
 
 
 def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
-    """Say where a person finds the outcome of each record.
-
-    :param outcomes_conn_id: ``None`` without a table.
-    """
+    """Say where a person finds the outcome of each record."""
     if outcomes_conn_id is None:
         if report.wanted == "none":
             return "no outcome was kept: set outcomes_conn_id"

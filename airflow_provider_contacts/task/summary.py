@@ -90,25 +90,18 @@ class Tally:
     def counts(self) -> dict[str, int]:
         """Return the counters by their public names."""
         by_status = {f"num_{status.value}": self.statuses[status] for status in Status if status is not Status.SENDING}
+        others = ("num_changed", "num_held", "num_undelivered", "num_delivered")
         return {
             "num_planned": sum(self.statuses.values()),
             **by_status,
-            "num_changed": self.num_changed,
-            "num_held": self.num_held,
-            "num_undelivered": self.num_undelivered,
-            "num_delivered": self.num_delivered,
+            **{name: getattr(self, name) for name in others},
         }
 
     def not_tolerated(self, max_rejected: float, max_unknown: float) -> UndeliveredError | None:
-        """Return why the task must fail, or ``None``.
-
-        :param max_rejected: rejected and invalid records that are tolerated; below 1, a fraction of planned records
-            that are neither skipped nor duplicate. What an earlier try of this run delivered is no skipped one here: a
-            retry must not fail for having less left to do.
-        :param max_unknown: records that became unknown in this run and are tolerated.
-        """
+        """Return why the task must fail, or ``None``."""
         counted = self.statuses
         refused = counted[Status.REJECTED] + counted[Status.INVALID]
+        # What an earlier try delivered counts for a fraction: a retry must not fail for having less left to do.
         delivered_before = self.num_delivered - counted[Status.SUCCEEDED]
         base = sum(counted.values()) - counted[Status.SKIPPED] - counted[Status.DUPLICATE] + delivered_before
         allowed = max_rejected * base if 0 < max_rejected < 1 else max_rejected
@@ -123,10 +116,8 @@ class Tally:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
         if not reasons:
             return None
-        first = [
-            f"{code} in {self.fields[code]} ({count})" if code in self.fields else f"{code} ({count})"
-            for code, count in self.codes.most_common(5)
-        ]
+        places = {code: f" in {name}" for code, name in self.fields.items()}
+        first = [f"{code}{places.get(code, '')} ({count})" for code, count in self.codes.most_common(5)]
         text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {', '.join(first) or 'none'}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 
