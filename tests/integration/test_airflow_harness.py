@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, BaseHook, BaseOperator, RetryDecision, RetryPolicy, Variable, XComArg
+from airflow.sdk import DAG, BaseHook, BaseOperator, Variable, XComArg
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowNotFoundException,
@@ -45,12 +45,6 @@ class ProbeOperator(BaseOperator):
             case _:
                 pass
         return {"text": self.text, "seen": seen, "reschedules": context["task_reschedule_count"]}
-
-
-class ThreeSeconds(RetryPolicy):
-    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
-        assert isinstance(exception, RuntimeError), (try_number, max_tries, context)
-        return RetryDecision.retry(timedelta(seconds=3), reason="asked for")
 
 
 def probe(dag_id: str = "probe", **arguments: Any) -> ProbeOperator:
@@ -91,13 +85,6 @@ def test_tries_end_as_in_a_worker_and_share_the_state_store(
     if error is None:
         assert datetime.fromisoformat(api.states[0]["reschedule_date"]) == LATER
         assert api.xcoms[scope_of(op), "return_value"]["reschedules"] == 2
-
-
-def test_a_retry_policy_says_how_long_to_wait() -> None:
-    api = MemAPI()
-    result = run_op(probe(plan="fail", retries=1, retry_policy=ThreeSeconds()), api)
-    assert result.state == "up_for_retry"
-    assert (api.states[0]["retry_delay_seconds"], api.states[0]["retry_reason"]) == (3.0, "asked for")
 
 
 class StoreOperator(BaseOperator):
@@ -185,15 +172,6 @@ def test_a_mapped_upstream_is_a_lazy_sequence_in_the_order_of_the_map_index() ->
         "rows": [[{"id": 0}], [{"id": 2}], [{"id": 10}]],
         "some": [[{"id": 2}], [{"id": 10}]],
     }
-
-
-def test_one_map_index_of_a_mapped_operator_can_be_run() -> None:
-    with DAG("expanded", schedule=None):
-        op = ProbeOperator.partial(task_id="task", retries=1).expand(text=["a", "b {{ ti.map_index }}"])
-    api = MemAPI()
-    assert run_op(op, api, map_index=1).error is None
-    assert api.xcoms[scope_of(op, map_index=1), "return_value"]["text"] == "b 1"
-    assert api.store == {scope_of(op, map_index=1): {"seen": [1]}}
 
 
 class LateOperator(BaseOperator):

@@ -78,21 +78,13 @@ def test_a_wrong_source_connection_is_named(world: World) -> None:
     assert "sql_conn_id: there is no connection 'nobody'" in world.refused(sql_push(sql_conn_id="nobody"))
 
 
+# Every other one: ``test_connection`` and ``test_preflight``.
 BAD_CONNECTIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "extra": ("dex", {"extra": {"tokn_url": 1}}, {}, "unknown keys ['tokn_url'] in the extra"),
     "no JSON": ("dex", {"extra": "{"}, {}, "is no JSON object"),
-    "no object": ("dex", {"extra": "[1]"}, {}, "is no JSON object"),
     "plain http": ("dex", {"host": "http://vendor.example"}, {}, "plain http to 'vendor.example'"),
-    "no key": ("dex", {"password": ""}, {}, "password"),
-    "key with a line break": ("dex", {"password": "dex_a\n"}, {}, "password holds a line break"),
-    "key with a space": ("dex", {"password": "dex_a b"}, {}, "no header can carry"),
-    "CA bundle": ("dex", {"extra": {"verify": "/no/such/file"}}, {}, "verify is true, false, or the path"),
-    "proxy": ("dex", {"extra": {"proxy": "proxy:3128"}}, {}, "proxy is no URL"),
-    "two books": ("apptoto", {}, {"address_book_id": 1, "address_book": "Demo"}, "exactly one of"),
     "no book": ("apptoto", {"extra": {}}, {}, "exactly one of"),
     "an unknown book": ("apptoto", {}, {"address_book": "Typo"}, "address book"),
-    "no list": ("talkdesk", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
-    "no organization": ("intermezzo", {"extra": {"token_url": "http://localhost/t"}}, {}, "needs the destination"),
     "a list that is no UUID": ("nedzo", {}, {"contact_list_id": "12"}, "not a UUID"),
     "a list that is a path": ("talkdesk", {}, {"record_list_id": ".."}, "record_list_id must be an id"),
 }

@@ -295,11 +295,6 @@ def test_a_sync_id_without_rows_is_warned_of(world: World, caplog: pytest.LogCap
 # Destinations and what we add to a payload.
 
 
-def test_a_sync_id_stays_with_its_destination(world: World) -> None:
-    refused(world, callees(1), "First0")
-    assert "remembers records of talkdesk" in world.refused(replay(destination={"record_list_id": "other"}))
-
-
 def test_an_address_book_and_a_made_external_id_are_as_before(world: World) -> None:
     record = {"name": "Ada", "email": "ada@example.com"}
     parameters: dict[str, Any] = {
@@ -462,12 +457,7 @@ def test_a_plan_counts_what_a_replay_then_does(world: World) -> None:
     assert world.run(plan, run_id="plan").error is None
     assert (world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")) == before
     summary = world.summary(plan, run_id="plan")
-    assert counts(summary, "planned", "to_send", "invalid", "failed") == (
-        5,
-        3,
-        1,
-        1,
-    )
+    assert counts(summary, "planned", "to_send", "invalid", "failed") == (5, 3, 1, 1)
 
 
 def test_a_plan_without_a_table_finds_nothing(world: World) -> None:

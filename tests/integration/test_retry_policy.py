@@ -9,17 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator, RetryAction
 
-from airflow_provider_contacts.errors import (
-    ConfigError,
-    ContactsError,
-    InterruptedPushError,
-    LedgerError,
-    LookupFailedError,
-    RefusedError,
-    RetryLaterError,
-    SupersededError,
-    UndeliveredError,
-)
+from airflow_provider_contacts import errors
 from airflow_provider_contacts.hooks import DexHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
@@ -54,7 +44,11 @@ def ended(error: BaseException, try_number: int = 1, policy: ContactsRetryPolicy
 
 @pytest.mark.parametrize(
     "error",
-    [ConfigError("wrong"), RefusedError("http_403"), UndeliveredError("only rejected", retryable=False)],
+    [
+        errors.ConfigError("wrong"),
+        errors.RefusedError("http_403"),
+        errors.UndeliveredError("only rejected", retryable=False),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_no_try_can_help_fails_at_once(error: Exception) -> None:
@@ -64,11 +58,11 @@ def test_what_no_try_can_help_fails_at_once(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        UndeliveredError("one failed", retryable=True),
-        LedgerError("away"),
-        LookupFailedError("no answer"),
-        InterruptedPushError("stopped"),
-        ContactsError("other"),
+        errors.UndeliveredError("one failed", retryable=True),
+        errors.LedgerError("away"),
+        errors.LookupFailedError("no answer"),
+        errors.InterruptedPushError("stopped"),
+        errors.ContactsError("other"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -81,19 +75,21 @@ def test_what_could_end_better_waits_longer_each_time(error: Exception) -> None:
 
 def test_the_wait_has_an_end() -> None:
     for number in (4, 50, 10_000):
-        decision = POLICY.evaluate(LedgerError("away"), number, 20_000)
+        decision = POLICY.evaluate(errors.LedgerError("away"), number, 20_000)
         assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(300, 299, 300), (-5, 0, 0), (1e6, 3600, 3600)])
 def test_the_vendors_moment_is_waited_for(seconds: float, least: float, most: float) -> None:
-    report = ended(RetryLaterError("later", soon(seconds)))
+    report = ended(errors.RetryLaterError("later", soon(seconds)))
     assert report["state"] == "up_for_retry"
     assert least <= report["retry_delay_seconds"] <= most
     assert "the wait ends then" in report["retry_reason"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("source"), SupersededError("newer")], ids=["foreign", "superseded"])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("source"), errors.SupersededError("newer")], ids=["foreign", "superseded"]
+)
 def test_about_anything_else_airflow_decides(error: Exception) -> None:
     report = ended(error)
     assert (report["state"], report.get("retry_delay_seconds")) == ("up_for_retry", None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task, task_group
 
-from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator, SettleContactsOperator
+from airflow_provider_contacts.operators import PushContactsOperator, SettleContactsOperator
 from tests.airflow_harness import scope_of
 from tests.support.pushing import World
 
@@ -171,11 +171,3 @@ def test_records_of_a_mapped_task_group_are_read() -> None:
     op: Any = dag.task_dict["each.t"]
     assert op.upstream_task_ids == {"up"}
     assert op.records.__class__.__name__ != "str", "Airflow resolves it"
-
-
-def test_a_replay_shows_nothing_but_its_filter() -> None:
-    with DAG("d", schedule=None) as dag:
-        ReplayContactsOperator.partial(
-            task_id="t", contacts_conn_id="dex_default", outcomes_conn_id="outcomes", statuses=["failed"]
-        ).expand(sync_id=["a", "b"])
-    assert "failed" in stored(dag)

@@ -80,24 +80,6 @@ def test_every_description_says_the_default(name: str, key: str, field: dict[str
         assert found[1] == (words[default] if isinstance(default, bool) else default)
 
 
-@pytest.mark.parametrize(("name", "key", "field"), FIELDS, ids=IDS)
-def test_names_and_descriptions_are_spelled_alike(name: str, key: str, field: dict[str, Any]) -> None:
-    label, description = field["label"], field["description"]
-    assert label[0].isupper(), name
-    assert description[0].isupper() or description.startswith("true, "), key
-    assert not description.endswith(".")
-    assert re.search(r"\b(id|url|tls|Id|Url)\b", f"{label} {description}") is None
-    # Every word but the first is small, unless it is an abbreviation or a header's name.
-    words = label.partition(" (")[0].replace("Retry-After", "").split()[1:]
-    assert [word for word in words if not (word.islower() or word.isupper())] == []
-
-
-def test_the_standard_fields_are_spelled_alike_too() -> None:
-    labels = [label for one in TYPES.values() for label in one["ui-field-behaviour"]["relabeling"].values()]
-    assert labels
-    assert [label for label in labels if re.search(r"\bid\b", label)] == []
-
-
 @pytest.mark.parametrize("name", TYPES)
 def test_the_destination_comes_first_in_a_part_of_its_own_and_says_whether_it_must_be_given(name: str) -> None:
     form = vendors.load(name).destination
@@ -116,9 +98,6 @@ def test_the_destination_comes_first_in_a_part_of_its_own_and_says_whether_it_mu
 def test_a_choice_does_not_offer_null(name: str, key: str, field: dict[str, Any]) -> None:
     assert None not in field["schema"]["enum"], f"{name}.{key}"
     assert field["schema"]["default"] in field["schema"]["enum"]
-
-
-def test_there_is_a_choice() -> None:
     assert TYPES["talkdesk"]["conn-fields"]["region"]["schema"]["enum"] == ["us", "eu", "ca"]
 
 

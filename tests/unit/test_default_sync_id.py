@@ -10,10 +10,7 @@ from airflow_provider_contacts.records.sync_ids import default_sync_id
 
 def test_its_parts() -> None:
     assert default_sync_id("crm", "group.push", "dex_default", None) == "crm/group.push@dex_default"
-    assert default_sync_id("crm", "push", "talkdesk", "list-1") == "crm/push@talkdesk:list-1"
-
-
-def test_a_connection_id_cannot_pass_for_a_destination() -> None:
+    # A connection id cannot pass for a destination.
     assert default_sync_id("crm", "push", "a:b", None) == "crm/push@a%3Ab"
     assert default_sync_id("crm", "push", "a%3Ab", None) == "crm/push@a%253Ab"
     assert default_sync_id("crm", "push", "a", "b") == "crm/push@a:b"
