@@ -74,13 +74,7 @@ class Lookup:
 
 
 def by_name(
-    what: str,
-    request: Request,
-    listed: str,
-    *,
-    name_key: str,
-    id_key: str,
-    read_id: Callable[[Any], Any] = as_id,
+    what: str, request: Request, listed: str, *, name_key: str, id_key: str, read_id: Callable[[Any], Any] = as_id
 ) -> Lookup:
     """Return the word for an object that may be given by its name, letter for letter, in place of its id.
 

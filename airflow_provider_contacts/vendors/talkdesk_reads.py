@@ -191,8 +191,5 @@ def same_list(shown: Any, one: str) -> bool:
 
 
 READ_BACK = ReadBack(
-    questions=questions,
-    read=read,
-    identity=("phone_numbers.phone_number", "external_id"),
-    most_requests=MOST_PAGES + 1,
+    questions=questions, read=read, identity=("phone_numbers.phone_number", "external_id"), most_requests=MOST_PAGES + 1
 )

@@ -50,11 +50,7 @@ def test_the_organization_is_asked_once_for_all() -> None:
 @pytest.mark.parametrize("normalise", [True, False])
 def test_what_was_created_is_found_and_nothing_else(paging: str, *, in_one: bool, normalise: bool) -> None:
     simulator = Simulator(
-        {
-            "intermezzo.contacts_in_organization": in_one,
-            "intermezzo.paging": paging,
-            "intermezzo.normalise": normalise,
-        }
+        {"intermezzo.contacts_in_organization": in_one, "intermezzo.paging": paging, "intermezzo.normalise": normalise}
     )
     # Ours stands on the second page.
     del simulator.intermezzo.places["org_demo"]

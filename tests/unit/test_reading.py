@@ -104,12 +104,7 @@ def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
 
 @pytest.mark.parametrize(
     ("body", "found"),
-    [
-        (b'{"a": 1}', {"a": 1}),
-        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
-        (b'{"a": "\\ud800"}', {"a": "\ud800"}),
-        (b" 7 ", 7),
-    ],
+    [(b'{"a": 1}', {"a": 1}), (b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b'{"a": "\\ud800"}', {"a": "\ud800"}), (b" 7 ", 7)],
 )
 def test_an_answer_is_read_as_json(body: bytes, found: Any) -> None:
     assert Response(200, {}, body).json() == found

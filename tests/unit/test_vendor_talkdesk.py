@@ -334,11 +334,7 @@ WITHOUT_NUMBER = {"first_name": "Bob", "last_name": "Ames", NUMBER: None, "error
             [ANN, BOB],
             "+a +b",
         ),
-        (
-            shows(fine(person("Ann", "+351929312318"), "b"), fine(person("Ann", "+351929312319"), "a")),
-            LOCAL,
-            "+a +b",
-        ),
+        (shows(fine(person("Ann", "+351929312318"), "b"), fine(person("Ann", "+351929312319"), "a")), LOCAL, "+a +b"),
         (
             shows(
                 {"id": "b", "first_name": "Bob", "last_name": "Ames", "phone_number": "+351929312318"},
@@ -362,17 +358,9 @@ WITHOUT_NUMBER = {"first_name": "Bob", "last_name": "Ames", NUMBER: None, "error
         (shows(fine(ANN, "a"), fine(ANN, "b")), TWICE, "+a +b"),
         (shows(fine(ANN, "a"), refused(ANN, "OTHER")), TWICE, "?unmatched ?unmatched"),
         # By place, where content agrees with it.
-        (
-            shows(fine(ANN, "a"), WITHOUT_NUMBER, fine(CAT, "c")),
-            TRIO,
-            "+a -PHONE_NUMBER_INVALID@phone_numbers +c",
-        ),
+        (shows(fine(ANN, "a"), WITHOUT_NUMBER, fine(CAT, "c")), TRIO, "+a -PHONE_NUMBER_INVALID@phone_numbers +c"),
         (shows(fine(CAT, "c"), WITHOUT_NUMBER, fine(ANN, "a")), TRIO, "+a ?unmatched +c"),
-        (
-            shows({"id": "a", "first_name": "Ann"}, {"id": "b", "first_name": "Ann"}),
-            [ANN, person("Ann", "1")],
-            "+a +b",
-        ),
+        (shows({"id": "a", "first_name": "Ann"}, {"id": "b", "first_name": "Ann"}), [ANN, person("Ann", "1")], "+a +b"),
         (
             shows({"id": "a", "first_name": "Ann"}, {"errors": ["OTHER"], "first_name": "Ann"}),
             [ANN, person("Ann", "1")],
