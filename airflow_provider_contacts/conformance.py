@@ -25,7 +25,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
@@ -37,21 +37,18 @@ from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.reads import Contact
 from airflow_provider_contacts.vendor_kit.refusals import CODE, FIELD
 from airflow_provider_contacts.vendor_kit.vendor import (
-    Again,
     Created,
-    Doubt,
     Payload,
     Rejected,
     Replies,
     Reply,
     Request,
     Response,
-    Stop,
     Vendor,
 )
 
 MARKS = ("SEED", "FOUND", "INFERRED", "UNKNOWN")
-KINDS = {Created: "created", Rejected: "rejected", Again: "again", Doubt: "doubt", Stop: "stop"}
+KINDS = {kind: kind.__name__.lower() for kind in get_args(Reply)}
 GARBAGE = (b"", b"<html>", b"\xff", b"null", b"[]", b"{}", b"7", b'"x"', b"[[]]", b"[" * 100_000, b'{"id":')
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", "x", "1", [], [None], {}, {"id": "1"})
 ACCOUNT = Account(login="login", password="password")  # noqa: S106  # no secret
@@ -97,22 +94,21 @@ def check_vendor(vendor: Vendor) -> None:
         same((asked.method, asked.body), ("GET", None), "the test request may change something")
 
 
+def check_keys(found: set[str], wanted: set[str], source: str) -> None:
+    """Check that an exchange is whole and says where it is documented."""
+    same(found, {"source", "destination", "records", *wanted}, "keys of the exchange")
+    expect(any(mark in source for mark in MARKS), f"the source has no mark of {MARKS}")
+
+
 def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
     """Check what leaves, and what is made of the answer: as documented, and changed in every place."""
-    same(
-        set(exchange) - {"replies", "refusal", "refusal_code"},
-        {"source", "destination", "records", "request", "response"},
-        "keys of the exchange",
+    check_keys(
+        {*exchange} - {"replies", "refusal", "refusal_code"}, {"request", "response"}, exchange.get("source", "")
     )
-    expect(any(mark in exchange["source"] for mark in MARKS), f"the source has no mark of {MARKS}")
     prepared = prepare(vendor, exchange)
     expect(0 < len(prepared) <= vendor.limits.batch_size, f"{len(prepared)} records are no request")
-    before, after = vendor.envelope
-    leaving = {
-        "method": "POST",
-        "path": vendor.request_path(exchange["destination"]),
-        "body": json.loads(before + b",".join(one.body for one in prepared) + after),
-    }
+    body = b",".join(one.body for one in prepared).join(vendor.envelope)
+    leaving = {"method": "POST", "path": vendor.request_path(exchange["destination"]), "body": json.loads(body)}
     same(leaving, exchange["request"], "what leaves")
     answer, sent = answer_of(exchange["response"]), [one.payload for one in prepared]
     if "replies" in exchange:
@@ -153,8 +149,7 @@ def check_answer(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> R
 
 def check_reading(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
     """Check what is asked about records in doubt, and what is made of the answers."""
-    same(set(exchange), {"source", "destination", "records", "steps"}, "keys of the exchange")
-    expect(any(mark in exchange["source"] for mark in MARKS), f"the source has no mark of {MARKS}")
+    check_keys({*exchange}, {"steps"}, exchange.get("source", ""))
     words = vendor.read_back
     if words is None:
         raise AssertionError(f"{vendor.name} is not read back")
@@ -243,16 +238,9 @@ def errors_as_json(errors: Iterable[RecordError]) -> list[dict[str, Any]]:
 
 def reply_as_json(reply: Reply) -> dict[str, Any]:
     """Return a reply as an exchange has it, with every member."""
-    kind = {"kind": KINDS[type(reply)]}
-    match reply:
-        case Created(id=id_):
-            return {**kind, "id": id_}
-        case Rejected(errors=errors):
-            return {**kind, "errors": errors_as_json(errors)}
-        case Doubt(code=code, id=id_):
-            return {**kind, "code": code, "id": id_}
-        case Again(code=code) | Stop(code=code):
-            return {**kind, "code": code}
+    told = {name: getattr(reply, name) for name in ("id", "code") if hasattr(reply, name)}
+    errors = {"errors": errors_as_json(reply.errors)} if isinstance(reply, Rejected) else {}
+    return {"kind": KINDS[type(reply)], **told, **errors}
 
 
 def completed(expected: Mapping[str, Any]) -> dict[str, Any]:

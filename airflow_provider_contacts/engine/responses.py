@@ -17,7 +17,7 @@ from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.mapper import record_at
 from airflow_provider_contacts.records.vendor_ids import but
-from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text, trouble_text
+from airflow_provider_contacts.vendor_kit.push_settings import refusal_text, trouble_text
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Again, Replies, Response, Stop
 

@@ -15,8 +15,7 @@ from airflow_provider_contacts.transport.endpoint import Endpoint, ca_context, p
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
-from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, place_of
+from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Assumptions, Place, credential_fields
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 # RFC 9110, 11.6.2: a scheme, one space, and characters that a header can carry.
@@ -94,7 +93,11 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         defaults={one.name: extra[one.name] for one in vendor.destination.settings if one.name in extra},
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
-        place=place_of(vendor, stored.conn_id, urlsplit(base_url).netloc, credential),
+        place=Place(
+            conn_id=stored.conn_id,
+            host=urlsplit(base_url).netloc,
+            credential=credential_fields(vendor, credential),
+        ),
     )
 
 

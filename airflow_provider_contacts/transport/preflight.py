@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError, LookupFailedError, RefusedError, UnreadableError
 from airflow_provider_contacts.transport.settings import parse_settings
-from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place, hint_of, shown
+from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Place, hint_of, shown
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, Secrets
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Request, Response, Vendor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -21,51 +22,37 @@ EXISTS = re.compile("already|exists|unique|duplicat|conflict|taken", re.IGNORECA
 
 
 def guarded(vendor: Vendor, read: Callable[[], T], otherwise: T) -> T:
-    """Return what a reader of the vendor makes of an answer, or ``otherwise`` if it is unreadable or the reader fails.
-
-    A failure is logged without its text, which may quote the answer.
-    """
+    """Return what a reader makes of an answer, or ``otherwise`` if the answer is unreadable or the reader fails."""
     try:
         return read()
     except UnreadableError:
         return otherwise
     except Exception as error:  # noqa: BLE001  # any bug of a reader: logged, and never a lost outcome
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        line = trace.tb_lineno if trace is not None else 0
-        log.error(  # noqa: TRY400  # a traceback may quote the answer
-            "A reader of %s failed: %s in line %s; its answer counts as unreadable",
-            vendor.name,
-            type(error).__name__,
-            line,
-        )
-    return otherwise
+        *_, (_, line) = traceback.walk_tb(error.__traceback__)
+        # Neither its text nor a traceback: both may quote the answer.
+        said = "A reader of %s failed: %s in line %s; its answer counts as unreadable"
+        log.error(said, vendor.name, type(error).__name__, line)  # noqa: TRY400
+        return otherwise
 
 
 def read_replies(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return the replies of a 2xx, or doubt about every record where its reader fails."""
     doubts = Replies.doubt(len(sent), "unreadable")
-    replies = guarded(vendor, lambda: in_columns(vendor.read(answer, sent)), doubts)
-    if len(replies) != len(sent):
-        log.error(
-            "The reader of %s gave %s replies for %s records; they are unknown", vendor.name, len(replies), len(sent)
-        )
-        return doubts
-    return replies
 
+    def read() -> Replies:
+        found: Replies | Sequence[Reply] = vendor.read(answer, sent)
+        return found if isinstance(found, Replies) else Replies.of(found)
 
-def in_columns(replies: Replies | Sequence[Reply]) -> Replies:
-    """Return replies in columns, whatever a reader gives."""
-    return replies if isinstance(replies, Replies) else Replies.of(replies)
+    replies = guarded(vendor, read, doubts)
+    if len(replies) == len(sent):
+        return replies
+    said = "The reader of %s gave %s replies for %s records; they are unknown"
+    log.error(said, vendor.name, len(replies), len(sent))
+    return doubts
 
 
 class Refusal(NamedTuple):
-    """What a refusing answer says.
-
-    :param code: of the whole refusal.
-    :param reasons: of each record that it names, by place.
-    """
+    """What a refusing answer says: the code of the whole, and the reasons of each record that it names, by place."""
 
     code: str
     reasons: Mapping[int, tuple[RecordError, ...]]
@@ -93,8 +80,7 @@ def read_refusal(vendor: Vendor, answer: Response, count: int) -> Refusal:
 def first_shape(vendor: Vendor, answer: Response) -> list[Reason]:
     """Return the reasons in the first of the vendor's shapes that an answer has."""
     body = as_mapping(answer.json())
-    found = (list(shape(body, answer.status)) for shape in vendor.refusal)
-    return next(filter(None, found), [])
+    return next(filter(None, (list(shape(body, answer.status)) for shape in vendor.refusal)), [])
 
 
 def says_exists(errors: Iterable[RecordError], http_status: int | None, codes: Collection[str]) -> bool:

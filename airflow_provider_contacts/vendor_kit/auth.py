@@ -76,8 +76,7 @@ def api_key(example: str = "") -> Auth:
 def login_and_password(login: str, password: str, example: str = "") -> Auth:
     """Return the word for Basic authentication.
 
-    :param login: what the form calls the login.
-    :param password: what the form calls the password.
+    :param login: what the form calls the login; so for ``password``.
     :param example: of a login.
     """
 
@@ -88,9 +87,8 @@ def login_and_password(login: str, password: str, example: str = "") -> Auth:
             raise ConfigError("the login must not hold a colon: Basic authentication cuts there")
         return basic(account.login, account.password)
 
-    return Auth(
-        ConnectionForm(relabeling={"login": login, "password": password}, examples={"login": example}), credential
-    )
+    form = ConnectionForm(relabeling={"login": login, "password": password}, examples={"login": example})
+    return Auth(form, credential)
 
 
 def client_credentials(
@@ -127,25 +125,13 @@ def client_credentials(
             parameters=tuple(given.items()),
         )
 
+    said = {"token_url": (f"Where tokens are requested. Default: {where}", where if "://" in where else "")}
+    said |= {
+        name: (f"{name.capitalize()} of the token. Default: {default}", default) for name, default in named.items()
+    }
+    titles = {"token_url": "Token URL"}
+    settings = tuple(
+        Setting(name, titles.get(name, name.capitalize()), text, example=one) for name, (text, one) in said.items()
+    )
     labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
-    return Auth(ConnectionForm(relabeling=labels, settings=token_settings(where, named)), credential)
-
-
-def token_settings(where: str, named: Mapping[str, str]) -> tuple[Setting, ...]:
-    """Return the extra keys of client credentials."""
-    url = Setting(
-        name="token_url",
-        label="Token URL",
-        description=f"Where tokens are requested. Default: {where}",
-        example=where if "://" in where else "",
-    )
-    others = (
-        Setting(
-            name=name,
-            label=name.capitalize(),
-            description=f"{name.capitalize()} of the token. Default: {default}",
-            example=default,
-        )
-        for name, default in named.items()
-    )
-    return (url, *others)
+    return Auth(ConnectionForm(relabeling=labels, settings=settings), credential)

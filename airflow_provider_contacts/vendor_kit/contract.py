@@ -14,28 +14,20 @@ from typing_extensions import is_typeddict
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 
-# pydantic's error types to the codes that all vendors share; a type of ours is its own code.
-CODES = {
-    "missing": "missing_field",
-    "extra_forbidden": "unknown_field",
-    "string_too_long": "too_long",
-    "too_long": "too_long",
-    "string_too_short": "too_short",
-    "too_short": "too_short",
-    "literal_error": "not_allowed",
-    "enum": "not_allowed",
-    "greater_than": "out_of_range",
-    "greater_than_equal": "out_of_range",
-    "less_than": "out_of_range",
-    "less_than_equal": "out_of_range",
-    "finite_number": "out_of_range",
-    "string_pattern_mismatch": "invalid_format",
-    "string_unicode": "invalid_text",
-    "value_error": "invalid_value",
-    "assertion_error": "invalid_value",
+# The codes that all vendors share, with pydantic's error types; a type of ours is its own code.
+KINDS = {
+    "missing_field": ("missing",),
+    "unknown_field": ("extra_forbidden",),
+    "too_long": ("string_too_long", "too_long"),
+    "too_short": ("string_too_short", "too_short"),
+    "not_allowed": ("literal_error", "enum"),
+    "out_of_range": ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"),
+    "invalid_format": ("string_pattern_mismatch",),
+    "invalid_text": ("string_unicode",),
+    "invalid_value": ("value_error", "assertion_error"),
 }
+CODES = {kind: code for code, kinds in KINDS.items() for kind in kinds}
 TIGHT = frozenset({str, bool, int, NoneType})
-
 WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_parsing_size")
 
 
@@ -84,7 +76,7 @@ class RecordContract:
 
     @cached_property
     def _validator(self) -> Any:
-        """Return the check itself; building it takes milliseconds, and is left to the first record."""
+        # Building it takes milliseconds, and is left to the first record.
         return TypeAdapter(self.record).validator
 
     def check(self, shaped: dict[str, Any]) -> dict[str, Any]:
@@ -136,9 +128,11 @@ def members_of(hint: Any) -> set[Any]:
 
 def reasons(error: ValidationError) -> list[tuple[str, str | None, str | None]]:
     """Return pydantic's findings as ``(code, field, message)``, never with a value."""
-    found: list[tuple[str, str | None, str | None]] = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        kind = one["type"]
-        code = CODES.get(kind) or ("wrong_type" if kind.endswith(WRONG_TYPE_ENDINGS) else kind)
-        found.append((code, ".".join(str(part) for part in one["loc"]) or None, one["msg"]))
-    return found
+
+    def code_of(kind: str) -> str:
+        return CODES.get(kind) or ("wrong_type" if kind.endswith(WRONG_TYPE_ENDINGS) else kind)
+
+    return [
+        (code_of(one["type"]), ".".join(map(str, one["loc"])) or None, one["msg"])
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

@@ -21,13 +21,11 @@ from pydantic_core import PydanticCustomError
 EMAIL = re.compile(
     r"[^\s@\x00-\x1f\x7f<>(),;:\\\"\[\]]+@(?:[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+\.)+[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
 )
-
-# RFC 3696 erratum 1690: 64 for the mailbox, the @, 255 for the domain.
-EMAIL_LENGTH = 320
+EMAIL_LENGTH = 320  # RFC 3696 erratum 1690: 64 for the mailbox, the @, 255 for the domain
 
 
 def check_email(value: str) -> str:
-    """Return ``value`` if it has the form of an email address."""
+    """Return a text that has the form of an email address."""
     if len(value) > EMAIL_LENGTH or not EMAIL.fullmatch(value):
         raise PydanticCustomError("invalid_email", "not the form of an email address")
     return value
@@ -56,12 +54,11 @@ def check_date(value: str) -> str:
 def check_datetime(value: str) -> str:
     """Return ``value`` if it is a moment, ISO 8601 with its offset."""
     try:
-        moment = datetime.fromisoformat(value)
+        if datetime.fromisoformat(value).tzinfo is not None:
+            return value
     except ValueError:
         raise PydanticCustomError("invalid_datetime", "not an ISO 8601 date and time") from None
-    if moment.tzinfo is None:
-        raise PydanticCustomError("invalid_datetime", "a date and time needs its UTC offset")
-    return value
+    raise PydanticCustomError("invalid_datetime", "a date and time needs its UTC offset")
 
 
 def check_flag(value: Any) -> Any:

@@ -16,7 +16,7 @@ class Account:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
     """One key of the connection's extra, or of the destination.
 
@@ -28,9 +28,9 @@ class Setting:
     """
 
     name: str
-    kind: Literal["text", "integer", "number", "seconds", "boolean", "bool_or_path"] = "text"
     label: str
     description: str
+    kind: Literal["text", "integer", "number", "seconds", "boolean", "bool_or_path"] = "text"
     allowed: tuple[str, ...] = ()
     default: bool | str | None = None
     example: str = ""
@@ -73,15 +73,7 @@ class DestinationForm:
     object_key: str | None = None
 
 
-NO_DESTINATION = DestinationForm()
-
-
 def one_key(name: str, label: str, description: str, *, required: bool = True) -> DestinationForm:
     """Return the destination of a vendor that knows one key, which is an id."""
-    setting = Setting(name=name, label=label, description=description)
-    return DestinationForm(settings=(setting,), required=(name,) if required else (), object_key=name)
-
-
-def no_fields(destination: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001  # the signature is the word's
-    """Return nothing: the destination stands in the path."""
-    return {}
+    required_keys = (name,) if required else ()
+    return DestinationForm(settings=(Setting(name, label, description),), required=required_keys, object_key=name)

@@ -7,9 +7,7 @@ from datetime import datetime
 from typing import Any
 
 PHONE_TAIL = 7
-
-# Drops every ASCII character that is no digit.
-ASCII_DIGITS = {code: None for code in range(128) if not chr(code).isdigit()}
+NO_DIGITS = {code: None for code in range(128) if not chr(code).isdigit()}  # drops ASCII's other characters
 
 
 def as_count(value: Any) -> int | None:
@@ -61,7 +59,7 @@ def fold_phone(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     if value.isascii():
-        return value.translate(ASCII_DIGITS)
+        return value.translate(NO_DIGITS)
     return "".join(str(unicodedata.digit(one)) for one in value if one.isdigit())
 
 

@@ -20,10 +20,7 @@ Agree = Callable[[Payload, Content], bool]
 
 
 class Shown(NamedTuple):
-    """One contact of an answer.
-
-    :param content: what it shows; ``None``: it has no id of its own, and proves nothing.
-    """
+    """One contact of an answer; without content it has no id of its own, and proves nothing."""
 
     id: str | None
     content: Content | None
@@ -63,11 +60,9 @@ def identified(items: Sequence[Any]) -> list[Shown]:
     """Return the contacts of a list; those without an id, and those that share one, are not told apart."""
     contents = [as_mapping(item) for item in items]
     ids = [as_id(content.get("id")) for content in contents]
-    times = Counter(one.lower() for one in ids if one)
-    return [
-        Shown(one, content if one and times[one.lower()] == 1 else None)
-        for one, content in zip(ids, contents, strict=True)
-    ]
+    times = Counter(map(str.lower, filter(None, ids)))
+    pairs = zip(ids, contents, strict=True)
+    return [Shown(one, content if one and times[one.lower()] == 1 else None) for one, content in pairs]
 
 
 def match(
@@ -76,10 +71,7 @@ def match(
     steps: Sequence[Step],
     fates: Sequence[Hashable] | None = None,
 ) -> dict[int, int]:
-    """Return the pairs: index sent to place shown.
-
-    :param fates: by place: what became of the record; all the same if not given.
-    """
+    """Return the pairs: index sent to place shown. Without ``fates`` all have the same."""
     pairs: dict[int, int] = {}
     for step in steps:
         if len(pairs) == len(sent):
@@ -89,10 +81,7 @@ def match(
 
 
 def matched(sent: Sequence[Payload], shown: Sequence[Shown], steps: Sequence[Step], otherwise: Doubt) -> Replies:
-    """Return the replies of an answer that shows created contacts alone.
-
-    :param otherwise: the reply for a record that is none of them.
-    """
+    """Return the replies of an answer that shows created contacts alone; ``otherwise`` for who is none of them."""
     pairs = match(sent, [one.content for one in shown], steps)
     return Replies(
         [shown[pairs[index]].id if index in pairs else None for index in range(len(sent))],
@@ -107,13 +96,11 @@ def echo(names: Collection[str]) -> Step:
     """
 
     def step(rest: Rest) -> Mapping[int, int]:
-        def same(record: Payload, content: Content | None) -> bool:
-            return record == {
-                name: value for name, value in (content or {}).items() if value is not None and name in names
-            }
-
-        every = len(rest.sent) == len(rest.shown) and not rest.pairs and all(map(same, rest.sent, rest.shown))
-        return {index: index for index in range(len(rest.sent))} if every else {}
+        told = [
+            {name: value for name, value in (content or {}).items() if value is not None and name in names}
+            for content in rest.shown
+        ]
+        return {} if rest.pairs or told != list(rest.sent) else {index: index for index in range(len(told))}
 
     return step
 
@@ -141,7 +128,7 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
         found: dict[int, int] = {}
         for one, indices in wanted.items():
             places = shown.get(one, [])
-            equal = len({repr(rest.sent[index]) for index in indices}) == 1 if len(indices) > 1 else True
+            equal = len(indices) == 1 or len({repr(rest.sent[index]) for index in indices}) == 1
             certain = equal or len({rest.fates[place] for place in places}) == 1
             if not (certain and len(places) == len(indices)) and not (some and equal and len(places) < len(indices)):
                 continue

@@ -1,17 +1,18 @@
-"""What one push is told: its limits and its clock."""
+"""One push: where it goes, its limits and its clock, and what a person is told when the vendor takes nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import random
-from typing import Literal
+from typing import Any, Literal
 
-from airflow_provider_contacts.vendor_kit.refusal_messages import NOWHERE, Place
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import Secrets
-from airflow_provider_contacts.vendor_kit.vendor import Destination, Limits
+from airflow_provider_contacts.vendor_kit.vendor import Destination, Limits, Response, Vendor
 
 OnUnknown = Literal["hold", "reconcile", "resend"]
 
@@ -28,12 +29,39 @@ DEFAULT_ASSUMPTIONS = Assumptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a push goes, in the words of its connection.
+
+    :param credential: the fields that make up the credential, as the connection form names them.
+    :param destination: the vendor's destination keys.
+    """
+
+    conn_id: str = ""
+    host: str = ""
+    credential: str = "login, password and token_url"
+    destination: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def named(self) -> str:
+        """Host and connection as they follow a vendor's name in a sentence; empty where neither is known."""
+        return (f" at {self.host}" if self.host else "") + (f" (connection {self.conn_id!r})" if self.conn_id else "")
+
+    def told(self, result: Result) -> Result:
+        """Return a result whose text names the connection."""
+        if self.conn_id and isinstance(result, NotSent | NoAnswer) and result.message:
+            return replace(result, message=f"connection {self.conn_id!r}: {result.message}")
+        return result
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushSettings:
     """The limits of one push; names, defaults and units are the operators'.
 
     :param secrets: what is masked in whatever the vendor says.
     :param reconcile_delay: seconds after the end of a request before which a read cannot prove that it created nothing.
-    :param place: for what a person is told.
     """
 
     limits: Limits
@@ -62,3 +90,63 @@ class Clock:
 
 
 SYSTEM_CLOCK = Clock()
+
+
+def credential_fields(vendor: Vendor, credential: Credential) -> str:
+    """Return the fields that make up a credential: those of this vendor, and none that it does not use."""
+    own = [setting.name for setting in vendor.form.settings]
+    labels = vendor.form.relabeling
+    words = [f"{name} ({labels.get(name, name)})" for name in ("login", "password") if name not in vendor.form.hidden]
+    if isinstance(credential, ClientCredentials):
+        used = [name for name in ("account", "region", "audience", "scope", "token_url") if name in own]
+        words = ["login (client id)", "password (client secret)", *used]
+    elif "token_url" in own:
+        words = ["password (bearer token, since the login is empty)"]
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def shown(destination: Mapping[str, Any]) -> str:
+    """Return a destination as a sentence names it."""
+    return ", ".join(f"{key} {value!r}" for key, value in destination.items())
+
+
+def trouble_text(title: str, result: Result, place: Place) -> str | None:
+    """Return why a request got no usable answer; of an answer the status alone, since its text may quote a record."""
+    if not isinstance(result, Response):
+        return result.message
+    if result.trouble:
+        return result.trouble
+    success = 200 <= result.status < 300  # noqa: PLR2004  # RFC 9110
+    unclear = ", which does not show what was created" if success else ""
+    return f"{title}{place.named} answered HTTP {result.status}{unclear}"
+
+
+def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | None = None) -> str:
+    """Return what a person should look at when the vendor takes nothing.
+
+    :param message: the cause, where it is known better than by its code.
+    """
+    if message:
+        return f"{title} cannot be pushed to ({code}): {message}"
+    parts = [place.host and f"at {place.host}", place.conn_id and f"connection {place.conn_id!r}"]
+    named = ", ".join(filter(None, [*parts, shown(place.destination)]))
+    return f"{title} refuses the push ({code})" + (f" {named}" if named else "") + f": {hint_of(code, place)}"
+
+
+def hint_of(code: str, place: Place) -> str:
+    """Return what to check."""
+    match code:
+        case "http_401":
+            return f"check the connection's {place.credential}"
+        case "http_403":
+            right = "the credential lacks a right, or the plan does not include this request"
+            return f"{right}: check the connection's {place.credential}"
+        case "http_404":
+            keys = " and ".join(place.destination)
+            if not keys and place.conn_id:
+                return "check the connection's host and its path"
+            return "check the destination" + (f"'s {keys}" if keys else "") + " and the connection's host"
+        case "http_301" | "http_302" | "http_303" | "http_307" | "http_308":
+            return "redirects are never followed; check scheme, name and path of the connection's host"
+        case _:
+            return "check the connection's host, credential and destination"

@@ -1,4 +1,7 @@
-"""How records in doubt are looked for at a vendor: questions, pages of contacts, and the ways to a next page."""
+"""How records in doubt are looked for at a vendor: questions, pages of contacts, and the ways to a next page.
+
+The readers here raise ``UnreadableError`` for anything else than they name: doubt is not absence.
+"""
 
 from __future__ import annotations
 
@@ -79,11 +82,7 @@ class ReadBack:
 
 
 def contacts_of(items: Any, read: Callable[[Mapping[str, Any]], Contact]) -> tuple[Contact, ...]:
-    """Return the contacts of a list.
-
-    :param read: one contact, from its object (empty for anything else).
-    :raises UnreadableError: for what is no list, or holds two contacts of one id.
-    """
+    """Return the contacts of a list, each read from its object (empty for anything else), no two of one id."""
     if not isinstance(items, list):
         raise UnreadableError("no list of contacts")
     contacts = tuple(read(as_mapping(item)) for item in items)
@@ -93,19 +92,11 @@ def contacts_of(items: Any, read: Callable[[Mapping[str, Any]], Contact]) -> tup
 
 
 def entries_of(value: Any, member: str) -> list[Payload]:
-    """Return a list of objects without their nulls; a lone text is the ``member`` itself.
-
-    :raises UnreadableError: for what is no list, or holds anything else.
-    """
+    """Return a list of objects without their nulls; a lone text is the ``member`` itself."""
     if not isinstance(value, list) or not all(isinstance(one, str | dict) for one in value):
         raise UnreadableError("no list of numbers or addresses")
     objects = ({member: one} if isinstance(one, str) else one for one in value)
     return [{name: part for name, part in one.items() if part is not None} for one in objects]
-
-
-def first_of(shown: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of several members that is there, ``None`` without any."""
-    return next((shown[name] for name in names if name in shown), None)
 
 
 def ends_path(path: str, id_: str) -> bool:
@@ -114,10 +105,7 @@ def ends_path(path: str, id_: str) -> bool:
 
 
 def next_number(meta: Mapping[str, Any], asked: Request) -> int | None:
-    """Return the number of the next page where a page says ``has_next``; ``None`` after the last one.
-
-    :raises UnreadableError: for another page than the one that was asked for.
-    """
+    """Return the number of the next page where a page says ``has_next``; ``None`` after the last one."""
     if meta.get("has_next") is not True:
         return None
     page = as_count(meta.get("page"))
@@ -127,10 +115,7 @@ def next_number(meta: Mapping[str, Any], asked: Request) -> int | None:
 
 
 def next_cursor(value: Any) -> str | None:
-    """Return a cursor as a query can carry it, ``None`` after the last page.
-
-    :raises UnreadableError: for a cursor that is none.
-    """
+    """Return a cursor as a query can carry it, ``None`` after the last page."""
     if value is None or value == "":
         return None
     cursor = as_id(value)
@@ -144,18 +129,14 @@ def next_link(body: Mapping[str, Any], asked: Request) -> Request | None:
 
     Of the address only the query is taken, and only if the address is that of the same path: whatever host it names,
     the credential goes nowhere else.
-
-    :raises UnreadableError: for an address that is none, or another one.
     """
     links = body.get("_links")
     link = as_mapping(links).get("next")
     href = link.get("href") if isinstance(link, dict) else link
     if isinstance(links, dict | None) and (href is None or href == ""):
         return None
-    if not isinstance(href, str) or not href.isascii() or not href.isprintable():
-        raise UnreadableError("the next page has no address")
     try:
-        parts = urlsplit(href)
+        parts = urlsplit(href if isinstance(href, str) and href.isascii() and href.isprintable() else "//[")
     except ValueError:
         raise UnreadableError("the next page has no address") from None
     query = tuple(parse_qsl(parts.query, keep_blank_values=True))

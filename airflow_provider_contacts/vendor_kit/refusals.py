@@ -19,10 +19,7 @@ FIELD = re.compile(r"[A-Za-z0-9_.,-]{1,128}")
 
 
 class Reason(NamedTuple):
-    """One reason of a refusal.
-
-    :param place: of the record that it is about, ``None`` where the answer names none.
-    """
+    """One reason of a refusal, and the place of the record that it is about, where the answer names one."""
 
     place: int | None
     error: RecordError
@@ -80,10 +77,7 @@ def problem(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
 
 
 def indexed(name: Any, records: str) -> tuple[int | None, str | None]:
-    """Return place and field of a name such as ``records[0].first_name``, ``/records/0/first_name``.
-
-    :param records: name of the list of records.
-    """
+    """Return place and field of a name such as ``records[0].first_name``, ``/records/0/first_name``."""
     text = as_text(name) or ""
     pattern = rf"(?:\$\.|body\.|/)?{re.escape(records)}(?:\[([0-9]{{1,6}})\]|[./]([0-9]{{1,6}}))(?:[./](.*))?"
     found = re.fullmatch(pattern, text)

@@ -18,23 +18,14 @@ from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Rejected, Replies, Reply
 
-NAME_LENGTH = 255
-"""Characters of a code, a field or a vendor's id."""
-
+NAME_LENGTH = 255  # characters of a code, a field or a vendor's id
 MESSAGE_LENGTH = 2000
 ERRORS_KEPT = 50
 
-MASK = "***"
-"""The mask that replaces a secret, as in Airflow's logs."""
-
-SHORTEST_SECRET = 5
-"""Characters of what is masked, as in Airflow: anything shorter would be found in every other word."""
-
-LEAST_BARE = 12
-"""Letters and digits of a secret that are masked in whatever writing; of fewer, other words may be made."""
-
-LONGEST_READ = 65_536
-"""Characters of a text that are looked at: what comes after is cut off anyway."""
+MASK = "***"  # as in Airflow's logs
+SHORTEST_SECRET = 5  # characters, as in Airflow: anything shorter would be found in every other word
+LEAST_BARE = 12  # letters and digits of a secret that are masked in whatever writing: fewer make up other words
+LONGEST_READ = 65_536  # characters of a text that are looked at: what comes after is cut off anyway
 
 # Control characters but tab and line ends, and surrogates: no database takes all of them.
 UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -68,7 +59,7 @@ class Secrets:
         self.add(*known)
 
     def __repr__(self) -> str:
-        """Show none."""
+        """Show none of them."""
         return f"Secrets({MASK})"
 
     def add(self, *secrets: str) -> None:
@@ -78,9 +69,8 @@ class Secrets:
         if new - self._forms:
             self._forms |= new
             self._folded = list({form.casefold() for form in self._forms})
-            # The longest first: one may hold another.
-            ordered = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
+            longest_first = sorted(self._forms, key=len, reverse=True)  # one may hold another
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
 
     def clean(self, text: str | None, length: int) -> str | None:
         """Return ``text`` as :func:`clean` does, with every secret masked."""
@@ -97,7 +87,7 @@ class Secrets:
         return MASK if self._rewritten(part, LEAST_BARE) else clean(part, length)
 
     def _rewritten(self, text: str, least: int) -> bool:
-        """Tell whether the letters and digits of a secret stand in a text, whatever characters are between them."""
+        """Tell whether a text holds the letters and digits of a secret, whatever stands between them."""
         bare = [one for one in self._bare if least <= len(one) <= len(text)]
         told = bared(undone(text)) if bare else ""
         return any(one in told for one in bare)
@@ -112,7 +102,7 @@ class Secrets:
         if all(type(one) is str and len(one) <= NAME_LENGTH for one in told) and "".join(told).isprintable():
             text = "\n".join(told)
             folded = text.casefold()
-            if not (any(form in folded for form in self._folded) or self._rewritten(text, LEAST_BARE)):
+            if not any(form in folded for form in self._folded) and not self._rewritten(text, LEAST_BARE):
                 return ids
         return [self.clean(one, NAME_LENGTH) for one in ids]
 

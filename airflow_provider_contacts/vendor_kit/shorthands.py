@@ -44,15 +44,12 @@ def wrap(native: str, members: Mapping[str, str | tuple[str, str]], *, many: boo
     :param many: the native field is a list, of which the object is the only member.
     """
     main = next(iter(members))
-    targets = {name: member if isinstance(member, tuple) else (member, None) for name, member in members.items()}
+    targets = [(name, *(member if isinstance(member, tuple) else (member, None))) for name, member in members.items()]
 
     def apply(record: dict[str, Any]) -> None:
         wanted = main in record
-        whole = {}
-        for name, (member, default) in targets.items():
-            value = record.pop(name, default)
-            if value is not None:
-                whole[member] = value
+        whole = {member: record.pop(name, default) for name, member, default in targets}
+        whole = {member: value for member, value in whole.items() if value is not None}
         if wanted:
             record[native] = [whole] if many else whole
 

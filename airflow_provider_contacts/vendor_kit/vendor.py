@@ -16,13 +16,7 @@ import msgspec
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
-from airflow_provider_contacts.vendor_kit.forms import (
-    NO_DESTINATION,
-    Account,
-    ConnectionForm,
-    DestinationForm,
-    no_fields,
-)
+from airflow_provider_contacts.vendor_kit.forms import Account, ConnectionForm, DestinationForm
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.auth import Auth
@@ -69,10 +63,7 @@ class Response:
     trouble: str = field(default="", compare=False)
 
     def json(self) -> Any:
-        """Return the parsed body.
-
-        :raises UnreadableError: for anything that is not one JSON text, a bottomless nesting included.
-        """
+        """Return the parsed body; raises ``UnreadableError`` for anything that is not one JSON text."""
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -217,8 +208,7 @@ class Vendor:
     :param refusal: shapes of a refusing answer (400, 409, 413, 422); the first that fits counts.
     :param again_statuses: 4xx statuses that mean "later" at this vendor.
     :param check: the read request behind ``test_connection``; ``None`` where none is documented.
-    :param lookup: see :class:`Lookup`.
-    :param read_back: see :class:`ReadBack`; ``None`` where the vendor documents no read that would do.
+    :param read_back: ``None`` where the vendor documents no read that would do.
     :param exists_codes: codes of a rejection which says that such a contact is there already, where their words do not
         say so. For a record that was in doubt it may be the record itself.
     :param refusals_atomic: assumption: a refused batch created nothing. Extra key of the same name.
@@ -231,12 +221,12 @@ class Vendor:
     base_url: Callable[[Account], str]
     auth: Auth
     settings: tuple[Setting, ...] = ()
-    destination: DestinationForm = NO_DESTINATION
+    destination: DestinationForm = field(default_factory=DestinationForm)
     contract: RecordContract
     limits: Limits
     request_path: Callable[[Destination], str]
     envelope: tuple[bytes, bytes]
-    destination_fields: Callable[[Destination], Payload] = no_fields
+    destination_fields: Callable[[Destination], Payload] = lambda _destination: {}
     generated: Callable[[Payload, str, str], Payload] | None = None
     read: Callable[[Response, Sequence[Payload]], Replies]
     refusal: tuple[Shape, ...] = ()

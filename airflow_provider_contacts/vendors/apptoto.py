@@ -13,28 +13,64 @@ events and whose content is contacts); FOUND, stated elsewhere, which is named; 
 - That ``external_id`` is echoed: INFERRED, so contacts are also told by order, name, number and address.
 - UNKNOWN: error bodies, the maximum, whether a batch is taken whole, what both forms of a field do (refused here), what
   a second POST with one ``external_id`` does (never done unless asked for).
+
+Read back, each record is looked up by its external id, which every record has that we send.
+
+- ``GET /v1/contact?external_id=…`` (singular) gives one bare contact, and something other than 200 where there is none:
+  FOUND (repository UOSAN/message_automation, which then creates; the singular path for one object is the proper one on
+  the events page, apidocs.apptoto.com/reference/v1events).
+- That the something is 404: INFERRED. Any other status is a look-up that failed, which never means absent. Nor does a
+  404 with a page in HTML, which a proxy or a web server says of the address.
+- An external id should be unique in the whole account: SEED. It is scoped by the address book: FOUND for the update
+  (apidocs.apptoto.com/reference/v1contacts-1). So a contact of another book with this id is like the record without
+  being it, and what hides behind it is not told: the record stays in doubt.
+- The contact's fields: FOUND as for the answer to a create request. The echo of the external id: INFERRED; a contact
+  that does not show it is taken for the one that was asked for, and its content must agree all the same.
+
+What it can prove: that a record is there, and, if 404 means absent, that it is not. What it cannot: that a record is
+absent whose external id another contact has, or anything about two records that were given one external id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Required
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Required
 
 from pydantic import ConfigDict, StrictStr, with_config
 from typing_extensions import TypedDict
 
-from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.errors import InvalidRecordError, UnreadableError
+from airflow_provider_contacts.vendor_kit import reads
 from airflow_provider_contacts.vendor_kit.auth import login_and_password
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import by_name, in_records, made_id, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_text, phone_tail
-from airflow_provider_contacts.vendor_kit.matching import by, identified, in_order, matched
-from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Request, Response, Vendor
-from airflow_provider_contacts.vendors.apptoto_reads import READ_BACK
+from airflow_provider_contacts.vendor_kit.json_values import (
+    as_count,
+    as_id,
+    as_list,
+    as_mapping,
+    as_text,
+    fold_text,
+    phone_tail,
+)
+from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
+from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, entries_of
+from airflow_provider_contacts.vendor_kit.vendor import (
+    Destination,
+    Doubt,
+    Limits,
+    Payload,
+    Replies,
+    Request,
+    Response,
+    Vendor,
+)  # fmt: skip
 
 ADDRESS_BOOKS = Request("GET", "/v1/address_books")
+NOT_FOUND = 404
 
 
 class PhoneNumber(TypedDict, total=False):
@@ -87,45 +123,96 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     return matched(sent, identified(items), steps[: 1 if len(items) > len(sent) else None], Doubt("not_returned"))
 
 
-def external_id(contact: Mapping[str, Any]) -> str | None:
+def external_id(contact: Content) -> str | None:
     """Return a contact's external id; a number stands for its text."""
     return as_id(contact.get("external_id"))
 
 
-def agree(record: Payload, contact: Mapping[str, Any]) -> bool:
+def agree(record: Payload, contact: Content) -> bool:
     """Tell whether a contact that shows no external id can be this record; what else is not shown says nothing."""
-    return (
-        external_id(contact) is None
-        and name_of(record) == name_of(contact) is not None
-        and all(
-            not given or not shown or bool(given & shown)
-            for given, shown in ((phones_of(record), phones_of(contact)), (emails_of(record), emails_of(contact)))
-        )
-    )
+    (name, *given), (shown_name, *shown) = content(record), content(contact)
+    known = all(not one or not other or bool(one & other) for one, other in zip(given, shown, strict=True))
+    return external_id(contact) is None and name == shown_name is not None and known
 
 
-def name_of(contact: Mapping[str, Any]) -> str | None:
+def name_of(contact: Content) -> str | None:
     """Return the name for comparing; ``name`` wins over its parts (SEED)."""
-    parts = (fold_text(contact.get("first_name")), fold_text(contact.get("last_name")))
-    return fold_text(contact.get("name")) or " ".join(filter(None, parts)) or None
+    return fold_text(contact.get("name")) or joined(contact) or None
 
 
-def content(contact: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return name, numbers and addresses for comparing."""
-    return name_of(contact), phones_of(contact), emails_of(contact)
+def joined(contact: Content) -> str:
+    """Return the parts of a name as one, for comparing."""
+    return " ".join(filter(None, (fold_text(contact.get(part)) for part in ("first_name", "last_name"))))
 
 
-def phones_of(contact: Mapping[str, Any]) -> frozenset[str]:
-    """Return the last digits of every number, as written and as normalized by the vendor."""
-    listed = map(as_mapping, as_list(contact.get("phone_numbers")) or ())
-    written = [contact.get("phone"), *(entry.get(part) for entry in listed for part in ("number", "normalized"))]
-    return frozenset(map(phone_tail, written)) - {""}
+def content(contact: Content) -> tuple[str | None, frozenset[str], frozenset[str]]:
+    """Return name, the last digits of every number as written and as normalized by the vendor, and addresses."""
+    numbers, addresses = (
+        list(map(as_mapping, as_list(contact.get(many)) or ())) for many in ("phone_numbers", "email_addresses")
+    )
+    written = [contact.get("phone"), *(entry.get(part) for entry in numbers for part in ("number", "normalized"))]
+    emails = (contact.get("email"), *(entry.get("address") for entry in addresses))
+    return name_of(contact), frozenset(map(phone_tail, written)) - {""}, frozenset(map(fold_text, emails)) - {""}
 
 
-def emails_of(contact: Mapping[str, Any]) -> frozenset[str]:
-    """Return every address for comparing."""
-    listed = map(as_mapping, as_list(contact.get("email_addresses")) or ())
-    return frozenset(map(fold_text, (contact.get("email"), *(entry.get("address") for entry in listed)))) - {""}
+def questions(sought: Sequence[Payload], _destination: Destination) -> list[Question]:
+    """Return a look-up for each record whose external id is its own among them; its context is what was sent."""
+    ids = list(map(external_id, sought))
+    times = Counter(ids)
+    return [
+        Question(request=Request("GET", "/v1/contact", query=(("external_id", one),)), about=(index,), context=payload)
+        for index, (one, payload) in enumerate(zip(ids, sought, strict=True))
+        if one is not None and times[one] == 1
+    ]
+
+
+def read_contact(answer: Response, question: Question) -> Page:
+    """Return the contact that was asked for, or none."""
+    if answer.status == NOT_FOUND:
+        if answer.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise UnreadableError("a page in HTML, which is not the vendor's word on a contact")
+        return Page(contacts=())
+    body = as_mapping(answer.json())
+    shown = as_mapping(body["contact"]) if "contact" in body and "id" not in body else body
+    id_ = as_id(shown.get("id"))
+    asked = dict(question.request.query)["external_id"]
+    if id_ is None or (shown.get("external_id") not in (None, "") and external_id(shown) != asked):
+        raise UnreadableError("not the contact that was asked for")
+    fields = fields_of(shown, question.context)
+    # Whatever it is, ours may hide behind it.
+    return Page(contacts=(reads.Contact(id=id_, fields=fields | {"external_id": asked}),), whole=False)
+
+
+def fields_of(shown: Content, sent: Payload) -> Payload:
+    """Return a contact in the words of the record that was sent: a name or its parts, one number or a list of them."""
+    fields = names_of(shown, sent)
+    if "address_book_id" in shown:
+        fields["address_book_id"] = as_id(shown["address_book_id"])
+    for lone, many, part, fold in (
+        ("phone", "phone_numbers", "number", phone_tail),
+        ("email", "email_addresses", "address", fold_text),
+    ):
+        if many in shown:
+            entries = entries_of([] if shown[many] is None else shown[many], part)
+            texts = list(filter(as_text, (entry.get(name) for entry in entries for name in (part, "normalized"))))
+            fields[many] = [{part: one["normalized"], **one} if "normalized" in one else one for one in entries]
+            # Of several, the one that can be what was sent.
+            same = (text for text in texts if fold(text) == fold(sent.get(lone)))
+            fields[lone] = next(same, next(iter(texts), None))
+        elif lone in shown:
+            fields[lone] = shown[lone]
+    return fields
+
+
+def names_of(shown: Content, sent: Payload) -> Payload:
+    """Return the name as it was sent: ``name`` wins over its parts (SEED), which may come back as one name."""
+    whole, parts, names = fold_text(shown.get("name")), joined(shown), ("first_name", "last_name")
+    if not whole and not parts:
+        raise UnreadableError("a contact without a name")
+    if "name" in sent:
+        return {"name": shown["name"] if whole else parts}
+    came_as_one = not parts and whole == fold_text(f"{sent.get('first_name')} {sent.get('last_name')}")
+    return {name: (sent if came_as_one else shown).get(name) for name in names}
 
 
 VENDOR = Vendor(
@@ -136,16 +223,11 @@ VENDOR = Vendor(
     auth=login_and_password("Account email", "API key", example="owner@company.example"),
     destination=DestinationForm(
         settings=(
+            Setting("address_book_id", "Address book ID", "The address book that the contacts go into", kind="integer"),
             Setting(
-                name="address_book_id",
-                kind="integer",
-                label="Address book ID",
-                description="The address book that the contacts go into",
-            ),
-            Setting(
-                name="address_book",
-                label="Address book name",
-                description="Its name instead of its ID. It must exist, and is looked up before anything is sent",
+                "address_book",
+                "Address book name",
+                "Its name instead of its ID. It must exist, and is looked up before anything is sent",
             ),
         ),
         exactly_one=("address_book_id", "address_book"),
@@ -168,5 +250,12 @@ VENDOR = Vendor(
         id_key="address_book_id",
         read_id=as_count,
     ),
-    read_back=READ_BACK,
+    read_back=ReadBack(
+        questions=questions,
+        read=read_contact,
+        # Shown or filled in with every contact, so that none that is found can count as absence.
+        identity=("external_id",),
+        absent_statuses=frozenset({NOT_FOUND}),
+        most_requests=2_500,
+    ),
 )

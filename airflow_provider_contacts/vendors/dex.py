@@ -19,7 +19,6 @@ The answer shows neither emails nor phones, so contacts are told by id, by order
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from functools import partial
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictStr, with_config
@@ -41,7 +40,7 @@ from airflow_provider_contacts.vendor_kit.fields import (
     check_json,
 )
 from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
-from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
+from airflow_provider_contacts.vendor_kit.matching import Content, Step, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.shorthands import wrap
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK, own_id
@@ -227,35 +226,28 @@ def company(contact: Content) -> str:
     return fold_text(contact.get("company"))
 
 
-def named(spelling: int, contact: Content) -> Hashable | None:
-    """Return the name in one of its two spellings."""
-    return names(contact)[spelling] or None
-
-
-def employed(spelling: int, contact: Content) -> Hashable | None:
-    """Return name and company, ``None`` without a company."""
-    return (names(contact)[spelling], company(contact)) if company(contact) else None
-
-
 def not_contradicted(record: Payload, contact: Content) -> bool:
     """Tell whether a contact can be this record. A name that we did not give may come from the email."""
     given = set(names(record)) - {""}
     return not (given and given.isdisjoint(names(contact))) and company(record) in {"", company(contact)}
 
 
-STEPS = (
-    by(own_id),
-    in_order(not_contradicted),
-    # A contact that shows no company can be any record of its name, so then it must be all of them.
-    *(
-        step
-        for spelling in (0, 1)
-        for step in (
-            by(partial(employed, spelling)),
-            by(partial(named, spelling), agree=lambda _record, contact: not company(contact)),
-        )
-    ),
-)
+def by_name(spelling: int) -> tuple[Step, Step]:
+    """Pair by a spelling of the name and the company.
+
+    A contact that shows no company can be any record of its name, so then it must be all of them.
+    """
+
+    def named(contact: Content) -> Hashable | None:
+        return names(contact)[spelling] or None
+
+    def employed(contact: Content) -> Hashable | None:
+        return (names(contact)[spelling], company(contact)) if company(contact) else None
+
+    return by(employed), by(named, agree=lambda _record, contact: not company(contact))
+
+
+STEPS = (by(own_id), in_order(not_contradicted), *by_name(0), *by_name(1))
 
 VENDOR = Vendor(
     name="dex",

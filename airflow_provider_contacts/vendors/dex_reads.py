@@ -29,16 +29,15 @@ form in a read is UNKNOWN are not compared.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_moment, as_text, fold_text
+from airflow_provider_contacts.vendor_kit.matching import Content
 from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
     Page,
@@ -47,13 +46,13 @@ from airflow_provider_contacts.vendor_kit.reads import (
     contacts_of,
     ends_path,
     entries_of,
-    first_of,
     next_cursor,
 )
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 ALL = "/v1/contacts"
 BY_EMAILS = "/v1/contacts/by-emails"
+NOT_FOUND = 404
 FULL_PAGE = 500
 MOST_WORDS = 8
 
@@ -82,7 +81,7 @@ class Aside:
     seen: int = 0
 
 
-def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:  # noqa: ARG001  # the signature is the word's
+def questions(sought: Sequence[Payload], _destination: Destination) -> list[Question]:
     """Return the questions about the records: by id, by emails, and one for all that are known by their names alone."""
     ids = list(map(own_id, sought))
     times = Counter(ids)
@@ -107,19 +106,18 @@ def questions(sought: Sequence[Payload], destination: Destination) -> list[Quest
 
 def email_questions(emails: Mapping[int, Sequence[str]], ids: Sequence[str | None]) -> Iterator[Question]:
     """Yield a question for each email, told not to create what it does not find."""
-    asked: dict[str, tuple[dict[str, None], list[int]]] = {}
+    asked: dict[str, dict[int, str]] = defaultdict(dict)
     for index, found in emails.items():
         for email in found:
-            spellings, about = asked.setdefault(email.lower(), ({}, []))
-            spellings.update({email: None, email.lower(): None})
-            about.append(index)
-    for spellings, about in asked.values():
+            asked[email.lower()][index] = email
+    for lower, spelled in asked.items():
+        spellings = dict.fromkeys(one for email in spelled.values() for one in (email, lower))
         body = {"emails": list(spellings), "createFromGoogleContacts": False, "createFromOAuthInteractions": False}
         request = Request("POST", BY_EMAILS, body=json.dumps(body).encode())
-        yield Question(request=request, about=tuple(about), context=Aside(frozenset(ids[index] for index in about)))
+        yield Question(request=request, about=tuple(spelled), context=Aside(frozenset(ids[one] for one in spelled)))
 
 
-def own_id(contact: Mapping[str, Any]) -> str | None:
+def own_id(contact: Content) -> str | None:
     """Return an id for comparing: the one that a record brought along, or a contact's."""
     return (as_id(contact.get("id")) or "").lower() or None
 
@@ -137,20 +135,17 @@ def has_whole_name(payload: Payload) -> bool:
 
 
 def read(answer: Response, question: Question) -> Page:
-    """Return the contacts of an answer.
-
-    :raises UnreadableError: for what is no such answer, whole and free of the error flag; a 404 that proves nothing.
-    """
+    """Return the contacts of an answer, which must be whole and free of the error flag."""
     aside, path = question.context, question.request.path
-    if answer.status == HTTPStatus.NOT_FOUND:
+    if answer.status == NOT_FOUND:
         if aside.alone or path in {ALL, BY_EMAILS}:
             raise UnreadableError("that there is no such id proves nothing")
         return Page(contacts=())
     body = answer.json()
     if path == BY_EMAILS:
-        return read_by_emails(data_of(body), question, aside)
+        return found_alone(those_of_an_email(data_of(body), question))
     if path == ALL:
-        return read_page(as_mapping(data_of(body)), question, aside)
+        return read_page(as_mapping(data_of(body)), question)
     return found_alone([read_one(body, path)])
 
 
@@ -166,61 +161,65 @@ def read_one(body: Any, path: str) -> Contact:
     bare = as_id(as_mapping(body).get("id")) is not None and "data" not in body
     data = as_mapping(body if bare else data_of(body))
     shown = as_mapping(data["contact"]) if "contact" in data and "id" not in data else data
-    id_ = as_id(shown.get("id"))
-    if id_ is None or not ends_path(path.lower(), id_.lower()):
+    id_ = own_id(shown)
+    if id_ is None or not ends_path(path.lower(), id_):
         raise UnreadableError("not the contact that was asked for")
     # It is the record, whenever it was created.
-    return replace(contact_of(shown, {id_.lower()}), created_at=None)
+    return replace(contact_of(shown, {id_}), created_at=None)
 
 
-def read_by_emails(data: Any, question: Question, aside: Aside) -> Page:
-    """Return the contacts of an email.
+def those_of_an_email(data: Any, question: Question) -> Iterator[Contact]:
+    """Yield the contacts of an email.
 
     One that shows no emails has it, else it would not be shown; whether it has others is not told. So it stands there
     twice, with this email for a record that has no other, and with none.
     """
     asked: list[str] = json.loads(question.request.body or b"{}")["emails"]
     wanted = set(map(fold_text, asked))
-    contacts = [contact_of(shown, aside.ids) for shown in listed(data, wanted)]
-    told = {(contact.id, fold_text(contact.fields["full_name"]), contact.created_at) for contact in contacts}
-    if len({id_ for id_, *_ in told}) < len(told):
+    contacts = [contact_of(shown, question.context.ids) for shown in listed(data, wanted)]
+    told = {contact.id: contact for contact in contacts}
+    if any(told[contact.id] != contact for contact in contacts):
         raise UnreadableError("two contacts of one id")
-    found: list[Contact] = []
-    for contact in contacts:
+    for contact in told.values():
         emails = contact.fields.get("contact_emails")
         if emails and wanted.isdisjoint(fold_text(entry.get("email")) for entry in emails):
             raise UnreadableError("a contact without the email that was asked for")
-        silent = {name: value for name, value in contact.fields.items() if name != "contact_emails"}
-        alone = {"contact_emails": [{"email": asked[0]}]}
-        found += [contact] if emails else [replace(contact, fields=silent | alone), replace(contact, fields=silent)]
-    return found_alone(found)
+        if emails:
+            yield contact
+        else:
+            silent = {name: value for name, value in contact.fields.items() if name != "contact_emails"}
+            yield replace(contact, fields=silent | {"contact_emails": [{"email": asked[0]}]})
+            yield replace(contact, fields=silent)
 
 
-def listed(data: Any, wanted: Collection[str]) -> list[Mapping[str, Any]]:
-    """Return the contacts of a list, or of a map of the email to one, to several or to none.
-
-    :param wanted: the email, for comparing.
-    """
+def listed(data: Any, wanted: Collection[str]) -> list[Content]:
+    """Return the contacts of a list, or of a map of the ``wanted`` email to one, to several or to none."""
     found = data
-    if isinstance(data, dict):
-        found = first_of(data, "contacts", "items")
-        if found is None:
-            if any(fold_text(key) not in wanted for key in data):
-                raise UnreadableError("an email that was not asked for")
-            groups = [value if isinstance(value, list) else [value] for value in data.values() if value is not None]
-            found = [one for group in groups for one in group]
+    if isinstance(data, dict) and data.keys().isdisjoint({"contacts", "items"}):
+        if any(fold_text(key) not in wanted for key in data):
+            raise UnreadableError("an email that was not asked for")
+        groups = [value if isinstance(value, list) else [value] for value in data.values() if value is not None]
+        found = [one for group in groups for one in group]
+    elif isinstance(data, dict):
+        found = data["contacts"] if "contacts" in data else data["items"]
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise UnreadableError("neither a list nor a map of contacts")
     return found
 
 
-def read_page(data: Mapping[str, Any], question: Question, aside: Aside) -> Page:
+def read_page(data: Content, question: Question) -> Page:
     """Return the contacts of one page of all, and the question for the next one."""
-    contacts = contacts_of(first_of(data, "items", "contacts"), partial(contact_of, ids=aside.ids))
+    aside = question.context
+    items = data["items"] if "items" in data else data.get("contacts")
+    contacts = contacts_of(items, lambda shown: contact_of(shown, aside.ids))
     if any(contact.created_at is None for contact in contacts):
         # By its name alone a contact can only be ours if it was created when ours was sent.
         raise UnreadableError("a contact without the moment of its creation")
-    cursor, seen, count = cursor_of(data, len(contacts)), aside.seen + len(contacts), as_count(data.get("count"))
+    holder = next((one for one in (data, as_mapping(data.get("pagination"))) if "nextCursor" in one), None)
+    if holder is None and len(contacts) >= FULL_PAGE:
+        raise UnreadableError("a full page that does not say what follows")
+    cursor = next_cursor(as_mapping(holder).get("nextCursor"))
+    seen, count = aside.seen + len(contacts), as_count(data.get("count"))
     if count is not None and (count < len(contacts) or (cursor is None and count not in {len(contacts), seen})):
         raise UnreadableError("the pages hold another number of contacts than they say")
     shown = tuple(one for contact in contacts for one in in_every_name(contact))
@@ -230,19 +229,8 @@ def read_page(data: Mapping[str, Any], question: Question, aside: Aside) -> Page
     return Page(contacts=shown, more=replace(question, request=request, context=replace(aside, seen=seen)))
 
 
-def cursor_of(data: Mapping[str, Any], count: int) -> str | None:
-    """Return where the next page begins, ``None`` after the last one.
-
-    :param count: contacts of this page; a full one must say in so many words that it is the last.
-    """
-    holder = next((one for one in (data, as_mapping(data.get("pagination"))) if "nextCursor" in one), None)
-    if holder is None and count >= FULL_PAGE:
-        raise UnreadableError("a full page that does not say what follows")
-    return next_cursor(holder["nextCursor"]) if holder is not None else None
-
-
-def contact_of(shown: Mapping[str, Any], ids: Collection[str | None]) -> Contact:
-    """Return a contact as it would be sent.
+def contact_of(shown: Content, ids: Collection[str | None]) -> Contact:
+    """Return a contact as it would be sent; a whole name that is not shown is made of its parts.
 
     :param ids: those that sought records brought along, in lower case: only one of them is shown as the contact's own,
         since a record's id that the vendor did not take says nothing against its contact.
@@ -250,7 +238,9 @@ def contact_of(shown: Mapping[str, Any], ids: Collection[str | None]) -> Contact
     id_ = as_id(shown.get("id"))
     if id_ is None or not any(name in shown for name in NAMES):
         raise UnreadableError("a contact without an id or a name")
-    fields: Payload = {name: shown[name] for name in SHOWN if name in shown} | names_of(shown)
+    fields: Payload = {name: shown[name] for name in (*SHOWN, *NAMES) if name in shown}
+    if not fold_text(shown.get("full_name")):
+        fields["full_name"] = " ".join(filter(None, (as_text(shown.get(name)) for name in PARTS))) or None
     if id_.lower() in ids:
         fields["id"] = id_
     if isinstance(birthday := fields.get("birthday"), str) and birthday[10:11] == "T":
@@ -262,15 +252,7 @@ def contact_of(shown: Mapping[str, Any], ids: Collection[str | None]) -> Contact
     return Contact(id=id_, fields=fields, created_at=as_moment(shown.get("created_at")))
 
 
-def names_of(shown: Mapping[str, Any]) -> Payload:
-    """Return the names; a whole one that is not shown is made of its parts."""
-    names: Payload = {name: shown[name] for name in NAMES if name in shown}
-    if not fold_text(shown.get("full_name")):
-        names["full_name"] = " ".join(filter(None, (as_text(shown.get(name)) for name in PARTS))) or None
-    return names
-
-
-def found_alone(contacts: Sequence[Contact]) -> Page:
+def found_alone(contacts: Iterable[Contact]) -> Page:
     """Return a page that proves presence alone, if it shows anything: behind a contact, another one may hide."""
     shown = tuple(one for contact in contacts for one in in_every_name(contact))
     return Page(contacts=shown, whole=not shown)
@@ -292,6 +274,6 @@ READ_BACK = ReadBack(
     read=read,
     # The names too: what is shown in another form must not make of a namesake somebody else.
     identity=("id", "contact_emails.email", "contact_phone_numbers.phone_number", "full_name", "last_name"),
-    absent_statuses=frozenset({HTTPStatus.NOT_FOUND}),
+    absent_statuses=frozenset({NOT_FOUND}),
     most_requests=5_000,
 )

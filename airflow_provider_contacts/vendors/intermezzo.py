@@ -13,17 +13,36 @@ which is named; INFERRED, deduced; UNKNOWN, nothing seen.
   what makes a record ``unprocessed``, the base of ``inputIndex`` (0 INFERRED; an index that hints at 1 makes doubt).
 
 The created contacts carry no index, so they are told by content, never by position alone.
+
+Read back, the contacts of the organization are compared by content.
+
+- ``GET /organizations/{id}``: FOUND (docs.intermezzo.ai/api-reference/generated/core/get-org), in an older capture,
+  whose sample has no contacts. That today's has them is INFERRED from the next.
+- ``GET /organizations`` gives a bare array of organizations with ``contacts``, each of ``name``, ``id``, ``email``,
+  ``phone`` and ``roles``: FOUND (docs.intermezzo.ai/api-reference/core/list-orgs). It is asked where the first read
+  shows no contacts. Those inside its ``workSites`` belong to the sites; ours join the organization (SEED).
+- Lists in pages, ``page``, ``size`` up to 100, ``items`` and ``meta.has_next``: FOUND (docs.intermezzo.ai/pagination).
+  Both forms of a list are read.
+- A list of contacts at an address of its own: UNKNOWN, so none is asked for.
+- Older captures write names with underscores (FOUND): both spellings of the phone's are read.
+
+What it can prove: that a contact with this content is there, and that none is. What it cannot: no time of creation is
+shown, so a contact with the very content that somebody else created, before or since, passes for ours, unless another
+row holds it. Counts are not used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Required
 
 from pydantic import ConfigDict, Field, StrictStr, with_config
 from typing_extensions import TypedDict
 
+from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.vendor_kit import reads
 from airflow_provider_contacts.vendor_kit.auth import client_credentials
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
@@ -31,6 +50,7 @@ from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import one_key
 from airflow_provider_contacts.vendor_kit.json_values import (
     as_count,
+    as_id,
     as_list,
     as_mapping,
     fold_phone,
@@ -38,22 +58,26 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     phone_tail,
 )
 from airflow_provider_contacts.vendor_kit.matching import Content, Rest, by, identified
+from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, contacts_of, ends_path, next_number
 from airflow_provider_contacts.vendor_kit.refusals import UNSPECIFIED, Reason, fastapi, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import join, wrap
 from airflow_provider_contacts.vendor_kit.vendor import (
     Again,
+    Destination,
     Doubt,
     Limits,
     Payload,
     Rejected,
     Replies,
     Reply,
+    Request,
     Response,
     Vendor,
 )
-from airflow_provider_contacts.vendors.intermezzo_reads import READ_BACK
 
 TOKEN_URL = "https://auth.intermezzo.ai/oauth/token"  # noqa: S105  # an address, no secret
+ORGANIZATION = path("/organizations/{organization_id}")
+PHONE = (("phoneNumber", "phone_number"), ("phoneType", "phone_type"))
 COUNTERS = ("total", "succeeded", "failed", "unprocessed")
 
 
@@ -145,7 +169,7 @@ def letters(contact: Content) -> Hashable:
     return repr([contact.get(name) for name in Contact.__annotations__])
 
 
-def whole_content(contact: Content) -> Hashable:
+def whole_content(contact: Content) -> tuple[str, str, str, tuple[str, ...]]:
     """Return all that an answer shows of a contact, forgiving case, spaces and the writing of numbers."""
     roles = sorted(fold_text(role) for role in as_list(contact.get("roles")) or ())
     phone = fold_phone(as_mapping(contact.get("phone")).get("phoneNumber"))
@@ -154,8 +178,8 @@ def whole_content(contact: Content) -> Hashable:
 
 def lasting_content(contact: Content) -> Hashable:
     """Return what stays when the vendor adds roles or writes a number with its country."""
-    phone = phone_tail(as_mapping(contact.get("phone")).get("phoneNumber"))
-    return fold_text(contact.get("name")), fold_text(contact.get("email")), phone
+    name, email, phone, _ = whole_content(contact)
+    return name, email, phone_tail(phone)
 
 
 def other_shape(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
@@ -163,6 +187,66 @@ def other_shape(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
     if body.get("error"):
         field = as_mapping(body.get("details")).get("field")
         yield Reason(None, reason(body["error"], field, body.get("message"), status_code(status)))
+
+
+def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
+    """Return the one question about all records; its context is the organization's path."""
+    one = ORGANIZATION(destination)
+    return [Question(request=Request("GET", one), about=tuple(range(len(sought))), context=one)]
+
+
+def read_contacts(answer: Response, question: Question) -> Page:
+    """Return the contacts of the organization, or the way to where they may be shown.
+
+    :raises UnreadableError: where the organization, or the list of its contacts, is nowhere in the answer: that it has
+        none must be said by an empty list.
+    """
+    body, alone = answer.json(), question.request.path == question.context
+    shown = as_mapping(body)
+    number = None if alone else next_number(as_mapping(shown.get("meta")), question.request)
+    if alone and shown and "items" not in shown:
+        # Asked for by its id, it need not show it.
+        ours = [shown] if "id" not in shown and "contacts" in shown else those_of(question.context, [shown])
+    else:
+        ours = those_of(question.context, shown.get("items") if isinstance(body, dict) else body)
+    if len(ours) > 1:
+        raise UnreadableError("two organizations of one id")
+    contacts = ours[0].get("contacts") if ours else None
+    if isinstance(contacts, dict) and as_mapping(contacts.get("meta")).get("has_next") is False:
+        contacts = contacts.get("items")
+    if contacts is not None:
+        return Page(contacts=contacts_of(contacts, contact_of))
+    if ours and alone:
+        number = 1
+    elif ours or number is None:
+        raise UnreadableError("the organization and its contacts are not shown")
+    request = Request("GET", "/organizations", query=(("page", str(number)), ("size", "100")))
+    return Page(contacts=(), more=replace(question, request=request))
+
+
+def those_of(one: str, organizations: Any) -> list[Content]:
+    """Return the organizations of a list that are the one of a path."""
+    if not isinstance(organizations, list) or not all(isinstance(item, dict) for item in organizations):
+        raise UnreadableError("no list of organizations")
+    return [item for item in organizations if (shown := as_id(item.get("id"))) is not None and ends_path(one, shown)]
+
+
+def contact_of(shown: Content) -> reads.Contact:
+    """Return a contact as it would be sent."""
+    id_, phone = as_id(shown.get("id")), shown.get("phone")
+    if id_ is None or not isinstance(shown.get("name"), str):
+        raise UnreadableError("a contact without an id or a name")
+    fields: Payload = {name: shown[name] for name in Contact.__annotations__ if name in shown}
+    if fields.get("roles", []) is None:
+        fields["roles"] = []
+    if not isinstance(fields.get("roles", []), list) or not isinstance(phone, str | dict | None):
+        raise UnreadableError("roles that are no list, or a phone that is none")
+    if isinstance(phone, str):
+        fields["phone"] = {"phoneNumber": phone}
+    elif phone is not None:
+        # The spelling of today wins over the older one.
+        fields["phone"] = {new: phone[name] for new, old in PHONE for name in (old, new) if name in phone}
+    return reads.Contact(id=id_, fields=fields)
 
 
 VENDOR = Vendor(
@@ -191,5 +275,5 @@ VENDOR = Vendor(
     read=read,
     refusal=(fastapi, other_shape),
     check=get("/organizations/{organization_id}", "/organizations"),
-    read_back=READ_BACK,
+    read_back=ReadBack(questions=questions, read=read_contacts, identity=("email", "phone.phoneNumber")),
 )

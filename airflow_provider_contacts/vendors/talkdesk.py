@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Required
 
 from pydantic import ConfigDict, Field, StrictStr, with_config
@@ -164,25 +164,19 @@ def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
     return Doubt("unmatched" if 0 < created < count else "counters_disagree")
 
 
-def read_errors(value: Any) -> tuple[str, ...] | None:
-    """Return the error words of a list, or of a lone text; ``None`` for what is neither."""
-    if value is None or value in ("", []):
-        return ()
-    items = [value] if isinstance(value, str) else as_list(value) or []
-    return tuple(item for item in items if isinstance(item, str) and item) or None
-
-
 def read_record(record: Content) -> Reply:
     """Return what an embedded record says of itself."""
-    id_, errors = as_id(record.get("id")), read_errors(record.get("errors"))
-    if errors is None:
+    id_, said = as_id(record.get("id")), record.get("errors")
+    listed = [said] if isinstance(said, str) else as_list(said) or []
+    errors = [word for word in listed if isinstance(word, str) and word]
+    if not errors and said not in (None, "", []):
         return Doubt("errors_unreadable", id=id_)
-    if errors and id_ is not None:
+    if not errors:
+        return Doubt("no_id") if id_ is None else Created(id_)
+    if id_ is not None:
         return Doubt("contradiction", id=id_)
-    if errors:
-        fields = [next((field for start, field in FIELDS if word.startswith(start)), None) for word in errors]
-        return Rejected(tuple(reason(word, field, None) for word, field in zip(errors, fields, strict=True)))
-    return Doubt("no_id") if id_ is None else Created(id_)
+    fields = [next((field for start, field in FIELDS if word.startswith(start)), None) for word in errors]
+    return Rejected(tuple(reason(word, field, None) for word, field in zip(errors, fields, strict=True)))
 
 
 def whole_content(record: Content) -> Hashable | None:
@@ -204,7 +198,7 @@ def reference(record: Content) -> Hashable | None:
 
 def person(record: Content) -> Hashable | None:
     """Return what stays when the vendor writes a number with its country; ``None`` without name or number."""
-    tails = phone_tails(record)
+    tails = phones(record, phone_tail)
     return (names(record), tails) if any(names(record)) and any(tails) else None
 
 
@@ -213,15 +207,10 @@ def names(record: Content) -> tuple[str, str]:
     return fold_text(record.get("first_name")), fold_text(record.get("last_name"))
 
 
-def phones(record: Content) -> tuple[str, ...]:
-    """Return the digits of all numbers, sorted; the deprecated single number counts where there is no list."""
+def phones(record: Content, fold: Callable[[Any], str] = fold_phone) -> tuple[str, ...]:
+    """Return all numbers for comparing, sorted; the deprecated single number counts where there is no list."""
     listed = [as_mapping(phone).get("phone_number") for phone in as_list(record.get("phone_numbers")) or ()]
-    return tuple(sorted(filter(None, map(fold_phone, listed or [record.get("phone_number")]))))
-
-
-def phone_tails(record: Content) -> tuple[str, ...]:
-    """Return the last digits of all numbers, sorted."""
-    return tuple(sorted(map(phone_tail, phones(record))))
+    return tuple(sorted(filter(None, map(fold, listed or [record.get("phone_number")]))))
 
 
 def agrees(record: Payload, content: Content) -> bool:
@@ -232,7 +221,7 @@ def agrees(record: Payload, content: Content) -> bool:
     for name in ("external_provider", "external_id"):
         if content.get(name) is not None and name in record and as_id(content[name]) != record[name]:
             return False
-    return not phones(content) or phone_tails(content) == phone_tails(record)
+    return not phones(content) or phones(content, phone_tail) == phones(record, phone_tail)
 
 
 def tells_and_agrees(record: Payload, content: Content) -> bool:
@@ -263,18 +252,18 @@ VENDOR = Vendor(
     ),
     settings=(
         Setting(
-            name="region",
-            label="Region",
-            description="Chooses the hosts of API and tokens; elsewhere give host and token URL. Default: us",
+            "region",
+            "Region",
+            "Chooses the hosts of API and tokens; elsewhere give host and token URL. Default: us",
             allowed=tuple(HOSTS),
             default="us",
             example="us",
         ),
         Setting(
-            name="account",
-            label="Account",
-            description="The first word of https://<account>.talkdeskid.com, where tokens are requested: needed with a "
-            "client ID, unless there is a token URL. Default: none",
+            "account",
+            "Account",
+            "The first word of https://<account>.talkdeskid.com, where tokens are requested: needed with a client ID, "
+            "unless there is a token URL. Default: none",
             example="my-company",
         ),
     ),

@@ -15,7 +15,7 @@ from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.responses import BREAKER
 from airflow_provider_contacts.errors import RefusedError
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.vendor_kit.refusal_messages import refusal_text
+from airflow_provider_contacts.vendor_kit.push_settings import refusal_text
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,

@@ -155,7 +155,6 @@ def test_a_page_of_a_web_server_says_nothing_of_a_contact(body: bytes) -> None:
         shown(name=None),
         shown(phone_numbers="650"),
         shown(phone_numbers=[None]),
-        shown(email_addresses=["ann@example.com"]),
     ],
 )
 def test_what_is_not_the_contact(body: Any) -> None:

@@ -14,8 +14,7 @@ from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.transport.preflight import read
-from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
-from airflow_provider_contacts.vendor_kit.refusal_messages import Place, hint_of, refusal_text
+from airflow_provider_contacts.vendor_kit.push_settings import Place, PushSettings, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request, Response
 from tests.support.fake_vendor import VENDOR, last_words, names, outcomes_of
