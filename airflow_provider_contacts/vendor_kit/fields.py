@@ -1,7 +1,4 @@
-"""Field types for vendor contracts. Each checks and hands on the very text that came: nothing is re-cased or trimmed.
-
-Our own check refuses only what is certainly broken; whether a mailbox or a number exists is the vendor's to say.
-"""
+"""Field types for contracts. Each hands on the very text that came, and refuses only what is certainly broken."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-# One @, no spaces or control characters, a dot inside the domain and no empty label. Not RFC 5322: that would let pass
-# what no vendor takes, and a stricter reading would refuse internationalised addresses.
+# One @, no spaces or control characters, a dot inside the domain and no empty label. RFC 5322 lets pass what no vendor
+# takes, and a stricter reading would refuse internationalised addresses.
 EMAIL = re.compile(
     r"[^\s@\x00-\x1f\x7f<>(),;:\\\"\[\]]+@(?:[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+\.)+[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
 )
