@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from airflow_provider_contacts.errors import ConfigError
 
@@ -15,38 +15,21 @@ LENGTHS = {"sync_id": SYNC_LENGTH, "destination": 64, "destination_host": 255, "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
-    """One try of one task instance, by Airflow's ids of it.
+    """One try of one task instance, by Airflow's ids of it; ``map_index`` is -1 for a task that is not mapped."""
 
-    :param sync_run_id: the same for every try and every reschedule, see :meth:`of`.
-    :param map_index: -1 for a task that is not mapped.
-    :param region: of a task loop's pass, where Airflow has them (from 3.4 on).
-    """
-
-    sync_run_id: str
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
     try_number: int
-    region: str | None = None
 
-    @classmethod
-    def of(cls, *, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int) -> RunIdentity:
-        """Return the identity whose ``sync_run_id`` is ``dag_id/run_id/task_id/map_index``."""
-        return cls(
-            sync_run_id=f"{dag_id}/{run_id}/{task_id}/{map_index}",
-            dag_id=dag_id,
-            run_id=run_id,
-            task_id=task_id,
-            map_index=map_index,
-            try_number=try_number,
-        )
+    @property
+    def sync_run_id(self) -> str:
+        """The same for every try and every reschedule."""
+        return f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}"
 
     def check(self) -> None:
-        """Refuse what the table's key cannot hold.
-
-        :raises ConfigError: naming what is too long.
-        """
+        """Refuse ids that the table's key cannot hold."""
         if (length := len(self.sync_run_id)) > RUN_LENGTH:
             raise ConfigError(
                 f"the ids of dag, run and task have {length} characters together, and the outcome table's key holds "
@@ -68,17 +51,12 @@ class Binding:
     destination_object: str | None
 
     def check(self) -> None:
-        """Refuse what the table's columns cannot hold.
-
-        :raises ConfigError: naming the parameter.
-        """
-        for field in fields(self):
-            text = getattr(self, field.name)
-            if text is None and field.name == "destination_object":
-                continue
-            if not text or len(text) > LENGTHS[field.name] or "\x00" in text:
-                msg = f"{field.name} must have 1 to {LENGTHS[field.name]} characters, not {len(text or '')}, and no NUL"
-                raise ConfigError(msg)
+        """Refuse what the table's columns cannot hold."""
+        for name, most in LENGTHS.items():
+            text = getattr(self, name)
+            optional = text is None and name == "destination_object"
+            if not optional and (not text or len(text) > most or "\x00" in text):
+                raise ConfigError(f"{name} must have 1 to {most} characters, not {len(text or '')}, and no NUL")
 
     def place(self) -> str:
         """Return the destination for a message."""

@@ -13,19 +13,14 @@ NAME_LIMIT = 52  # leaves room for the names of tables and indexes that begin wi
 
 
 def names(table: str) -> tuple[str | None, str]:
-    """Return schema and name of ``table``.
-
-    :raises ConfigError: unless it is ``name`` or ``schema.name`` of plain names that leave room for the tables' own.
-    """
+    """Return schema and name of ``table``; refuse other than plain names that leave room for the tables' own."""
     parts = table.split(".")
     room = (SCHEMA_LIMIT,) * (len(parts) - 1) + (NAME_LIMIT,)
     if len(parts) > 2 or not all(  # noqa: PLR2004  # schema and name
         NAME.fullmatch(part) and len(part) <= most for part, most in zip(parts, room, strict=True)
     ):
-        msg = (
+        raise ConfigError(
             "outcomes_table must be a name or schema.name of letters, digits, _ and $, not beginning with a digit; "
-            f"the schema at most {SCHEMA_LIMIT} characters, the name at most {NAME_LIMIT}"
-            f"{not_this(table)}"
+            f"the schema at most {SCHEMA_LIMIT} characters, the name at most {NAME_LIMIT}{not_this(table)}"
         )
-        raise ConfigError(msg)
     return (parts[0] if len(parts) > 1 else None), parts[-1]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run_of(ti: Any) -> RunIdentity:
     """Return the run that a task instance's rows belong to."""
-    return RunIdentity.of(
+    return RunIdentity(
         dag_id=ti.dag_id,
         run_id=ti.run_id,
         task_id=ti.task_id,

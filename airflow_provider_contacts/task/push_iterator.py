@@ -171,4 +171,4 @@ def run_of_caller() -> RunIdentity:
         return run_of(get_current_context()["ti"])
     except RuntimeError:
         run_id = f"push__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}__{secrets.token_hex(8)}"
-        return RunIdentity.of(dag_id=NO_TASK, run_id=run_id, task_id=NO_TASK, map_index=-1, try_number=1)
+        return RunIdentity(dag_id=NO_TASK, run_id=run_id, task_id=NO_TASK, map_index=-1, try_number=1)

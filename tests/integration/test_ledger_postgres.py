@@ -224,7 +224,7 @@ def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) 
     executions = []
     with engine.connect() as one, engine.connect() as other:
         for number, connection in enumerate((one, other), start=1):
-            run = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=number)
+            run = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=number)
             executions.append(Execution(found, run, f"token-{number}", engine.dialect))
             executions[-1].register(connection, BINDING)
         one.commit()

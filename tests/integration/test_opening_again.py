@@ -175,7 +175,7 @@ def test_sqlite_whose_file_is_locked(tmp_path: Path) -> None:
     sqlalchemy.event.listen(engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout = 50").close())
 
     def begin(patience: Patience) -> SqlLedger:
-        run_of = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+        run_of = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
         place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
         return open_ledger(Opening(hook=None, run=run_of, sync_id="s", patience=patience, **place), engine)
 

@@ -22,7 +22,7 @@ from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.by_hand import insert
 
 NUMBERS = count(1)
-RUN = RunIdentity.of(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
+RUN = RunIdentity(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
 
 

@@ -140,7 +140,7 @@ class Database:
 
     def open(self, run_id: str = "run", try_number: int = 1, **changes: Any) -> SqlLedger:
         settings: dict[str, Any] = {
-            "run": RunIdentity.of(dag_id="dag", run_id=run_id, task_id="task", map_index=-1, try_number=try_number),
+            "run": RunIdentity(dag_id="dag", run_id=run_id, task_id="task", map_index=-1, try_number=try_number),
             "sync_id": "sync",
             "destination": "dex",
             "destination_host": HOST,
@@ -1115,7 +1115,7 @@ class LedgerConformance(EveryLedger):
             database.open(**wrong)
 
     def test_the_longest_names(self, database: Database) -> None:
-        run = RunIdentity.of(dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250, map_index=2**31 - 1, try_number=1)
+        run = RunIdentity(dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250, map_index=2**31 - 1, try_number=1)
         table = "T" + "x" * 51
         ledger = database.open(table=table, run=run, sync_id="s" * 512, destination_object="o" * 255)
         assert claim(ledger, "x" * 255) == {"x" * 255}

@@ -109,7 +109,7 @@ def email_of(key: str) -> str:
 
 def open_ledger(job: Job, host: str) -> SqlLedger:
     """Open the table as the operators do."""
-    run = RunIdentity.of(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
+    run = RunIdentity(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
     opening = Opening(
         hook=UrlHook(job.database),
         run=run,

@@ -33,7 +33,7 @@ BEGIN SELECT RAISE(ABORT, 'refused'); END;;
 CREATE TRIGGER refuse_insert BEFORE INSERT ON contact_outcomes_records WHEN NEW.{column} = 'boom'
 BEGIN SELECT RAISE(ABORT, 'refused'); END"""
 
-RUN = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+RUN = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
 
 
 def backdate(seconds: int) -> str:

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore, StoreRefusedError
 from airflow_provider_contacts.ledgers.task_state.entries import DIGITS, key_of
-from airflow_provider_contacts.ledgers.task_state.log import MOST_BYTES, digest
+from airflow_provider_contacts.ledgers.task_state.log import MOST_BYTES, AirflowStore, StoreRefusedError, digest
 from airflow_provider_contacts.ledgers.task_state.open_state import open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status, digest_of

@@ -19,7 +19,7 @@ from airflow_provider_contacts.ledgers.sql.settlement import open_tables
 from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.ledger_conformance import Database
 
-RUN = RunIdentity.of(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+RUN = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
 
 WITHOUT_A_FILE = [
     "sqlite://",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RUNNING = "running"
 """Status of a try from its beginning on; also of one that has freed its worker and comes back."""
 
-IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index", "region")
+IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index")
 
 # PostgreSQL locks no row that may be absent; the others know no OF.
 SHARED: dict[Flavour, str] = {

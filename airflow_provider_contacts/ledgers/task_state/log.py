@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore
 from airflow_provider_contacts.ledgers.task_state.entries import Entry
 
 VERSION = 3
@@ -34,6 +33,61 @@ CHANGED = "is not what this version of the package has written"
 
 MOST_BYTES = 60_000
 """Of a step: Airflow holds 65,535 for the most that a value should have."""
+
+
+GONE = frozenset({404, 410})
+REFUSED = frozenset({401, 403, 405, 501})
+
+
+class StoreRefusedError(LedgerError):
+    """Airflow's API server does not let this task keep state."""
+
+
+class AirflowStore:
+    """``context["task_state_store"]``: JSON values by key for one task instance, kept as long as the dag run.
+
+    A :meth:`set` that raises may have been written all the same.
+    """
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key; also ``None`` where Airflow no longer knows the task instance."""
+        return attempted(lambda: self._accessor.get(key))
+
+    def set(self, key: str, value: Any) -> None:
+        """Write a value that no retention ends: a retry may come later than the store's default of days."""
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # exported when asked for
+
+        attempted(lambda: self._accessor.set(key, value, retention=NEVER_EXPIRE))
+
+
+def attempted(call: Callable[[], Any]) -> Any:
+    """Return what a call to the store returns; raise a failure without its cause, which may quote what was written."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001  # Airflow's error, its client's, or any of a state backend's
+        failure = failure_of(error)
+    raise failure
+
+
+def failure_of(error: Exception) -> LedgerError:
+    """Return what a failure of the store means, from what Airflow's supervisor hands on or its client has raised."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    detail = detail if isinstance(detail, Mapping) else {}
+    status = detail.get("status_code", getattr(getattr(error, "response", None), "status_code", None))
+    status = status if isinstance(status, int) else None
+    said = detail.get("detail", getattr(error, "detail", None))
+    said = said.get("detail", said) if isinstance(said, Mapping) else said
+    if status in GONE and said != "Not Found":
+        return SupersededError(
+            "Airflow no longer knows this try of the task: a newer one has taken over, and this one sends nothing more"
+        )
+    if status in REFUSED or status in GONE:
+        return StoreRefusedError(f"Airflow's API server refuses this task's state store (HTTP status {status})")
+    told = f"HTTP status {status}" if status is not None else type(error).__name__
+    return LedgerError(f"Airflow's task state store cannot be used ({told})")
 
 
 class Head(Value, frozen=True, kw_only=True):
@@ -79,10 +133,7 @@ def broken(key: str, what: str) -> LedgerError:
 
 
 def read_heads(store: AirflowStore, sync_run_id: str) -> list[Head]:
-    """Return the executions of a run so far, oldest first.
-
-    :raises LedgerError: if the store fails, or one of them is missing, changed or of another run.
-    """
+    """Return the executions of a run so far, oldest first; refuse where one is missing, changed or of another run."""
     newest, heads = store.get(NEWEST), list[Head]()
     while (told := store.get(key := f"{NEWEST}.{len(heads) + 1}")) is not None:
         content = dict(told) if isinstance(told, dict) else {}
@@ -92,27 +143,20 @@ def read_heads(store: AirflowStore, sync_run_id: str) -> list[Head]:
         if heads[-1].sync_run_id != sync_run_id:
             raise broken(key, f"belongs to the run {heads[-1].sync_run_id}")
     match newest:
-        case None if not heads:
-            pass
-        case None:
+        case None if heads:
             raise broken(NEWEST, "is missing")
         case {"token": str(), "number": int(number)} if number > len(heads):
             raise broken(key, "is missing")
         # The run has begun. An execution that registered half, and sent nothing, may stand behind the newest one.
-        case {"token": "", "number": 0}:
-            pass
+        case None | {"token": "", "number": 0}:
+            return heads
         case {"token": str(token), "number": int(number)} if number > 0 and token == heads[number - 1].token:
-            pass
-        case _:
-            raise broken(NEWEST, CHANGED)
-    return heads
+            return heads
+    raise broken(NEWEST, CHANGED)
 
 
 def check_binding(head: Head, binding: Binding) -> None:
-    """Check that a ``sync_id`` means one destination; an execution that sent nothing has not bound it.
-
-    :raises ConfigError: else.
-    """
+    """Refuse a ``sync_id`` that means another destination; an execution that sent nothing has not bound it."""
     if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
         raise ConfigError(
             f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
@@ -121,10 +165,7 @@ def check_binding(head: Head, binding: Binding) -> None:
 
 
 def read_entries(store: AirflowStore, head: Head) -> Iterator[Entry]:
-    """Yield the entries of an execution in the order of their writing.
-
-    :raises LedgerError: if the store fails, or a step is missing or changed.
-    """
+    """Yield the entries of an execution in the order of their writing; refuse a step that is missing or changed."""
     steps = 0
     while (step := store.get(key := f"{head.key}.{steps + 1}")) is not None:
         match step:
@@ -157,10 +198,7 @@ class ExecutionLog:
         return isinstance(newest, dict) and newest.get("token") == self.head.token
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Write entries, and then how many steps there are.
-
-        :raises LedgerError: if the store fails; whether the entries were written is then unknown.
-        """
+        """Write entries, and then how many steps there are; where this fails, they may have been written."""
         self._pending.extend(steps_of(entries))
         while self._pending:
             key, step = f"{self.head.key}.{self._written + 1}", self._pending[0]

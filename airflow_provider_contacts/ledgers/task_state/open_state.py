@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore, StoreRefusedError
-from airflow_provider_contacts.ledgers.task_state.log import NEWEST
+from airflow_provider_contacts.ledgers.task_state.log import NEWEST, AirflowStore, StoreRefusedError
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 
 log = logging.getLogger(__name__)
@@ -32,17 +31,16 @@ def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
 
     :param accessor: ``context["task_state_store"]``; ``None`` where Airflow has none.
     :param first: no execution can have come before this one.
-    :param resend: the user asks for sending again what may have been sent.
-    :raises ConfigError: for a later execution that nothing is remembered for.
     """
+    may_begin = first or resend
     if accessor is None:
-        if not first and not resend:
+        if not may_begin:
             raise ConfigError(f"this Airflow has no task state store, {NOTHING_KNOWN}")
         return
     store = AirflowStore(accessor)
     try:
         if store.get(NEWEST) is None and store.get(f"{NEWEST}.1") is None:
-            if not first and not resend:
+            if not may_begin:
                 raise ConfigError(f"Airflow's task state store holds nothing for this task, {NOTHING_KNOWN}")
             store.set(NEWEST, {"token": "", "number": 0})
     except StoreRefusedError:
@@ -56,9 +54,6 @@ def open_task_state(
     """Open the ledger; ``None``, and a warning that says why, where this task can have no memory at all.
 
     Only a first execution may go on without: a later one would send again what an earlier one has sent.
-
-    :raises ConfigError: for a destination that is not the one of this ``sync_id``.
-    :raises LedgerError: if the store fails or has lost a part of what was written.
     """
     if accessor is None:
         log.warning("%s: this Airflow has no task state store. %s", NO_TABLE, FORGOTTEN)

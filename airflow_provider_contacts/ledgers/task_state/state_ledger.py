@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.airflow_store import AirflowStore
 from airflow_provider_contacts.ledgers.task_state.entries import (
     WEAK,
     Entry,
@@ -27,7 +26,14 @@ from airflow_provider_contacts.ledgers.task_state.entries import (
     key_of,
     withdrawn,
 )
-from airflow_provider_contacts.ledgers.task_state.log import ExecutionLog, Head, check_binding, read_entries, read_heads
+from airflow_provider_contacts.ledgers.task_state.log import (
+    AirflowStore,
+    ExecutionLog,
+    Head,
+    check_binding,
+    read_entries,
+    read_heads,
+)
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Holder, RecordState
@@ -50,9 +56,8 @@ class Known(NamedTuple):
 class TaskStateLedger:
     """The ledger of one execution; see :class:`airflow_provider_contacts.engine.ports.Ledger`.
 
-    Ages are counted from when this execution first saw a record: they are the least that the true ones can be, whatever
-    the clocks of two workers say. A resend waits the longer for it. The most that they can be is told by when the
-    execution began that claimed the record, by those clocks.
+    Ages are counted from when this execution first saw a record: the least that they can be, whatever the clocks of two
+    workers say. The most that they can be is told by when the execution began that claimed the record.
     """
 
     durable = True
@@ -80,7 +85,6 @@ class TaskStateLedger:
         """Return the ledger of a new execution, which is the newest of its run from now on.
 
         :param register: ``False`` for a plan, which only reads; nothing may then be written.
-        :raises ConfigError: for names or a destination that cannot be used.
         """
         binding.check()
         heads = read_heads(store, sync_run_id)
@@ -144,10 +148,7 @@ class TaskStateLedger:
         return {}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` records of this destination that are one of these contacts.
-
-        The identifier of a record that this execution has not asked about is unknown, as if another one held it.
-        """
+        """Return the ``succeeded`` records that are one of these contacts; one not asked about has no identifier."""
         wanted = frozenset(record_ids)
         return [Holder(one, None) for one in wanted & self._foreign_ids] + [
             Holder(entry.destination_record_id, self._identifiers.get(entry.key))
@@ -158,11 +159,7 @@ class TaskStateLedger:
     def record_and_claim(
         self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
     ) -> Mapping[str, Collection[int]]:
-        """Write results and claims as one step; return, by batch id, the places that were lost.
-
-        Which execution is the newest is asked after the claims are written: one that registers later reads them, one
-        that registered earlier is seen.
-        """
+        """Write results and claims as one step; return, by batch id, the places that were lost."""
         keys = Counter(key_of(one) for batch in batches.values() for one in batch.identifiers)
         if keys.total() > len(keys):
             raise ValueError("one claim names a record twice")
@@ -173,6 +170,7 @@ class TaskStateLedger:
         now = self._clock.monotonic()
         self._known.update((claim.key, Known(claim, now, now)) for claim in claims)
         self._log.append([*changed, *claims])
+        # Asked after the claims are written: who registers later reads them, who registered earlier is seen.
         if claims and not self._log.is_newest():
             # Nothing was sent. Where that cannot be written either, the claims are a doubt too many.
             with suppress(LedgerError):
@@ -188,15 +186,9 @@ class TaskStateLedger:
                 if not self._is_as_read(key, batch.history(place).state):
                     lost[batch_id].append(place)
                     continue
-                claims.append(
-                    Entry(
-                        key=key,
-                        status=Status.SENDING,
-                        batch_id=batch_id,
-                        attempts=batch.attempts(place) + 1,
-                        payload_hash=batch.payload_hashes[place],
-                    )
-                )
+                attempts, digest = batch.attempts(place) + 1, batch.payload_hashes[place]
+                claim = Entry(key=key, status=Status.SENDING, batch_id=batch_id, attempts=attempts, payload_hash=digest)
+                claims.append(claim)
         return claims, lost
 
     def _is_as_read(self, key: str, state: RecordState | None) -> bool:
