@@ -16,31 +16,18 @@ from collections import defaultdict
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.pacing.shared import Budget
 
-START = 4
-"""Requests in flight at first, or ``max_in_flight`` if that is less."""
-
-DECREASE = 0.7
-"""What is left of window and rate after congestion: CUBIC's beta."""
-
-RECOVERY = 10.0
-"""Seconds after which a rate is back where it was: CUBIC's K, here the same for one request a second and a thousand."""
-
-PERIOD = 1.0
-"""Seconds in which congestion counts once, and over which sent requests are counted: vendors count by the second."""
-
+START = 4  # requests in flight at first, or ``max_in_flight`` if that is less
+DECREASE = 0.7  # of window and rate is left after congestion: CUBIC's beta
+RECOVERY = 10.0  # seconds after which a rate is back where it was: CUBIC's K, the same for slow and fast vendors
+PERIOD = 1.0  # seconds in which congestion counts once and requests are counted: vendors count by the second
+# Requests a second that are always tried: a rate must recover, and a push must end. A vendor that takes fewer can say
+# so by ``Retry-After``, and a user by a stated rate.
 SLOWEST = 1.0
-"""Requests a second that are always tried: a rate must recover, and a push must end. A vendor that takes fewer can say
-so by ``Retry-After``, and a user by a stated rate."""
-
-HEADROOM = 2.0
-"""Multiple of the rate really sent to which a rate may grow: a task without records must not earn a burst."""
-
+HEADROOM = 2.0  # times the rate really sent to which a rate may grow: a task without records must not earn a burst
+# Latency rises if a response takes this multiple of the recent fastest, and so many seconds more: below that, this
+# machine may be the busy one.
 RISE, RISE_SECONDS = 2.0, 0.25
-"""Latency rises if a response takes this multiple of the recent fastest, and so many seconds more: below that, this
-machine may be the busy one."""
-
-MEMORY = 30.0
-"""Seconds for which the fastest response is remembered, at least; twice that at most."""
+MEMORY = 30.0  # seconds for which the fastest response is remembered, at least; twice that at most
 
 
 class AdaptivePace(Pace):

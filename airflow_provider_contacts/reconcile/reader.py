@@ -20,19 +20,12 @@ from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Request, Response, Vendor
 
-READS = 2
-"""Complete reads without a record, after which it counts as absent."""
-
-ROUNDING = 2.0
-"""Seconds: a vendor's Date has whole ones, and so may its times of creation."""
-
+READS = 2  # complete reads without a record, after which it counts as absent
+ROUNDING = 2.0  # seconds: a vendor's Date has whole ones, and so may its times of creation
+# Seconds: the Date and the time of creation may come from two machines of the vendor. What is older than the claim, but
+# not by more than this, proves nothing either way.
 VENDOR_CLOCKS = 30.0
-"""Seconds: the Date and the time of creation may come from two machines of the vendor. What is older than the claim,
-but not by more than this, proves nothing either way."""
-
-CLOCK_ERROR = 300.0
-"""The same without a Date, or where the claim's moment is not known so well: two clocks in two places."""
-
+CLOCK_ERROR = 300.0  # without a Date, or where the claim's moment is not known so well: two clocks in two places
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNAUTHORIZED = 401
 

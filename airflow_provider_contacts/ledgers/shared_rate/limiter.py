@@ -19,26 +19,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUN = 0.05
-"""Seconds of the whole rate that a task books at once: few questions to the store, and nobody waits long."""
-
-LATE = 0.25
-"""Seconds after which an unused moment is lost: tasks that have all been held up must not all go at once."""
-
-QUEUE_SECONDS, QUEUE_REQUESTS = 10.0, 100
-"""How far ahead all tasks together may book: the longer of the two."""
-
-INTERVAL_MS = 1_000_000_000
-"""What rates are stated for: the library counts whole requests and milliseconds, and rates may have fractions."""
-
-AGAIN = 0.05
-"""Seconds, and by chance up to twice as many, after which a task asks again that has found no place."""
-
-LONG = 60.0
-"""Seconds of waiting that are told to a person."""
-
-TRIES = 5
-"""Times that the state is read again because another task has changed it."""
+RUN = 0.05  # seconds of the whole rate that a task books at once: few questions to the store, and nobody waits long
+LATE = 0.25  # seconds after which an unused moment is lost: tasks that were all held up must not all go at once
+QUEUE_SECONDS, QUEUE_REQUESTS = 10.0, 100  # how far ahead all tasks together may book: the longer of the two
+INTERVAL_MS = 1_000_000_000  # what rates are stated for: the library counts whole requests, and rates have fractions
+AGAIN = 0.05  # seconds, and by chance up to twice as many, after which a task asks again that has found no place
+LONG = 60.0  # seconds of waiting that are told to a person
+TRIES = 5  # times that the state is read again because another task has changed it
 
 
 class StateStore(Protocol):

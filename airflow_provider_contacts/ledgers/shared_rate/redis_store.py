@@ -25,11 +25,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
-KEPT = 7 * 24 * 3600 * 1000
-"""Milliseconds for which a rate that nobody uses is kept; by then nothing is booked any more."""
-
-TIMEOUT = 5.0
-"""Seconds for an answer, where the client has no time-out of its own."""
+KEPT = 7 * 24 * 3600 * 1000  # milliseconds for which an unused rate is kept; by then nothing is booked any more
+TIMEOUT = 5.0  # seconds for an answer, where the client has no time-out of its own
 
 
 class RedisStore:
