@@ -1,11 +1,10 @@
 """The pace where nobody states a rate: as fast as the vendor answers well, learned from its responses.
 
-Two known laws. Requests in flight follow AIMD (additive increase, multiplicative decrease) with TCP's slow start (RFC
-5681): one more for every good response until the first congestion, then one more for a window of them, and 0.7 of them
-on congestion: a response that says "later" (429 and its like), or one that took much longer than the recent fastest.
-Once "later" has been said, requests a second follow CUBIC (RFC 9438), as in the adaptive retry mode of the AWS SDKs:
-0.7 of what was sent then, back to that on a cubic curve, and only then carefully beyond. A window alone would not do:
-at a few milliseconds a response, even one request at a time can be far too many.
+Two known laws. Requests in flight follow AIMD with TCP's slow start (RFC 5681): one more for every good response until
+the first congestion, then one more for a window of them, and 0.7 of them on congestion: a response that says "later"
+(429 and its like), or one that took much longer than the recent fastest. Once "later" has been said, requests a second
+follow CUBIC (RFC 9438): 0.7 of what was sent then, back to that on a cubic curve, and only then carefully beyond. At a
+few milliseconds a response, even a window of one can be far too many.
 """
 
 from __future__ import annotations
@@ -35,8 +34,7 @@ class AdaptivePace(Pace):
 
     def __init__(self, most: int, budget: Budget | None = None) -> None:
         super().__init__(None, budget=budget)
-        self._most = float(most)
-        self._window = min(float(START), self._most)
+        self._most, self._window = most, float(min(START, most))
         self._starting, self._eased_at = True, -math.inf
         self._peak, self._limited_at = 0.0, -math.inf
         self._sent = SentRate()
@@ -53,13 +51,9 @@ class AdaptivePace(Pace):
         self._sent.add(now, count)
 
     def on_response(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
-        """Learn from a response.
-
-        :param sent_at: when its request left; what left before the last decrease says nothing of the pace since.
-        :param seconds: from the first byte sent to the last one read, where that is known.
-        :param records: in the request; latency is compared only among requests of a similar size.
-        """
+        """Learn from a response; latency is compared only among requests of a similar size."""
         slow = seconds is not None and self._fastest[records.bit_length()].is_slow(now, seconds)
+        # What left before the last decrease says nothing of the pace since.
         if (later or slow) and sent_at > self._eased_at and now > self._eased_at + PERIOD:
             self._ease(now, limited=later)
         elif not later and not slow:
@@ -67,15 +61,13 @@ class AdaptivePace(Pace):
 
     def _ease(self, now: float, *, limited: bool) -> None:
         """Decrease, once for all that is in flight."""
-        self._starting = False
-        self._eased_at = now
+        self._starting, self._eased_at = False, now
         self._window = max(1.0, self._window * DECREASE)
         if limited:
-            self._limited_at = now
+            self._limited_at, sent = now, self._sent.at(now)
             if self._rate is None:
                 # It went far beyond, and nothing is accepted until the vendor's own count has run down.
                 self.pause(now + PERIOD)
-            sent = self._sent.at(now)
             self._peak = max(SLOWEST, sent if self._rate is None else min(self._rate, sent))
             self._limit(now, self._peak * DECREASE)
 
@@ -87,10 +79,9 @@ class AdaptivePace(Pace):
             self._limit(now, min(along, max(self._rate, HEADROOM * self._sent.at(now))))
 
     def _limit(self, now: float, rate: float) -> None:
+        self._fill(now)
         if self._rate is None:
             self._tokens, self._filled_at = 0.0, now
-        else:
-            self._fill(now)
         self._rate = max(SLOWEST, rate)
 
 
@@ -110,10 +101,8 @@ class SentRate:
     def at(self, now: float) -> float:
         """Return the requests of the last second, or their mean where none left for longer."""
         passed = now - self._since
-        if passed >= PERIOD:
-            return self._count / passed
-        # As if those before had left evenly.
-        return self._count / PERIOD + self._before * (1.0 - passed / PERIOD)
+        # Within it, as if those before had left evenly.
+        return self._count / passed if passed >= PERIOD else self._count / PERIOD + self._before * (1 - passed / PERIOD)
 
 
 class Fastest:

@@ -40,7 +40,11 @@ class Pace:
         return math.inf
 
     def on_response(self, now: float, *, sent_at: float, later: bool, seconds: float | None, records: int = 1) -> None:
-        """Learn from a response: nothing, where the rate is stated."""
+        """Learn from a response: nothing, where the rate is stated.
+
+        :param later: whether it asks to wait.
+        :param seconds: from the first byte sent to the last one read, where that is known.
+        """
 
     def available(self, now: float, wanted: int) -> int:
         """Return how many of ``wanted`` requests may leave at ``now``.

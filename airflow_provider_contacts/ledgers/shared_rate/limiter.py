@@ -29,10 +29,7 @@ TRIES = 5  # times that the state is read again because another task has changed
 
 
 class StateStore(Protocol):
-    """One short text in a store that many tasks change, each from what the one before it has left.
-
-    Every method raises ``BudgetError`` when the store cannot be used.
-    """
+    """One short text in a store that many tasks change; raises ``BudgetError`` when the store cannot be used."""
 
     def read(self) -> tuple[str, int]:
         """Return the text (empty: nothing yet) and the store's clock in milliseconds since 1970."""
@@ -78,8 +75,7 @@ class LimiterBudget:
 
     def wait(self) -> float:
         """Return the seconds after which asking again makes sense."""
-        moment = self._booked[0] if self._booked else self._not_before
-        return max(0.0, moment - self._clock.monotonic())
+        return max(0.0, (self._booked[0] if self._booked else self._not_before) - self._clock.monotonic())
 
     def close(self) -> None:
         """Close the store; what is booked is lost."""
@@ -107,10 +103,7 @@ class LimiterBudget:
         return None
 
     def _places(self, text: str, now: int, count: int) -> tuple[str, list[float]]:
-        """Return the state with more requests, and the seconds until each.
-
-        As many as may leave at once, or a run of later ones; ``count`` at most, and as far as the queue goes.
-        """
+        """Return the state with all that may leave at once, or a run of later ones, and the seconds until each."""
         rates = [self._rate]
         state = self._algorithm.decode(text.split(",")) if text else self._algorithm.initial(rates)
         waits: list[float] = []
