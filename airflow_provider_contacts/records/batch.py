@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 NO_ERROR = RecordError("")
+COLUMNS = ("identifiers", "row_indexes", "payloads", "bodies", "payload_hashes")
 
 
 class History(Value, frozen=True, kw_only=True):
@@ -83,17 +85,9 @@ class Batch(Value, frozen=True, kw_only=True):
         """Return the records at some places, in that order."""
         if len(places) == len(self):
             return self
-        return replace(
-            self,
-            identifiers=[self.identifiers[place] for place in places],
-            row_indexes=[self.row_indexes[place] for place in places],
-            payloads=[self.payloads[place] for place in places],
-            bodies=[self.bodies[place] for place in places],
-            payload_hashes=[self.payload_hashes[place] for place in places],
-            histories={new: self.histories[old] for new, old in enumerate(places) if old in self.histories}
-            if self.histories
-            else {},
-        )
+        columns = {name: list(map(getattr(self, name).__getitem__, places)) for name in COLUMNS}
+        histories = {new: self.histories[old] for new, old in enumerate(places) if old in self.histories}
+        return replace(self, **columns, histories=histories)
 
 
 NOTHING = Batch()
@@ -109,14 +103,8 @@ def joined(batches: Sequence[Batch]) -> Batch:
     for batch in filled:
         histories.update({start + place: history for place, history in batch.histories.items()})
         start += len(batch)
-    return Batch(
-        identifiers=[one for batch in filled for one in batch.identifiers],
-        row_indexes=[one for batch in filled for one in batch.row_indexes],
-        payloads=[one for batch in filled for one in batch.payloads],
-        bodies=[one for batch in filled for one in batch.bodies],
-        payload_hashes=[one for batch in filled for one in batch.payload_hashes],
-        histories=histories,
-    )
+    columns: dict[str, Any] = {name: [one for batch in filled for one in getattr(batch, name)] for name in COLUMNS}
+    return Batch(**columns, histories=histories)
 
 
 def outcome_at(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import nearest
 from airflow_provider_contacts.records.columns import shorthand_target
-from airflow_provider_contacts.records.refused import Reasons
+from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 log = logging.getLogger(__name__)
@@ -27,10 +27,7 @@ def check_columns(
     field_map: Mapping[str, str],
     unmapped: str,
 ) -> None:
-    """Check the parameters, and the source's columns where they are known.
-
-    :raises ConfigError: naming the parameter, the columns, and what was probably meant.
-    """
+    """Check the parameters, and the source's columns where they are known: ``ConfigError`` says what was meant."""
     contract, title = vendor.contract, vendor.title
     fields = sorted({*contract.fields, *contract.shorthands})
 
@@ -58,10 +55,7 @@ def check_columns(
 
 
 def check_present(parameter: str, wanted: Iterable[str], columns: Collection[str]) -> None:
-    """Check that the source has the columns that a parameter names.
-
-    :raises ConfigError: naming those that it does not have.
-    """
+    """Check that the source has the columns that a parameter names."""
     absent = [column for column in wanted if column not in columns]
     if absent:
         hint = "; only the case differs" if differing_in_case(absent, columns) == absent else ""

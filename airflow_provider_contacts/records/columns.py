@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.records.refused import Reasons, reasons_of
-from airflow_provider_contacts.records.row_values import MISSING, is_missing
+from airflow_provider_contacts.records.row_values import MISSING, Reasons, is_missing, reasons_of
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Vendor
 
@@ -36,10 +35,7 @@ class Column(NamedTuple):
     required: bool
 
     def clean(self, value: Any) -> Any:
-        """Return a value as its field gets it, ``MISSING`` for one that is left out.
-
-        :raises InvalidRecordError: for a text that is not the JSON text of a nested field.
-        """
+        """Return a value as its field gets it, ``MISSING`` for one that is left out."""
         if self.nested and value and isinstance(value, str | bytes):
             value = parse_json(self.field, value)
         if value is None:
@@ -51,10 +47,7 @@ class Column(NamedTuple):
         return value if self.required or value != "" else MISSING
 
     def clean_all(self, values: list[Any], refused: dict[int, Reasons]) -> list[Any]:
-        """Return the values of many rows as their field gets them.
-
-        :param refused: takes, by place, why the field cannot be a value.
-        """
+        """Return the values of many rows as their field gets them; ``refused`` takes, by place, why it cannot."""
         kinds = set(map(type, values))
         if kinds <= WHOLE:
             return values
@@ -89,10 +82,7 @@ class Columns:
     refusal: Reasons = ()
 
     def read(self, rows: Sequence[Mapping[str, Any]], refused: dict[int, Reasons]) -> list[Payload]:
-        """Return the fields of rows of these columns, without missing values.
-
-        :param refused: takes, by place, why a row cannot be read: the first reason in the order of the columns.
-        """
+        """Return the fields of rows, without missing values; ``refused`` takes the first reason against each row."""
         if self.refusal:
             refused.update(dict.fromkeys(range(len(rows)), self.refusal))
             return [{} for _ in rows]
@@ -152,13 +142,8 @@ def columns_of(
             return Columns(refusal=(("unknown_field", field, f"not a field of {vendor.title}{hint}"),))
         if field in columns:
             return Columns(refusal=(("conflict", field, "two columns become this field"),))
-        columns[field] = Column(
-            name,
-            field,
-            nested=known is not None and known.nested,
-            nullable=known is not None and known.nullable,
-            required=known is not None and known.required,
-        )
+        flags = (known.nested, known.nullable, known.required) if known is not None else (False, False, False)
+        columns[field] = Column(name, field, *flags)
     targets = ((field, shorthand_target(contract.shorthands, field) or field) for field in columns)
     return Columns(
         columns=tuple(columns.values()),
@@ -179,10 +164,7 @@ def shorthand_target(shorthands: Mapping[str, str], name: str) -> str | None:
 
 
 def parse_json(name: str, text: str | bytes) -> Any:
-    """Return a nested field's value from its JSON text, without the nulls in its objects.
-
-    :raises InvalidRecordError: for a text that is none.
-    """
+    """Return a nested field's value from its JSON text, without the nulls in its objects."""
     try:
         return json.loads(text, object_pairs_hook=without_nulls, parse_constant=constant)
     except (ValueError, RecursionError):
@@ -195,5 +177,5 @@ def without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def constant(text: str) -> float | None:
-    """Return an infinite number, which every field refuses, or nothing for NaN; JSON itself has neither."""
+    """Return an infinite number, which every field refuses, or nothing for NaN."""
     return None if text == "NaN" else float(text)

@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.records.refused import Reasons, rough_text
-from airflow_provider_contacts.records.row_values import Unreadable, is_missing
+from airflow_provider_contacts.records.row_values import Reasons, Unreadable, is_missing, rough_text
 
 HASH_VERSION = "v1"
 """Begins every ``payload_hash``: two digests are comparable only under one version."""
@@ -28,10 +27,7 @@ EXACT_FLOAT = 2**53
 
 
 def key_text(value: Any) -> str:
-    """Return one part of a sync key as text, the same for every source that can hold it.
-
-    :raises InvalidRecordError: ``missing_key`` for nothing or an empty text, ``invalid_key`` for what has no one text.
-    """
+    """Return one part of a sync key as text, the same for every source that can hold it."""
     if is_missing(value) or value == "":
         raise InvalidRecordError([("missing_key", None, "the sync key is empty")])
     for kind, text_of in KEY_TEXTS:
@@ -80,10 +76,7 @@ KEY_TEXTS: tuple[tuple[type, Callable[[Any], str]], ...] = (
 
 
 def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Return a record's identifier: the key's text, or a compact JSON array of several texts.
-
-    :raises InvalidRecordError: as :func:`key_text`; an absent column is a missing key.
-    """
+    """Return a record's identifier: the key's text, or a compact JSON array of several texts."""
     texts = [key_text(row.get(column)) for column in columns]
     text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
     if len(text) > IDENTIFIER_LENGTH:
@@ -94,10 +87,7 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
 def identifiers_of(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str], refused: dict[int, Reasons]
 ) -> list[str | None]:
-    """Return the identifiers of many rows.
-
-    :param refused: takes, by place, why a row has none.
-    """
+    """Return the identifiers of many rows; ``refused`` takes, by place, why a row has none."""
     if len(columns) == 1:
         values: list[Any] = [row.get(columns[0]) for row in rows]
         if set(map(type, values)) == {str} and all(values):
@@ -123,16 +113,11 @@ CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(","
 PLAIN = msgspec.json.Encoder(order="sorted")
 
 PLAIN_TYPES = frozenset({str, bool, type(None)})
-
 EXACT_INTEGER = 2**63
 
 
 def canonical(payload: Any) -> bytes:
-    """Return the one JSON text of a payload: sorted keys, no spaces, UTF-8.
-
-    :raises ValueError: for what JSON or UTF-8 cannot say (NaN, a lone surrogate).
-    :raises TypeError: for a value that is not JSON.
-    """
+    """Return the one JSON text of a payload: sorted keys, no spaces, UTF-8; raise for what it cannot say."""
     return PLAIN.encode(payload) if is_plain(payload) else CANONICAL.encode(payload).encode()
 
 

@@ -13,7 +13,7 @@ from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import HASH_VERSION, PLAIN, canonical, digest, identifiers_of, rough_digest
-from airflow_provider_contacts.records.refused import NOT_A_MAPPING, Reasons, kept_of, reasons_of
+from airflow_provider_contacts.records.row_values import NOT_A_MAPPING, Reasons, kept_of, reasons_of
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
@@ -25,12 +25,7 @@ Sound = tuple[int, str, Payload, bytes, str]
 
 
 class Prepared(Value, frozen=True, kw_only=True):
-    """A record that may be sent.
-
-    :param payload: as it will be sent, destination and generated fields included.
-    :param body: the encoded payload.
-    :param payload_hash: digest of the mapped payload alone.
-    """
+    """A record that may be sent; see :class:`~airflow_provider_contacts.records.batch.Batch`."""
 
     record_identifier: str
     row_index: int
@@ -68,10 +63,7 @@ class Mapper:
     _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check(self, columns: Sequence[str] | None) -> None:
-        """Check the parameters, and the source's columns where they are known, before anything is sent.
-
-        :raises ConfigError: naming the columns and what is allowed.
-        """
+        """Check the parameters, and the source's columns where they are known; raise ``ConfigError``."""
         check_columns(self.vendor, columns, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped)
 
     def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
@@ -103,11 +95,7 @@ class Mapper:
         rows: Sequence[Mapping[str, Any]],
         identifiers: Sequence[str | None] = (),
     ) -> tuple[list[Sound], list[InvalidRecord]]:
-        """Return the records of rows that have the same columns.
-
-        :param names: of the columns; ``None`` for what is no mapping.
-        :param identifiers: in place of those that the sync key gives.
-        """
+        """Return the records of rows that have the same columns (``None``: no mappings), under known identifiers."""
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
         columns = self._columns_of(names)
@@ -140,10 +128,7 @@ class Mapper:
     def _checked(
         self, mapped: Sequence[Payload], words: Sequence[Shorthand], added: Payload, refused: dict[int, Reasons]
     ) -> Iterator[tuple[int, Payload, bytes]]:
-        """Yield place, checked payload and JSON text of the mapped records that pass the contract.
-
-        :param refused: has the others, or takes them with their reasons.
-        """
+        """Yield place, payload and JSON text of the records that pass the contract; ``refused`` has the others."""
         contract = self.vendor.contract
         reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)}
         for place, fields in enumerate(mapped):
@@ -162,10 +147,7 @@ class Mapper:
                 yield place, payload, body
 
     def _leave_out_destination(self, payload: Payload, added: Payload) -> None:
-        """Take the fields that name the destination out of a payload that repeats them.
-
-        :raises InvalidRecordError: if it names another one: what is remembered under a ``sync_id`` belongs to one.
-        """
+        """Take the destination's fields out of a payload that repeats them; what a ``sync_id`` has sent is in one."""
         for setting in self.vendor.destination.settings:
             if setting.name not in added and payload.pop(setting.name, None) is not None:
                 text = "set it in the destination, not in the record"
@@ -187,7 +169,6 @@ class Mapper:
         return {**payload, **added} if added else payload
 
     def _columns_of(self, names: tuple[str, ...] | None) -> Columns:
-        """Return how rows with these columns are read."""
         if names is None or not all(isinstance(name, str) for name in names):
             return Columns(refusal=NOT_A_MAPPING)
         columns = self._columns.get(names)
@@ -229,10 +210,7 @@ def record_at(batch: Batch, place: int) -> Prepared:
 def refuse(
     row_index: int, record: Any, reasons: Reasons, identifier: str | None = None, found: str | None = None
 ) -> InvalidRecord:
-    """Return a record that is not sent; without an identifier its digest stands for it.
-
-    :param found: the digest, where it is known.
-    """
+    """Return a record that is not sent; without an identifier its digest, found here or before, stands for it."""
     kept = kept_of(record)
     found = found or rough_digest(kept)
     return InvalidRecord(

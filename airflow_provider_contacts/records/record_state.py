@@ -10,18 +10,14 @@ from airflow_provider_contacts.outcome import Outcome, Status
 INTERRUPTED = "interrupted"
 """Error code of a doubt whose request nobody saw the end of."""
 
-
 ABSENT = "absent"
 """Error code of a record that was in doubt and that reading the vendor back did not find."""
-
 
 BY_HAND = "settled_by_hand"
 """Error code of a record of which a person says that it does not exist."""
 
-
 RESPECT = 3600.0
 """Seconds for which another run's ``sending`` is left alone."""
-
 
 SETTLING = 5.0
 """Seconds after ``request_timeout`` by which every request of a dead worker has come to an end."""

@@ -15,7 +15,7 @@ from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.keys import HASH_VERSION, rough_digest
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, in_columns
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.records.refused import Reasons
+from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 UNMAPPED = frozenset({"missing_key", "invalid_key", "unknown_field", "conflict", "invalid_json", "not_json"})
@@ -46,12 +46,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One row of the outcome table.
-
-    :param state: what the engine decides by.
-    :param reasons: every reason that stands there.
-    :param payload: ``None`` where none is stored, or none that is a JSON object.
-    """
+    """One row of the outcome table: its state, every reason, and its payload where a JSON object is stored."""
 
     state: RecordState
     reasons: Reasons = ()
@@ -59,10 +54,7 @@ class Stored:
 
 
 class StoredPayload(dict[str, Any]):
-    """A payload and where it was read from.
-
-    :param batch_id: of its row: whoever writes another payload there writes another ``batch_id``, too.
-    """
+    """A payload, and the ``batch_id`` of its row: whoever writes another payload there writes another one, too."""
 
     __slots__ = ("batch_id",)
 

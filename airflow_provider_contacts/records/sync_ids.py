@@ -17,11 +17,7 @@ def look_at_nothing(hashes: Mapping[str, str]) -> None:
 
 
 class Known(NamedTuple):
-    """Another ``sync_id`` that has delivered records which a new one is about to send.
-
-    :param num_delivered: of the records looked at, those that it delivered with the same payload.
-    :param place: where to, for a message.
-    """
+    """Another ``sync_id``, which delivered so many of the first records with the same payload, and where to."""
 
     sync_id: str
     num_delivered: int
@@ -38,10 +34,7 @@ class KnowsOthers(Protocol):
 
 
 def refuse_renamed(ledger: object, sync_id: str, *, given: str | None) -> LookFirst:
-    """Return what refuses to send the records of a renamed DAG, task or connection again.
-
-    :param given: the ``sync_id`` that is written out, which is never questioned.
-    """
+    """Return what refuses to send the records of a renamed DAG, task or connection again, unless it is written out."""
     if given is not None or not isinstance(ledger, KnowsOthers):
         return look_at_nothing
 

@@ -26,7 +26,6 @@ def own_outcome(
     """Return the outcome of a record that is decided here, without a row of its own where it has no ``batch_id``.
 
     :param errors: every reason; ``None``: those of our own check.
-    :param error_code: for an outcome without a list of reasons.
     """
     if errors is None:
         found = record.errors if isinstance(record, InvalidRecord) and status is Status.INVALID else ()
@@ -68,10 +67,7 @@ def elsewhere(record: Prepared | InvalidRecord) -> Outcome:
 
 
 def outcome_of_state(record: Prepared | InvalidRecord, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
-    """Return the outcome of a record that is not sent because of its state in the ledger.
-
-    :param sync_run_id: the run of this execution.
-    """
+    """Return the outcome of a record that this execution does not send because of its state in the ledger."""
     return Outcome(
         record_identifier=record.record_identifier,
         row_index=record.row_index,

@@ -20,10 +20,7 @@ UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class VendorIds:
-    """The ids given last, and the records that hold them.
-
-    :param most: how many are remembered; the oldest is forgotten first.
-    """
+    """The ids given last, and the records that hold them; the oldest of very many is forgotten first."""
 
     def __init__(self, most: int = MOST_IDS) -> None:
         self._most = most

@@ -17,7 +17,7 @@ from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT, RecordState
-from airflow_provider_contacts.records.refused import Reasons
+from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
 if TYPE_CHECKING:
