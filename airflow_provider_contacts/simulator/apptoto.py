@@ -12,14 +12,7 @@ from typing import Any
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import first_problem, rows, shape
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import (
-    Answer,
-    Call,
-    RefusedCallError,
-    Route,
-    Stored,
-    listed,
-)
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored, listed
 from airflow_provider_contacts.simulator.oauth import basic_of
 from airflow_provider_contacts.simulator.replies import gateway_page
 

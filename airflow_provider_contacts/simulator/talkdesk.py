@@ -10,13 +10,7 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import (
-    Answer,
-    Call,
-    RefusedCallError,
-    Route,
-    listed,
-)
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, listed
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_records import (
     CODES,
