@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.asgi import is_loopback
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import FORMS, Knob
 from airflow_provider_contacts.simulator.server import listen, serve, url_of
-from airflow_provider_contacts.simulator.triggers import FORMS
 
 EXAMPLES = f"""\
 examples:

@@ -18,8 +18,7 @@ from airflow_provider_contacts.simulator.intermezzo import Intermezzo
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, World
 from airflow_provider_contacts.simulator.nedzo import Nedzo
-from airflow_provider_contacts.simulator.replies import to_bytes
-from airflow_provider_contacts.simulator.serving import Exchange, send_bytes
+from airflow_provider_contacts.simulator.serving import Exchange, send_bytes, to_bytes
 from airflow_provider_contacts.simulator.talkdesk import Talkdesk
 
 

@@ -12,9 +12,16 @@ from typing import Any
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import first_problem, rows, shape
 from airflow_provider_contacts.simulator.knobs import Knob
-from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored, listed
+from airflow_provider_contacts.simulator.messages import (
+    Answer,
+    Call,
+    RefusedCallError,
+    Route,
+    Stored,
+    gateway_page,
+    listed,
+)
 from airflow_provider_contacts.simulator.oauth import basic_of
-from airflow_provider_contacts.simulator.replies import gateway_page
 
 PHONE_COUNTRIES = {"US": ("1", 10), "GB": ("44", 10), "DE": ("49", 11), "PT": ("351", 9)}
 """Country to its calling code and the usual count of national digits."""
@@ -76,37 +83,16 @@ def normalised(number: str, country: str) -> str | None:
     return f"+{code}{national}" if 0 < len(national) <= length else None
 
 
-def shown(contact: dict[str, Any], id_: int, book: int, country: str) -> dict[str, Any]:
-    """Return a new contact as the vendor shows it."""
+def shown(contact: dict[str, Any], country: str) -> dict[str, Any]:
+    """Return what the vendor shows of the fields that were sent."""
     full = contact.get("name") or f"{contact.get('first_name', '')} {contact.get('last_name', '')}".strip()
-    view: dict[str, Any] = {
-        "id": id_,
+    numbers = _rows(contact, "phone_numbers", "phone", "number")
+    phones = [{**row, "normalized": normalised(row["number"], country)} for row in numbers]
+    return {
         "name": full,
-        "address_book_id": book,
-        "phone_numbers": _phones(contact, country),
+        "phone_numbers": phones,
+        "email_addresses": _rows(contact, "email_addresses", "email", "address"),
     }
-    return view | {"email_addresses": _emails(contact), "external_id": contact.get("external_id")}
-
-
-def patched(view: dict[str, Any], contact: dict[str, Any], country: str) -> dict[str, Any]:
-    """Return a contact after an update: scalars patched, lists replaced where given (FOUND for PUT)."""
-    new = dict(view)
-    if contact.get("name") or contact.get("first_name"):
-        new["name"] = shown(contact, 0, 0, country)["name"]
-    if phones := _phones(contact, country):
-        new["phone_numbers"] = phones
-    if emails := _emails(contact):
-        new["email_addresses"] = emails
-    return new
-
-
-def _phones(contact: dict[str, Any], country: str) -> list[dict[str, Any]]:
-    rows = _rows(contact, "phone_numbers", "phone", "number")
-    return [{**row, "normalized": normalised(row["number"], country)} for row in rows]
-
-
-def _emails(contact: dict[str, Any]) -> list[dict[str, Any]]:
-    return _rows(contact, "email_addresses", "email", "address")
 
 
 def _rows(contact: dict[str, Any], many: str, one: str, key: str) -> list[dict[str, Any]]:
@@ -123,24 +109,10 @@ class Apptoto(SimulatedVendor):
     any_credential = "demo@example.com:demo-key"
     challenge = 'Basic realm="Apptoto"'
     place_knob = "address_books"
-    place_setting = "address_book_id"
-
-    def clear(self) -> None:
-        """Forget external ids."""
-        self.by_external: dict[str, list[Stored]] = {}
-
-    def set_places(self, named: dict[str, str]) -> None:
-        """Let these address books exist."""
-        self.places = {int(id_): name for id_, name in named.items()}
-
-    def add_book(self, name: str) -> int:
-        """Add an empty address book and return its id."""
-        book = max(self.places, default=0) + 1
-        self.places[book] = name
-        return int(book)
+    place_id = int
 
     def authorize(self, call: Call) -> int:
-        """Accept any account and key, or the demanded ones."""
+        """Accept any account and key."""
         user, password = basic_of(call)
         return self.account_of(f"{user}:{password}", "HTTP Basic: Access denied.", fits=bool(user and password))
 
@@ -148,10 +120,9 @@ class Apptoto(SimulatedVendor):
         """Return one of the forms that a client guesses at."""
         if error.status == HTTPStatus.BAD_GATEWAY:
             return gateway_page(502)
-        form = self.knobs["error_body"]
-        if form == "text":
+        if self.knobs["error_body"] == "text":
             return Answer(error.status, error.message, content_type="text/plain")
-        return Answer(error.status, {"error" if form == "json" else "message": error.message})
+        return Answer(error.status, {"error" if self.knobs["error_body"] == "json" else "message": error.message})
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)
@@ -206,35 +177,35 @@ class Apptoto(SimulatedVendor):
         external = contact.get("external_id")
         existing = self._known(external)
         if existing and self.knobs["known_external_id"] == "update":
-            return self._update(existing[0], contact)
+            # What is sent replaces what is there, lists as a whole (FOUND for PUT).
+            self.counts["updated"] += 1
+            sent = {name: value for name, value in shown(contact, self.knobs["country"]).items() if value}
+            existing[0].view = existing[0].view | sent
+            return existing[0].view
         if self._by_id(contact):
             book = contact["address_book_id"]
         else:
-            name = contact["address_book"]
-            book = next((book for book, title in self.places.items() if title == name), 0) or self.add_book(name)
-        view = shown(contact, self.new_number(), book, self.knobs["country"])
-        if not self.knobs["echo_external_id"]:
-            view.pop("external_id", None)
+            name, new = contact["address_book"], max(self.places, default=0) + 1
+            book = next((book for book, title in self.places.items() if title == name), new)
+            self.places.setdefault(book, name)
+        view = {"id": self.new_number(), "address_book_id": book, **shown(contact, self.knobs["country"])}
+        if self.knobs["echo_external_id"]:
+            view["external_id"] = external
         self.store(call, contact, str(book), view["id"], view)
         if external and not self.world.forget:
-            self.by_external.setdefault(self.shelf(external), []).append(self.stored[-1])
+            self.by_key.setdefault(self.shelf(external), []).append(self.stored[-1])
         return view
 
     def _known(self, external: Any) -> list[Stored]:
-        return self.by_external.get(self.shelf(str(external)), []) if external else []
-
-    def _update(self, existing: Stored, contact: dict[str, Any]) -> dict[str, Any]:
-        self.counts["updated"] += 1
-        existing.view = patched(existing.view, contact, self.knobs["country"])
-        return existing.view
+        return self.by_key.get(self.shelf(str(external)), []) if external else []
 
     def _read_one(self, call: Call) -> Answer:
         known = self.readable(self._known(call.query.get("external_id")))
-        number = call.query.get("id", "")
-        contact = known[0] if known else self.readable_by_id(int(number)) if number.isdecimal() else None
-        if contact is None:
+        number = call.number_of("id", 0)
+        known = known or self.readable([self.by_id[number]] if number in self.by_id else [])
+        if not known:
             raise RefusedCallError(self.knobs["absent_status"], "Not Found")
-        return Answer(200, contact.view)
+        return Answer(200, known[0].view)
 
     def _read_page(self, call: Call) -> Answer:
         if self.knobs["book_filter_works"] and "address_book_id" in call.query:

@@ -36,10 +36,7 @@ def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
 
 
 class SimulatedVendor(ABC):
-    """One vendor's server without its socket.
-
-    ``stored`` holds every contact in the order of creation, ``requests`` every request in the order of arrival.
-    """
+    """One vendor's server without its socket; ``stored`` and ``requests`` are in the order of their arrival."""
 
     name: ClassVar[str]
     knob_list: ClassVar[tuple[Knob, ...]]
@@ -52,8 +49,8 @@ class SimulatedVendor(ABC):
     list_keys: ClassVar[tuple[str, ...]] = ()
     """Under which an answer may hold its records."""
     place_knob: ClassVar[str] = ""
-    """The knob that names the vendor's places (organizations, lists, books), and the setting that chooses one."""
-    place_setting: ClassVar[str] = ""
+    """The knob that names the vendor's places: organizations, lists, books."""
+    place_id: ClassVar[type] = str
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -67,7 +64,6 @@ class SimulatedVendor(ABC):
         self._patterns = [(route, route.pattern()) for route in self.routes]
         self._ids = 0
         self.account = 0
-        self.places: dict[Any, Any] = {}
         self.reset()
 
     @abstractmethod
@@ -87,21 +83,14 @@ class SimulatedVendor(ABC):
             payload = next((payload[key] for key in self.list_keys if isinstance(payload.get(key), list)), None)
         return payload if isinstance(payload, list) else None
 
-    def clear(self) -> None:  # noqa: B027  # a vendor may keep nothing else
-        """Forget what the vendor keeps beside contacts."""
-
-    def set_places(self, named: dict[str, str]) -> None:
-        """Let these places exist, and no others."""
-        self.places = dict(named)
-
     def connection(self, url: str) -> dict[str, Any]:
         """Return a ready Airflow connection to this vendor, served under ``url``; it names the first place."""
         login, colon, password = next(iter(self.knobs["credential"]), self.any_credential).partition(":")
         made: dict[str, Any] = {"conn_type": self.name, "host": url}
         made |= {"login": login, "password": password} if colon else {"password": login}
         extra = {"token_url": f"{url}/oauth/token"} if any(route.kind == "token" for route in self.routes) else {}
-        if self.place_setting:
-            extra[self.place_setting] = next(iter(self.places), "")
+        if self.place_knob:  # record_lists -> record_list_id
+            extra[f"{self.place_knob.removesuffix('s')}_id"] = next(iter(self.places), "")
         return made | ({"extra": extra} if extra else {})
 
     def account_of(self, credential: str, text: str, *, fits: bool) -> int:
@@ -132,14 +121,13 @@ class SimulatedVendor(ABC):
         self.count_by_place: Counter[str] = Counter()
         for faults in self.faults.values():
             faults.reset()
+        self.by_key: dict[Any, Any] = {}  # what a vendor keeps of contacts beside them, to find or refuse others
         self.tokens.clear()
-        self.places.clear()
-        self.clear()
         self._open_places()
 
     def _open_places(self) -> None:
-        if self.place_knob:
-            self.set_places(self.knobs[self.place_knob])
+        named = self.knobs[self.place_knob] if self.place_knob else {}
+        self.places: dict[Any, str] = {self.place_id(id_): name for id_, name in named.items()}
 
     def match(self, method: str, path: str) -> tuple[Route, Mapping[str, str]] | RefusedCallError:
         """Return the endpoint behind a path and the decoded names in it, or why there is none."""
@@ -188,25 +176,17 @@ class SimulatedVendor(ABC):
         """Return what is shown of the readable contacts of a place."""
         return [one.view for one in self.readable(self.by_place.get(self.shelf(place), ()))]
 
-    def own(self, id_: Any) -> Stored | None:
-        """Return the contact of an id, if it is the present account's."""
-        contact = self.by_id.get(id_) if isinstance(id_, (str, int)) else None
-        return contact if contact and contact.account == self.account else None
-
-    def readable_by_id(self, id_: str | int) -> Stored | None:
-        """Return the contact of an id, if reads show it already."""
-        contact = self.own(id_)
-        return next(iter(self.readable([contact] if contact else [])), None)
+    def readable_by_id(self, id_: str | int) -> Stored:
+        """Return the contact of an id, if it may be read; raise 404 where there is none."""
+        for contact in self.readable([self.by_id[id_]] if id_ in self.by_id else []):
+            return contact
+        raise RefusedCallError(404, "Contact not found")
 
     def duplicates(self, field: str | None = None) -> dict[str, int]:
-        """Return each value that more than one stored contact was sent with, and in how many it is.
-
-        :param field: name of a field at any depth; ``None`` compares whole contacts, shown as JSON.
-        """
+        """Return each value that several contacts have in a field, at any depth, and how many; without: whole ones."""
         seen: Counter[str] = Counter()
-        for contact in self.stored:
-            whole = field is None
-            seen.update({json.dumps(contact.received, sort_keys=True)} if whole else _values(contact.received, field))
+        for one in self.stored:
+            seen.update(_values(one.received, field) if field else {json.dumps(one.received, sort_keys=True)})
         return {value: count for value, count in seen.items() if count > 1}
 
     def state(self) -> dict[str, Any]:
@@ -261,15 +241,7 @@ class SimulatedVendor(ABC):
         return {name: settings.shown(own) for name, (settings, own) in self.named.items()}
 
 
-def found(contact: Stored | None) -> Stored:
-    """Return a contact that was looked up; raise 404 where there is none."""
-    if contact is None:
-        raise RefusedCallError(404, "Contact not found")
-    return contact
-
-
-def _values(value: Any, field: str | None) -> set[str]:
-    """Return the values under a field's name, at any depth."""
+def _values(value: Any, field: str) -> set[str]:
     if isinstance(value, list):
         return set().union(*(_values(item, field) for item in value))
     if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import Date, Uuid, first_problem, shape
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body, listed
@@ -223,7 +223,7 @@ class Dex(SimulatedVendor):
         return self._flagged(data)
 
     def _read_one(self, call: Call) -> Answer:
-        shape, view = self.knobs["one_shape"], self._shown(found(self.readable_by_id(call.params["id"])).view)
+        shape, view = self.knobs["one_shape"], self._shown(self.readable_by_id(call.params["id"]).view)
         if shape == "bare":
             return Answer(200, view)
         return self._flagged(view if shape == "data" else {"contact": view})

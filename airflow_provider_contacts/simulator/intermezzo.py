@@ -69,15 +69,6 @@ class Intermezzo(SimulatedVendor):
     any_credential = "demo-client:demo-secret"
     challenge = "Bearer"
     place_knob = "organizations"
-    place_setting = "organization_id"
-
-    def clear(self) -> None:
-        """Forget what is unique."""
-        self.emails: set[tuple[str, str]] = set()
-
-    def add_organization(self, org: str, name: str = "Another") -> None:
-        """Add an empty organization."""
-        self.places[org] = name
 
     def authorize(self, call: Call) -> int:
         """Accept any live token."""
@@ -169,7 +160,7 @@ class Intermezzo(SimulatedVendor):
             if number is not None and not _is_taken(number, phones):
                 codes.append(("INVALID_PHONE_NUMBER", "phone.phoneNumber"))
             email = (contact.get("email") or "").lower()
-            if unique and email and (email in emails or (self.shelf(org), email) in self.emails):
+            if unique and email and (email in emails or (self.shelf(org), email) in self.by_key):
                 codes.append(("DUPLICATE_CONTACT", "email"))
             if self.rejected(contact):
                 codes.extend((code, "name") for code in self.knobs["reject_codes"].split(","))
@@ -186,7 +177,7 @@ class Intermezzo(SimulatedVendor):
             email = email and email.lower()
             phone = phone and {**phone, "phoneNumber": phone["phoneNumber"].replace(" ", "")}
         if email and self.knobs["duplicates"] == "reject":
-            self.emails.add((self.shelf(org), email.lower()))
+            self.by_key[self.shelf(org), email.lower()] = True
         view |= {"email": email, "phone": phone}
         self.store(call, contact, org, view["id"], view)
         return view

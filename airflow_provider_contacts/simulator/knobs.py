@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_contacts.simulator.messages import parsed
-from airflow_provider_contacts.simulator.triggers import Trigger, trigger
 
 Kind = Literal[
     "trigger", "duration", "rate", "patterns", "places", "texts", "choice",
@@ -21,6 +21,10 @@ SEARCHED = 200
 MOST_REPETITIONS = 2
 """In one pattern; with four of them, a search of so many characters takes seconds."""
 
+FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"
+"""How a trigger is written."""
+
+_COUNTED = re.compile(r"nth:(?P<nth>\d{1,9}(?:,\d{1,9})*)|every:(?P<every>\d{1,9})|next:(?P<next>\d{1,9})")
 _AMOUNT = r"(\d{1,9}(?:\.\d+)?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
 
@@ -29,8 +33,6 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
 class Knob:
     """One setting.
 
-    :param default: as text, the way a command line would give it.
-    :param meaning: one line, with the mark of the fact that it stands for where there is one.
     :param choices: the only values, for ``choice``; for ``places``, the only words after ``=``, the first by default.
     :param form: of a place's id: an expression, and in words.
     """
@@ -41,6 +43,53 @@ class Knob:
     meaning: str
     choices: tuple[str, ...] = ()
     form: tuple[str, str] = (r".+", "a text")
+
+
+@dataclass(slots=True)
+class Trigger:
+    """One fault's condition; ``numbers`` count the requests of one kind to one vendor, since start or reset."""
+
+    text: str
+    chance: float = 0.0
+    random: random.Random | None = None
+    numbers: frozenset[int] = frozenset()
+    every: int = 0
+    left: int = 0
+
+    def fires(self, number: int) -> bool:
+        """Tell whether request ``number`` is hit; asked once a request."""
+        if self.left:
+            self.left -= 1
+            return True
+        if self.numbers:
+            return number in self.numbers
+        if self.every:
+            return number % self.every == 0
+        return self.random.random() < self.chance if self.random else self.chance == 1
+
+    def __str__(self) -> str:
+        """Return the condition as it stands now, with what is left of a ``next``."""
+        return f"next:{self.left}" if self.text.startswith("next:") else self.text
+
+
+def trigger(value: Any, seed: str) -> Trigger:
+    """Read a trigger from text, a number or a boolean; equal seeds repeat exactly, different ones are independent."""
+    words = {True: "always", False: "never"}
+    text = words[value] if isinstance(value, bool) else str(value).strip()
+    made = Trigger(text)
+    if match := _COUNTED.fullmatch(text):
+        made.numbers = frozenset(int(count) for count in (match["nth"] or "").split(",") if count)
+        made.every, made.left = int(match["every"] or 0), int(match["next"] or 0)
+        return made
+    try:
+        made.chance = {"never": 0.0, "always": 1.0}[text] if text in words.values() else float(text)
+    except ValueError:
+        made.chance = -1.0
+    if not 0 <= made.chance <= 1:
+        raise ValueError(f"one of {FORMS} is wanted")
+    if 0 < made.chance < 1:  # there are a thousand triggers, and few of them roll dice
+        made.random = random.Random(seed)  # noqa: S311  # repeatable faults, not cryptography
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +250,15 @@ class Settings:
         return self._values[name]
 
     def read(self, name: str, value: Any) -> Any:
-        """Return what ``value`` would be, without setting it; raises ``ValueError`` as :func:`read`."""
+        """Return what ``value`` would be, without setting it."""
         return read(self.knobs[name], value, f"{self._seed}.{name}")
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob; see :meth:`read` for what it raises."""
+        """Set one knob; raises ``ValueError`` as :func:`read`."""
         found = self._values[name] = self.read(name, value)
         self._shown[name] = value
         self.armed.pop(name, None)
-        if isinstance(found, Trigger) and found.can_fire:
+        if isinstance(found, Trigger) and (found.left or found.numbers or found.every or found.chance):
             self.armed[name] = found
 
     def restore(self) -> None:

@@ -175,3 +175,9 @@ def listed(call: Call, name: str, text: str, problems: list[Problem] | None = No
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def gateway_page(status: int) -> Answer:
+    """Return what stands between client and vendor answers when it cannot reach the vendor."""
+    head, body = f"<head><title>{status}</title></head>", f"<body><center><h1>{status}</h1></center></body>"
+    return Answer(status, f"<html>{head}{body}</html>", content_type="text/html")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs, found
+from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import (
     Email,
     Uuid,
@@ -68,11 +68,6 @@ class Nedzo(SimulatedVendor):
     knob_list = KNOBS
     any_credential = "sk_test_demo"
     place_knob = "contact_lists"
-    place_setting = "contact_list_id"
-
-    def clear(self) -> None:
-        """Forget what is unique."""
-        self.emails: dict[str, dict[str, Any]] = {}
 
     def authorize(self, call: Call) -> int:
         """Accept any key, or the demanded ones."""
@@ -104,7 +99,7 @@ class Nedzo(SimulatedVendor):
         if self.rejected(contact):
             problem = (("body", "email"), "Contact refused", "value_error")
             raise RefusedCallError(self.knobs["reject_status"], "Contact refused", [problem])
-        existing = self.emails.get(self.shelf(contact["email"].lower()))
+        existing = self.by_key.get(self.shelf(contact["email"].lower()))
         if existing and self.knobs["duplicates"] == "409":
             raise RefusedCallError(409, "A contact with this email exists")
         if existing and self.knobs["duplicates"] == "existing":
@@ -144,7 +139,7 @@ class Nedzo(SimulatedVendor):
             "status": "Waiting",
         }
         if self.knobs["duplicates"] != "allow":
-            self.emails[self.shelf(contact["email"].lower())] = view
+            self.by_key[self.shelf(contact["email"].lower())] = view
         self.store(call, contact, (contact.get("contact_list_id") or "").lower(), view["id"], view)
         return view
 
@@ -158,7 +153,7 @@ class Nedzo(SimulatedVendor):
 
     def _read_old_one(self, call: Call) -> Answer:
         self._exists("contact_reads")
-        return Answer(200, _envelope(200, "OK", {"contact": found(self.readable_by_id(call.params["id"])).view}))
+        return Answer(200, _envelope(200, "OK", {"contact": self.readable_by_id(call.params["id"]).view}))
 
     def _read_new(self, call: Call) -> Answer:
         self._exists("new_reads")
@@ -166,7 +161,7 @@ class Nedzo(SimulatedVendor):
 
     def _read_new_one(self, call: Call) -> Answer:
         self._exists("new_reads")
-        return Answer(200, _camel(found(self.readable_by_id(call.params["id"]))))
+        return Answer(200, _camel(self.readable_by_id(call.params["id"])))
 
     def _read_workspaces(self, _: Call) -> Answer:
         self._exists("new_reads")

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_contacts.simulator import replies
 from airflow_provider_contacts.simulator.asgi import GoneError, Receive, Scope, Send, drop, read_body
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
-from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen, gateway_page
 
+GARBAGE = b'\x00\xff\xfe{"id": '
 Target = tuple[Route, Mapping[str, str]] | RefusedCallError
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """An answer as it goes to the wire; ``cut``: the connection ends before all of ``length`` is sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    length: int
+    cut: bool = False
 
 
 class Exchange:
@@ -76,7 +91,7 @@ class Exchange:
         if form := self._closed("store_then_drop", "store_then_hang"):
             await self._unanswered(form)
         elif "html_200" in self.fired:
-            await self._answer(replies.gateway_page(200))
+            await self._answer(gateway_page(200))
         else:
             await self._answer(self._status("store_then_", STORED_STATUSES) or self._changed(answer))
 
@@ -121,7 +136,7 @@ class Exchange:
 
     def _refused(self, status: int, wait: float = 1.0) -> Answer:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            answer = replies.gateway_page(status)
+            answer = gateway_page(status)
         else:
             answer = self.vendor.refusal(RefusedCallError(status, HTTPStatus(status).phrase))
         if knob := {429: "retry_after", 503: "retry_after_503"}.get(status):
@@ -133,8 +148,8 @@ class Exchange:
             return answer
         records = self.vendor.records_in(answer.payload)
         if records is not None:
-            replies.change_records(records, self.fired, self.faults["short_by"], self.faults.random)
-        answer.payload = replies.change_envelope(answer.payload, self.fired)
+            _change_records(records, self.fired, self.faults["short_by"], self.faults.random)
+        answer.payload = _changed_envelope(answer.payload, self.fired)
         return answer
 
     async def _unanswered(self, form: str) -> None:
@@ -142,7 +157,7 @@ class Exchange:
         await drop(self.scope, self.receive, form)
 
     async def _answer(self, answer: Answer) -> None:
-        made = replies.to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
+        made = to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
         self._remember(made.status)
         await send_bytes(self.send, made)
         if made.cut:
@@ -154,7 +169,7 @@ class Exchange:
         self.vendor.requests.append(seen)
 
 
-async def send_bytes(send: Send, made: replies.Bytes) -> None:
+async def send_bytes(send: Send, made: Bytes) -> None:
     """Write an answer; after one that is cut, the connection is to be closed."""
     headers = [(name.encode(), value.encode("latin-1")) for name, value in made.headers.items()]
     headers.append((b"Content-Length", str(made.length).encode()))
@@ -163,7 +178,7 @@ async def send_bytes(send: Send, made: replies.Bytes) -> None:
 
 
 def _find(vendor: SimulatedVendor, method: str, path: str) -> tuple[Target, str]:
-    """Return the endpoint, and where a path in the other form of its slash is redirected to, if it is."""
+    """Return the endpoint, and where a path in the other form of its slash is redirected to."""
     target = vendor.match(method, path)
     if isinstance(target, tuple):
         return target, ""
@@ -175,3 +190,69 @@ def _find(vendor: SimulatedVendor, method: str, path: str) -> tuple[Target, str]
 
 def _other_slash(path: str) -> str:
     return path.removesuffix("/") if path.endswith("/") else f"{path}/"
+
+
+def _change_records(records: list[Any], fired: frozenset[str], short_by: int, source: random.Random) -> None:
+    """Leave out, add, re-order or mislabel returned records: in place, but without changing one."""
+    if "duplicate_ids" in fired and records:
+        records[:] = [{**record, "id": records[0].get("id")} for record in records]
+    if "foreign_record" in fired and records:
+        stranger = {name: f"{value} x" if isinstance(value, str) else value for name, value in records[0].items()}
+        records.append({**stranger, "id": f"foreign-{source.randrange(10**9)}"})
+    if "short" in fired:
+        for _ in range(min(short_by, len(records))):
+            records.pop(source.randrange(len(records)))
+    if "shuffled" in fired:
+        source.shuffle(records)
+    if "extra_fields" in fired:
+        records[:] = [{**record, "x_revision": 7, "x_meta": {"a": [1]}} for record in records]
+
+
+def _changed_envelope(payload: Any, fired: frozenset[str]) -> Any:
+    """Return the whole answer with further fields, nulls or texts, as the faults ask."""
+    if isinstance(payload, dict):
+        if "stringly" in fired:
+            payload = {name: _as_text(value) for name, value in payload.items()}
+        if "extra_fields" in fired:
+            payload = {**payload, "x_request_id": "0c1d", "x_debug": None}
+    return _nulled(payload) if "nulls" in fired else payload
+
+
+def to_bytes(answer: Answer, fired: frozenset[str] = frozenset(), *, accepts_gzip: bool = False) -> Bytes:
+    """Return the answer's bytes, damaged as the faults ask."""
+    body = answer.encoded()
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        body = _damaged(body, fired)
+    headers = dict(answer.headers)
+    if body or answer.payload is not None:
+        wrong = "wrong_content_type" in fired and answer.content_type == "application/json"
+        headers["Content-Type"] = "text/html; charset=utf-8" if wrong else answer.content_type
+    if "gzip" in fired and accepts_gzip:
+        body = gzip.compress(body, compresslevel=1)
+        headers["Content-Encoding"] = "gzip"
+    cut = "truncated" in fired and len(body) > 1
+    return Bytes(answer.status, headers, body[: len(body) // 2] if cut else body, len(body), cut)
+
+
+def _damaged(body: bytes, fired: frozenset[str]) -> bytes:
+    if "garbage" in fired:
+        return GARBAGE
+    if "empty_body" in fired:
+        return b""
+    if "cut_json" in fired:
+        return body[: len(body) // 2]
+    return b"\xef\xbb\xbf" + body if "bom" in fired else body
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _nulled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _nulled(item) for name, item in value.items()} or None
+    if isinstance(value, list):
+        return [_nulled(item) for item in value] or None
+    return value

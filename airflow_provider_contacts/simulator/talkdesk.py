@@ -18,8 +18,8 @@ from airflow_provider_contacts.simulator.talkdesk_records import (
     PAGE_KNOBS,
     RECORD_KNOBS,
     UNIQUE_TYPES,
-    RecordList,
     content_faults,
+    numbers_of,
     page_of,
     shape_problems,
 )
@@ -58,6 +58,7 @@ KNOBS = (
 
 
 _PUNCTUATION = str.maketrans("", "", " ()./-")
+EXTERNAL_TAKEN = "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"
 _WRONG = "Errors found in the submitted data"
 
 
@@ -70,18 +71,6 @@ class Talkdesk(SimulatedVendor):
     any_credential = "demo-client:demo-secret"
     challenge = "Bearer"
     place_knob = "record_lists"
-    place_setting = "record_list_id"
-
-    def set_places(self, named: dict[str, str]) -> None:
-        """Let these record lists exist; one that stays as it is keeps what must be unique in it."""
-        made = {id_: RecordList(id_, id_, unique) for id_, unique in named.items()}
-        self.places = made | {
-            id_: one for id_, one in self.places.items() if id_ in made and one.unique == made[id_].unique
-        }
-
-    def add_list(self, list_id: str, unique: str = "NOTHING") -> None:
-        """Add an empty list; ``unique`` is its ``unique_identifier_type``."""
-        self.places[list_id] = RecordList(list_id, list_id, unique)
 
     def authorize(self, call: Call) -> int:
         """Accept a token whose scope covers the request."""
@@ -109,11 +98,10 @@ class Talkdesk(SimulatedVendor):
             raise oauth_error(401, "invalid_scope", "the client does not have that scope, or not yet")
         return self.tokens.grant(" ".join(asked) or granted, account)
 
-    def _list(self, call: Call) -> RecordList:
-        found: RecordList | None = self.places.get(call.params["list_id"])
-        if found is None:
+    def _list(self, call: Call) -> str:
+        if call.params["list_id"] not in self.places:
             raise RefusedCallError(404, "Record list not found")
-        return found
+        return call.params["list_id"]
 
     def _create(self, call: Call) -> Answer:
         target = self._list(call)
@@ -127,12 +115,12 @@ class Talkdesk(SimulatedVendor):
             raise RefusedCallError(int(form), "The record list is full")
         moment = self.moment()
         views = [self._add(call, target, record, moment) for record in call.portion(records)]
-        return Answer(201, self._bulk(f"{call.base}/record-lists/{target.id}", target, views), content_type=HAL)
+        return Answer(201, self._bulk(f"{call.base}/record-lists/{target}", target, views), content_type=HAL)
 
-    def _bulk(self, href: str, target: RecordList, views: list[dict[str, Any]]) -> dict[str, Any]:
+    def _bulk(self, href: str, target: str, views: list[dict[str, Any]]) -> dict[str, Any]:
         failed = [view for view in views if view.get("errors")]
         created = [view for view in views if not view.get("errors")]
-        body: dict[str, Any] = {"record_list_id": target.id, "total_created": len(created)}
+        body: dict[str, Any] = {"record_list_id": target, "total_created": len(created)}
         if key := self.knobs["has_error_key"]:
             body[key] = bool(failed)
         if (counted := self.knobs["total_errors"]) != "absent":
@@ -142,17 +130,33 @@ class Talkdesk(SimulatedVendor):
             body["_embedded"] = {"records": {"all": views, "failed": failed, "created": created}[embed]}
         return body
 
-    def _used(self, target: RecordList) -> int:
-        return self.count_by_place[self.shelf(target.id)]
+    def _used(self, target: str) -> int:
+        return self.count_by_place[self.shelf(target)]
 
-    def _add(self, call: Call, target: RecordList, record: dict[str, Any], moment: str) -> dict[str, Any]:
+    def _claims(self, target: str, record: dict[str, Any], codes: list[str]) -> set[Any]:
+        """Return the values that the record takes in its list, and add what stands against it to ``codes``."""
+        values: set[Any] = set()
+        code = "PHONE_NUMBER_NOT_UNIQUE"
+        if self.places[target] == "PHONE_NUMBER":
+            values = set(numbers_of(record))
+        elif self.places[target] == "EXTERNAL":
+            values, code = {(record.get("external_provider"), record.get("external_id"))}, EXTERNAL_TAKEN
+            if not all(*values):
+                codes.append("EXTERNAL_REF_MISSING")
+                return set()
+        keys = {(self.shelf(target), code, value) for value in values}
+        if keys & self.by_key.keys():
+            codes.append(code)
+        return keys
+
+    def _add(self, call: Call, target: str, record: dict[str, Any], moment: str) -> dict[str, Any]:
         codes = content_faults(record, self.knobs)
-        taken = target.claims(record, codes, self.account)
+        claims = self._claims(target, record, codes)
         if not codes and self._used(target) >= self.knobs["list_capacity"]:
             codes.append("OTHER")
         if self.rejected(record):
             codes.extend(self.knobs["reject_codes"].split(","))
-        view = {"record_list_id": target.id} | {name: record[name] for name in SHOWN if name in record}
+        view: dict[str, Any] = {"record_list_id": target} | {name: record[name] for name in SHOWN if name in record}
         view.setdefault("priority", self.knobs["default_priority"])
         if self.knobs["reformat_phones"]:
             rows = [row for row in view.get("phone_numbers") or () if "phone_number" in row]
@@ -161,32 +165,31 @@ class Talkdesk(SimulatedVendor):
             ]
         if codes:
             return ({"id": self.new_uuid()} if self.knobs["id_on_failed"] else {}) | view | {"errors": codes}
-        target.keys.update(taken)
-        id_ = self.new_uuid()
-        href = f"{call.base}/record-lists/{target.id}"
+        self.by_key |= dict.fromkeys(claims, True)
+        id_, href = self.new_uuid(), f"{call.base}/record-lists/{target}"
         view |= {"id": id_, "created_at": moment, "updated_at": moment}
         view["_links"] = {"self": {"href": f"{href}/records/{id_}"}, "record_list": {"href": href}}
-        self.store(call, record, target.id, id_, view)
+        self.store(call, record, target, id_, view)
         shown = self.knobs["created_errors"]
         return view if shown == "absent" else view | {"errors": [] if shown == "empty" else None}
 
-    def _show(self, call: Call, shown: RecordList) -> dict[str, Any]:
-        view = {"id": shown.id, "name": shown.name, "unique_identifier_type": shown.unique, "status": "ACCEPTED"}
-        links = {"self": {"href": f"{call.base}/record-lists/{shown.id}"}}
+    def _show(self, call: Call, shown: str) -> dict[str, Any]:
+        view = {"id": shown, "name": shown, "unique_identifier_type": self.places[shown], "status": "ACCEPTED"}
+        links = {"self": {"href": f"{call.base}/record-lists/{shown}"}}
         return view | {"records_count": self._used(shown), "teams": [], "_links": links}
 
     def _read_list(self, call: Call) -> Answer:
         return Answer(200, self._show(call, self._list(call)), content_type=HAL)
 
     def _read_lists(self, call: Call) -> Answer:
-        return page_of(call, "record_lists", [self._show(call, one) for one in self.places.values()], self.knobs)
+        return page_of(call, "record_lists", [self._show(call, one) for one in self.places], self.knobs)
 
     def _read_records(self, call: Call) -> Answer:
-        return page_of(call, "records", self.in_place(self._list(call).id), self.knobs)
+        return page_of(call, "records", self.in_place(self._list(call)), self.knobs)
 
     def _read_one(self, call: Call) -> Answer:
         contact = self.readable_by_id(call.params["record_id"])
-        if contact is None or contact.place != self._list(call).id:
+        if contact.place != self._list(call):
             raise RefusedCallError(404, "Record not found")
         return Answer(200, contact.view, content_type=HAL)
 

@@ -7,7 +7,6 @@ them is given is INFERRED from their names, and set by knobs where more than one
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.simulator.checks import is_phone, problems_of, rows, shape, zone_fits, zones
@@ -15,21 +14,10 @@ from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.messages import Answer, Call, Problem
 
 CODES = (
-    "PHONE_NUMBER_INVALID",
-    "PHONE_NUMBER_MISSING",
-    "PHONE_NUMBER_NOT_UNIQUE",
-    "FIRST_NAME_INVALID",
-    "FIRST_NAME_MISSING",
-    "LAST_NAME_INVALID",
-    "LAST_NAME_MISSING",
-    "TIMEZONE_INVALID",
-    "TIMEZONE_MISSING",
-    "TIMEZONE_UNMATCHED",
-    "PRIORITY_INVALID",
-    "EXTERNAL_REF_MISSING",
-    "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE",
-    "OTHER",
-)
+    "PHONE_NUMBER_INVALID", "PHONE_NUMBER_MISSING", "PHONE_NUMBER_NOT_UNIQUE", "FIRST_NAME_INVALID",
+    "FIRST_NAME_MISSING", "LAST_NAME_INVALID", "LAST_NAME_MISSING", "TIMEZONE_INVALID", "TIMEZONE_MISSING",
+    "TIMEZONE_UNMATCHED", "PRIORITY_INVALID", "EXTERNAL_REF_MISSING", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE", "OTHER",
+)  # fmt: skip
 
 PHONE_TYPES = frozenset({"HOME", "OFFICE", "MOBILE", "EXTRA_1", "EXTRA_2", "EXTRA_3"})
 LONGEST_PHONE, LONGEST_NAME, LONGEST_ZONE, HIGHEST_PRIORITY = 20, 80, 35, 10
@@ -53,12 +41,6 @@ def numbers_of(record: dict[str, Any]) -> list[str]:
     """Return the numbers of a record whose shape is right."""
     listed = [entry["phone_number"] for entry in record.get("phone_numbers") or () if "phone_number" in entry]
     return listed or ([record["phone_number"]] if record.get("phone_number") else [])
-
-
-def external_of(record: dict[str, Any]) -> tuple[str, str] | None:
-    """Return provider and id, ``None`` unless both are there."""
-    provider, external = record.get("external_provider"), record.get("external_id")
-    return (provider, external) if provider and external else None
 
 
 def shape_problems(records: list[Any]) -> list[Problem]:
@@ -102,9 +84,8 @@ def _phone_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
         return ["PHONE_NUMBER_MISSING"]
     types = [entry.get("phone_type") for entry in entries]
     numbers = [entry["phone_number"] for entry in entries]
-    right = all(isinstance(type_, str) and type_ in PHONE_TYPES for type_ in types) and all(
-        len(number) <= LONGEST_PHONE and is_phone(number) for number in numbers
-    )
+    right = all(isinstance(type_, str) and type_ in PHONE_TYPES for type_ in types)
+    right = right and all(len(number) <= LONGEST_PHONE and is_phone(number) for number in numbers)
     doubled = right and knobs["same_phone_type"] == "refuse" and len(set(types)) < len(types)
     return ["PHONE_NUMBER_INVALID"] if doubled or not right else []
 
@@ -120,38 +101,6 @@ PAGE_KNOBS = (
          "numbers in a page [FOUND, words differ]: total and the page's count, one of them, or the list's as count",
          ("both", "total", "whole_count", "none")),
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class RecordList:
-    """One list.
-
-    :param unique: what a record must not share with another one of the list.
-    :param keys: the values taken, each with its account.
-    """
-
-    id: str
-    name: str
-    unique: str
-    keys: set[Any] = field(default_factory=set)
-
-    def claims(self, record: dict[str, Any], codes: list[str], account: int) -> list[Any]:
-        """Return the values that the record would take in this list, and add what stands against it to ``codes``."""
-        if self.unique == "PHONE_NUMBER":
-            keys: list[Any] = [(account, number) for number in dict.fromkeys(numbers_of(record))]
-            if any(key in self.keys for key in keys):
-                codes.append("PHONE_NUMBER_NOT_UNIQUE")
-            return keys
-        if self.unique == "EXTERNAL":
-            pair = external_of(record)
-            if pair is None:
-                codes.append("EXTERNAL_REF_MISSING")
-                return []
-            key = (account, pair)
-            if key in self.keys:
-                codes.append("EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE")
-            return [key]
-        return []
 
 
 def page_of(call: Call, name: str, items: list[dict[str, Any]], knobs: Settings) -> Answer:

@@ -163,8 +163,7 @@ def test_what_is_not_the_contact(body: Any) -> None:
 
 
 def test_a_contact_of_another_book_hides_ours() -> None:
-    simulator = Simulator()
-    simulator.apptoto.add_book("Other")
+    simulator = Simulator({"apptoto.address_books": "1,2"})
     create(simulator, VENDOR, {"address_book_id": 2}, [{**ANN, "address_book_id": 2}])
     create(simulator, VENDOR, BOOK, [ANN])
     found = read_all(VENDOR, at(simulator, VENDOR), BOOK, [ANN])

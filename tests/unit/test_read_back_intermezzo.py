@@ -53,10 +53,7 @@ def test_what_was_created_is_found_and_nothing_else(paging: str, *, in_one: bool
         {"intermezzo.contacts_in_organization": in_one, "intermezzo.paging": paging, "intermezzo.normalise": normalise}
     )
     # Ours stands on the second page.
-    del simulator.intermezzo.places["org_demo"]
-    for number in range(120):
-        simulator.intermezzo.add_organization(f"org_{number}")
-    simulator.intermezzo.add_organization("org_demo")
+    simulator.set("intermezzo.organizations", [*(f"org_{number}" for number in range(120)), "org_demo"])
     create(simulator, VENDOR, {"organization_id": "org_7"}, [CAT])
     create(simulator, VENDOR, DEMO, [ANN, BOB, DOT])
     sought = [DOT, ANN, CAT, BOB, NOBODY]

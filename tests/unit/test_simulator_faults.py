@@ -246,7 +246,7 @@ def test_an_encoded_slash_stays_in_its_place() -> None:
     simulator = Simulator()
     answer = create(simulator, "talkdesk", place="x%2Frecords")
     assert (answer.status_code, answer.json()["message"]) == (404, "Record list not found")
-    simulator.talkdesk.add_list("x/records")
+    simulator.set("talkdesk.record_lists", "x/records")
     assert create(simulator, "talkdesk", place="x%2Frecords").status_code == 201
 
 

@@ -100,7 +100,7 @@ def test_an_object_is_not_a_list_and_bad_json_gives_a_position() -> None:
 def test_an_unknown_organization_is_not_found() -> None:
     simulator = simulated()
     assert create(simulator, GOOD, place="org_other").status_code == 404
-    simulator.intermezzo.add_organization("org_other")
+    simulator.set("intermezzo.organizations", "org_other")
     assert create(simulator, GOOD, place="org_other").status_code == 200
 
 

@@ -9,8 +9,7 @@ import pytest
 from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of, start_lines
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.faults import Faults
-from airflow_provider_contacts.simulator.knobs import Rate, duration, patterns, rate
-from airflow_provider_contacts.simulator.triggers import trigger
+from airflow_provider_contacts.simulator.knobs import Rate, duration, patterns, rate, trigger
 
 
 def fired(value: Any, seed: str = "s", requests: int = 12) -> list[int]:
