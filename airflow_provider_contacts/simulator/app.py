@@ -18,7 +18,7 @@ from airflow_provider_contacts.simulator.intermezzo import Intermezzo
 from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.messages import Answer, World
 from airflow_provider_contacts.simulator.nedzo import Nedzo
-from airflow_provider_contacts.simulator.serving import Exchange, send_bytes, to_bytes
+from airflow_provider_contacts.simulator.serving import Exchange, send_answer
 from airflow_provider_contacts.simulator.talkdesk import Talkdesk
 
 
@@ -28,7 +28,6 @@ class Simulator:
     Knobs are named ``<vendor>.<knob>``, ``<vendor>.read.<knob>`` and ``<vendor>.token.<knob>``; ``all`` stands for
     every vendor that has the knob. It serves one event loop; knobs may be set from other threads.
 
-    :param settings: knobs to values, as text or as JSON-like values.
     :param seed: of every chance; the same seed and requests give the same faults.
     :param forget: count contacts instead of keeping them: for a million of them. Reads then find nothing.
     :param hosts: names and addresses under which it may be asked, beside the loopback ones.
@@ -46,15 +45,14 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        world = World(seed, now, clock, forget)
+        world = World(seed, now, clock, sleep, forget)
         self.intermezzo = Intermezzo(world)
         self.nedzo = Nedzo(world)
         self.dex = Dex(world)
         self.apptoto = Apptoto(world)
         self.talkdesk = Talkdesk(world)
-        own = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
-        self.vendors: dict[str, SimulatedVendor] = {vendor.name: vendor for vendor in own}
-        self._sleep = sleep
+        own: tuple[SimulatedVendor, ...] = (self.intermezzo, self.nedzo, self.dex, self.apptoto, self.talkdesk)
+        self.vendors = {vendor.name: vendor for vendor in own}
         self.hosts: set[str] = set()
         self.allow(*hosts)
         self._first_settings = dict(settings or {})
@@ -76,28 +74,25 @@ class Simulator:
             if not open_ and (why := refusal(scope, self.hosts if served else {*self.hosts, "simulator"})):
                 answer = Answer(403, {"error": why})
             elif name in self.vendors:
-                await Exchange(self.vendors[name], slash + rest, scope, receive, send, sleep=self._sleep).run()
+                await Exchange(self.vendors[name], slash + rest, scope, receive, send).run()
                 return
             else:
                 answer = await control.answer(self, scope, receive)
         except GoneError:
             return
-        await send_bytes(send, to_bytes(answer))
+        await send_answer(send, answer)
 
     def allow(self, *hosts: str) -> None:
         """Let requests in under further names or addresses."""
         self.hosts |= {host.lower() for host in hosts if not is_loopback(host.lower())}
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob.
-
-        :raises ValueError: for an unknown knob, or a value that it does not take; the text says what is wanted.
-        """
+        """Set one knob; raises ``ValueError`` for an unknown one or a wrong value, and says what is wanted."""
         self.update({name: value})
 
     def update(self, settings: Mapping[str, Any]) -> list[tuple[SimulatedVendor, str]]:
         """Set several knobs, or none if any of them is wrong, and return which; raises as :meth:`set`."""
-        chosen = [(vendor, knob, value) for name, value in settings.items() for vendor, knob in self._find(name, value)]
+        chosen = [(*found, value) for name, value in settings.items() for found in self._find(name, value)]
         for vendor, knob, value in chosen:
             vendor.set(knob, value)
         return [(vendor, knob) for vendor, knob, _ in chosen]
@@ -105,9 +100,9 @@ class Simulator:
     def reset(self, *, knobs: bool = False) -> None:
         """Forget all contacts and requests; with ``knobs``, set every knob back to what it was at the start."""
         for vendor in self.vendors.values():
-            vendor.reset()
             if knobs:
-                vendor.restore_knobs()
+                vendor.knobs.restore()
+            vendor.reset()
         if knobs:
             self.update(self._first_settings)
 
@@ -122,14 +117,16 @@ class Simulator:
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
         """Yield every knob with its whole name."""
         for vendor in self.vendors.values():
-            for name, knob in vendor.all_knobs():
+            for name, knob in vendor.knobs.knobs.items():
                 yield f"{vendor.name}.{name}", knob
 
     def _find(self, name: str, value: Any) -> list[tuple[SimulatedVendor, str]]:
         """Return every vendor that a knob's whole name means; the value is checked with each."""
         word, _, knob = name.partition(".")
         knob = knob.removeprefix("write.")
-        found = [vendor for vendor in self.vendors.values() if word in {"all", vendor.name} and knob in vendor.named]
+        found = [
+            vendor for vendor in self.vendors.values() if word in {"all", vendor.name} and knob in vendor.knobs.knobs
+        ]
         if not found:
             names = [known for known, _ in self.all_knobs()]
             names += sorted({f"all.{known.partition('.')[2]}" for known in names})
@@ -137,8 +134,7 @@ class Simulator:
             raise ValueError(f"there is no knob {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
         try:
             for vendor in found:
-                settings, own = vendor.named[knob]
-                settings.read(own, value)
+                vendor.knobs.read(knob, value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         return [(vendor, knob) for vendor in found]

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import first_problem, rows, shape
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import Knob, choice
 from airflow_provider_contacts.simulator.messages import (
     Answer,
     Call,
@@ -33,23 +33,22 @@ KNOBS = (
     Knob("address_books", "places", "1=Demo", "those that exist at the start: id=name or id, with commas",
          form=(r"[1-9][0-9]{0,8}", "a whole number from 1")),
     *common_knobs("404", "as reject_form says"),
-    Knob("reject_form", "choice", "400",
-         "how the vendor says no to a contact [UNKNOWN]: a status for the whole batch, or silently left out",
-         ("400", "422", "drop")),
+    choice("reject_form",
+           "how the vendor says no to a contact [UNKNOWN]: a status for the whole batch, or silently left out",
+           "400", "422", "drop"),
     Knob("name_culprit", "boolean", "false", "whether a 4xx names the contact that caused it [UNKNOWN]"),
     Knob("atomic", "boolean", "true", "whether a 4xx stores nothing; false: what stood before the culprit [UNKNOWN]"),
     Knob("drop_contacts", "number", "0", "chance of each contact to be silently left out"),
-    Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text", "message")),
+    choice("error_body", "form of a 4xx [UNKNOWN]", "json", "text", "message"),
     Knob("auto_create_books", "boolean", "true", "an unknown address_book is made; false: 400 [SEED]"),
-    Knob("both_books", "choice", "id", "address_book and address_book_id together [UNKNOWN]", ("id", "name", "400")),
+    choice("both_books", "address_book and address_book_id together [UNKNOWN]", "id", "name", "400"),
     Knob("unknown_book_status", "status", "404", "answer to an address_book_id that does not exist [UNKNOWN]"),
-    Knob("both_phones", "choice", "accept", "phone and phone_numbers together [UNKNOWN]", ("accept", "400")),
-    Knob("known_external_id", "choice", "duplicate", "POST of an external_id that exists [UNKNOWN]",
-         ("duplicate", "update", "reject")),
+    choice("both_phones", "phone and phone_numbers together [UNKNOWN]", "accept", "400"),
+    choice("known_external_id", "POST of an external_id that exists [UNKNOWN]", "duplicate", "update", "reject"),
     Knob("echo_external_id", "boolean", "true", "whether contacts show their external_id [INFERRED]"),
-    Knob("country", "choice", "US", "country by which national numbers are normalised", tuple(PHONE_COUNTRIES)),
+    choice("country", "country by which national numbers are normalised", *PHONE_COUNTRIES),
     Knob("gateway_limit", "integer", "0", "more contacts a request end in a 502; 0: none do [FOUND for events]"),
-    Knob("gateway_stores", "choice", "all", "what such a request stores [UNKNOWN]", ("all", "none", "half")),
+    choice("gateway_stores", "what such a request stores [UNKNOWN]", "all", "none", "half"),
     Knob("max_batch", "integer", "0", "contacts a request may hold; 0: no limit; more get 413 [UNKNOWN]"),
     Knob("book_filter_works", "boolean", "false", "whether GET contacts honours address_book_id [FOUND: it did not]"),
     Knob("absent_status", "status", "404", "answer to GET contact for one that is not there [FOUND: not 200]"),
@@ -60,8 +59,7 @@ ROWS = {"phone_numbers": rows(shape({"number": str}, {})), "email_addresses": ro
 CONTACT = shape({}, {"address_book_id": int, **dict.fromkeys(TEXTS, str), **ROWS})
 
 
-def contact_fault(contact: Any, *, both_phones: bool) -> str:
-    """Return the first thing that is wrong with a contact, empty if nothing is."""
+def _fault(contact: Any, *, both_phones: bool) -> str:
     if fault := first_problem(CONTACT, contact):
         return fault
     if contact.keys().isdisjoint({"address_book", "address_book_id"}):
@@ -111,13 +109,11 @@ class Apptoto(SimulatedVendor):
     place_knob = "address_books"
     place_id = int
 
-    def authorize(self, call: Call) -> int:
-        """Accept any account and key."""
+    def _authorize(self, call: Call) -> int:
         user, password = basic_of(call)
         return self.account_of(f"{user}:{password}", "HTTP Basic: Access denied.", fits=bool(user and password))
 
-    def refuse(self, error: RefusedCallError) -> Answer:
-        """Return one of the forms that a client guesses at."""
+    def _refuse(self, error: RefusedCallError) -> Answer:
         if error.status == HTTPStatus.BAD_GATEWAY:
             return gateway_page(502)
         if self.knobs["error_body"] == "text":
@@ -131,8 +127,10 @@ class Apptoto(SimulatedVendor):
             for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
                 self._keep(call, contact)
             self.refuse_batch(int(self.knobs["reject_form"]), refused[0], "is refused")
-        bad = set(refused)
-        good = [contact for index, contact in enumerate(contacts) if index not in bad and not self._dropped()]
+        bad, chance = set(refused), self.knobs["drop_contacts"]
+        good = [contact for index, contact in enumerate(contacts) if index not in bad]
+        if chance:
+            good = [contact for contact in good if self.faults["write"].random.random() >= chance]
         too_many = 0 < self.knobs["gateway_limit"] < len(contacts)
         if too_many:
             good = good[: {"all": len(good), "none": 0, "half": len(good) // 2}[self.knobs["gateway_stores"]]]
@@ -146,7 +144,7 @@ class Apptoto(SimulatedVendor):
         if 0 < self.knobs["max_batch"] < len(contacts):
             raise RefusedCallError(413, "Request Entity Too Large")
         for index, contact in enumerate(contacts):
-            if text := contact_fault(contact, both_phones=self.knobs["both_phones"] == "accept"):
+            if text := _fault(contact, both_phones=self.knobs["both_phones"] == "accept"):
                 self.refuse_batch(400, index, text)
         for contact in contacts:
             self._check_book(contact)
@@ -168,10 +166,6 @@ class Apptoto(SimulatedVendor):
     def _refused(self, contact: dict[str, Any]) -> bool:
         known = self.knobs["known_external_id"] == "reject" and self._known(contact.get("external_id"))
         return bool(known) or self.rejected(contact)
-
-    def _dropped(self) -> bool:
-        chance = self.knobs["drop_contacts"]
-        return bool(chance) and self.faults["write"].random.random() < chance
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
         external = contact.get("external_id")

@@ -21,10 +21,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class ConnectionDroppedError(OSError):
-    """Raised where there is no connection to close, as in a test without sockets.
-
-    :param form: ``fin``, ``rst``, or ``timeout`` for an answer that never comes.
-    """
+    """There is no connection to close, as in a test without sockets; ``form`` is ``fin``, ``rst`` or ``timeout``."""
 
     def __init__(self, form: str) -> None:
         super().__init__(f"the simulator dropped the connection ({form})")
@@ -34,10 +31,7 @@ class ConnectionDroppedError(OSError):
 async def drop(scope: Scope, receive: Receive, form: str) -> None:
     """Close the connection of a request and wait until it is gone; ``timeout`` waits until the client gives up.
 
-    With ``fin``, what has been written before goes out first. Where bytes of the request are still unread, the
-    operating system sends RST in any case.
-
-    :raises ConnectionDroppedError: without a connection.
+    With ``fin``, what has been written before goes out first; where bytes of the request are unread, RST comes anyway.
     """
     transport: asyncio.Transport | None = scope.get("extensions", {}).get(EXTENSION)
     if transport is None:
@@ -60,12 +54,10 @@ class GoneError(Exception):
 
 
 def refusal(scope: Scope, hosts: Collection[str]) -> str:
-    """Return why a request is not let in, empty if it is.
+    """Return why a request is not let in, empty if it is; ``hosts`` are let in beside this machine's own.
 
     A web page in the user's browser reaches loopback, too: its Origin tells, or, where its own name has been pointed
     here (DNS rebinding), the Host.
-
-    :param hosts: names and addresses beside the loopback ones; with an unspecified one, every address passes.
     """
     given = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in {b"host", b"origin"}]
     for name, text in given:
@@ -79,8 +71,7 @@ def refusal(scope: Scope, hosts: Collection[str]) -> str:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a name or an address is this machine's own."""
-    address = _address(host)
-    return address.is_loopback if address else host == "localhost"
+    return host == "localhost" or ((address := _address(host)) is not None and address.is_loopback)
 
 
 def _is_ours(authority: str, hosts: Collection[str]) -> bool:
@@ -99,10 +90,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:
-    """Return the whole body of a request, ``None`` for a longer one; what is too much is read on a little, not kept.
-
-    :raises GoneError: if the client leaves in the middle.
-    """
+    """Return the whole body of a request, ``None`` for a longer one; what is too much is read on a little, not kept."""
     parts: list[bytes] = []
     size, more = 0, True
     # A client that is still writing when the connection is closed may never see the answer.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, MutableSequence
+from collections.abc import Iterable, Mapping, MutableSequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 from urllib.parse import unquote
 
-from airflow_provider_contacts.simulator.faults import KINDS, Faults
+from airflow_provider_contacts.simulator.faults import KINDS, Faults, fault_knobs
 from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen, Stored, World
 from airflow_provider_contacts.simulator.oauth import Tokens, oauth_error
 
-REMEMBERED_REQUESTS = 1000
-"""Requests that are kept when contacts are only counted."""
+REMEMBERED_REQUESTS = 1000  # where contacts are only counted
 
 
 def common_knobs(slash: str, reject: str) -> tuple[Knob, ...]:
@@ -54,24 +54,24 @@ class SimulatedVendor(ABC):
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.knobs = Settings(self.knob_list, f"{world.seed}.{self.name}")
-        self.faults = {kind: Faults(kind, f"{world.seed}.{self.name}.{kind}", world.now, world.clock) for kind in KINDS}
-        self.named: dict[str, tuple[Settings, str]] = {name: (self.knobs, name) for name in self.knobs.knobs}
-        for kind, faults in self.faults.items():
-            prefix = "" if kind == "write" else f"{kind}."
-            self.named |= {f"{prefix}{name}": (faults, name) for name in faults.knobs}
+        knobs = {knob.name: knob for knob in self.knob_list}
+        for kind in KINDS:
+            knobs |= fault_knobs(kind)
+        self.knobs = Settings(knobs, f"{world.seed}.{self.name}")
+        self.faults = {kind: Faults(kind, self.knobs, world) for kind in KINDS}
         self.tokens = Tokens(self.name, world, self.knobs)
-        self._patterns = [(route, route.pattern()) for route in self.routes]
+        templates = [(route, re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.template)) for route in self.routes]
+        self._patterns = [(route, re.compile(template)) for route, template in templates]
         self._ids = 0
         self.account = 0
         self.reset()
 
     @abstractmethod
-    def authorize(self, call: Call) -> int:
+    def _authorize(self, call: Call) -> int:
         """Return whose account the credential of a request opens; raise where it may not do this."""
 
     @abstractmethod
-    def refuse(self, error: RefusedCallError) -> Answer:
+    def _refuse(self, error: RefusedCallError) -> Answer:
         """Return the vendor's own form of a refusal."""
 
     def records_in(self, payload: Any) -> list[Any] | None:
@@ -133,7 +133,7 @@ class SimulatedVendor(ABC):
         """Return the endpoint behind a path and the decoded names in it, or why there is none."""
         other_method = False
         for route, pattern in self._patterns:
-            if found := pattern.fullmatch(path):
+            if (found := pattern.fullmatch(path)) and (not route.knob or self.knobs[route.knob]):
                 if route.method == method:
                     return route, {name: unquote(value) for name, value in found.groupdict().items()}
                 other_method = True
@@ -143,14 +143,14 @@ class SimulatedVendor(ABC):
         """Answer one request as the vendor would, faults aside."""
         try:
             if route.kind != "token":
-                self.account = self.authorize(call)
+                self.account = self._authorize(call)
             return route.handler(self, call)
         except RefusedCallError as error:
             return self.refusal(error)
 
     def refusal(self, error: RefusedCallError) -> Answer:
         """Return the answer to a request that is refused."""
-        answer = error.answer or self.refuse(error)
+        answer = error.answer or self._refuse(error)
         if error.status == HTTPStatus.UNAUTHORIZED and self.challenge and not error.answer:
             answer.headers["WWW-Authenticate"] = self.challenge
         return answer
@@ -220,25 +220,10 @@ class SimulatedVendor(ABC):
         return datetime.fromtimestamp(self.world.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests."""
-        settings, own = self.named[name]
-        settings.set(own, value)
+        """Set one knob."""
+        self.knobs.set(name, value)
         if name == self.place_knob:
             self._open_places()
-
-    def restore_knobs(self) -> None:
-        """Set every knob to its default."""
-        for settings in (self.knobs, *self.faults.values()):
-            settings.restore()
-        self._open_places()
-
-    def all_knobs(self) -> Iterator[tuple[str, Knob]]:
-        """Yield every knob with the name under which it is set."""
-        return ((name, settings.knobs[own]) for name, (settings, own) in self.named.items())
-
-    def knob_values(self) -> dict[str, Any]:
-        """Return the present value of every knob."""
-        return {name: settings.shown(own) for name, (settings, own) in self.named.items()}
 
 
 def _values(value: Any, field: str) -> set[str]:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
 
 from airflow_provider_contacts.simulator.messages import Answer, Call, Problem, RefusedCallError, parsed
 
@@ -56,25 +56,20 @@ Uuid = Annotated[str, AfterValidator(lambda value: str(uuid.UUID(value)))]
 Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(lambda value: str(date.fromisoformat(value)))]
 
 
-class Shape(BaseModel):
-    """The JSON types of an object's fields."""
-
-    model_config = ConfigDict(strict=True)
-
-
-def shape(needed: Mapping[str, Any], others: Mapping[str, Any], *, closed: bool = False) -> type[Shape]:
-    """Return the shape of objects that have the needed fields, and perhaps others; ``closed``: and none beside them."""
+def shape(needed: Mapping[str, Any], others: Mapping[str, Any], *, closed: bool = False) -> Any:
+    """Return the type of objects that have the needed fields, and perhaps others; ``closed``: and none beside them."""
     fields: dict[str, Any] = {name: (kind, ...) for name, kind in needed.items()}
     fields |= {name: (kind, None) for name, kind in others.items()}
-    return create_model("Shape", __base__=Shape, __cls_kwargs__={"extra": "forbid"} if closed else {}, **fields)
+    config = ConfigDict(strict=True, extra="forbid" if closed else "ignore")
+    return create_model("Shape", __config__=config, **fields)
 
 
-def rows(of: type[Shape]) -> Any:
+def rows(of: Any) -> Any:
     """Return the type of a list of such objects."""
-    return list[of]  # type: ignore[valid-type]  # made at run time
+    return list[of]
 
 
-def problems_of(wanted: type[Shape], value: Any, *at: str | int) -> list[Problem]:
+def problems_of(wanted: Any, value: Any, *at: str | int) -> list[Problem]:
     """Return what is wrong with the types of a value, in pydantic's words: FastAPI's own."""
     try:
         wanted.model_validate(value, from_attributes=True)
@@ -83,7 +78,7 @@ def problems_of(wanted: type[Shape], value: Any, *at: str | int) -> list[Problem
     return []
 
 
-def first_problem(wanted: type[Shape], value: Any) -> str:
+def first_problem(wanted: Any, value: Any) -> str:
     """Return the first thing that is wrong with the types of a value as one text, empty if nothing is."""
     return next((f"{'.'.join(map(str, path))}: {text}" for path, text, _ in problems_of(wanted, value)), "")
 

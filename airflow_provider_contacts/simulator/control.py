@@ -13,7 +13,6 @@ from airflow_provider_contacts.simulator.messages import Answer, RefusedCallErro
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator
-    from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 
 LONGEST_BODY = 64_000
 
@@ -48,24 +47,24 @@ async def _found(simulator: Simulator, scope: Scope, receive: Receive) -> Any:
         case "GET", "":
             return HELP
         case "GET", "summary":
-            return {name: _summary(vendor) for name, vendor in simulator.vendors.items()}
+            same = {name: [count - 1 for count in one.duplicates().values()] for name, one in simulator.vendors.items()}
+            return {name: {**one.state(), "identical": sum(same[name])} for name, one in simulator.vendors.items()}
         case "GET", "state":
             return _state(simulator, dict(parse_qsl(scope["query_string"].decode("latin-1"))))
         case "GET", "faults":
-            return {name: vendor.knob_values() for name, vendor in simulator.vendors.items()}
+            return {name: vendor.knobs.shown() for name, vendor in simulator.vendors.items()}
         case "POST", "faults":
             return _set(simulator, await _object(receive, "a JSON object of knobs"))
         case "POST", "reset":
-            return _reset(simulator, await _object(receive, 'empty or {"knobs": true}', empty=True))
+            body = await _object(receive, 'empty or {"knobs": true}', empty=True)
+            if body.keys() - {"knobs"} or not isinstance(body.get("knobs", False), bool):
+                raise ValueError('the body must be empty or {"knobs": true}')
+            simulator.reset(knobs=body.get("knobs", False))
+            return {"reset": True}
         case _, "" | "summary" | "state" | "faults" | "reset":
             raise RefusedCallError(405, f"{scope['method']} is not taken here; GET / shows what is")
         case _:
             raise RefusedCallError(404, "there is nothing here; GET / shows what there is")
-
-
-def _summary(vendor: SimulatedVendor) -> dict[str, Any]:
-    shared = vendor.duplicates()
-    return {**vendor.state(), "identical": sum(shared.values()) - len(shared)}
 
 
 def _state(simulator: Simulator, query: Mapping[str, str]) -> dict[str, Any]:
@@ -85,22 +84,14 @@ def _state(simulator: Simulator, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _set(simulator: Simulator, settings: dict[str, Any]) -> dict[str, Any]:
-    """Set knobs, and return those that were set as ``GET`` shows them."""
+    """Set knobs, and return these as ``GET`` shows them."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         flat |= {f"{name}.{knob}": one for knob, one in value.items()} if isinstance(value, dict) else {name: value}
     shown: dict[str, Any] = {}
     for vendor, name in simulator.update(flat):
-        shown.setdefault(vendor.name, {})[name] = vendor.knob_values()[name]
+        shown.setdefault(vendor.name, {})[name] = vendor.knobs.shown()[name]
     return shown
-
-
-def _reset(simulator: Simulator, settings: dict[str, Any]) -> dict[str, Any]:
-    knobs = settings.pop("knobs", False)
-    if settings or not isinstance(knobs, bool):
-        raise ValueError('the body must be empty or {"knobs": true}')
-    simulator.reset(knobs=knobs)
-    return {"reset": True}
 
 
 async def _object(receive: Receive, wanted: str, *, empty: bool = False) -> dict[str, Any]:

@@ -11,42 +11,40 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
 from airflow_provider_contacts.simulator.checks import Date, Uuid, first_problem, shape
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import Knob, choice
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, json_body, listed
-from airflow_provider_contacts.simulator.oauth import bearer_of
+from airflow_provider_contacts.simulator.oauth import credential_of
 
 KNOBS = (
     *common_knobs("accept", "as reject_form says"),
-    Knob("reject_form", "choice", "400",
-         "how the vendor says no to a contact [UNKNOWN]: 400; error true and nothing stored; error true and the others"
-         " stored and returned; left out of a success", ("400", "flag", "flag_stored", "left_out")),
+    choice("reject_form",
+           "how the vendor says no to a contact [UNKNOWN]: 400; error true, nothing stored; error true and the others"
+           " stored and returned; left out of a success",
+           "400", "flag", "flag_stored", "left_out"),
     Knob("name_culprit", "boolean", "false", "whether a 400 names the contact that caused it [UNKNOWN]"),
     Knob("atomic", "boolean", "true", "whether a 400 stores nothing; false: what stood before the culprit [UNKNOWN]"),
-    Knob("error_body", "choice", "json", "form of a 4xx [UNKNOWN]", ("json", "text")),
+    choice("error_body", "form of a 4xx [UNKNOWN]", "json", "text"),
     Knob("error_flag", "trigger", "never", "store nothing and answer 200 with error true"),
     Knob("error_flag_stored", "trigger", "never", "store, return, and answer error true all the same"),
-    Knob("error_value", "choice", "boolean", "how error is written", ("boolean", "text", "null", "absent")),
+    choice("error_value", "how error is written", "boolean", "text", "null", "absent"),
     Knob("success_status", "status", "200", "200 or 201 [INFERRED]"),
-    Knob("client_ids", "choice", "honour", "an id sent by the client [UNKNOWN]", ("honour", "ignore")),
-    Knob("known_id", "choice", "409", "an id that exists already [UNKNOWN]", ("409", "existing", "duplicate")),
+    choice("client_ids", "an id sent by the client [UNKNOWN]", "honour", "ignore"),
+    choice("known_id", "an id that exists already [UNKNOWN]", "409", "existing", "duplicate"),
     Knob("linkedin_handle", "boolean", "true", "store a LinkedIn URL as its bare handle [FOUND]"),
-    Knob("empty_contact", "choice", "accept", "a contact without any field [UNKNOWN]", ("accept", "refuse")),
+    choice("empty_contact", "a contact without any field [UNKNOWN]", "accept", "refuse"),
     Knob("max_batch", "integer", "100", "contacts a request may hold; 0: no limit [FOUND in the vendor's tools]"),
     Knob("oversize_status", "status", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
     Knob("by_emails_creates", "boolean", "false", "default of the two switches of by-emails [UNKNOWN]"),
-    Knob("reads_show", "choice", "children", "reads show emails and numbers [FOUND], or the 21 fields [FOUND]",
-         ("children", "fields")),
-    Knob("stored_names", "choice", "as_sent", "names that are kept: as sent, or as one name [UNKNOWN]",
-         ("as_sent", "whole")),
-    Knob("by_emails_shape", "choice", "array", "data of by-emails, a map with one contact an email [FOUND both]",
-         ("array", "map")),
-    Knob("filter_from", "choice", "both", "where the filter is read from [FOUND both]", ("body", "query", "both")),
+    choice("reads_show", "reads show emails and numbers [FOUND], or the 21 fields [FOUND]", "children", "fields"),
+    choice("stored_names", "names that are kept: as sent, or as one name [UNKNOWN]", "as_sent", "whole"),
+    choice("by_emails_shape", "data of by-emails, a map with one contact an email [FOUND both]", "array", "map"),
+    choice("filter_from", "where the filter is read from [FOUND both]", "both", "body", "query"),
     Knob("page_size", "integer", "500", "contacts a page of GET contacts [FOUND]"),
     Knob("honours_take", "boolean", "false", "whether take changes that; limit, offset and page never do [FOUND]"),
-    Knob("page_key", "choice", "items", "name of the list in a page [FOUND both]", ("items", "contacts")),
-    Knob("last_cursor", "choice", "null", "nextCursor of the last page [UNKNOWN]", ("null", "absent")),
+    choice("page_key", "name of the list in a page [FOUND both]", "items", "contacts"),
+    choice("last_cursor", "nextCursor of the last page [UNKNOWN]", "null", "absent"),
     Knob("endless_cursor", "boolean", "false", "always answer the first page with a cursor"),
-    Knob("one_shape", "choice", "data", "where GET of one contact shows it [UNKNOWN]", ("data", "contact", "bare")),
+    choice("one_shape", "where GET of one contact shows it [UNKNOWN]", "data", "contact", "bare"),
     Knob("plan", "text", "professional", "plan of the user"),
 )  # fmt: skip
 
@@ -65,14 +63,12 @@ LISTS = (
     "legacy_contact_addresses",
 )  # fmt: skip
 
-
 _FLAGS = dict.fromkeys(("starred", "never_keep_in_touch"), bool)
 _ROWS = dict.fromkeys(LISTS, list[dict[str, Any]])
 CONTACT = shape({}, {"id": Uuid, "birthday": Date, **dict.fromkeys(TEXTS, str), **_ROWS, **_FLAGS})
 
 
-def full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -> dict[str, Any]:
-    """Return a contact as it is kept: every field that was sent, and the 21, absent ones as null."""
+def _full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -> dict[str, Any]:
     view = dict.fromkeys(SHOWN) | contact
     view |= {"id": id_, "created_at": moment, "updated_at": moment, "is_archived": False}
     made = f"{contact.get('first_name', '')} {contact.get('last_name', '')}".strip()
@@ -85,17 +81,15 @@ def full_view(contact: dict[str, Any], id_: str, moment: str, *, handle: bool) -
     return view
 
 
-def short_view(view: dict[str, Any]) -> dict[str, Any]:
-    """Return the 21 fields that a create answers."""
+def _short_view(view: dict[str, Any]) -> dict[str, Any]:
     return {name: view[name] for name in SHOWN}
 
 
-def emails_of(view: dict[str, Any]) -> list[str]:
-    """Return a contact's emails in lower case."""
+def _emails_of(view: dict[str, Any]) -> list[str]:
     return [str(row["email"]).lower() for row in view["contact_emails"] if row.get("email")]
 
 
-def matches(view: dict[str, Any], where: dict[str, Any]) -> bool:
+def _matches(view: dict[str, Any], where: dict[str, Any]) -> bool:
     """Tell whether a contact passes the known filters; unknown ones pass everything."""
     if "in" in where and view["id"] not in where["in"]:
         return False
@@ -114,13 +108,11 @@ class Dex(SimulatedVendor):
     list_keys = ("contacts", "items", "data")
     any_credential = "dex_demo_key"
 
-    def authorize(self, call: Call) -> int:
-        """Accept any key of the known form, or the demanded ones."""
-        key = bearer_of(call)
+    def _authorize(self, call: Call) -> int:
+        key = credential_of(call)
         return self.account_of(key, "Unauthorized", fits=key.startswith("dex_"))
 
-    def refuse(self, error: RefusedCallError) -> Answer:
-        """Return the flag with a text, or plain text."""
+    def _refuse(self, error: RefusedCallError) -> Answer:
         if self.knobs["error_body"] == "text":
             return Answer(error.status, error.message, content_type="text/plain")
         return Answer(error.status, {"error": True, "message": error.message})
@@ -137,7 +129,7 @@ class Dex(SimulatedVendor):
             return self._flagged({"contacts": []}, error=True)
         bad = set(refused)
         good = call.portion([contact for index, contact in enumerate(contacts) if index not in bad])
-        views = [short_view(self._keep(call, contact, moment)) for contact in good]
+        views = [_short_view(self._keep(call, contact, moment)) for contact in good]
         error = bool(refused and form == "flag_stored") or self.knobs["error_flag_stored"].fires(call.nth)
         return self._flagged({"contacts": views}, self.knobs["success_status"], error=error)
 
@@ -160,7 +152,7 @@ class Dex(SimulatedVendor):
         if honoured and self.knobs["known_id"] == "existing" and contact["id"] in self.by_id:
             return self.by_id[contact["id"]].view
         id_ = contact["id"] if honoured else self.new_uuid()
-        view = full_view(contact, id_, moment, handle=self.knobs["linkedin_handle"])
+        view = _full_view(contact, id_, moment, handle=self.knobs["linkedin_handle"])
         if self.knobs["stored_names"] == "whole":
             view |= {"first_name": None, "last_name": None}
         self.store(call, contact, "", id_, view)
@@ -177,22 +169,22 @@ class Dex(SimulatedVendor):
         if not isinstance(emails, list) or not all(isinstance(email, str) for email in emails):
             raise RefusedCallError(400, "emails must be an array of strings")
         wanted = {email.lower() for email in emails}
-        views = [one.view for one in self.readable(self.stored) if wanted.intersection(emails_of(one.view))]
+        views = [one.view for one in self.readable(self.stored) if wanted.intersection(_emails_of(one.view))]
         default = self.knobs["by_emails_creates"]
         if any(body.get(switch, default) for switch in ("createFromGoogleContacts", "createFromOAuthInteractions")):
-            for email in sorted(wanted.difference(*map(emails_of, views))):
+            for email in sorted(wanted.difference(*map(_emails_of, views))):
                 made = {"contact_emails": [{"email": email}], "source": "google"}
                 views.append(self._keep(call, made, self.moment()))
         if self.knobs["by_emails_shape"] == "array":
             return self._flagged([self._shown(view) for view in {view["id"]: view for view in views}.values()])
         by_email: dict[str, dict[str, Any]] = {}
         for view in views:
-            for email in wanted.intersection(emails_of(view)):
+            for email in wanted.intersection(_emails_of(view)):
                 by_email.setdefault(email, self._shown(view))
         return self._flagged(by_email)
 
     def _shown(self, view: dict[str, Any]) -> dict[str, Any]:
-        return view if self.knobs["reads_show"] == "children" else short_view(view)
+        return view if self.knobs["reads_show"] == "children" else _short_view(view)
 
     def _filter(self, call: Call) -> Answer:
         where: Any = {}
@@ -204,7 +196,7 @@ class Dex(SimulatedVendor):
             where = {"in": ",".join(ids).split(",")} if ids else {}
         if not isinstance(where, dict):
             raise RefusedCallError(400, "where must be an object")
-        return self._page(call, [one.view for one in self.readable(self.stored) if matches(one.view, where)])
+        return self._page(call, [one.view for one in self.readable(self.stored) if _matches(one.view, where)])
 
     def _read_page(self, call: Call) -> Answer:
         return self._page(call, [contact.view for contact in self.readable(self.stored)])

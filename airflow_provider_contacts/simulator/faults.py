@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 from airflow_provider_contacts.simulator.knobs import Knob, Rate, Settings
+from airflow_provider_contacts.simulator.messages import World
 
+# Answers that can be given instead of doing anything, from 500 on as a gateway's HTML; and although all was done.
 STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 425, 429, 500, 502, 503, 504)
-"""Answers that can be given instead of doing anything; from 500 on as a gateway's HTML."""
-
 STORED_STATUSES = (408, 500, 502, 503, 504)
-"""Answers that can be given although everything was done."""
 
 
 def _trigger(name: str, meaning: str) -> Knob:
@@ -67,27 +66,29 @@ _TOKEN = (_trigger("expire_token", "revoke the token of this request and answer 
 
 _RETRY_AFTER = {"zero": "0", "negative": "-5", "garbage": "soon", "absurd": "999999999999"}
 
-KINDS = ("write", "read", "token")
-"""Kinds of requests; each has its own faults and counts its own requests."""
+KINDS = {"write": "", "read": "read.", "token": "token."}
+"""Kinds of requests, each with its own faults and count, and what the names of its faults begin with."""
 
 
-def knobs_of(kind: str) -> tuple[Knob, ...]:
-    """Return the faults of one kind of requests."""
-    if kind == "write":
-        return (*_PACE, *_BEFORE, *_STORED, *_REPLY, *_TOKEN)
-    return (*_PACE, *_BEFORE, *_REPLY, *(_TOKEN if kind == "read" else ()))
+def fault_knobs(kind: str) -> dict[str, Knob]:
+    """Return the faults of one kind of requests, under the names by which they are set."""
+    knobs = (*_PACE, *_BEFORE, *(_STORED if kind == "write" else ()), *_REPLY, *(_TOKEN if kind != "token" else ()))
+    return {f"{KINDS[kind]}{knob.name}": knob for knob in knobs}
 
 
-class Faults(Settings):
-    """The faults of one kind of requests to one vendor; the clocks are those of the world."""
+class Faults:
+    """The faults of one kind of requests to one vendor, by their own names."""
 
-    def __init__(self, kind: str, seed: str, now: Callable[[], float], clock: Callable[[], float]) -> None:
-        super().__init__(knobs_of(kind), seed)
-        self.random = random.Random(f"{seed} faults")  # noqa: S311  # repeatable faults, not cryptography
+    def __init__(self, kind: str, knobs: Settings, world: World) -> None:
+        self._prefix, self._knobs, self._world = KINDS[kind], knobs, world
+        self._names = {name: name.removeprefix(self._prefix) for name in fault_knobs(kind)}
+        self.random = random.Random(f"{knobs.seed}.{kind} faults")  # noqa: S311  # repeatable faults, not cryptography
         self.number = 0
-        self._now = now
-        self._clock = clock
         self._full_at: dict[str, float] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a knob's value as the code uses it."""
+        return self._knobs[f"{self._prefix}{name}"]
 
     def reset(self) -> None:
         """Count requests from 1 again, and fill every credential's bucket."""
@@ -97,7 +98,8 @@ class Faults(Settings):
     def draw(self) -> frozenset[str]:
         """Count a request and return the faults that hit it."""
         self.number += 1
-        return frozenset([name for name, trigger in self.armed.items() if trigger.fires(self.number)])
+        armed = [(self._names[name], trigger) for name, trigger in self._knobs.armed.items() if name in self._names]
+        return frozenset([name for name, trigger in armed if trigger.fires(self.number)])
 
     def too_early(self, credential: str) -> float:
         """Return how many seconds too early this request is for the rate: 0 if it may pass, which then counts."""
@@ -106,7 +108,7 @@ class Faults(Settings):
             return 0.0
         interval = limit.seconds / limit.count
         room = (self["burst"] or max(1, math.floor(limit.count))) * interval
-        now = self._now()
+        now = self._world.now()
         full_at = max(self._full_at.get(credential, now), now) + interval
         if full_at - now > room + 1e-9:
             return full_at - now - room
@@ -123,5 +125,5 @@ class Faults(Settings):
         form, seconds = str(self[knob]), math.ceil(wait)
         if form in {"none", ""}:
             return {}
-        date = formatdate(self._clock() + seconds, usegmt=True)
+        date = formatdate(self._world.clock() + seconds, usegmt=True)
         return {"Retry-After": {**_RETRY_AFTER, "wait": str(seconds), "date": date}.get(form, form)}

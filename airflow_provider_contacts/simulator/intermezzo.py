@@ -18,7 +18,7 @@ from airflow_provider_contacts.simulator.checks import (
     shape,
     unprocessable,
 )
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import Knob, choice
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 
@@ -30,19 +30,19 @@ KNOBS = (
     *common_knobs("redirect", "by mode, with the codes of reject_codes"),
     Knob("reject_codes", "text", "ADDRESS_NOT_FOUND", "codes of a rejected contact, with commas; any word is legal"),
     *token_knobs("86400"),
-    Knob("token_body", "choice", "json", "encoding of the token request [FOUND json]", ("json", "form", "any")),
+    choice("token_body", "encoding of the token request [FOUND json]", "json", "form", "any"),
     Knob("audience", "text", AUDIENCE, "audience that the token request must name; empty: none is wanted [FOUND]"),
     Knob("missing_token_status", "status", "401", "answer to a request without a token: 401 or 403 [INFERRED]"),
-    Knob("mode", "choice", "all_or_nothing", "what a failed contact does to its neighbours [UNKNOWN]",
-         ("all_or_nothing", "stop_at_first", "partial")),
+    choice("mode", "what a failed contact does to its neighbours [UNKNOWN]",
+           "all_or_nothing", "stop_at_first", "partial"),
     Knob("success_status", "status", "200", "200, 201 or 207 [INFERRED]"),
-    Knob("error_form", "choice", "fastapi", "form of a 4xx: detail, or error/message/details", ("fastapi", "guide")),
-    Knob("phones", "choice", "plausible", "numbers that are taken [UNKNOWN]", ("plausible", "german", "any")),
+    choice("error_form", "form of a 4xx: detail, or error/message/details", "fastapi", "guide"),
+    choice("phones", "numbers that are taken [UNKNOWN]", "plausible", "german", "any"),
     Knob("null_phone", "boolean", "true", "whether phone may be null [UNKNOWN]"),
-    Knob("unknown_fields", "choice", "ignore", "contacts with other fields [UNKNOWN]", ("ignore", "refuse")),
-    Knob("duplicates", "choice", "allow", "an email that exists already [UNKNOWN]", ("allow", "reject")),
+    choice("unknown_fields", "contacts with other fields [UNKNOWN]", "ignore", "refuse"),
+    choice("duplicates", "an email that exists already [UNKNOWN]", "allow", "reject"),
     Knob("max_batch", "integer", "0", "contacts a request may hold; 0: no limit; more get 413 [UNKNOWN]"),
-    Knob("empty_array", "choice", "accept", "an empty array [UNKNOWN]", ("accept", "refuse")),
+    choice("empty_array", "an empty array [UNKNOWN]", "accept", "refuse"),
     Knob("index_base", "integer", "0", "number of the first contact in inputIndex [INFERRED 0]"),
     Knob("split_errors", "boolean", "false", "one errors entry a code instead of one a contact"),
     Knob("omit_empty", "boolean", "false", "leave data and errors out where they are empty [both optional, FOUND]"),
@@ -50,9 +50,8 @@ KNOBS = (
     Knob("contacts_in_organization", "boolean", "true", "GET of one organization shows its contacts [INFERRED]"),
     Knob("contacts_in_list", "boolean", "true", "GET of all organizations shows their contacts [FOUND]"),
     Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),
-    Knob("paging", "choice", "array", "form of lists [FOUND both]", ("array", "items")),
+    choice("paging", "form of lists [FOUND both]", "array", "items"),
 )  # fmt: skip
-
 
 # SEED: fields; FOUND: what is required.
 _PHONE = shape({"phoneNumber": str, "phoneType": Literal["mobile"]}, {})
@@ -70,14 +69,12 @@ class Intermezzo(SimulatedVendor):
     challenge = "Bearer"
     place_knob = "organizations"
 
-    def authorize(self, call: Call) -> int:
-        """Accept any live token."""
+    def _authorize(self, call: Call) -> int:
         if not call.headers.get("authorization"):
             raise RefusedCallError(self.knobs["missing_token_status"], "Not authenticated")
         return self.tokens.token_of(call).account
 
-    def refuse(self, error: RefusedCallError) -> Answer:
-        """Return FastAPI's form, or the one of the paging guide."""
+    def _refuse(self, error: RefusedCallError) -> Answer:
         if self.knobs["error_form"] != "guide":
             return fastapi_answer(error)
         path, text, _ = error.problems[0] if error.problems else ((), error.message, "")
@@ -157,7 +154,8 @@ class Intermezzo(SimulatedVendor):
         for index, contact in enumerate(contacts):
             codes: list[tuple[str, str]] = []
             number = (contact.get("phone") or {}).get("phoneNumber")
-            if number is not None and not _is_taken(number, phones):
+            german = phones != "german" or (number or "").startswith(("+49", "0"))
+            if number is not None and phones != "any" and not (german and is_phone(number)):
                 codes.append(("INVALID_PHONE_NUMBER", "phone.phoneNumber"))
             email = (contact.get("email") or "").lower()
             if unique and email and (email in emails or (self.shelf(org), email) in self.by_key):
@@ -193,8 +191,6 @@ class Intermezzo(SimulatedVendor):
         return self._page(call, [self._show(org, "contacts_in_list") for org in self.places])
 
     def _read_contacts(self, call: Call) -> Answer:
-        if not self.knobs["contacts_endpoint"]:
-            raise RefusedCallError(404, "Not Found")
         return self._page(call, self.in_place(self._organization(call)))
 
     def _page(self, call: Call, items: list[Any]) -> Answer:
@@ -213,10 +209,5 @@ class Intermezzo(SimulatedVendor):
         Route("POST", "/oauth/token", "token", _token),
         Route("GET", "/organizations/{org}", "read", _read_organization),
         Route("GET", "/organizations", "read", _read_organizations),
-        Route("GET", "/organizations/{org}/contacts", "read", _read_contacts),
+        Route("GET", "/organizations/{org}/contacts", "read", _read_contacts, "contacts_endpoint"),
     )
-
-
-def _is_taken(number: str, phones: str) -> bool:
-    """Tell whether the server takes a number: any, plausible ones, or of these the German ones."""
-    return phones == "any" or (is_phone(number) and (phones == "plausible" or number.startswith(("+49", "0"))))

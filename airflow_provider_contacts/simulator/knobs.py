@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,14 +15,9 @@ Kind = Literal[
     "integer", "number", "boolean", "status", "header", "text",
 ]  # fmt: skip
 
-SEARCHED = 200
-"""Characters of a value that a pattern looks at, from its beginning."""
-
-MOST_REPETITIONS = 2
-"""In one pattern; with four of them, a search of so many characters takes seconds."""
-
-FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"
-"""How a trigger is written."""
+SEARCHED = 200  # characters of a value that a pattern looks at, from its beginning
+MOST_REPETITIONS = 2  # in one pattern; with four of them, a search of so many characters takes seconds
+FORMS = "never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5"  # of a trigger
 
 _COUNTED = re.compile(r"nth:(?P<nth>\d{1,9}(?:,\d{1,9})*)|every:(?P<every>\d{1,9})|next:(?P<next>\d{1,9})")
 _AMOUNT = r"(\d{1,9}(?:\.\d+)?)"
@@ -43,6 +38,11 @@ class Knob:
     meaning: str
     choices: tuple[str, ...] = ()
     form: tuple[str, str] = (r".+", "a text")
+
+
+def choice(name: str, meaning: str, default: str, *others: str) -> Knob:
+    """Return a knob with these values alone."""
+    return Knob(name, "choice", default, meaning, (default, *others))
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ def rate(text: str) -> Rate | None:
     return Rate(float(match[1]), _SECONDS[match[2]])
 
 
-def texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:
+def _texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:
     """Read texts from one with separators between them, from JSON text, or from a list; nothing is none."""
     if isinstance(value, str) and value.startswith("["):
         try:
@@ -154,7 +154,7 @@ def texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:
 def patterns(value: Any) -> tuple[Pattern, ...]:
     """Read ``field~regex``, a list of them, or nothing."""
     wanted = "field~regex, or a JSON list of such texts,"
-    found = [text.partition("~") for text in texts(value, wanted, separator=None)]
+    found = [text.partition("~") for text in _texts(value, wanted, separator=None)]
     if not all(field and tilde for field, tilde, _ in found):
         raise ValueError(f"{wanted} is wanted")
     return tuple(Pattern(field, _expression(text)) for field, _, text in found)
@@ -175,14 +175,12 @@ def _expression(text: str) -> re.Pattern[str]:
     return expression
 
 
-def places(value: Any, knob: Knob) -> dict[str, str]:
+def _places(value: Any, knob: Knob) -> dict[str, str]:
     """Read ``id=name`` and ``id``, with commas or as a list, as ids to names."""
-    word, form = (
-        ("word", f"word is one of {', '.join(knob.choices)}") if knob.choices else ("name", f"id is {knob.form[1]}")
-    )
-    wanted = f"id={word} or id, with commas between several or as a list, where {form},"
+    form = f"=word or id, word one of {', '.join(knob.choices)}" if knob.choices else f"=name or id, id {knob.form[1]}"
+    wanted = f"id{form}, with commas between several or as a list,"
     found: dict[str, str] = {}
-    for text in texts(value, wanted):
+    for text in _texts(value, wanted):
         id_, _, name = text.partition("=")
         if not re.fullmatch(knob.form[0], id_) or (knob.choices and name not in {"", *knob.choices}):
             raise ValueError(f"{wanted} is wanted")
@@ -203,17 +201,16 @@ _PLAIN: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
 }
 
 
-def read(knob: Knob, value: Any, seed: str) -> Any:
-    """Return the value as the code uses it, or raise ``ValueError`` with what is wanted, never with what was given."""
+def _read(knob: Knob, value: Any, seed: str) -> Any:
     match knob.kind:
         case "trigger":
             return trigger(value, seed)
         case "patterns":
             return patterns(value)
         case "places":
-            return places(value, knob)
+            return _places(value, knob)
         case "texts":
-            return texts(value, "a text, or a list of texts,")
+            return _texts(value, "a text, or a list of texts,")
         case _:
             return _plain(knob, value)
 
@@ -235,13 +232,16 @@ def _plain(knob: Knob, value: Any) -> Any:
 
 
 class Settings:
-    """The knobs of one vendor, or of one kind of its requests; each name and the seed make a chance of their own."""
+    """The knobs of one vendor by name: ``name``, or ``read.name`` and ``token.name`` for the faults of those requests.
 
-    def __init__(self, knobs: Sequence[Knob], seed: str) -> None:
-        self.knobs = {knob.name: knob for knob in knobs}
-        self._seed = seed
+    Each name and the seed make a chance of their own. ``armed`` are the triggers that may fire.
+    """
+
+    def __init__(self, knobs: Mapping[str, Knob], seed: str) -> None:
+        self.knobs = knobs
+        self.seed = seed
         self._values: dict[str, Any] = {}
-        self._shown: dict[str, Any] = {}
+        self._set: dict[str, Any] = {}
         self.armed: dict[str, Trigger] = {}
         self.restore()
 
@@ -250,13 +250,13 @@ class Settings:
         return self._values[name]
 
     def read(self, name: str, value: Any) -> Any:
-        """Return what ``value`` would be, without setting it."""
-        return read(self.knobs[name], value, f"{self._seed}.{name}")
+        """Return what ``value`` would be, or raise ``ValueError`` with what is wanted, never with what was given."""
+        return _read(self.knobs[name], value, f"{self.seed}.{name}")
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob; raises ``ValueError`` as :func:`read`."""
+        """Set one knob; raises as :meth:`read`."""
         found = self._values[name] = self.read(name, value)
-        self._shown[name] = value
+        self._set[name] = value
         self.armed.pop(name, None)
         if isinstance(found, Trigger) and (found.left or found.numbers or found.every or found.chance):
             self.armed[name] = found
@@ -266,6 +266,6 @@ class Settings:
         for name, knob in self.knobs.items():
             self.set(name, knob.default)
 
-    def shown(self, name: str) -> Any:
-        """Return a knob's value as it was set, with what is left of a ``next``."""
-        return str(self._values[name]) if self.knobs[name].kind == "trigger" else self._shown[name]
+    def shown(self) -> dict[str, Any]:
+        """Return every knob's value as it was set, with what is left of a ``next``."""
+        return self._set | {name: str(value) for name, value in self._values.items() if isinstance(value, Trigger)}

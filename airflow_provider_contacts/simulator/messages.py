@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST_NUMBER = 15
-"""Digits of a number in a query."""
-
+LONGEST_NUMBER = 15  # digits of a number in a query
 Problem = tuple[tuple[str | int, ...], str, str]
 """What is wrong with a request: where, in words, and as a machine's word."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What vendors need from outside: a clock that cannot jump (``now``), and one of seconds since 1970 (``clock``)."""
+    """What comes from outside: a clock that cannot jump (``now``), one of seconds since 1970 (``clock``), and sleep."""
 
     seed: int
     now: Callable[[], float]
     clock: Callable[[], float]
-    forget: bool = False
+    sleep: Callable[[float], Awaitable[None]]
+    forget: bool
 
 
 @dataclass(slots=True)
@@ -31,10 +29,8 @@ class Call:
 
     :param number: counts all requests to the vendor, from 1; ``nth`` counts those of the same kind.
     :param path: below the vendor's prefix, still percent-encoded; ``params`` are its decoded parts, by name.
-    :param headers: names in lower case.
     :param base: URL of the vendor as the client addressed it, for links.
     :param share: how much of a batch may be stored, from the fault that is about to happen.
-    :param received: records that the request held.
     """
 
     number: int
@@ -75,34 +71,20 @@ class Answer:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
 
-    def encoded(self) -> bytes:
-        """Return the body."""
-        if self.payload is None:
-            return b""
-        if self.content_type.startswith("text/"):
-            return str(self.payload).encode()
-        return json.dumps(self.payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint: a path with ``{names}`` below the vendor's prefix, and whose faults apply (a kind)."""
+    """One endpoint: a path with ``{names}`` below the vendor's prefix, whose faults apply, and a knob that hides it."""
 
     method: str
     template: str
     kind: str
     handler: Callable[[Any, Call], Answer]
-
-    def pattern(self) -> re.Pattern[str]:
-        """Return the template as an expression over percent-encoded paths."""
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template))
+    knob: str = ""
 
 
 class RefusedCallError(Exception):
-    """The vendor refuses the whole request; its ``refuse`` gives the refusal the vendor's own form.
-
-    :param answer: the form, where it is not the one of the vendor's other endpoints.
-    """
+    """The vendor refuses the whole request; ``answer`` is the form, where it is not the one of its other endpoints."""
 
     def __init__(
         self, status: int, message: str, problems: list[Problem] | None = None, answer: Answer | None = None
@@ -119,7 +101,7 @@ class Stored:
     """One contact that exists at the vendor.
 
     :param received: exactly what the request held for it; ``view`` is what the vendor shows of it.
-    :param request: number of the request that created it, at the moment ``at`` of the clock that cannot jump.
+    :param request: number of the request that created it.
     :param account: which of the demanded credentials created it, from 1; 0 where there is one account for all.
     """
 
@@ -178,6 +160,6 @@ def _refuse_constant(name: str) -> Any:
 
 
 def gateway_page(status: int) -> Answer:
-    """Return what stands between client and vendor answers when it cannot reach the vendor."""
+    """Return the answer of what stands between client and vendor and cannot reach the vendor."""
     head, body = f"<head><title>{status}</title></head>", f"<body><center><h1>{status}</h1></center></body>"
     return Answer(status, f"<html>{head}{body}</html>", content_type="text/html")

@@ -20,9 +20,9 @@ from airflow_provider_contacts.simulator.checks import (
     shape,
     unprocessable,
 )
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import Knob, choice
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored
-from airflow_provider_contacts.simulator.oauth import bearer_of
+from airflow_provider_contacts.simulator.oauth import credential_of
 
 DEMO_LIST = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10"
 SUBACCOUNT = "7d0a3c52-1111-4b6e-8f0e-2d6f1c9be001"
@@ -44,14 +44,13 @@ KNOBS = (
     Knob("data_without_contact", "trigger", "never", "store, and answer with an empty data"),
     Knob("no_id", "trigger", "never", "store, and answer without the contact's id"),
     Knob("other_contact", "trigger", "never", "store, and answer with somebody else's contact"),
-    Knob("duplicates", "choice", "allow", "an email that exists already [UNKNOWN]", ("allow", "409", "existing")),
-    Knob("unknown_list", "choice", "404", "a contact_list_id that does not exist [UNKNOWN]", ("404", "422", "accept")),
-    Knob("error_form", "choice", "fastapi", "form of a 4xx [INFERRED]", ("fastapi", "envelope", "problem")),
+    choice("duplicates", "an email that exists already [UNKNOWN]", "allow", "409", "existing"),
+    choice("unknown_list", "a contact_list_id that does not exist [UNKNOWN]", "404", "422", "accept"),
+    choice("error_form", "form of a 4xx [INFERRED]", "fastapi", "envelope", "problem"),
     Knob("served", "boolean", "true", "whether this generation's endpoint still exists [UNKNOWN]"),
     Knob("contact_reads", "boolean", "false", "whether GET /v1/contact/ and /v1/contact/{id} exist [UNKNOWN]"),
     Knob("new_reads", "boolean", "true", "whether the present generation's GETs exist [FOUND]"),
 )  # fmt: skip
-
 
 _FIELD = shape({"custom_field_id": Uuid, "value": str}, {})
 _OTHERS = {"contact_list_id": Uuid | None, "dnc": bool | None, "custom_fields": rows(_FIELD) | None}
@@ -69,13 +68,11 @@ class Nedzo(SimulatedVendor):
     any_credential = "sk_test_demo"
     place_knob = "contact_lists"
 
-    def authorize(self, call: Call) -> int:
-        """Accept any key, or the demanded ones."""
-        key = bearer_of(call)
+    def _authorize(self, call: Call) -> int:
+        key = credential_of(call)
         return self.account_of(key, "Invalid or missing API key", fits=bool(key))
 
-    def refuse(self, error: RefusedCallError) -> Answer:
-        """Return FastAPI's form, the vendor's envelope, or RFC 7807 problem details."""
+    def _refuse(self, error: RefusedCallError) -> Answer:
         form = self.knobs["error_form"]
         if self.knobs["refusals_in_200"] or form == "envelope":
             status = 200 if self.knobs["refusals_in_200"] else error.status
@@ -88,7 +85,6 @@ class Nedzo(SimulatedVendor):
         return Answer(error.status, body, content_type="application/problem+json")
 
     def _create(self, call: Call) -> Answer:
-        self._exists("served")
         contact = fastapi_body(call, dict, ("Input should be a valid dictionary", "model_attributes_type"))
         call.received = 1
         if problems := problems_of(CONTACT, contact, "body"):
@@ -148,36 +144,27 @@ class Nedzo(SimulatedVendor):
         return self.readable(self.stored)[offset : offset + size]
 
     def _read_old(self, call: Call) -> Answer:
-        self._exists("contact_reads")
         return Answer(200, [contact.view for contact in self._slice(call)])
 
     def _read_old_one(self, call: Call) -> Answer:
-        self._exists("contact_reads")
         return Answer(200, _envelope(200, "OK", {"contact": self.readable_by_id(call.params["id"]).view}))
 
     def _read_new(self, call: Call) -> Answer:
-        self._exists("new_reads")
         return Answer(200, [_camel(contact) for contact in self._slice(call)])
 
     def _read_new_one(self, call: Call) -> Answer:
-        self._exists("new_reads")
         return Answer(200, _camel(self.readable_by_id(call.params["id"])))
 
     def _read_workspaces(self, _: Call) -> Answer:
-        self._exists("new_reads")
         return Answer(200, [{"id": SUBACCOUNT, "name": "Demo"}])
 
-    def _exists(self, knob: str) -> None:
-        if not self.knobs[knob]:
-            raise RefusedCallError(404, "Not Found")
-
     routes = (
-        Route("POST", "/v1/contact/", "write", _create),
-        Route("GET", "/v1/contact/", "read", _read_old),
-        Route("GET", "/v1/contact/{id}", "read", _read_old_one),
-        Route("GET", "/v1/contacts", "read", _read_new),
-        Route("GET", "/v1/contacts/{id}", "read", _read_new_one),
-        Route("GET", "/v1/workspaces", "read", _read_workspaces),
+        Route("POST", "/v1/contact/", "write", _create, "served"),
+        Route("GET", "/v1/contact/", "read", _read_old, "contact_reads"),
+        Route("GET", "/v1/contact/{id}", "read", _read_old_one, "contact_reads"),
+        Route("GET", "/v1/contacts", "read", _read_new, "new_reads"),
+        Route("GET", "/v1/contacts/{id}", "read", _read_new_one, "new_reads"),
+        Route("GET", "/v1/workspaces", "read", _read_workspaces, "new_reads"),
     )
 
 

@@ -50,7 +50,7 @@ class Tokens:
 
     def revoke(self, call: Call) -> None:
         """Make the token of one request worthless."""
-        self._given.pop(bearer_of(call), None)
+        self._given.pop(credential_of(call), None)
 
     def grant(self, scope: str, account: int) -> Answer:
         """Return the answer that holds a new token."""
@@ -64,7 +64,7 @@ class Tokens:
 
     def token_of(self, call: Call) -> Token:
         """Return the request's token (a ready one opens the one account of all); refuse (401) a missing or dead one."""
-        word = bearer_of(call)
+        word = credential_of(call)
         if not word:
             raise RefusedCallError(401, "Missing token")
         if word.startswith(self._prefix):
@@ -78,15 +78,10 @@ class Tokens:
         return Token(math.inf, None, 0)
 
 
-def bearer_of(call: Call) -> str:
-    """Return the bearer token of a request, empty if it has none."""
-    return _credential(call, "bearer")
-
-
 def basic_of(call: Call) -> tuple[str, str]:
     """Return user and password of a request, both empty if the header is missing or broken."""
     try:
-        text = base64.b64decode(_credential(call, "basic"), validate=True).decode("utf-8")
+        text = base64.b64decode(credential_of(call, "basic"), validate=True).decode("utf-8")
     except ValueError:
         return "", ""
     user, _, password = text.partition(":")
@@ -125,6 +120,7 @@ def oauth_error(status: int, error: str, description: str) -> RefusedCallError:
     return RefusedCallError(status, description, answer=Answer(status, body, headers=dict(_NOT_STORED)))
 
 
-def _credential(call: Call, wanted: str) -> str:
+def credential_of(call: Call, wanted: str = "bearer") -> str:
+    """Return what follows a scheme in the header, empty if it is missing or another one."""
     scheme, _, word = call.headers.get("authorization", "").partition(" ")
     return word.strip() if scheme.lower() == wanted else ""

@@ -49,8 +49,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server_of(simulator: Simulator) -> uvicorn.Server:
-    """Return a server that has not started; its ``run`` takes the sockets."""
+def _server(simulator: Simulator) -> uvicorn.Server:
     quiet: dict[str, Any] = {"log_config": None, "log_level": "error", "access_log": False}
     plain: dict[str, Any] = {"interface": "asgi3", "proxy_headers": False, "ws": "none", "lifespan": "off"}
     patience: dict[str, Any] = {"timeout_keep_alive": 75, "timeout_graceful_shutdown": GRACE_SECONDS}
@@ -62,7 +61,7 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
     """Serve a simulator in a background thread, and yield its base URL, without a slash at its end."""
     listener = listen(host, port)
     simulator.allow(host, listener.getsockname()[0])
-    server = server_of(simulator)
+    server = _server(simulator)
     thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)
     thread.start()
     try:
@@ -77,4 +76,4 @@ def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Ite
 def serve(simulator: Simulator, listener: socket.socket) -> None:
     """Serve a simulator until SIGINT or SIGTERM."""
     with contextlib.suppress(KeyboardInterrupt):
-        server_of(simulator).run([listener])
+        _server(simulator).run([listener])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,35 +19,11 @@ GARBAGE = b'\x00\xff\xfe{"id": '
 Target = tuple[Route, Mapping[str, str]] | RefusedCallError
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
-    """An answer as it goes to the wire; ``cut``: the connection ends before all of ``length`` is sent."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    length: int
-    cut: bool = False
-
-
 class Exchange:
     """One request to one vendor; ``path`` is below the vendor's prefix, percent-encoded."""
 
-    def __init__(
-        self,
-        vendor: SimulatedVendor,
-        path: str,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        *,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self.vendor = vendor
-        self.scope = scope
-        self.receive = receive
-        self.send = send
-        self.sleep = sleep
+    def __init__(self, vendor: SimulatedVendor, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self.vendor, self.scope, self.receive, self.send = vendor, scope, receive, send
         self.target, self.elsewhere = _find(vendor, scope["method"], path)
         if isinstance(self.target, tuple):
             self.kind = self.target[0].kind
@@ -77,7 +53,7 @@ class Exchange:
             self.target = RefusedCallError(413, "Request body too large")
         self.call.body = body or b""
         if delay := self.faults.delay("latency"):
-            await self.sleep(delay)
+            await self.vendor.world.sleep(delay)
         if form := self._closed("close_before_store", "hang"):
             await self._unanswered(form)
         elif early := self._instead():
@@ -87,7 +63,7 @@ class Exchange:
 
     async def _served(self, answer: Answer) -> None:
         if delay := self.faults.delay("reply_delay"):
-            await self.sleep(delay)
+            await self.vendor.world.sleep(delay)
         if form := self._closed("store_then_drop", "store_then_hang"):
             await self._unanswered(form)
         elif "html_200" in self.fired:
@@ -157,10 +133,9 @@ class Exchange:
         await drop(self.scope, self.receive, form)
 
     async def _answer(self, answer: Answer) -> None:
-        made = to_bytes(answer, self.fired, accepts_gzip="gzip" in self.call.headers.get("accept-encoding", ""))
-        self._remember(made.status)
-        await send_bytes(self.send, made)
-        if made.cut:
+        self._remember(answer.status)
+        accepts_gzip = "gzip" in self.call.headers.get("accept-encoding", "")
+        if await send_answer(self.send, answer, self.fired, accepts_gzip=accepts_gzip):
             await drop(self.scope, self.receive, self.faults["drop_form"])
 
     def _remember(self, status: int) -> None:
@@ -169,12 +144,34 @@ class Exchange:
         self.vendor.requests.append(seen)
 
 
-async def send_bytes(send: Send, made: Bytes) -> None:
-    """Write an answer; after one that is cut, the connection is to be closed."""
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in made.headers.items()]
-    headers.append((b"Content-Length", str(made.length).encode()))
-    await send({"type": "http.response.start", "status": made.status, "headers": headers})
-    await send({"type": "http.response.body", "body": made.body, "more_body": made.cut})
+async def send_answer(
+    send: Send, answer: Answer, fired: frozenset[str] = frozenset(), *, accepts_gzip: bool = False
+) -> bool:
+    """Write an answer, damaged as the faults ask; return whether it is cut: then the connection is to be closed."""
+    body = _body(answer)
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        body = _damaged(body, fired)
+    headers = dict(answer.headers)
+    if body or answer.payload is not None:
+        wrong = "wrong_content_type" in fired and answer.content_type == "application/json"
+        headers["Content-Type"] = "text/html; charset=utf-8" if wrong else answer.content_type
+    if "gzip" in fired and accepts_gzip:
+        body = gzip.compress(body, compresslevel=1)
+        headers["Content-Encoding"] = "gzip"
+    headers["Content-Length"] = str(len(body))
+    cut = "truncated" in fired and len(body) > 1
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body[: len(body) // 2] if cut else body, "more_body": cut})
+    return cut
+
+
+def _body(answer: Answer) -> bytes:
+    if answer.payload is None:
+        return b""
+    if answer.content_type.startswith("text/"):
+        return str(answer.payload).encode()
+    return json.dumps(answer.payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _find(vendor: SimulatedVendor, method: str, path: str) -> tuple[Target, str]:
@@ -216,22 +213,6 @@ def _changed_envelope(payload: Any, fired: frozenset[str]) -> Any:
         if "extra_fields" in fired:
             payload = {**payload, "x_request_id": "0c1d", "x_debug": None}
     return _nulled(payload) if "nulls" in fired else payload
-
-
-def to_bytes(answer: Answer, fired: frozenset[str] = frozenset(), *, accepts_gzip: bool = False) -> Bytes:
-    """Return the answer's bytes, damaged as the faults ask."""
-    body = answer.encoded()
-    if answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        body = _damaged(body, fired)
-    headers = dict(answer.headers)
-    if body or answer.payload is not None:
-        wrong = "wrong_content_type" in fired and answer.content_type == "application/json"
-        headers["Content-Type"] = "text/html; charset=utf-8" if wrong else answer.content_type
-    if "gzip" in fired and accepts_gzip:
-        body = gzip.compress(body, compresslevel=1)
-        headers["Content-Encoding"] = "gzip"
-    cut = "truncated" in fired and len(body) > 1
-    return Bytes(answer.status, headers, body[: len(body) // 2] if cut else body, len(body), cut)
 
 
 def _damaged(body: bytes, fired: frozenset[str]) -> bytes:

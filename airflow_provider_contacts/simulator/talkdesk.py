@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
-from airflow_provider_contacts.simulator.knobs import Knob
+from airflow_provider_contacts.simulator.knobs import Knob, choice
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, listed
 from airflow_provider_contacts.simulator.oauth import client_of, oauth_error, token_knobs, token_request
 from airflow_provider_contacts.simulator.talkdesk_records import (
@@ -44,18 +44,16 @@ KNOBS = (
     Knob("oversize_status", "status", "400", "answer to more than that: 400 or 413 [UNKNOWN]"),
     *RECORD_KNOBS,
     Knob("list_capacity", "integer", "250000", "records a list can hold [FOUND]"),
-    Knob("full_list", "choice", "OTHER", "a record too many: OTHER on it, or the whole request [UNKNOWN]",
-         ("OTHER", "400", "409")),
-    Knob("embed", "choice", "all", "which records the answer embeds [UNKNOWN]", ("all", "created", "failed", "none")),
-    Knob("created_errors", "choice", "empty", "errors of a created record [UNKNOWN]", ("empty", "absent", "null")),
+    choice("full_list", "a record too many: OTHER on it, or the whole request [UNKNOWN]", "OTHER", "400", "409"),
+    choice("embed", "which records the answer embeds [UNKNOWN]", "all", "created", "failed", "none"),
+    choice("created_errors", "errors of a created record [UNKNOWN]", "empty", "absent", "null"),
     Knob("id_on_failed", "boolean", "false", "give failed records an id all the same: a contradiction"),
     Knob("has_error_key", "text", "has_error", "name of the flag; PATCH uses has_errors; empty: left out [FOUND]"),
-    Knob("total_errors", "choice", "errors", "what total_errors counts [INFERRED]", ("errors", "records", "absent")),
+    choice("total_errors", "what total_errors counts [INFERRED]", "errors", "records", "absent"),
     Knob("default_priority", "integer", "11", "priority of a record that came without, outside 1-10 [FOUND]"),
     *PAGE_KNOBS,
     Knob("reformat_phones", "boolean", "false", "show numbers as digits alone [INFERRED]"),
 )  # fmt: skip
-
 
 _PUNCTUATION = str.maketrans("", "", " ()./-")
 EXTERNAL_TAKEN = "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"
@@ -72,16 +70,15 @@ class Talkdesk(SimulatedVendor):
     challenge = "Bearer"
     place_knob = "record_lists"
 
-    def authorize(self, call: Call) -> int:
-        """Accept a token whose scope covers the request."""
+    def _authorize(self, call: Call) -> int:
         token = self.tokens.token_of(call)
         needed = self.knobs["read_scope" if call.method == "GET" else "write_scope"]
         if token.scope is not None and needed not in token.scope.split():
             raise RefusedCallError(403, "The token lacks the scope that is needed")
         return token.account
 
-    def refuse(self, error: RefusedCallError) -> Answer:
-        """Return code, message and the fields (SEED; the words of ``code`` and the form of names are INFERRED)."""
+    def _refuse(self, error: RefusedCallError) -> Answer:
+        # SEED: code, message and the fields; the words of code and the form of names are INFERRED.
         body: dict[str, Any] = {"code": f"{error.status}00001", "message": error.message}
         if error.problems:
             body["fields"] = [{"name": str(path[0]), "description": text} for path, text, _ in error.problems]

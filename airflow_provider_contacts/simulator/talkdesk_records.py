@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_contacts.simulator.checks import is_phone, problems_of, rows, shape, zone_fits, zones
-from airflow_provider_contacts.simulator.knobs import Knob, Settings
+from airflow_provider_contacts.simulator.knobs import Knob, Settings, choice
 from airflow_provider_contacts.simulator.messages import Answer, Call, Problem
 
 CODES = (
@@ -25,10 +25,9 @@ LONGEST_PHONE, LONGEST_NAME, LONGEST_ZONE, HIGHEST_PRIORITY = 20, 80, 35, 10
 RECORD_KNOBS = (
     Knob("timezone_required", "boolean", "false", "TIMEZONE_MISSING for a record without one [UNKNOWN]"),
     Knob("timezone_match", "boolean", "false", "TIMEZONE_UNMATCHED where zone and number differ in country [UNKNOWN]"),
-    Knob("same_phone_type", "choice", "accept", "two numbers of one type in a record [UNKNOWN]", ("accept", "refuse")),
-    Knob("deprecated_phone", "choice", "accept", "phone_number without phone_numbers [UNKNOWN]", ("accept", "refuse")),
+    choice("same_phone_type", "two numbers of one type in a record [UNKNOWN]", "accept", "refuse"),
+    choice("deprecated_phone", "phone_number without phone_numbers [UNKNOWN]", "accept", "refuse"),
 )
-
 
 # Fields whose JSON type counts.
 _TEXTS = ("first_name", "last_name", "external_provider", "external_id", "external_url", "phone_number")
@@ -96,10 +95,10 @@ HAL = "application/hal+json"
 
 PAGE_KNOBS = (
     Knob("page_size", "integer", "50", "items a page where the request does not say [FOUND]"),
-    Knob("next_href", "choice", "absolute", "form of the next page's address [UNKNOWN]", ("absolute", "relative")),
-    Knob("page_totals", "choice", "both",
-         "numbers in a page [FOUND, words differ]: total and the page's count, one of them, or the list's as count",
-         ("both", "total", "whole_count", "none")),
+    choice("next_href", "form of the next page's address [UNKNOWN]", "absolute", "relative"),
+    choice("page_totals",
+           "numbers in a page [FOUND, words differ]: total and the page's count, one of them, or the list's as count",
+           "both", "total", "whole_count", "none"),
 )  # fmt: skip
 
 

@@ -308,9 +308,9 @@ def test_a_foreign_origin_sets_nothing(simulator: Simulator, url: str, origin: s
     for path in ("/_simulator/faults", "/_simulator/reset", "/dex/v1/contacts/"):
         status, answer = exchange(url, post(path, body, f"Origin: {origin}", "Authorization: Bearer dex_x"))
         assert (status, "Origin" in json.loads(answer)["error"]) == (403, True), path
-    assert simulator.dex.knob_values()["plan"] == "professional"
+    assert simulator.dex.knobs.shown()["plan"] == "professional"
     assert exchange(url, post("/_simulator/faults", body, "Origin: http://localhost:8780"))[0] == 200
-    assert simulator.dex.knob_values()["plan"] == "free"
+    assert simulator.dex.knobs.shown()["plan"] == "free"
 
 
 def test_two_hosts_or_none_are_refused(url: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of, start_lines
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.simulator.faults import Faults
 from airflow_provider_contacts.simulator.knobs import Rate, duration, patterns, rate, trigger
 
 
@@ -166,15 +165,15 @@ def test_the_slowest_pattern_ends_soon_however_long_the_text(expression: str) ->
 )
 def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: Any, text: str) -> None:
     simulator = Simulator()
-    before = {name: vendor.knob_values() for name, vendor in simulator.vendors.items()}
+    before = {name: vendor.knobs.shown() for name, vendor in simulator.vendors.items()}
     with pytest.raises(ValueError, match=text.replace(".", r"\.").replace("(", r"\(")):
         simulator.update({"dex.plan": "free", name: value})
-    assert {name: vendor.knob_values() for name, vendor in simulator.vendors.items()} == before
+    assert {name: vendor.knobs.shown() for name, vendor in simulator.vendors.items()} == before
 
 
 def test_all_sets_every_vendor_that_has_the_knob() -> None:
     simulator = Simulator({"all.read.http_500": 1, "all.token_life": 30})
-    assert {vendor.knob_values()["read.http_500"] for vendor in simulator.vendors.values()} == {"1"}
+    assert {vendor.knobs.shown()["read.http_500"] for vendor in simulator.vendors.values()} == {"1"}
     assert simulator.talkdesk.knobs["token_life"] == simulator.intermezzo.knobs["token_life"] == 30
 
 
@@ -182,9 +181,9 @@ def test_a_reset_keeps_knobs_unless_asked() -> None:
     simulator = Simulator({"dex.plan": "free"})
     simulator.update({"dex.plan": "other", "dex.http_500": "always"})
     simulator.reset()
-    assert simulator.dex.knob_values()["plan"] == "other"
+    assert simulator.dex.knobs.shown()["plan"] == "other"
     simulator.reset(knobs=True)
-    assert (simulator.dex.knob_values()["plan"], simulator.dex.knob_values()["http_500"]) == ("free", "never")
+    assert (simulator.dex.knobs.shown()["plan"], simulator.dex.knobs.shown()["http_500"]) == ("free", "never")
     assert simulator.dex.faults["write"].draw() == frozenset()
 
 
@@ -198,9 +197,7 @@ class Clock:
 
 def test_the_rate_lets_a_burst_pass_and_then_one_an_interval() -> None:
     clock = Clock()
-    faults = Faults("write", "s", clock, clock)
-    faults.set("rate", "60/min")
-    faults.set("burst", "3")
+    faults = Simulator({"dex.rate": "60/min", "dex.burst": 3}, now=clock, clock=clock).dex.faults["write"]
     assert [faults.too_early("key") > 0 for _ in range(5)] == [False, False, False, True, True]
     assert faults.too_early("other key") == 0
     assert faults.too_early("key") == pytest.approx(1.0)
@@ -225,8 +222,7 @@ def test_the_rate_lets_a_burst_pass_and_then_one_an_interval() -> None:
     ],
 )
 def test_retry_after_has_every_form(form: str, header: str | None) -> None:
-    faults = Faults("write", "s", Clock(), Clock())
-    faults.set("retry_after", form)
+    faults = Simulator({"dex.retry_after": form}, now=Clock(), clock=Clock()).dex.faults["write"]
     assert faults.retry_after("retry_after", 2.1).get("Retry-After") == header
 
 

@@ -125,7 +125,7 @@ def test_the_reads_of_both_generations() -> None:
     id_ = read("contacts").json()[0]["id"]
     assert read(f"contacts/{id_}").json()["email"] == "0@b.example"
     assert read(f"contacts/{UNKNOWN}").status_code == 404
-    assert read("contact/").status_code == read(f"contact/{id_}").status_code == 404
+    assert (read("contact/").status_code, read(f"contact/{id_}").status_code) == (405, 404)
     simulator.update({"nedzo.contact_reads": True, "nedzo.new_reads": False})
     assert len(read("contact/?limit=30").json()) == 25
     assert read(f"contact/{id_}").json()["data"]["contact"]["email"] == "0@b.example"
