@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
-from airflow_provider_contacts.errors import LedgerError, SupersededError, UnreadableError
+from airflow_provider_contacts.errors import ContactsError, LedgerError, SupersededError, UnreadableError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished
 from airflow_provider_contacts.records.mapper import Mapper
@@ -488,7 +488,7 @@ Trouble = Callable[[str, int], None]
 """Is told every call: ``claim:before``, ``claim:after`` and so on, and which one of its kind it is; may raise."""
 
 
-def failing(word: str, *calls: int, error: type[LedgerError] = LedgerError) -> Trouble:
+def failing(word: str, *calls: int, error: type[ContactsError] = LedgerError) -> Trouble:
     """Fail the nth calls (all without numbers) at one point, e.g. ``claim:after`` for an ambiguous commit."""
 
     def trouble(point: str, call: int) -> None:

@@ -27,6 +27,14 @@ DESTINATIONS: Mapping[str, Mapping[str, Any]] = {
     "intermezzo": {"organization_id": "org_1"},
     "talkdesk": {"record_list_id": "l1"},
 }
+PEOPLE: Mapping[str, Mapping[str, Any]] = {
+    "apptoto": {"name": "Ada", "email": "ada@example.com"},
+    "dex": {"first_name": "Ada"},
+    "intermezzo": {"name": "Ada", "email": "ada@example.com"},
+    "nedzo": {"first_name": "Ada", "email": "ada@example.com"},
+    "talkdesk": {"first_name": "Ada", "last_name": "L", "phone_number": "+14155550101"},
+}
+"""A contact that each vendor takes."""
 
 Faults = list[tuple[str, str | None]]
 

@@ -30,6 +30,7 @@ from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Vendor
 from airflow_provider_contacts.vendors import load, names
 from tests.support.fake_vendor import VENDOR
+from tests.support.vendors import DESTINATIONS, PEOPLE
 
 
 def generated(payload: Payload, sync_id: str, identifier: str) -> Payload:
@@ -337,21 +338,8 @@ def test_a_given_none_names_no_destination() -> None:
 # Many rows at once are what they are one by one, whatever is in them.
 
 VENDORS: dict[str, Vendor] = {"fake": ADDING, **{name: load(name) for name in names()}}
-DESTINATIONS: dict[str, dict[str, Any]] = {
-    "fake": {"list_id": 7},
-    "apptoto": {"address_book_id": 7},
-    "intermezzo": {"organization_id": "org_1"},
-    "nedzo": {"contact_list_id": str(UUID(int=7))},
-    "talkdesk": {"record_list_id": "l1"},
-}
-USUAL: dict[str, dict[str, Any]] = {
-    "fake": {"name": "Ann", "email": "ann@example.com"},
-    "apptoto": {"name": "Ann", "phone": "+15550100"},
-    "dex": {"first_name": "Ann", "company": "Acme", "email": "ann@example.com"},
-    "intermezzo": {"first_name": "Ann", "last_name": "Ames", "phone_number": "+15550100"},
-    "nedzo": {"email": "ann@example.com", "first_name": "Ann"},
-    "talkdesk": {"first_name": "Ann", "last_name": "Ames", "phone_number": "+15550100"},
-}
+PLACES = {"fake": {"list_id": 7}, **DESTINATIONS, "nedzo": {"contact_list_id": str(UUID(int=7))}}
+USUAL = {"fake": {"name": "Ann", "email": "ann@example.com"}, **PEOPLE}
 TEXTS = ["", "Ada", "ë", "a\ud800", "a\x00b", "[1]", "{}", "null", '{"a": 1.5}', "a@b.example", "2026-01-02", "x" * 300]
 NUMBERS = [True, 0, 7, 2**70, 1.5, 2.0, 1e22, math.nan, math.inf, Decimal("1.50"), Decimal(2)]
 OTHERS = [None, b"\x01", b"x", date(2026, 1, 2), datetime(2026, 1, 2, tzinfo=UTC), UUID(int=1), {1, 2}, object(), pd.NA]
@@ -387,7 +375,7 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
     rows = list(map(plain_row, data.draw(st.permutations([*rows, data.draw(st.sampled_from(ODD_ROWS))]))))
     found = Mapper(
         vendor=VENDORS[name],
-        destination=DESTINATIONS.get(name, {}),
+        destination=PLACES.get(name, {}),
         sync_id="s",
         sync_key=data.draw(st.sampled_from([(), ("id",), ("id", "name")])),
         unmapped=data.draw(st.sampled_from(["error", "ignore"])),

@@ -28,7 +28,8 @@ from airflow_provider_contacts.vendor_kit.vendor import (
     Response,
     Vendor,
 )
-from airflow_provider_contacts.vendors import apptoto, dex, intermezzo, nedzo, talkdesk
+from airflow_provider_contacts.vendors import load
+from airflow_provider_contacts.vendors import names as vendor_names
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     EPOCH,
@@ -44,6 +45,7 @@ from tests.support.fake_vendor import (
     names,
     outcomes_of,
 )
+from tests.support.vendors import DESTINATIONS, PEOPLE
 
 ALONE = Limits(batch_size=1, max_in_flight=1)
 SAME = Deed(edit=lambda rows: [{**row, "id": "id-n0"} for row in rows])
@@ -166,23 +168,7 @@ def test_a_contact_that_looks_like_the_record_and_is_anothers_proves_no_absence(
 
 # Every vendor: two requests, and one id in both answers.
 
-RECORDS: Mapping[str, Mapping[str, Any]] = {
-    "apptoto": {"name": "Ann", "phone": "+15550100"},
-    "dex": {"first_name": "Ann"},
-    "intermezzo": {"name": "Ann"},
-    "nedzo": {"first_name": "Ann", "last_name": "A", "email": "a@example.com", "phone": "+15550100"},
-    "talkdesk": {"first_name": "Ann", "last_name": "A", "phone_number": "+15550100"},
-}
-DESTINATIONS: Mapping[str, Mapping[str, Any]] = {
-    "apptoto": {"address_book_id": 7},
-    "dex": {},
-    "intermezzo": {"organization_id": "org_1"},
-    "nedzo": {},
-    "talkdesk": {"record_list_id": "list"},
-}
-VENDORS: Mapping[str, Vendor] = {
-    one.name: one for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR, talkdesk.VENDOR)
-}
+VENDORS: Mapping[str, Vendor] = {name: load(name) for name in vendor_names()}
 
 
 def confirmation(name: str, sent: Payload, record_id: Any) -> bytes:
@@ -227,8 +213,8 @@ class Confirming:
 @pytest.mark.parametrize("name", VENDORS)
 def test_every_vendor(name: str, ids: Sequence[Any]) -> None:
     vendor, clock = VENDORS[name], FakeClock()
-    mapper = Mapper(vendor=vendor, destination=DESTINATIONS[name], sync_id="s", sync_key=())
-    record = dict(RECORDS[name])
+    mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
+    record = dict(PEOPLE[name])
     rows = [record, {**record, "first_name" if "first_name" in record else "name": "Bob"}]
     assert all(isinstance(mapper.prepare(0, row), Prepared) for row in rows)
     push = Push(
@@ -247,8 +233,8 @@ def test_every_vendor(name: str, ids: Sequence[Any]) -> None:
 
 def test_the_confirmation_is_one_where_the_id_is_new() -> None:
     for name, vendor in VENDORS.items():
-        mapper = Mapper(vendor=vendor, destination=DESTINATIONS[name], sync_id="s", sync_key=())
-        record = mapper.prepare(0, dict(RECORDS[name]))
+        mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
+        record = mapper.prepare(0, dict(PEOPLE[name]))
         assert isinstance(record, Prepared)
         answer = Response(201, {}, confirmation(name, record.payload, "c-1"))
         assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == Replies(["c-1"]), name

@@ -22,20 +22,9 @@ from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
 from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
 from airflow_provider_contacts.sources.plain_values import plain, plain_row
 from airflow_provider_contacts.vendors import load
+from tests.support.vendors import PEOPLE, prepare
 
 UUID_TEXT = "0123abcd-0000-4000-8000-000000000001"
-PEOPLE: dict[str, dict[str, Any]] = {
-    "apptoto": {"name": "Ada", "email": "ada@example.com"},
-    "dex": {"first_name": "Ada"},
-    "intermezzo": {"name": "Ada", "email": "ada@example.com"},
-    "nedzo": {"email": "ada@example.com"},
-    "talkdesk": {"first_name": "Ada", "last_name": "L", "phone_number": "+14155550101"},
-}
-DESTINATIONS: dict[str, dict[str, Any]] = {
-    "apptoto": {"address_book_id": 1},
-    "intermezzo": {"organization_id": "org"},
-    "talkdesk": {"record_list_id": "list"},
-}
 
 
 class Word(str):
@@ -60,8 +49,7 @@ class Pair(NamedTuple):
 
 
 def prepared(vendor: str, **fields: Any) -> Prepared | InvalidRecord:
-    mapper = Mapper(vendor=load(vendor), destination=DESTINATIONS.get(vendor, {}), sync_id="s", sync_key=("key",))
-    return mapper.prepare(0, plain_row({**PEOPLE[vendor], "key": "k", **fields}))
+    return prepare(load(vendor), {**PEOPLE[vendor], "key": "k", **fields}, sync_key=("key",))
 
 
 def taken(vendor: str, place: str, value: Any, wanted: Any) -> None:

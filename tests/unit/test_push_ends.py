@@ -38,13 +38,13 @@ from tests.support.fake_vendor import (
     FakeLedger,
     Killed,
     Pushed,
+    Trouble,
     World,
     answers,
     failing,
     first,
     last_words,
     names,
-    outcomes_of,
 )
 
 ALONE = Limits(batch_size=1, max_in_flight=1)
@@ -66,6 +66,14 @@ def ended(pushed: Pushed, error: type[LedgerError] = LedgerError) -> FakeLedger:
 
 def stop_at(world: World, seconds: float) -> Any:
     return lambda: world.time.seconds >= seconds
+
+
+def all_of(*troubles: Trouble) -> Trouble:
+    def trouble(point: str, call: int) -> None:
+        for one in troubles:
+            one(point, call)
+
+    return trouble
 
 
 # The vendor or its credential refuses.
@@ -95,17 +103,9 @@ def test_after_a_refusal_a_credential_is_not_tried_again() -> None:
 
 def test_the_credential_of_the_refused_request_is_renewed() -> None:
     world = World(first(Deed(delay=3.0), answers(401)))
-    execution = world.execution(names(3), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
-    tags: list[int] = []
-    submit = execution.sender.submit
-
-    def told(tag: int, *given: Any, **options: Any) -> None:
-        tags.append(tag)
-        submit(tag, *given, **options)
-
-    execution.sender.submit = told  # type: ignore[method-assign]  # listens, and does the same
-    assert {outcome.status for outcome in outcomes_of(execution.push)} == {Status.SUCCEEDED}
-    assert execution.sender.renewed == [tags[1]]
+    pushed = world.push(names(3), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
+    assert pushed.counts() == {"succeeded": 3}
+    assert pushed.sender.renewed == [pushed.sender.told[1][0]]
 
 
 @pytest.mark.parametrize("status", [301, 307, 403, 404, 405, 410])
@@ -223,18 +223,6 @@ def test_rows_that_cannot_be_looked_up_end_the_push_and_nothing_is_written_for_t
     assert {(one.error_code, one.attempts) for one in waited} == {("not_attempted", 0)}
 
 
-@pytest.mark.parametrize("point", ["claim:before", "claim:after"])
-def test_what_cannot_be_claimed_is_not_sent(point: str) -> None:
-    world = World()
-    pushed = world.push(names(30), trouble=failing(point, 2), limits=ONE_BY_ONE)
-    assert isinstance(pushed.error, LedgerError)
-    assert len(world.server.requests) == 1
-    assert pushed.counts() == {"succeeded": 4, "failed": 26}
-    assert set(world.table.statuses().values()) == {"succeeded", "failed"}
-    assert world.push(names(30)).counts() == {"skipped": 4, "succeeded": 26}
-    assert set(world.server.created().values()) == {1}
-
-
 @pytest.mark.parametrize(("error", "others"), [(LedgerError, "not_attempted"), (SupersededError, "superseded")])
 @pytest.mark.parametrize("point", ["claim:before", "claim:after"])
 def test_a_claim_that_fails_ends_the_push_without_reading_on(point: str, error: type[LedgerError], others: str) -> None:
@@ -261,14 +249,7 @@ def test_a_claim_that_was_not_sent_is_taken_back_under_its_own_number() -> None:
 
 def test_a_claim_whose_commit_is_ambiguous_and_cannot_be_taken_back_is_held() -> None:
     world = World()
-    trouble = failing("claim:after")
-    away = failing("settle:before")
-
-    def both(point: str, call: int) -> None:
-        trouble(point, call)
-        away(point, call)
-
-    pushed = world.push(names(2), trouble=both)
+    pushed = world.push(names(2), trouble=all_of(failing("claim:after"), failing("settle:before")))
     assert isinstance(pushed.error, LedgerError)
     assert world.server.requests == []
     assert set(world.table.statuses().values()) == {"sending"}
@@ -277,12 +258,7 @@ def test_a_claim_whose_commit_is_ambiguous_and_cannot_be_taken_back_is_held() ->
 
 def test_a_claim_that_another_destination_forbids_costs_no_outcome() -> None:
     world = World()
-
-    def bound(point: str, call: int) -> None:
-        if (point, call) == ("claim:before", 1):
-            raise ConfigError("this sync_id belongs to another list")
-
-    pushed = world.push(names(4), trouble=bound)
+    pushed = world.push(names(4), trouble=failing("claim:before", 1, error=ConfigError))
     assert isinstance(pushed.error, ConfigError)
     assert pushed.counts() == {"failed": 4}
     assert world.server.applied == []
@@ -470,6 +446,16 @@ def test_an_execution_that_is_not_the_newest_marks_and_sends_nothing_more() -> N
 # A claim is lost to another execution.
 
 
+def rival(world: World, status: Status, calls: range = range(1, 2)) -> Trouble:
+    """Write another execution's row of one record before the claims of these numbers."""
+
+    def trouble(point: str, call: int) -> None:
+        if point == "claim:before" and call in calls:
+            world.table.put("n1", status, batch_id=f"other.{call}")
+
+    return trouble
+
+
 @pytest.mark.parametrize(
     ("status", "wanted", "code"),
     [
@@ -480,12 +466,7 @@ def test_an_execution_that_is_not_the_newest_marks_and_sends_nothing_more() -> N
 )
 def test_a_claim_that_is_lost_is_decided_anew(status: Status, wanted: str, code: str | None) -> None:
     world = World()
-
-    def rival(point: str, call: int) -> None:
-        if (point, call) == ("claim:before", 1):
-            world.table.put("n1", status)
-
-    pushed = world.push(names(4), trouble=rival)
+    pushed = world.push(names(4), trouble=rival(world, status))
     assert pushed.error is None
     assert pushed.statuses() == {0: "succeeded", 1: wanted, 2: "succeeded", 3: "succeeded"}
     assert pushed.codes()[1] == code
@@ -494,22 +475,13 @@ def test_a_claim_that_is_lost_is_decided_anew(status: Status, wanted: str, code:
 
 def test_a_claim_that_is_lost_to_one_who_gave_up_is_made_again() -> None:
     world = World()
-
-    def rival(point: str, call: int) -> None:
-        if point == "claim:before" and call <= LOST_CLAIMS - 1:
-            world.table.put("n1", Status.FAILED, batch_id=f"other.{call}")
-
-    assert world.push(names(4), trouble=rival).counts() == {"succeeded": 4}
+    trouble = rival(world, Status.FAILED, range(1, LOST_CLAIMS))
+    assert world.push(names(4), trouble=trouble).counts() == {"succeeded": 4}
 
 
 def test_a_record_that_others_keep_claiming_is_left_to_them() -> None:
     world = World()
-
-    def rival(point: str, call: int) -> None:
-        if point == "claim:before":
-            world.table.put("n1", Status.FAILED, batch_id=f"other.{call}")
-
-    pushed = world.push(names(4), trouble=rival)
+    pushed = world.push(names(4), trouble=rival(world, Status.FAILED, range(1, 99)))
     assert pushed.counts() == {"succeeded": 3, "failed": 1}
     assert pushed.codes()[1] == "claimed_elsewhere"
     assert world.table.rows["n1"].batch_id == f"other.{LOST_CLAIMS}"
@@ -517,12 +489,7 @@ def test_a_record_that_others_keep_claiming_is_left_to_them() -> None:
 
 def test_a_lost_claim_that_is_resent_waits_for_the_others_request_to_end() -> None:
     world = World()
-
-    def rival(point: str, call: int) -> None:
-        if (point, call) == ("claim:before", 1):
-            world.table.put("n1", Status.UNKNOWN)
-
-    pushed = world.push(names(2), trouble=rival, on_unknown="resend")
+    pushed = world.push(names(2), trouble=rival(world, Status.UNKNOWN), on_unknown="resend")
     assert pushed.counts() == {"succeeded": 2}
     sent_at = next(at for at, sent in zip(world.server.sent_at, world.server.requests, strict=True) if "n1" in sent)
     assert sent_at >= 1000.0 + 60.0 + SETTLING
@@ -530,14 +497,7 @@ def test_a_lost_claim_that_is_resent_waits_for_the_others_request_to_end() -> No
 
 def test_a_lost_claim_that_cannot_be_decided_ends_the_push_without_reading_on() -> None:
     world = World()
-    away = failing("states:before", 2)
-
-    def rival(point: str, call: int) -> None:
-        away(point, call)
-        if (point, call) == ("claim:before", 1):
-            world.table.put("n1", Status.UNKNOWN)
-
-    pushed = world.push(names(1000), trouble=rival)
+    pushed = world.push(names(1000), trouble=all_of(failing("states:before", 2), rival(world, Status.UNKNOWN)))
     assert isinstance(pushed.error, LedgerError)
     assert len(pushed.outcomes) == 100
     codes = pushed.codes()
