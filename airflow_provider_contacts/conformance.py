@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.forms import Account
@@ -187,11 +187,11 @@ def check_exchanges(exchanges: Iterable[Mapping[str, Any]]) -> None:
     expect(any("refusal" in exchange for exchange in listed), "an exchange with a refusing status is missing")
 
 
-def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Prepared]:
+def prepare(vendor: Vendor, exchange: Mapping[str, Any]) -> list[Record]:
     """Return the records of an exchange as they are sent."""
     mapper = Mapper(vendor=vendor, destination=exchange["destination"], sync_id="exchanges")
     prepared = [mapper.prepare(index, plain_row(record)) for index, record in enumerate(exchange["records"])]
-    sound = [one for one in prepared if isinstance(one, Prepared)]
+    sound = [one for one in prepared if not one.errors]
     expect(len(sound) == len(prepared), f"records of the exchange are refused: {prepared}")
     return sound
 

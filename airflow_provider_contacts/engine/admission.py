@@ -17,7 +17,7 @@ from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import NOTHING, Batch, History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, record_at, records_of
+from airflow_provider_contacts.records.mapper import Mapper, Record, record_at, records_of
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.records.unsent_outcomes import (
@@ -50,7 +50,7 @@ class AdmittedChunk:
     outcomes: list[Outcome] = field(default_factory=list)
     unsent: list[Outcome] = field(default_factory=list)
     interrupted: list[Outcome] = field(default_factory=list)
-    in_doubt: list[tuple[Prepared | InvalidRecord, RecordState]] = field(default_factory=list)
+    in_doubt: list[tuple[Record, RecordState]] = field(default_factory=list)
     looked_at: float = 0.0
     error: Exception | None = None
 
@@ -136,7 +136,7 @@ class Admission:
     def _decide_all(
         self,
         sound: Batch,
-        invalid: Sequence[InvalidRecord],
+        invalid: Sequence[Record],
         states: Mapping[str, RecordState],
         chunk: AdmittedChunk,
     ) -> None:
@@ -149,7 +149,7 @@ class Admission:
         admitted = [place for place, identifier in enumerate(sound.identifiers) if identifier not in known]
         self.keys.active.update((sound.identifiers[place], sound.payload_hashes[place]) for place in admitted)
         places = {sound.row_indexes[place]: place for place, one in enumerate(sound.identifiers) if one in known}
-        records: list[Prepared | InvalidRecord] = [*(record_at(sound, place) for place in places.values()), *invalid]
+        records: list[Record] = [*(record_at(sound, place) for place in places.values()), *invalid]
         histories: dict[int, History] = {}
         for record in sorted(records, key=lambda one: one.row_index):
             same = self.keys.is_same(record)
@@ -157,7 +157,7 @@ class Admission:
                 chunk.outcomes.append(self._later_one(record, same=same))
                 continue
             history = self._decide(record, states.get(record.record_identifier), chunk)
-            if history is None or not isinstance(record, Prepared):
+            if history is None or record.errors:
                 continue
             if (rest := self._rest(history)) > 0:
                 # It leaves alone, and only when the earlier request must have ended.
@@ -171,21 +171,19 @@ class Admission:
         state = history.state
         return max(0.0, self._settling - state.age) if history.doubted and state is not None else 0.0
 
-    def _later_one(self, record: Prepared | InvalidRecord, *, same: bool) -> Outcome:
+    def _later_one(self, record: Record, *, same: bool) -> Outcome:
         if same:
             return self._outcome(record, Status.DUPLICATE)
         self.keys.not_unique += 1
         return not_unique(record, self._mapper.sync_key)
 
-    def _decide(
-        self, record: Prepared | InvalidRecord, state: RecordState | None, chunk: AdmittedChunk
-    ) -> History | None:
+    def _decide(self, record: Record, state: RecordState | None, chunk: AdmittedChunk) -> History | None:
         """Decide about one record; return its history if it is to be sent."""
         identifier = record.record_identifier
         decision = decide(
             state,
             record.payload_hash,
-            fit=isinstance(record, Prepared),
+            fit=not record.errors,
             token=self._ledger.token,
             sync_run_id=self._ledger.sync_run_id,
             on_unknown=self._on_unknown,
@@ -212,7 +210,7 @@ class Admission:
             chunk.interrupted.append(outcome)
         return None
 
-    def _decided(self, record: Prepared | InvalidRecord, state: RecordState | None, decision: Decision) -> Outcome:
+    def _decided(self, record: Record, state: RecordState | None, decision: Decision) -> Outcome:
         if decision is Decision.INVALID or state is None:
             outcome = self._outcome(record, Status.INVALID)
             return remembering(outcome) if state is not None and state.was_in_doubt else outcome
@@ -229,11 +227,11 @@ class Admission:
                 status = state.status
         return outcome_of_state(record, state, status, self._ledger.sync_run_id)
 
-    def _outcome(self, record: Prepared | InvalidRecord, status: Status) -> Outcome:
+    def _outcome(self, record: Record, status: Status) -> Outcome:
         return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")
 
 
-def not_attempted(sound: Batch, invalid: Sequence[InvalidRecord]) -> list[Outcome]:
+def not_attempted(sound: Batch, invalid: Sequence[Record]) -> list[Outcome]:
     """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
     records = records_of(sound, invalid)
     return [own_outcome(one, Status.FAILED, errors=(), error_code="not_attempted") for one in records]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_provider_contacts.records.batch import Batch, History
-from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.records.mapper import Record
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 
@@ -27,7 +27,7 @@ def cuts(sizes: Sequence[int], limits: Limits, overhead: int = 0) -> Iterator[ra
         yield range(start, len(sizes))
 
 
-def batch_of(records: Iterable[tuple[Prepared, History]], due: float = 0.0) -> Batch:
+def batch_of(records: Iterable[tuple[Record, History]], due: float = 0.0) -> Batch:
     """Return records, each with what was known of it before, as a batch."""
     found = list(records)
     return Batch(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_contacts.outcome import Outcome
-from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.mapper import Record
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Keys:
             found |= {one for one, times in Counter(identifiers).items() if times > 1}
         return found
 
-    def is_same(self, record: Prepared | InvalidRecord) -> bool | None:
+    def is_same(self, record: Record) -> bool | None:
         """Tell whether the first record of this key had the same payload; ``None`` where this is the first."""
         first = self.active.get(record.record_identifier)
         if first is not None:
@@ -102,7 +102,7 @@ class Keys:
         if met is not None and not (outcome.batch_id or "").startswith(self._own):
             self._decided.remember(outcome.record_identifier, met)
 
-    def skip(self, record: Prepared | InvalidRecord) -> bool:
+    def skip(self, record: Record) -> bool:
         """Tell whether a record that was delivered before is the first one of its key; count one that differs."""
         same = self._skipped.is_same(record.record_identifier, record.payload_hash)
         if same is None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.mapper import Record
 from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
 from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, own_outcome, remembering
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -36,7 +36,7 @@ class InDoubt:
     :param rounds: readings in this try that it has been through.
     """
 
-    record: Prepared | InvalidRecord
+    record: Record
     state: RecordState
     sought: Payload | None = field(default=None, repr=False)
     marked_at: float
@@ -71,7 +71,7 @@ class Resolution:
 
     changed: list[Outcome] = field(default_factory=list)
     unsent: list[Outcome] = field(default_factory=list)
-    again: list[tuple[Prepared, History]] = field(default_factory=list)
+    again: list[tuple[Record, History]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -102,7 +102,7 @@ def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_
         doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(absent,)
     )
     resolution.changed.append(certain)
-    if isinstance(about.record, InvalidRecord):
+    if about.record.errors:
         refused = remembering(own_outcome(about.record, Status.INVALID, doubt.batch_id))
         resolution.unsent.append(refused)
         resolution.outcomes.append(refused)

@@ -6,14 +6,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
 from airflow_provider_contacts.reconcile.reader import ReadContext, Reader
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import holds_replaced
 from airflow_provider_contacts.records.vendor_ids import VendorIds
@@ -92,7 +92,7 @@ class Reconciler:
         """Whether nothing is in doubt any more."""
         return not self._inherited and not self._new and self._reader is None
 
-    def inherit(self, found: Sequence[tuple[Prepared | InvalidRecord, RecordState]], looked_at: float) -> None:
+    def inherit(self, found: Sequence[tuple[Record, RecordState]], looked_at: float) -> None:
         """Take in records that an earlier execution left in doubt.
 
         :param looked_at: the moment (monotonic) before their rows were read. Ages are counted back from it where a
@@ -124,7 +124,7 @@ class Reconciler:
             return now - state.ended
         return now - state.age + self._settings.request_timeout + SETTLING
 
-    def add(self, record: Prepared, outcome: Outcome, history: History, *, marked_at: float, exists: bool) -> None:
+    def add(self, record: Record, outcome: Outcome, history: History, *, marked_at: float, exists: bool) -> None:
         """Take in a record whose request has just ended in doubt.
 
         :param history: with its row as it has just been written.
@@ -204,6 +204,6 @@ class Reconciler:
         return [Finding(one, "not_attempted") for one in left]
 
 
-def is_as_sent(record: Prepared | InvalidRecord, state: RecordState) -> TypeGuard[Prepared]:
+def is_as_sent(record: Record, state: RecordState) -> bool:
     """Tell whether what the source gives today is what was sent."""
-    return isinstance(record, Prepared) and record.payload_hash == state.payload_hash
+    return not record.errors and record.payload_hash == state.payload_hash

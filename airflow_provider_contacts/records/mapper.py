@@ -24,24 +24,21 @@ Sound = tuple[int, str, Payload, bytes, str]
 """Row index, identifier, payload as sent, its JSON text, digest of the mapped payload with its version."""
 
 
-class Prepared(Value, frozen=True, kw_only=True):
-    """A record that may be sent; see :class:`~airflow_provider_contacts.records.batch.Batch`."""
+class Record(Value, frozen=True, kw_only=True):
+    """One record by itself.
+
+    :param payload: as it is sent; of a refused record what is kept of it, ``None`` for what is no mapping.
+    :param body: the payload as it is sent, as JSON text.
+    :param payload_hash: digest of the mapped payload alone, with its version.
+    :param errors: why our own check refuses it; empty: it may be sent.
+    """
 
     record_identifier: str
     row_index: int
-    payload: Payload
-    body: bytes
+    payload: Any
+    body: bytes = b""
     payload_hash: str
-
-
-class InvalidRecord(Value, frozen=True, kw_only=True):
-    """A record that our own check refuses."""
-
-    record_identifier: str
-    row_index: int
-    errors: Reasons
-    payload: Mapping[str, Any] | None = None
-    payload_hash: str
+    errors: Reasons = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +63,21 @@ class Mapper:
         """Check the parameters, and the source's columns where they are known; raise ``ConfigError``."""
         check_columns(self.vendor, columns, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped)
 
-    def prepare(self, row_index: int, row: Any) -> Prepared | InvalidRecord:
+    def prepare(self, row_index: int, row: Any) -> Record:
         """Return what is sent for a plain row, or why it must not be sent. Raises on no row whatsoever."""
         return records_of(*self.prepare_chunk(row_index, [row]))[0]
 
-    def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Prepared | InvalidRecord:
+    def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Record:
         """Return what is sent for a row under an identifier that it has already."""
         return records_of(*in_columns(*self._prepare_alike(tuple(record), [0], [record], [identifier])))[0]
 
-    def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[InvalidRecord]]:
+    def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[Record]]:
         """Return the sound ones of some plain rows, in columns, and the others, both in the order of the rows."""
         alike: dict[tuple[str, ...] | None, list[int]] = {}
         for place, row in enumerate(rows):
             alike.setdefault(tuple(row) if type(row) is dict else None, []).append(place)
         sound: list[Sound] = []
-        invalid: list[InvalidRecord] = []
+        invalid: list[Record] = []
         for names, places in alike.items():
             indexes = [first_row_index + place for place in places]
             found, refused = self._prepare_alike(names, indexes, [rows[place] for place in places])
@@ -94,7 +91,7 @@ class Mapper:
         indexes: Sequence[int],
         rows: Sequence[Mapping[str, Any]],
         identifiers: Sequence[str | None] = (),
-    ) -> tuple[list[Sound], list[InvalidRecord]]:
+    ) -> tuple[list[Sound], list[Record]]:
         """Return the records of rows that have the same columns (``None``: no mappings), under known identifiers."""
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
@@ -105,7 +102,7 @@ class Mapper:
         columns.check(mapped, refused)
         added = self.vendor.destination_fields(self.destination)
         sound: list[Sound] = []
-        invalid: list[InvalidRecord] = []
+        invalid: list[Record] = []
         for place, payload, body in self._checked(mapped, columns.words, added, refused):
             found = digest(body)
             if place in keyless:
@@ -181,7 +178,7 @@ class Mapper:
         return columns
 
 
-def in_columns(sound: list[Sound], invalid: list[InvalidRecord]) -> tuple[Batch, list[InvalidRecord]]:
+def in_columns(sound: list[Sound], invalid: list[Record]) -> tuple[Batch, list[Record]]:
     """Return records in the order of their rows."""
     sound.sort(key=itemgetter(0))
     invalid.sort(key=attrgetter("row_index"))
@@ -190,15 +187,15 @@ def in_columns(sound: list[Sound], invalid: list[InvalidRecord]) -> tuple[Batch,
     return batch, invalid
 
 
-def records_of(batch: Batch, invalid: Sequence[InvalidRecord]) -> list[Prepared | InvalidRecord]:
+def records_of(batch: Batch, invalid: Sequence[Record]) -> list[Record]:
     """Return the records of a chunk, one by one, in the order of their rows."""
-    records: list[Prepared | InvalidRecord] = [*(record_at(batch, place) for place in range(len(batch))), *invalid]
+    records: list[Record] = [*(record_at(batch, place) for place in range(len(batch))), *invalid]
     return sorted(records, key=attrgetter("row_index"))
 
 
-def record_at(batch: Batch, place: int) -> Prepared:
+def record_at(batch: Batch, place: int) -> Record:
     """Return one record of a batch by itself."""
-    return Prepared(
+    return Record(
         record_identifier=batch.identifiers[place],
         row_index=batch.row_indexes[place],
         payload=batch.payloads[place],
@@ -209,11 +206,11 @@ def record_at(batch: Batch, place: int) -> Prepared:
 
 def refuse(
     row_index: int, record: Any, reasons: Reasons, identifier: str | None = None, found: str | None = None
-) -> InvalidRecord:
+) -> Record:
     """Return a record that is not sent; without an identifier its digest, found here or before, stands for it."""
     kept = kept_of(record)
     found = found or rough_digest(kept)
-    return InvalidRecord(
+    return Record(
         record_identifier=identifier or f"sha256:{found}",
         row_index=row_index,
         errors=reasons,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.keys import HASH_VERSION, rough_digest
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, in_columns
+from airflow_provider_contacts.records.mapper import Mapper, Record, in_columns
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -70,18 +70,18 @@ class ReadyMapper(Mapper):
     def prepare_chunk(
         self,
         first_row_index: int,  # noqa: ARG002  # the engine's signature
-        rows: Sequence[Prepared | InvalidRecord],
-    ) -> tuple[Batch, list[InvalidRecord]]:
+        rows: Sequence[Record],
+    ) -> tuple[Batch, list[Record]]:
         """Return the records as they are."""
         sound = [
             (row.row_index, row.record_identifier, row.payload, row.body, row.payload_hash)
             for row in rows
-            if isinstance(row, Prepared)
+            if not row.errors
         ]
-        return in_columns(sound, [row for row in rows if isinstance(row, InvalidRecord)])
+        return in_columns(sound, [row for row in rows if row.errors])
 
 
-def restore(mapper: Mapper, stored: Stored) -> Prepared | InvalidRecord | None:
+def restore(mapper: Mapper, stored: Stored) -> Record | None:
     """Return what is sent for a row of the outcome table, or why it must not be sent; ``None`` without its payload.
 
     It is checked anew, under the identifier and digest that it had. Of an ``invalid`` row the record as it was refused
@@ -93,14 +93,14 @@ def restore(mapper: Mapper, stored: Stored) -> Prepared | InvalidRecord | None:
     if state.status is Status.INVALID:
         return refused_again(mapper, stored, stored.payload)
     found = mapper.prepare_as(state.record_identifier, without_added(mapper, stored.payload, state.record_identifier))
-    if isinstance(found, InvalidRecord):
+    if found.errors:
         return found
     if found.payload_hash != state.payload_hash and holds_replaced(stored.payload):
         return None
     return replace(found, payload=StoredPayload(found.payload, state.batch_id))
 
 
-def refused_again(mapper: Mapper, stored: Stored, record: Mapping[str, Any]) -> Prepared | InvalidRecord:
+def refused_again(mapper: Mapper, stored: Stored, record: Mapping[str, Any]) -> Record:
     """Check a refused record again; one that is not stored exactly as it was read stays refused.
 
     The table holds what JSON can say: a date as text, for one, would now pass as the text that it never was.
@@ -108,9 +108,9 @@ def refused_again(mapper: Mapper, stored: Stored, record: Mapping[str, Any]) -> 
     state = stored.state
     if state.error_code not in UNMAPPED and f"{HASH_VERSION}:{rough_digest(record)}" == state.payload_hash:
         found = mapper.prepare_as(state.record_identifier, record)
-        if isinstance(found, Prepared):
+        if not found.errors:
             return replace(found, payload=StoredPayload(found.payload, state.batch_id))
-    return InvalidRecord(
+    return Record(
         record_identifier=state.record_identifier,
         row_index=0,
         errors=stored.reasons or ((state.error_code or "", state.error_field, state.status_message),),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.mapper import Record
 from airflow_provider_contacts.records.record_state import ABSENT, INTERRUPTED, RecordState
 
 NOT_UNIQUE = "key_not_unique"
@@ -17,7 +17,7 @@ CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
 
 def own_outcome(
-    record: Prepared | InvalidRecord,
+    record: Record,
     status: Status,
     batch_id: str | None = None,
     errors: tuple[RecordError, ...] | None = None,
@@ -28,7 +28,7 @@ def own_outcome(
     :param errors: every reason; ``None``: those of our own check.
     """
     if errors is None:
-        found = record.errors if isinstance(record, InvalidRecord) and status is Status.INVALID else ()
+        found = record.errors if status is Status.INVALID else ()
         errors = tuple(RecordError(code, where, text) for code, where, text in found)
     first = errors[0] if errors else RecordError(error_code or "")
     return Outcome(
@@ -45,7 +45,7 @@ def own_outcome(
     )
 
 
-def not_unique(record: Prepared | InvalidRecord, sync_key: Sequence[str]) -> Outcome:
+def not_unique(record: Record, sync_key: Sequence[str]) -> Outcome:
     """Return the outcome of a record whose key another one of this push has; the other one has the row."""
     text = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
     return own_outcome(record, Status.INVALID, errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),))
@@ -60,13 +60,13 @@ def remembering(outcome: Outcome) -> Outcome:
     return replace(outcome, errors=(first, RecordError(ABSENT), *outcome.errors[1:]))
 
 
-def elsewhere(record: Prepared | InvalidRecord) -> Outcome:
+def elsewhere(record: Record) -> Outcome:
     """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
     outcome = own_outcome(record, Status.FAILED, errors=(), error_code="claimed_elsewhere")
     return replace(outcome, status_message="another run of the same sync_id is sending this record")
 
 
-def outcome_of_state(record: Prepared | InvalidRecord, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
+def outcome_of_state(record: Record, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
     """Return the outcome of a record that this execution does not send because of its state in the ledger."""
     return Outcome(
         record_identifier=record.record_identifier,

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, records_of
+from airflow_provider_contacts.records.mapper import Mapper, Record, records_of
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
@@ -105,7 +105,7 @@ class SentAgain:
     interrupts: Interrupts
     index: int = -1
 
-    def from_table(self, mapper: Mapper) -> Iterator[Prepared | InvalidRecord]:
+    def from_table(self, mapper: Mapper) -> Iterator[Record]:
         """Yield the selected rows' records with their stored payloads."""
         for page in self.selected.pages():
             for stored in page:
@@ -115,12 +115,12 @@ class SentAgain:
                 record = restore(mapper, stored)
                 if record is None:
                     self._leave(stored, "payload_not_stored")
-                elif isinstance(record, InvalidRecord) and stored.state.status is Status.INVALID:
+                elif record.errors and stored.state.status is Status.INVALID:
                     self._leave(stored)
                 else:
                     yield self._numbered(record)
 
-    def from_query(self, rows: Iterable[Any], mapper: Mapper) -> Iterator[Prepared | InvalidRecord]:
+    def from_query(self, rows: Iterable[Any], mapper: Mapper) -> Iterator[Record]:
         """Yield the records of a query that are selected, and count the selected that it does not give.
 
         Remembers a digest of each record that is selected and given, some hundred bytes.
@@ -146,7 +146,7 @@ class SentAgain:
                 if not (self._is_own(stored) or short_digest(stored.state.record_identifier) in given):
                     self._leave(stored, "not_in_query")
 
-    def _numbered(self, record: Prepared | InvalidRecord) -> Prepared | InvalidRecord:
+    def _numbered(self, record: Record) -> Record:
         self.index += 1
         return replace(record, row_index=self.index)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.reconcile.matching import compare
-from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response, Vendor
@@ -48,8 +48,8 @@ def payloads(vendor: Vendor, destination: Destination, records: Sequence[Mapping
     """Return what would be sent, generated ids included."""
     mapper = Mapper(vendor=vendor, destination=destination, sync_id="read")
     prepared = [mapper.prepare(index, record) for index, record in enumerate(records)]
-    assert all(isinstance(one, Prepared) for one in prepared), prepared
-    return [dict(one.payload) for one in prepared if isinstance(one, Prepared)]
+    assert all(not one.errors for one in prepared), prepared
+    return [dict(one.payload) for one in prepared if not one.errors]
 
 
 def create(simulator: Simulator, vendor: Vendor, destination: Destination, sent: Sequence[Payload]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.vendor import (
@@ -39,7 +39,7 @@ PEOPLE: Mapping[str, Mapping[str, Any]] = {
 Faults = list[tuple[str, str | None]]
 
 
-def prepare(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Prepared | InvalidRecord:
+def prepare(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Record:
     """Return what is sent for a record, or why it must not be sent.
 
     :param more: parameters of the mapper.
@@ -51,7 +51,7 @@ def prepare(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Prepared 
 def payload_of(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Payload:
     """Return the payload of a record without the destination's fields."""
     prepared = prepare(vendor, record, **more)
-    assert isinstance(prepared, Prepared), prepared
+    assert not prepared.errors, prepared
     place = more.get("destination", DESTINATIONS.get(vendor.name, {}))
     return {name: value for name, value in prepared.payload.items() if name not in place}
 
@@ -59,7 +59,7 @@ def payload_of(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Payloa
 def faults_of(vendor: Vendor, record: Mapping[str, Any]) -> Faults:
     """Return code and field of every reason for which a record is refused."""
     invalid = prepare(vendor, record)
-    assert isinstance(invalid, InvalidRecord), invalid
+    assert invalid.errors, invalid
     return [(code, field) for code, field, _ in invalid.errors]
 
 

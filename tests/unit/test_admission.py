@@ -11,16 +11,16 @@ from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
 from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared, record_at
+from airflow_provider_contacts.records.mapper import Mapper, Record, record_at
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.unsent_outcomes import elsewhere, outcome_of_state, own_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, failing, names
 
 RUN = "run-1"
-RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
+RECORD = Record(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
 REASONS = (("bad", "name", "no"), ("worse", None, None))
-UNFIT = InvalidRecord(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
+UNFIT = Record(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
 STANDING = RecordState(
     record_identifier="n0",
     status=Status.SUCCEEDED,
@@ -127,9 +127,9 @@ class Rows:
         assert chunk is not None
         return chunk
 
-    def prepared(self, name: str = "n0", index: int = 0) -> Prepared:
+    def prepared(self, name: str = "n0", index: int = 0) -> Record:
         record = self.mapper.prepare(index, {"name": name})
-        assert isinstance(record, Prepared)
+        assert not record.errors
         return record
 
     def state(self, name: str = "n0") -> RecordState:

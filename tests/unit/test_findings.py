@@ -10,12 +10,12 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Finding, InDoubt, Resolution, resolve
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import InvalidRecord, Prepared
+from airflow_provider_contacts.records.mapper import Record
 from airflow_provider_contacts.records.record_state import RecordState, state_after
 
 RUN = "run-1"
-RECORD = Prepared(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
-INVALID = InvalidRecord(
+RECORD = Record(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
+INVALID = Record(
     record_identifier="n0", row_index=7, errors=(("bad", "name", "no"),), payload={"name": ""}, payload_hash="v1:un"
 )
 STATE = RecordState(

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.records.keys import CANONICAL, digest
-from airflow_provider_contacts.records.mapper import MOST_COLUMNS, InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import MOST_COLUMNS, Mapper, Record, record_at
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
@@ -44,15 +44,15 @@ def mapper(vendor: Vendor = VENDOR, **options: Any) -> Mapper:
     return Mapper(vendor=vendor, destination={"list_id": 7}, sync_id="sync", **options)
 
 
-def prepared(row: Any, found: Mapper | None = None) -> Prepared:
+def prepared(row: Any, found: Mapper | None = None) -> Record:
     result = (found or mapper()).prepare(3, plain_row(row))
-    assert isinstance(result, Prepared), result.errors
+    assert not result.errors, result.errors
     return result
 
 
-def invalid(row: Any, found: Mapper | None = None) -> InvalidRecord:
+def invalid(row: Any, found: Mapper | None = None) -> Record:
     result = (found or mapper()).prepare(3, plain_row(row))
-    assert isinstance(result, InvalidRecord), result
+    assert result.errors, result
     return result
 
 
@@ -356,7 +356,7 @@ VALUES = st.recursive(
 ODD_ROWS: list[Any] = [None, {}, {1: 2}, {"name": "Ada"}, {"\ud800": 1}, "text", [1]]
 
 
-def shown(record: Prepared | InvalidRecord) -> str:
+def shown(record: Record) -> str:
     """Show everything, types too: a NaN is not equal to itself, and 1 is equal to True."""
     return repr({name: getattr(record, name) for name in record.__struct_fields__})
 
@@ -382,11 +382,7 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
         field_map=data.draw(st.sampled_from([{}, {"id": fields[0]}])),
     )
     batch, refused = found.prepare_chunk(5, rows)
-    given_back = (batch.identifiers, batch.row_indexes, batch.payloads, batch.bodies, batch.payload_hashes)
-    sound: list[Prepared | InvalidRecord] = [
-        Prepared(record_identifier=key, row_index=index, payload=payload, body=body, payload_hash=payload_hash)
-        for key, index, payload, body, payload_hash in zip(*given_back, strict=True)
-    ]
+    sound = [record_at(batch, place) for place in range(len(batch))]
     for part in (sound, refused):
         assert [one.row_index for one in part] == sorted(one.row_index for one in part)
     chunk = {record.row_index: shown(record) for record in [*sound, *refused]}
@@ -394,7 +390,7 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
     for one in [*sound, *refused]:
         assert 0 < len(one.record_identifier) <= 255
         one.record_identifier.encode()
-        if isinstance(one, Prepared):
+        if not one.errors:
             assert json.loads(one.body) == one.payload
             added = VENDORS[name].destination_fields(found.destination)
             if not added and VENDORS[name].generated is None:

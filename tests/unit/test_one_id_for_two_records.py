@@ -14,7 +14,7 @@ from airflow_provider_contacts.engine.policy import judge
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.mapper import Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Result
@@ -216,7 +216,7 @@ def test_every_vendor(name: str, ids: Sequence[Any]) -> None:
     mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
     record = dict(PEOPLE[name])
     rows = [record, {**record, "first_name" if "first_name" in record else "name": "Bob"}]
-    assert all(isinstance(mapper.prepare(0, row), Prepared) for row in rows)
+    assert not any(mapper.prepare(0, row).errors for row in rows)
     push = Push(
         iter(rows),
         mapper=mapper,
@@ -235,6 +235,6 @@ def test_the_confirmation_is_one_where_the_id_is_new() -> None:
     for name, vendor in VENDORS.items():
         mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
         record = mapper.prepare(0, dict(PEOPLE[name]))
-        assert isinstance(record, Prepared)
+        assert not record.errors
         answer = Response(201, {}, confirmation(name, record.payload, "c-1"))
         assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == Replies(["c-1"]), name

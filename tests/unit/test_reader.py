@@ -24,7 +24,7 @@ from airflow_provider_contacts.reconcile.reader import (
     Reader,
     vendor_time,
 )
-from airflow_provider_contacts.records.mapper import Prepared
+from airflow_provider_contacts.records.mapper import Record
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
@@ -39,7 +39,7 @@ OK = Response(200)
 def in_doubt(name: str = "a", *, sought: Payload | None = None, **values: Any) -> InDoubt:
     payload = {"name": name, "email": f"{name}@b.example"} if sought is None else sought
     given: dict[str, Any] = {"marked_at": 900.0, "absent_from": 900.0, "sought": payload, **values}
-    record = Prepared(record_identifier=name, row_index=0, payload=payload, body=b"", payload_hash="v1:x")
+    record = Record(record_identifier=name, row_index=0, payload=payload, body=b"", payload_hash="v1:x")
     return InDoubt(record=record, state=RecordState(record_identifier=name, status=Status.UNKNOWN), **given)
 
 

@@ -18,7 +18,7 @@ from airflow_provider_contacts.ledgers.sql.selection import reasons_of
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.keys import rough_digest
-from airflow_provider_contacts.records.mapper import InvalidRecord, Mapper, Prepared
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, StoredPayload, restore
 from airflow_provider_contacts.sources.plain_values import plain_row
@@ -70,9 +70,9 @@ def mapper_of(name: str, place: dict[str, Any], key: tuple[str, ...] = ()) -> Ma
     return Mapper(vendor=vendors.load(name), destination=place, sync_id="s", sync_key=key)
 
 
-def as_stored(record: Prepared | InvalidRecord, status: Status, **changes: Any) -> Stored:
+def as_stored(record: Record, status: Status, **changes: Any) -> Stored:
     """Return a record as it comes back from the table."""
-    errors = record.errors if isinstance(record, InvalidRecord) else ()
+    errors = record.errors
     first = errors[0] if errors else (None, None, None)
     standing = RecordState(
         record_identifier=record.record_identifier,
@@ -87,8 +87,15 @@ def as_stored(record: Prepared | InvalidRecord, status: Status, **changes: Any) 
     return Stored(state=changed(standing, **changes), reasons=errors, payload=payload)
 
 
-def prepared(record: Prepared | InvalidRecord | None) -> Prepared:
-    assert isinstance(record, Prepared), record
+def prepared(record: Record | None) -> Record:
+    assert record is not None
+    assert not record.errors, record
+    return record
+
+
+def refused(record: Record | None) -> Record:
+    assert record is not None
+    assert record.errors
     return record
 
 
@@ -138,7 +145,7 @@ CALL: dict[str, Any] = {"first_name": "A", "last_name": "B", "phone_number": "+1
 def refused_call(row: dict[str, Any]) -> tuple[Mapper, Stored]:
     mapper = mapper_of("talkdesk", {"record_list_id": "list"}, ("key",))
     found = mapper.prepare(0, plain_row(row))
-    assert isinstance(found, InvalidRecord)
+    assert found.errors
     errors = errors_json([RecordError(*one) for one in found.errors], messages=True)
     return mapper, replace(as_stored(found, Status.INVALID), reasons=reasons_of(parsed(errors)))
 
@@ -160,8 +167,7 @@ def refused_call(row: dict[str, Any]) -> tuple[Mapper, Stored]:
 )
 def test_what_was_refused_stays_refused_in_its_own_words(row: dict[str, Any]) -> None:
     mapper, stored = refused_call(row)
-    again = restore(mapper, stored)
-    assert isinstance(again, InvalidRecord)
+    again = refused(restore(mapper, stored))
     assert again.errors == stored.reasons
     assert (again.record_identifier, again.payload_hash) == (stored.state.record_identifier, stored.state.payload_hash)
 
@@ -170,13 +176,13 @@ def test_two_columns_for_one_field_are_not_taken_for_two_fields() -> None:
     place = {"address_book_id": 7}
     mapper = replace(mapper_of("apptoto", place), field_map={"name": "first_name"})
     found = mapper.prepare(0, {"name": "Ada", "first_name": "Bo", "last_name": "L", "email": "ada@example.com"})
-    assert isinstance(found, InvalidRecord)
-    assert isinstance(restore(mapper, as_stored(found, Status.INVALID)), InvalidRecord)
+    assert found.errors
+    assert refused(restore(mapper, as_stored(found, Status.INVALID))).errors == found.errors
 
 
 def test_what_our_check_takes_by_now_is_sent_under_its_identifier() -> None:
     # An earlier version's check may have been stricter: this record would pass it today.
-    strict = InvalidRecord(
+    strict = Record(
         record_identifier="a",
         row_index=0,
         errors=(("invalid_format", "first_name", None),),
@@ -193,8 +199,7 @@ def test_a_sent_payload_that_was_changed_by_hand_is_checked() -> None:
     payload: Any = dict(stored.payload or {})
     corrected = prepared(restore(mapper, replace(stored, payload={**payload, "first_name": "New"})))
     assert corrected.payload_hash != stored.state.payload_hash
-    wrong = restore(mapper, replace(stored, payload={**payload, "phone_numbers": 5}))
-    assert isinstance(wrong, InvalidRecord)
+    wrong = refused(restore(mapper, replace(stored, payload={**payload, "phone_numbers": 5})))
     assert (wrong.record_identifier, wrong.row_index) == (stored.state.record_identifier, 0)
     assert wrong.payload == {**payload, "phone_numbers": 5}
     assert [(code, where) for code, where, _ in wrong.errors] == [("wrong_type", "phone_numbers")]
@@ -320,6 +325,6 @@ def test_a_refused_row_is_refused_as_it_says(
         status_message="no",
     )
     stored = Stored(state=standing, reasons=reasons, payload={"name": ""})
-    assert restore(Mapper(vendor=VENDOR, destination={}, sync_id="s"), stored) == InvalidRecord(
+    assert restore(Mapper(vendor=VENDOR, destination={}, sync_id="s"), stored) == Record(
         record_identifier="k", row_index=0, errors=said, payload={"name": ""}, payload_hash=payload_hash or ""
     )

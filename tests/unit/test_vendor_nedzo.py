@@ -9,7 +9,6 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.mapper import Prepared
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Request, Stop
@@ -78,7 +77,7 @@ def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Fau
 
 def test_the_list_goes_into_every_record_but_not_into_its_digest() -> None:
     plain, listed = prepare(VENDOR, ANN), prepare(VENDOR, ANN, destination={"contact_list_id": LIST_ID})
-    assert isinstance(listed, Prepared)
+    assert not listed.errors
     assert json.loads(listed.body) == listed.payload == {**ANN, "contact_list_id": LIST_ID}
     assert listed.payload_hash == plain.payload_hash
     with pytest.raises(ConfigError, match="contact_list_id"):
