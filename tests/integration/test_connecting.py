@@ -116,10 +116,7 @@ def test_a_certificate_that_is_not_trusted_is_proof_and_one_that_is_is_fine(
     server = serve(fine, tls_of(certificate))
     with client_to(server) as client:
         assert result_of(client) == NotSent("not_connected")
-    for verify in (
-        False,
-        certificate[0],
-    ):
+    for verify in (False, certificate[0]):
         with client_to(server, verify=verify) as client:
             assert isinstance(result_of(client), Response)
     assert len(server.heard) == 2

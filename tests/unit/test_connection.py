@@ -50,11 +50,7 @@ def dex(**values: Any) -> Target:
         ({"host": "https://vendor.example:8443/b/"}, "https://vendor.example:8443/b", "vendor.example"),
         ({"host": "localhost", "schema": "http", "port": 80}, "http://localhost:80", "localhost"),
         ({"host": "http://127.0.0.1:8780/dex"}, "http://127.0.0.1:8780/dex", "127.0.0.1"),
-        (
-            {"host": "https://vendor.example/a://b", "port": 8443},
-            "https://vendor.example:8443/a://b",
-            "vendor.example",
-        ),
+        ({"host": "https://vendor.example/a://b", "port": 8443}, "https://vendor.example:8443/a://b", "vendor.example"),
         ({"host": "::1", "schema": "http", "port": 8780}, "http://[::1]:8780", "::1"),
         ({"host": "[::1]:8780", "schema": "http"}, "http://[::1]:8780", "::1"),
     ],

@@ -105,10 +105,7 @@ def test_what_stands_in_place_of_a_token(status: int, body: bytes, result: NotSe
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        (
-            Response(401, {}, b'{"error": "invalid_client"}'),
-            ["HTTP 401, invalid_client", "login (client id)"],
-        ),
+        (Response(401, {}, b'{"error": "invalid_client"}'), ["HTTP 401, invalid_client", "login (client id)"]),
         (Response(400, {}, b'{"error": "client-secret-9 is wrong"}'), ["HTTP 400"]),
         (Response(200, {}, b'{"access_token": "t", "scope": "read"}'), ["grants no scope 'write'", "correct scope"]),
         *((Response(200, {}, body), ["no access_token"]) for body in NO_TOKENS),
