@@ -7,25 +7,20 @@ that the query, the right or the connection is meant; and of what it quotes, onl
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from airflow_provider_contacts.errors import SourceError
 from airflow_provider_contacts.sources.row_source import name_of
 
 # Classes of SQLSTATE: connection, feature, authorization, cursor, read-only transaction, catalogue, schema, deadlock,
 # syntax and names, resources, limits, state of an object, intervention, system. Not 22 and 23: those are about values.
-TELLING_STATES = frozenset(
-    ["08", "0A", "24", "25", "26", "28", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"]
-)
+TELLING_STATES = {*("08", "0A", "24", "25", "26", "28", "34", "3D"), *("3F", "40", "42", "53", "54", "55", "57", "58")}
 
 # Codes of MySQL and MariaDB about the same.
-TELLING_CODES = frozenset(
-    {
-        *(1040, 1044, 1045, 1046, 1049, 1052, 1054, 1055, 1060, 1064, 1066, 1102, 1103, 1109, 1111, 1140, 1142, 1143),
-        *(1146, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1222, 1226, 1227, 1235, 1241, 1248, 1305, 1317, 1370, 1582),
-        *(1630, 1698, 1792, 1836, 1927, 1969, 2002, 2003, 2005, 2006, 2013, 2026, 2055, 2059, 3024, 4031),
-    }
-)
+TELLING_CODES = {
+    *(1040, 1044, 1045, 1046, 1049, 1052, 1054, 1055, 1060, 1064, 1066, 1102, 1103, 1109, 1111, 1140, 1142, 1143),
+    *(1146, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1222, 1226, 1227, 1235, 1241, 1248, 1305, 1317, 1370, 1582),
+    *(1630, 1698, 1792, 1836, 1927, 1969, 2002, 2003, 2005, 2006, 2013, 2026, 2055, 2059, 3024, 4031),
+}
 
 # How SQLite's texts begin that are about the query or the file.
 TELLING_WORDS = (
@@ -53,10 +48,7 @@ NEAR = re.compile(r"(?P<before>.* near )'(?P<text>.*)'(?P<after> at line \d+)")
 
 
 def source_error(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
-    """Return the error to raise; the driver's own must not be chained to it.
-
-    :param opened: whether there is a connection; before, an error cannot be about a row.
-    """
+    """Return the error to raise, never chained to the driver's; before a connection is open, none is about a row."""
     text = describe(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
     return SourceError(f"{what}: {text}")
 
@@ -95,8 +87,7 @@ def tells_of_the_query(error: BaseException, package: str, text: str, state: str
 
 def shown(text: str, sql: str) -> str:
     """Return the first line of a text, up to the first quotation that is not in the query."""
-    near = NEAR.fullmatch(text.strip())
-    if near is not None:
+    if (near := NEAR.fullmatch(text.strip())) is not None:
         # MySQL's, a piece of the query with its parameters, quotes and all.
         piece = near["text"][:LONGEST_TEXT] if near["text"] in sql else "…"
         return f"{near['before']}'{piece}'{near['after']}"
@@ -108,9 +99,3 @@ def shown(text: str, sql: str) -> str:
         if not quoted or (quoted not in sql and bare not in sql):
             return line[: found.start()] + "…"
     return line
-
-
-def column_told(error: Any, columns: tuple[str, ...]) -> str | None:
-    """Return the column that SQLite's text names, if it is one of the query's."""
-    text = str(error)
-    return next((name for name in columns if f"column '{name}' with text" in text), None)

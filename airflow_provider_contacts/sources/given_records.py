@@ -51,7 +51,6 @@ def rows_of_records(records: Any) -> RowSource:
 
 
 def _count(records: Any) -> int | None:
-    """Return how many records a list holds, those of its lists included; ``None`` where that is not known."""
     if not isinstance(records, list | tuple) or not all(isinstance(one, Mapping | list) for one in records):
         return None
     return sum(len(one) if isinstance(one, list) else 1 for one in records)
@@ -70,10 +69,7 @@ def _refuse_other_frames(value: Any) -> None:
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:
-    """Return the columns of a frame of pandas, Arrow or Polars; ``None`` for anything else.
-
-    :raises ConfigError: for columns that are no distinct texts.
-    """
+    """Return the columns of a frame of pandas, Arrow or Polars, distinct texts; ``None`` for anything else."""
     kind = type(value)
     if issubclass(kind, Mapping | list | tuple | str):
         return None
@@ -90,7 +86,6 @@ def _frame_columns(value: Any) -> tuple[str, ...] | None:
 
 
 def _is_pandas(kind: type) -> bool:
-    """Tell whether this is pandas' DataFrame, or one that behaves like it."""
     return hasattr(kind, "itertuples") and hasattr(kind, "columns")
 
 
@@ -109,7 +104,6 @@ def _frame_rows(frame: Any, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
 
 
 def _named(row: Any) -> dict[str, Any] | None:
-    """Return a row with names as a mapping; ``None`` for a row without names, and for a mapping."""
     kind = type(row)
     if issubclass(kind, tuple) and isinstance(names := getattr(kind, "_fields", None), tuple):
         return dict(zip(names, row, strict=True))
@@ -142,10 +136,10 @@ def _flatten(records: Iterable[Any]) -> Iterator[Any]:
 
 
 def _refuse_nameless(row: Any) -> None:
-    """Refuse a row that is a tuple or a list of values: its columns are not known."""
     if not issubclass(type(row), list | tuple) or not row:
         return
-    if any(issubclass(type(one), Mapping) or _holds_records(one) for one in row):
+    records = (list, tuple, Mapping)
+    if any(issubclass(type(one), records) or _is_lazy(one) or _named(one) or _frame_columns(one) for one in row):
         return
     raise ConfigError(
         f"records holds rows without column names (a {type(row).__name__} of {len(row)} values): give mappings of "
@@ -155,27 +149,15 @@ def _refuse_nameless(row: Any) -> None:
     )
 
 
-def _holds_records(value: Any) -> bool:
-    return (
-        issubclass(type(value), list | tuple)
-        or _is_lazy(value)
-        or _named(value) is not None
-        or _frame_columns(value) is not None
-    )
-
-
 def _is_lazy(value: Any) -> bool:
     kind = type(value)
     return issubclass(kind, Sequence) and not issubclass(kind, list | tuple | TEXTS)
 
 
 def _elements(records: Iterable[Any]) -> Iterator[Any]:
-    """Yield every element; a lazy sequence that cannot give one of those it counts raises.
-
-    Its own iterator would take any refusal of the server for the end, and the rest of the records would be lost.
-    """
     if not _is_lazy(records):
         yield from records
         return
+    # A lazy sequence's own iterator would take any refusal of the server for the end, and the rest would be lost.
     for index in range(len(records)):  # type: ignore[arg-type]  # a Sequence, as just checked
         yield records[index]  # type: ignore[index]  # likewise

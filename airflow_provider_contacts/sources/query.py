@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
 from airflow_provider_contacts.sources.driver_errors import describe, source_error
-from airflow_provider_contacts.sources.drivers import link_of
-from airflow_provider_contacts.sources.link import Chunk, Link
+from airflow_provider_contacts.sources.drivers import Chunk, Link, link_of
 from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, release_after
 from airflow_provider_contacts.sources.statement_count import check_statement
 from airflow_provider_contacts.sources.worker import Worker
@@ -61,47 +59,39 @@ def rows_of_query(
 
 
 class Query:
-    """One query being read.
-
-    :param origin: names the source in errors.
-    """
+    """One query being read; ``origin`` names the source in errors."""
 
     def __init__(self, hook: SqlHook, sql: str, chunk_size: int, stopping: Callable[[], bool], origin: str) -> None:
-        self._hook = hook
-        self._sql = sql
-        self._chunk_size = chunk_size
-        self._stopping = stopping
-        self._origin = origin
+        self._hook, self._sql, self._chunk_size = hook, sql, chunk_size
+        self._stopping, self._origin = stopping, origin
         self._worker = Worker()
         self._link: Link | None = None
 
     def begin(self, parameters: Parameters | None) -> tuple[tuple[str, ...], Chunk | None]:
         """Connect and run the query; return its columns, and its first rows where they came along."""
         try:
-            link = self._call(partial(link_of, self._hook, self._origin), f"{self._origin} cannot be opened")
+            link = self._call(lambda: link_of(self._hook, self._origin), f"{self._origin} cannot be opened")
             self._link = link
-            execute = partial(link.execute, self._sql, parameters, self._chunk_size)
-            first = self._call(execute, f"the query of {self._origin} failed before its first row")
-            return columns_of(link.description), first
+            trouble = f"the query of {self._origin} failed before its first row"
+            first = self._call(lambda: link.execute(self._sql, parameters, self._chunk_size), trouble)
+            return columns_of(link.description()), first
         except BaseException as error:
             release_after(error, self.close)
             raise
 
     def rows(self, columns: tuple[str, ...], first: Chunk | None) -> Iterator[dict[str, Any]]:
-        """Yield every row.
-
-        :raises SourceError: for one that cannot be read, behind those before it.
-        """
-        count = 0
+        """Yield every row, and raise :class:`SourceError` for one that cannot be read, behind those before it."""
+        assert self._link is not None  # noqa: S101  # begun before it is read
+        link, count = self._link, 0
         while True:
-            chunk: Chunk = first or self._call(self._read, f"reading {self._origin} failed")
+            chunk: Chunk = first or self._call(lambda: link.read(self._chunk_size), f"reading {self._origin} failed")
             first = None
             # A connection's extra can ask some drivers for rows that are mappings already.
             named = bool(chunk.rows) and isinstance(chunk.rows[0], Mapping)
             yield from map(dict, chunk.rows) if named else (dict(zip(columns, row, strict=True)) for row in chunk.rows)
             count += len(chunk.rows)
             if chunk.error is not None:
-                raise self._unreadable(count, chunk)
+                raise self._unreadable(chunk.error, count, link.suspects(chunk, self._chunk_size), chunk.column)
             if not chunk.rows:
                 return
 
@@ -110,43 +100,30 @@ class Query:
         link, self._link = self._link, None
         self._worker.end(link.close if link is not None else lambda: None)
 
-    def _read(self) -> Chunk:
-        assert self._link is not None  # noqa: S101  # begun before it is read
-        return self._link.read(self._chunk_size)
-
-    def _unreadable(self, count: int, failed: Chunk) -> SourceError:
-        assert self._link is not None  # noqa: S101  # likewise
-        assert failed.error is not None  # noqa: S101  # as the caller has seen
-        suspects = self._link.suspects(failed, self._chunk_size)
+    def _unreadable(self, error: BaseException, count: int, suspects: int, column: str | None) -> SourceError:
         where = f"one of the rows {count + 1} to {count + suspects}"
         if suspects == 1:
             where = f"row {count + 1} (row_index {count})"
-        named = f", column {failed.column!r}," if failed.column is not None else ""
+        named = f", column {column!r}," if column is not None else ""
         return SourceError(
-            f"{where} of the query of {self._origin}{named} cannot be read: {describe(failed.error, self._sql)}; "
+            f"{where} of the query of {self._origin}{named} cannot be read: {describe(error, self._sql)}; "
             "what was read before it is sent"
         )
 
     def _call(self, job: Callable[[], Any], trouble: str) -> Any:
         """Do something in the reading thread; what the driver raises leaves without its text and chain."""
         try:
-            return self._worker.call(job, stopping=self._stopping, cancel=self._cancel)
+            cancel = self._link.cancel if self._link is not None else lambda: None
+            return self._worker.call(job, stopping=self._stopping, cancel=cancel)
         except ContactsError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever a driver raises
             failure = source_error(trouble, error, self._sql, opened=self._link is not None)
         raise failure
 
-    def _cancel(self) -> None:
-        if self._link is not None:
-            self._link.cancel()
-
 
 def columns_of(description: Sequence[Any] | None) -> tuple[str, ...]:
-    """Return the names of the columns.
-
-    :raises ConfigError: for no columns, and for columns without a name of their own.
-    """
+    """Return the names of the columns; refuse none, and columns without a name of their own."""
     if not description:
         raise ConfigError("sql must be a query that returns columns, it returned none")
     columns = tuple(column[0] for column in description)

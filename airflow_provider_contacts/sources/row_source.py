@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
@@ -65,9 +64,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         # Outside of the handler, which would chain the original to it.
         raise failure
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Close; an error in doing so does not hide the one that ends the block."""
         if error is None:
             self.close()
@@ -80,10 +77,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         self._release()
 
     def look_ahead(self, count: int) -> tuple[list[Any], Exception | None]:
-        """Return up to ``count`` rows and the error behind them; iteration yields all of it again.
-
-        :raises ConfigError: for rows that are none; nothing has been sent then.
-        """
+        """Return up to ``count`` rows and the error behind them, unless it is one of configuration; all come again."""
         rows: list[Any] = []
         failure: Exception | None = None
         try:
@@ -98,19 +92,13 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
 
 
 def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> None:
-    """Check that some of the first records have the columns of the sync key, where the columns are not known.
-
-    :raises ConfigError: naming the columns that none of them has.
-    """
+    """Refuse a sync key of columns that none of the first records has, where the columns are not known."""
     if source.columns is not None or not columns:
         return
     from airflow_provider_contacts.records.column_check import meant  # hooks are imported when a DAG is parsed
 
     rows, _ = source.look_ahead(count)
-    names: set[str] = set()
-    for row in rows:
-        if type(row) is dict:
-            names.update(name for name in row if type(name) is str)
+    names = {name for row in rows if type(row) is dict for name in row if type(name) is str}
     absent = [column for column in columns if column not in names]
     if names and absent:
         raise ConfigError(

@@ -17,42 +17,34 @@ WRITING_WORDS = {
     "VACUUM",
 }
 
-# PostgreSQL's comments hold further ones, here two levels of them.
-INNER = r"/\*(?:[^*/]|\*(?!/)|/(?!\*))*+\*/"
-MIDDLE = rf"/\*(?:[^*/]|\*(?!/)|/(?!\*)|{INNER})*+\*/"
-NESTED_COMMENTS = rf"--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*)|{MIDDLE})*+\*/"
+# A doubled quote is two texts side by side, which comes to the same; PostgreSQL's comments hold further ones.
 COMMENTS = r"--[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/"
-HASH_COMMENTS = rf"#[^\n]*|{COMMENTS}"
-# A doubled quote is two texts side by side, which comes to the same.
+NESTED = r"--[^\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*)|/\*(?:[^*]|\*(?!/))*+\*/)*+\*/"
 PLAIN = r"""[eE]'(?:[^'\\]|\\.)*'|'[^']*'|"[^"]*"|`[^`]*`"""
 ESCAPED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`"""
 DOLLAR = r"\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$"
 TRIPLE = r"'''(?:[^\\]|\\.)*?'''|" + r'"""(?:[^\\]|\\.)*?"""'
 RAW = r"[rR]'[^']*'|" + r'[rR]"[^"]*"'
 ORACLE = r"[qQ]'(?:\[.*?\]|\{.*?\}|\(.*?\)|<.*?>|(?P<mark>[^\[{(<\s]).*?(?P=mark))'"
-BRACKETS = r"\[[^\]]*\]"
 REST = (r"/\*", r";", r"[A-Za-z_]\w*", r"\s+", r".")
 
-READINGS = {
-    name: re.compile("|".join((*patterns, *REST)), re.DOTALL)
-    for name, patterns in {
-        "the standard, PostgreSQL, Oracle": (NESTED_COMMENTS, DOLLAR, ORACLE, PLAIN),
-        "SQLite, SQL Server": (COMMENTS, PLAIN, BRACKETS),
-        "MySQL, BigQuery": (HASH_COMMENTS, TRIPLE, RAW, ESCAPED),
-        "MySQL without escapes": (HASH_COMMENTS, PLAIN),
-        "Snowflake, Spark": (COMMENTS, DOLLAR, RAW, ESCAPED),
-    }.items()
-}
+READINGS = [
+    re.compile("|".join((*patterns, *REST)), re.DOTALL)
+    for patterns in (
+        (NESTED, DOLLAR, ORACLE, PLAIN),  # the standard, PostgreSQL, Oracle
+        (COMMENTS, PLAIN, r"\[[^\]]*\]"),  # SQLite, SQL Server
+        (rf"#[^\n]*|{COMMENTS}", TRIPLE, RAW, ESCAPED),  # MySQL, BigQuery
+        (rf"#[^\n]*|{COMMENTS}", PLAIN),  # MySQL without escapes
+        (COMMENTS, DOLLAR, RAW, ESCAPED),  # Snowflake, Spark
+    )
+]
 
 
 def check_statement(sql: object) -> None:
-    """Refuse what is not one query.
-
-    :raises ConfigError: saying what it is.
-    """
+    """Refuse what is not one query."""
     if not isinstance(sql, str):
         raise ConfigError(f"sql must be one query as text, not {type(sql).__name__}")
-    surveys = [found for name in READINGS if (found := survey(name, sql)) is not None]
+    surveys = [found for one in READINGS if (found := survey(one, sql)) is not None]
     counts = [count for _, count in surveys]
     if not counts:
         return
@@ -63,13 +55,10 @@ def check_statement(sql: object) -> None:
         raise ConfigError(f"sql must be a query that returns rows, it begins with {min(words)}")
 
 
-def survey(reading: str, sql: str) -> tuple[str, int] | None:
-    """Return the first word in upper case and the number of statements, comments and empty ones left out.
-
-    :return: ``None`` where this reading finds a quote or comment that nothing ends: the text is of another dialect.
-    """
+def survey(reading: re.Pattern[str], sql: str) -> tuple[str, int] | None:
+    """Return the first word in upper case and the number of statements; ``None`` where nothing ends a quote."""
     first, statements, inside = "", 0, False
-    for match in READINGS[reading].finditer(sql):
+    for match in reading.finditer(sql):
         text = match.group()
         if text == ";":
             inside = False

@@ -19,14 +19,12 @@ LAST_CHANCE = 1.0
 CLOSING = 2.0
 """Seconds that a connection may take to be closed."""
 
-Job = tuple[Callable[[], Any], "Future[Any]"]
-
 
 class Worker:
     """One thread that runs one call after the other; a driver's connection is used in it alone."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         # Not one of a pool: the interpreter would wait for it, and a call that nobody can cancel may take hours.
         self._thread = threading.Thread(target=_work, args=(self._jobs,), name="contacts-source", daemon=True)
         self._thread.start()
@@ -35,13 +33,13 @@ class Worker:
     def call(self, job: Callable[[], Any], *, stopping: Callable[[], bool], cancel: Callable[[], None]) -> Any:
         """Return what a call returns, or raise what it raises.
 
-        :param stopping: asked often; once it is true, the call is cancelled, as it is by an exception out of a signal.
-        :param cancel: ends the call from another thread.
-        :raises InterruptedPushError: when told to stop.
+        Once ``stopping()`` is true, ``cancel()`` ends the call, as it does after an exception out of a signal.
         """
         done = self._submit(job)
         try:
-            _await(done, stopping)
+            while not wait((done,), PAUSE).done:
+                if stopping():
+                    raise InterruptedPushError("the push was told to stop while its source was read")  # noqa: TRY301  # as what a signal raises
         except BaseException:
             # An error in cancelling is of no interest: the query may have ended meanwhile.
             cancelled: Future[Any] = Future()
@@ -69,13 +67,7 @@ class Worker:
         return done
 
 
-def _await(done: Future[Any], stopping: Callable[[], bool]) -> None:
-    while not wait((done,), PAUSE).done:
-        if stopping():
-            raise InterruptedPushError("the push was told to stop while its source was read")
-
-
-def _work(jobs: SimpleQueue[Job | None]) -> None:
+def _work(jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None]) -> None:
     while (job := jobs.get()) is not None:
         _run(*job)
         # Not kept alive while waiting for the next one.

@@ -99,7 +99,7 @@ class ContactsHook(BaseHook):
         from airflow.sdk.log import mask_secret
 
         from airflow_provider_contacts.task.parameters import DEFAULT_TIMEOUT
-        from airflow_provider_contacts.transport.plain_client import plain_client
+        from airflow_provider_contacts.transport.client import plain_client
 
         target = self.target()
         return plain_client(target.endpoint, timeout=target.request_timeout or DEFAULT_TIMEOUT, on_secret=mask_secret)

@@ -1,4 +1,7 @@
-"""The sockets of a push: requests run on an event loop in a thread of its own, results come back through a queue."""
+"""The sockets of a push: requests run on an event loop in a thread of its own, results come back through a queue.
+
+Beside it a plain httpx client with a vendor's credential, for what a push does not cover.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_contacts.transport.endpoint import Endpoint, new_session
+from airflow_provider_contacts.errors import LookupFailedError, RefusedError
+from airflow_provider_contacts.transport.connection import Endpoint, ca_context, new_session, proxy_for
 from airflow_provider_contacts.transport.event_loop import Loop
 from airflow_provider_contacts.transport.http_exchange import WireRequest, exchange
 from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
@@ -25,6 +29,7 @@ from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 
 if TYPE_CHECKING:
     import aiohttp
+    import httpx
     from yarl import URL
 
 log = logging.getLogger(__name__)
@@ -35,10 +40,7 @@ TOKEN_TIMEOUT = 30.0
 
 
 class Client:
-    """A sender over real sockets, with single calls for reads. Used from one thread, which must close it.
-
-    :param on_secret: receives every minted token, in that thread.
-    """
+    """A sender over real sockets, with single calls for reads. Used from one thread, which must close it."""
 
     def __init__(self, endpoint: Endpoint, *, on_secret: Callable[[str], None] = lambda _: None) -> None:
         self._endpoint = endpoint
@@ -61,7 +63,7 @@ class Client:
         return isinstance(self._endpoint.credential, ClientCredentials)
 
     def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:
-        """Start a request; see :class:`airflow_provider_contacts.vendor_kit.results.Sender`."""
+        """Start a request; see :class:`~airflow_provider_contacts.vendor_kit.results.Sender`."""
         self._handed.put((tag, request, not_after, timeout))
         if not self._woken:
             # Once for all requests until the loop looks: waking it costs as much as a small answer.
@@ -116,14 +118,6 @@ class Client:
             asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
 
     def __repr__(self) -> str:
         """Name the host only."""
@@ -231,3 +225,50 @@ def url_of(text: str, query: tuple[tuple[str, str], ...] = ()) -> URL:
     from yarl import URL
 
     return URL(str(httpx.URL(text, params=query) if query else httpx.URL(text)), encoded=True)
+
+
+def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str], None]) -> httpx.Client:
+    """Return a synchronous client; paths are relative to the vendor's base URL. The caller closes it.
+
+    A token is minted with the first request and renewed ahead of its expiry; ``on_secret`` receives each one.
+
+    :raises RefusedError: from a request, if the token endpoint refuses.
+    :raises LookupFailedError: from a request, if it gives no token for a reason that may pass.
+    """
+    import httpx
+
+    own = httpx.URL(endpoint.base_url)
+    credential = endpoint.credential
+    header, good_until = (credential.value, inf) if isinstance(credential, FixedHeader) else ("", 0.0)
+
+    def authorize(request: httpx.Request) -> httpx.Request:
+        nonlocal header, good_until
+        # A link in an answer may lead anywhere; the credential must not follow it.
+        if (request.url.scheme, request.url.host, request.url.port) == (own.scheme, own.host, own.port):
+            if time.monotonic() >= good_until:
+                header, good_until = new_token(endpoint, on_secret)
+            request.headers["authorization"] = header
+        return request
+
+    verify = endpoint.verify
+    return httpx.Client(
+        base_url=endpoint.base_url,
+        auth=authorize,
+        timeout=timeout,
+        follow_redirects=False,
+        trust_env=False,
+        # httpx keeps what came behind an answer, and takes it for the next one: no connection is used twice.
+        limits=httpx.Limits(max_keepalive_connections=0),
+        verify=verify if isinstance(verify, bool) else ca_context(verify),
+        proxy=proxy_for(endpoint.base_url, endpoint.proxy),
+    )
+
+
+def new_token(endpoint: Endpoint, on_secret: Callable[[str], None]) -> tuple[str, float]:
+    """Return an ``Authorization`` header, and the moment (monotonic) until which it is good."""
+    with closing(Client(endpoint, on_secret=on_secret)) as client:
+        try:
+            return client.authorization()
+        except TokenError as error:
+            text = f"no token could be had ({error.result.code}): {error.result.message}"
+            raise (RefusedError(text) if error.result.refused else LookupFailedError(text)) from None

@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
-from airflow_provider_contacts.transport.endpoint import Endpoint, ca_context, proxy_for
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Assumptions, Place, credential_fields
+from airflow_provider_contacts.vendor_kit.sanitize import Secrets, secrets_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
+
+if TYPE_CHECKING:
+    import aiohttp
 
 # RFC 9110, 11.6.2: a scheme, one space, and characters that a header can carry.
 AUTHORIZATION = re.compile(r"[A-Za-z]+ [\x21-\x7e]+")
+
+# Servers close idle connections, often after five seconds; a request on a connection that is just being closed would
+# be in doubt for nothing. So ours are closed first.
+KEEPALIVE = 2.0
+
+# Bytes of one header line, and lines, that are read: what curl reads, and more than any HTTP client of Python.
+LONGEST_LINE = 256 * 1024
+MOST_LINES = 5000
+HEAD_LIMITS: dict[str, Any] = {"max_line_size": LONGEST_LINE, "max_field_size": LONGEST_LINE, "max_headers": MOST_LINES}
+
+COMMON_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "airflow-provider-contacts"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where and how a vendor is reached.
+
+    :param base_url: without a trailing slash.
+    :param verify: ``False`` or the path of a CA bundle; ``True`` for the usual ones.
+    :param proxy: URL of a proxy; empty: ``HTTPS_PROXY`` and ``NO_PROXY`` decide.
+    :param secrets: what is masked in texts; tokens are added as they are minted.
+    """
+
+    base_url: str
+    credential: Credential
+    verify: bool | str = True
+    proxy: str = field(default="", repr=False)
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Mask the credential and the proxies."""
+        self.secrets.add(*secrets_of(self.credential, (self.proxy, *getproxies().values())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +78,8 @@ class Target:
     """A connection, read and checked.
 
     :param host: the host name that the outcome table binds a ``sync_id`` to.
-    :param request_timeout: seconds, where the connection states them.
     :param defaults: destination keys that the connection states.
     :param plain_http: whether credentials and contacts leave this machine without TLS.
-    :param shared_rate: the account's limit, where tasks share it.
-    :param place: for messages.
     """
 
     endpoint: Endpoint
@@ -59,10 +94,7 @@ class Target:
 
 
 def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
-    """Return where and how to reach the vendor.
-
-    :raises ConfigError: naming the connection, the field and what is allowed.
-    """
+    """Return where and how to reach the vendor; an error names the connection, the field and what is allowed."""
     where = f"connection {stored.conn_id!r}"
     extra = parse_settings(stored.extra, settings_of(vendor), f"the extra of {where}")
     try:
@@ -72,12 +104,8 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         credential = vendor.auth.credential(account)
         urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
         plain = [check_url(url, allow_http=extra.get("allow_http", False)) for url in urls]
-        endpoint = Endpoint(
-            base_url=base_url.rstrip("/"),
-            credential=credential,
-            verify=extra.get("verify", True),
-            proxy=extra.get("proxy", ""),
-        )
+        verify, proxy = extra.get("verify", True), extra.get("proxy", "")
+        endpoint = Endpoint(base_url=base_url.rstrip("/"), credential=credential, verify=verify, proxy=proxy)
         check_endpoint(endpoint, urls)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
@@ -121,11 +149,10 @@ def stated_url(stored: StoredConnection) -> str:
 
 def check_account(stored: StoredConnection) -> None:
     """Refuse a login or password that was entered with stray characters."""
+    trouble = "holds a line break, another control character, or a space at an end; enter it again"
     for name, text in (("login", stored.login), ("password", stored.password)):
         if not text.isprintable() or text != text.strip():
-            raise ConfigError(
-                f"{name} holds a line break, another control character, or a space at an end; enter it again"
-            )
+            raise ConfigError(f"{name} {trouble}")
 
 
 def check_endpoint(endpoint: Endpoint, urls: Sequence[str]) -> None:
@@ -178,3 +205,45 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def proxy_for(url: str, stated: str) -> str | None:
+    """Return the proxy for a URL: the stated one, else the environment's, but none of that for a loopback host."""
+    if stated:
+        return stated
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in {"localhost", "127.0.0.1", "::1"} or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def new_session(endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
+    """Return a session with one host: no cookies, no environment, as many connections as asked for."""
+    import aiohttp
+    import httpx
+
+    proxy = proxy_for(url, endpoint.proxy)
+    # Reading the usual certificates takes longer than a hundred requests; without TLS, nobody needs them.
+    plain = proxy is None and urlsplit(url).scheme == "http"
+    verify = False if plain else endpoint.verify
+    known = inspect.signature(aiohttp.ClientSession).parameters  # older ones count no header lines
+    context = httpx.create_ssl_context(verify=verify) if isinstance(verify, bool) else ca_context(verify)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=context),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=COMMON_HEADERS,
+        auto_decompress=False,
+        trust_env=False,
+        proxy=proxy,
+        **{name: limit for name, limit in HEAD_LIMITS.items() if name in known},
+    )
+
+
+def ca_context(path: str) -> Any:
+    """Return a TLS context that trusts the CA bundle in a file or folder."""
+    import ssl
+
+    folder = Path(path).is_dir()
+    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)

@@ -7,9 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_contacts.transport.connection_pool import Pool
 from airflow_provider_contacts.transport.gate import Guard
-from airflow_provider_contacts.transport.transmission import TRANSMISSION
+from airflow_provider_contacts.transport.transmission import TRANSMISSION, Pool
 
 # Turns of the loop in which an aborted connection, also one within TLS, lets go of its socket.
 TURNS = 3

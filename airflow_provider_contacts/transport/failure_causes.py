@@ -6,7 +6,7 @@ import errno
 import ssl
 from typing import TYPE_CHECKING
 
-from airflow_provider_contacts.transport.endpoint import LONGEST_LINE, MOST_LINES
+from airflow_provider_contacts.transport.connection import LONGEST_LINE, MOST_LINES
 
 if TYPE_CHECKING:
     import aiohttp
@@ -17,9 +17,7 @@ HOST = "check the connection's host and port"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
 
 OTHER_NAME = "is for another name: check the connection's host"
-UNKNOWN_CA = (
-    "is from an authority that is not known here: name its CA bundle in the connection's verify, if it may be trusted"
-)
+UNKNOWN_CA = "is from an authority that is not known here: name its CA bundle in the connection's verify, if it is fine"
 
 # X509_V_ERR_ codes of OpenSSL.
 CERTIFICATES = {
@@ -91,13 +89,12 @@ def loss_cause(error: BaseException, transmission: Transmission) -> str:
         return "the head of the answer is longer than 1 MiB, which is not read"
     if isinstance(error, aiohttp.ServerTimeoutError):
         return "no answer came in time"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return unread_cause(error)
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection before it answered"
-    number = getattr(error, "errno", None)
-    known = errno.errorcode.get(number, "") if isinstance(number, int) else ""
-    return f"the connection broke before the answer had come ({known or type(error).__name__})"
+    if not isinstance(error, aiohttp.ClientResponseError):
+        known = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
+        return f"the connection broke before the answer had come ({known})"
+    return unread_cause(error)
 
 
 def unread_cause(error: aiohttp.ClientResponseError) -> str:

@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from airflow_provider_contacts.transport.connection_pool import Pool
 from airflow_provider_contacts.transport.transmission import (
     TRANSMISSION,
     HeldError,
+    Pool,
     Transmission,
     is_interim,
     unacknowledged,
@@ -74,16 +74,10 @@ class Gate:
 
 
 class Guard:
-    """The protocol of one connection, in front of the HTTP client's own (``inner``).
-
-    :param below: the transports under a TLS one.
-    """
+    """The protocol of one connection, in front of the HTTP client's own; ``below`` are the transports under TLS."""
 
     def __init__(self, inner: Any, line: socket.socket, pool: Pool, below: tuple[asyncio.Transport, ...] = ()) -> None:
-        self._inner = inner
-        self._pool = pool
-        self.line = line
-        self.transports = below
+        self._inner, self.line, self._pool, self.transports = inner, line, pool, below
         self._real: asyncio.Transport | None = None
         self._current: Transmission | None = None
         self._recounting: Transmission | None = None
@@ -112,8 +106,7 @@ class Guard:
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand on; nothing comes after this."""
         self._recount()
-        if self._another is not None and not self._another.done():
-            self._another.set_result(False)
+        self._hear(another=False)
         self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -121,8 +114,7 @@ class Guard:
         transmission = self._current
         if transmission is None:
             self._distrust()
-            if self._another is not None and not self._another.done():
-                self._another.set_result(True)
+            self._hear(another=True)
             self.close()
             return
         if not transmission.headed:
@@ -139,6 +131,10 @@ class Guard:
                 self._recounting = transmission
                 asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
         self._inner.data_received(data)
+
+    def _hear(self, *, another: bool) -> None:
+        if self._another is not None and not self._another.done():
+            self._another.set_result(another)
 
     def _recount(self) -> None:
         transmission, self._recounting = self._recounting, None
@@ -229,11 +225,9 @@ class Guard:
         return surplus
 
     async def listen(self, seconds: float, most: float) -> bool:
-        """Wait for another answer behind a refusal, close the connection, and return whether one came.
+        """Wait for another answer behind a refusal that took ``seconds``, close, and return whether one came.
 
         A refusal that belongs to an earlier request is followed by the answer to the later one.
-
-        :param seconds: that the first answer took.
         """
         self._pool.on_answer(seconds)
         if self._another is None:
@@ -275,6 +269,4 @@ class Guard:
         self._spent = True
         if self._served and not self._pool.distrusted:
             self._pool.distrusted = True
-            log.warning(
-                "A server sent more answers than it was asked for: from here on no connection is used for two requests"
-            )
+            log.warning("A server sent more answers than it was asked for: no connection is used for two requests now")

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.transport.failure_causes import connection_cause, loss_cause
 from airflow_provider_contacts.transport.gate import RECOUNT_AFTER
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 
+# Connections that a request is offered to: as many as may lie idle and have ended.
 MOST_CONNECTIONS = 1000
-"""Connections that a request is offered to: as many as may lie idle and have ended."""
 
+# Seconds beyond the time-out after which a request ends that nothing else has ended.
 GRACE = 2.0
-"""Seconds beyond the time-out after which a request ends that nothing else has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,7 @@ async def exchange(
 async def attempt(
     transmission: Transmission, session: aiohttp.ClientSession, request: WireRequest, seconds: float
 ) -> Result | None:
-    """Offer a request to one connection; return nothing where that one cannot take it, and not a byte has left.
-
-    :param seconds: in which a connection must be made.
-    """
+    """Offer a request to one connection; return nothing where that one cannot take it, and not a byte has left."""
     import aiohttp
 
     limits = aiohttp.ClientTimeout(
@@ -89,14 +86,8 @@ async def attempt(
     )
     transmission.held, transmission.began = "", time.monotonic()
     try:
-        async with session.request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-            timeout=limits,
-        ) as response:
+        options: dict[str, Any] = {"headers": request.headers, "data": request.body, "timeout": limits}
+        async with session.request(request.method, request.url, allow_redirects=False, **options) as response:
             if transmission.guard is None:
                 return NoAnswer("connection_lost", "the answer came on a connection that is not guarded")
             transmission.guard.head(transmission, response.status)
@@ -144,10 +135,8 @@ def failure(transmission: Transmission, error: Exception, seconds: float) -> Res
 
     host = transmission.host
     # Proof that nothing left, as a positive list. ClientConnectorError covers DNS, TLS and an unreachable proxy.
-    never = (
-        *(aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError),
-        *(aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError),
-    )
+    never = aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError
+    never_either = aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError
     lost = "timeout" if isinstance(error, aiohttp.ServerTimeoutError) else "connection_lost"
     if transmission.left:
         return NoAnswer(lost, in_words(error, lambda: loss_cause(error, transmission)))
@@ -156,7 +145,7 @@ def failure(transmission: Transmission, error: Exception, seconds: float) -> Res
     if transmission.held == "unasked":
         text = f"{host} sent something before it was asked: this is no HTTP server, or it refuses connections"
         return NotSent("not_connected", message=text)
-    if isinstance(error, never):
+    if isinstance(error, (*never, *never_either)):
         return NotSent("not_connected", message=in_words(error, lambda: connection_cause(error, host, seconds)))
     if transmission.gated:
         return None

@@ -23,22 +23,14 @@ class Caller(Protocol):
 
 
 def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str = "") -> dict[str, Any]:
-    """Return the destination: the operator's keys over the connection's.
-
-    :param given: a mapping, its JSON text (a rendered template), or ``None``.
-    :raises ConfigError: for unknown, missing or contradicting keys.
-    """
+    """Return the destination: the task's keys, as a mapping or its JSON text, over the connection's."""
     form = vendor.destination
     source = where or "the connection"
     place = f"destination for {vendor.title}, {where}" if where else "destination"
     stated = parse_settings(as_mapping(given, vendor, place), form.settings, place)
-    merged = {
-        key: value
-        for key, value in defaults.items()
-        if not (key in form.exactly_one and any(one in stated for one in form.exactly_one))
-    } | stated
-    missing = [key for key in form.required if key not in merged]
-    if missing:
+    chosen = form.exactly_one if any(key in stated for key in form.exactly_one) else ()
+    merged = {key: value for key, value in defaults.items() if key not in chosen} | stated
+    if missing := [key for key in form.required if key not in merged]:
         raise ConfigError(
             f"{vendor.title} needs the destination {missing}: set it on the task, as "
             f"destination={{{missing[0]!r}: …}}, or in the extra of {source}"
@@ -53,7 +45,7 @@ def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
 
 
 def as_mapping(given: Any, vendor: Vendor, place: str) -> Mapping[str, Any]:
-    """Return the destination as a mapping; refuse anything but a mapping, its JSON text, or nothing."""
+    """Return the destination of a mapping, its JSON text, or nothing."""
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.strip() else None
@@ -80,8 +72,7 @@ def exact_destination(
     """Return the exact destination; asks the vendor where a name must become an id.
 
     :param secrets: are masked in an error that quotes the vendor.
-    :raises ConfigError: for unknown, missing or contradicting keys, or an object that does not exist.
-    :raises ContactsError: as :func:`read` does.
+    :raises ContactsError: as :func:`check_destination` and :func:`read` do, and for an object that does not exist.
     """
     destination = known_destination(vendor, given, defaults, where)
     lookup = vendor.lookup
@@ -123,8 +114,7 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     """Return the 2xx answer to one read request.
 
     :param trouble: begins the error text; ``place`` says what it tells to check.
-    :raises RefusedError: where another try cannot help.
-    :raises LookupFailedError: where it can.
+    :raises RefusedError: where another try cannot help, else ``LookupFailedError``.
     """
     result = caller.call(request)
     refused = False

@@ -10,15 +10,10 @@ if TYPE_CHECKING:
 
 
 class Bound(NamedTuple):
-    """Limits on the body of an answer.
+    """Limits on the body of an answer."""
 
-    :param size: bytes, unpacked.
-    :param parts: values, keys and containers of its JSON: an empty list takes three bytes on the wire, and eighty in
-        memory.
-    """
-
-    size: int
-    parts: int
+    size: int  # bytes, unpacked
+    parts: int  # values, keys and containers of its JSON: an empty list takes three bytes there, and eighty in memory
 
 
 LARGEST = Bound(64 * 1024 * 1024, 4_000_000)
@@ -29,9 +24,6 @@ OF_A_TOKEN = Bound(1024 * 1024, 10_000)
 # An honest answer to records shows them, and what the vendor keeps beside them, many times over.
 SPACE = Bound(8 * 1024 * 1024, 1_000_000)
 SPACE_A_BYTE = Bound(64, 4)
-
-MOST_MEMBERS = 16
-"""Parts, packed by themselves, of one packed body."""
 
 PACKED = "the body of the answer is packed in a way that cannot be undone"
 
@@ -73,35 +65,24 @@ def too_large(bound: str) -> str:
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
     """Return a body without its content encoding, or nothing and why."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            found: bytes | None = body
-        case "gzip" | "x-gzip":
-            found = inflated(body, zlib.MAX_WBITS | 16, largest)
-        case "deflate":
-            # Some servers leave out the frame that the name stands for.
-            found = inflated(body, zlib.MAX_WBITS, largest) or inflated(body, -zlib.MAX_WBITS, largest)
-        case _:
-            # Some servers write what is no encoding ("none", "utf-8"): plain JSON is taken as it is.
-            found = body if body.lstrip()[:1] in {b"{", b"["} else None
+    kind = encoding.strip().lower()
+    found: bytes | None = body
+    if kind in {"gzip", "x-gzip"}:
+        found = inflated(body, largest)
+    elif kind not in {"", "identity"} and body.lstrip()[:1] not in {b"{", b"["}:
+        # Some servers write what is no encoding ("none", "utf-8"): plain JSON is taken as it is.
+        found = None
     if found is None:
         return b"", PACKED
     return (found, "") if len(found) <= largest else (b"", too_large(f"{largest} bytes"))
 
 
-def inflated(packed: bytes, window: int, largest: int) -> bytes | None:
+def inflated(packed: bytes, largest: int) -> bytes | None:
     """Return what was packed, at most a byte more than ``largest``; ``None`` where it is broken, cut, or not all."""
-    found = b""
-    # RFC 1952: there may be several members, and padding behind them.
-    for _ in range(MOST_MEMBERS):
-        reader = zlib.decompressobj(window)
-        try:
-            found += reader.decompress(packed, largest + 1 - len(found))
-        except zlib.error:
-            return None
-        if len(found) > largest:
-            return found
-        packed = reader.unused_data
-        if not reader.eof or not packed.strip(b"\0"):
-            return found if reader.eof else None
-    return None
+    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        found = reader.decompress(packed, largest + 1)
+    except zlib.error:
+        return None
+    whole = reader.eof and not reader.unused_data.strip(b"\0")
+    return found if whole or len(found) > largest else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
@@ -16,54 +15,27 @@ from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 LONGEST_TIMEOUT = 600.0
 
-RECONCILE_DELAY = Setting(
-    name="reconcile_delay",
-    kind="seconds",
-    label="Reconcile delay",
-    description="Seconds after a request before the vendor's reads are believed to show it. Default: 5",
+UNKNOWN_ELSE = "off makes its records unknown. Default: on"
+FORM: tuple[tuple[str, Literal["text", "seconds", "boolean", "bool_or_path"], str, str], ...] = (
+    ("request_timeout", "seconds", "Request timeout", "Seconds for a request and its answer, 600 at most. Default: 60"),
+    ("reconcile_delay", "seconds", "Reconcile delay", "Seconds from a request until reads must show it. Default: 5"),
+    ("verify", "bool_or_path", "Verify TLS", "true, false, or the path of a CA bundle. Default: true"),
+    ("proxy", "text", "Proxy", "URL of a proxy. Default: HTTPS_PROXY and NO_PROXY of the worker's environment"),
+    ("allow_http", "boolean", "Allow plain http", "Send without TLS to a host other than the worker. Default: off"),
+    ("refusals_atomic", "boolean", "Refusals are atomic", f"A refused batch created nothing; {UNKNOWN_ELSE}"),
+    ("retry_after_is_refusal", "boolean", "Retry-After is a refusal", f"Such a 503 created nothing; {UNKNOWN_ELSE}"),
 )
+DEFAULTS: dict[str, bool | str] = {
+    "verify": "true",
+    "allow_http": False,
+    "refusals_atomic": True,
+    "retry_after_is_refusal": True,
+}
 
 SHARED_SETTINGS = (
-    Setting(
-        name="request_timeout",
-        kind="seconds",
-        label="Request timeout",
-        description="Seconds for one request and its answer, 600 at most. Default: 60",
-    ),
-    RECONCILE_DELAY,
-    Setting(
-        name="verify",
-        kind="bool_or_path",
-        label="Verify TLS",
-        description="true, false, or the path of a CA bundle. Default: true",
-        default="true",
-    ),
-    Setting(
-        name="proxy",
-        label="Proxy",
-        description="URL of a proxy. Default: HTTPS_PROXY and NO_PROXY of the worker's environment",
-        secret=True,
-    ),
-    Setting(
-        name="allow_http",
-        kind="boolean",
-        label="Allow plain http",
-        description="Send without TLS to a host that is not the worker itself. Default: off",
-        default=False,
-    ),
-    Setting(
-        name="refusals_atomic",
-        kind="boolean",
-        label="Refusals are atomic",
-        description="Assume that a refused batch created nothing; off makes its records unknown. Default: on",
-        default=True,
-    ),
-    Setting(
-        name="retry_after_is_refusal",
-        kind="boolean",
-        label="Retry-After is a refusal",
-        description="Assume that a 503 with Retry-After created nothing; off makes its records unknown. Default: on",
-        default=True,
+    *(
+        Setting(name=name, kind=kind, label=label, description=text, default=DEFAULTS.get(name), secret=name == "proxy")
+        for name, kind, label, text in FORM
     ),
     *RATE_SETTINGS,
 )
@@ -72,15 +44,12 @@ SHARED_SETTINGS = (
 
 def settings_of(vendor: Vendor) -> tuple[Setting, ...]:
     """Return a vendor's extra keys in the order of its form: the destination first."""
-    shared = (one for one in SHARED_SETTINGS if one is not RECONCILE_DELAY or vendor.read_back is not None)
+    shared = (one for one in SHARED_SETTINGS if one.name != "reconcile_delay" or vendor.read_back is not None)
     return (*vendor.destination.settings, *vendor.form.settings, *shared)
 
 
 def parse_settings(given: Mapping[str, Any], settings: Sequence[Setting], where: str) -> dict[str, Any]:
-    """Return the given values in their declared types; null and empty mean absent.
-
-    :raises ConfigError: for an unknown key or a value of another type; it names keys, never values.
-    """
+    """Return the given values in their declared types; null and empty mean absent. An error names keys, no values."""
     known = {setting.name: setting for setting in settings}
     # Before the names are checked: a form saves null for every field that it has, or once had.
     stated = {key: value for key, value in given.items() if not is_empty(value)}
@@ -153,17 +122,12 @@ def as_boolean_or_path(value: Any) -> bool | str | None:
     return found if found is not None or not isinstance(value, str) else value.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How the values of one kind of setting are read and shown.
-
-    :param json_type: in the schema of Airflow's form.
-    :param otherwise: what a value is that cannot be parsed, for the error text.
-    """
+class Kind(NamedTuple):
+    """How the values of one kind of setting are read and shown."""
 
     parse: Callable[[Any], Any]
-    json_type: str
-    otherwise: str
+    json_type: str  # in the schema of Airflow's form
+    otherwise: str  # what a value is that cannot be parsed, for the error text
 
 
 KINDS = {

@@ -11,7 +11,6 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -46,20 +45,11 @@ class TokenError(Exception):
         self.result = NotSent(code, refused=refused, wait=wait, message=message)
 
 
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """A token and the seconds, from its request on, for which it is used."""
-
-    text: str = field(repr=False)
-    life: float
-
-
 class TokenSource:
     """The current token of one account, used from one event loop.
 
     :param post: sends URL, headers and body to the token endpoint once.
     :param on_secret: receives every minted token, so that it can be masked in logs.
-    :ivar good_until: the moment (monotonic) at which the token is renewed.
     """
 
     def __init__(
@@ -70,13 +60,10 @@ class TokenSource:
         on_secret: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._credential = credential
-        self._post = post
-        self._on_secret = on_secret
-        self._monotonic = monotonic
+        self._credential, self._post, self._on_secret, self._monotonic = credential, post, on_secret, monotonic
         self._lock = asyncio.Lock()
         self._token = ""
-        self.good_until = 0.0
+        self.good_until = 0.0  # the moment (monotonic) at which the token is renewed
 
     async def get(self) -> str:
         """Return a token that is good for a while, or raise :class:`TokenError`."""
@@ -84,9 +71,9 @@ class TokenSource:
             asked_at = self._monotonic()
             if not self._token or asked_at >= self.good_until:
                 self._token = ""
-                token = read_token(await self._post(*token_request(self._credential)), self._credential)
-                self._on_secret(token.text)
-                self._token, self.good_until = token.text, asked_at + token.life
+                token, life = read_token(await self._post(*token_request(self._credential)), self._credential)
+                self._on_secret(token)
+                self._token, self.good_until = token, asked_at + life
             return self._token
 
     def drop(self, token: str) -> None:
@@ -96,10 +83,7 @@ class TokenSource:
 
 
 def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], str]:
-    """Return URL, headers and body of the request for a token.
-
-    :raises TokenError: for a client id or secret that no header can carry.
-    """
+    """Return URL, headers and body of the request for a token; refuse an id or secret that no header can carry."""
     from authlib.oauth2.auth import ClientAuth
     from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
@@ -111,9 +95,8 @@ def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], s
         auth = ClientAuth(credential.client_id, credential.client_secret, method)
         url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
     except UnicodeEncodeError:
-        text = (
-            "login (client id) or password (client secret) of the connection holds characters that no header can carry"
-        )
+        who = "login (client id) or password (client secret) of the connection"
+        text = f"{who} holds characters that no header can carry"
         raise TokenError("credential_not_latin1", text, refused=True) from None
     return url, headers, body
 
@@ -124,8 +107,8 @@ def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: s
     return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
 
 
-def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> AccessToken:
-    """Return the token of an answer.
+def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> tuple[str, float]:
+    """Return the token of an answer and the seconds, from its request on, for which it is used.
 
     :param now: the wall clock (UTC), for ``Retry-After`` as a date.
     :raises TokenError: for a refusal, or an error that may pass.
@@ -152,11 +135,15 @@ def read_token(result: Result, credential: ClientCredentials, now: datetime | No
         raise TokenError("token_unreadable", f"{where} gives no usable token ({told}): {trouble}")
     granted = reply.get("scope")
     if isinstance(granted, str) and (missing := set(credential.scope.split()) - set(granted.replace(",", " ").split())):
-        names = " ".join(sorted(missing))
-        text = f"{where} grants no scope {names!r}: grant it to the client, or correct scope in the connection"
+        advice = "grant it to the client, or correct scope in the connection"
+        text = f"{where} grants no scope {' '.join(sorted(missing))!r}: {advice}"
         raise TokenError("token_scope", text, refused=True)
-    life = lifetime(reply.get("expires_in"))
-    return AccessToken(str(token), life - min(AHEAD, life / 5))
+    try:
+        life = float(reply.get("expires_in"))  # type: ignore[arg-type]  # whatever it is
+    except (TypeError, ValueError, OverflowError):
+        life = UNTOLD_LIFE
+    life = life if 0 < life < LONGEST_WAIT * 30 else UNTOLD_LIFE
+    return str(token), life - min(AHEAD, life / 5)
 
 
 def token_trouble(token: Any) -> str:
@@ -165,15 +152,5 @@ def token_trouble(token: Any) -> str:
         return "its answer holds no access_token"
     if len(token) > LONGEST_TOKEN:
         return f"access_token has {len(token)} characters, and no server takes more than {LONGEST_TOKEN}"
-    if not token.isascii() or not token.isprintable() or " " in token:
-        return "access_token holds characters that no header can carry"
-    return ""
-
-
-def lifetime(value: Any) -> float:
-    """Return ``expires_in`` as seconds; a default for nonsense."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return UNTOLD_LIFE
-    return seconds if 0 < seconds < LONGEST_WAIT * 30 else UNTOLD_LIFE
+    fine = token.isascii() and token.isprintable() and " " not in token
+    return "" if fine else "access_token holds characters that no header can carry"

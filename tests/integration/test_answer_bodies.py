@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
-import zlib
 
 import pytest
 
@@ -91,7 +90,6 @@ def test_the_rest_of_an_answer_that_is_too_long_is_no_second_one(
 
 PLAIN = b'{"a": 1}'
 ZIPPED = gzip.compress(PLAIN)
-FLAT = zlib.compress(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +98,6 @@ FLAT = zlib.compress(PLAIN)
         (ZIPPED, "gzip"),
         (ZIPPED, "X-GZip"),
         (ZIPPED + bytes(8), "gzip"),
-        (gzip.compress(PLAIN[:4]) + gzip.compress(PLAIN[4:]), "gzip"),
-        (gzip.compress(b"") + ZIPPED, "GZip"),
-        (FLAT, "deflate"),
-        (FLAT[2:-4], "deflate"),
         (PLAIN, "identity"),
         (PLAIN, "none"),
         (PLAIN, "utf-8"),
@@ -118,7 +112,7 @@ def test_what_other_clients_unpack_is_unpacked(body: bytes, encoding: str) -> No
     [
         *((body, "gzip") for body in (ZIPPED[:-1], ZIPPED[:-4], ZIPPED + b"junk", ZIPPED + ZIPPED[:9], ZIPPED[:10])),
         *((body, "gzip") for body in (bytes(3), b"", b"no gzip at all", gzip.compress(b"") * 1000)),
-        (b"no deflate at all", "deflate"),
+        (b"\x78\x9c", "deflate"),
         (b"\x1b{}", "br"),
         (gzip.compress(ZIPPED), "gzip, gzip"),
     ],

@@ -140,9 +140,10 @@ def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve:
 STOPPED = """
 import signal, sys, threading, time
 import aiohttp.http_writer
+from contextlib import closing
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.transport.client import Client
-from airflow_provider_contacts.transport.endpoint import Endpoint
+from airflow_provider_contacts.transport.connection import Endpoint
 from airflow_provider_contacts.vendor_kit.vendor import Request
 
 writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers
@@ -155,7 +156,7 @@ async def write_headers(self, line, headers):
 
 writer.write_headers = write_headers
 
-with Client(Endpoint(base_url=f"http://127.0.0.1:{sys.argv[1]}", credential=bearer("t"))) as client:
+with closing(Client(Endpoint(base_url=f"http://127.0.0.1:{sys.argv[1]}", credential=bearer("t")))) as client:
     for tag, path in enumerate(["/first"] * (sys.argv[2] == "warm") + ["/stopped", "/last"]):
         client.submit(tag, Request("POST", path, b"{}"), not_after=time.monotonic() + 5.0, timeout=20)
         while not (found := client.collect(1.0)):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.transport.client import Client
-from airflow_provider_contacts.transport.endpoint import Endpoint
+from airflow_provider_contacts.transport.connection import Endpoint
 from airflow_provider_contacts.vendor_kit.auth import Credential, bearer
 from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.vendor import Request
@@ -143,7 +143,7 @@ def client_to(where: Server | str, credential: Credential | None = None, **optio
     url = where if isinstance(where, str) else f"{'https' if where.tls else 'http'}://127.0.0.1:{where.port}"
     secrets = options.pop("on_secret", lambda _: None)
     client = Client(Endpoint(base_url=url, credential=credential or bearer(SECRET), **options), on_secret=secrets)
-    with client:
+    with closing(client):
         yield client
 
 

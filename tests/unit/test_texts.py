@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.transport.endpoint import Endpoint
+from airflow_provider_contacts.transport.connection import Endpoint
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, basic, bearer
 from airflow_provider_contacts.vendor_kit.sanitize import (
     ERRORS_KEPT,
