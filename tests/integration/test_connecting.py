@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,6 +19,7 @@ import aiohttp  # noqa: TID253  # what it takes is asked
 import pytest
 
 from airflow_provider_contacts.transport.connection import proxy_for
+from airflow_provider_contacts.transport.failure_causes import socket_cause
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.sockets import Serve, Wire, client_to, fine, free_port, make_certificate, result_of, silent, tls_of
@@ -223,35 +225,6 @@ def test_a_head_that_is_not_read_is_doubt_and_names_the_limit(serve: Serve, head
 # The cause, in words.
 
 
-def expired(folder: Path) -> tuple[str, str]:
-    """Make a certificate of yesterday, also where this OpenSSL does not know how to say so."""
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.x509.oid import NameOID
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=2))
-        .not_valid_after(now - timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "old.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    (folder / "old.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return str(folder / "old.pem"), str(folder / "old.key")
-
-
 def told(url: str, **options: Any) -> str:
     """Return why no connection came about."""
     with client_to(url, **options) as client:
@@ -287,18 +260,15 @@ def test_a_cause_is_told_where_no_tls_is_spoken() -> None:
 
 
 def test_a_cause_is_told_where_the_certificate_is_wrong(serve: Serve, tmp_path: Path) -> None:
-    def served(files: tuple[str, str]) -> int:
-        return serve(fine, tls_of(files)).port
-
-    mine = make_certificate(tmp_path, "localhost", "DNS:localhost")
+    mine = serve(fine, tls_of(make_certificate(tmp_path, "localhost", "DNS:localhost")))
     other = make_certificate(tmp_path, "other", "DNS:other.example")
-    old = expired(tmp_path)
-    text = told(f"https://localhost:{served(mine)}")
+    text = told(f"https://localhost:{mine.port}")
     assert "is from an authority that is not known here: name its CA bundle in the connection's verify" in text
-    assert "is for another name: check the connection's host" in told(
-        f"https://localhost:{served(other)}", verify=other[0]
-    )
-    assert "has expired" in told(f"https://localhost:{served(old)}", verify=old[0])
+    text = told(f"https://localhost:{serve(fine, tls_of(other)).port}", verify=other[0])
+    assert "is for another name: check the connection's host" in text
+    old = ssl.SSLCertVerificationError()
+    old.verify_code = 10
+    assert "the certificate of vendor.example has expired" in socket_cause(old, "vendor.example", 443, "")
 
 
 @pytest.mark.parametrize(

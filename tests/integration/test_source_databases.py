@@ -452,14 +452,6 @@ def test_a_task_ends_in_seconds_while_its_query_runs(slow_world: tuple[World, st
 # A vendor that is slower than the session allows.
 
 
-def test_a_session_of_mysql_waits_for_a_slow_vendor(mysql_hook: Hook) -> None:
-    sql = "SELECT @@SESSION.net_write_timeout AS writing, @@SESSION.wait_timeout AS waiting"
-    with rows_of_query(mysql_hook, sql, None, 10) as rows:
-        found = next(rows)
-    assert min(found.values()) >= 24 * 3600
-    assert mysql_hook.ask("SELECT @@SESSION.net_write_timeout") == (60,), "of our own connection alone"
-
-
 def test_rows_that_wait_longer_than_the_server_would_come_all_the_same(mysql_hook: Hook, mariadb: MariaDB) -> None:
     with closing(pymysql.connect(unix_socket=str(mariadb.socket), user="root")) as connection:
         cursor = connection.cursor()

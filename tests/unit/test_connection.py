@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import certifi
@@ -158,13 +157,6 @@ def test_an_unknown_key_is_named_and_its_value_is_not() -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_a_file_that_is_no_ca_bundle_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "bundle.pem"
-    file.write_text("no certificate")
-    with pytest.raises(ConfigError, match="verify"):
-        dex(extra={"verify": str(file)})
-
-
 def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:canary@proxy.example:1080")
     with pytest.raises(ConfigError) as caught:
@@ -177,16 +169,6 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(m
 
 
 # Credentials.
-
-
-@pytest.mark.parametrize(
-    "password", ["", "dex_a\n", " dex_a", "dex_a ", "dex_a b", "dex_ä", "dex_a\tb", "dex_\x00", "dex_\u200b"]
-)
-def test_a_key_that_no_header_can_carry_is_refused_unseen(password: str) -> None:
-    with pytest.raises(ConfigError, match="password") as caught:
-        dex(password=password)
-    assert "dex_a" not in str(caught.value)
-    assert "dex_ä" not in str(caught.value)
 
 
 def test_a_ready_token_or_a_client() -> None:
@@ -229,6 +211,8 @@ def test_the_path_of_a_bundle_is_taken_without_blanks() -> None:
 # What is said, whole: it names the connection and the field, and what is wanted.
 
 
+NO_HEADER = "the password holds spaces or characters that no header can carry; enter it again, in ASCII"
+NO_BUNDLE = "verify is true, false, or the path of a CA bundle that can be read"
 BAD_CHARACTERS = "holds a line break, another control character, or a space at an end; enter it again"
 
 
@@ -246,13 +230,13 @@ BAD_CHARACTERS = "holds a line break, another control character, or a space at a
         ({"password": "k\n"}, f"password {BAD_CHARACTERS}"),
         ({"password": "a\x00b"}, f"password {BAD_CHARACTERS}"),
         ({"password": " k"}, f"password {BAD_CHARACTERS}"),
+        ({"password": "dex_\u200b"}, f"password {BAD_CHARACTERS}"),
         ({"login": "a\tb"}, f"login {BAD_CHARACTERS}"),
         ({"login": "a "}, f"login {BAD_CHARACTERS}"),
-        (
-            {"password": "dex_ä"},
-            "the password holds spaces or characters that no header can carry; enter it again, in ASCII",
-        ),
-        ({"extra": {"verify": "/no/such"}}, "verify is true, false, or the path of a CA bundle that can be read"),
+        ({"password": "dex_ä"}, NO_HEADER),
+        ({"password": "dex_a b"}, NO_HEADER),
+        ({"extra": {"verify": "/no/such"}}, NO_BUNDLE),
+        ({"extra": {"verify": __file__}}, NO_BUNDLE),
         *(
             ({"extra": {"proxy": proxy}}, "proxy is no URL of the form http://host:port")
             for proxy in ("proxy:1", "socks5://proxy:1", "http://user:canary@pro xy:1", "http://proxy:99999")

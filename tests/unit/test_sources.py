@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sqlite3
-import subprocess
 import sys
-import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -97,26 +95,6 @@ def test_every_row_comes_once_and_the_end_closes_without_a_commit(hook: FileHook
     assert hook.connections[0].closed == 1
 
 
-def test_columns_are_known_of_a_query_without_rows(hook: FileHook) -> None:
-    with rows_of_query(hook, "SELECT id, email FROM contacts WHERE id < 0", None, 10) as rows:
-        assert rows.columns == ("id", "email")
-        assert list(rows) == []
-
-
-@pytest.mark.parametrize(
-    ("sql", "parameters"),
-    [
-        ("SELECT id FROM contacts WHERE id > :low AND id < :high", {"low": 3, "high": 6}),
-        ("SELECT id FROM contacts WHERE id > ? AND id < ?", [3, 6]),
-        ("SELECT id FROM contacts WHERE id > ? AND id < ?", (3, 6)),
-        ("SELECT id FROM contacts WHERE id > 3 AND id < 6 AND email LIKE '%'", {}),
-    ],
-)
-def test_parameters_in_the_drivers_own_style(hook: FileHook, sql: str, parameters: Any) -> None:
-    with rows_of_query(hook, sql, parameters, 10) as rows:
-        assert list(rows) == [{"id": 4}, {"id": 5}]
-
-
 @pytest.mark.parametrize(
     ("sql", "text"),
     [
@@ -173,13 +151,6 @@ def iter_of(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
 
 
 # How it ends.
-
-
-def test_closing_early_closes_the_connection(hook: FileHook) -> None:
-    with rows_of_query(hook, ALL, None, 2) as rows:
-        assert next(rows)["id"] == 0
-    assert hook.connections[0].closed == 1
-    assert list(rows) == []
 
 
 def test_a_forgotten_source_closes_its_connection(hook: FileHook) -> None:
@@ -468,35 +439,3 @@ def test_a_query_that_nobody_can_cancel_is_left_behind() -> None:
     with pytest.raises(InterruptedPushError):
         rows_of_query(hook, "SELECT 1", None, 10, stopping=after(1))
     blocked.set()
-
-
-def test_a_million_rows_take_the_memory_of_one_chunk() -> None:
-    script = textwrap.dedent(
-        """
-        import sqlite3, psutil
-        from airflow_provider_contacts.sources import rows_of_query
-
-        class Hook:
-            supports_autocommit = False
-
-            def get_conn(self):
-                return sqlite3.connect(":memory:")
-
-        sql = '''
-            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-            SELECT i AS id, 'person' || i || '@example.com' AS email, 'A name of usual length ' || i AS name FROM n
-        '''
-        for _ in rows_of_query(Hook(), sql, [10_000], 5000):  # imports and the allocator's own growth
-            pass
-        sizes = [psutil.Process().memory_info().rss]
-        with rows_of_query(Hook(), sql, [1_000_000], 5000) as rows:
-            for count, row in enumerate(rows, 1):
-                if count % 100_000 == 1:
-                    sizes.append(psutil.Process().memory_info().rss)
-        print(count, row["id"], max(sizes) - sizes[0])
-        """
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    count, last, growth = map(int, done.stdout.split())
-    assert (count, last) == (1_000_000, 1_000_000)
-    assert growth < 10_000_000  # all at once would be 260 MB

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_contacts.errors import RetryLaterError
 from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT
 from airflow_provider_contacts.transport.tokens import (
     LONGEST_TOKEN,
@@ -23,6 +24,7 @@ from airflow_provider_contacts.transport.tokens import (
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
+from tests.support.fake_vendor import EPOCH, Deed, World, answers, first, names
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -76,48 +78,40 @@ def test_a_token_that_no_header_can_carry_is_refused(length: int) -> None:
     assert len(found.message or "") < 300
 
 
+UNREADABLE, REFUSED, LATER = "token_unreadable", "token_refused", "token_unavailable"
 NO_TOKENS = [b"<html>", b"", b"[]", b"{}", b'{"access_token": 7}', b'{"access_token": ""}']
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "result"),
+    ("result", "code", "words"),
     [
-        (401, b'{"error": "invalid_client"}', NotSent("token_refused", refused=True)),
-        (401, b"<html>", NotSent("token_refused", refused=True)),
-        (400, b'{"message": "no"}', NotSent("token_refused", refused=True)),
-        (403, b"", NotSent("token_refused", refused=True)),
-        (404, b"[]", NotSent("token_refused", refused=True)),
-        (429, b'{"error": "too_many_requests"}', NotSent("token_unavailable")),
-        (500, b'{"error": "server_error"}', NotSent("token_unavailable")),
-        (503, b"", NotSent("token_unavailable")),
-        (302, b"", NotSent("token_unavailable")),
-        (200, b"", NotSent("token_unreadable")),
-        (200, b'{"access_token": "a\\r\\nX-Evil: 1"}', NotSent("token_unreadable")),
-        (200, b'{"access_token": "t", "scope": "read"}', NotSent("token_scope", refused=True)),
-        *((200, body, NotSent("token_unreadable")) for body in NO_TOKENS),
+        (Response(401, {}, b'{"error": "invalid_client"}'), REFUSED, ["HTTP 401, invalid_client", "login (client id)"]),
+        (Response(401, {}, b"<html>"), REFUSED, ["HTTP 401"]),
+        (Response(400, {}, b'{"error": "client-secret-9 is wrong"}'), REFUSED, ["HTTP 400"]),
+        (Response(403), REFUSED, ["HTTP 403"]),
+        (Response(404, {}, b"[]"), REFUSED, ["HTTP 404"]),
+        (Response(200, {}, b'{"error": "odd"}'), REFUSED, ["HTTP 200"]),
+        (Response(429, {}, b'{"error": "too_many_requests"}'), LATER, ["gives no token now (HTTP 429)"]),
+        (Response(500, {}, b'{"error": "server_error"}'), LATER, ["HTTP 500"]),
+        (Response(503), LATER, ["gives no token now (HTTP 503)"]),
+        (Response(302), LATER, ["HTTP 302"]),
+        (Response(200, {}, b'{"access_token": "a\\r\\nX-Evil: 1"}'), UNREADABLE, ["no header can carry"]),
+        (Response(200, {}, b'{"access_token": "t t"}'), UNREADABLE, ["no header can carry"]),
+        *((Response(200, {}, body), UNREADABLE, ["no access_token"]) for body in NO_TOKENS),
+        (
+            Response(200, {}, b'{"access_token": "t", "scope": "read"}'),
+            "token_scope",
+            ["no scope 'write'", "correct scope"],
+        ),
+        (NotSent("not_connected", message="nothing listens there"), LATER, ["nothing listens there"]),
+        (NoAnswer("timeout"), LATER, ["timeout"]),
     ],
 )
-def test_what_stands_in_place_of_a_token(status: int, body: bytes, result: NotSent) -> None:
-    assert refused(Response(status, {}, body)) == result
-
-
-@pytest.mark.parametrize(
-    ("result", "words"),
-    [
-        (Response(401, {}, b'{"error": "invalid_client"}'), ["HTTP 401, invalid_client", "login (client id)"]),
-        (Response(400, {}, b'{"error": "client-secret-9 is wrong"}'), ["HTTP 400"]),
-        (Response(200, {}, b'{"access_token": "t", "scope": "read"}'), ["grants no scope 'write'", "correct scope"]),
-        *((Response(200, {}, body), ["no access_token"]) for body in NO_TOKENS),
-        (Response(200, {}, b'{"access_token": "t t"}'), ["no header can carry"]),
-        (Response(503), ["gives no token now (HTTP 503)"]),
-        (NotSent("not_connected", message="nothing listens there"), ["nothing listens there"]),
-        (NoAnswer("timeout"), ["timeout"]),
-    ],
-)
-def test_what_a_token_endpoint_says_is_told_with_its_host(result: Result, words: list[str]) -> None:
-    text = refused(result).message or ""
-    for word in ["login.example", *words]:
-        assert word in text
+def test_what_stands_in_place_of_a_token_is_told_with_its_host(result: Result, code: str, words: list[str]) -> None:
+    found = refused(result)
+    assert (found.code, found.refused) == (code, code in {REFUSED, "token_scope"})
+    text = found.message or ""
+    assert [word for word in ["login.example", *words] if word not in text] == []
     assert "client-secret-9" not in text
 
 
@@ -153,3 +147,20 @@ def test_a_secret_that_no_header_can_carry_is_refused() -> None:
         token_request(credential)
     assert caught.value.result == NotSent("credential_not_latin1", refused=True)
     assert "пароль" not in repr(caught.value) + str(caught.value) + str(caught.value.result)
+
+
+@pytest.mark.parametrize("text", ["1764000000000", "1e300", "inf", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_absurd_time_reschedules_the_push_and_loses_no_record(status: int, text: str) -> None:
+    pushed = World(first(then=answers(status, retry_after=text))).push(names(12))
+    assert isinstance(pushed.error, RetryLaterError)
+    assert pushed.error.until <= EPOCH + timedelta(days=2)
+    assert pushed.counts() == {"failed": 12}
+
+
+def test_an_absurd_time_of_a_token_endpoint_reschedules_the_push_and_loses_no_record() -> None:
+    waits = NotSent("token_unavailable", wait=LONGEST_WAIT)
+    pushed = World(first(then=Deed(connects=False, not_sent=waits, applies=False))).push(names(12))
+    assert isinstance(pushed.error, RetryLaterError)
+    assert pushed.counts() == {"failed": 12}
+    assert set(pushed.codes().values()) <= {"token_unavailable", "rate_limited"}
