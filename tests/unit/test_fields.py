@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Required
 
 import pytest
@@ -88,6 +89,9 @@ class Record(TypedDict, total=False):
 
 
 CONTRACT = RecordContract(record=Record)
+FRACTION = Decimal("19.90")
+ENDLESS = (float("inf"), float("nan"), Decimal("NaN"))
+NO_JSON: list[Any] = [FRACTION, float("inf"), [float("nan")], b"x", {1: 2}, {"a": {7}}, object(), 1j]
 
 
 def test_what_a_field_is_follows_from_its_annotation() -> None:
@@ -109,8 +113,12 @@ def test_what_a_field_is_follows_from_its_annotation() -> None:
         ({"name": "a", "tree": {"branches": [{"leaf": 1}]}}, [("wrong_type", "tree.branches.0.leaf")]),
         ({"name": "a", "tree": {"branches": [{"x": 2}]}}, [("unknown_field", "tree.branches.0.x")]),
         ({"name": "a", "kind": "a", "tags": ["b"]}, [("conflict", "tags")]),
-        ({"name": "a", "share": True}, [("wrong_type", "share")]),
-        ({"name": "a", "more": {1: 2}}, [("not_json", "more")]),
+        ({"name": None}, [("wrong_type", "name")]),
+        ({"name": "a", "email": 7}, [("wrong_type", "email")]),
+        *(({"name": "a", "active": value}, [("wrong_type", "active")]) for value in ("true", 2, b"x")),
+        *(({"name": "a", "rank": value}, [("wrong_type", "rank")]) for value in ("5", True, 1.5, *ENDLESS, FRACTION)),
+        *(({"name": "a", "share": value}, [("wrong_type", "share")]) for value in ("52", True, *ENDLESS)),
+        *(({"name": "a", "more": value}, [("not_json", "more")]) for value in NO_JSON),
         ({"name": "a", "any": {"b": float("inf")}}, [("not_json", "any.b")]),
     ],
 )
@@ -118,9 +126,18 @@ def test_every_reason_is_told_with_its_code_and_field(record: dict[str, Any], fo
     with pytest.raises(InvalidRecordError) as caught:
         CONTRACT.check(record)
     assert [(code, field) for code, field, _ in caught.value.errors] == found
+    assert "19.90" not in str(caught.value.errors)
 
 
 def test_what_passes_is_handed_on_as_it_came() -> None:
-    record = {"name": "A", "email": None, "active": 1, "rank": 2.0, "share": 0.5, "more": [{"a": None}], "tags": ["b"]}
+    record = {
+        "name": "A",
+        "email": None,
+        "active": b"\x01",
+        "rank": 2.0,
+        "share": 0.5,
+        "more": [{"a": None}],
+        "tags": ["b"],
+    }
     assert CONTRACT.check(record) == {**record, "active": True, "rank": 2}
     assert type(CONTRACT.check(record)["rank"]) is int

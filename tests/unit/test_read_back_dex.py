@@ -13,6 +13,7 @@ from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Request
 from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.vendors import each
 
 VENDOR = vendors.load("dex")
 READING = words(VENDOR)
@@ -177,19 +178,10 @@ class TestById:
     @pytest.mark.parametrize(
         "body",
         [
-            b"",
-            None,
-            [],
-            {},
-            shown(CAT, OTHER_ID),
-            shown(CAT, None),
-            {"error": True, "data": shown(CAT, ID)},
-            {"error": "false", "data": shown(CAT, ID)},
-            {"data": shown(CAT, ID)},
-            {"error": False, "data": None},
-            {"error": False, "data": [shown(CAT, ID)]},
-            {"error": False, "data": {"id": ID}},
-            {"error": False, "data": {"contact": None}},
+            *each([b"", None, [], {}, shown(CAT, OTHER_ID), shown(CAT, None), {"error": True, "data": shown(CAT, ID)}]),
+            *each([{"error": "false", "data": shown(CAT, ID)}, {"data": shown(CAT, ID)}]),
+            *each([{"error": False, "data": None}, {"error": False, "data": [shown(CAT, ID)]}]),
+            *each([{"error": False, "data": {"id": ID}}, {"error": False, "data": {"contact": None}}]),
             {"error": False, "data": shown(CAT, ID, contact_emails=[7])},
         ],
     )
@@ -216,13 +208,10 @@ class TestByEmails:
     @pytest.mark.parametrize(
         "data",
         [
-            [shown(ANN)],
-            {"items": [shown(ANN)]},
-            {"ann@example.com": shown(ANN)},
+            *each([[shown(ANN)], {"items": [shown(ANN)]}, {"ann@example.com": shown(ANN)}]),
             {"ANN@example.com": [shown(ANN)]},
             [shown(ANN, contact_emails=None, emails=["x@example.com", "ann@example.com"])],
-            [shown(ANN, contact_emails=None)],
-            {"ann@example.com": shown(ANN, contact_emails=[])},
+            *each([[shown(ANN, contact_emails=None)], {"ann@example.com": shown(ANN, contact_emails=[])}]),
         ],
     )
     def test_what_is_shown_may_be_ours_and_may_hide_ours(self, data: Any) -> None:
@@ -247,18 +236,9 @@ class TestByEmails:
     @pytest.mark.parametrize(
         "data",
         [
-            None,
-            7,
-            "none",
-            [None],
-            [shown(ANN), 7],
-            {"other@example.com": None},
-            {"ann@example.com": 7},
-            {"ann@example.com": [None]},
-            {"contacts": {}},
-            [shown(ANN, None)],
-            [shown(ANN, contact_emails=[{"email": "other@example.com"}])],
-            [shown(ANN, contact_emails=[None])],
+            *each([None, 7, "none", [None], [shown(ANN), 7], {"other@example.com": None}, {"ann@example.com": 7}]),
+            *each([{"ann@example.com": [None]}, {"contacts": {}}, [shown(ANN, None)]]),
+            *each([[shown(ANN, contact_emails=[{"email": "other@example.com"}])], [shown(ANN, contact_emails=[None])]]),
             [shown(ANN), shown(ANN, full_name="Ann Other")],
             [{"id": "c1", "contact_emails": [{"email": "ann@example.com"}]}],
         ],
@@ -295,22 +275,13 @@ class TestByName:
     @pytest.mark.parametrize(
         "data",
         [
-            None,
-            [],
-            {},
-            {"items": None},
-            {"items": {}},
-            {"items": [None]},
-            {"items": [shown(DOT), shown(ANN)]},
-            {"items": [shown(DOT, None)]},
+            *each([None, [], {}, {"items": None}, {"items": {}}, {"items": [None]}]),
+            *each([{"items": [shown(DOT), shown(ANN)]}, {"items": [shown(DOT, None)]}]),
             {"items": [shown(DOT, created_at=None)]},
             {"items": [shown(DOT, created_at="2026-01-02T03:04:05")]},
-            {"items": [{"id": "c1", "created_at": THEN}]},
-            {"items": [shown(DOT)], "count": 0},
-            {"items": [shown(DOT)], "count": 2},
-            {"items": [shown(DOT)], "nextCursor": {}},
-            {"items": [shown(DOT)], "nextCursor": True},
-            {"items": [shown(DOT)], "nextCursor": "\ud800"},
+            *each([{"items": [{"id": "c1", "created_at": THEN}]}, {"items": [shown(DOT)], "count": 0}]),
+            *each([{"items": [shown(DOT)], "count": 2}, {"items": [shown(DOT)], "nextCursor": {}}]),
+            *each([{"items": [shown(DOT)], "nextCursor": True}, {"items": [shown(DOT)], "nextCursor": "\ud800"}]),
         ],
     )
     def test_anything_else(self, data: Any) -> None:

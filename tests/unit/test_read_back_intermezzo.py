@@ -12,6 +12,7 @@ from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page
 from airflow_provider_contacts.vendor_kit.vendor import Request
 from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.vendors import each
 
 VENDOR = vendors.load("intermezzo")
 READING = words(VENDOR)
@@ -79,12 +80,8 @@ OTHER = organization([contact(BOB, "cnt_9")], id="org_other")
 @pytest.mark.parametrize(
     "body",
     [
-        ONE,
-        {name: value for name, value in ONE.items() if name != "id"},
-        [ONE],
-        [OTHER, ONE],
-        {"items": [OTHER, ONE], "meta": {"page": 1, "has_next": True}},
-        {"items": [ONE]},
+        *each([ONE, {name: value for name, value in ONE.items() if name != "id"}, [ONE], [OTHER, ONE]]),
+        *each([{"items": [OTHER, ONE], "meta": {"page": 1, "has_next": True}}, {"items": [ONE]}]),
         organization({"items": [contact(ANN)], "meta": {"has_next": False}}),
         organization([contact({**ANN, "phone": {"phone_number": "+44 7911 123456", "phone_type": "mobile"}})]),
     ],
@@ -114,32 +111,14 @@ def test_none_must_be_said() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        None,
-        [],
-        {},
-        "org_demo",
-        {"detail": "Not Found"},
-        [None],
-        [ONE, ONE],
-        [OTHER],
-        [{"contacts": []}],
-        OTHER,
-        {**ONE, "id": None},
-        {"items": None},
-        {"items": [OTHER]},
-        {"items": [OTHER], "meta": {"has_next": "true"}},
-        {"items": [OTHER], "meta": {"has_next": True}},
-        organization({}),
-        organization("cnt_1"),
-        organization({"items": [contact(ANN)]}),
-        organization({"items": [contact(ANN)], "meta": {"has_next": True}}),
-        organization([None]),
-        organization([contact(ANN), "cnt_2"]),
-        organization([contact(ANN, None)]),
-        organization([contact(ANN), contact(BOB)]),
-        organization([contact(ANN, name=None)]),
-        organization([contact(ANN, phone=7)]),
-        organization([contact(ANN, roles="admin")]),
+        *each([None, [], {}, "org_demo", {"detail": "Not Found"}, [None], [ONE, ONE], [OTHER], [{"contacts": []}]]),
+        *each([OTHER, {**ONE, "id": None}, {"items": None}, {"items": [OTHER]}]),
+        *each([{"items": [OTHER], "meta": {"has_next": "true"}}, {"items": [OTHER], "meta": {"has_next": True}}]),
+        *each([organization({}), organization("cnt_1"), organization({"items": [contact(ANN)]})]),
+        *each([organization({"items": [contact(ANN)], "meta": {"has_next": True}}), organization([None])]),
+        *each([organization([contact(ANN), "cnt_2"]), organization([contact(ANN, None)])]),
+        *each([organization([contact(ANN), contact(BOB)]), organization([contact(ANN, name=None)])]),
+        *each([organization([contact(ANN, phone=7)]), organization([contact(ANN, roles="admin")])]),
     ],
 )
 def test_what_shows_no_contacts(body: Any) -> None:

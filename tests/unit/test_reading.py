@@ -103,49 +103,32 @@ def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
 
 
 @pytest.mark.parametrize(
-    ("body", "found"),
-    [(b'{"a": 1}', {"a": 1}), (b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b'{"a": "\\ud800"}', {"a": "\ud800"}), (b" 7 ", 7)],
-)
-def test_an_answer_is_read_as_json(body: bytes, found: Any) -> None:
-    assert Response(200, {}, body).json() == found
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (b"", "JSONDecodeError"),
-        (b"<html>", "JSONDecodeError"),
-        (b'{"a": 1} {}', "JSONDecodeError"),
-        (b"\xff", "UnicodeDecodeError"),
-        (b"[" * 100_000, "RecursionError"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_is_no_json_is_unreadable_and_not_quoted(body: bytes, said: str) -> None:
-    with pytest.raises(UnreadableError) as caught:
-        Response(200, {}, body).json()
-    assert str(caught.value) == said
-
-
-@pytest.mark.parametrize(
     ("body", "value"),
     [
-        (b'{"a": 1}', {"a": 1}),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
         (b"\xef\xbb\xbf{}", {}),
         (b'"\\ud800"', "\ud800"),
-        (b"1e400", math.inf),
+        (b" 1e400", math.inf),
         (b"123456789012345678901234567890", 123456789012345678901234567890),
-        (b'{"a": 1, "a": 2}', {"a": 2}),
     ],
 )
 def test_every_json_text_is_read(body: bytes, value: Any) -> None:
     assert Response(200, {}, body).json() == value
 
 
-@pytest.mark.parametrize("body", [b"", b'"\xff"', b'{"\xc3": 1}', b"\xff", b"{", b"[" * 100_000, b"{} {}", b"'a'"])
-def test_what_is_no_json_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableError):
-        Response(200, {}, body).json()
+@pytest.mark.parametrize(
+    ("said", "bodies"),
+    [
+        ("JSONDecodeError", [b"", b"<html>", b"{", b'{"a": 1} {}', b"'a'"]),
+        ("UnicodeDecodeError", [b"\xff", b'"\xff"', b'{"\xc3": 1}']),
+        ("RecursionError", [b"[" * 100_000]),
+    ],
+)
+def test_what_is_no_json_is_unreadable_and_not_quoted(said: str, bodies: list[bytes]) -> None:
+    for body in bodies:
+        with pytest.raises(UnreadableError) as caught:
+            Response(200, {}, body).json()
+        assert str(caught.value) == said
 
 
 QUOTED = st.binary(max_size=9).map(lambda text: b'"' + text + b'"')

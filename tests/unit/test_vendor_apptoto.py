@@ -46,9 +46,7 @@ def silent(record: Mapping[str, Any], one: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "record",
     [
-        {"name": " Ann "},
-        {"first_name": "Ann", "last_name": "Ames"},
-        {"name": "Ann", "first_name": "Ann"},
+        *each([{"name": " Ann "}, {"first_name": "Ann", "last_name": "Ames"}, {"name": "Ann", "first_name": "Ann"}]),
         {"name": "Ann", "phone": "650-555-1212", "email": "Ann@Example.com"},
         {"name": "Ann", "phone_numbers": [{"number": "1", "is_mobile": True, "type": "x", "is_primary": False}]},
         {"name": "Ann", "phone": "1", "email_addresses": [{"address": "a@b.example", "type": "x", "is_primary": True}]},
@@ -58,35 +56,21 @@ def test_a_record_leaves_as_it_came(record: dict[str, Any]) -> None:
     assert payload_of(VENDOR, {**record, "external_id": "e"}) == {**record, "external_id": "e"}
 
 
-def test_missing_values_are_left_out_and_json_text_is_read() -> None:
-    record = {"name": "Ann", "last_name": "", "email": None, "phone_numbers": '[{"number": "1", "type": null}]'}
-    sent = payload_of(VENDOR, {**record, "external_id": "e"})
-    assert sent == {"name": "Ann", "phone_numbers": [{"number": "1"}], "external_id": "e"}
-
-
 @pytest.mark.parametrize(
     ("record", "faults"),
     [
         ({"email": "a@b.example"}, [("missing_name", None)]),
         ({"first_name": "Ann", "last_name": ""}, [("missing_name", None)]),
         ({"name": "", "first_name": "Ann"}, [("missing_name", None)]),
-        ({"name": 7}, [("wrong_type", "name")]),
         ({"name": "A", "email": "a at b"}, [("invalid_email", "email")]),
         ({"name": "A", "email_address": "a@b.example"}, [("unknown_field", "email_address")]),
         ({"name": "A", "address_book": "x"}, [("unknown_field", "address_book")]),
         ({"name": "A", "address_book_id": 8}, [("unknown_field", "address_book_id")]),
         ({"name": "A", "phone": "1", "phone_numbers": [{"number": "2"}]}, [("conflict", "phone_numbers")]),
         ({"name": "A", "email": "a@b.example", "email_addresses": []}, [("conflict", "email_addresses")]),
-        ({"name": "A", "phone": 650}, [("wrong_type", "phone")]),
-        ({"name": "A", "phone_numbers": "650-555-1212"}, [("invalid_json", "phone_numbers")]),
-        ({"name": "A", "phone_numbers": {"number": "1"}}, [("wrong_type", "phone_numbers")]),
         (
             {"name": "A", "phone_numbers": [{"phone": "1"}]},
             [("missing_field", "phone_numbers.0.number"), ("unknown_field", "phone_numbers.0.phone")],
-        ),
-        (
-            {"name": "A", "phone_numbers": [{"number": "1", "is_mobile": "yes"}]},
-            [("wrong_type", "phone_numbers.0.is_mobile")],
         ),
         ({"name": "A", "email_addresses": [{"address": "x"}]}, [("invalid_email", "email_addresses.0.address")]),
         ({"name": "A", "external_id": 7}, [("wrong_type", "external_id")]),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.vendor_kit.auth import FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Request
@@ -37,14 +37,10 @@ PLACE = {"operation": "set", "data": {"latitude": 52, "longitude": 13.5}}
         ({"phone_number": "+49 30 1"}, {"contact_phone_numbers": [{"phone_number": "+49 30 1"}]}),
         ({"id": ID.upper(), "company": "Acme"}, None),
         ({"id": UUID(ID)}, {"id": ID}),
-        ({"company": "Acme", "id": None, "email": ""}, {"company": "Acme"}),
         ({"source": "anything", "frequency": "7 days"}, None),
         ({"birthday": date(1990, 2, 3)}, {"birthday": "1990-02-03"}),
         ({"birthday": "1990-02-03", "birthday_year": 1990.0}, {"birthday": "1990-02-03", "birthday_year": 1990}),
-        ({"last_seen_at": "2026-01-02T03:04:05Z"}, None),
         ({"last_seen_at": MOMENT}, {"last_seen_at": "1990-02-03T00:00:00+00:00"}),
-        ({"starred": False}, None),
-        ({"starred": 1, "never_keep_in_touch": 0.0}, {"starred": True, "never_keep_in_touch": False}),
         ({"coordinates": typed(PLACE)}, {"coordinates": PLACE}),
         ({"linkedin_data": {"a": [1, None, "x"]}}, None),
         ({"tags_contacts": f'[{{"tag_id": "{ID}"}}]'}, {"tags_contacts": [{"tag_id": ID}]}),
@@ -72,51 +68,23 @@ def test_a_record_leaves_as_it_came(record: dict[str, Any], payload: dict[str, A
         ({}, [("empty_record", None)]),
         ({"full_name": None, "email": ""}, [("empty_record", None)]),
         ({"nickname": "A"}, [("unknown_field", "nickname")]),
-        ({"full_name": 7}, [("wrong_type", "full_name")]),
         ({"company": True}, [("wrong_type", "company")]),
         ({"email": "ann at example"}, [("invalid_email", "contact_emails.0.email")]),
         ({"phone_number": 49301}, [("wrong_type", "contact_phone_numbers.0.phone_number")]),
         ({"email": "a@b.example", "contact_emails": []}, [("conflict", "email")]),
         ({"phone_number": "1", "contact_phone_numbers": []}, [("conflict", "phone_number")]),
         ({"id": "1"}, [("invalid_uuid", "id")]),
-        ({"id": 1}, [("wrong_type", "id")]),
         ({"birthday": "3.2.1990"}, [("invalid_date", "birthday")]),
-        ({"birthday": MOMENT}, [("invalid_date", "birthday")]),
-        *(({"birthday_year": year}, [("wrong_type", "birthday_year")]) for year in ("1990", 1990.5, True)),
         *(({"last_seen_at": at}, [("invalid_datetime", "last_seen_at")]) for at in ("now", "2026-01-02T03:04:05")),
-        *(({"starred": flag}, [("wrong_type", "starred")]) for flag in ("true", 2)),
-        *(
-            ({"coordinates": {"data": {"latitude": degrees}}}, [("wrong_type", "coordinates.data.latitude")])
-            for degrees in ("52", True)
-        ),
-        ({"coordinates": "52, 13"}, [("invalid_json", "coordinates")]),
+        ({"coordinates": {"data": {"latitude": "52"}}}, [("wrong_type", "coordinates.data.latitude")]),
         ({"linkedin_data": "[]"}, [("wrong_type", "linkedin_data")]),
-        ({"web_search_summary": {"a": object()}}, [("not_json", "web_search_summary")]),
-        ({"custom_fields": {"id": ID}}, [("wrong_type", "custom_fields")]),
         ({"tags_contacts": {"append": [ID]}}, [("wrong_type", "tags_contacts")]),
         ({"tags_contacts": [{"tag_id": "vip"}]}, [("invalid_uuid", "tags_contacts.0.tag_id")]),
-        ({"contact_emails": [None]}, [("wrong_type", "contact_emails.0")]),
         ({"contact_emails": [{"address": "x"}]}, [("unknown_field", "contact_emails.0.address")]),
     ],
 )
 def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Faults) -> None:
     assert faults_of(VENDOR, record) == faults
-
-
-@pytest.mark.parametrize(
-    ("record", "faults"),
-    [
-        ({"birthday_year": float("inf")}, [("wrong_type", "birthday_year")]),
-        ({"coordinates": {"data": {"latitude": float("inf")}}}, [("wrong_type", "coordinates.data.latitude")]),
-        ({"linkedin_data": {"a": float("inf")}}, [("not_json", "linkedin_data")]),
-        ({"custom_fields": [{"custom_field": {1, 2}}]}, [("not_json", "custom_fields.0.custom_field")]),
-        ({"company": None}, [("wrong_type", "company")]),
-    ],
-)
-def test_the_contract_alone_refuses_what_json_cannot_say(record: dict[str, Any], faults: Faults) -> None:
-    with pytest.raises(InvalidRecordError) as caught:
-        VENDOR.contract.check(record)
-    assert [(code, field) for code, field, _ in caught.value.errors] == faults
 
 
 def test_where_and_who() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Request
 from airflow_provider_contacts.vendors.intermezzo import VENDOR
@@ -31,11 +31,7 @@ MOBILE = {"phoneNumber": "1", "phoneType": "mobile"}
         ({"name": "  Ann  "}, None),
         ({"name": "Ann", "email": "Ann@EXAMPLE.com"}, None),
         ({"name": "Ann", "email": None}, None),
-        ({"name": "Ann", "email": ""}, {"name": "Ann"}),
-        ({"name": "Ann", "email": float("nan")}, {"name": "Ann"}),
-        ({"name": "Ann", "phone": None, "roles": None}, {"name": "Ann"}),
         ({"first_name": "Ann", "last_name": "Ames"}, {"name": "Ann Ames"}),
-        ({"last_name": "Ames", "first_name": "Ann"}, {"name": "Ann Ames"}),
         ({"first_name": "Ann", "last_name": None}, {"name": "Ann"}),
         ({"first_name": "", "last_name": "Ames"}, {"name": "Ames"}),
         ({"name": "Ann", "phone_number": "1"}, {"name": "Ann", "phone": MOBILE}),
@@ -45,12 +41,7 @@ MOBILE = {"phoneNumber": "1", "phoneType": "mobile"}
         ),
         ({"name": "Ann", "phone_type": "mobile"}, {"name": "Ann"}),
         ({"name": "Ann", "phone": {"phoneNumber": "1"}}, None),
-        (
-            {"name": "Ann", "phone": '{"phoneNumber": "1", "phoneType": null}'},
-            {"name": "Ann", "phone": {"phoneNumber": "1"}},
-        ),
         ({"name": "Ann", "roles": ["x", "y"]}, None),
-        ({"name": "Ann", "roles": '["x"]'}, {"name": "Ann", "roles": ["x"]}),
         ({"name": "Ann", "roles": []}, None),
     ],
 )
@@ -62,19 +53,13 @@ def test_a_record_leaves_as_it_came(record: dict[str, Any], payload: dict[str, A
     ("record", "faults"),
     [
         ({"email": "ann@example.com"}, [("missing_field", "name")]),
-        ({"name": None}, [("missing_field", "name")]),
         ({"name": ""}, [("too_short", "name")]),
-        ({"name": 7}, [("wrong_type", "name")]),
         ({"name": "Ann", "email": "ann at example"}, [("invalid_email", "email")]),
-        ({"name": "Ann", "email": 7}, [("wrong_type", "email")]),
         ({"name": "Ann", "age": 7}, [("unknown_field", "age")]),
         ({"name": "Ann", "phone": {"phone_number": "1"}}, [("unknown_field", "phone.phone_number")]),
         ({"name": "Ann", "phone": {"phoneNumber": 1}}, [("wrong_type", "phone.phoneNumber")]),
-        ({"name": "Ann", "phone_number": 1}, [("wrong_type", "phone.phoneNumber")]),
         ({"name": "Ann", "phone": "+49 30 1"}, [("invalid_json", "phone")]),
-        ({"name": "Ann", "roles": "boss"}, [("invalid_json", "roles")]),
         ({"name": "Ann", "roles": '"boss"'}, [("wrong_type", "roles")]),
-        ({"name": "Ann", "roles": ["boss", None]}, [("wrong_type", "roles.1")]),
         ({"name": "Ann", "first_name": "Ann"}, [("conflict", "first_name")]),
         ({"name": "Ann", "phone": {}, "phone_number": "1"}, [("conflict", "phone_number")]),
     ],
@@ -112,12 +97,6 @@ def test_client_credentials_ask_for_a_token(extra: dict[str, str]) -> None:
         encoding="json",
         parameters=(("audience", extra.get("audience", "https://api.intermezzo.ai")),),
     )
-
-
-def test_without_a_client_id_the_password_is_a_token() -> None:
-    assert VENDOR.auth.credential(Account(password="token")) == FixedHeader("Bearer token")
-    with pytest.raises(ConfigError, match="password"):
-        VENDOR.auth.credential(Account(login="id"))
 
 
 def counted(counts: tuple[Any, Any, Any, Any], data: Any = None, errors: Any = None) -> dict[str, Any]:
@@ -162,14 +141,7 @@ WITHOUT_ERRORS = {name: value for name, value in counted((1, 1, 0, 0), [A]).item
         # Counters that are none, or that disagree with each other, what was sent, is shown, or is named.
         *(
             (counted(counts, [A], []), [ANN], "?counters_missing")
-            for counts in (
-                (0, 0, 0, 0),
-                (None, 1, 0, 0),
-                (1, "1", 0, 0),
-                (1, 1, False, 0),
-                (1, 1.0, 0, 0),
-                (1, 1, 0, -1),
-            )
+            for counts in ((0, 0, 0, 0), (None, 1, 0, 0), (1, "1", 0, 0), (1, 1, False, 0), (1, 1, 0, -1))
         ),
         *((body, [ANN], "?counters_missing") for body in ([], None, 7, "x", [{"total": 1}])),
         *(
@@ -290,10 +262,7 @@ def test_the_other_shape_names_a_lone_record() -> None:
     [
         (OTHER, "validation_error"),
         ({"detail": [at("body", kind="json_invalid")]}, "json_invalid"),
-        *(
-            (body, "http_422")
-            for body in each([{"detail": "Not Found"}, {"error": "no Ann"}, {"error": True}, [], b"<html>"])
-        ),
+        *((body, "http_422") for body in each([{"detail": "Not Found"}, {"error": "no Ann"}, [], b"<html>"])),
     ],
 )
 def test_the_code_of_a_refusal(body: Any, code: str) -> None:

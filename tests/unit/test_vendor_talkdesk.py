@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.vendor import Created, Rejected, Request
 from airflow_provider_contacts.vendors.talkdesk import VENDOR
@@ -60,64 +58,14 @@ FLAT = {"first_name": "Ann", "last_name": "Ames", "phone_number": "+351929312319
         ({**FLAT, "extra_data.job": None, "extra_data.city": ""}, ANN),
         ({**FLAT, "extra_data": '{"job": "Actor"}'}, {**ANN, "extra_data": {"job": "Actor"}}),
         ({**ANN, "priority": 10.0}, {**ANN, "priority": 10}),
-        ({**ANN, "priority": Decimal(1)}, {**ANN, "priority": 1}),
-        ({**ANN, "sync_external_id": 1}, {**ANN, "sync_external_id": True}),
-        ({**ANN, "sync_external_id": False}, None),
-        ({**ANN, "timezone": None, "external_id": ""}, ANN),
         ({**ANN, "first_name": "Ä" * 80, "timezone": "z" * 35}, None),
         ({**ANN, "external_provider": "crm", "external_id": " 7 ", "external_url": "u"}, None),
-        *(
-            ({**ANN, "extra_data": {"key": value}}, None)
-            for value in each(["x", "", True, 250, 1.5, {"a": [1, None, {}]}])
-        ),
-        *(
-            ({**ANN, "extra_data": {"key": value}}, {**ANN, "extra_data": {"key": text}})
-            for value, text in (
-                (date(2026, 2, 1), "2026-02-01"),
-                (datetime(2026, 2, 1, 12, tzinfo=UTC), "2026-02-01T12:00:00+00:00"),
-                (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-            )
-        ),
+        ({**ANN, "extra_data": {"key": [True, 1.5, {"a": [1, None, {}]}]}}, None),
+        ({**ANN, "extra_data": {"key": date(2026, 2, 1)}}, {**ANN, "extra_data": {"key": "2026-02-01"}}),
     ],
 )
 def test_a_record_leaves_as_it_came(record: dict[str, Any], payload: dict[str, Any] | None) -> None:
     assert typed(payload_of(VENDOR, record)) == typed(record if payload is None else payload)
-
-
-def refused_by_contract(record: dict[str, Any]) -> Faults:
-    """Ask the contract alone, for values that may be refused before it is asked."""
-
-    def check() -> None:
-        for word in VENDOR.contract.flat:
-            word.apply(record)
-        VENDOR.contract.check(record)
-
-    with pytest.raises(InvalidRecordError) as caught:
-        check()
-    assert "19.90" not in str(caught.value.errors)
-    return [(code, field) for code, field, _ in caught.value.errors]
-
-
-@pytest.mark.parametrize(
-    "value", [Decimal("19.90"), float("inf"), [float("nan")], b"x", {1: 2}, {"a": {7}}, object(), 1j]
-)
-def test_extra_data_holds_nothing_that_json_cannot_say(value: Any) -> None:
-    assert refused_by_contract({**ANN, "extra_data": {"key": value}}) == [("not_json", "extra_data.key")]
-    assert refused_by_contract({**FLAT, "extra_data.key": value}) == [("not_json", "extra_data.key")]
-
-
-@pytest.mark.parametrize(
-    ("record", "faults"),
-    [
-        *(
-            ({**ANN, "priority": value}, [("wrong_type", "priority")])
-            for value in (float("inf"), float("nan"), Decimal("NaN"), Decimal("1.5"))
-        ),
-        ({**ANN, "extra_data.": "x"}, [("unknown_field", "extra_data.")]),
-    ],
-)
-def test_the_contract_alone_refuses_the_rest(record: dict[str, Any], faults: Faults) -> None:
-    assert refused_by_contract(record) == faults
 
 
 @pytest.mark.parametrize(
@@ -125,32 +73,24 @@ def test_the_contract_alone_refuses_the_rest(record: dict[str, Any], faults: Fau
     [
         ({}, [("missing_field", "phone_numbers"), ("missing_field", "first_name"), ("missing_field", "last_name")]),
         ({"first_name": "A", "last_name": "B", "phone_type": "HOME"}, [("missing_field", "phone_numbers")]),
-        ({**FLAT, "phone_number": None}, [("missing_field", "phone_numbers")]),
         ({**FLAT, "last_name": ""}, [("too_short", "last_name")]),
-        ({**FLAT, "last_name": None}, [("missing_field", "last_name")]),
         ({**FLAT, "first_name": "a" * 81}, [("too_long", "first_name")]),
-        ({**FLAT, "first_name": 7}, [("wrong_type", "first_name")]),
         ({**FLAT, "phone_number": "1" * 21}, [("too_long", "phone_numbers.0.phone_number")]),
-        ({**FLAT, "phone_number": 351929312319}, [("wrong_type", "phone_numbers.0.phone_number")]),
         ({**FLAT, "phone_type": "mobile"}, [("not_allowed", "phone_numbers.0.phone_type")]),
         ({**FLAT, "phone_numbers": []}, [("conflict", "phone_number")]),
         ({**ANN, "phone_type": "HOME"}, [("conflict", "phone_type")]),
         ({**ANN, "phone_numbers": []}, [("too_short", "phone_numbers")]),
         ({**ANN, "phone_numbers": [{"phone_number": "1"}]}, [("missing_field", "phone_numbers.0.phone_type")]),
         ({**ANN, "phone_numbers": [{"phone_type": "HOME"}]}, [("missing_field", "phone_numbers.0.phone_number")]),
-        ({**ANN, "phone_numbers": "+351"}, [("invalid_json", "phone_numbers")]),
-        ({**ANN, "phone_numbers": {"phone_number": "1"}}, [("wrong_type", "phone_numbers")]),
         ({**ANN, "timezone": "z" * 36}, [("too_long", "timezone")]),
         ({**ANN, "priority": 0}, [("out_of_range", "priority")]),
         ({**ANN, "priority": 11}, [("out_of_range", "priority")]),
-        ({**ANN, "priority": 1.5}, [("wrong_type", "priority")]),
         ({**ANN, "priority": "5"}, [("wrong_type", "priority")]),
-        ({**ANN, "priority": True}, [("wrong_type", "priority")]),
         ({**ANN, "external_id": 7}, [("wrong_type", "external_id")]),
-        ({**ANN, "sync_external_id": 2}, [("wrong_type", "sync_external_id")]),
-        ({**ANN, "extra_data": []}, [("wrong_type", "extra_data")]),
         ({**ANN, "extra_data": {}, "extra_data.a": 1}, [("conflict", "extra_data.a")]),
         ({**ANN, "id": "r1"}, [("unknown_field", "id")]),
+        ({**ANN, "extra_data": {"key": {1: 2}}}, [("not_json", "extra_data.key")]),
+        ({**FLAT, "extra_data.": "x"}, [("unknown_field", "extra_data.")]),
     ],
 )
 def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Faults) -> None:
@@ -158,50 +98,30 @@ def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Fau
 
 
 @pytest.mark.parametrize(
-    ("extra", "url"),
+    ("extra", "host", "token_url"),
     [
-        ({}, "https://api.talkdeskapp.com"),
-        ({"region": "us"}, "https://api.talkdeskapp.com"),
-        ({"region": "eu"}, "https://api.talkdeskapp.eu"),
-        ({"region": "ca"}, "https://api.talkdeskappca.com"),
+        ({"account": "acme"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
+        ({"account": "acme", "region": "us"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
+        ({"account": "acme", "region": "eu"}, "talkdeskapp.eu", "https://acme.talkdeskid.eu/oauth/token"),
+        ({"account": "acme-2", "region": "ca"}, "talkdeskappca.com", "https://acme-2.talkdeskidca.com/oauth/token"),
+        ({"token_url": "https://t.example/token"}, "talkdeskapp.com", "https://t.example/token"),
+        ({"token_url": "https://t.example/token", "account": "acme"}, "talkdeskapp.com", "https://t.example/token"),
+        ({"account": "acme", "scope": "a b"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
     ],
 )
-def test_the_region_decides_the_host(extra: dict[str, str], url: str) -> None:
-    assert VENDOR.base_url(Account(extra=extra)) == url
-
-
-@pytest.mark.parametrize(
-    ("extra", "url"),
-    [
-        ({"account": "acme"}, "https://acme.talkdeskid.com/oauth/token"),
-        ({"account": "acme", "region": "eu"}, "https://acme.talkdeskid.eu/oauth/token"),
-        ({"account": "acme-2", "region": "ca"}, "https://acme-2.talkdeskidca.com/oauth/token"),
-        ({"token_url": "https://t.example/token"}, "https://t.example/token"),
-        ({"token_url": "https://t.example/token", "account": "acme"}, "https://t.example/token"),
-    ],
-)
-def test_a_client_id_asks_for_tokens(extra: dict[str, str], url: str) -> None:
-    credential = VENDOR.auth.credential(Account(login="me", password="secret", extra=extra))
+def test_region_and_account_decide_the_hosts(extra: dict[str, str], host: str, token_url: str) -> None:
+    account = Account(login="me", password="secret", extra=extra)
+    assert VENDOR.base_url(account) == f"https://api.{host}"
+    credential = VENDOR.auth.credential(account)
     assert credential == ClientCredentials(
-        token_url=url,
+        token_url=token_url,
         client_id="me",
         client_secret="secret",
         method="client_secret_basic",
         encoding="form",
-        scope="record-lists:manage",
+        scope=extra.get("scope", "record-lists:manage"),
     )
     assert "secret" not in repr(credential).replace("client_secret_basic", "")
-
-
-def test_the_scope_can_be_another() -> None:
-    account = Account(login="me", password="secret", extra={"account": "acme", "scope": "a b"})
-    credential = VENDOR.auth.credential(account)
-    assert isinstance(credential, ClientCredentials)
-    assert credential.scope == "a b"
-
-
-def test_without_a_client_id_the_password_is_a_token() -> None:
-    assert VENDOR.auth.credential(Account(password="t0k")) == FixedHeader("Bearer t0k")
 
 
 @pytest.mark.parametrize(
@@ -219,22 +139,12 @@ def test_what_is_missing_is_a_configuration_error(account: Account, missing: str
         VENDOR.auth.credential(account)
 
 
-def test_paths() -> None:
+def test_paths_and_limits() -> None:
     assert VENDOR.request_path({"record_list_id": "a b/c"}) == "/record-lists/a%20b%2Fc/records/bulks"
     assert VENDOR.check is not None
     assert VENDOR.check({}) == Request("GET", "/record-lists")
     assert VENDOR.check({"record_list_id": "l1"}) == Request("GET", "/record-lists/l1")
-    for climbing in ("..", ".", ""):
-        with pytest.raises(ConfigError, match="record_list_id"):
-            VENDOR.request_path({"record_list_id": climbing})
-
-
-def test_the_declared_limits() -> None:
-    assert VENDOR.limits.batch_size == 100
-    assert VENDOR.envelope == (b'{"records":[', b"]}")
-    assert VENDOR.again_statuses == {409}
-    assert VENDOR.destination.required == ("record_list_id",)
-    assert not any(field.nullable for field in VENDOR.contract.fields.values())
+    assert (VENDOR.limits.batch_size, VENDOR.envelope, VENDOR.again_statuses) == (100, (b'{"records":[', b"]}"), {409})
 
 
 def shows(*records: Any, **more: Any) -> dict[str, Any]:
@@ -421,13 +331,6 @@ def test_an_accepted_request_is_no_created_record() -> None:
 )
 def test_what_is_no_answer_is_doubt(body: Any) -> None:
     assert brief(VENDOR, body, [ANN], 201) == "?unreadable"
-
-
-@pytest.mark.parametrize("depth", [100, 900, 980, 990, 995, 1000, 5000])
-def test_no_nesting_makes_a_reader_fail(depth: int) -> None:
-    deep = b'{"a":' * depth + b"1" + b"}" * depth
-    record = json.dumps(fine(ANN, "a")).encode()[:-1] + b',"extra_data":' + deep + b"}"
-    assert brief(VENDOR, b'{"_embedded":{"records":[' + record + b"]}}", [ANN]) in {"+a", "?unreadable"}
 
 
 def refusal(*names: Any, **more: Any) -> dict[str, Any]:
