@@ -212,15 +212,19 @@ def changed_bodies(answer: Response) -> Iterator[bytes]:
         return
     for path in paths(body):
         for value in (*STRANGE, ...):
-            changed = copy.deepcopy(body)
-            holder = changed
-            for key in path[:-1]:
-                holder = holder[key]
-            if value is ...:
-                del holder[path[-1]]
-            else:
-                holder[path[-1]] = value
-            yield json.dumps(changed).encode()
+            yield json.dumps(replaced(body, path, value)).encode()
+
+
+def replaced(value: Any, path: Sequence[Any], by: Any) -> Any:
+    """Return a copy with what stands at a path replaced; by ``...``: left out."""
+    changed = holder = copy.deepcopy(value)
+    for key in path[:-1]:
+        holder = holder[key]
+    if by is ...:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = by
+    return changed
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -87,9 +87,7 @@ def says_exists(errors: Iterable[RecordError], http_status: int | None, codes: C
     """Tell whether a refusal can mean that the contact exists.
 
     Asked only about records that were in doubt, where a refusal too many costs a look by a person, and one too few a
-    contact that nobody knows of.
-
-    :param codes: the vendor's own codes for it, where their words do not say so.
+    contact that nobody knows of. ``codes`` are the vendor's own, where their words do not say so.
     """
     return http_status == CONFLICT or any(
         error.code in codes or EXISTS.search(f"{error.code} {error.message or ''}") for error in errors

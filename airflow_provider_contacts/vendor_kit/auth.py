@@ -24,7 +24,6 @@ class ClientCredentials:
 
     :param method: how client id and secret are shown to the token endpoint (RFC 7591 names).
     :param encoding: body of the token request; ``"json"`` is what Auth0 documents.
-    :param parameters: further body parameters, e.g. ``audience``.
     :param scope: asked for, and checked in the reply where the reply tells.
     """
 
@@ -42,10 +41,7 @@ Credential = FixedHeader | ClientCredentials
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How an account gives a credential, and what the connection's form asks for it.
-
-    :param credential: raises ``ConfigError`` for what is missing or makes no sense.
-    """
+    """What the form asks for, and how an account gives a credential: ``ConfigError`` for what makes none."""
 
     form: ConnectionForm
     credential: Callable[[Account], Credential]
@@ -74,11 +70,7 @@ def api_key(example: str = "") -> Auth:
 
 
 def login_and_password(login: str, password: str, example: str = "") -> Auth:
-    """Return the word for Basic authentication.
-
-    :param login: what the form calls the login; so for ``password``.
-    :param example: of a login.
-    """
+    """Return the word for Basic authentication, with what the form calls both fields, and an example of a login."""
 
     def credential(account: Account) -> Credential:
         if not account.login or not account.password:

@@ -32,10 +32,7 @@ def path(template: str) -> Callable[[Destination], str]:
 
 
 def get(template: str, without: str = "") -> Callable[[Destination], Request]:
-    """Return the word for a read request.
-
-    :param without: the path where the destination lacks a part of the template.
-    """
+    """Return the word for a read request; ``without`` is its path where the destination lacks a part."""
     keys, whole = PART.findall(template), path(template)
     return lambda destination: Request("GET", whole(destination) if all(map(destination.get, keys)) else without)
 
@@ -62,7 +59,7 @@ def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[
 class Lookup:
     """How a destination is made exact before anything is sent, e.g. an address book's name into its id.
 
-    :param request: the read request that is needed, or ``None`` if this destination is exact already.
+    :param request: ``None`` if this destination is exact already.
     :param read: the exact destination from a 2xx answer.
         Raises ``ConfigError`` where the object does not exist or is not unique, ``UnreadableError`` on garbage.
     """

@@ -39,13 +39,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionForm:
-    """A connection type's form.
-
-    :param hidden: standard fields that mean nothing for this vendor.
-    :param relabeling: standard field to label, e.g. ``{"password": "API key"}``.
-    :param examples: standard field to example text.
-    :param settings: extra keys of this vendor alone; those that all vendors share are added.
-    """
+    """A connection type's form: what becomes of the standard fields, and the extra keys of this vendor alone."""
 
     hidden: tuple[str, ...] = ()
     relabeling: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +56,6 @@ class ConnectionForm:
 class DestinationForm:
     """Which keys say where in the vendor's account the contacts go.
 
-    :param required: keys without which nothing can be sent.
     :param exactly_one: of these keys, one and only one.
     :param object_key: the key whose (resolved) value is the ``destination_object``; ``None``: the vendor has none.
     """

@@ -28,9 +28,8 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The records and contacts that are to be matched, and the pairs found so far.
+    """The records and contacts to be matched, what became of the record behind each contact, and what is known so far.
 
-    :param fates: by place: what became of the record behind a contact.
     :param pairs: index sent to place shown.
     :param left_out: indices of records that are none of the contacts.
     """
@@ -90,10 +89,7 @@ def matched(sent: Sequence[Payload], shown: Sequence[Shown], steps: Sequence[Ste
 
 
 def echo(names: Collection[str]) -> Step:
-    """Pair all in order if each contact shows, in its place, exactly what was sent.
-
-    :param names: fields that can be sent; what else is shown says nothing, nor does a null.
-    """
+    """Pair all in order if each contact shows, in its place and of the fields ``names``, exactly what was sent."""
 
     def step(rest: Rest) -> Mapping[int, int]:
         told = [

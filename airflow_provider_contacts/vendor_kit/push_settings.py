@@ -30,11 +30,7 @@ DEFAULT_ASSUMPTIONS = Assumptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a push goes, in the words of its connection.
-
-    :param credential: the fields that make up the credential, as the connection form names them.
-    :param destination: the vendor's destination keys.
-    """
+    """Where a push goes; ``credential`` names the fields that make it up, as the connection's form does."""
 
     conn_id: str = ""
     host: str = ""
@@ -122,10 +118,7 @@ def trouble_text(title: str, result: Result, place: Place) -> str | None:
 
 
 def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | None = None) -> str:
-    """Return what a person should look at when the vendor takes nothing.
-
-    :param message: the cause, where it is known better than by its code.
-    """
+    """Return what a person should look at when the vendor takes nothing, or the cause, where it is known."""
     if message:
         return f"{title} cannot be pushed to ({code}): {message}"
     parts = [place.host and f"at {place.host}", place.conn_id and f"connection {place.conn_id!r}"]

@@ -20,10 +20,8 @@ from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Re
 class Contact:
     """One contact as the vendor shows it when it is read back.
 
-    :param id: the vendor's id as text.
     :param fields: what the read shows, under the names and in the shape in which it would be sent; a field that the
         read does not show is absent, one that it shows as empty is there and empty.
-    :param created_at: aware; ``None`` where the vendor does not tell.
     """
 
     id: str = field(repr=False)

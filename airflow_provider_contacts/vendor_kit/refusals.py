@@ -49,10 +49,7 @@ def status_code(status: int) -> str:
 
 
 def reason(code: Any, field: Any, message: Any, otherwise: str = UNSPECIFIED) -> RecordError:
-    """Return one reason; a sentence in place of a code becomes the message.
-
-    :param otherwise: the code where none is given; ``conflict`` overrules any.
-    """
+    """Return one reason; a sentence in place of a code becomes the message, and a conflict overrules any code."""
     found = code_of(code) if otherwise != "conflict" else None
     return RecordError(found or otherwise, field_of(field), as_text(message) or (None if found else as_text(code)))
 

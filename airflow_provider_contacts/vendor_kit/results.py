@@ -14,7 +14,6 @@ class NotSent:
 
     :param refused: the credential was refused at the token endpoint, so nothing else would be sent either.
     :param wait: seconds for which the token endpoint asked to be left alone.
-    :param message: the cause and the way out, in words.
     """
 
     code: str
@@ -25,10 +24,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The request, or a part of it, may have left, and no answer came back that proves anything.
-
-    :param message: the cause, in words.
-    """
+    """The request, or a part of it, may have left, and no answer came back that proves anything."""
 
     code: str
     message: str | None = field(default=None, compare=False)

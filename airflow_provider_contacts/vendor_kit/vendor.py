@@ -34,11 +34,7 @@ Destination = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, relative to the vendor's base URL.
-
-    :param path: percent-encoded, with the trailing slash exactly as the vendor wants it.
-    :param body: encoded JSON, sent as ``application/json``; ``None`` for no body.
-    """
+    """One HTTP request, relative to the vendor's base URL: a percent-encoded path, and a body in JSON."""
 
     method: str
     path: str
@@ -77,20 +73,14 @@ class Response:
 
 
 class Created(msgspec.Struct, frozen=True, gc=False):
-    """The vendor confirmed the record, and it is certain which one.
-
-    :param id: the vendor's id as text; ``None`` where the answer proves the creation without telling ids.
-    """
+    """The vendor confirmed the record, and it is certain which one; without an id where the answer tells none."""
 
     id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Certainly not created, and the same data would be refused again.
-
-    :param errors: every reason given, at least one.
-    """
+    """Certainly not created, and the same data would be refused again, for every reason given, at least one."""
 
     errors: tuple[RecordError, ...]
 
@@ -99,8 +89,7 @@ class Rejected:
 class Again:
     """Certainly not created; the same data may be sent again.
 
-    :param later: the vendor asks for fewer requests. It does not where a record was merely left out because another one
-        of its request was refused.
+    :param later: the vendor asks for fewer requests, rather than leaving out a record because another one was refused.
     """
 
     code: str
@@ -110,10 +99,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """May or may not exist.
-
-    :param id: an id that the answer showed, kept as evidence for a person.
-    """
+    """May or may not exist; an id that the answer showed is kept as evidence for a person."""
 
     code: str
     message: str | None = field(default=None, repr=False)

@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 GROUP = "airflow_provider_contacts.vendors"
 """Entry point group of foreign vendors: the connection type to a ``Vendor`` value."""
 
-SECOND_HALF = "_reads"
-
 
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of the vendors of this package, sorted; loads none of them."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in found if not name.endswith(SECOND_HALF)))
+    return tuple(sorted(name for name in found if not name.endswith("_reads")))
 
 
 def foreign_names() -> list[str]:

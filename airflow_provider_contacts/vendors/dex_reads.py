@@ -232,8 +232,7 @@ def read_page(data: Content, question: Question) -> Page:
 def contact_of(shown: Content, ids: Collection[str | None]) -> Contact:
     """Return a contact as it would be sent; a whole name that is not shown is made of its parts.
 
-    :param ids: those that sought records brought along, in lower case: only one of them is shown as the contact's own,
-        since a record's id that the vendor did not take says nothing against its contact.
+    :param ids: those that sought records brought along, in lower case. An id of the vendor's own is not compared.
     """
     id_ = as_id(shown.get("id"))
     if id_ is None or not any(name in shown for name in NAMES):

@@ -64,17 +64,13 @@ class Progress:
 
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
     """Return the one question about all records, which is what list this is."""
-    references = {one for payload in sought if (one := reference(payload)) is not None}
-    all_have_one = all(reference(payload) is not None for payload in sought)
-    progress = Progress(frozenset(references) if all_have_one else frozenset())
+    references = list(map(reference, sought))
+    progress = Progress(frozenset(filter(None, references)) if all(references) else frozenset())
     return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=progress)]
 
 
 def read(answer: Response, question: Question) -> Page:
-    """Return what a page of the list shows, or for the list itself nothing but the way to its first page.
-
-    :raises UnreadableError: for what is no such page, whole and in agreement with itself and with those before it.
-    """
+    """Return what a page of the list shows, or for the list itself nothing but the way to its first page."""
     body = answer.json()
     if not isinstance(body, dict):
         raise UnreadableError("no object")
@@ -130,8 +126,6 @@ def counted(progress: Progress, body: Mapping[str, Any], count: int) -> Progress
     """Return the progress after a page of ``count`` records.
 
     A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
-
-    :raises UnreadableError: where the page's numbers say that a record of it is missing, or that the list has shrunk.
     """
     total, listed = as_count(body.get("total")), as_count(body.get("count"))
     if total is not None and listed not in {None, count, total}:
@@ -163,19 +157,13 @@ def contact_of(shown: Mapping[str, Any], path: str) -> Contact:
 
 
 def numbers_of(record: Mapping[str, Any]) -> list[Payload]:
-    """Return a record's numbers; the deprecated single number counts where there is no list.
-
-    :raises UnreadableError: if there is none, since every record has one.
-    """
+    """Return a record's numbers, of which every record has one; the deprecated single one counts without a list."""
     listed = record.get("phone_numbers") or [{"phone_number": record.get("phone_number")}]
     numbers = [as_mapping(entry) for entry in as_list(listed) or ()]
     if not numbers or not all(as_id(number.get("phone_number")) for number in numbers):
         raise UnreadableError("a record without a number")
-    return [
-        {"phone_number": as_id(number["phone_number"])}
-        | ({"phone_type": number["phone_type"]} if number.get("phone_type") is not None else {})
-        for number in numbers
-    ]
+    shown = [{"phone_number": as_id(one["phone_number"]), "phone_type": one.get("phone_type")} for one in numbers]
+    return [{name: value for name, value in one.items() if value is not None} for one in shown]
 
 
 def reference(record: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -120,3 +120,9 @@ def named(vendor: Vendor, refusal: Response, sent: Sequence[Payload]) -> dict[in
 def code_of(vendor: Vendor, refusal: Response) -> str:
     """Return the code of a whole refusal."""
     return read_refusal(vendor, refusal, 1).code
+
+
+def words_of(value: Any) -> set[str]:
+    """Return the names of all members inside a JSON value."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set(value if isinstance(value, dict) else ()).union(*map(words_of, members))

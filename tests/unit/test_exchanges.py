@@ -15,6 +15,7 @@ from airflow_provider_contacts import conformance, vendors
 from airflow_provider_contacts.vendor_kit.auth import Auth, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import ConnectionForm
 from airflow_provider_contacts.vendor_kit.vendor import Created, Replies, Response
+from tests.support.vendors import words_of
 
 FOLDER = Path(__file__).parents[1] / "exchanges"
 EXCHANGES = sorted(FOLDER.glob("*/*.json"))
@@ -107,12 +108,6 @@ def test_an_exchange_that_says_something_else_is_told(key: str) -> None:
 
 
 # Whatever comes.
-
-
-def words_of(value: Any) -> set[str]:
-    """Return the names of all members inside a JSON value."""
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set(value if isinstance(value, dict) else ()).union(*map(words_of, members))
 
 
 def json_like(exchanges: list[dict[str, Any]]) -> st.SearchStrategy[Any]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts import vendors
+from airflow_provider_contacts import conformance, vendors
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Response
 from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.vendors import words_of
 
 NAMES = tuple(name for name in vendors.names() if vendors.load(name).read_back is not None)
 
@@ -65,12 +65,6 @@ def real_answers(name: str) -> list[tuple[Response, Question]]:
     create(simulator, vendor, destination, sent)
     strangers = [{**one, "external_id": "99"} for one in sent if name in {"apptoto", "talkdesk"}]
     return read_all(vendor, at(simulator, vendor), destination, [*sent, *strangers[:1]]).answers
-
-
-def words_of(value: Any) -> set[str]:
-    """Return the names of all members inside a JSON value."""
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return set(value if isinstance(value, dict) else ()).union(*map(words_of, members))
 
 
 ANSWERS = {name: real_answers(name) for name in NAMES}
@@ -187,8 +181,8 @@ def test_a_true_answer_with_one_thing_changed_loses_no_contact(name: str, data: 
     draw = random.Random(seed)
     answer, question = draw.choice(answers)
     body = json.loads(answer.body)
-    path = draw.choice(list(paths(body)))
-    changed = replaced(body, path, data.draw(JSON | st.just(GONE)))
+    path = draw.choice(list(conformance.paths(body)))
+    changed = conformance.replaced(body, path, data.draw(JSON | st.just(...)))
     page = read(name, answer_of(changed), question)
     if page is not None and (entries := contacts_in(changed)) is not None:
         # Names in one piece come in several ways to part them: the ids count.
@@ -213,34 +207,6 @@ def test_a_question_asks_and_changes_nothing(name: str) -> None:
 def test_nobody_sought_is_no_reason_to_fail(name: str) -> None:
     asked = words(vendors.load(name)).questions([], DESTINATIONS[name])
     assert all(question.about == () for question in asked)
-
-
-class Gone:
-    """Stands for a member that is left out."""
-
-
-GONE = Gone()
-
-
-def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to everything inside a JSON value."""
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, member in members:
-        yield (*at, key)
-        yield from paths(member, (*at, key))
-
-
-def replaced(value: Any, path: Sequence[Any], by: Any) -> Any:
-    """Return a copy with what stands at a path replaced, or left out."""
-    changed = copy.deepcopy(value)
-    holder = changed
-    for key in path[:-1]:
-        holder = holder[key]
-    if by is GONE:
-        del holder[path[-1]]
-    else:
-        holder[path[-1]] = by
-    return changed
 
 
 def contacts_in(body: Any) -> list[Any] | None:
