@@ -52,8 +52,12 @@ class ContactsRetryPolicy(RetryPolicy):
         if isinstance(exception, errors.RetryLaterError):
             wait = min(max(exception.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
             return RetryDecision.retry(wait, reason=f"{exception}; the wait ends then")
-        if (reason := hopeless(exception)) is not None:
-            return RetryDecision.fail(reason=reason)
+        if isinstance(exception, errors.ConfigError):
+            return RetryDecision.fail(reason="configured wrongly: a further try would find the same")
+        if isinstance(exception, errors.RefusedError):
+            return RetryDecision.fail(reason="the vendor refuses credential, right or address")
+        if isinstance(exception, errors.UndeliveredError) and not exception.retryable:
+            return RetryDecision.fail(reason="no further try can deliver what is left")
         # Of an execution that was superseded, the newer one's end is what counts.
         if isinstance(exception, errors.ContactsError) and not isinstance(exception, errors.SupersededError):
             # Twice as long fifty times is beyond every limit, and a thousand times no longer fits a timedelta.
@@ -73,16 +77,3 @@ class ContactsRetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> ContactsRetryPolicy:
         """Return the policy that was serialized."""
         return cls(**{name: timedelta(seconds=data[name]) for name in ("delay", "longest", "longest_wait")})
-
-
-def hopeless(exception: BaseException) -> str | None:
-    """Return why no further try can help, ``None`` if one can."""
-    match exception:
-        case errors.ConfigError():
-            return "configured wrongly: a further try would find the same"
-        case errors.RefusedError():
-            return "the vendor refuses credential, right or address"
-        case errors.UndeliveredError(retryable=False):
-            return "no further try can deliver what is left"
-        case _:
-            return None

@@ -1,9 +1,9 @@
-"""Connection ids to connections, hooks and the store of a shared rate; what is wrong with one is a ``ConfigError``."""
+"""What a task opens by a connection id; what is wrong with one is a ``ConfigError``."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,16 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
+    from airflow_provider_contacts.ledgers.sql.open_table import Opening
     from airflow_provider_contacts.pacing.shared import SharedRate
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
+    from airflow_provider_contacts.task.parameters import PushParameters
+    from airflow_provider_contacts.task.summary import Report
     from airflow_provider_contacts.transport.connection import Target
 
 log = logging.getLogger(__name__)
@@ -112,6 +116,46 @@ def no_hook(conn_id: str, kind: str, error: Exception) -> str:
         text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
     package = f"airflow-provider-contacts[{kind}]" if kind in WITH_EXTRA else f"Airflow's provider package of {kind!r}"
     return f"{text}; install {package}"
+
+
+def run_of(ti: Any) -> RunIdentity:
+    """Return the run that a task instance's rows belong to."""
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return RunIdentity(
+        dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=map_index, try_number=ti.try_number
+    )
+
+
+def table_opening(
+    parameters: PushParameters,
+    report: Report,
+    run: RunIdentity,
+    target: Target,
+    *,
+    source_conn_id: str | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Opening:
+    """Return what opens the outcome table.
+
+    :param source_conn_id: SQL connection that is read meanwhile.
+    :param stopping: asked while the database cannot be reached.
+    """
+    from airflow_provider_contacts.ledgers.sql.open_table import Opening
+    from airflow_provider_contacts.ledgers.sql.patience import Patience
+
+    return Opening(
+        hook=sql_hook(parameters.outcomes_conn_id or "", "outcomes_conn_id"),
+        source=sql_hook(source_conn_id, "sql_conn_id") if source_conn_id else None,
+        table=parameters.outcomes_table,
+        create_tables=parameters.create_tables,
+        store_payload=parameters.store_payload,
+        run=run,
+        sync_id=report.sync_id,
+        destination=report.vendor,
+        destination_host=target.host,
+        destination_object=report.destination_object,
+        patience=Patience(stopping=stopping),
+    )
 
 
 def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_id: str) -> LimiterBudget:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
 
-from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError, ContactsError
 
 if TYPE_CHECKING:
     import httpx
@@ -96,8 +97,6 @@ class ContactsHook(BaseHook):
         Paths are relative to the vendor's base URL; the credential goes to its host alone. The caller closes the
         client. Nothing that it does is retried or remembered.
         """
-        from airflow.sdk.log import mask_secret
-
         from airflow_provider_contacts.task.parameters import DEFAULT_TIMEOUT
         from airflow_provider_contacts.transport.client import plain_client
 
@@ -106,7 +105,6 @@ class ContactsHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real read request, where the vendor documents one."""
-        from airflow_provider_contacts.errors import ContactsError
         from airflow_provider_contacts.transport.preflight import read
 
         check = self.vendor.check
@@ -131,8 +129,6 @@ class ContactsHook(BaseHook):
 
     def target(self) -> Target:
         """Read and check the connection."""
-        from airflow.sdk.log import mask_secret
-
         from airflow_provider_contacts.task.connections import connection, hook_classes
         from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 
@@ -162,8 +158,6 @@ class ContactsHook(BaseHook):
     @contextmanager
     def client(self, target: Target) -> Iterator[Client]:
         """Open a client for a push; only the caller's thread may use it."""
-        from airflow.sdk.log import mask_secret
-
         from airflow_provider_contacts.transport.client import Client
 
         if target.plain_http:

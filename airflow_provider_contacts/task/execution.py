@@ -23,10 +23,9 @@ from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
-from airflow_provider_contacts.task.connections import contacts_hook
-from airflow_provider_contacts.task.open_memory import new_report, run_of, table_opening
+from airflow_provider_contacts.task.connections import contacts_hook, run_of, table_opening
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
-from airflow_provider_contacts.task.reporting import Progress, counted, place_of_rows, reported
+from airflow_provider_contacts.task.reporting import Progress, counted, new_report, place_of_rows, reported
 from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:

@@ -20,10 +20,9 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.sources import RowSource, check_key, rows_of_records
-from airflow_provider_contacts.task.connections import sql_hook
-from airflow_provider_contacts.task.open_memory import new_report, run_of, table_opening
+from airflow_provider_contacts.task.connections import run_of, sql_hook, table_opening
 from airflow_provider_contacts.task.parameters import PUSH_PARSERS, PushParameters, parse_all
-from airflow_provider_contacts.task.reporting import Progress, counted, reported
+from airflow_provider_contacts.task.reporting import Progress, counted, new_report, reported
 from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.transport.preflight import known_destination
 

@@ -1,4 +1,4 @@
-"""Report a push: progress in the log, and its end in the run's row."""
+"""Report a push: its counters from the beginning, progress in the log, and its end in the run's row."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.errors import ContactsError, UndeliveredError
 from airflow_provider_contacts.outcome import UNDELIVERED, Status
+from airflow_provider_contacts.records.sync_ids import default_sync_id
+from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.engine.push import Push
+    from airflow_provider_contacts.ledgers.run_identity import RunIdentity
     from airflow_provider_contacts.records.batch import Finished
-    from airflow_provider_contacts.task.summary import Report
+    from airflow_provider_contacts.task.parameters import PushParameters
+    from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,24 @@ PROGRESS_EVERY = 30.0
 """Seconds between two progress lines in the log."""
 
 SHOWN = tuple(status.value for status in Status if status is not Status.SENDING)
+
+
+def new_report(
+    parameters: PushParameters, vendor: Vendor, destination: Destination, run: RunIdentity, sync_id: str | None = None
+) -> Report:
+    """Return the report of a push that begins; without a ``sync_id``, under the default one of a task."""
+    found = destination.get(vendor.destination.object_key or "")
+    place = None if found is None else str(found)
+    if sync_id is None:
+        sync_id = default_sync_id(run.dag_id, run.task_id, parameters.contacts_conn_id, place)
+    return Report(
+        vendor=vendor.name,
+        sync_id=sync_id,
+        sync_run_id=run.sync_run_id,
+        destination_object=place,
+        outcomes_table=parameters.outcomes_table if parameters.outcomes_conn_id else None,
+        wanted=parameters.xcom_outcomes,
+    )
 
 
 @contextmanager

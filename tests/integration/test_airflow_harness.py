@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import (
     AirflowRuntimeError,
 )
 
-from tests.airflow_harness import Call, MemAPI, airflow_connections, run_op, scope_of, states_of
+from tests.airflow_harness import MemAPI, airflow_connections, run_op, scope_of, states_of
 from tests.support.airflow_fixtures import RunDag, SetConnections
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -196,17 +196,6 @@ def test_an_overtaken_try_cannot_write_its_state() -> None:
     assert api.store[scope_of(op)] == {"by": "first"}
 
 
-def test_the_server_can_be_made_to_refuse() -> None:
-    def no_store(call: Call) -> int | None:
-        return 503 if call.path[0] == "store" and call.method == "PUT" else None
-
-    api = MemAPI(refuse=no_store)
-    result = run_op(probe(), api)
-    assert result.state == "failed"
-    assert isinstance(result.error, AirflowRuntimeError)  # as in a worker
-    assert result.error.error.detail == {"status_code": 503, "message": "Server returned error"}
-
-
 def test_what_the_harness_does_not_know_fails_loudly() -> None:
     class CountingOperator(BaseOperator):
         def execute(self, context: Any) -> Any:
@@ -254,16 +243,3 @@ def test_a_dag_runs_with_retries_mapping_and_xcom(run_dag: RunDag, set_connectio
         ("second", -1): ("success", 1),
         ("third", -1): ("success", 1),
     }
-
-
-def test_a_failing_dag_run_says_so(run_dag: RunDag) -> None:
-    ran: list[int] = []
-
-    class HopelessOperator(BaseOperator):
-        def execute(self, context: Any) -> Any:
-            ran.append(context["ti"].try_number)
-            raise AirflowFailException("hopeless")
-
-    with DAG("failing", schedule=None) as dag:
-        HopelessOperator(task_id="task", retries=3)
-    assert (run_dag(dag).state, ran) == ("failed", [1])

@@ -146,12 +146,7 @@ def test_mariadb_that_is_read_only(mariadb: MariaDB, there: bool) -> None:
 
 
 def test_mariadb_whose_lock_is_held(mariadb: MariaDB) -> None:
-    run(
-        mariadb.url(),
-        "CREATE DATABASE held",
-        "CREATE USER held@localhost",
-        "GRANT ALL ON held.* TO held@localhost",
-    )
+    run(mariadb.url(), "CREATE DATABASE held", "CREATE USER held@localhost", "GRANT ALL ON held.* TO held@localhost")
     database = Database(mariadb.url(user="held", database="held"))
     database.open("before").close()
     holder = holding(mariadb.url(database="held"))

@@ -90,22 +90,13 @@ def test_an_address_book_counts_by_its_resolved_id(world: World) -> None:
     assert again["num_skipped"] == 1
 
 
-@pytest.mark.parametrize(
-    ("wanted", "statuses"),
-    [
-        ("auto", None),
-        ("none", None),
-        ("undelivered", {"bad": "invalid"}),
-        ("all", {"p0": "skipped", "p1": "succeeded", "bad": "invalid"}),
-    ],
-)
-def test_xcom_lists_the_outcomes_that_are_asked_for(world: World, wanted: str, statuses: Any) -> None:
+def test_xcom_lists_all_outcomes_where_that_is_asked_for(world: World) -> None:
     world.run(push(people(1)), run_id="before")
-    found = world.done(push([*people(2), BAD], max_rejected=1, xcom_outcomes=wanted)).get("outcomes")
-    assert (found and {one["record_identifier"]: one["status"] for one in found}) == statuses
-    if wanted == "all":
-        skipped = next(one for one in found or [] if one["status"] == "skipped")
-        assert skipped["destination_record_id"] == world.simulator.dex.stored[0].id
+    found = world.done(push([*people(2), BAD], max_rejected=1, xcom_outcomes="all"))["outcomes"]
+    statuses = {one["record_identifier"]: one["status"] for one in found}
+    assert statuses == {"p0": "skipped", "p1": "succeeded", "bad": "invalid"}
+    skipped = next(one for one in found if one["status"] == "skipped")
+    assert skipped["destination_record_id"] == world.simulator.dex.stored[0].id
 
 
 def test_without_a_table_the_list_is_in_xcom_and_the_log_warns(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -215,10 +206,7 @@ def test_a_sql_file_is_read_and_rendered(world: World) -> None:
 # Keys and columns.
 
 
-def test_sync_key_must_be_given_with_sql_and_may_be_none(world: World) -> None:
-    without: Any = {name: value for name, value in TABLED.items() if name != "sync_key"}
-    with pytest.raises(TypeError, match="sync_key"), DAG("d", schedule=None):
-        SqlToContactsOperator(sql="SELECT 1", sql_conn_id="warehouse", **without)
+def test_without_a_key_the_payload_is_it(world: World) -> None:
     world.fill([{"email": "a@example.com"}, {"email": "a@example.com"}, {"email": "b@example.com"}])
     summary = world.done(sql_push(sync_key=None))
     assert (summary["num_succeeded"], summary["num_duplicate"]) == (2, 1)
@@ -336,9 +324,3 @@ def test_every_documented_field_is_a_template(world: World) -> None:
 def test_a_destination_is_rendered_inside(world: World) -> None:
     op = push(callees(1), **CALLS, destination={"record_list_id": "{{ 'demo' }}-list"})
     assert world.done(op)["destination_object"] == "demo-list"
-
-
-@pytest.mark.parametrize(("text", "sent"), [("False", 1), (" TRUE ", 0), (True, 0)])
-def test_plan_only_is_read_strictly(world: World, text: Any, sent: int) -> None:
-    world.done(push(people(1), plan_only=text))
-    assert world.sent() == sent

@@ -15,15 +15,7 @@ from airflow.sdk import DAG
 from airflow_provider_contacts.operators import ReplayContactsOperator
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.support.by_hand import change
-from tests.support.pushing import (
-    CALLS,
-    World,
-    callees,
-    people,
-    postgres_connection,
-    refusal,
-    sql_push,
-)
+from tests.support.pushing import CALLS, World, callees, people, postgres_connection, refusal, sql_push
 from tests.support.pushing import push as push_task
 
 SYNC = "the-sync"

@@ -76,11 +76,7 @@ def test_a_stored_dag_shows_no_record(form: Form, kind: Any, given: Mapping[str,
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("ids", IDS, ids=["ids", "a template in them", "text", "a template"])
 def test_hidden_records_are_settled_as_they_are(
-    world: World,
-    form: Form,
-    ids: Any,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
+    world: World, form: Form, ids: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("", "airflow"):
         caplog.set_level(logging.DEBUG, name)

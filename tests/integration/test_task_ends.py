@@ -70,9 +70,7 @@ def test_the_word_for_a_push_that_comes_to_its_end(world: World, records: Any, p
     [
         ({"http_429": "always", "retry_after": "0"}, "failed"),
         ({"store_then_drop": "always"}, "failed"),
-        ({"http_401": "always"}, "aborted"),
         ({"http_403": "nth:2"}, "aborted"),
-        ({"http_404": "always"}, "aborted"),
     ],
 )
 def test_the_word_for_a_vendor_that_refuses(world: World, fault: dict[str, str], status: str) -> None:
@@ -101,29 +99,13 @@ def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: Worl
     assert world.run(push([*people(1), BAD], request_attempts=1), run_id="second").state == "up_for_retry"
 
 
-@pytest.mark.parametrize(
-    ("knob", "value", "records", "counter"),
-    [
-        ("dex.latency", "0ms", [BAD], "num_invalid"),
-        ("dex.store_then_500", "always", people(1), "num_unknown"),
-        ("talkdesk.reject", "first_name~0", callees(1), "num_rejected"),
-    ],
-)
-def test_what_a_retry_cannot_help_fails_for_good(
-    world: World, knob: str, value: str, records: Any, counter: str
-) -> None:
-    world.simulator.set(knob, value)
-    op = push(records, contacts_conn_id=f"{knob.partition('.')[0]}_default")
-    world.refused(op)
-    assert world.summary(op)[counter] == 1
-
-
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_of_everything_fails_for_good(world: World, status: int) -> None:
     world.set(**{f"http_{status}": "always"})
     op = push([*people(250), BAD])
     assert f"http_{status}" in world.refused(op)
     assert counts(world.summary(op), "planned", "failed", "invalid") == (251, 250, 1)
+    assert statuses(world, op) == ("aborted", "aborted")
 
 
 @pytest.mark.parametrize(
