@@ -10,7 +10,7 @@ import itertools
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Required
@@ -522,11 +522,9 @@ class FakeLedger:
         table.newest[sync_run_id] = self.token
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        self._begin("states")
         assert len(set(identifiers)) == len(identifiers)
-        found = {one: self._state(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
-        self._end("states")
-        return found
+        with self._call("states"):
+            return {one: self._state(one, self._table.rows[one]) for one in identifiers if one in self._table.rows}
 
     def _state(self, identifier: str, row: Row) -> RecordState:
         now = self._table.clock.seconds
@@ -539,37 +537,30 @@ class FakeLedger:
         )
 
     def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        self._begin("sent")
-        rows = {one: self._table.rows[one] for one in identifiers if one in self._table.rows}
-        self._end("sent")
-        return {one: dict(row.payload) for one, row in rows.items() if row.payload is not None}
+        with self._call("sent"):
+            rows = {one: self._table.rows[one] for one in identifiers if one in self._table.rows}
+            return {one: dict(row.payload) for one, row in rows.items() if row.payload is not None}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        self._begin("holders")
-        found = [
-            Holder(str(row.destination_record_id), identifier)
-            for identifier, row in self._table.rows.items()
-            if row.status is Status.SUCCEEDED and row.destination_record_id in record_ids
-        ]
-        self._end("holders")
-        return found
+        with self._call("holders"):
+            return [
+                Holder(str(row.destination_record_id), identifier)
+                for identifier, row in self._table.rows.items()
+                if row.status is Status.SUCCEEDED and row.destination_record_id in record_ids
+            ]
 
     def record_and_claim(
         self, results: Sequence[BatchResult], batches: Mapping[str, Batch]
     ) -> Mapping[str, Collection[int]]:
         if results:
             self.record_results(results)
-        self._begin("claim")
         identifiers = [one for batch in batches.values() for one in batch.identifiers]
         assert len(set(identifiers)) == len(identifiers), "one claim names a record twice"
-        if self._table.newest[self.sync_run_id] != self.token:
-            raise SupersededError("a newer execution has taken over")
-        lost = {
-            name: [place for place in range(len(batch)) if not self._claim(batch, place, name)]
-            for name, batch in batches.items()
-        }
-        self._end("claim")
-        return lost
+        with self._call("claim", fenced=True):
+            return {
+                name: [place for place in range(len(batch)) if not self._claim(batch, place, name)]
+                for name, batch in batches.items()
+            }
 
     def _claim(self, batch: Batch, place: int, batch_id: str) -> bool:
         assert batch_id.startswith(f"{self.token}.")
@@ -593,10 +584,8 @@ class FakeLedger:
         self.record_outcomes([outcome for result in results for outcome in result.outcomes()])
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        self._begin("settle")
-        written = [outcome.record_identifier for outcome in outcomes if self._settle(outcome)]
-        self._end("settle")
-        return written
+        with self._call("settle"):
+            return [outcome.record_identifier for outcome in outcomes if self._settle(outcome)]
 
     def _settle(self, outcome: Outcome) -> bool:
         row = self._table.rows.get(outcome.record_identifier)
@@ -617,34 +606,34 @@ class FakeLedger:
         return True
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
-        self._begin("note")
-        if self._table.newest[self.sync_run_id] != self.token:
-            raise SupersededError("a newer execution has taken over")
-        for outcome in outcomes:
-            assert outcome.status in {Status.INVALID, Status.FAILED}
-            row = self._table.rows.get(outcome.record_identifier)
-            if row is None or row.status in WEAK:
-                self._table.rows[outcome.record_identifier] = Row(
-                    status=outcome.status,
-                    batch_id=outcome.batch_id,
-                    sync_run_id=self.sync_run_id,
-                    payload_hash=outcome.payload_hash,
-                    payload=outcome.payload,
-                    attempts=max(outcome.attempts, row.attempts if row else 0),
-                    marked_at=row.marked_at if row else None,
-                    error_code=outcome.error_code,
-                    http_status=outcome.http_status,
-                    errors=outcome.errors,
-                )
-        self._end("note")
+        with self._call("note", fenced=True):
+            for outcome in outcomes:
+                assert outcome.status in {Status.INVALID, Status.FAILED}
+                row = self._table.rows.get(outcome.record_identifier)
+                if row is None or row.status in WEAK:
+                    self._table.rows[outcome.record_identifier] = Row(
+                        status=outcome.status,
+                        batch_id=outcome.batch_id,
+                        sync_run_id=self.sync_run_id,
+                        payload_hash=outcome.payload_hash,
+                        payload=outcome.payload,
+                        attempts=max(outcome.attempts, row.attempts if row else 0),
+                        marked_at=row.marked_at if row else None,
+                        error_code=outcome.error_code,
+                        http_status=outcome.http_status,
+                        errors=outcome.errors,
+                    )
 
-    def _begin(self, word: str) -> None:
+    @contextmanager
+    def _call(self, word: str, *, fenced: bool = False) -> Iterator[None]:
+        """Count a call, and let it fail or die before its effect or after it."""
         self._fuse.step()
         self.calls[word] += 1
         self._table.clock.advance(self._slow.get(word, 0.0))
         self._trouble(f"{word}:before", self.calls[word])
-
-    def _end(self, word: str) -> None:
+        if fenced and self._table.newest[self.sync_run_id] != self.token:
+            raise SupersededError("a newer execution has taken over")
+        yield
         self._trouble(f"{word}:after", self.calls[word])
         self._fuse.step()
 

@@ -166,17 +166,6 @@ def test_a_state_goes_along_in_the_order_of_the_rows(status: Status, code: str, 
     assert [batch.attempts(place) for place in range(3)] == [0, 4, 0]
 
 
-@pytest.mark.parametrize(("age", "rest"), [(10.0, 55.0), (64.0, 1.0), (65.0, None), (4000.0, None)])
-def test_a_doubt_that_is_resent_waits_until_its_request_has_ended(age: float, rest: float | None) -> None:
-    rows = Rows(names(1), on_unknown="resend")
-    rows.table.put("n0", Status.UNKNOWN, sync_run_id=RUN, age=age)
-    chunk = rows.take()
-    (batch,) = [chunk.batch] if rest is None else chunk.later
-    assert batch.history(0).doubted
-    assert batch.due == (0.0 if rest is None else pytest.approx(rows.time.seconds + rest))
-    assert len(chunk.batch) == (rest is None)
-
-
 def test_a_doubt_to_be_looked_for_is_under_way() -> None:
     rows = Rows(names(1) * 2, on_unknown="reconcile")
     rows.table.put("n0", Status.UNKNOWN, age=10.0)

@@ -215,53 +215,36 @@ def test_what_was_not_sent_is_recorded_under_a_number_of_its_own() -> None:
 # How much is read and kept.
 
 
-def test_queues_stay_short_however_long_the_source_is() -> None:
-    world = World()
-    total = 100_000
-    limits = Limits(batch_size=100, max_in_flight=10)
-    worst = {"queued": 0, "active": 0, "read": 0}
-    done = 0
+@pytest.mark.parametrize(
+    ("server", "count", "batch_size", "most"),
+    [
+        ({}, 50_000, 100, 5000),
+        ({"refuses": lambda payload: int(payload["name"][1:]) % 3 == 0}, 5000, 50, 1500),
+        ({"script": first(then=answers(403))}, 20_000, 4, 1000),
+    ],
+    ids=["delivered", "refused one by one", "drained"],
+)
+def test_queues_stay_short_however_long_the_source_is(server: Any, count: int, batch_size: int, most: int) -> None:
+    world = World(**server)
+    read = done = worst = 0
 
     def rows() -> Iterator[dict[str, Any]]:
-        for index in range(total):
-            worst["read"] = max(worst["read"], index - done)
-            yield {"name": f"n{index}"}
+        nonlocal read
+        for read in range(1, count + 1):
+            yield {"name": f"n{read}"}
 
-    execution = world.execution(rows(), limits=limits, ledger=MemoryLedger("t1"))
-    push = execution.push
-    for outcome in outcomes_of(push):
-        assert outcome.status is Status.SUCCEEDED
-        done += 1
-        if done % 500 == 0:
-            queued = sum(map(len, (push._steps.queue._loose, *push._steps.queue.ready, *push._steps.queue.waiting)))
-            worst["queued"] = max(worst["queued"], queued)
-            worst["active"] = max(worst["active"], len(push._steps.admission.keys.active))
-    assert done == total
-    assert worst["queued"] <= 3000
-    assert worst["active"] <= 5000
-    assert worst["read"] <= 5000
-    assert push._steps.admission.keys.active == {}
-
-
-def test_queues_stay_short_where_everything_is_refused() -> None:
-    world = World(refuses=lambda payload: int(payload["name"][1:]) % 3 == 0)
-    execution = world.execution(names(5000), limits=Limits(batch_size=50, max_in_flight=4))
-    worst = 0
-    for _ in outcomes_of(execution.push):
-        worst = max(worst, len(execution.push._steps.admission.keys.active))
-    assert worst <= 1500
-
-
-def test_a_drained_source_is_not_kept_either() -> None:
-    world = World(first(then=answers(403)))
-    execution = world.execution(names(20_000))
-    worst = 0
-    outcomes = outcomes_of(execution.push)
+    ledger = MemoryLedger("t1") if count > 20_000 else None
+    push = world.execution(rows(), limits=Limits(batch_size=batch_size, max_in_flight=10), ledger=ledger).push
     with suppress(RefusedError):
-        for _ in outcomes:
-            worst = max(worst, len(execution.push._steps.admission.keys.active))
-    assert len(world.table.rows) == 20_000
-    assert worst <= 1000
+        for _ in outcomes_of(push):
+            done += 1
+            worst = max(worst, len(push._steps.admission.keys.active), read - done)
+            if done % 500 == 0:
+                queued = sum(map(len, (push._steps.queue._loose, *push._steps.queue.ready, *push._steps.queue.waiting)))
+                worst = max(worst, queued)
+    assert done == count
+    assert worst <= most
+    assert push._steps.admission.keys.active == {}
 
 
 def test_the_ledger_is_asked_once_for_many_records() -> None:

@@ -13,7 +13,7 @@ from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.seen_keys import MOST_MET, Met
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.vendor_kit.vendor import Limits
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload
 from tests.support.fake_vendor import LOST, READABLE, VENDOR, Deed, FakeLedger, Pushed, World, answers, first, names
 
 KEY: dict[str, Any] = {"sync_key": ("key",)}
@@ -59,79 +59,79 @@ def test_the_later_one_is_told_while_the_first_is_under_way() -> None:
     assert said(pushed) == [("succeeded", None), NOT_UNIQUE]
 
 
-FIRST: dict[str, Callable[[], World]] = {
-    "rejected": lambda: World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created"),
-    "failed": lambda: World(lambda _index, sent: answers(429) if sent[0]["name"] == "ann" else Deed()),
-    "unknown": lambda: World(lambda _index, sent: LOST if sent[0]["name"] == "ann" else Deed()),
+def stands(status: Status, run: str = "run-1", age: float = 9.0) -> Callable[[], World]:
+    """Return what makes a world in which the first one has a row."""
+
+    def make() -> World:
+        world = World()
+        digest = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",)).prepare(0, ONE).payload_hash
+        world.table.put("k", status, sync_run_id=run, age=age, payload_hash=digest)
+        return world
+
+    return make
+
+
+def read_back(*, there: bool) -> World:
+    world = World(first(Deed(status=None, applies=there)))
+    world.push([ONE], vendor=READABLE, run="run-0", **KEY)
+    world.later()
+    return world
+
+
+def lost(point: str, call: int, world: World) -> None:
+    if (point, call) == ("claim:before", 1):
+        world.table.put("k", Status.SENDING, age=1.0)
+
+
+def rejected(payload: Payload) -> str:
+    return "rejected" if payload["name"] == "ann" else "created"
+
+
+def sent_to(deed: Deed) -> World:
+    return World(lambda _index, sent: deed if sent[0]["name"] == "ann" else Deed())
+
+
+INVALID = {**ONE, "age": -1}
+RECONCILE: dict[str, Any] = {"vendor": READABLE, "on_unknown": "reconcile"}
+FIRST: dict[str, tuple[Callable[[], World], dict[str, Any], dict[str, Any], str]] = {
+    "rejected": (
+        lambda: World(verdicts=lambda one: "rejected" if one["name"] == "ann" else "created"),
+        ONE,
+        {},
+        "rejected",
+    ),
+    "failed": (lambda: sent_to(answers(429)), ONE, {"request_attempts": 1}, "failed"),
+    "unknown": (lambda: sent_to(LOST), ONE, {"request_attempts": 1}, "unknown"),
+    "invalid": (World, INVALID, {}, "invalid"),
+    "held": (stands(Status.UNKNOWN, "run-0"), ONE, {}, "unknown"),
+    "claimed by another run": (stands(Status.SENDING, "run-0"), ONE, {}, "failed"),
+    "claimed long ago": (stands(Status.SENDING, "run-0", 9e9), ONE, {}, "unknown"),
+    "claimed by an earlier try": (stands(Status.SENDING), ONE, {}, "unknown"),
+    "rejected in an earlier try": (stands(Status.REJECTED), ONE, {}, "rejected"),
+    "invalid in an earlier try": (stands(Status.INVALID), ONE, {}, "invalid"),
+    "found by reading": (lambda: read_back(there=True), ONE, RECONCILE, "succeeded"),
+    "not found by reading": (lambda: read_back(there=False), ONE, RECONCILE, "succeeded"),
 }
 
 
 @pytest.mark.parametrize("gap", [0, 500])
-@pytest.mark.parametrize("status", FIRST)
-def test_whatever_became_of_the_first(status: str, gap: int) -> None:
-    world = FIRST[status]()
+@pytest.mark.parametrize("case", FIRST)
+def test_whatever_became_of_the_first(case: str, gap: int) -> None:
+    make, one, options, word = FIRST[case]
+    world = make()
     limits = Limits(batch_size=1, max_in_flight=3)
-    pushed = world.push([ONE, *fillers(gap), ONE, OTHER], limits=limits, request_attempts=1, **KEY)
-    assert [word for word, _ in said(pushed)] == [status, "duplicate", "invalid"]
-    assert never_sent(world)
-    assert world.table.rows["k"].status.value == status
-
-
-@pytest.mark.parametrize("gap", [0, 500])
-def test_a_first_one_that_is_invalid_itself(gap: int) -> None:
-    world = World()
-    pushed = world.push([{**ONE, "age": -1}, *fillers(gap), {**ONE, "age": -1}, OTHER], **KEY)
-    assert said(pushed) == [("invalid", "out_of_range"), ("duplicate", None), NOT_UNIQUE]
-    assert never_sent(world)
-    assert world.table.rows["k"].error_code == "out_of_range"
-
-
-@pytest.mark.parametrize("gap", [0, 500])
-@pytest.mark.parametrize(
-    ("status", "run", "age", "word"),
-    [
-        (Status.UNKNOWN, "run-0", 9.0, "unknown"),
-        (Status.SENDING, "run-0", 9.0, "failed"),
-        (Status.SENDING, "run-0", 9e9, "unknown"),
-        (Status.SENDING, "run-1", 9.0, "unknown"),
-        (Status.REJECTED, "run-1", 9.0, "rejected"),
-        (Status.INVALID, "run-1", 9.0, "invalid"),
-    ],
-)
-def test_a_first_one_that_is_not_sent_for_what_stands(
-    status: Status, run: str, age: float, word: str, gap: int
-) -> None:
-    world = World()
-    digest = Mapper(vendor=VENDOR, destination={}, sync_id="s", sync_key=("key",)).prepare(0, ONE).payload_hash
-    world.table.put("k", status, sync_run_id=run, age=age, payload_hash=digest)
-    pushed = world.push([ONE, *fillers(gap), ONE, OTHER], **KEY)
+    pushed = world.push([one, *fillers(gap), one, OTHER], limits=limits, **options, **KEY)
     assert [found for found, _ in said(pushed)] == [word, "duplicate", "invalid"]
     assert said(pushed)[2] == NOT_UNIQUE
     assert never_sent(world)
-
-
-@pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("gap", [0, 500])
-def test_a_first_one_that_is_read_back(gap: int, there: bool) -> None:
-    world = World(first(Deed(status=None, applies=there)))
-    world.push([ONE], vendor=READABLE, **KEY)
-    world.later()
-    rows = [ONE, *fillers(gap), ONE, OTHER]
-    pushed = world.push(rows, vendor=READABLE, run="run-2", on_unknown="reconcile", **KEY)
-    assert said(pushed) == [("succeeded", None), ("duplicate", None), NOT_UNIQUE]
-    assert never_sent(world)
+    assert world.table.rows["k"].status.value == {"claimed by another run": "sending"}.get(case, word)
 
 
 @pytest.mark.parametrize("gap", [0, 500])
 def test_a_first_one_whose_claim_is_lost(gap: int) -> None:
     world = World()
-
-    def trouble(point: str, call: int) -> None:
-        if (point, call) == ("claim:before", 1):
-            world.table.put("k", Status.SENDING, age=1.0)
-
     rows = [ONE, *fillers(gap), ONE, OTHER]
-    pushed = world.push(rows, ledger=FakeLedger(world.table, trouble=trouble), **KEY)
+    pushed = world.push(rows, trouble=lambda point, call: lost(point, call, world), **KEY)
     assert said(pushed) == [("failed", "claimed_elsewhere"), ("duplicate", None), NOT_UNIQUE]
     assert never_sent(world)
 
@@ -163,7 +163,7 @@ def test_where_the_first_was_delivered_before_the_later_one_is_skipped(
 
 @pytest.mark.parametrize("word", ["rejected", "invalid"])
 def test_a_corrected_record_is_sent_in_the_next_try(word: str) -> None:
-    world = World(verdicts=lambda payload: "rejected" if payload["name"] == "ann" else "created")
+    world = World(verdicts=rejected)
     wrong = ONE if word == "rejected" else {**ONE, "age": -1}
     assert said(world.push([wrong], **KEY))[0][0] == word
     assert said(world.push([OTHER, wrong], **KEY)) == [("succeeded", None), NOT_UNIQUE]
