@@ -83,7 +83,7 @@ class Batch(Value, frozen=True, kw_only=True):
 
     def select(self, places: Sequence[int]) -> Batch:
         """Return the records at some places, in that order."""
-        if len(places) == len(self):
+        if len(places) == len(self) and list(places) == list(range(len(self))):
             return self
         columns = {name: list(map(getattr(self, name).__getitem__, places)) for name in COLUMNS}
         histories = {new: self.histories[old] for new, old in enumerate(places) if old in self.histories}

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter, itemgetter
+from functools import partial
+from operator import attrgetter
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.frozen import Value
-from airflow_provider_contacts.records.batch import Batch
+from airflow_provider_contacts.records.batch import Batch, joined
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import HASH_VERSION, PLAIN, canonical, digest, identifiers_of, rough_digest
 from airflow_provider_contacts.records.row_values import NOT_A_MAPPING, Reasons, kept_of, reasons_of
-from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
 MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
-
-Sound = tuple[int, str, Payload, bytes, str]
-"""Row index, identifier, payload as sent, its JSON text, digest of the mapped payload with its version."""
 
 
 class Record(Value, frozen=True, kw_only=True):
@@ -69,21 +66,23 @@ class Mapper:
 
     def prepare_as(self, identifier: str, record: Mapping[str, Any]) -> Record:
         """Return what is sent for a row under an identifier that it has already."""
-        return records_of(*in_columns(*self._prepare_alike(tuple(record), [0], [record], [identifier])))[0]
+        return records_of(*self._prepare_alike(tuple(record), [0], [record], [identifier]))[0]
 
     def prepare_chunk(self, first_row_index: int, rows: Sequence[Any]) -> tuple[Batch, list[Record]]:
         """Return the sound ones of some plain rows, in columns, and the others, both in the order of the rows."""
         alike: dict[tuple[str, ...] | None, list[int]] = {}
         for place, row in enumerate(rows):
             alike.setdefault(tuple(row) if type(row) is dict else None, []).append(place)
-        sound: list[Sound] = []
+        sound: list[Batch] = []
         invalid: list[Record] = []
         for names, places in alike.items():
             indexes = [first_row_index + place for place in places]
             found, refused = self._prepare_alike(names, indexes, [rows[place] for place in places])
-            sound += found
+            sound.append(found)
             invalid += refused
-        return in_columns(sound, invalid)
+        batch = joined(sound)
+        in_order = sorted(range(len(batch)), key=batch.row_indexes.__getitem__)
+        return batch.select(in_order), sorted(invalid, key=attrgetter("row_index"))
 
     def _prepare_alike(
         self,
@@ -91,7 +90,7 @@ class Mapper:
         indexes: Sequence[int],
         rows: Sequence[Mapping[str, Any]],
         identifiers: Sequence[str | None] = (),
-    ) -> tuple[list[Sound], list[Record]]:
+    ) -> tuple[Batch, list[Record]]:
         """Return the records of rows that have the same columns (``None``: no mappings), under known identifiers."""
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
@@ -100,48 +99,52 @@ class Mapper:
             identifiers = identifiers_of(rows, self.sync_key, keyless)
         mapped = columns.read(rows, refused)
         columns.check(mapped, refused)
+        for word in columns.words:
+            each(word.apply, refused, mapped)
+        payloads = each(self._checked(), refused, mapped)
+        bodies = each(self.encode, refused, payloads)
+        digests = each(digest, refused, bodies)
+        known = [
+            one or f"sha256:{found}" for one, found in zip(identifiers or [None] * len(rows), digests, strict=True)
+        ]
+        invalid = [
+            refuse(indexes[place], payloads[place], why, found=digests[place])
+            for place, why in keyless.items()
+            if place not in refused
+        ]
         added = self.vendor.destination_fields(self.destination)
-        sound: list[Sound] = []
-        invalid: list[Record] = []
-        for place, payload, body in self._checked(mapped, columns.words, added, refused):
-            found = digest(body)
-            if place in keyless:
-                invalid.append(refuse(indexes[place], payload, keyless[place], found=found))
-                continue
-            identifier = (identifiers[place] if identifiers else None) or f"sha256:{found}"
-            try:
-                sent = self._sent(payload, added, identifier)
-                text = body if sent is payload else self.encode(sent)
-            except Exception as error:  # noqa: BLE001  # a vendor's function may raise anything
-                refused[place] = reasons_of(error)
-            else:
-                sound.append((indexes[place], identifier, sent, text, f"{HASH_VERSION}:{found}"))
+        if added or self.vendor.generated is not None:
+            payloads = each(partial(self._sent, added), refused, payloads, known)
+            bodies = each(self.encode, refused, payloads)
         for place, reasons in refused.items():
             told = keyless.get(place, ()) + about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
-            known = identifiers[place] if identifiers else None
-            invalid.append(refuse(indexes[place], columns.readable(rows[place]), told, known))
-        return sound, invalid
+            identifier = identifiers[place] if identifiers else None
+            invalid.append(refuse(indexes[place], columns.readable(rows[place]), told, identifier))
+        batch = Batch(
+            identifiers=known,
+            row_indexes=indexes,
+            payloads=payloads,
+            bodies=bodies,
+            payload_hashes=[f"{HASH_VERSION}:{found}" for found in digests],
+        )
+        if invalid:
+            batch = batch.select([place for place in range(len(rows)) if place not in refused and place not in keyless])
+        return batch, invalid
 
-    def _checked(
-        self, mapped: Sequence[Payload], words: Sequence[Shorthand], added: Payload, refused: dict[int, Reasons]
-    ) -> Iterator[tuple[int, Payload, bytes]]:
-        """Yield place, payload and JSON text of the records that pass the contract; ``refused`` has the others."""
-        contract = self.vendor.contract
-        reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)}
-        for place, fields in enumerate(mapped):
-            if place in refused:
-                continue
-            try:
-                for word in words:
-                    word.apply(fields)
-                payload = contract.check(fields)
-                if not reserved.isdisjoint(payload):
-                    self._leave_out_destination(payload, added)
-                body = self.encode(payload)
-            except Exception as error:  # noqa: BLE001  # a vendor's function may raise anything
-                refused[place] = reasons_of(error)
-            else:
-                yield place, payload, body
+    def _checked(self) -> Callable[[Payload], Payload]:
+        """Return the check of a mapped record, which returns it as it is sent to any destination."""
+        contract, added = self.vendor.contract, self.vendor.destination_fields(self.destination)
+        reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)} & contract.fields.keys()
+        if not reserved:
+            return contract.check
+
+        def check(fields: Payload) -> Payload:
+            payload = contract.check(fields)
+            if not reserved.isdisjoint(payload):
+                self._leave_out_destination(payload, added)
+            return payload
+
+        return check
 
     def _leave_out_destination(self, payload: Payload, added: Payload) -> None:
         """Take the destination's fields out of a payload that repeats them; what a ``sync_id`` has sent is in one."""
@@ -159,11 +162,10 @@ class Mapper:
         # Which encoder writes a field follows from the contract alone, so that a digest never depends on the way.
         return PLAIN.encode(payload) if self.vendor.contract.loose.isdisjoint(payload) else canonical(payload)
 
-    def _sent(self, payload: Payload, added: Payload, identifier: str) -> Payload:
+    def _sent(self, added: Payload, payload: Payload, identifier: str) -> Payload:
         """Return a checked payload with the destination's fields and the generated ones."""
-        if self.vendor.generated is not None:
-            added = {**added, **self.vendor.generated(payload, self.sync_id, identifier)}
-        return {**payload, **added} if added else payload
+        generated = self.vendor.generated
+        return {**payload, **added, **(generated(payload, self.sync_id, identifier) if generated is not None else {})}
 
     def _columns_of(self, names: tuple[str, ...] | None) -> Columns:
         if names is None or not all(isinstance(name, str) for name in names):
@@ -178,13 +180,21 @@ class Mapper:
         return columns
 
 
-def in_columns(sound: list[Sound], invalid: list[Record]) -> tuple[Batch, list[Record]]:
-    """Return records in the order of their rows."""
-    sound.sort(key=itemgetter(0))
-    invalid.sort(key=attrgetter("row_index"))
-    indexes, identifiers, payloads, bodies, hashes = zip(*sound, strict=True) if sound else ((),) * 5
-    batch = Batch(identifiers=identifiers, row_indexes=indexes, payloads=payloads, bodies=bodies, payload_hashes=hashes)
-    return batch, invalid
+def each(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each place of some columns, ``None`` for a place that is refused.
+
+    :param refused: takes, by place, why the function raises.
+    """
+    found: list[Any] = []
+    for place, values in enumerate(zip(*columns, strict=True)):
+        made = None
+        if place not in refused:
+            try:
+                made = work(*values)
+            except Exception as error:  # noqa: BLE001  # a vendor's function may raise anything
+                refused[place] = reasons_of(error)
+        found.append(made)
+    return found
 
 
 def records_of(batch: Batch, invalid: Sequence[Record]) -> list[Record]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.keys import HASH_VERSION, rough_digest
-from airflow_provider_contacts.records.mapper import Mapper, Record, in_columns
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -73,12 +74,16 @@ class ReadyMapper(Mapper):
         rows: Sequence[Record],
     ) -> tuple[Batch, list[Record]]:
         """Return the records as they are."""
-        sound = [
-            (row.row_index, row.record_identifier, row.payload, row.body, row.payload_hash)
-            for row in rows
-            if not row.errors
-        ]
-        return in_columns(sound, [row for row in rows if row.errors])
+        in_order = sorted(rows, key=attrgetter("row_index"))
+        sound = [row for row in in_order if not row.errors]
+        batch = Batch(
+            identifiers=[row.record_identifier for row in sound],
+            row_indexes=[row.row_index for row in sound],
+            payloads=[row.payload for row in sound],
+            bodies=[row.body for row in sound],
+            payload_hashes=[row.payload_hash for row in sound],
+        )
+        return batch, [row for row in in_order if row.errors]
 
 
 def restore(mapper: Mapper, stored: Stored) -> Record | None:
