@@ -28,8 +28,7 @@ class InDoubt:
     :param record: as the source gives it today.
     :param state: its row, which is ``unknown`` or ``sending``.
     :param sought: the payload that was sent; ``None`` if it is not known any more.
-    :param marked_at: the earliest moment (monotonic) at which it can have been claimed.
-    :param exact: whether it was claimed then, but for the time that a ledger takes to answer.
+    :param marked_at: the earliest moment (monotonic) at which it can have been claimed; see ``RecordState.oldest``.
     :param absent_from: the moment (monotonic) from which a read without it counts.
     :param outcome: its outcome so far, if its request was sent in this try.
     :param exists: the vendor says that it exists, so that a read without it proves nothing.
@@ -40,7 +39,6 @@ class InDoubt:
     state: RecordState
     sought: Payload | None = field(default=None, repr=False)
     marked_at: float
-    exact: bool = True
     absent_from: float
     outcome: Outcome | None = None
     exists: bool = False

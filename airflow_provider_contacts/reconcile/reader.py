@@ -73,13 +73,9 @@ class Reader:
     """
 
     def __init__(
-        self,
-        in_doubt: Sequence[InDoubt],
-        context: ReadContext,
-        held: Callable[[Collection[str]], Collection[Holder]],
+        self, in_doubt: Sequence[InDoubt], context: ReadContext, held: Callable[[Collection[str]], Collection[Holder]]
     ) -> None:
-        self._context = context
-        self._held = held
+        self._context, self._held = context, held
         self._findings = [Finding(one, "not_read_back") for one in in_doubt if one.sought is None]
         self._open = {key: one for key, one in enumerate(in_doubt) if one.sought is not None}
         self._misses: Counter[int] = Counter()
@@ -88,8 +84,7 @@ class Reader:
         now = context.clock.monotonic()
         ready = max((one.absent_from for one in self._open.values()), default=now)
         self._next_pass = ready if ready - now <= 2 * context.settings.reconcile_delay else now
-        self._reading = False
-        self._began = now
+        self._reading, self._began = False, now
         self._index = Index({}, ())
         self._same: dict[int, dict[str, None]] = {}
         self._like: dict[int, set[str]] = {}
@@ -120,11 +115,7 @@ class Reader:
         return max(self._context.pace.next_at(now), min(one.due for one in self._queue)) if self._queue else inf
 
     def ask(self, submit: Callable[[Request], int], room: int) -> None:
-        """Send what may be sent now.
-
-        :param submit: sends a request and returns its tag.
-        :param room: requests that may be under way.
-        """
+        """Send what may be sent now, with at most ``room`` requests under way; ``submit`` returns a request's tag."""
         now = self._context.clock.monotonic()
         if not self._reading and self._open and now >= self._next_pass:
             self._begin_pass(now)
@@ -137,10 +128,7 @@ class Reader:
                 self._under_way[submit(one.question.request)] = one
 
     def on_result(self, tag: int, result: Result) -> bool:
-        """Take in a result, if it was asked for here; return whether the credential must be renewed.
-
-        :raises LedgerError: where the ledger cannot say which ids are held.
-        """
+        """Take in a result, if it was asked for here; return whether the credential must be renewed."""
         asked = self._under_way.pop(tag, None) if self._reading else None
         if asked is None:
             return False
@@ -232,7 +220,7 @@ class Reader:
         older = (claimed - created).total_seconds()
         if older <= ROUNDING:
             return likeness
-        return "other" if older > (VENDOR_CLOCKS if date and one.exact else CLOCK_ERROR) else "like"
+        return "other" if older > (VENDOR_CLOCKS if date and one.state.oldest is None else CLOCK_ERROR) else "like"
 
     def _conclude_if_over(self) -> None:
         """Give each record the contact that it is, as many as there are, and the others what the pass proves."""

@@ -57,11 +57,8 @@ class Reconciler:
         clock: Clock,
     ) -> None:
         self._vendor = vendor = mapper.vendor
-        self._ledger = ledger
-        self._sender = sender
-        self._settings = settings
-        self._ids = ids
-        self._clock = clock
+        self._ledger, self._sender, self._settings = ledger, sender, settings
+        self._ids, self._clock = ids, clock
         self._context: ReadContext | None = None
         self.on_unknown: OnUnknown = settings.on_unknown
         if settings.on_unknown == "reconcile" and vendor.read_back is not None:
@@ -97,7 +94,6 @@ class Reconciler:
 
         :param looked_at: the moment (monotonic) before their rows were read. Ages are counted back from it where a
             claim must not look too young, and from now where it must not look too old.
-        :raises LedgerError: where the payloads that were sent cannot be read.
         """
         changed = [state.record_identifier for record, state in found if not is_as_sent(record, state)]
         stored = self._ledger.payloads(changed) if changed else {}
@@ -111,7 +107,6 @@ class Reconciler:
                 state=state,
                 sought=record.payload if is_as_sent(record, state) else sent.get(state.record_identifier),
                 marked_at=looked_at - (state.age if state.oldest is None else state.oldest),
-                exact=state.oldest is None,
                 absent_from=self._ended_at(state, now) + self._settings.reconcile_delay,
                 exists=state.status is Status.UNKNOWN and exists,
             )
@@ -125,11 +120,7 @@ class Reconciler:
         return now - state.age + self._settings.request_timeout + SETTLING
 
     def add(self, record: Record, outcome: Outcome, history: History, *, marked_at: float, exists: bool) -> None:
-        """Take in a record whose request has just ended in doubt.
-
-        :param history: with its row as it has just been written.
-        :param exists: the vendor refused it, saying that it exists: then no read proves that it does not.
-        """
+        """Take in a record whose request has just ended in doubt, with its row as it has just been written."""
         if history.state is None:
             raise ValueError("a record in doubt has a row")
         in_doubt = InDoubt(
@@ -164,14 +155,11 @@ class Reconciler:
             self._gather(self._reader)
 
     def _held(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the records, of this push and of all that the ledger knows, that hold one of these contacts."""
+        """Return the records of this push and of the ledger that hold one of these contacts."""
         return [*self._ledger.holders(record_ids), *self._ids.holders(record_ids)]
 
     def on_result(self, tag: int, result: Result) -> None:
-        """Take in a result, if it is one of a read.
-
-        :raises LedgerError: where the ledger cannot say which contacts are held.
-        """
+        """Take in a result, if it is one of a read."""
         if self._reader is not None:
             if self._reader.on_result(tag, result):
                 self._sender.renew(tag)

@@ -30,10 +30,7 @@ from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text
-from airflow_provider_contacts.vendor_kit.push_settings import (
-    Clock,
-    PushSettings,
-)
+from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
 from airflow_provider_contacts.vendor_kit.refusals import Reason
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result

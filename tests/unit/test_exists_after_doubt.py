@@ -78,11 +78,7 @@ def test_it_is_found_once_the_reads_show_it() -> None:
 
 
 @pytest.mark.parametrize("mode", ["reconcile", "hold", "resend"])
-@pytest.mark.parametrize(
-    "between",
-    [[BUSY], [NOT_CONNECTED], [answers(403)]],
-    ids=["429", "no connection", "403"],
-)
+@pytest.mark.parametrize("between", [[BUSY], [NOT_CONNECTED], [answers(403)]], ids=["429", "no connection", "403"])
 def test_the_doubt_is_remembered_by_a_later_run(between: list[Deed], mode: Any) -> None:
     world = never_shown(first(APPLIED_AND_LOST, *between, then=REFUSES["in a 2xx"]))
     # Not found, sent again, and then not even refused: the row is certain again when this try ends.

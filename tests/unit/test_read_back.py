@@ -30,8 +30,8 @@ DESTINATIONS: Mapping[str, Destination] = {
 ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "apptoto": [{"name": "Ann Ames", "phone": "650-555-1212", "email": "ann@example.com"}],
     "dex": [
-        {"full_name": "Ann Ames", "email": "ann@example.com"},
-        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+1 650 555 1212"},
+        {"full_name": "Ann Ames", "email": "ann@example.com", "company": "Acme", "birthday": "1990-05-01"},
+        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+1 650 555 1212", "job_title": "Dentist"},
         {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "full_name": "Cat Cole", "email": "cat@example.com"},
     ],
     "intermezzo": [
@@ -39,7 +39,16 @@ ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"name": "Bob Bell", "phone_number": "+44 7911 123456", "roles": ["admin"]},
     ],
     "talkdesk": [
-        {"first_name": "Ann", "last_name": "Ames", "phone_number": "+351929312319", "external_id": "1"},
+        {
+            "first_name": "Ann",
+            "last_name": "Ames",
+            "phone_number": "+351929312319",
+            "external_id": "1",
+            "priority": 7,
+            "timezone": "Europe/Lisbon",
+            "external_provider": "crm",
+            "extra_data.plan": "gold",
+        },
         {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312320"},
         {"first_name": "Cat", "last_name": "Cole", "phone_number": "+351929312321"},
     ],
@@ -126,6 +135,19 @@ def test_a_new_contact_shows_late(name: str) -> None:
     assert verdicts(vendor, sent, found) == ids_of(simulator, vendor)
 
 
+@pytest.mark.parametrize("name", ["dex", "intermezzo", "talkdesk"])
+def test_every_field_that_is_shown_is_read(name: str) -> None:
+    vendor, destination, simulator = vendors.load(name), DESTINATIONS[name], Simulator()
+    sent = payloads(vendor, destination, ROWS[name])
+    create(simulator, vendor, destination, sent)
+    shown = {one.id: one for found in read_all(vendor, at(simulator, vendor), destination, sent).contacts.values()
+             for one in found}  # fmt: skip
+    for id_, payload in zip(ids_of(simulator, vendor), sent, strict=True):
+        compared = payload.keys() - {"linkedin"}
+        assert {field: shown[id_].fields[field] for field in compared} == {one: payload[one] for one in compared}
+        assert shown[id_].created_at is not None or name != "talkdesk"
+
+
 FAILING: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "apptoto": [
         *({"absent_status": status} for status in (200, 400, 500)),
@@ -134,9 +156,7 @@ FAILING: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "dex": [
         *({f"read.{fault}": "always"} for fault in ("http_503", "http_404", "garbage", "nulls")),
-        {"error_value": "text"},
-        {"error_value": "absent"},
-        {"endless_cursor": True},
+        *({"error_value": "text"}, {"error_value": "absent"}, {"endless_cursor": True}),
     ],
     "intermezzo": [
         {"contacts_in_organization": False, "contacts_in_list": False},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -391,18 +390,6 @@ def test_a_status_that_means_absent_is_read_like_any_page() -> None:
     assert bench.show(response=Response(404)) == []
     bench.time.advance(DELAY)
     assert bench.show(response=Response(299)) == [absent(record)]
-
-
-def test_a_failing_vendor_file_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    def fails(_: Sequence[Payload]) -> list[Question]:
-        raise ZeroDivisionError
-
-    record = in_doubt()
-    bench = Bench(record, questions=fails)
-    with caplog.at_level(logging.ERROR):
-        assert bench.take() == []
-    assert bench.reader.findings() == [Finding(record, "not_read_back")]
-    assert "A reader of fake failed: ZeroDivisionError" in caplog.text
 
 
 # What a contact proves.

@@ -63,12 +63,7 @@ TRIES = 5
 
 
 def connect(hook: Any, where: str) -> sa.Engine:
-    """Return an engine for an Airflow SQL connection.
-
-    :param hook: a ``DbApiHook``.
-    :param where: names the connection in error texts.
-    :raises ConfigError: for a driver that is missing.
-    """
+    """Return an engine for the ``DbApiHook`` of an Airflow connection, which ``where`` names in error texts."""
     settings: dict[str, Any] = {
         "hide_parameters": True,
         "isolation_level": "AUTOCOMMIT",
@@ -87,10 +82,7 @@ def connect(hook: Any, where: str) -> sa.Engine:
 
 
 def prepare(engine: sa.Engine, where: str) -> None:
-    """Let every new connection see what others have written, and wait for nobody long.
-
-    :raises ConfigError: for a kind of database whose clock is not known here.
-    """
+    """Let every new connection see what others have written, and wait for nobody long."""
     settings = SETTINGS.get(engine.dialect.name)
     if settings is None:
         raise ConfigError(
@@ -122,13 +114,10 @@ class SqlStore:
     :param engine: whose statements commit by themselves.
     :param name: of the account, 64 characters at most.
     :param where: names the connection in error texts.
-    :raises BudgetError: when the table cannot be created or read.
     """
 
     def __init__(self, engine: sa.Engine, name: str, where: str) -> None:
-        self._engine = engine
-        self._name = name
-        self._where = where
+        self._engine, self._name, self._where = engine, name, where
         clock: sa.ColumnClause[Any] = sa.literal_column(CLOCKS[engine.dialect.name])
         self._reading = sa.select(BUDGETS.c.state, clock).where(BUDGETS.c.budget == name)
         try:

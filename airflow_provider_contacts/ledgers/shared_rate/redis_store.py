@@ -34,7 +34,6 @@ class RedisStore:
 
     :param client: of redis-py, to one server.
     :param where: names the connection in error texts.
-    :raises BudgetError: when Redis does not answer.
     """
 
     def __init__(self, client: Any, name: str, where: str) -> None:
