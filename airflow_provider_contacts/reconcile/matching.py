@@ -30,9 +30,8 @@ Likeness = Literal["same", "like", "other"]
 
 
 def compare(sent: Payload, shown: Payload, identity: Sequence[str]) -> Likeness:
-    """Return whether a contact is the record that was sent.
+    """Return whether a contact that shows these fields is the record that was sent.
 
-    :param shown: the fields that the read shows, as they would be sent.
     :param identity: dotted paths of the fields that tell one person from another.
     """
     sought, seen = traits(sent, identity), traits(shown, identity)

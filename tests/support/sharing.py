@@ -59,6 +59,12 @@ class Responses:
             most = max(most, len(window))
         return most
 
+    def __str__(self) -> str:
+        return (
+            f"{self.total} requests in {self.seconds:.0f} s ({self.total / self.seconds:.1f}/s), at most "
+            f"{self.most_within(1.0)} in a second, shares {min(self.shares):.1%} to {max(self.shares):.1%}"
+        )
+
 
 def store_of(store: str) -> StateStore:
     """Open a store.

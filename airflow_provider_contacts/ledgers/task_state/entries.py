@@ -20,14 +20,12 @@ DIGITS = 32
 
 CODE_LENGTH = 100
 
-IN_DOUBT = frozenset({Status.SENDING, Status.UNKNOWN})
 WEAK = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED})
 
 
 class Entry(Value, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
     """One record's state, kept as a JSON list; the fields as in the outcome table.
 
-    :param key: see :func:`key_of`.
     :param payload_hash: ``None`` also in an answer: its claim says what was sent.
     :param was_in_doubt: an earlier request may have created it, although a reading did not find it.
     """
@@ -96,7 +94,7 @@ def folded(known: Entry | None, entry: Entry) -> Entry:
         return entry
     if not answers(entry, known):
         return known if known.status is Status.SUCCEEDED else entry
-    if known.status in {*IN_DOUBT, entry.status} or entry.status is Status.SUCCEEDED:
+    if known.status in {Status.SENDING, Status.UNKNOWN, entry.status} or entry.status is Status.SUCCEEDED:
         return replace(entry, attempts=max(entry.attempts, known.attempts), payload_hash=known.payload_hash)
     return known
 

@@ -1,8 +1,7 @@
 """Airflow's task state store as a ledger: the write-ahead knowledge of a small push without an outcome table.
 
 It lasts as long as the dag run, for one task and map index. There is one writer at a time: Airflow refuses the writes
-of a task instance's earlier tries, and starts none twice. So the log is read once, when the ledger is opened, and its
-fold is kept here; a claim is compared with that.
+of a task instance's earlier tries, and starts none twice. So the log is read once, and claims are compared with that.
 """
 
 from __future__ import annotations
@@ -63,10 +62,8 @@ class TaskStateLedger:
     durable = True
 
     def __init__(self, log: ExecutionLog, clock: Clock) -> None:
-        self.token = log.head.token
-        self.sync_run_id = log.head.sync_run_id
-        self._log = log
-        self._clock = clock
+        self.token, self.sync_run_id = log.head.token, log.head.sync_run_id
+        self._log, self._clock = log, clock
         self._known: dict[str, Known] = {}
         self._foreign_ids: set[str] = set()
         self._identifiers: dict[str, str] = {}
