@@ -217,9 +217,10 @@ class ReplayContactsOperator(QueryOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send again, and return the summary."""
+        from airflow_provider_contacts.task.execution import run_task
         from airflow_provider_contacts.task.replay import ReplayExecution
 
-        return self._run(ReplayExecution, context)
+        return run_task(ReplayExecution, self, context)
 
 
 class SettleContactsOperator(RecordsOperator):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from inspect import signature
@@ -154,7 +154,9 @@ class ContactsOperator(LiteralsCheckedOperator):
     sync_key: Any
     on_unknown: Any
     max_rejected: Any
-    _stop: Any = None
+    _is_stopped = False
+    wake: Callable[[], None] | None = None
+    """Ends the engine's wait."""
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:
@@ -168,24 +170,19 @@ class ContactsOperator(LiteralsCheckedOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and return the summary."""
-        from airflow_provider_contacts.task.execution import Execution
+        from airflow_provider_contacts.task.execution import Execution, run_task
 
-        return self._run(Execution, context)
-
-    def _run(self, kind: Any, context: Context) -> dict[str, Any]:
-        from airflow_provider_contacts.task.execution import StopFlag, run_task
-
-        self._stop = StopFlag()
-        return run_task(kind, self, context, self._stop)
+        return run_task(Execution, self, context)
 
     def on_kill(self) -> None:
         """Send nothing more; what is in flight gets its last three seconds."""
-        if self._stop is not None:
-            self._stop.set()
+        self._is_stopped = True
+        if self.wake is not None:
+            self.wake()
 
     def stopping(self) -> bool:
         """Tell whether the task was told to stop."""
-        return self._stop is not None and bool(self._stop.is_set())
+        return self._is_stopped
 
 
 class QueryOperator(ContactsOperator):

@@ -87,9 +87,9 @@ class ContactsHook(BaseHook):
             yielded before.
         """
         given = {name: value for name, value in locals().items() if name not in {"self", "records"}}
-        from airflow_provider_contacts.task.push_iterator import Outcomes, checked_push
+        from airflow_provider_contacts.task.push_iterator import outcomes_of
 
-        return Outcomes(checked_push(self, records, given))
+        return outcomes_of(self, records, given)
 
     def get_conn(self) -> httpx.Client:
         """Return a configured, authenticated httpx client for anything else the vendor offers.

@@ -6,7 +6,7 @@ import gc
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -49,27 +49,10 @@ MOST_RESCHEDULES = 100
 """Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
 
 
-class StopFlag:
-    """Says that nothing more may be sent. A signal handler sets it, the engine reads it."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self.wake: Callable[[], None] = lambda: None
-
-    def set(self) -> None:
-        """Stop, and end the engine's wait."""
-        self._is_set = True
-        self.wake()
-
-    def is_set(self) -> bool:
-        """Tell whether to stop."""
-        return self._is_set
-
-
-def run_task(kind: type[Execution], operator: ContactsOperator, context: Context, stop: StopFlag) -> dict[str, Any]:
+def run_task(kind: type[Execution], operator: ContactsOperator, context: Context) -> dict[str, Any]:
     """Execute, push the summary to XCom also when the task fails, and end the task as the outcomes say."""
     try:
-        execution = kind(operator, context, stop)
+        execution = kind(operator, context)
         return execution.run()
     except (ConfigError, RefusedError) as error:
         raise AirflowFailException(str(error)) from error
@@ -87,7 +70,7 @@ def run_task(kind: type[Execution], operator: ContactsOperator, context: Context
 class Execution:
     """One execution; not to be run twice."""
 
-    def __init__(self, operator: ContactsOperator, context: Context, stop: StopFlag) -> None:
+    def __init__(self, operator: ContactsOperator, context: Context) -> None:
         self._operator, self._context = operator, context
         self._ti: Any = context["ti"]
         self._store = context.get("task_state_store")
@@ -97,7 +80,6 @@ class Execution:
             # Before anything can go wrong, so that a later execution knows of this one.
             begin_memory(self._store, first=self._is_first, resend=operator.on_unknown == "resend")
         self._identity = run_of(self._ti)
-        self._stop = stop
         self._interrupts = Interrupts()
         self._parsed = operator.parsed()
         self._parameters = PushParameters.of(self._parsed)
@@ -115,7 +97,7 @@ class Execution:
         parameters, hook, target = self._parameters, self._hook, self._target
         settings = hook.settings(parameters, target)
         with hook.client(target) as client:
-            self._stop.wake = client.wake
+            self._operator.wake = client.wake
             destination = hook.destination(client, target, parameters.destination)
             report = new_report(parameters, hook.vendor, destination, self._identity, parameters.sync_id)
             # Parameters that need no row are checked before a run is registered or a query is run.
@@ -136,7 +118,7 @@ class Execution:
                         ledger=seen,
                         sender=client,
                         settings=settings,
-                        stopping=self._stop.is_set,
+                        stopping=self._operator.stopping,
                         budget=budget,
                         look_first=look,
                         watch=Progress(report).tell,
@@ -180,7 +162,7 @@ class Execution:
             yield ledger
 
     def _opening(self, report: Report) -> Opening:
-        source, stopping = self._parsed.get("sql_conn_id"), self._stop.is_set
+        source, stopping = self._parsed.get("sql_conn_id"), self._operator.stopping
         return table_opening(
             self._parameters, report, self._identity, self._target, source_conn_id=source, stopping=stopping
         )

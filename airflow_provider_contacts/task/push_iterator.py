@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,19 +37,8 @@ NO_TASK = "(none)"
 """DAG and task of a push outside of a task, in the rows of the outcome table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedPush:
-    """A push whose parameters and connections are sound."""
-
-    hook: ContactsHook
-    rows: RowSource
-    parameters: PushParameters
-    target: Target
-    settings: PushSettings
-
-
-def checked_push(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> CheckedPush:
-    """Check everything that needs no request.
+def outcomes_of(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> Outcomes:
+    """Check everything that needs no request, and return what pushes.
 
     :param given: the other parameters of ``push``.
     """
@@ -71,7 +59,9 @@ def checked_push(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> 
     rows = rows_of_records(records)
     mapper = hook.mapper(parameters, known, parameters.sync_id or "", rows.columns)
     check_key(rows, mapper.sync_key if isinstance(records, list | tuple) else ())
-    return CheckedPush(hook=hook, rows=rows, parameters=parameters, target=target, settings=settings)
+    interrupts = Interrupts()
+    portions = portions_of(hook, rows, parameters, target, settings, interrupts=interrupts)
+    return Outcomes(repr(hook), portions, rows.close, interrupts)
 
 
 class Outcomes(Iterator[Outcome]):
@@ -81,13 +71,12 @@ class Outcomes(Iterator[Outcome]):
     outcome was ever asked for, nothing was sent, and a warning says so when the iterator goes away.
     """
 
-    def __init__(self, checked: CheckedPush) -> None:
-        self._name = repr(checked.hook)
+    def __init__(
+        self, name: str, portions: Generator[Finished], release: Callable[[], None], interrupts: Interrupts
+    ) -> None:
+        self._name, self._portions, self._release, self._interrupts = name, portions, release, interrupts
         self._begun = False
-        self._interrupts = interrupts = Interrupts()
-        self._portions = portions_of(checked, interrupts)
         self._outcomes: Iterator[Outcome] = iter(())
-        self._release = checked.rows.close
 
     def __next__(self) -> Outcome:
         """Return the next outcome."""
@@ -122,25 +111,32 @@ class Outcomes(Iterator[Outcome]):
             )
 
 
-def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finished]:
+def portions_of(
+    hook: ContactsHook,
+    source: RowSource,
+    parameters: PushParameters,
+    target: Target,
+    settings: PushSettings,
+    *,
+    interrupts: Interrupts,
+) -> Generator[Finished]:
     """Open everything that the push takes, push, and close it however it ends."""
-    hook, target, parameters = checked.hook, checked.target, checked.parameters
     sync_id = parameters.sync_id or ""
-    with checked.rows as rows, hook.client(target) as client:
+    with source as rows, hook.client(target) as client:
         destination = hook.destination(client, target, parameters.destination)
         mapper = hook.mapper(parameters, destination, sync_id, rows.columns)
         check_key(rows, mapper.sync_key)
         run = run_of_caller()
         report = new_report(parameters, hook.vendor, destination, run, sync_id)
         report.total = rows.total
-        with ledger_of(checked, report, run) as ledger, ExitStack() as opened, reported(report, ledger):
-            budget = opened.enter_context(hook.budget(target, client))
+        memory = ledger_of(parameters, report, run, target)
+        with memory as ledger, reported(report, ledger), hook.budget(target, client) as budget:
             push = Push(
                 rows,
                 mapper=mapper,
                 ledger=ledger,
                 sender=client,
-                settings=checked.settings,
+                settings=settings,
                 budget=budget,
                 watch=Progress(report).tell,
                 interrupts=interrupts,
@@ -149,9 +145,9 @@ def portions_of(checked: CheckedPush, interrupts: Interrupts) -> Generator[Finis
 
 
 @contextmanager
-def ledger_of(checked: CheckedPush, report: Report, run: RunIdentity) -> Iterator[Ledger]:
+def ledger_of(parameters: PushParameters, report: Report, run: RunIdentity, target: Target) -> Iterator[Ledger]:
     """Open the memory of a push."""
-    if checked.parameters.outcomes_conn_id is None:
+    if parameters.outcomes_conn_id is None:
         log.warning(
             "No outcome table: nothing of this push is remembered, and a retry sends its records again; "
             "set outcomes_conn_id and sync_id"
@@ -160,7 +156,7 @@ def ledger_of(checked: CheckedPush, report: Report, run: RunIdentity) -> Iterato
         return
     from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 
-    with closing(open_ledger(table_opening(checked.parameters, report, run, checked.target))) as ledger:
+    with closing(open_ledger(table_opening(parameters, report, run, target))) as ledger:
         yield ledger
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
     from airflow_provider_contacts.task.base_operator import ContactsOperator
-    from airflow_provider_contacts.task.execution import Intake, StopFlag
+    from airflow_provider_contacts.task.execution import Intake
     from airflow_provider_contacts.task.summary import Report
     from airflow_provider_contacts.vendor_kit.vendor import Destination
 
@@ -50,8 +50,8 @@ HOPELESS = "hopeless"
 class ReplayExecution(Execution):
     """One execution of a replay; not to be run twice."""
 
-    def __init__(self, operator: ContactsOperator, context: Context, stop: StopFlag) -> None:
-        super().__init__(operator, context, stop)
+    def __init__(self, operator: ContactsOperator, context: Context) -> None:
+        super().__init__(operator, context)
         self._selection = selection_of(self._parsed)
         self._leftover: Counter[str] = Counter()
 
