@@ -97,6 +97,8 @@ def counted(
                 sys.settrace(alarm)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             deque(reporting.counted(running, report), maxlen=0)
+            # An alarm after this is not the push's.
+            signal.setitimer(signal.ITIMER_REAL, 0)
     except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
         return type(error).__name__
     finally:
