@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec import structs
 
-from airflow_provider_contacts.engine.batching import batch_of
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.engine.ports import States
+from airflow_provider_contacts.engine.queue import batch_of
 from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Outcome, Status

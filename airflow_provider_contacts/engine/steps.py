@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
-from airflow_provider_contacts.engine.batching import batch_of
 from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.departures import Departures
 from airflow_provider_contacts.engine.interrupts import Interrupts
-from airflow_provider_contacts.engine.queue import Queue
+from airflow_provider_contacts.engine.queue import Queue, batch_of
 from airflow_provider_contacts.engine.recorder import Recorder
 from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.engine.results import not_sent
