@@ -8,6 +8,7 @@ the record can be claimed again, and before it is yielded.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_contacts.engine.context import PushContext, StopReason, pace_of
@@ -19,7 +20,7 @@ from airflow_provider_contacts.pacing.shared import Budget
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
-from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock, PushSettings, at_destination
+from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Sender
 
 LAST_WORD = 3.0
@@ -61,7 +62,7 @@ class Push:
             mapper=mapper,
             ledger=ledger,
             sender=sender,
-            settings=at_destination(settings, mapper.destination),
+            settings=replace(settings, place=replace(settings.place, destination=mapper.destination)),
             clock=clock,
             pace=pace_of(settings.limits, budget),
         )

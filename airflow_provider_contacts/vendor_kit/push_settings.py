@@ -12,7 +12,7 @@ from typing import Any, Literal
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import Secrets
-from airflow_provider_contacts.vendor_kit.vendor import Destination, Limits, Response, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Response, Vendor
 
 OnUnknown = Literal["hold", "reconcile", "resend"]
 
@@ -69,11 +69,6 @@ class PushSettings:
     assumptions: Assumptions = DEFAULT_ASSUMPTIONS
     place: Place = NOWHERE
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
-
-
-def at_destination(settings: PushSettings, destination: Destination) -> PushSettings:
-    """Return settings whose place names the destination."""
-    return replace(settings, place=replace(settings.place, destination=destination))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

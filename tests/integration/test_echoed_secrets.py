@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_provider_contacts.hooks import ApptotoHook, ContactsHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook
-from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.sanitize import MASK, MESSAGE_LENGTH, NAME_LENGTH
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World
+from tests.support.pushing import push as push_records
 
 HOOKS: dict[str, type[ContactsHook]] = {
     one.conn_type: one for one in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)
@@ -135,12 +134,9 @@ def connect(world: World, name: str, url: str, secret: str) -> None:
 
 
 def push(name: str, count: int = 1, **parameters: Any) -> Any:
-    given: dict[str, Any] = {"outcomes_conn_id": "outcomes", "xcom_outcomes": "all", "request_attempts": 1}
-    with DAG("d", schedule=None):
-        return PushContactsOperator(
-            task_id="push", contacts_conn_id=f"{name}_default", sync_key="key", retries=3, requests_per_second=500,
-            records=[{**ROWS[name], "key": f"k{n}"} for n in range(count)], **given | parameters,
-        )  # fmt: skip
+    given: dict[str, Any] = {"xcom_outcomes": "all", "request_attempts": 1, "requests_per_second": 500}
+    records = [{**ROWS[name], "key": f"k{n}"} for n in range(count)]
+    return push_records(records, contacts_conn_id=f"{name}_default", **{**given, **parameters})
 
 
 def kept(world: World, op: Any) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
 
-from airflow_provider_contacts.operators import PushContactsOperator
 from tests.support.pushing import World, callees, people
+from tests.support.pushing import push as push_records
 
 COUNT = 12
 BATCHES = {"intermezzo": 4, "nedzo": 1, "dex": 4, "apptoto": 4, "talkdesk": 4}
@@ -35,18 +34,9 @@ def push(world: World, vendor: str, records: list[dict[str, Any]], **parameters:
     found = world.api.connections[f"{vendor}_default"]
     if vendor != "nedzo":  # it has no reads, and so no such setting
         world.connect(f"{vendor}_default", extra={**found.get("extra", {}), "reconcile_delay": 0.2})
-    given: dict[str, Any] = {
-        "contacts_conn_id": f"{vendor}_default",
-        "outcomes_conn_id": "outcomes",
-        "sync_key": "key",
-        "on_unknown": "reconcile",
-        "batch_size": BATCHES[vendor],
-        "request_timeout": 2.0,
-        "requests_per_second": 200.0,
-        "retries": 3,
-    }
-    with DAG("d", schedule=None):
-        return PushContactsOperator(task_id="push", records=records, **{**given, **parameters})
+    given: dict[str, Any] = {"on_unknown": "reconcile", "request_timeout": 2.0, "requests_per_second": 200.0}
+    given |= {"contacts_conn_id": f"{vendor}_default", "batch_size": BATCHES[vendor]}
+    return push_records(records, **{**given, **parameters})
 
 
 def times(world: World, vendor: str) -> list[int]:

@@ -132,5 +132,7 @@ def ids_of(simulator: Simulator, vendor: Vendor) -> list[str]:
     return [str(one.id) for one in simulator.vendors[vendor.name].stored]
 
 
-def answer_of(body: Any, status: int = 200) -> Response:
-    return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
+def more_of(page: Page) -> Question:
+    """Return what a page says must be asked next."""
+    assert page.more is not None
+    return page.more

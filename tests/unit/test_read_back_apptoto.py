@@ -11,8 +11,8 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
-from tests.support.vendors import each
+from tests.support.reading_back import at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("apptoto")
 READING = words(VENDOR)
@@ -36,7 +36,7 @@ ANN, BOB, CAT, DOT = SENT = payloads(VENDOR, BOOK, ROWS)
 
 def read(body: Any, payload: dict[str, Any] = ANN, status: int = 200) -> Page:
     [question] = READING.questions([payload], BOOK)
-    return READING.read(answer_of(body, status), question)
+    return READING.read(answer(body, status), question)
 
 
 def shown(payload: dict[str, Any] = ANN, **more: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_what_was_created_is_found_and_nothing_else(country: str, *, echo: bool)
     ],
 )
 def test_a_contact_that_differs_is_like_the_record_and_no_proof_of_absence(change: dict[str, Any]) -> None:
-    found = read_all(VENDOR, lambda _request: answer_of(shown(**change)), BOOK, [ANN])
+    found = read_all(VENDOR, lambda _request: answer(shown(**change)), BOOK, [ANN])
     assert verdicts(VENDOR, [ANN], found) == ["incomplete"]
     assert len(found.contacts[0]) == 1
 
@@ -102,7 +102,7 @@ def test_a_contact_that_differs_is_like_the_record_and_no_proof_of_absence(chang
 )
 def test_what_the_vendor_writes_in_another_way_is_the_record(change: dict[str, Any]) -> None:
     [contact] = read(shown(**change)).contacts
-    found = read_all(VENDOR, lambda _request: answer_of(shown(**change)), BOOK, [ANN])
+    found = read_all(VENDOR, lambda _request: answer(shown(**change)), BOOK, [ANN])
     assert verdicts(VENDOR, [ANN], found) == [contact.id] == ["9001"]
 
 

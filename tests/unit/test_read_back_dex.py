@@ -12,8 +12,8 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
-from tests.support.vendors import each
+from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("dex")
 READING = words(VENDOR)
@@ -49,16 +49,16 @@ def question_of(payload: dict[str, Any], start: str) -> Question:
 
 
 def by_emails(data: Any, payload: dict[str, Any] = ANN, *, error: Any = False) -> Page:
-    return READING.read(answer_of({"error": error, "data": data}), question_of(payload, "/v1/contacts/by-emails"))
+    return READING.read(answer({"error": error, "data": data}), question_of(payload, "/v1/contacts/by-emails"))
 
 
 def by_name(data: Any, payload: dict[str, Any] = DOT, *, error: Any = False) -> Page:
     [question] = READING.questions([payload], {})
-    return READING.read(answer_of({"error": error, "data": data}), question)
+    return READING.read(answer({"error": error, "data": data}), question)
 
 
 def by_id(body: Any, payload: dict[str, Any] = CAT, status: int = 200) -> Page:
-    return READING.read(answer_of(body, status), question_of(payload, f"/v1/contacts/{payload['id']}"))
+    return READING.read(answer(body, status), question_of(payload, f"/v1/contacts/{payload['id']}"))
 
 
 class TestQuestions:
@@ -187,7 +187,7 @@ class TestByEmails:
     def test_not_found_is_no_proof(self) -> None:
         assert READING.absent_statuses == {404}
         with pytest.raises(UnreadableError):
-            READING.read(answer_of({}, 404), question_of(ANN, "/v1/contacts/by-emails"))
+            READING.read(answer({}, 404), question_of(ANN, "/v1/contacts/by-emails"))
 
     @pytest.mark.parametrize(
         "data",
@@ -200,10 +200,10 @@ class TestByEmails:
     )
     def test_what_is_shown_may_be_ours_and_may_hide_ours(self, data: Any) -> None:
         assert {contact.id for contact in by_emails(data).contacts} == {"c1"}
-        found = read_all(VENDOR, lambda _: answer_of({"error": False, "data": data}), {}, [ANN])
+        found = read_all(VENDOR, lambda _: answer({"error": False, "data": data}), {}, [ANN])
         assert verdicts(VENDOR, [ANN], found) == ["c1"]
         older = [shown({**ANN, "full_name": "Someone Else"})]
-        said = read_all(VENDOR, lambda _: answer_of({"error": False, "data": older}), {}, [ANN])
+        said = read_all(VENDOR, lambda _: answer({"error": False, "data": older}), {}, [ANN])
         assert verdicts(VENDOR, [ANN], said) == ["incomplete"]
 
     def test_an_email_that_an_older_contact_has_hides_ours(self) -> None:
@@ -237,16 +237,15 @@ class TestByName:
     def test_the_pages_of_all(self, key: str) -> None:
         page = by_name({key: [shown(DOT), shown(ANN, "c2")], "nextCursor": "c2", "count": 3})
         assert [one.id for one in page.contacts] == ["c1", "c2"]
-        assert page.more is not None
-        assert page.more.request == Request("GET", "/v1/contacts", query=(("cursor", "c2"),))
-        last = READING.read(answer_of({"error": False, "data": {key: [shown(BOB, "c3")], "count": 3}}), page.more)
+        more = more_of(page)
+        assert more.request == Request("GET", "/v1/contacts", query=(("cursor", "c2"),))
+        last = READING.read(answer({"error": False, "data": {key: [shown(BOB, "c3")], "count": 3}}), more)
         assert (len(last.contacts), last.more) == (1, None)
         with pytest.raises(UnreadableError):
-            READING.read(answer_of({"error": False, "data": {key: [shown(BOB, "c3")], "count": 4}}), page.more)
+            READING.read(answer({"error": False, "data": {key: [shown(BOB, "c3")], "count": 4}}), more)
 
     def test_the_older_cursor(self) -> None:
-        more = by_name({"contacts": [], "pagination": {"nextCursor": 7}}).more
-        assert more is not None
+        more = more_of(by_name({"contacts": [], "pagination": {"nextCursor": 7}}))
         assert more.request.query == (("cursor", "7"),)
 
     def test_a_full_page_must_say_that_it_is_the_last(self) -> None:
@@ -289,7 +288,7 @@ class TestByName:
         if said == "absent":
             del contact["contact_phone_numbers"]
         data = {"items": [contact], "nextCursor": None}
-        found = read_all(VENDOR, lambda _: answer_of({"error": False, "data": data}), {}, [DOT])
+        found = read_all(VENDOR, lambda _: answer({"error": False, "data": data}), {}, [DOT])
         assert verdicts(VENDOR, [DOT], found) == [said]
 
 

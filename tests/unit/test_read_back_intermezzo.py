@@ -11,8 +11,8 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
-from tests.support.vendors import each
+from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("intermezzo")
 READING = words(VENDOR)
@@ -38,7 +38,7 @@ def organization(contacts: Any, **more: Any) -> dict[str, Any]:
 
 def read(body: Any) -> Page:
     [question] = READING.questions([ANN], DEMO)
-    return READING.read(answer_of(body), question)
+    return READING.read(answer(body), question)
 
 
 def test_the_organization_is_asked_once_for_all() -> None:
@@ -91,13 +91,13 @@ def test_none_must_be_said() -> None:
     for silent in (organization(None), {"id": "org_demo"}, [{"id": "org_demo"}]):
         page = read(silent)
         assert page.contacts == ()
-        assert page.more is not None
-        assert page.more.request == Request("GET", "/organizations", query=(("page", "1"), ("size", "100")))
+        more = more_of(page)
+        assert more.request == Request("GET", "/organizations", query=(("page", "1"), ("size", "100")))
         # Where the list shows none either, nothing is known.
         with pytest.raises(UnreadableError):
-            READING.read(answer_of([silent] if isinstance(silent, dict) else silent), page.more)
+            READING.read(answer([silent] if isinstance(silent, dict) else silent), more)
         with pytest.raises(UnreadableError):
-            READING.read(answer_of({"items": [{"id": "org_demo"}], "meta": {"page": 1, "has_next": True}}), page.more)
+            READING.read(answer({"items": [{"id": "org_demo"}], "meta": {"page": 1, "has_next": True}}), more)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,11 @@ def test_what_shows_no_contacts(body: Any) -> None:
 
 
 def test_pages_must_be_the_ones_asked_for() -> None:
-    more = read({"id": "org_demo"}).more
-    assert more is not None
-    following = READING.read(answer_of({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), more).more
-    assert following is not None
+    more = more_of(read({"id": "org_demo"}))
+    following = more_of(READING.read(answer({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), more))
     assert following.request.query == (("page", "2"), ("size", "100"))
     with pytest.raises(UnreadableError):
-        READING.read(answer_of({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), following)
+        READING.read(answer({"items": [OTHER], "meta": {"page": 1, "has_next": True}}), following)
 
 
 def test_what_is_empty_is_shown_as_empty() -> None:

@@ -12,8 +12,8 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import answer_of, at, create, ids_of, payloads, read_all, verdicts, words
-from tests.support.vendors import each
+from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("talkdesk")
 READING = words(VENDOR)
@@ -52,9 +52,7 @@ JOEY, ZOE, BOB = payloads(VENDOR, DEMO, ROWS)
 def records_question(sought: list[dict[str, Any]], kind: str = "NOTHING") -> Question:
     """Return the question for the first page of a list of this kind."""
     [first] = READING.questions(sought, DEMO)
-    more = READING.read(answer_of({"id": "demo-list", "unique_identifier_type": kind}), first).more
-    assert more is not None
-    return more
+    return more_of(READING.read(answer({"id": "demo-list", "unique_identifier_type": kind}), first))
 
 
 def record(payload: dict[str, Any], id_: Any, **more: Any) -> dict[str, Any]:
@@ -66,16 +64,16 @@ def page(*records: Any, **more: Any) -> dict[str, Any]:
 
 
 def read(body: Any, sought: list[dict[str, Any]] | None = None) -> Page:
-    return READING.read(answer_of(body), records_question([JOEY] if sought is None else sought))
+    return READING.read(answer(body), records_question([JOEY] if sought is None else sought))
 
 
 def test_the_list_is_asked_first_and_then_its_records_without_any_parameter() -> None:
     [first] = READING.questions([JOEY, BOB], {"record_list_id": "a/b c"})
     assert (first.request, first.about) == (Request("GET", "/record-lists/a%2Fb%20c"), (0, 1))
-    shown = READING.read(answer_of({"id": "a/b c", "unique_identifier_type": "NOTHING"}), first)
+    shown = READING.read(answer({"id": "a/b c", "unique_identifier_type": "NOTHING"}), first)
     assert shown.contacts == ()
-    assert shown.more is not None
-    assert (shown.more.request, shown.more.about) == (Request("GET", "/record-lists/a%2Fb%20c/records"), (0, 1))
+    more = more_of(shown)
+    assert (more.request, more.about) == (Request("GET", "/record-lists/a%2Fb%20c/records"), (0, 1))
 
 
 @pytest.mark.parametrize("page_totals", ["both", "total", "whole_count", "none"])
@@ -114,10 +112,10 @@ def test_in_a_list_by_reference_another_reference_is_another_record() -> None:
     unmarked = record({**BOB, "phone_numbers": JOEY["phone_numbers"]}, "b")
     own = record(JOEY, "j", external_id="1 ", external_provider="CRM")
     for kind, expected in (("EXTERNAL", ["b", "j"]), ("PHONE_NUMBER", ["z", "b", "j"]), ("NOTHING", ["z", "b", "j"])):
-        shown = READING.read(answer_of(page(family, unmarked, own)), records_question([JOEY], kind))
+        shown = READING.read(answer(page(family, unmarked, own)), records_question([JOEY], kind))
         assert [one.id for one in shown.contacts] == expected
     # One sought record without a reference, and nothing may be left out.
-    shown = READING.read(answer_of(page(family, own)), records_question([JOEY, BOB], "EXTERNAL"))
+    shown = READING.read(answer(page(family, own)), records_question([JOEY, BOB], "EXTERNAL"))
     assert [one.id for one in shown.contacts] == ["z", "j"]
 
 
@@ -131,7 +129,7 @@ def test_in_a_list_by_reference_another_reference_is_another_record() -> None:
 def test_what_is_not_the_list(body: Any) -> None:
     [first] = READING.questions([JOEY], DEMO)
     with pytest.raises(UnreadableError):
-        READING.read(answer_of(body), first)
+        READING.read(answer(body), first)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +187,7 @@ def test_an_empty_page_says_so(body: Any) -> None:
     ],
 )
 def test_of_the_next_address_only_the_query_is_taken(href: str, query: tuple[tuple[str, str], ...]) -> None:
-    more = read(page(record(JOEY, "j"), _links={"next": {"href": href}})).more
-    assert more is not None
+    more = more_of(read(page(record(JOEY, "j"), _links={"next": {"href": href}})))
     assert more.request == Request("GET", RECORDS, query=query)
     assert read(page(record(JOEY, "j"), _links={"next": href})).more == more
 
@@ -198,21 +195,19 @@ def test_of_the_next_address_only_the_query_is_taken(href: str, query: tuple[tup
 def test_a_list_that_shrinks_between_two_pages_is_not_whole_and_one_that_grows_is() -> None:
     link = {"next": {"href": "?page=2"}}
     for later, whole in ((2, False), (3, True), (4, False)):
-        second = read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)).more
-        assert second is not None
+        second = more_of(read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)))
         body = page(record(ZOE, "3"), total=later)
         if whole:
-            assert READING.read(answer_of(body), second).more is None
+            assert READING.read(answer(body), second).more is None
         else:
             with pytest.raises(UnreadableError):
-                READING.read(answer_of(body), second)
-    second = read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)).more
-    assert second is not None
+                READING.read(answer(body), second)
+    second = more_of(read(page(record(JOEY, "1"), record(BOB, "2"), total=3, _links=link)))
     # One record less, and the one behind the edge of the page has moved past us: the sum is right all the same.
     with pytest.raises(UnreadableError):
-        READING.read(answer_of(page(record(ZOE, "4"), total=2, _links={"next": {"href": "?page=3"}})), second)
+        READING.read(answer(page(record(ZOE, "4"), total=2, _links={"next": {"href": "?page=3"}})), second)
     grown = page(record(BOB, "2"), record(ZOE, "3"), total=4)
-    assert len(READING.read(answer_of(grown), second).contacts) == 2
+    assert len(READING.read(answer(grown), second).contacts) == 2
 
 
 def test_a_record_with_errors_is_like_ours_and_is_not_ours() -> None:
