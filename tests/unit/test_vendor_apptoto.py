@@ -167,10 +167,7 @@ STRANGER = {**ANN, "external_id": "zzz"}
 @pytest.mark.parametrize(
     ("contacts", "sent", "proven"),
     [
-        ([shown(ANN, 1), shown(BOB, 2), shown(CAT, 3)], TRIO, "+1 +2 +3"),
-        ([shown(CAT, 3), shown(ANN, 1), shown(BOB, 2)], TRIO, "+1 +2 +3"),
         ([shown(CAT, 3), shown(ANN, 1)], TRIO, "+1 ?not_returned +3"),
-        ([], TRIO, "?not_returned ?not_returned ?not_returned"),
         ([shown(STRANGER, 1), shown(BOB, 2)], TRIO, "?not_returned +2 ?not_returned"),
         # More than were sent: the echo of an id proves, content does not.
         ([shown(ANN, 1), shown(CAT, 9), shown(BOB, 2)], [ANN, BOB], "+1 +2"),
@@ -185,9 +182,7 @@ STRANGER = {**ANN, "external_id": "zzz"}
             for one in each([None, "", True, 1.5, [], {}])
         ),
         # Without an echo: by order, by content.
-        ([silent(ANN, 1), silent(BOB, 2), silent(CAT, 3)], TRIO, "+1 +2 +3"),
         ([{"id": 1, "name": "Ann"}, {"id": 2, "name": "ann "}], TWINS, "+1 +2"),
-        ([silent(CAT, 3), silent(ANN, 1), silent(BOB, 2)], TRIO, "+1 +2 +3"),
         ([silent(BOB, 2)], TRIO, "?not_returned +2 ?not_returned"),
         ([silent(ANN, 1), silent({"name": "Zoe"}, 2), silent(CAT, 3)], TRIO, "+1 ?not_returned +3"),
         ([silent(FIXED[1], 2)], FIXED, "?not_returned +2"),

@@ -116,12 +116,10 @@ OTHER = {**ANN, "company": "Other"}
 @pytest.mark.parametrize(
     ("body", "sent", "proven"),
     [
-        (body_of(shown(ANN, "a"), shown(BOB, "b"), shown(CAT, "c")), TRIO, "+a +b +c"),
         # A name that we did not give is no contradiction, and one may be told whole or in parts.
         (body_of(shown({"full_name": "Cat"}, "c")), [CAT], "+c"),
         (body_of(shown({"first_name": "Ann", "last_name": "Ames", "company": "ACME"}, "a")), [ANN], "+a"),
         (body_of(shown({"full_name": "Bob Bell"}, "b")), [BOB], "+b"),
-        (body_of(shown(BOB, "b"), shown(ANN, "a")), [ANN, BOB], "+a +b"),
         (body_of(shown(CAT, "c"), shown(BOB, "b"), shown(ANN, "a")), TRIO, "+a +b ?unmatched"),
         (body_of(shown(OTHER, "a")), [ANN], "?unmatched"),
         (body_of(shown(ANYBODY, "a")), [ANN], "+a"),
@@ -139,7 +137,6 @@ OTHER = {**ANN, "company": "Other"}
         # A company of somebody else among the namesakes: any of them may be missing.
         (body_of(shown(ANYBODY, "a"), shown(OTHER, "b")), [ANYBODY, ANN], "?unmatched ?unmatched"),
         (body_of(shown({}, "c")), [CAT, CAT], "?not_returned ?not_returned"),
-        (body_of(), [ANN], "?not_returned"),
         # More than were sent.
         (body_of(shown(ANN, "a"), shown(BOB, "b")), [ANN], "?contacts_disagree"),
         (body_of(shown(BOB, "b"), shown(BOB, "c"), shown(ANN, ID)), [OWN, BOB], f"+{ID} ?contacts_disagree"),

@@ -206,8 +206,6 @@ WITHOUT_NUMBER = {"first_name": "Bob", "last_name": "Ames", NUMBER: None, "error
 @pytest.mark.parametrize(
     ("body", "sent", "proven"),
     [
-        (shows(fine(ANN, "a"), fine(BOB, "b"), fine(CAT, "c"), has_error=False), TRIO, "+a +b +c"),
-        (shows(fine(CAT, "c"), fine(ANN, "a"), fine(BOB, "b")), TRIO, "+a +b +c"),
         (shows(fine(CAT, "c"), fine(ANN, "a"), total_created=2), TRIO, "+a ?unmatched +c"),
         *((shows({**ANN, "id": "a", "errors": errors}), [ANN], "+a") for errors in each([None, [], ""])),
         (shows({**ANN, "id": 17}), [ANN], "+17"),
