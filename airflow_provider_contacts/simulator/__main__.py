@@ -38,9 +38,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    made.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="another host name under which it answers"
-    )
+    made.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name of this host")
     made.add_argument("--port", type=_port, default=8780, help="port, 0 for a free one (default: %(default)s)")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated")
     made.add_argument("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)")
@@ -92,9 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        simulator = Simulator(
-            settings_of(options.set), seed=options.seed, forget=options.forget, hosts=options.allow_host
-        )
+        settings, hosts = settings_of(options.set), options.allow_host
+        simulator = Simulator(settings, seed=options.seed, forget=options.forget, hosts=hosts)
         if options.list_knobs:
             print("\n".join(knob_lines(simulator)))  # noqa: T201  # the command's output
             return 0

@@ -6,6 +6,7 @@ numbers by country, lookup by external id, paging, the broken filter, bad gatewa
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -122,14 +123,8 @@ class Apptoto(SimulatedVendor):
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)
-        refused = [index for index, contact in enumerate(contacts) if self._refused(contact)]
-        if refused and self.knobs["reject_form"] != "drop":
-            for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
-                self._keep(call, contact)
-            self.refuse_batch(int(self.knobs["reject_form"]), refused[0], "is refused")
-        bad, chance = set(refused), self.knobs["drop_contacts"]
-        good = [contact for index, contact in enumerate(contacts) if index not in bad]
-        if chance:
+        good, _ = self.unrefused(contacts, self.knobs["reject_form"], partial(self._keep, call))
+        if chance := self.knobs["drop_contacts"]:
             good = [contact for contact in good if self.faults["write"].random.random() >= chance]
         too_many = 0 < self.knobs["gateway_limit"] < len(contacts)
         if too_many:
@@ -163,9 +158,10 @@ class Apptoto(SimulatedVendor):
         """Tell whether the contact's address book is named by its id."""
         return "address_book_id" in contact and not ("address_book" in contact and self.knobs["both_books"] == "name")
 
-    def _refused(self, contact: dict[str, Any]) -> bool:
-        known = self.knobs["known_external_id"] == "reject" and self._known(contact.get("external_id"))
-        return bool(known) or self.rejected(contact)
+    def rejected(self, record: dict[str, Any]) -> bool:
+        """Tell whether a knob has the vendor say no to a record."""
+        known = self.knobs["known_external_id"] == "reject" and self._known(record.get("external_id"))
+        return bool(known) or super().rejected(record)
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
         external = contact.get("external_id")

@@ -6,7 +6,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
@@ -41,15 +41,10 @@ class SimulatedVendor(ABC):
     name: ClassVar[str]
     knob_list: ClassVar[tuple[Knob, ...]]
     routes: ClassVar[tuple[Route, ...]]
-    """The endpoints, the busiest first."""
-    any_credential: ClassVar[str]
-    """One of the right form, for ready connections."""
-    challenge: ClassVar[str] = ""
-    """``WWW-Authenticate`` of a 401."""
-    list_keys: ClassVar[tuple[str, ...]] = ()
-    """Under which an answer may hold its records."""
-    place_knob: ClassVar[str] = ""
-    """The knob that names the vendor's places: organizations, lists, books."""
+    any_credential: ClassVar[str]  # one of the right form, for ready connections
+    challenge: ClassVar[str] = ""  # WWW-Authenticate of a 401
+    list_keys: ClassVar[tuple[str, ...]] = ()  # under which an answer may hold its records
+    place_knob: ClassVar[str] = ""  # names the vendor's places: organizations, lists, books
     place_id: ClassVar[type] = str
 
     def __init__(self, world: World) -> None:
@@ -62,8 +57,7 @@ class SimulatedVendor(ABC):
         self.tokens = Tokens(self.name, world, self.knobs)
         templates = [(route, re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.template)) for route in self.routes]
         self._patterns = [(route, re.compile(template)) for route, template in templates]
-        self._ids = 0
-        self.account = 0
+        self._ids = self.account = 0
         self.reset()
 
     @abstractmethod
@@ -122,7 +116,7 @@ class SimulatedVendor(ABC):
         for faults in self.faults.values():
             faults.reset()
         self.by_key: dict[Any, Any] = {}  # what a vendor keeps of contacts beside them, to find or refuse others
-        self.tokens.clear()
+        self.tokens.given.clear()
         self._open_places()
 
     def _open_places(self) -> None:
@@ -196,6 +190,16 @@ class SimulatedVendor(ABC):
             **{name: self.counts[name] for name in ("received", "stored", "updated")},
             "by_place": dict(self.count_by_place),
         }
+
+    def unrefused(self, contacts: list[Any], status: str, keep: Callable[[Any], Any]) -> tuple[list[Any], bool]:
+        """Return the contacts that the ``reject`` knob leaves, and whether it hits any; a status refuses the batch."""
+        refused = [index for index, contact in enumerate(contacts) if self.rejected(contact)]
+        if refused and status.isdecimal():
+            for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
+                keep(contact)
+            self.refuse_batch(int(status), refused[0], "is refused")
+        bad = set(refused)
+        return [contact for index, contact in enumerate(contacts) if index not in bad], bool(bad)
 
     def refuse_batch(self, status: int, index: int, text: str) -> NoReturn:
         """Refuse a whole batch for one contact, named if the knob ``name_culprit`` says so."""

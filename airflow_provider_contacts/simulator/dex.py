@@ -7,6 +7,7 @@ as are explicit nulls and LinkedIn as a handle).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor, common_knobs
@@ -119,18 +120,12 @@ class Dex(SimulatedVendor):
 
     def _create(self, call: Call) -> Answer:
         contacts = self._contacts(call)
-        moment, form = self.moment(), self.knobs["reject_form"]
-        refused = [index for index, contact in enumerate(contacts) if self.rejected(contact)]
-        if refused and form == "400":
-            for contact in [] if self.knobs["atomic"] else contacts[: refused[0]]:
-                self._keep(call, contact, moment)
-            self.refuse_batch(400, refused[0], "is refused")
+        keep, form = partial(self._keep, call, self.moment()), self.knobs["reject_form"]
+        good, refused = self.unrefused(contacts, form, keep)
         if (refused and form == "flag") or self.knobs["error_flag"].fires(call.nth):
             return self._flagged({"contacts": []}, error=True)
-        bad = set(refused)
-        good = call.portion([contact for index, contact in enumerate(contacts) if index not in bad])
-        views = [_short_view(self._keep(call, contact, moment)) for contact in good]
-        error = bool(refused and form == "flag_stored") or self.knobs["error_flag_stored"].fires(call.nth)
+        views = [_short_view(keep(contact)) for contact in call.portion(good)]
+        error = (refused and form == "flag_stored") or self.knobs["error_flag_stored"].fires(call.nth)
         return self._flagged({"contacts": views}, self.knobs["success_status"], error=error)
 
     def _contacts(self, call: Call) -> list[dict[str, Any]]:
@@ -147,7 +142,7 @@ class Dex(SimulatedVendor):
             raise RefusedCallError(409, "a contact with this id exists")
         return contacts
 
-    def _keep(self, call: Call, contact: dict[str, Any], moment: str) -> dict[str, Any]:
+    def _keep(self, call: Call, moment: str, contact: dict[str, Any]) -> dict[str, Any]:
         honoured = self.knobs["client_ids"] == "honour" and "id" in contact
         if honoured and self.knobs["known_id"] == "existing" and contact["id"] in self.by_id:
             return self.by_id[contact["id"]].view
@@ -174,7 +169,7 @@ class Dex(SimulatedVendor):
         if any(body.get(switch, default) for switch in ("createFromGoogleContacts", "createFromOAuthInteractions")):
             for email in sorted(wanted.difference(*map(_emails_of, views))):
                 made = {"contact_emails": [{"email": email}], "source": "google"}
-                views.append(self._keep(call, made, self.moment()))
+                views.append(self._keep(call, self.moment(), made))
         if self.knobs["by_emails_shape"] == "array":
             return self._flagged([self._shown(view) for view in {view["id"]: view for view in views}.values()])
         by_email: dict[str, dict[str, Any]] = {}

@@ -7,7 +7,7 @@ import random
 from email.utils import formatdate
 from typing import Any
 
-from airflow_provider_contacts.simulator.knobs import Knob, Rate, Settings
+from airflow_provider_contacts.simulator.knobs import Knob, Settings
 from airflow_provider_contacts.simulator.messages import World
 
 # Answers that can be given instead of doing anything, from 500 on as a gateway's HTML; and although all was done.
@@ -103,15 +103,15 @@ class Faults:
 
     def too_early(self, credential: str) -> float:
         """Return how many seconds too early this request is for the rate: 0 if it may pass, which then counts."""
-        limit: Rate | None = self["rate"]
-        if limit is None:
+        if self["rate"] is None:
             return 0.0
-        interval = limit.seconds / limit.count
-        room = (self["burst"] or max(1, math.floor(limit.count))) * interval
+        count, seconds = self["rate"]
+        interval: float = seconds / count
+        room = (self["burst"] or max(1, math.floor(count))) * interval
         now = self._world.now()
         full_at = max(self._full_at.get(credential, now), now) + interval
         if full_at - now > room + 1e-9:
-            return full_at - now - room
+            return float(full_at - now - room)
         self._full_at[credential] = full_at
         return 0.0
 

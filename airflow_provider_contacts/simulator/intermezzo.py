@@ -87,16 +87,14 @@ class Intermezzo(SimulatedVendor):
         account = self.client_account(client_of(call, parameters, in_body=True), "access_denied", "Unauthorized")
         if parameters.get("grant_type") != "client_credentials":
             raise oauth_error(403, "unauthorized_client", "Grant type is not allowed for the client")
-        audience = self.knobs["audience"]
-        if audience and parameters.get("audience") != audience:
+        if self.knobs["audience"] not in {"", parameters.get("audience")}:
             raise oauth_error(403, "access_denied", "Service not found")
         return self.tokens.grant("", account)
 
     def _organization(self, call: Call) -> str:
-        org = call.params["org"]
-        if org not in self.places:
+        if call.params["org"] not in self.places:
             raise RefusedCallError(404, "Organization not found")
-        return org
+        return call.params["org"]
 
     def _create(self, call: Call) -> Answer:
         contacts = self._array(call)
@@ -104,14 +102,11 @@ class Intermezzo(SimulatedVendor):
         failures = self._failures(org, contacts)
         good = [index for index in range(len(contacts)) if index not in failures]
         first = min(failures, default=len(contacts))
-        match self.knobs["mode"]:
-            case "all_or_nothing" if failures:
-                good = []
-            case "stop_at_first":
-                good = list(range(first))
-                failures = {index: codes for index, codes in failures.items() if index == first}
-            case _:
-                pass
+        if self.knobs["mode"] == "all_or_nothing" and failures:
+            good = []
+        if self.knobs["mode"] == "stop_at_first":
+            good = list(range(first))
+            failures = {index: codes for index, codes in failures.items() if index == first}
         data = [self._keep(call, org, contacts[index]) for index in call.portion(good)]
         body: dict[str, Any] = {"total": len(contacts), "succeeded": len(data), "failed": len(failures)}
         body |= {"unprocessed": len(contacts) - len(data) - len(failures), "data": data}
@@ -137,7 +132,7 @@ class Intermezzo(SimulatedVendor):
             raise unprocessable([(("body",), "List should have at least 1 item", "too_short")])
         wanted = _SHAPES[self.knobs["unknown_fields"]]
         problems = [
-            one for index, contact in enumerate(contacts) for one in problems_of(wanted, contact, "body", index)
+            one for place, contact in enumerate(contacts) for one in problems_of(wanted, contact, "body", place)
         ]
         if not (problems or self.knobs["null_phone"]):
             bare = [index for index, contact in enumerate(contacts) if contact.get("phone", "") is None]

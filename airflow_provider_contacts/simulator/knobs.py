@@ -93,14 +93,6 @@ def trigger(value: Any, seed: str) -> Trigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """So many requests in so many seconds."""
-
-    count: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Pattern:
     """Records whose field, at any depth, has a value in which the expression is found."""
 
@@ -126,14 +118,14 @@ def duration(text: str) -> tuple[float, float]:
     return low, max(low, high)
 
 
-def rate(text: str) -> Rate | None:
-    """Read ``60/min``, ``2/s`` or ``none``."""
+def rate(text: str) -> tuple[float, float] | None:
+    """Read ``60/min``, ``2/s`` or ``none`` as so many requests in so many seconds."""
     if text in {"none", ""}:
         return None
     match = re.fullmatch(rf"{_AMOUNT}/(s|min|h)", text)
     if not match or not float(match[1]):
         raise ValueError("a rate such as 2/s, 60/min or 1000/h, or none, is wanted")
-    return Rate(float(match[1]), _SECONDS[match[2]])
+    return float(match[1]), _SECONDS[match[2]]
 
 
 def _texts(value: Any, wanted: str, separator: str | None = ",") -> list[str]:

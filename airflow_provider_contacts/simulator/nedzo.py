@@ -104,9 +104,7 @@ class Nedzo(SimulatedVendor):
 
     def _success(self, view: dict[str, Any], number: int) -> Answer:
         told = self.knobs["body_status_code"]
-        shown = dict(view)
-        if self.knobs["no_id"].fires(number):
-            del shown["id"]
+        shown = {name: value for name, value in view.items() if name != "id" or not self.knobs["no_id"].fires(number)}
         if self.knobs["other_contact"].fires(number):
             shown |= {"id": self.new_uuid(), "email": "somebody.else@example.com"}
         data: dict[str, Any] | None = {} if self.knobs["data_without_contact"].fires(number) else {"contact": shown}
@@ -124,16 +122,10 @@ class Nedzo(SimulatedVendor):
             raise RefusedCallError(int(wanted), text, [(("body", "contact_list_id"), text, "value_error")])
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
-        view: dict[str, Any] = {
-            **{name: contact.get(name) for name in ("contact_list_id", "email", *TEXTS)},
-            "dnc": bool(contact.get("dnc")),
-            "custom_fields": contact.get("custom_fields") or [],
-            "id": self.new_uuid(),
-            "subaccount_id": SUBACCOUNT,
-            "last_dial_time": None,
-            "most_recent_outcome": None,
-            "status": "Waiting",
-        }
+        view: dict[str, Any] = {name: contact.get(name) for name in ("contact_list_id", "email", *TEXTS)}
+        view |= {"dnc": bool(contact.get("dnc")), "custom_fields": contact.get("custom_fields") or []}
+        view |= {"id": self.new_uuid(), "subaccount_id": SUBACCOUNT, "status": "Waiting"}
+        view |= {"last_dial_time": None, "most_recent_outcome": None}
         if self.knobs["duplicates"] != "allow":
             self.by_key[self.shelf(contact["email"].lower())] = view
         self.store(call, contact, (contact.get("contact_list_id") or "").lower(), view["id"], view)

@@ -38,25 +38,15 @@ class Tokens:
     """The tokens of one vendor."""
 
     def __init__(self, prefix: str, world: World, knobs: Settings) -> None:
-        self._prefix = f"sim.{prefix}."
-        self._world = world
-        self._knobs = knobs
+        self._prefix, self._world, self._knobs = f"sim.{prefix}.", world, knobs
         self._random = random.Random(f"{world.seed}.{prefix}.tokens")  # noqa: S311  # the tokens open nothing
-        self._given: dict[str, Token] = {}
-
-    def clear(self) -> None:
-        """Make every token worthless."""
-        self._given.clear()
-
-    def revoke(self, call: Call) -> None:
-        """Make the token of one request worthless."""
-        self._given.pop(credential_of(call), None)
+        self.given: dict[str, Token] = {}
 
     def grant(self, scope: str, account: int) -> Answer:
         """Return the answer that holds a new token."""
         word = f"{self._prefix}{self._random.getrandbits(128):032x}"
         life = self._knobs["token_life"]
-        self._given[word] = Token(self._world.now() + life, scope, account)
+        self.given[word] = Token(self._world.now() + life, scope, account)
         reply: dict[str, Any] = {"access_token": word, "token_type": "Bearer"}
         if (told := self._knobs["expires_in"]) != "none":
             reply["expires_in"] = told or int(life)
@@ -68,7 +58,7 @@ class Tokens:
         if not word:
             raise RefusedCallError(401, "Missing token")
         if word.startswith(self._prefix):
-            token = self._given.get(word)
+            token = self.given.get(word)
             if token is None or token.until <= self._world.now():
                 raise RefusedCallError(401, "Token expired or revoked")
             return token

@@ -14,6 +14,7 @@ from airflow_provider_contacts.simulator.asgi import GoneError, Receive, Scope, 
 from airflow_provider_contacts.simulator.behaviour import SimulatedVendor
 from airflow_provider_contacts.simulator.faults import STATUSES, STORED_STATUSES, Faults
 from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Seen, gateway_page
+from airflow_provider_contacts.simulator.oauth import credential_of
 
 GARBAGE = b'\x00\xff\xfe{"id": '
 Target = tuple[Route, Mapping[str, str]] | RefusedCallError
@@ -101,7 +102,7 @@ class Exchange:
         if wait:
             return self._refused(429, wait)
         if "expire_token" in self.fired:
-            self.vendor.tokens.revoke(self.call)
+            self.vendor.tokens.given.pop(credential_of(self.call), None)
             return self._refused(401)
         return self._status("http_", STATUSES)
 
@@ -122,8 +123,7 @@ class Exchange:
     def _changed(self, answer: Answer) -> Answer:
         if not self.fired or answer.status >= HTTPStatus.MULTIPLE_CHOICES:
             return answer
-        records = self.vendor.records_in(answer.payload)
-        if records is not None:
+        if (records := self.vendor.records_in(answer.payload)) is not None:
             _change_records(records, self.fired, self.faults["short_by"], self.faults.random)
         answer.payload = _changed_envelope(answer.payload, self.fired)
         return answer
@@ -206,7 +206,6 @@ def _change_records(records: list[Any], fired: frozenset[str], short_by: int, so
 
 
 def _changed_envelope(payload: Any, fired: frozenset[str]) -> Any:
-    """Return the whole answer with further fields, nulls or texts, as the faults ask."""
     if isinstance(payload, dict):
         if "stringly" in fired:
             payload = {name: _as_text(value) for name, value in payload.items()}

@@ -158,7 +158,7 @@ class Talkdesk(SimulatedVendor):
         if self.knobs["reformat_phones"]:
             rows = [row for row in view.get("phone_numbers") or () if "phone_number" in row]
             view["phone_numbers"] = [
-                {**row, "phone_number": row["phone_number"].translate(_PUNCTUATION)} for row in rows
+                row | {"phone_number": row["phone_number"].translate(_PUNCTUATION)} for row in rows
             ]
         if codes:
             return ({"id": self.new_uuid()} if self.knobs["id_on_failed"] else {}) | view | {"errors": codes}

@@ -44,12 +44,9 @@ def numbers_of(record: dict[str, Any]) -> list[str]:
 
 def shape_problems(records: list[Any]) -> list[Problem]:
     """Return every value of a wrong JSON type, named as in ``records[0].first_name``: it refuses the whole request."""
-    problems: list[Problem] = []
-    for index, record in enumerate(records):
-        for path, text, word in problems_of(RECORD, record, "records", index):
-            name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-            problems.append(((name.removeprefix("."),), text, word))
-    return problems
+    found = [one for index, record in enumerate(records) for one in problems_of(RECORD, record, "records", index)]
+    names = ["".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path) for path, _, _ in found]
+    return [((name.removeprefix("."),), text, word) for name, (_, text, word) in zip(names, found, strict=True)]
 
 
 def content_faults(record: dict[str, Any], knobs: Settings) -> list[str]:
@@ -109,11 +106,11 @@ def page_of(call: Call, name: str, items: list[dict[str, Any]], knobs: Settings)
     shown = items[(page - 1) * size : page * size]
     href = f"{'' if knobs['next_href'] == 'relative' else call.base}{call.path}?per_page={size}&page="
     links = {"self": {"href": f"{href}{page}"}} | ({"next": {"href": f"{href}{page + 1}"}} if page < pages else {})
+    total, form = len(items), knobs["page_totals"]
     numbers = {
-        "both": {"total": len(items), "count": len(shown)},
-        "total": {"total": len(items)},
-        "whole_count": {"count": len(items)},
-        "none": {},
+        "both": {"total": total, "count": len(shown)},
+        "total": {"total": total},
+        "whole_count": {"count": total},
     }
-    body = {"page": page, "per_page": size, "total_pages": pages, **numbers[knobs["page_totals"]]}
+    body = {"page": page, "per_page": size, "total_pages": pages, **numbers.get(form, {})}
     return Answer(200, {**body, "_embedded": {name: shown}, "_links": links}, content_type=HAL)
