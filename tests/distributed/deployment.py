@@ -34,7 +34,6 @@ with kombu.Connection(os.environ["AIRFLOW__CELERY__BROKER_URL"]) as connection:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -101,7 +100,6 @@ def settings(folder: Path, database: Postgres, port: int) -> dict[str, str]:
 
 
 def make_tables(processes: Processes) -> None:
-    """Make what Airflow and the broker keep in PostgreSQL."""
     processes.finish("broker", "-c", BROKER)
     processes.finish("migrate", "-m", "airflow", "db", "migrate")
 
@@ -123,11 +121,9 @@ class Api:
     port: int
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return the answer to GET, or to POST where there is a body."""
         return fetch(f"http://127.0.0.1:{self.port}/api/v2/{path}", body)
 
     def ready(self) -> bool:
-        """Tell whether the DAG can be run."""
         try:
             health = self.ask("monitor/health")
             self.ask(f"dags/{DAG}")
@@ -136,11 +132,9 @@ class Api:
         return bool(health["scheduler"]["status"] == "healthy")
 
     def trigger(self) -> None:
-        """Begin the run."""
         self.ask(f"dags/{DAG}/dagRuns", {"dag_run_id": RUN, "logical_date": None})
 
     def dag_state(self) -> str:
-        """Return the state of the run."""
         return str(self.ask(f"dags/{DAG}/dagRuns/{RUN}")["state"])
 
     def tasks(self) -> list[dict[str, Any]]:
@@ -149,12 +143,10 @@ class Api:
         return [one for one in found if one["map_index"] >= 0]
 
     def tries(self, shard: int) -> list[dict[str, Any]]:
-        """Return every try of a mapped task."""
         path = f"dags/{DAG}/dagRuns/{RUN}/taskInstances/{TASK}/{shard}/tries"
         return list(self.ask(path)["task_instances"])
 
     def summary(self, shard: int) -> dict[str, Any] | None:
-        """Return what a mapped task left in XCom."""
         path = f"dags/{DAG}/dagRuns/{RUN}/taskInstances/{TASK}/xcomEntries/return_value?map_index={shard}"
         try:
             value = self.ask(path)["value"]

@@ -18,7 +18,6 @@ GONE_WITHIN = 20.0
 
 
 def members(session: int) -> set[int]:
-    """Return the living processes of a session."""
     found = set()
     for pid in psutil.pids():
         try:
@@ -51,7 +50,6 @@ def kill_session(session: int) -> int:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may be gone."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
@@ -82,22 +80,18 @@ class Processes:
             )
 
     def finish(self, name: str, *arguments: str | Path) -> None:
-        """Run Python to its end."""
         self.start(name, *arguments)
         if code := self.running[name].wait():
             raise RuntimeError(f"{name} ended with {code}")
         del self.running[name]
 
     def log(self, name: str) -> Path:
-        """Return the log of a process."""
         return self.folder / f"{name}.log"
 
     def text(self, name: str) -> str:
-        """Return what a process has printed so far."""
         return self.log(name).read_text(errors="replace")
 
     def check(self) -> None:
-        """Raise if a process has ended by itself."""
         for name, process in self.running.items():
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}")
@@ -110,12 +104,10 @@ class Processes:
         return count
 
     def end(self) -> None:
-        """Kill whatever is left."""
         for name in list(self.running):
             self.kill(name)
 
     def tails(self) -> Iterator[str]:
-        """Yield the last lines of every log, those of the tasks included."""
         for file in sorted(self.folder.rglob("*.log")):
             lines = file.read_text(errors="replace").splitlines()[-TAIL:]
             yield f"---- {file.relative_to(self.folder)}\n" + "\n".join(line[:1000] for line in lines)

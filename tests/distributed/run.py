@@ -129,7 +129,6 @@ def on_victim(task: dict[str, Any]) -> bool:
 
 
 def in_the_middle(found: Stage) -> bool:
-    """Tell whether the worker's tasks have delivered and are sending."""
     done = delivered(found)
     if done < KILL_AT * RECORDS:
         return False
@@ -151,7 +150,6 @@ def delivered(found: Stage) -> int:
 
 
 def collect(found: Stage, kill: Kill) -> Evidence:
-    """Ask everybody what happened."""
     vendor = fetch(f"{found.vendor}/_simulator/state?vendor=talkdesk&requests=true")
     keys = [row["external_id"] for row in found.rows("warehouse", "SELECT external_id FROM contacts ORDER BY number")]
     outcomes = found.rows(

@@ -37,12 +37,10 @@ class Stage:
     started: float
 
     def rows(self, name: str, query: str) -> list[dict[str, Any]]:
-        """Return the rows of a query of one database."""
         with psycopg.connect(**self._place(name), row_factory=dict_row) as connection:
             return connection.execute(query.encode()).fetchall()
 
     def execute(self, name: str, statement: str) -> None:
-        """Change one database."""
         with psycopg.connect(**self._place(name), autocommit=True) as connection:
             connection.execute(statement.encode())
 
@@ -50,7 +48,6 @@ class Stage:
         return {"host": str(self.database.folder), "user": "postgres", "dbname": name}
 
     def wait(self, what: str, ready: Callable[[], bool], pause: float = 0.5) -> None:
-        """Wait until something is so, while every process lives."""
         began = time.monotonic()
         while not ready():
             self.processes.check()
@@ -58,7 +55,6 @@ class Stage:
         self.say(f"{what}, after {time.monotonic() - began:.0f} s")
 
     def say(self, text: str) -> None:
-        """Print a line with the seconds since the start."""
         print(f"{time.monotonic() - self.started:5.0f} s  {text}", flush=True)
 
 
@@ -96,7 +92,6 @@ def stage(limit: int, faults: Sequence[str], environment: dict[str, str]) -> Ite
 
 
 def stop(number: int, _: object) -> NoReturn:
-    """End the run as an exception does, so that everything is tidied up."""
     name = signal.Signals(number).name
     raise SystemExit("not done in time" if name == "SIGALRM" else f"stopped by {name}")
 

@@ -36,35 +36,20 @@ def test_a_contact_comes_back_normalised() -> None:
 
 @pytest.mark.parametrize(
     ("number", "country", "wanted"),
-    [
-        ("(650) 555-1212", "US", "+16505551212"),
-        ("1 650 555 1212", "US", "+16505551212"),
-        ("+44 7911 123456", "US", "+447911123456"),
-        ("07911 123456", "GB", "+447911123456"),
-        ("030 1234567", "DE", "+49301234567"),
-        ("none", "US", None),
-        ("12345678901234", "US", None),
-    ],
-)
+    [("(650) 555-1212", "US", "+16505551212"), ("1 650 555 1212", "US", "+16505551212"),
+     ("+44 7911 123456", "US", "+447911123456"), ("07911 123456", "GB", "+447911123456"),
+     ("030 1234567", "DE", "+49301234567"), ("none", "US", None), ("12345678901234", "US", None)],
+)  # fmt: skip
 def test_numbers_are_normalised_by_country(number: str, country: str, wanted: str | None) -> None:
     assert normalised(number, country) == wanted
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [
-        7,
-        contact(address_book_id="absent"),
-        contact(address_book_id="1"),
-        contact(address_book_id=True),
-        contact(name="absent"),
-        contact(name="", first_name="A"),
-        contact(phone=7),
-        contact(phone_numbers="1"),
-        contact(phone_numbers=[{"type": "mobile"}]),
-        contact(email_addresses=["a@b.example"]),
-    ],
-)
+    [7, contact(address_book_id="absent"), contact(address_book_id="1"), contact(address_book_id=True),
+     contact(name="absent"), contact(name="", first_name="A"), contact(phone=7), contact(phone_numbers="1"),
+     contact(phone_numbers=[{"type": "mobile"}]), contact(email_addresses=["a@b.example"])],
+)  # fmt: skip
 def test_a_wrong_shape_refuses_the_batch(wrong: Any) -> None:
     simulator = simulated()
     assert create(simulator, contact(), wrong).json() == {"error": "Invalid contact"}

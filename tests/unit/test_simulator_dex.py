@@ -43,18 +43,9 @@ def test_a_contact_comes_back_with_21_fields_and_no_email() -> None:
 
 @pytest.mark.parametrize(
     "contact",
-    [
-        7,
-        {"id": None},
-        {"id": "x"},
-        {"full_name": 7},
-        {"starred": "yes"},
-        {"birthday": "2000-01-01T00:00:00Z"},
-        {"birthday": 7},
-        {"tags_contacts": {"append": []}},
-        {"contact_emails": ["a@b.example"]},
-    ],
-)
+    [7, {"id": None}, {"id": "x"}, {"full_name": 7}, {"starred": "yes"}, {"birthday": "2000-01-01T00:00:00Z"},
+     {"birthday": 7}, {"tags_contacts": {"append": []}}, {"contact_emails": ["a@b.example"]}],
+)  # fmt: skip
 def test_a_wrong_shape_refuses_the_batch(contact: Any) -> None:
     simulator = simulated()
     answer = create(simulator, {"full_name": "Good"}, contact)
@@ -65,13 +56,9 @@ def test_a_wrong_shape_refuses_the_batch(contact: Any) -> None:
 
 @pytest.mark.parametrize(
     ("form", "status", "error", "returned", "stored"),
-    [
-        ("400", 400, True, 0, 0),
-        ("flag", 200, True, 0, 0),
-        ("flag_stored", 200, True, 2, 2),
-        ("left_out", 200, False, 2, 2),
-    ],
-)
+    [("400", 400, True, 0, 0), ("flag", 200, True, 0, 0), ("flag_stored", 200, True, 2, 2),
+     ("left_out", 200, False, 2, 2)],
+)  # fmt: skip
 def test_the_ways_to_say_no(form: str, status: int, returned: int, stored: int, *, error: bool) -> None:
     simulator = simulated(reject="full_name~bad", reject_form=form)
     answer = create(simulator, {"full_name": "A"}, {"full_name": "bad"}, {"full_name": "B"})

@@ -114,13 +114,9 @@ TOKEN = {
 
 @pytest.mark.parametrize(
     ("change", "status"),
-    [
-        ({}, 200),
-        ({"client_secret": ""}, 401),
-        ({"audience": "https://preview.intermezzo.ai"}, 403),
-        ({"grant_type": "password"}, 403),
-    ],
-)
+    [({}, 200), ({"client_secret": ""}, 401), ({"audience": "https://preview.intermezzo.ai"}, 403),
+     ({"grant_type": "password"}, 403)],
+)  # fmt: skip
 def test_the_token_endpoint(change: dict[str, str], status: int) -> None:
     simulator = simulated(token_life=30)
     answer = ask(simulator, "POST", "/intermezzo/oauth/token", json={**TOKEN, **change})

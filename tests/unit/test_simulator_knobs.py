@@ -43,17 +43,10 @@ def test_a_wrong_trigger_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("reader", "text", "value"),
-    [
-        (duration, "80ms", pytest.approx((0.08, 0.08))),
-        (duration, "1.5s", (1.5, 1.5)),
-        (duration, "2", (2.0, 2.0)),
-        (duration, "20-200ms", pytest.approx((0.02, 0.2))),
-        (duration, "1s-3s", (1.0, 3.0)),
-        (rate, "60/min", (60.0, 60.0)),
-        (rate, "2/s", (2.0, 1.0)),
-        (rate, "none", None),
-    ],
-)
+    [(duration, "80ms", pytest.approx((0.08, 0.08))), (duration, "1.5s", (1.5, 1.5)), (duration, "2", (2.0, 2.0)),
+     (duration, "20-200ms", pytest.approx((0.02, 0.2))), (duration, "1s-3s", (1.0, 3.0)),
+     (rate, "60/min", (60.0, 60.0)), (rate, "2/s", (2.0, 1.0)), (rate, "none", None)],
+)  # fmt: skip
 def test_durations_and_rates(reader: Callable[[str], Any], text: str, value: Any) -> None:
     assert reader(text) == value
 
@@ -90,15 +83,9 @@ def test_a_pattern_that_could_take_too_long_is_refused_with_its_knob(expression:
 
 @pytest.mark.parametrize(
     ("expression", "text"),
-    [
-        (r"@bad\.example$", "a@bad.example"),
-        (r"^\+1|^\+44", "+44 20"),
-        (r"^[^@(]+@[^@*+?{]+$", "a@b"),
-        (r"\(\d{3}\)", "(555)"),
-        (r"[]*+?{()]", "*"),
-        (".*a.*b", "xaxb"),
-    ],
-)
+    [(r"@bad\.example$", "a@bad.example"), (r"^\+1|^\+44", "+44 20"), (r"^[^@(]+@[^@*+?{]+$", "a@b"),
+     (r"\(\d{3}\)", "(555)"), (r"[]*+?{()]", "*"), (".*a.*b", "xaxb")],
+)  # fmt: skip
 def test_the_patterns_that_people_write_are_taken(expression: str, text: str) -> None:
     (pattern,) = patterns([f"phone~{expression}"])
     assert (pattern.hits({"phone": text}), pattern.hits({"phone": "-"})) == (True, False)
@@ -114,38 +101,23 @@ def test_the_slowest_pattern_ends_soon_however_long_the_text(expression: str) ->
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
-    [
-        ("talkdesk.store_then_dorp", "1", "did you mean talkdesk.store_then_drop"),
-        ("salesforce.rate", "1/s", "there is no knob"),
-        ("talkdesk.token.expire_token", "1", "there is no knob"),
-        ("talkdesk.latency", "soon", "a duration such as"),
-        ("talkdesk.rate", "fast", "a rate such as"),
-        ("intermezzo.mode", "quantum", "all_or_nothing, stop_at_first, partial"),
-        ("dex.max_batch", "many", "a whole number"),
-        ("dex.atomic", "perhaps", "true or false"),
-        ("dex.reject", "email", "field~regex"),
-        ("dex.reject", "email~(", "regular expression"),
-        ("dex.reject", "email~a{99999999999}", "regular expression"),
-        ("dex.reject", '["email~a", 7]', "field~regex"),
-        ("dex.reject", "[" * 100_000, "field~regex"),
-        ("dex.reject", 7, "field~regex"),
-        ("latency", "80ms", "did you mean all.latency"),
-        ("all.latencyy", "80ms", "did you mean all.latency"),
-        ("dex.max_batch", -1, "a whole number from 0"),
-        ("dex.max_batch", 1.5, "a whole number from 0"),
-        ("dex.max_batch", True, "a whole number from 0"),
-        ("dex.max_batch", "9" * 5000, "a whole number from 0"),
-        ("dex.read_lag", "nan", "a number from 0"),
-        ("dex.read_lag", "inf", "a number from 0"),
-        ("dex.plan", ["free"], "a text, a number or a boolean"),
-        ("dex.atomic", {}, "a text, a number or a boolean"),
-        ("dex.latency", "9" * 400 + "s", "a duration such as"),
-        ("dex.success_status", 99999, "an HTTP status"),
-        ("dex.redirect_to", "/a\r\nSet-Cookie: b", "into a header"),
-        ("dex.retry_after", "\u221e", "into a header"),
-        ("dex.credential", "a,,b", "a list of texts"),
-    ],
-)
+    [("talkdesk.store_then_dorp", "1", "did you mean talkdesk.store_then_drop"),
+     ("salesforce.rate", "1/s", "there is no knob"), ("talkdesk.token.expire_token", "1", "there is no knob"),
+     ("talkdesk.latency", "soon", "a duration such as"), ("talkdesk.rate", "fast", "a rate such as"),
+     ("intermezzo.mode", "quantum", "all_or_nothing, stop_at_first, partial"),
+     ("dex.max_batch", "many", "a whole number"), ("dex.atomic", "perhaps", "true or false"),
+     ("dex.reject", "email", "field~regex"), ("dex.reject", "email~(", "regular expression"),
+     ("dex.reject", "email~a{99999999999}", "regular expression"), ("dex.reject", '["email~a", 7]', "field~regex"),
+     ("dex.reject", "[" * 100_000, "field~regex"), ("dex.reject", 7, "field~regex"),
+     ("latency", "80ms", "did you mean all.latency"), ("all.latencyy", "80ms", "did you mean all.latency"),
+     ("dex.max_batch", -1, "a whole number from 0"), ("dex.max_batch", 1.5, "a whole number from 0"),
+     ("dex.max_batch", True, "a whole number from 0"), ("dex.max_batch", "9" * 5000, "a whole number from 0"),
+     ("dex.read_lag", "nan", "a number from 0"), ("dex.read_lag", "inf", "a number from 0"),
+     ("dex.plan", ["free"], "a text, a number or a boolean"), ("dex.atomic", {}, "a text, a number or a boolean"),
+     ("dex.latency", "9" * 400 + "s", "a duration such as"), ("dex.success_status", 99999, "an HTTP status"),
+     ("dex.redirect_to", "/a\r\nSet-Cookie: b", "into a header"), ("dex.retry_after", "\u221e", "into a header"),
+     ("dex.credential", "a,,b", "a list of texts")],
+)  # fmt: skip
 def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: Any, text: str) -> None:
     simulator = Simulator()
     before = {name: vendor.knobs.shown() for name, vendor in simulator.vendors.items()}

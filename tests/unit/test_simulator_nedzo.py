@@ -60,17 +60,11 @@ def test_a_list_must_exist_unless_told_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("knobs", "status", "code", "contact", "stored"),
-    [
-        ({"body_status_code": "422"}, 200, 422, True, 1),
-        ({"body_status_code": "500"}, 200, 500, True, 1),
-        ({"body_status_code": "created"}, 200, "created", True, 1),
-        ({"body_status_only": "429"}, 200, 429, False, 0),
-        ({"body_status_only": "401"}, 200, 401, False, 0),
-        ({"data_null": "always"}, 200, 200, False, 1),
-        ({"data_without_contact": "always"}, 200, 200, False, 1),
-        ({"success_status": 201}, 201, 201, True, 1),
-    ],
-)
+    [({"body_status_code": "422"}, 200, 422, True, 1), ({"body_status_code": "500"}, 200, 500, True, 1),
+     ({"body_status_code": "created"}, 200, "created", True, 1), ({"body_status_only": "429"}, 200, 429, False, 0),
+     ({"body_status_only": "401"}, 200, 401, False, 0), ({"data_null": "always"}, 200, 200, False, 1),
+     ({"data_without_contact": "always"}, 200, 200, False, 1), ({"success_status": 201}, 201, 201, True, 1)],
+)  # fmt: skip
 def test_the_second_status_may_contradict(
     knobs: dict[str, Any], status: int, code: Any, stored: int, *, contact: bool
 ) -> None:

@@ -94,18 +94,13 @@ def test_a_list_of_unique_numbers_refuses_a_second_sending() -> None:
 
 @pytest.mark.parametrize(
     ("records", "name"),
-    [
-        ([], "records"),
-        ("text", "records"),
-        ([record(), 7], "records[1]"),
-        ([record(first_name=7)], "records[0].first_name"),
-        ([record(extra_data=[])], "records[0].extra_data"),
-        ([record(sync_external_id="yes")], "records[0].sync_external_id"),
-        ([record(phone_numbers="1")], "records[0].phone_numbers"),
-        ([record(phone_numbers=[7])], "records[0].phone_numbers[0]"),
-        ([record(7)], "records[0].phone_numbers[0].phone_number"),
-    ],
-)
+    [([], "records"), ("text", "records"), ([record(), 7], "records[1]"),
+     ([record(first_name=7)], "records[0].first_name"), ([record(extra_data=[])], "records[0].extra_data"),
+     ([record(sync_external_id="yes")], "records[0].sync_external_id"),
+     ([record(phone_numbers="1")], "records[0].phone_numbers"),
+     ([record(phone_numbers=[7])], "records[0].phone_numbers[0]"),
+     ([record(7)], "records[0].phone_numbers[0].phone_number")],
+)  # fmt: skip
 def test_a_wrong_type_refuses_the_request_and_names_the_field(records: Any, name: str) -> None:
     simulator = Simulator()
     answer = bulk(simulator, json={"records": records})

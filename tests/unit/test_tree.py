@@ -114,14 +114,9 @@ def test_no_place_of_one_machine_is_named(pattern: re.Pattern[str]) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "text"),
-    [
-        (UNFINISHED, "# TO" + "DO later"),
-        (UNFINISHED, "FIX" + "ME"),
-        (HOME, "in '/ro" + "ot/x'"),
-        (HOME, "cd /ho" + "me/someone"),
-        (REGISTRY, "https://py" + "pi.org/simple"),
-        (REGISTRY, "files.python" + "hosted.org"),
-    ],
-)
+    [(UNFINISHED, "# TO" + "DO later"), (UNFINISHED, "FIX" + "ME"), (HOME, "in '/ro" + "ot/x'"),
+     (HOME, "cd /ho" + "me/someone"), (REGISTRY, "https://py" + "pi.org/simple"),
+     (REGISTRY, "files.python" + "hosted.org")],
+)  # fmt: skip
 def test_the_patterns_find_what_they_look_for(pattern: re.Pattern[str], text: str) -> None:
     assert pattern.search(text)
