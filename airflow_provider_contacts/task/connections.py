@@ -141,7 +141,7 @@ def table_opening(
     :param stopping: asked while the database cannot be reached.
     """
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
-    from airflow_provider_contacts.ledgers.sql.patience import Patience
+    from airflow_provider_contacts.ledgers.sql.transactions import Patience
 
     return Opening(
         hook=sql_hook(parameters.outcomes_conn_id or "", "outcomes_conn_id"),

@@ -79,8 +79,8 @@ def named(summary: Mapping[str, Any], kind: str) -> str:
 def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     """Write the verdict; return the summary: built-in types alone, and records only by place and digest."""
     from airflow_provider_contacts.ledgers.sql.database import connect
-    from airflow_provider_contacts.ledgers.sql.patience import Patience
     from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
+    from airflow_provider_contacts.ledgers.sql.transactions import Patience
     from airflow_provider_contacts.task.connections import sql_hook
 
     status, table, create = Status(parsed["verdict"]), parsed["outcomes_table"], parsed["create_tables"]

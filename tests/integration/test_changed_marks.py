@@ -11,11 +11,7 @@ from tests.support.ledger_conformance import claim, mark, put
 if TYPE_CHECKING:
     from tests.support.ledger_conformance import Database
 
-CHANGES = {
-    "status": "status = 'succeeded'",
-    "batch": "batch_no = 1",
-    "key": "record_identifier = 'another'",
-}
+CHANGES = {"status": "status = 'succeeded'", "batch": "batch_no = 1", "key": "record_identifier = 'another'"}
 
 POSTGRESQL = """
 CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$

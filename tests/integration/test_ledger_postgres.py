@@ -14,10 +14,10 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
-from airflow_provider_contacts.ledgers.sql.exchange import pipelined
 from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
+from airflow_provider_contacts.ledgers.sql.transactions import pipelined
 from airflow_provider_contacts.outcome import Status
 from tests.support.ledger_conformance import (
     Database,

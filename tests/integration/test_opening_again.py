@@ -15,8 +15,8 @@ from airflow_provider_contacts.errors import InterruptedPushError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
-from airflow_provider_contacts.ledgers.sql.patience import Patience
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.ledgers.sql.transactions import Patience
 from tests.support.ledger_conformance import Database, claim
 from tests.support.servers import MariaDB, Postgres, running_postgres
 

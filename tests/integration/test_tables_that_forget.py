@@ -148,8 +148,7 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "why"),
-    [("MEMORY", "rows in memory"), ("MyISAM", "no transactions"), ("Aria", "no transactions")],
+    ("engine", "why"), [("MEMORY", "rows in memory"), ("MyISAM", "no transactions"), ("Aria", "no transactions")]
 )
 @pytest.mark.parametrize("name", EVERY)
 def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str, why: str) -> None:

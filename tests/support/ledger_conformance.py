@@ -31,8 +31,8 @@ from airflow_provider_contacts.ledgers.sql import tables
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.database import prepare
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
-from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import Holder, RecordState
@@ -54,7 +54,7 @@ RUN_COLUMNS = [
     *("num_total", "started_at", "updated_at", "completed_at"),
 ]
 BATCH_COLUMNS = [
-    *("batch_no", "run_no", "status", "http_status", "batch_started_at", "batch_completed_at", "ids", "body"),
+    *("batch_no", "run_no", "status", "http_status", "batch_started_at", "batch_completed_at", "ids", "body")
 ]
 RECORD_COLUMNS = [
     *("sync_no", "record_identifier", "batch_no", "place", "row_index", "attempts", "payload_hash", "status"),
@@ -592,12 +592,7 @@ class EveryLedger:
         claim(ledger, "taken")
         assert put(ledger, due, answers) == {"new", "late"}
         found = {name: row.status for name, row in memory.look().states(["one", "two", "new", "late"]).items()}
-        assert found == {
-            "one": Status.SUCCEEDED,
-            "two": Status.SENDING,
-            "new": Status.SENDING,
-            "late": Status.SENDING,
-        }
+        assert found == {"one": Status.SUCCEEDED, "two": Status.SENDING, "new": Status.SENDING, "late": Status.SENDING}
 
     def test_one_who_is_not_the_newest_claims_nothing_with_its_answers(self, memory: Memory) -> None:
         older = memory.open()

@@ -23,8 +23,8 @@ from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.open_table import Opening
 from airflow_provider_contacts.ledgers.sql.open_table import open_ledger as open_ledger_of
-from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.task.parameters import PushParameters
@@ -140,9 +140,7 @@ def pushing(job: Job, clock: Clock) -> Iterator[tuple[str, Iterator[Any]]]:
     dex = vendors.load("dex")
     target = resolve(dex, StoredConnection(**{"conn_id": "dex", **job.vendor}))
     options = PushParameters(
-        batch_size=job.batch_size,
-        max_in_flight=job.max_in_flight,
-        request_attempts=job.request_attempts,
+        batch_size=job.batch_size, max_in_flight=job.max_in_flight, request_attempts=job.request_attempts
     )
     settings = PushSettings(limits=options.limits(dex), request_attempts=options.request_attempts)
     mapper = Mapper(vendor=dex, destination={}, sync_id=job.sync_id, sync_key=("key",), field_map={}, unmapped="error")

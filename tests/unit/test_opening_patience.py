@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, LedgerError
-from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
-from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE, LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
-from airflow_provider_contacts.ledgers.sql.refusal_causes import cause_of, momentary
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, cause_of, momentary
+from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE, LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
 
 
 class Time:

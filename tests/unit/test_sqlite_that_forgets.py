@@ -13,9 +13,9 @@ from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_for_reading, open_ledger
-from airflow_provider_contacts.ledgers.sql.patience import AT_ONCE
 from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import open_tables
+from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
 from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.ledger_conformance import Database
 

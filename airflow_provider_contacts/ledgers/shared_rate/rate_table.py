@@ -14,16 +14,17 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError  # noqa: TID253  # li
 
 from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.ledgers.sql.database import driver_extras, run_all
-from airflow_provider_contacts.ledgers.sql.db_errors import describe, lost
-from airflow_provider_contacts.ledgers.sql.refusal_causes import (
+from airflow_provider_contacts.ledgers.sql.db_errors import (
     AWAY,
     CREDENTIAL,
     CROWDED,
     NAMELESS,
     NO_DATABASE,
     cause_of,
+    database_of,
+    describe,
+    lost,
 )
-from airflow_provider_contacts.ledgers.sql.table_place import database_of
 
 Result = TypeVar("Result")
 

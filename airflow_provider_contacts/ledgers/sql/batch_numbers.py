@@ -9,10 +9,8 @@ BITS = 24
 FIRST_TOKEN = 2**38  # the first of twice as many, all of ten hexadecimal digits
 DIGITS = 10
 MOST = 1 << BITS
-NOTES = MOST - 2**20
-"""The first of the counts that name batches of records that were never sent; those below are the requests'."""
-NOTE = "n"
-"""The mark of such a batch in its name."""
+NOTES = MOST - 2**20  # from here on the counts name batches of records that were never sent; those below are requests
+NOTE = "n"  # the mark of such a batch in its name
 
 
 def draw_token() -> str:
@@ -48,7 +46,7 @@ def name_of(number: int | None) -> str | None:
 class BatchNumbers:
     """The numbers of one execution, which names its requests ``token.count`` and counts without end.
 
-    :param token: the first one; another is drawn when the counts of one are used up.
+    When the counts of its token are used up, another token is drawn.
     """
 
     def __init__(self, token: str) -> None:

@@ -23,18 +23,12 @@ UNSTORABLE_IN_JSON = re.compile(r"\\u0000|[" + "\ud800-\udfff]")
 
 
 def errors_json(errors: Sequence[RecordError], *, messages: bool) -> str | None:
-    """Return the first reasons as JSON text, ``None`` for none.
-
-    :param messages: whether the vendor's texts may be kept.
-    """
+    """Return the first reasons as JSON text, with the vendor's texts if they may be kept; ``None`` for none."""
     if not errors:
         return None
     kept = [
-        {
-            "code": clean(error.code, NAME_LENGTH),
-            "field": clean(error.field, NAME_LENGTH),
-            **({"message": clean(error.message, MESSAGE_LENGTH)} if messages else {}),
-        }
+        {"code": clean(error.code, NAME_LENGTH), "field": clean(error.field, NAME_LENGTH)}
+        | ({"message": clean(error.message, MESSAGE_LENGTH)} if messages else {})
         for error in errors[:ERRORS_KEPT]
     ]
     return json.dumps(kept, ensure_ascii=False)

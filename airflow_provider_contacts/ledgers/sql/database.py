@@ -11,9 +11,7 @@ from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # thi
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.table_place import remember
-from airflow_provider_contacts.ledgers.sql.tables import Flavour
+from airflow_provider_contacts.ledgers.sql.db_errors import remember
 
 BUSY_SECONDS = 30
 
@@ -33,31 +31,21 @@ SELECT set_config(name, setting, true) FROM (VALUES
      CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END)
 ) AS settings (name, setting)
 """
+# The drivers' numbers of the isolation level; each then begins every transaction with it.
 READ_COMMITTED = {"psycopg": 2, "psycopg2": 1}
-"""The drivers' numbers of the isolation level; each then begins every transaction with it."""
 MYSQL_SETTINGS = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     # Without it a text that is too long would be cut in silence, a key included.
     "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES')",
 )
 
-# What of a server's own settings makes a commit durable, and the values that do.
-SERVER_SETTINGS: Mapping[Flavour, tuple[str, tuple[str, ...]]] = {
-    "postgresql": ("fsync", ("on",)),
-    "mysql": ("innodb_flush_log_at_trx_commit", ("1",)),
-    "mariadb": ("innodb_flush_log_at_trx_commit", ("1", "3")),
-}
-
 READING = "ledger_reading"
-
-
 KINDS = "the outcome table needs SQLite, PostgreSQL, MySQL or MariaDB"
 
 
 def connect(hook: Any) -> Engine:
-    """Return an engine for an Airflow SQL connection, set up by :func:`prepare`.
+    """Return an engine for a ``DbApiHook``, set up by :func:`prepare`.
 
-    :param hook: a ``DbApiHook``.
     :raises ConfigError: for a kind of database that cannot hold the table, or one without its driver.
     """
     # A file does not hang up; asking whether it does costs 2 % of a push.
@@ -166,52 +154,3 @@ def begin_sqlite(connection: Connection) -> None:
 def begin_postgresql(connection: Connection) -> None:
     """Wait for the disk at the commit, and have keys looked up by index."""
     connection.exec_driver_sql(POSTGRESQL_SETTINGS)
-
-
-def inspect_store(engine: Engine, *, shared_source: bool) -> Flavour:
-    """Connect once; return which kind of database answers.
-
-    :param shared_source: whether the same SQLite file is read as the source meanwhile.
-    :raises ConfigError: where readers and writers of a shared SQLite file would block each other.
-    :raises LedgerError: if the database cannot be reached.
-    """
-
-    def look(connection: Connection) -> Any:
-        is_sqlite = engine.dialect.name == "sqlite"
-        return connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() if is_sqlite else None
-
-    journal = transact(engine, look, options={READING: True})
-    if shared_source and journal not in {None, "wal"}:
-        raise ConfigError(
-            "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
-            "and writing would block each other; keep the outcome table in another file, on a local disk"
-        )
-    return flavour_of(engine)
-
-
-def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
-    """Return a warning where the server forgets commits when it dies: a setting that no connection can change."""
-    if flavour not in SERVER_SETTINGS:
-        return ()
-    name, durable = SERVER_SETTINGS[flavour]
-    query = f"SHOW {name}" if flavour == "postgresql" else f"SELECT @@GLOBAL.{name}"
-    options = {READING: True}
-    value = str(transact(engine, lambda found: found.exec_driver_sql(query).scalar(), repeatable=True, options=options))
-    if value in durable:
-        return ()
-    warning = (
-        f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
-        f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
-    )
-    return (warning,)
-
-
-def flavour_of(engine: Engine) -> Flavour:
-    """Return the kind of a database that has been connected to."""
-    match engine.dialect.name:
-        case "sqlite":
-            return "sqlite"
-        case "postgresql":
-            return "postgresql"
-        case _:
-            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"

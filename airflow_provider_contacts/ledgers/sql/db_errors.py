@@ -1,9 +1,11 @@
-"""What the database refuses, told without the data that it refused; and transactions that tell it."""
+"""What the database refuses: told with its place and what to do, and without the data that it refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by what uses a table
     DataError,
@@ -13,20 +15,135 @@ from sqlalchemy.exc import (  # noqa: TID253  # this module is imported only by 
     InternalError,
     OperationalError,
     ProgrammingError,
-    SQLAlchemyError,
     StatementError,
 )
 
 from airflow_provider_contacts.errors import LedgerError
-from airflow_provider_contacts.ledgers.sql.refusal_causes import cause_of, code_of, momentary, state_of
-from airflow_provider_contacts.ledgers.sql.table_place import place_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Engine
 
-Result = TypeVar("Result")
+CONNECTION = "contacts_conn_id_of_outcomes"
+TABLE = "contacts_outcomes_table"
 
-TRIES = 3
+TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL or MariaDB", "mariadb": "MariaDB"}
+
+
+def remember(engine: Engine, *, conn_id: str | None = None, table: str | None = None) -> None:
+    """Let later messages about an engine name its connection and table."""
+    known = {name: value for name, value in ((CONNECTION, conn_id), (TABLE, table)) if value is not None}
+    engine.update_execution_options(**known)
+
+
+def place_of(engine: Engine) -> str:
+    """Return the table and its database for a message."""
+    options = engine.get_execution_options()
+    table, conn_id = options.get(TABLE), options.get(CONNECTION)
+    named = [f"connection {conn_id!r}"] if conn_id else []
+    return f"the outcome table{f' {table}' if table else ''} ({', '.join([*named, database_of(engine.url)])})"
+
+
+def database_of(url: URL) -> str:
+    """Return a database for a message, without login and password."""
+    title = TITLES.get(url.get_backend_name(), url.get_backend_name())
+    if url.get_backend_name() == "sqlite":
+        return f"{title} file {url.database}" if url.database else f"{title} without a file"
+    host = url.host or url.query.get("host") or "the driver's default host"
+    where = f"{host}{f':{url.port}' if url.port else ''}"
+    return f"{title} database {url.database or '(none named)'} at {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a person can do about a refusal, and whether another attempt within seconds may succeed."""
+
+    advice: str
+    momentary: bool = False
+
+
+READ_ONLY = Cause(
+    "the server takes no writes now (a replica, or a fail-over that is not over): let the connection name the primary",
+    momentary=True,
+)
+LOCKED = Cause("another session held a lock for too long, or the server's time-out is too short", momentary=True)
+BUSY = Cause(
+    "another program keeps the file locked: end it, or give the outcome table a file of its own", momentary=True
+)
+CROWDED = Cause("the server has no connection left: raise its limit, or run fewer tasks at a time", momentary=True)
+AWAY = Cause("is the server up, and can the worker reach it at the connection's host and port?", momentary=True)
+NAMELESS = Cause("the connection's host is not known: correct it")
+CREDENTIAL = Cause("the server refuses the connection's login and password: correct them")
+NO_DATABASE = Cause("create the database, or correct the connection's schema field")
+NO_SCHEMA = Cause("create the schema, or correct outcomes_table")
+NO_RIGHT = Cause("grant the connection's login SELECT, INSERT and UPDATE on the tables; to create them, CREATE too")
+FULL = Cause("no room is left on the database's disk: make room")
+UNWRITABLE = Cause("the file or its folder cannot be written: grant the worker's user write access to both")
+NO_FILE = Cause(
+    "the folder must exist, and the worker's user must be able to write there: correct the connection's host"
+)
+NO_SQLITE = Cause("the file is damaged, or is no SQLite database: restore it, or correct the connection's host")
+
+# SQLSTATE where the driver tells one, else the number of a MySQL error, or of an SQLite one after "sqlite".
+CAUSES: Mapping[str, Cause] = {
+    **dict.fromkeys(("25006", "1290", "1792", "1836"), READ_ONLY),
+    **dict.fromkeys(("40001", "40P01", "55P03", "57014", "1205", "1213", "1317", "1969", "3024"), LOCKED),
+    **dict.fromkeys(("sqlite 5", "sqlite 6"), BUSY),
+    **dict.fromkeys(("53300", "1040", "1203", "1226", "08004"), CROWDED),
+    **dict.fromkeys(("57P01", "57P02", "57P03", "08000", "08001", "08003", "08006", "08P01"), AWAY),
+    **dict.fromkeys(("1047", "1053", "1927", "2002", "2003", "2006", "2013", "2055"), AWAY),
+    "2005": NAMELESS,
+    **dict.fromkeys(("28P01", "28000", "1045"), CREDENTIAL),
+    **dict.fromkeys(("3D000", "1049"), NO_DATABASE),
+    "3F000": NO_SCHEMA,
+    **dict.fromkeys(("42501", "1044", "1142", "1143", "1227"), NO_RIGHT),
+    **dict.fromkeys(("53100", "1021", "1114", "sqlite 13"), FULL),
+    "sqlite 8": UNWRITABLE,
+    "sqlite 14": NO_FILE,
+    **dict.fromkeys(("sqlite 11", "sqlite 26"), NO_SQLITE),
+}
+
+# PostgreSQL's drivers tell no SQLSTATE of a connection that did not come about.
+TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), cause)
+    for pattern, cause in (
+        (r"password|authentication|pg_hba|role .* does not exist", CREDENTIAL),
+        (r"database .* does not exist", NO_DATABASE),
+        (r"translate host name|name or service|resolve", NAMELESS),
+        (r"too many|connection slots|no more connections", CROWDED),
+        (r"starting up|shutting down|recovery|not yet accepting|terminat|refused|time(d )?out|unreachable", AWAY),
+        (r"no such file|server closed|connection .*(lost|reset|closed|failed)|consuming input failed", AWAY),
+    )
+)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the driver's SQLSTATE, where it has one."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def code_of(error: BaseException) -> int | None:
+    """Return the error number of a MySQL driver."""
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, int) else None
+
+
+def cause_of(error: BaseException) -> Cause | None:
+    """Return of what kind a refusal is, ``None`` for one that is not known."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if cause is None:
+        return None
+    code, sqlite, state = code_of(cause), getattr(cause, "sqlite_errorcode", None), sqlstate(cause)
+    if code is None and sqlite is None and state is None:
+        return next((found for pattern, found in TEXTS if pattern.search(str(cause))), None)
+    keys = (str(code), f"sqlite {(sqlite or 0) & 0xFF}", state or "")
+    return next((CAUSES[key] for key in keys if key in CAUSES), None)
+
+
+def momentary(error: BaseException) -> bool:
+    """Tell whether another attempt within seconds may succeed."""
+    cause = cause_of(error)
+    return lost(error) or (cause is not None and cause.momentary)
+
 
 # SQLSTATE: serialization failure, deadlock. MySQL: deadlock, lock wait timeout. All of them roll back for certain.
 ROLLED_BACK_STATES = frozenset({"40001", "40P01"})
@@ -59,7 +176,7 @@ def describe(error: BaseException) -> str:
     if not isinstance(error, DBAPIError) or error.orig is None:
         return type(error).__name__
     cause = error.orig
-    state, code = state_of(cause), code_of(cause)
+    state, code = sqlstate(cause), code_of(cause)
     mark = f", SQLSTATE {state}" if state else f", error {code}" if code else ""
     text = message_of(error, cause, code)
     return f"{type(cause).__name__}{mark}" + (f": {text}" if text else "")
@@ -78,7 +195,7 @@ def message_of(error: DBAPIError, cause: BaseException, code: int | None) -> str
 def rolled_back(error: BaseException) -> bool:
     """Tell whether the database itself has undone the transaction, so that it may be repeated."""
     cause = getattr(error, "orig", None)
-    return cause is not None and (state_of(cause) in ROLLED_BACK_STATES or code_of(cause) in ROLLED_BACK_CODES)
+    return cause is not None and (sqlstate(cause) in ROLLED_BACK_STATES or code_of(cause) in ROLLED_BACK_CODES)
 
 
 def refused(error: BaseException) -> bool:
@@ -86,12 +203,9 @@ def refused(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.orig is not None:
         if momentary(error):
             return False
-        state, code = state_of(error.orig), code_of(error.orig)
-        return (
-            isinstance(error, DataError | IntegrityError | InternalError)
-            or (state or "")[:2] in REFUSED_CLASSES
-            or code in REFUSED_CODES
-        )
+        is_data = isinstance(error, DataError | IntegrityError | InternalError)
+        classes = (sqlstate(error.orig) or "")[:2]
+        return is_data or classes in REFUSED_CLASSES or code_of(error.orig) in REFUSED_CODES
     # What the driver could not even bind.
     cause = error.orig if isinstance(error, StatementError) else error
     return isinstance(cause, TypeError | ValueError | OverflowError)
@@ -112,37 +226,3 @@ def described(error: BaseException) -> str:
     """Return what went wrong, and what a person can do about it."""
     cause = cause_of(error)
     return describe(error) + (f"; {cause.advice}" if cause is not None else "")
-
-
-def transact(
-    engine: Engine,
-    work: Callable[[Connection], Result],
-    *,
-    repeatable: bool = False,
-    options: dict[str, Any] | None = None,
-) -> Result:
-    """Run ``work`` in one transaction that is durable when this returns; see :func:`repeated`."""
-
-    def once() -> Result:
-        with engine.connect().execution_options(**(options or {})) as connection, connection.begin():
-            return work(connection)
-
-    return repeated(engine, once, repeatable=repeatable)
-
-
-def repeated(engine: Engine, once: Callable[[], Result], *, repeatable: bool) -> Result:
-    """Run one transaction, again where the database has rolled it back.
-
-    :param repeatable: whether it may run again after a commit whose fate is not known.
-    :raises LedgerError: with a text that quotes no row, and without the driver's exception, which does.
-    """
-    failure = LedgerError()
-    for left in reversed(range(TRIES)):
-        try:
-            return once()
-        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-            failure = failure_of(engine, error)
-            if not left or not (rolled_back(error) or (repeatable and lost(error))):
-                break
-    # Raised outside of the handler: chained to nothing that holds a row.
-    raise failure

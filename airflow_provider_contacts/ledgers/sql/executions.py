@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
@@ -18,9 +18,7 @@ from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, clean
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-RUNNING = "running"
-"""Status of a try from its beginning on; also of one that has freed its worker and comes back."""
-
+RUNNING = "running"  # from a try's beginning on; also of one that has freed its worker and comes back
 IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index")
 
 # PostgreSQL locks no row that may be absent; the others know no OF.
@@ -46,20 +44,13 @@ class DestinationGuard:
         self._binding = binding
 
     def look(self, connection: Connection) -> int | None:
-        """Return the number of the ``sync_id``; ``None`` while it is new.
-
-        :raises SyncTakenError: if it remembers records of another destination.
-        """
+        """Return the number of the ``sync_id``; ``None`` while it is new."""
         syncs = self._tables.syncs
         query = sa.select(syncs).where(syncs.c.sync_id == self._binding.sync_id)
         return self.checked(held_of(connection.execute(query).first()))
 
     def bind(self, connection: Connection, held: Held | None, run_no: int) -> int:
-        """Return the number of the ``sync_id``, whose row is inserted if it is new.
-
-        :param held: the row as the transaction has read it.
-        :raises SyncTakenError: see :meth:`look`.
-        """
+        """Return the number of the ``sync_id``, whose row, as ``held`` was read, is inserted if it is new."""
         number = self.checked(held)
         if number is not None:
             return number
@@ -95,13 +86,8 @@ def held_of(row: sa.Row[Any] | None) -> Held | None:
     """Return a row of the table of syncs as a value."""
     if row is None or row.sync_no is None:
         return None
-    binding = Binding(
-        sync_id=row.sync_id,
-        destination=row.destination,
-        destination_host=row.destination_host,
-        destination_object=row.destination_object,
-    )
-    return int(row.sync_no), binding
+    values = {field.name: getattr(row, field.name) for field in fields(Binding)}
+    return int(row.sync_no), Binding(**values)
 
 
 class Execution:
@@ -151,10 +137,7 @@ class Execution:
         return int(connection.execute(sa.select(runs.c.run_no).where(self._own())).scalar_one())
 
     def hold(self, connection: Connection, sync_id: str) -> Held | None:
-        """Hold the run until the transaction ends; return the row of the table of syncs for a ``sync_id``.
-
-        :raises SupersededError: if a newer execution has registered.
-        """
+        """Hold the run until the transaction ends; return the row of the table of syncs for a ``sync_id``."""
         rows = connection.exec_driver_sql(self._fence, (sync_id, self.run.sync_run_id)).all()
         if not rows or any(row.token != self.token for row in rows):
             msg = f"a newer execution of {self.run.sync_run_id} has taken over; this one sends nothing more"
@@ -171,18 +154,15 @@ class Execution:
         """Write how the try ended; return whether it was written, which a newer execution prevents."""
         runs = self.tables.runs
         counters = (*COUNTERS, "num_total")
-        written = connection.execute(
-            sa.update(runs)
-            .where(self._own(), runs.c.token == self.token)
-            .values(
-                status=status,
-                status_message=clean(message, MESSAGE_LENGTH),
-                updated_at=now(self.tables.flavour),
-                completed_at=sa.null() if status == RUNNING else now(self.tables.flavour),
-                **{counter: summary[counter] for counter in counters if counter in summary},
-            )
-        )
-        return bool(written.rowcount)
+        values = {
+            "status": status,
+            "status_message": clean(message, MESSAGE_LENGTH),
+            "updated_at": now(self.tables.flavour),
+            "completed_at": sa.null() if status == RUNNING else now(self.tables.flavour),
+            **{counter: summary[counter] for counter in counters if counter in summary},
+        }
+        own = sa.update(runs).where(self._own(), runs.c.token == self.token)
+        return bool(connection.execute(own.values(values)).rowcount)
 
     def _own(self) -> sa.ColumnElement[bool]:
         runs = self.tables.runs

@@ -40,11 +40,7 @@ class Delivered(NamedTuple):
 
 
 class Lookup:
-    """A query for the records of one ``sync_id`` that some identifiers name.
-
-    :param columns: of records, batches and runs.
-    :param condition: what a record must be besides.
-    """
+    """A query for columns of those records of one ``sync_id`` that some identifiers name, under a condition."""
 
     def __init__(
         self, tables: Tables, columns: Sequence[sa.ColumnElement[Any]], condition: sa.ColumnElement[bool] | None = None
@@ -69,10 +65,7 @@ class Lookup:
         self._query: sa.Select[Any] = query if condition is None else query.where(condition)
 
     def run(self, connection: Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
-        """Return the rows.
-
-        :param identifiers: at most ``CHUNK``.
-        """
+        """Return the rows of at most ``CHUNK`` identifiers."""
         some = msgspec.json.encode(identifiers).decode() if self._flavour == "sqlite" else list(identifiers)
         return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
 
@@ -163,11 +156,7 @@ def state_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
 def states_of(
     connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]], named: Named = name_of
 ) -> list[RecordState]:
-    """Return rows that begin with :func:`state_columns` as values; the ids of each batch are read once.
-
-    :param named: how a batch is named.
-    :raises LedgerError: for a status that is none of ours or none at all, which only a person can have written.
-    """
+    """Return rows that begin with :func:`state_columns` as values; the ids of each batch are read once."""
     batches = tables.batches.c
     settled = {row[1] for row in rows if not row[6] and row[5] == Status.SUCCEEDED}
     ids: dict[int, Any] = {}
@@ -182,7 +171,7 @@ def state_of(row: Sequence[Any], ids: Mapping[int, Any], named: Named) -> Record
     identifier, number, place, payload_hash, attempts, word, is_own, record_id, *rest = row[:STATE]
     code, field, message, http_status, sync_run_id, age, ended, errors = rest
     status = STATUSES.get(word)
-    if status is None:
+    if status is None:  # which only a person can have written
         msg = f"the row of record {digest_of(identifier)} has a status that is none of {', '.join(Status)}; correct it"
         raise LedgerError(msg)
     if not is_own and (told := ids.get(number)) and place is not None and place < len(told):

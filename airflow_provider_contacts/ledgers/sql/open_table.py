@@ -6,21 +6,27 @@ import logging
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token, is_token
-from airflow_provider_contacts.ledgers.sql.database import READING, connect, durability_warnings, prepare
-from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
+from airflow_provider_contacts.ledgers.sql.database import connect, prepare
+from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard, Execution
-from airflow_provider_contacts.ledgers.sql.patience import Patience
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
-from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, look_at_tables, open_store
+from airflow_provider_contacts.ledgers.sql.storage_checks import (
+    changes_rows,
+    durability_warnings,
+    look_at_tables,
+    open_store,
+)
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.ledgers.sql.transactions import Patience, reading, transact
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -74,7 +80,6 @@ def open_ledger(opening: Opening, engine: Engine | None = None) -> SqlLedger:
 
     :param engine: if it is connected already; closed with the ledger.
     :raises ConfigError: for a database, table or destination that cannot be used, or that forgets what it keeps.
-    :raises LedgerError: if the database fails.
     """
     opening.check()
     engine = engine or connect(opening.hook)
@@ -99,21 +104,19 @@ def registered(engine: Engine, tables: Tables, opening: Opening) -> SqlLedger:
     """Look whose the ``sync_id`` is, and register the execution as the newest of its run."""
     binding = opening.binding()
     execution = Execution(tables, opening.run, opening.token or draw_token(), engine.dialect)
-    transact(engine, DestinationGuard(tables, binding).look, options={READING: True})
+    reading(engine, DestinationGuard(tables, binding).look)
+    register = partial(execution.register, binding=binding)
     try:
-        execution.run_no = transact(engine, lambda found: execution.register(found, binding), repeatable=True)
+        execution.run_no = transact(engine, register, repeatable=True)
     except DataRefusedError:
         # Another execution of this very try has just inserted the row.
-        execution.run_no = transact(engine, lambda found: execution.register(found, binding), repeatable=True)
+        execution.run_no = transact(engine, register, repeatable=True)
     triggers = changes_rows(engine, tables)
     return SqlLedger(engine, tables, binding, execution, opening.store_payload, triggers=triggers)
 
 
 def open_for_reading(opening: Opening) -> SqlLedger:
-    """Open the tables for a plan; it writes nothing, and they need not exist.
-
-    :raises ConfigError: for a database or destination that cannot be used.
-    """
+    """Open the tables for a plan; it writes nothing, and they need not exist."""
     opening.check()
     engine = connect(opening.hook)
     shared = same_file(opening.hook, opening.source)

@@ -10,11 +10,9 @@ from sqlalchemy import select  # noqa: TID253  # this module is imported only by
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import BatchNumbers
-from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
-from airflow_provider_contacts.ledgers.sql.exchange import Call, in_one_exchange, in_steps, one_by_one, takes_pipelines
+from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup
-from airflow_provider_contacts.ledgers.sql.open_batches import open_batches
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.rows import (
     SUCCEEDED,
@@ -24,12 +22,19 @@ from airflow_provider_contacts.ledgers.sql.rows import (
     excepted,
     ids_json,
     mostly_confirmed,
-    shortened,
     under,
     unsent,
 )
-from airflow_provider_contacts.ledgers.sql.statements import Row, Statements
+from airflow_provider_contacts.ledgers.sql.statements import Row, Statements, open_batches
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
+from airflow_provider_contacts.ledgers.sql.transactions import (
+    Call,
+    in_one_exchange,
+    in_steps,
+    one_by_one,
+    takes_pipelines,
+    transact,
+)
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.batch import BatchResult
 
@@ -38,24 +43,14 @@ if TYPE_CHECKING:
 
 
 class OutcomeWriter(LedgerReader):
-    """Writes outcomes of one execution. Every method raises ``LedgerError`` if the database fails.
+    """Writes outcomes of one execution, which is registered, unless nothing is to be written.
 
     Writes go in one order, in which everybody locks: the run, batches by number, insertions of records by key, updates
     of records by key.
-
-    :param execution: registered, unless nothing is to be written.
-    :param exists: see :class:`LedgerReader`.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        tables: Tables,
-        binding: Binding,
-        execution: Execution,
-        store: Policy,
-        *,
-        exists: bool = True,
+        self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy, *, exists: bool
     ) -> None:
         super().__init__(engine, tables, binding, exists=exists)
         self._execution = execution
@@ -91,18 +86,15 @@ class OutcomeWriter(LedgerReader):
 
         :param together: whether an answer by which most are confirmed may settle its batch as one.
         """
-        settled: list[Row] = []
-        answered: list[Row] = []
-        rows: list[Row] = []
+        settled, answered, rows = list[Row](), list[Row](), list[Row]()
         for result in results:
             number = self._numbers.number_of(result.batch_id)
             if number is None:
                 continue
             is_sending = number in self._sending
             ids = ids_json(result.ids) if together and is_sending and mostly_confirmed(result) else None
-            (settled if is_sending else answered).append(
-                (number, result.http_status, "open" if ids is None else SUCCEEDED, ids)
-            )
+            word = "open" if ids is None else SUCCEEDED
+            (settled if is_sending else answered).append((number, result.http_status, word, ids))
             rows.extend(excepted(number, result, self._store))
             if ids is None:
                 rows.extend(confirmed(number, result))
@@ -114,11 +106,10 @@ class OutcomeWriter(LedgerReader):
         ]
 
     def _answer_each(self, connection: Connection, results: Sequence[BatchResult]) -> None:
-        settled, answered, (statement, rows) = self._answer_calls(
-            results, self.sync_no(connection) or 0, together=False
-        )
+        calls = self._answer_calls(results, self.sync_no(connection) or 0, together=False)
+        settled, answered, (statement, rows) = calls
         in_steps(connection, [settled, answered])
-        one_by_one(connection, rows, lambda row: in_steps(connection, [(statement, [row])]), shortened)
+        one_by_one(connection, rows, statement)
 
     def _settled(self, results: Sequence[BatchResult], count: int) -> None:
         """Write the answers to batches that somebody has opened before, record by record."""
@@ -138,22 +129,20 @@ class OutcomeWriter(LedgerReader):
         numbers = {row[2] for row in rows}
         statement = self._statements.answer_records
 
-        def together(connection: Connection) -> int:
-            open_batches(connection, self._tables, numbers)
-            return statement.run(connection, under(rows, self.sync_no(connection) or 0))
-
-        def each(connection: Connection) -> int:
+        def write(connection: Connection, *, together: bool) -> int:
             open_batches(connection, self._tables, numbers)
             given = under(rows, self.sync_no(connection) or 0)
-            one_by_one(connection, given, lambda row: in_steps(connection, [(statement, [row])]), shortened)
+            if together:
+                return statement.run(connection, given)
+            one_by_one(connection, given, statement)
             return 0
 
         if not rows:
             return frozenset()
         try:
-            count = transact(self._engine, together, repeatable=True)
+            count = transact(self._engine, partial(write, together=True), repeatable=True)
         except DataRefusedError:
-            count = transact(self._engine, each, repeatable=True)
+            count = transact(self._engine, partial(write, together=False), repeatable=True)
         self._sending.difference_update(numbers)
         wanted = {row[1]: (row[2], row[3]) for row in rows}
         if self._counts and count == len(rows):
@@ -179,8 +168,7 @@ class OutcomeWriter(LedgerReader):
         def each(connection: Connection) -> None:
             begun, (_, rows), _ = calls(*self._hold(connection))
             in_steps(connection, [begun])
-            writers = (statements.insert_records, statements.weaken_records)
-            one_by_one(connection, rows, lambda row: in_steps(connection, [(one, [row]) for one in writers]), shortened)
+            one_by_one(connection, rows, statements.insert_records, statements.weaken_records)
 
         if not outcomes:
             return
@@ -201,7 +189,6 @@ class OutcomeWriter(LedgerReader):
 
         :param calls: the writes, by the numbers of the ``sync_id`` and of the run.
         :param fenced: whether it must be the newest execution that writes.
-        :param repeatable: see :func:`airflow_provider_contacts.ledgers.sql.db_errors.transact`.
         :param unopened: batches to open before.
         """
         known, run_no = self._known, self._execution.run_no or 0
@@ -228,8 +215,5 @@ class OutcomeWriter(LedgerReader):
 
     def _read(self, names: Sequence[str]) -> dict[str, tuple[int, str | None]]:
         """Return batch and own status of records as they stand now."""
-
-        def read(connection: Connection) -> dict[str, tuple[int, str | None]]:
-            return {name: (number, status) for name, number, status in self._found(connection, self._current, names)}
-
-        return self.read(read)
+        found = self.read(lambda connection: self._found(connection, self._current, names))
+        return {name: (number, status) for name, number, status in found}

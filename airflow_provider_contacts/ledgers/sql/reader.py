@@ -10,8 +10,6 @@ from sqlalchemy import select  # noqa: TID253  # this module is imported only by
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
-from airflow_provider_contacts.ledgers.sql.database import READING
-from airflow_provider_contacts.ledgers.sql.db_errors import transact
 from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard
 from airflow_provider_contacts.ledgers.sql.expressions import payload_of, status_of
 from airflow_provider_contacts.ledgers.sql.lookups import (
@@ -25,6 +23,7 @@ from airflow_provider_contacts.ledgers.sql.lookups import (
     states_of,
 )
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.ledgers.sql.transactions import reading
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
@@ -35,22 +34,19 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+# Records that every other ``sync_id`` is asked for: of one that has delivered half, that it knows none of these will
+# not happen once in four thousand million looks.
 SAMPLE = 32
-"""Records that every other ``sync_id`` is asked for: of one that has delivered half, that it knows none of these will
-not happen once in four thousand million looks."""
-
-MOST = 10
-"""Other sync ids that are asked for all of the records, those that know most of the sample first."""
+MOST = 10  # other sync ids that are asked for all of the records, those that know most of the sample first
 
 
 class LedgerReader:
     """Reads the records of one ``sync_id``. Every method is one transaction that takes no lock.
 
-    :param exists: whether the tables are there; those that are not know nothing.
-    :raises LedgerError: from every method, if the database fails.
+    Every method raises ``LedgerError`` if the database fails. Tables that do not exist know nothing.
     """
 
-    def __init__(self, engine: Engine, tables: Tables, binding: Binding, *, exists: bool = True) -> None:
+    def __init__(self, engine: Engine, tables: Tables, binding: Binding, *, exists: bool) -> None:
         self._exists = exists
         self._engine = engine
         self._tables = tables
@@ -65,7 +61,7 @@ class LedgerReader:
 
     def read(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work`` makes of a connection."""
-        return transact(self._engine, work, repeatable=True, options={READING: True})
+        return reading(self._engine, work)
 
     def sync_no(self, connection: Connection) -> int | None:
         """Return the number of the ``sync_id``, ``None`` while it has no records.
@@ -77,11 +73,7 @@ class LedgerReader:
         return self._known
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-        """Return the state of each of these records that has a row.
-
-        :raises LedgerError: also for a row whose status is none of ours.
-        :raises SyncTakenError: see :meth:`sync_no`.
-        """
+        """Return the state of each of these records that has a row; a status that is none of ours is an error."""
 
         def look(connection: Connection) -> dict[str, RecordState]:
             rows = self._found(connection, self._states, identifiers)
@@ -109,10 +101,7 @@ class LedgerReader:
         return self.read(look) if self._exists else []
 
     def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
-        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet.
-
-        :param hashes: identifier to the digest of the payload.
-        """
+        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet."""
 
         def look(connection: Connection) -> Known | None:
             if not hashes or self.sync_no(connection) is not None:

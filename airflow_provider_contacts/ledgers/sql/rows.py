@@ -1,13 +1,15 @@
 """Batches, results and outcomes as rows: cleaned, cut, and no more than the payload policy allows.
 
-A row is a tuple in the order of ``statements.RECORD``, ``CLAIM`` or ``ANSWER``; its second value is the identifier.
+A row is a tuple in the order of ``statements.BATCH``, ``RECORD``, ``CLAIM`` or ``ANSWER``; the second value of the last
+three is the identifier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from operator import itemgetter
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -30,8 +32,70 @@ SENDING, SUCCEEDED = WORDS[Status.SENDING], WORDS[Status.SUCCEEDED]
 TEXTS = ("error_field", "status_message", "errors", "record_payload")
 IDENTIFIER = itemgetter(1)
 
+Number = Callable[[str | None], int | None]
+"""How a batch is numbered."""
 Said = tuple[str | None, str | None, str | None, str | None]
 SAID_NOTHING: Said = (None, None, None, None)
+
+
+class ClaimedBatch:
+    """A batch to claim.
+
+    :param alone: whether each of its records has a status and payload of its own from the start.
+    """
+
+    def __init__(self, number: int, batch: Batch, store: Policy, *, alone: bool) -> None:
+        self.number = number
+        self.batch = batch
+        self._store = store
+        stored = not alone and len(batch) > 1
+        body = b"[%b]" % b",".join(batch.bodies) if stored and store != "never" else b""
+        self.alone = not stored or ESCAPED_NUL in body
+        self._body = None if self.alone or store == "never" else body.decode()
+
+    def row(self, run_no: int) -> Row:
+        """Return the batch's own row."""
+        return self.number, run_no, "open" if self.alone else SENDING, self._body
+
+    def new_rows(self, sync_no: int) -> Iterator[Row]:
+        """Return the rows to insert, of records without one."""
+        rows = self._rows(sync_no)
+        if not self.batch.histories:
+            return rows
+        return (row for place, row in enumerate(rows) if self._state(place) is None)
+
+    def moved_rows(self, sync_no: int, number_of: Number) -> Iterator[Row]:
+        """Return the rows of ``CLAIM`` for the records whose row was read."""
+        if self.batch.histories:
+            for place, row in enumerate(self._rows(sync_no)):
+                if (state := self._state(place)) is not None:
+                    yield (*row, number_of(state.batch_id), WORDS[state.status])
+
+    def reads_sending(self, number_of: Number) -> Iterator[int]:
+        """Yield the batches whose records were read as ``sending``."""
+        for place in self.batch.histories:
+            if (state := self._state(place)) is not None and state.status is Status.SENDING:
+                number = number_of(state.batch_id)
+                if number is not None:
+                    yield number
+
+    def _state(self, place: int) -> Any:
+        history = self.batch.histories.get(place)
+        return history.state if history is not None else None
+
+    def _rows(self, sync_no: int) -> Iterator[Row]:
+        batch, size = self.batch, len(self.batch)
+        attempts: Any = repeat(1, size)
+        if batch.histories:
+            states = map(self._state, range(size))
+            attempts = [1 if state is None else state.attempts + 1 for state in states]
+        payloads: Any = repeat(None, size)
+        if self.alone and self._store != "never":
+            payloads = [payload_text(batch, place) for place in range(size)]
+        numbers, status = (repeat(self.number, size), range(size)), SENDING if self.alone else None
+        counted = (batch.row_indexes, attempts, batch.payload_hashes, repeat(status, size))
+        nothing = (repeat(None, size) for _ in range(5))
+        return zip(repeat(sync_no, size), batch.identifiers, *numbers, *counted, *nothing, payloads, strict=True)
 
 
 def payload_text(batch: Batch, place: int) -> str | None:
@@ -45,19 +109,21 @@ def mostly_confirmed(result: BatchResult) -> bool:
     return 2 * len(result.exceptions) <= len(result.batch)
 
 
+def stored_ids(ids: Sequence[str | None]) -> list[str | None]:
+    """Return a batch's ids as they are stored; nearly every one can be as it is."""
+    return [
+        one if one is None or (len(one) <= NAME_LENGTH and one.isprintable()) else clean(one, NAME_LENGTH)
+        for one in ids
+    ]
+
+
 def ids_json(ids: Sequence[str | None]) -> str:
     """Return ids as JSON text."""
-    text = msgspec.json.encode(ids).decode() if all(map(storable, ids)) else None
-    return text if text is not None else msgspec.json.encode([clean(one, NAME_LENGTH) for one in ids]).decode()
-
-
-def storable(record_id: str | None) -> bool:
-    """Tell whether an id can be stored as it is; nearly every one can."""
-    return record_id is None or (len(record_id) <= NAME_LENGTH and record_id.isprintable())
+    return msgspec.json.encode(stored_ids(ids)).decode()
 
 
 def confirmed(number: int, result: BatchResult) -> Iterator[Row]:
-    """Yield a row of ``statements.ANSWER`` for each record that an answer confirms."""
+    """Yield a row of ``ANSWER`` for each record that an answer confirms."""
     identifiers, exceptions = result.batch.identifiers, result.exceptions
     for place, record_id in enumerate(result.ids):
         if place not in exceptions:
@@ -65,64 +131,39 @@ def confirmed(number: int, result: BatchResult) -> Iterator[Row]:
 
 
 def excepted(number: int, result: BatchResult, store: Policy) -> Iterator[Row]:
-    """Yield a row of ``statements.ANSWER`` for each record that an answer does not confirm, with its payload."""
+    """Yield a row of ``ANSWER`` for each record that an answer does not confirm, with its payload."""
     for place, outcome in result.exceptions.items():
         payload = None if store == "never" else payload_text(result.batch, place)
         yield answer(number, outcome, store, payload)
 
 
 def answer(number: int, outcome: Outcome, store: Policy, payload: str | None = None, *, late: bool = False) -> Row:
-    """Return an outcome as a row of ``statements.ANSWER``.
-
-    :param late: whether it was concluded later than with the batch's answer.
-    """
-    return (
-        None,
-        outcome.record_identifier,
-        number,
-        WORDS[outcome.status],
-        clean(outcome.destination_record_id, NAME_LENGTH),
-        *said_of(outcome, texts=store != "never"),
-        payload,
-        outcome.attempts,
-        int(late),
-    )
+    """Return an outcome as a row of ``ANSWER``; ``late`` if it was concluded later than with the batch's answer."""
+    identifier, word = outcome.record_identifier, WORDS[outcome.status]
+    record_id = clean(outcome.destination_record_id, NAME_LENGTH)
+    said = said_of(outcome, texts=store != "never")
+    return None, identifier, number, word, record_id, *said, payload, outcome.attempts, int(late)
 
 
 def said_of(outcome: Outcome, *, texts: bool) -> Said:
-    """Return why a record is not there: code, field, text, and all reasons as JSON.
-
-    :param texts: whether the vendor's texts may be kept.
-    """
+    """Return why a record is not there: code, field, text (where texts may be kept), and all reasons as JSON."""
     code, field, message, errors = outcome.error_code, outcome.error_field, outcome.status_message, outcome.errors
     if code is None and field is None and message is None and not errors:
         return SAID_NOTHING
-    return (
-        clean(code, NAME_LENGTH),
-        clean(field, NAME_LENGTH),
-        clean(message, MESSAGE_LENGTH) if texts else None,
-        errors_json(errors, messages=texts),
-    )
+    text = clean(message, MESSAGE_LENGTH) if texts else None
+    return clean(code, NAME_LENGTH), clean(field, NAME_LENGTH), text, errors_json(errors, messages=texts)
 
 
 def unsent(outcomes: Sequence[Outcome], sync_no: int, number: int, store: Policy) -> list[Row]:
-    """Return the outcomes of records that were not sent as rows of ``statements.RECORD``, by identifier."""
+    """Return the outcomes of records that were not sent as rows of ``RECORD``, by identifier."""
     texts = store != "never"
     rows = [
         (
-            sync_no,
-            outcome.record_identifier,
-            number,
-            place,
-            outcome.row_index,
-            outcome.attempts,
-            outcome.payload_hash,
-            WORDS[outcome.status],
-            clean(outcome.destination_record_id, NAME_LENGTH),
-            *said_of(outcome, texts=texts),
-            payload_json(outcome.payload) if texts else None,
+            *(sync_no, one.record_identifier, number, place, one.row_index, one.attempts, one.payload_hash),
+            *(WORDS[one.status], clean(one.destination_record_id, NAME_LENGTH), *said_of(one, texts=texts)),
+            payload_json(one.payload) if texts else None,
         )
-        for place, outcome in enumerate(outcomes)
+        for place, one in enumerate(outcomes)
     ]
     return sorted(rows, key=IDENTIFIER)
 
@@ -135,10 +176,7 @@ def under(rows: Sequence[Row], sync_no: int) -> list[Row]:
 def shortened(row: Row) -> tuple[Row, ...]:
     """Return a row as it is, then ever shorter: what the database refuses must not cost the outcome itself."""
     fields = RECORD if len(row) == len(RECORD) else ANSWER
-    textless = without(row, fields, TEXTS)
-    return row, textless, without(textless, fields, ("error_code", "destination_record_id"))
-
-
-def without(row: Row, fields: tuple[str, ...], emptied: Sequence[str]) -> Row:
-    """Return a row with some fields emptied."""
-    return tuple(None if name in emptied else value for name, value in zip(fields, row, strict=True))
+    emptied = (TEXTS, (*TEXTS, "error_code", "destination_record_id"))
+    return row, *(
+        tuple(None if name in names else value for name, value in zip(fields, row, strict=True)) for names in emptied
+    )

@@ -8,12 +8,11 @@ import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what 
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, LedgerError
-from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, momentary, place_of
 from airflow_provider_contacts.ledgers.sql.ddl import create_table, create_view, view_columns, view_name
-from airflow_provider_contacts.ledgers.sql.refusal_causes import momentary
-from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, reading
-from airflow_provider_contacts.ledgers.sql.table_place import place_of
+from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.ledgers.sql.transactions import reading
 
 # Mapped tasks start together and create together; what another one has just created is not created again.
 ROUNDS = 8
@@ -23,7 +22,7 @@ def ensure(engine: sa.Engine, tables: Tables, *, create: bool) -> tuple[str, ...
     """Look for the tables and the view; create what is missing if told so. Return warnings.
 
     :raises ConfigError: if something is missing and may not or cannot be created, with the DDL; or if a name is taken.
-    :raises LedgerError: if the tables cannot be read; a MomentaryError if they cannot be created for now.
+    :raises MomentaryError: if they cannot be created for now.
     """
     reason, statements = "create_tables is off", list[str]()
     kind: type[ContactsError] = ConfigError
@@ -75,10 +74,7 @@ def look(engine: sa.Engine, tables: Tables) -> tuple[list[sa.Table], bool]:
 
 
 def has_view(engine: sa.Engine, tables: Tables) -> bool:
-    """Return whether there is something under the view's name.
-
-    :raises ConfigError: if it is a table: people would read what no push writes.
-    """
+    """Return whether there is a view of the name; refuse a table: people would read what no push writes."""
 
     def find(connection: sa.Connection) -> bool:
         found = sa.inspect(connection)
@@ -88,7 +84,7 @@ def has_view(engine: sa.Engine, tables: Tables) -> bool:
         return found.has_table(tables.outcomes, schema=tables.schema)
 
     try:
-        return bool(reading(engine, find))
+        return reading(engine, find)
     except MomentaryError:
         raise
     except LedgerError:
@@ -96,11 +92,7 @@ def has_view(engine: sa.Engine, tables: Tables) -> bool:
 
 
 def check_columns(engine: sa.Engine, there: Sequence[sa.Table]) -> None:
-    """Check that tables can be read with all their columns.
-
-    :raises ConfigError: if one lacks a column.
-    :raises LedgerError: if one cannot be read for another reason.
-    """
+    """Check that tables can be read with all their columns."""
 
     def read(connection: sa.Connection) -> None:
         for table in there:
@@ -124,10 +116,7 @@ def check_columns(engine: sa.Engine, there: Sequence[sa.Table]) -> None:
 
 
 def outdated(engine: sa.Engine, tables: Tables) -> tuple[str, ...]:
-    """Return a warning if the view is not what it should be: people read it, and no push does.
-
-    :raises ConfigError: if it is not ours.
-    """
+    """Return a warning if the view is not what it should be: people read it, and no push does."""
     name = view_name(tables)
 
     def read(connection: sa.Connection) -> set[str]:

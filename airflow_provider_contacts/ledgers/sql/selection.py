@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
 
-PAGE = 500
-"""Rows read at once, each with its payload."""
+PAGE = 500  # rows read at once, each with its payload
 
 Query = Callable[["Connection"], Sequence[Any]]
 
@@ -34,11 +33,8 @@ Query = Callable[["Connection"], Sequence[Any]]
 class SelectedRows:
     """The records of one ``sync_id`` that a selection names, and those that this very run has written before.
 
-    What an earlier try of the run has settled is thus counted again by the next one. Close it.
-
-    ``known`` tells whether the ``sync_id`` has any record at all.
-
-    :param engine: of its own, so that reading does not wait for the ledger's writing.
+    What an earlier try of the run has settled is thus counted again by the next one. ``known`` tells whether the
+    ``sync_id`` has any record at all. The engine is its own, so that reading does not wait for the ledger's writing.
     """
 
     def __init__(self, engine: Engine, tables: Tables, opening: Opening, selection: Selection) -> None:
@@ -55,11 +51,7 @@ class SelectedRows:
 
     @classmethod
     def open(cls, opening: Opening, selection: Selection) -> SelectedRows:
-        """Connect, and look whether there is anything.
-
-        :raises ConfigError: for a database that cannot be used.
-        :raises LedgerError: if it cannot be reached.
-        """
+        """Connect, and look whether there is anything."""
         engine = connect(opening.hook)
         return opening.patience.run(lambda: cls(engine, open_store(engine, opening.table), opening, selection))
 
@@ -74,10 +66,7 @@ class SelectedRows:
             after = page[-1].state.record_identifier
 
     def among(self, identifiers: Collection[str]) -> dict[str, Stored]:
-        """Return these records, so far as they are selected.
-
-        :param identifiers: at most a thousand.
-        """
+        """Return these records, at most a thousand, so far as they are selected."""
         number = self._sync_no
         if not identifiers or number is None:
             return {}
@@ -110,10 +99,7 @@ class SelectedRows:
 
 
 def condition(tables: Tables, selection: Selection, sync_run_id: str) -> sa.ColumnElement[bool]:
-    """Return what a record must be.
-
-    :param sync_run_id: of the replay: what it has written is its own, whatever has become of it.
-    """
+    """Return what a record must be; what the run itself has written is its own, whatever has become of it."""
     records, batches = tables.records.c, tables.batches.c
     status = status_of(records, batches)
     certain = sorted(status.value for status in selection.statuses - {Status.UNKNOWN})

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql.db_errors import transact
+from airflow_provider_contacts.ledgers.sql.db_errors import place_of
 from airflow_provider_contacts.ledgers.sql.executions import Held, held_of
 from airflow_provider_contacts.ledgers.sql.expressions import now
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, states_of
-from airflow_provider_contacts.ledgers.sql.open_batches import open_batches
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
+from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
-from airflow_provider_contacts.ledgers.sql.table_place import place_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.ledgers.sql.transactions import transact
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT, RecordState
 from airflow_provider_contacts.records.vendor_ids import key_of, spellings
@@ -28,9 +28,7 @@ from airflow_provider_contacts.records.vendor_ids import key_of, spellings
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-
-DIGEST = re.compile("[0-9A-Fa-f]{12}")
-"""What may be an identifier's digest, as logs show it."""
+DIGEST = re.compile("[0-9A-Fa-f]{12}")  # what may be an identifier's digest, as logs show it
 
 
 class Finding(StrEnum):
@@ -51,7 +49,6 @@ class Verdict:
 
     :param status: ``SUCCEEDED`` or ``FAILED``.
     :param records: identifier, or its digest, to the vendor's id; ``None`` for ``FAILED``.
-    :param store_payload: ``"all"`` keeps the payload of what succeeded.
     """
 
     sync_id: str
@@ -62,11 +59,7 @@ class Verdict:
 
 
 def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
-    """Return the tables.
-
-    :param create_tables: whether the view may be created; missing tables are not made.
-    :raises ConfigError: where there are no such tables.
-    """
+    """Return the tables, which must exist; the view may be created."""
     tables = open_store(engine, table)
     absent, _ = look(engine, tables)
     if absent:
@@ -81,8 +74,6 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
     """Write a verdict where it may be written; return what became of each named record, and its digest.
 
     All in one transaction. May be repeated: what has the same verdict already is found so.
-
-    :raises LedgerError: if the database fails.
     """
 
     def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
@@ -103,10 +94,7 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
 
 
 def meaning(connection: Connection, tables: Tables, verdict: Verdict, sync_no: int) -> dict[str, list[str]]:
-    """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest.
-
-    :raises ConfigError: where two names mean one record, and give it two of the vendor's ids.
-    """
+    """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest."""
     columns, names = tables.records.c, sorted(verdict.records)
     of_sync = select(columns.record_identifier).where(columns.sync_no == sync_no)
     meant = {name: [name] for name in names}
@@ -166,13 +154,10 @@ class Settler:
             return Finding.ID_TAKEN
         # Only over the very row that was read.
         columns = self.tables.records.c
-        row = (
-            columns.sync_no == self.held[0],
-            columns.record_identifier == state.record_identifier,
-            columns.batch_no == batch_no,
-            columns.status == state.status.value,
-        )
-        written = self.connection.execute(update(self.tables.records).where(*row).values(self._values(record_id)))
+        key = (columns.sync_no == self.held[0], columns.record_identifier == state.record_identifier)
+        row = update(self.tables.records).where(*key)
+        row = row.where(columns.batch_no == batch_no, columns.status == state.status.value)
+        written = self.connection.execute(row.values(self._values(record_id)))
         return Finding.SETTLED if written.rowcount == 1 else Finding.NOT_IN_DOUBT
 
     def _agrees(self, state: RecordState, record_id: str | None) -> bool:

@@ -7,12 +7,14 @@ PostgreSQL takes one array a column and unnests them, so that a write is one sta
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_contacts.ledgers.sql.expressions import NOW
-from airflow_provider_contacts.ledgers.sql.tables import Tables
+from sqlalchemy import null, select, update  # noqa: TID253  # this module is imported only by what uses a table
+
+from airflow_provider_contacts.ledgers.sql.expressions import NOW, at_place
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
 from airflow_provider_contacts.outcome import Status
 
 if TYPE_CHECKING:
@@ -54,11 +56,7 @@ def listed(statuses: Sequence[Status]) -> str:
 
 
 class ManyRows:
-    """One statement for many rows.
-
-    :param fields: of the tuples that :meth:`run` takes.
-    :param text: with ``:field`` for a value of the row.
-    """
+    """One statement for many rows, tuples of ``fields``."""
 
     def __init__(self, fields: tuple[str, ...], text: str, placeholder: str) -> None:
         used = tuple(VALUE.findall(text))
@@ -109,10 +107,7 @@ def array_of(column: Sequence[Any], kind: str) -> tuple[str, Any]:
 
 
 class Statements:
-    """Every statement that writes records, for one kind of database.
-
-    :param store: the payload policy.
-    """
+    """Every statement that writes records, for one kind of database and one payload policy."""
 
     def __init__(self, tables: Tables, dialect: Dialect, store: str) -> None:
         self._flavour = tables.flavour
@@ -191,3 +186,25 @@ class Statements:
         # The payload of a record whose batch has the body comes with its answer.
         values["record_payload"] = {"never": "NULL", "all": kept}.get(store, undelivered)
         return values
+
+
+def open_batches(connection: Connection, tables: Tables, numbers: Collection[int]) -> None:
+    """Open those of some batches that are ``sending``; they stay locked until the transaction ends.
+
+    Each of their records gets the status and the payload that it had from its batch, so that nothing reads differently
+    afterwards. Whoever wants to write a record of such a batch, and does not own its answer, opens it first: the lock
+    on the batch's row decides between an opener and the answer, and later everything compares one record row.
+    """
+    if not numbers or tables.flavour in COLLATIONS:
+        return  # MySQL and MariaDB have open batches only
+    batches, records, sending = tables.batches, tables.records, Status.SENDING.value
+    is_sending = batches.c.batch_no.in_(sorted(numbers)) & (batches.c.status == sending)
+    query = select(batches.c.batch_no).where(is_sending).order_by(batches.c.batch_no).with_for_update()
+    found = list(connection.execute(query).scalars())
+    if not found:
+        return
+    body: Any = at_place(batches.c.body, records.c, tables.flavour)
+    payload = select(body).where(batches.c.batch_no == records.c.batch_no).scalar_subquery()
+    own = update(records).where(records.c.batch_no.in_(found), records.c.status.is_(None))
+    connection.execute(own.values(status=sending, record_payload=payload))
+    connection.execute(update(batches).where(batches.c.batch_no.in_(found)).values(status="open", body=null()))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.sql.database import READING, inspect_store
-from airflow_provider_contacts.ledgers.sql.db_errors import transact
-from airflow_provider_contacts.ledgers.sql.table_place import place_of, remember
+from airflow_provider_contacts.ledgers.sql.db_errors import place_of, remember
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables, build
+from airflow_provider_contacts.ledgers.sql.transactions import reading
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -27,10 +25,12 @@ KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 NAMED = ("sync_id", "record_identifier", "destination_object", "sync_run_id", "dag_id", "run_id", "task_id")
 KEYS = ("sync_id", "record_identifier", "sync_run_id")
 
-
-def reading(engine: Engine, work: Callable[[Connection], Any]) -> Any:
-    """Return what a reading transaction finds."""
-    return transact(engine, work, repeatable=True, options={READING: True})
+# What of a server's own settings makes a commit durable, and the values that do.
+SERVER_SETTINGS: dict[Flavour, tuple[str, tuple[str, ...]]] = {
+    "postgresql": ("fsync", ("on",)),
+    "mysql": ("innodb_flush_log_at_trx_commit", ("1",)),
+    "mariadb": ("innodb_flush_log_at_trx_commit", ("1", "3")),
+}
 
 
 def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Tables:
@@ -41,18 +41,49 @@ def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Ta
     :raises LedgerError: if the database cannot be used.
     """
     remember(engine, table=table)
-    tables = build(table, inspect_store(engine, shared_source=shared_source))
-    look = {"sqlite": refuse_sqlite, "postgresql": refuse_postgresql}.get(tables.flavour)
-    if look is not None:
-        reading(engine, lambda found: look(found, tables))
-    return tables
+
+    def look(connection: Connection) -> Tables:
+        tables = build(table, flavour_of(engine))  # known once it is connected to
+        if tables.flavour == "sqlite":
+            refuse_sqlite(connection, tables, shared_source=shared_source)
+        elif tables.flavour == "postgresql":
+            refuse_postgresql(connection, tables)
+        return tables
+
+    return reading(engine, look)
+
+
+def flavour_of(engine: Engine) -> Flavour:
+    """Return the kind of a database that has been connected to."""
+    match engine.dialect.name:
+        case "sqlite":
+            return "sqlite"
+        case "postgresql":
+            return "postgresql"
+        case _:
+            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"
+
+
+def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
+    """Return a warning where the server forgets commits when it dies: a setting that no connection can change."""
+    if flavour not in SERVER_SETTINGS:
+        return ()
+    name, durable = SERVER_SETTINGS[flavour]
+    query = f"SHOW {name}" if flavour == "postgresql" else f"SELECT @@GLOBAL.{name}"
+    value = str(reading(engine, lambda found: found.exec_driver_sql(query).scalar()))
+    if value in durable:
+        return ()
+    warning = (
+        f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
+        f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
+    )
+    return (warning,)
 
 
 def look_at_tables(engine: Engine, tables: Tables) -> tuple[str, ...]:
     """Return what the user should know of the tables that exist.
 
     :raises ConfigError: for a kind of table that cannot keep outcomes, or cannot hold every key.
-    :raises LedgerError: if the database cannot be used.
     """
     look = {"sqlite": look_at_sqlite, "postgresql": look_at_postgresql}.get(tables.flavour, look_at_mysql)
 
@@ -69,7 +100,7 @@ def changes_rows(engine: Engine, tables: Tables) -> bool:
     if tables.flavour in COLLATIONS:
         return False  # each claim reads its rows again, and no trigger there comes later than that
     watched = (tables.batches, tables.records)
-    return bool(reading(engine, lambda found: any(has_triggers(found, tables.flavour, one) for one in watched)))
+    return reading(engine, lambda found: any(has_triggers(found, tables.flavour, one) for one in watched))
 
 
 def has_triggers(connection: Connection, flavour: Flavour, table: Table) -> bool:
@@ -92,8 +123,13 @@ def refuse(connection: Connection, reason: str) -> ConfigError:
     return ConfigError(f"{place_of(connection.engine)} cannot be used: {reason}")
 
 
-def refuse_sqlite(connection: Connection, tables: Tables) -> None:
-    """Refuse what SQLite keeps in memory, or in a file that it deletes."""
+def refuse_sqlite(connection: Connection, tables: Tables, *, shared_source: bool) -> None:
+    """Refuse what SQLite keeps in memory, or in a file that it deletes, or that readers and writers cannot share."""
+    if shared_source and connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() != "wal":
+        raise ConfigError(
+            "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
+            "and writing would block each other; keep the outcome table in another file, on a local disk"
+        )
     schema = (tables.schema or "main").lower()
     files = {row[1]: row[2] for row in connection.exec_driver_sql("PRAGMA database_list")}
     journal = connection.exec_driver_sql(f"PRAGMA {schema}.journal_mode").scalar() if schema in files else None
@@ -169,7 +205,7 @@ def look_at_mysql(connection: Connection, table: Table) -> list[str]:
         "SELECT column_name, character_set_name, collation_name FROM information_schema.columns "
         "WHERE table_schema = coalesce(:schema, database()) AND table_name = :name"
     )
-    wanted = COLLATIONS["mariadb" if getattr(connection.dialect, "is_mariadb", False) else "mysql"]
+    wanted = COLLATIONS[flavour_of(connection.engine)]
     mend = f"ALTER TABLE {table.fullname} CONVERT TO CHARACTER SET utf8mb4 COLLATE {wanted}"
     for column, charset, collation in connection.execute(columns, where):
         if column in NAMED and charset != "utf8mb4":

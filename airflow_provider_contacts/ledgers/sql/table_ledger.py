@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.sql.claimed_batch import ClaimedBatch
-from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError, transact
-from airflow_provider_contacts.ledgers.sql.exchange import Call
+from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
-from airflow_provider_contacts.ledgers.sql.open_batches import open_batches
 from airflow_provider_contacts.ledgers.sql.outcome_writer import OutcomeWriter
-from airflow_provider_contacts.ledgers.sql.rows import IDENTIFIER, Policy
+from airflow_provider_contacts.ledgers.sql.rows import IDENTIFIER, ClaimedBatch, Policy
+from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
+from airflow_provider_contacts.ledgers.sql.transactions import Call, transact
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,6 @@ RunStatus = Literal["running", "succeeded", "partial", "failed", "aborted"]
 class SqlLedger(OutcomeWriter):
     """The ledger of one execution, on tables. Use it from one thread; ``open_table`` makes it.
 
-    :param execution: registered, unless nothing is to be written.
-    :param exists: see :class:`LedgerReader`.
     :param triggers: whether triggers or rules may change what is written.
 
     ``warnings`` is what the user should know about the table.
@@ -97,7 +95,9 @@ class SqlLedger(OutcomeWriter):
             certain = self._claim(claims, unopened)
         lost = self._lost(claims, certain=certain)
         self._sending.update(claim.number for claim in claims if not claim.alone)
-        self._open([claim.number for claim in claims if claim.number in lost])
+        if lost:
+            transact(self._engine, lambda found: open_batches(found, self._tables, lost), repeatable=True)
+            self._sending.difference_update(lost)
         return {name: lost[claim.number] for name, claim in zip(batches, claims, strict=True) if claim.number in lost}
 
     def _claimed(self, batches: Mapping[str, Batch]) -> list[ClaimedBatch]:
@@ -118,8 +118,8 @@ class SqlLedger(OutcomeWriter):
         """Write claims and results; return whether the counts say that all claims were won."""
 
         def calls(sync_no: int, run_no: int) -> list[Call]:
-            new = sorted(chain.from_iterable(one.new_rows(sync_no) for one in claims), key=IDENTIFIER)
             number_of = self._numbers.number_of
+            new = sorted(chain.from_iterable(one.new_rows(sync_no) for one in claims), key=IDENTIFIER)
             moved = sorted(chain.from_iterable(one.moved_rows(sync_no, number_of) for one in claims), key=IDENTIFIER)
             settled, answered, answers = self._answer_calls(results, sync_no)
             begun = sorted(one.row(run_no) for one in claims)
@@ -142,8 +142,7 @@ class SqlLedger(OutcomeWriter):
         for claim in claims:
             # An heir may have opened the batch since: its records are this execution's still.
             mine = {(claim.number, None), (claim.number, Status.SENDING.value)}
-            found = [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]
-            if found:
+            if found := [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]:
                 lost[claim.number] = found
         if certain and lost:
             changed = sum(map(len, lost.values()))
@@ -151,21 +150,12 @@ class SqlLedger(OutcomeWriter):
             log.warning("%s records are not sent: a trigger or rule of %s changes their marks", changed, table)
         return lost
 
-    def _open(self, numbers: Sequence[int]) -> None:
-        if numbers:
-            transact(self._engine, lambda found: open_batches(found, self._tables, numbers), repeatable=True)
-            self._sending.difference_update(numbers)
-
     def finish(self, summary: Mapping[str, Any], status: RunStatus | None, message: str | None = None) -> bool:
         """Write how this try ended; return whether it was written, which a newer execution prevents.
 
         :param summary: the counters by their names; what is not a counter is left out.
-        :raises LedgerError: if the database fails.
         """
-
-        def write(connection: Connection) -> bool:
-            return self._execution.finish(connection, summary, status, message)
-
+        write = partial(self._execution.finish, summary=summary, status=status, message=message)
         return self._execution.run_no is not None and transact(self._engine, write, repeatable=True)
 
     def close(self) -> None:
