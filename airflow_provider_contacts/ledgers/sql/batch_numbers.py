@@ -1,13 +1,17 @@
-"""Batch numbers: an execution's token and a count, in one number of the table."""
+"""Batch numbers: an execution's token and a count, in one number of the table; a batch is named ``token.count``.
+
+An execution counts without end: when the counts of its token are used up, it goes on with those of the next one.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from itertools import count
 
 BITS = 24
 FIRST_TOKEN = 2**38  # the first of twice as many, all of ten hexadecimal digits
-DIGITS = 10
+NEXT_TOKENS = 2**10  # that one execution may use up
 MOST = 1 << BITS
 NOTES = MOST - 2**20  # from here on the counts name batches of records that were never sent; those below are requests
 NOTE = "n"  # the mark of such a batch in its name
@@ -15,69 +19,40 @@ NOTE = "n"  # the mark of such a batch in its name
 
 def draw_token() -> str:
     """Return a random token."""
-    return f"{FIRST_TOKEN + secrets.randbelow(FIRST_TOKEN):0{DIGITS}x}"
+    return f"{FIRST_TOKEN + secrets.randbelow(FIRST_TOKEN - NEXT_TOKENS):x}"
 
 
 def is_token(text: str) -> bool:
     """Tell whether a text can be a token."""
     try:
-        return len(text) == DIGITS and FIRST_TOKEN <= int(text, 16) < 2 * FIRST_TOKEN
+        return FIRST_TOKEN <= int(text, 16) < 2 * FIRST_TOKEN and text == f"{int(text, 16):x}"
     except ValueError:
         return False
 
 
 def number_of(batch_id: str | None) -> int | None:
-    """Return the number of a batch named ``token.count``; ``None`` for a name of another kind."""
-    token, _, count = (batch_id or "").partition(".")
-    count = count.removeprefix(NOTE)
-    if not (is_token(token) and count.isascii() and count.isdecimal() and int(count) < MOST):
+    """Return the number of a batch; ``None`` for a name of another kind."""
+    token, _, counted = (batch_id or "").partition(".")
+    digits = counted.removeprefix(NOTE)
+    if not (is_token(token) and digits.isascii() and digits.isdecimal()):
         return None
-    return int(token, 16) << BITS | int(count)
+    further, rest = (0, int(digits)) if digits != counted else divmod(int(digits), NOTES)
+    return (int(token, 16) + further << BITS) + rest if further < NEXT_TOKENS else None
 
 
-def name_of(number: int | None) -> str | None:
-    """Return the name of a batch."""
+def name_of(number: int | None, token: str | None = None) -> str | None:
+    """Return the name of a batch; ``token`` is that of the execution whose own names are wanted."""
     if number is None:
         return None
-    count = number & (MOST - 1)
-    return f"{number >> BITS:0{DIGITS}x}.{NOTE if count >= NOTES else ''}{count}"
+    found, rest = divmod(number, MOST)
+    if rest >= NOTES:
+        return f"{found:x}.{NOTE}{rest}"
+    further = found - int(token, 16) if token else 0
+    return f"{token}.{further * NOTES + rest}" if 0 < further < NEXT_TOKENS else f"{found:x}.{rest}"
 
 
-class BatchNumbers:
-    """The numbers of one execution, which names its requests ``token.count`` and counts without end.
-
-    When the counts of its token are used up, another token is drawn.
-    """
-
-    def __init__(self, token: str) -> None:
-        self._tokens = [token]
-        self._notes = self._note_numbers()
-
-    def number_of(self, batch_id: str | None) -> int | None:
-        """Return the number of a batch of any execution; ``None`` for a name of another kind."""
-        token, _, count = (batch_id or "").partition(".")
-        if token != self._tokens[0] or not (count.isascii() and count.isdecimal()):
-            return number_of(batch_id)
-        place, rest = divmod(int(count), NOTES)
-        while place >= len(self._tokens):
-            self._tokens.append(draw_token())
-        return int(self._tokens[place], 16) << BITS | rest
-
-    def name_of(self, number: int | None) -> str | None:
-        """Return the name of a batch of any execution."""
-        name = name_of(number)
-        if len(self._tokens) == 1 or name is None or name[:DIGITS] not in self._tokens[1:]:
-            return name
-        place = self._tokens.index(name[:DIGITS])
-        return f"{self._tokens[0]}.{place * NOTES + int(name[DIGITS + 1 :].removeprefix(NOTE))}"
-
-    def note_number(self) -> int:
-        """Return the number of a new batch of records that are never sent."""
-        return next(self._notes)
-
-    def _note_numbers(self) -> Iterator[int]:
-        token = self._tokens[0]
-        while True:
-            first = int(token, 16) << BITS
-            yield from range(first + NOTES, first + MOST)
-            token = draw_token()
+def note_numbers(token: str) -> Iterator[int]:
+    """Yield the numbers of batches of records that are never sent."""
+    for counted in count():
+        further, rest = divmod(counted, MOST - NOTES)
+        yield (int(token, 16) + further << BITS) + NOTES + rest

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.sql.batch_numbers import BatchNumbers
+from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup
@@ -58,8 +58,8 @@ class OutcomeWriter(LedgerReader):
         self._statements = Statements(tables, engine.dialect, store)
         records = tables.records.c
         self._current = Lookup(tables, (records.record_identifier, records.batch_no, records.status))
-        self._numbers = BatchNumbers(execution.token)
-        self._named = self._numbers.name_of
+        self._notes = note_numbers(execution.token)
+        self._named = partial(name_of, token=execution.token)
         # PostgreSQL and SQLite count what they write. The drivers of MySQL and MariaDB count a lost insertion as one.
         self._counts = tables.flavour not in COLLATIONS
         self._pipelines = takes_pipelines(engine)
@@ -88,7 +88,7 @@ class OutcomeWriter(LedgerReader):
         """
         settled, answered, rows = list[Row](), list[Row](), list[Row]()
         for result in results:
-            number = self._numbers.number_of(result.batch_id)
+            number = number_of(result.batch_id)
             if number is None:
                 continue
             is_sending = number in self._sending
@@ -113,7 +113,7 @@ class OutcomeWriter(LedgerReader):
 
     def _settled(self, results: Sequence[BatchResult], count: int) -> None:
         """Write the answers to batches that somebody has opened before, record by record."""
-        numbers = {self._numbers.number_of(result.batch_id): result for result in results}
+        numbers = {number_of(result.batch_id): result for result in results}
         mine = [number for number in numbers if number in self._sending and number is not None]
         self._sending.difference_update(mine)
         if len(mine) > count:
@@ -124,7 +124,7 @@ class OutcomeWriter(LedgerReader):
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write what was concluded later than by an answer, by the same rule; return the identifiers written."""
-        numbered = [(self._numbers.number_of(outcome.batch_id), outcome) for outcome in outcomes]
+        numbered = [(number_of(outcome.batch_id), outcome) for outcome in outcomes]
         rows = [answer(number, outcome, self._store, late=True) for number, outcome in numbered if number is not None]
         numbers = {row[2] for row in rows}
         statement = self._statements.answer_records
@@ -160,7 +160,7 @@ class OutcomeWriter(LedgerReader):
 
         def calls(sync_no: int, run_no: int) -> list[Call]:
             # A new batch each time: a commit of unknown fate may have written the last one.
-            number = self._numbers.note_number()
+            number = next(self._notes)
             rows = unsent(outcomes, sync_no, number, self._store)
             begun = (statements.insert_note_batch, [(number, run_no, "open", None)])
             return [begun, (statements.insert_records, rows), (statements.weaken_records, rows)]

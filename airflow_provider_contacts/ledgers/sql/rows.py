@@ -6,13 +6,14 @@ three is the identifier.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
 
+from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
 from airflow_provider_contacts.ledgers.sql.statements import ANSWER, RECORD, Row
 from airflow_provider_contacts.outcome import Outcome, Status
@@ -32,8 +33,6 @@ SENDING, SUCCEEDED = WORDS[Status.SENDING], WORDS[Status.SUCCEEDED]
 TEXTS = ("error_field", "status_message", "errors", "record_payload")
 IDENTIFIER = itemgetter(1)
 
-Number = Callable[[str | None], int | None]
-"""How a batch is numbered."""
 Said = tuple[str | None, str | None, str | None, str | None]
 SAID_NOTHING: Said = (None, None, None, None)
 
@@ -64,14 +63,14 @@ class ClaimedBatch:
             return rows
         return (row for place, row in enumerate(rows) if self._state(place) is None)
 
-    def moved_rows(self, sync_no: int, number_of: Number) -> Iterator[Row]:
+    def moved_rows(self, sync_no: int) -> Iterator[Row]:
         """Return the rows of ``CLAIM`` for the records whose row was read."""
         if self.batch.histories:
             for place, row in enumerate(self._rows(sync_no)):
                 if (state := self._state(place)) is not None:
                     yield (*row, number_of(state.batch_id), WORDS[state.status])
 
-    def reads_sending(self, number_of: Number) -> Iterator[int]:
+    def reads_sending(self) -> Iterator[int]:
         """Yield the batches whose records were read as ``sending``."""
         for place in self.batch.histories:
             if (state := self._state(place)) is not None and state.status is Status.SENDING:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
 from airflow_provider_contacts.ledgers.sql.outcome_writer import OutcomeWriter
@@ -80,7 +81,7 @@ class SqlLedger(OutcomeWriter):
             self.record_results(results)
             return {}
         claims = self._claimed(batches)
-        unopened = {number for claim in claims for number in claim.reads_sending(self._numbers.number_of)}
+        unopened = {number for claim in claims for number in claim.reads_sending()}
         # MySQL and MariaDB lock each row that a claim looks at, even another's: two that hold the rows of their answers
         # meanwhile would wait for each other.
         if results and (unopened or self._tables.flavour in COLLATIONS):
@@ -106,7 +107,7 @@ class SqlLedger(OutcomeWriter):
             raise ValueError("one claim names a record twice")
         claims = []
         for batch_id, batch in batches.items():
-            number = self._numbers.number_of(batch_id)
+            number = number_of(batch_id)
             if number is None:
                 raise ValueError("a batch is not named after this execution")
             claims.append(ClaimedBatch(number, batch, self._store, alone=self._alone))
@@ -118,9 +119,8 @@ class SqlLedger(OutcomeWriter):
         """Write claims and results; return whether the counts say that all claims were won."""
 
         def calls(sync_no: int, run_no: int) -> list[Call]:
-            number_of = self._numbers.number_of
             new = sorted(chain.from_iterable(one.new_rows(sync_no) for one in claims), key=IDENTIFIER)
-            moved = sorted(chain.from_iterable(one.moved_rows(sync_no, number_of) for one in claims), key=IDENTIFIER)
+            moved = sorted(chain.from_iterable(one.moved_rows(sync_no) for one in claims), key=IDENTIFIER)
             settled, answered, answers = self._answer_calls(results, sync_no)
             begun = sorted(one.row(run_no) for one in claims)
             statements = self._statements
