@@ -18,10 +18,10 @@ from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.__main__ import main
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import ddl, tables
-from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
+from airflow_provider_contacts.ledgers.sql.rows import payload_json
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean

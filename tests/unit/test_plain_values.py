@@ -18,7 +18,7 @@ import pandas as pd  # noqa: TID253  # likewise
 import pyarrow as pa  # noqa: TID253  # likewise
 import pytest
 
-from airflow_provider_contacts.ledgers.sql.column_texts import payload_json
+from airflow_provider_contacts.ledgers.sql.rows import payload_json
 from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.sources.plain_values import plain, plain_row
 from airflow_provider_contacts.vendors import load

@@ -12,8 +12,8 @@ from msgspec.structs import replace as changed
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
 from airflow_provider_contacts.ledgers.sql.lookups import parsed
+from airflow_provider_contacts.ledgers.sql.rows import errors_json, payload_json
 from airflow_provider_contacts.ledgers.sql.selection import reasons_of
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, History

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import IntegrityError  # noqa: TID253  # likewise
@@ -14,9 +14,6 @@ from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.expressions import now
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS, Flavour, Tables
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, clean
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 RUNNING = "running"  # from a try's beginning on; also of one that has freed its worker and comes back
 IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index")
@@ -43,13 +40,13 @@ class DestinationGuard:
         self._tables = tables
         self._binding = binding
 
-    def look(self, connection: Connection) -> int | None:
+    def look(self, connection: sa.Connection) -> int | None:
         """Return the number of the ``sync_id``; ``None`` while it is new."""
         syncs = self._tables.syncs
         query = sa.select(syncs).where(syncs.c.sync_id == self._binding.sync_id)
         return self.checked(held_of(connection.execute(query).first()))
 
-    def bind(self, connection: Connection, held: Held | None, run_no: int) -> int:
+    def bind(self, connection: sa.Connection, held: Held | None, run_no: int) -> int:
         """Return the number of the ``sync_id``, whose row, as ``held`` was read, is inserted if it is new."""
         number = self.checked(held)
         if number is not None:
@@ -117,7 +114,7 @@ class Execution:
             "AND s.destination_host = %s AND s.destination_object IS NOT DISTINCT FROM %s) THEN 1 ELSE 0 END"
         )
 
-    def register(self, connection: Connection, binding: Binding) -> int:
+    def register(self, connection: sa.Connection, binding: Binding) -> int:
         """Become the newest execution of the run, and wait for a claim of an older one to end; return ``run_no``."""
         runs, syncs, run = self.tables.runs, self.tables.syncs, self.run
         connection.execute(sa.update(runs).where(runs.c.sync_run_id == run.sync_run_id).values(token=self.token))
@@ -136,7 +133,7 @@ class Execution:
             connection.execute(sa.insert(runs).values(**named, **begun, token=self.token, started_at=started))
         return int(connection.execute(sa.select(runs.c.run_no).where(self._own())).scalar_one())
 
-    def hold(self, connection: Connection, sync_id: str) -> Held | None:
+    def hold(self, connection: sa.Connection, sync_id: str) -> Held | None:
         """Hold the run until the transaction ends; return the row of the table of syncs for a ``sync_id``."""
         rows = connection.exec_driver_sql(self._fence, (sync_id, self.run.sync_run_id)).all()
         if not rows or any(row.token != self.token for row in rows):
@@ -149,7 +146,7 @@ class Execution:
         return self._failing_fence, (self.token, self.run.sync_run_id, sync_no, *asdict(binding).values())
 
     def finish(
-        self, connection: Connection, summary: Mapping[str, Any], status: str | None, message: str | None
+        self, connection: sa.Connection, summary: Mapping[str, Any], status: str | None, message: str | None
     ) -> bool:
         """Write how the try ended; return whether it was written, which a newer execution prevents."""
         runs = self.tables.runs

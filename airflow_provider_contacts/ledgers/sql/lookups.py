@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
@@ -18,9 +18,6 @@ from airflow_provider_contacts.ledgers.sql.expressions import joined, own, secon
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, RecordState
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 CHUNK = 1000
 Item = TypeVar("Item")
@@ -64,7 +61,7 @@ class Lookup:
                 query = query.where(records.sync_no == number, some)
         self._query: sa.Select[Any] = query if condition is None else query.where(condition)
 
-    def run(self, connection: Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
+    def run(self, connection: sa.Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
         """Return the rows of at most ``CHUNK`` identifiers."""
         some = msgspec.json.encode(identifiers).decode() if self._flavour == "sqlite" else list(identifiers)
         return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
@@ -96,7 +93,7 @@ def of_place(tables: Tables, binding: Binding) -> sa.ColumnElement[bool]:
     )
 
 
-def delivered_as(connection: Connection, tables: Tables, binding: Binding, ids: Sequence[str]) -> list[Delivered]:
+def delivered_as(connection: sa.Connection, tables: Tables, binding: Binding, ids: Sequence[str]) -> list[Delivered]:
     """Return the records of a destination that were delivered as one of these ids of the vendor's."""
     records, syncs = tables.records.c, tables.syncs.c
     with_sync = tables.records.join(tables.syncs, syncs.sync_no == records.sync_no)
@@ -154,7 +151,7 @@ def state_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
 
 
 def states_of(
-    connection: Connection, tables: Tables, rows: Sequence[Sequence[Any]], named: Named = name_of
+    connection: sa.Connection, tables: Tables, rows: Sequence[Sequence[Any]], named: Named = name_of
 ) -> list[RecordState]:
     """Return rows that begin with :func:`state_columns` as values; the ids of each batch are read once."""
     batches = tables.batches.c

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-from sqlalchemy import select  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of, note_numbers, number_of
@@ -37,9 +36,6 @@ from airflow_provider_contacts.ledgers.sql.transactions import (
 )
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.batch import BatchResult
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 
 class OutcomeWriter(LedgerReader):

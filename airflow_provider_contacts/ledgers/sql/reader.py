@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import select  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
@@ -28,9 +28,6 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
 from airflow_provider_contacts.vendor_kit.vendor import Payload
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 Result = TypeVar("Result")
 

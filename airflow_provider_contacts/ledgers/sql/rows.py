@@ -6,7 +6,10 @@ three is the identifier.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, Literal
@@ -14,17 +17,25 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
-from airflow_provider_contacts.ledgers.sql.column_texts import errors_json, payload_json
 from airflow_provider_contacts.ledgers.sql.statements import ANSWER, RECORD, Row
-from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
-from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
+from airflow_provider_contacts.vendor_kit.sanitize import (
+    ERRORS_KEPT,
+    MESSAGE_LENGTH,
+    NAME_LENGTH,
+    REPLACEMENT,
+    UNSTORABLE,
+    clean,
+)
 
 Policy = Literal["undelivered", "all", "never"]
 """Which payloads are kept; ``"never"`` keeps no text of the vendor's either, which may echo them."""
 
 # An escape that PostgreSQL's JSON keeps and cannot read; a body is UTF-8, and so holds no surrogate.
 ESCAPED_NUL = rb"\u0000"
+# The same within JSON text, where JSON itself escapes control characters; JSONB takes no escaped NUL.
+UNSTORABLE_IN_JSON = re.compile(r"\\u0000|[" + "\ud800-\udfff]")
 
 WORDS = {status: status.value for status in Status}
 """The words themselves: drivers take texts more quickly than enumerations."""
@@ -179,3 +190,52 @@ def shortened(row: Row) -> tuple[Row, ...]:
     return row, *(
         tuple(None if name in names else value for name, value in zip(fields, row, strict=True)) for names in emptied
     )
+
+
+def errors_json(errors: Sequence[RecordError], *, messages: bool) -> str | None:
+    """Return the first reasons as JSON text, with the vendor's texts if they may be kept; ``None`` for none."""
+    if not errors:
+        return None
+    kept = [
+        {"code": clean(error.code, NAME_LENGTH), "field": clean(error.field, NAME_LENGTH)}
+        | ({"message": clean(error.message, MESSAGE_LENGTH)} if messages else {})
+        for error in errors[:ERRORS_KEPT]
+    ]
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def payload_json(payload: Mapping[str, Any] | None) -> str | None:
+    """Return a payload as JSON text that every database takes; ``None`` if there is none or no text can be made.
+
+    What JSON cannot say (dates, decimals, NaN) becomes its text: such a record was refused by our own check and is kept
+    for a person to read.
+    """
+    if payload is None:
+        return None
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False)
+        if not UNSTORABLE_IN_JSON.search(text):
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        return json.dumps(plain(payload), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` in JSON's own types, texts storable."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case str():
+            return UNSTORABLE.sub(REPLACEMENT, value)
+        case Mapping():
+            return {UNSTORABLE.sub(REPLACEMENT, str(name)): plain(inner) for name, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(inner) for inner in value]
+        case _:
+            return UNSTORABLE.sub(REPLACEMENT, str(value))

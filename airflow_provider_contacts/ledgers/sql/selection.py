@@ -21,13 +21,11 @@ from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
-
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
 
 PAGE = 500  # rows read at once, each with its payload
 
-Query = Callable[["Connection"], Sequence[Any]]
+Query = Callable[[sa.Connection], Sequence[Any]]
 
 
 class SelectedRows:
@@ -37,7 +35,7 @@ class SelectedRows:
     ``sync_id`` has any record at all. The engine is its own, so that reading does not wait for the ledger's writing.
     """
 
-    def __init__(self, engine: Engine, tables: Tables, opening: Opening, selection: Selection) -> None:
+    def __init__(self, engine: sa.Engine, tables: Tables, opening: Opening, selection: Selection) -> None:
         self._engine = engine
         self._tables = tables
         absent, _ = look(engine, tables)
@@ -90,7 +88,7 @@ class SelectedRows:
         return lambda connection: connection.execute(query).all()
 
     def _read(self, query: Query) -> list[Stored]:
-        def read(connection: Connection) -> list[Stored]:
+        def read(connection: sa.Connection) -> list[Stored]:
             rows = query(connection)
             states = states_of(connection, self._tables, rows)
             return [stored_of(state, row) for state, row in zip(states, rows, strict=True)]

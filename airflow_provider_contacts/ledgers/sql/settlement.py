@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.db_errors import place_of
@@ -24,9 +24,6 @@ from airflow_provider_contacts.ledgers.sql.transactions import transact
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT, RecordState
 from airflow_provider_contacts.records.vendor_ids import key_of, spellings
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
 
 DIGEST = re.compile("[0-9A-Fa-f]{12}")  # what may be an identifier's digest, as logs show it
 

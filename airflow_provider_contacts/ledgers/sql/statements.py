@@ -9,16 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import null, select, update  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Dialect, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.sql.expressions import NOW, at_place
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
 from airflow_provider_contacts.outcome import Status
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Dialect
 
 Row = tuple[Any, ...]
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, Table, inspect, text  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.db_errors import place_of, remember
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables, build
 from airflow_provider_contacts.ledgers.sql.transactions import reading
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Table
 
 FORGETS = "the next try would know nothing and send every record again"
 TEMPORARY = f"it is a temporary table, which is gone when its connection is closed, so that {FORGETS}"
