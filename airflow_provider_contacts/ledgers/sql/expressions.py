@@ -62,7 +62,10 @@ def own(records: Any, name: str, otherwise: sa.ColumnElement[Any] | None = None)
 
 def record_id_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement[Any]:
     """Return the vendor's id of a record."""
-    return own(records, "destination_record_id", at_place(batches.ids, records, flavour, text=True))
+    ids = at_place(batches.ids, records, flavour)
+    if flavour == "postgresql":
+        ids = sa.type_coerce(batches.ids, postgresql.ARRAY(sa.Text))[records.place + 1]
+    return own(records, "destination_record_id", ids)
 
 
 def payload_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement[Any]:
@@ -70,15 +73,13 @@ def payload_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement
     return own(records, "record_payload", at_place(batches.body, records, flavour))
 
 
-def at_place(
-    array: sa.ColumnElement[Any], records: Any, flavour: Flavour, *, text: bool = False
-) -> sa.ColumnElement[Any] | None:
+def at_place(array: sa.ColumnElement[Any], records: Any, flavour: Flavour) -> sa.ColumnElement[Any] | None:
     """Return a record's element of a JSON array of its batch; ``None`` where batches have none."""
     match flavour:
         case "sqlite":
             place = sa.literal_column("'$['").concat(sa.cast(records.place, sa.Text)).concat(sa.literal_column("']'"))
             return sa.func.json_extract(array, place)
         case "postgresql":
-            return sa.cast(array, postgresql.JSON).op("->>" if text else "->")(records.place)
+            return sa.cast(array, postgresql.JSON).op("->")(records.place)
         case "mysql" | "mariadb":
             return None

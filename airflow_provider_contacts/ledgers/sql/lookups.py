@@ -120,8 +120,11 @@ def ids_of_batches(tables: Tables, ids: Sequence[str]) -> sa.Select[Any]:
             each = sa.func.json_each(batches.ids).table_valued("value", "key", joins_implicitly=True)
             place = each.c.key
         case "postgresql":
-            texts = sa.func.json_array_elements_text(sa.cast(batches.ids, postgresql.JSON))
-            each = texts.table_valued("value", with_ordinality="key", joins_implicitly=True).render_derived()
+            each = (
+                sa.func.unnest(batches.ids)
+                .table_valued("value", with_ordinality="key", joins_implicitly=True)
+                .render_derived()
+            )
             place = each.c.key - 1
         case "mysql" | "mariadb":
             return sa.select(batches.batch_no, batches.batch_no.label("place"), batches.ids.label("id")).where(

@@ -19,8 +19,7 @@ from airflow_provider_contacts.ledgers.sql.rows import (
     answer,
     confirmed,
     excepted,
-    ids_json,
-    mostly_confirmed,
+    ids_text,
     under,
     unsent,
 )
@@ -88,7 +87,7 @@ class OutcomeWriter(LedgerReader):
             if number is None:
                 continue
             is_sending = number in self._sending
-            ids = ids_json(result.ids) if together and is_sending and mostly_confirmed(result) else None
+            ids = ids_text(result, as_array=self._tables.flavour == "postgresql") if together and is_sending else None
             word = "open" if ids is None else SUCCEEDED
             (settled if is_sending else answered).append((number, result.http_status, word, ids))
             rows.extend(excepted(number, result, self._store))

@@ -114,22 +114,18 @@ def payload_text(batch: Batch, place: int) -> str | None:
     return body.decode() if ESCAPED_NUL not in body else payload_json(batch.payloads[place])
 
 
-def mostly_confirmed(result: BatchResult) -> bool:
-    """Tell whether an answer confirms at least half of its records, so that the batch itself is ``succeeded``."""
-    return 2 * len(result.exceptions) <= len(result.batch)
+def ids_text(result: BatchResult, *, as_array: bool) -> str | None:
+    """Return an answer's ids as one text, if its batch can be settled by them: JSON, or an array of PostgreSQL.
 
-
-def stored_ids(ids: Sequence[str | None]) -> list[str | None]:
-    """Return a batch's ids as they are stored; nearly every one can be as it is."""
-    return [
-        one if one is None or (len(one) <= NAME_LENGTH and one.isprintable()) else clean(one, NAME_LENGTH)
-        for one in ids
-    ]
-
-
-def ids_json(ids: Sequence[str | None]) -> str:
-    """Return ids as JSON text."""
-    return msgspec.json.encode(stored_ids(ids)).decode()
+    At least half of the records must be confirmed, and every id be storable as it is; nearly every one is. Of printable
+    texts, the two notations differ in their brackets alone.
+    """
+    if 2 * len(result.exceptions) > len(result.batch):
+        return None
+    if not all(one is None or (len(one) <= NAME_LENGTH and one.isprintable()) for one in result.ids):
+        return None
+    text = msgspec.json.encode(result.ids).decode()
+    return f"{{{text[1:-1]}}}" if as_array else text
 
 
 def confirmed(number: int, result: BatchResult) -> Iterator[Row]:

@@ -118,7 +118,7 @@ class Statements:
         self.insert_note_batch = self._insert(self._batches, BATCH, {**batch, "batch_completed_at": now})
         answered = {"http_status": ":http_status", "batch_completed_at": now}
         number, is_sending = "r.batch_no = :batch_no", "r.status = 'sending'"
-        settled = {**answered, "status": ":status", "ids": ":ids", "body": "NULL"}
+        settled = {**answered, "status": ":status", "ids": ":ids::text[]" if self._unnests else ":ids", "body": "NULL"}
         self.settle_batches = self._update(self._batches, BATCH_ANSWER, settled, f"{number} AND {is_sending}")
         self.answer_batches = self._update(self._batches, BATCH_ANSWER, answered, number)
         self.insert_records = self._insert_records(RECORD)

@@ -159,7 +159,9 @@ def batch_columns() -> list[Any]:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("http_status", sa.Integer),
         *columns(MOMENT, "batch_started_at", "batch_completed_at"),
-        *columns(TEXT, "ids", "body"),
+        # By place; JSON but for PostgreSQL, which reads one of an array much faster.
+        sa.Column("ids", TEXT.with_variant(postgresql.ARRAY(sa.Text()), "postgresql")),
+        sa.Column("body", TEXT),
     ]
 
 
