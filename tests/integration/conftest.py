@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,5 @@ def database_of_any_kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
     """Return an empty database of each kind in turn."""
     from tests.support.fresh_databases import fresh_database
 
-    found = fresh_database(request.param, request, tmp_path)
-    yield found
-    found.close()
+    with closing(fresh_database(request.param, request, tmp_path)) as found:
+        yield found

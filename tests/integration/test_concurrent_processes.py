@@ -10,13 +10,15 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.outcome import Status
+from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database
 from tests.support.pushing import Served
 from tests.support.servers import wait_until
@@ -26,7 +28,6 @@ PROCESSES = 4
 ROUNDS = int(os.environ.get("CONTACTS_ROUNDS", "2"))
 FIRST = int(os.environ.get("CONTACTS_SEED", "1"))
 KEYS = 90
-NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +39,9 @@ def runners() -> Iterator[list[Runner]]:
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """Return an empty database on a server of each kind."""
-    name = f"concurrent_{next(NUMBERS)}"
-    server: Any = request.getfixturevalue({"postgresql": "postgres", "mariadb": "mariadb"}[request.param])
-    owner = Database(server.url())
-    with owner.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    owner.close()
-    found = Database(server.url(database=name))
-    yield found
-    found.close()
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with closing(fresh_database(request.param, request, tmp_path)) as found:
+        yield found
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.ledgers.sql.transactions import pipelined
 from airflow_provider_contacts.outcome import Status
+from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import (
     Database,
     EveryLedger,
@@ -26,40 +26,25 @@ from tests.support.ledger_conformance import (
     claim,
     make,
     mark,
-    outcome,
     put,
     settle,
 )
 from tests.support.ledger_histories import LedgerHistories
 from tests.support.servers import wait_until
+from tests.support.table_pushing import UrlHook
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.servers import Postgres
 
-NUMBERS = count(1)
 BINDING = Binding(sync_id="sync", destination="dex", destination_host="host", destination_object=None)
-
-REFUSE = "ALTER TABLE contact_outcomes_records ADD CHECK ({column} <> 'boom')"
-
-
-def backdate(seconds: int) -> str:
-    return f"UPDATE contact_outcomes_batches SET batch_started_at = batch_started_at - interval '{seconds} seconds'"
-
-
-def fresh(postgres: Postgres, driver: str = "psycopg") -> Database:
-    """Return an empty database: a schema of its own."""
-    schema = f"test_{next(NUMBERS)}"
-    owner = Database(postgres.url())
-    owner.run(f"CREATE SCHEMA {schema}")
-    owner.close()
-    return Database(postgres.url(driver=driver, options=f"-csearch_path%3D{schema}"), REFUSE, backdate)
 
 
 @pytest.fixture
-def database(postgres: Postgres) -> Iterator[Database]:
-    found = fresh(postgres)
-    yield found
-    found.close()
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with closing(fresh_database("postgresql", request, tmp_path)) as found:
+        yield found
 
 
 class TestPostgres(LedgerConformance, LedgerHistories):
@@ -70,29 +55,24 @@ class TestPsycopg2(EveryLedger, LedgerHistories):
     """The older driver hands parameters over in its own way."""
 
     @pytest.fixture
-    def database(self, postgres: Postgres) -> Iterator[Database]:
-        found = fresh(postgres, "psycopg2")
-        yield found
-        found.close()
+    def database(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+        with closing(fresh_database("postgresql", request, tmp_path, "psycopg2")) as found:
+            yield found
 
     @pytest.fixture
     def memory(self, database: Database) -> Database:
         return database
 
 
-class Hook:
-    """What an Airflow PostgreSQL hook looks like from here."""
+class Hook(UrlHook):
+    """As much of an Airflow PostgreSQL hook."""
 
-    conn_type = "postgres"
     ignored_extra_options = frozenset({"cursor"})
 
     def __init__(self, url: str, extra: dict[str, Any]) -> None:
-        self.url = url
+        super().__init__(url, "postgres")
         self.connection = self
         self.extra_dejson = extra
-
-    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
-        return sqlalchemy.create_engine(self.url, **engine_kwargs)
 
 
 def shown(engine: sqlalchemy.Engine, name: str) -> str:
@@ -302,15 +282,6 @@ def test_a_deadlock_is_tried_again_and_not_for_ever(database: Database, times: i
         claim(ledger, "secret")
     assert "secret" not in str(caught.value)
     assert database.rows() == []
-
-
-def test_error_details_are_not_told(database: Database) -> None:
-    ledger = database.open()
-    database.run("ALTER TABLE contact_outcomes_records ADD CHECK (record_identifier <> 'secret')")
-    for call in (lambda: claim(ledger, "secret"), lambda: ledger.record_unsent([outcome("secret", Status.INVALID)])):
-        with pytest.raises(LedgerError, match="23514") as caught:
-            call()
-        assert "secret" not in str(caught.value)
 
 
 def test_a_payload_that_is_refused_does_not_stop_the_push(database: Database) -> None:

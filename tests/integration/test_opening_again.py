@@ -12,12 +12,11 @@ import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import InterruptedPushError
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError
-from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
+from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.ledgers.sql.transactions import Patience
-from tests.support.ledger_conformance import Database, claim
+from tests.support.ledger_conformance import Database, claim, opening
 from tests.support.servers import MariaDB, Postgres, running_postgres
 
 if TYPE_CHECKING:
@@ -48,17 +47,13 @@ def opens_after(database: Database, end: Callable[[], object]) -> None:
     assert claim(ledger, "one") == {"one"}
 
 
-def autocommit(url: str) -> sqlalchemy.Engine:
-    return sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
-
-
-def holding(url: str) -> sqlalchemy.Connection:
+def holding(url: str, **how: Any) -> sqlalchemy.Connection:
     """Return a session that ends when it is closed."""
-    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect()
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **how).connect()
 
 
 def run(url: str, *statements: str) -> None:
-    with autocommit(url).connect() as connection:
+    with holding(url, isolation_level="AUTOCOMMIT") as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
@@ -92,20 +87,12 @@ def test_postgresql_that_is_read_only(postgres: Postgres, there: bool) -> None:
     database.close()
 
 
-def test_postgresql_whose_lock_is_held(postgres: Postgres) -> None:
-    database = postgres_role(postgres, "locked", "lock_timeout = '100ms'")
+@pytest.mark.parametrize(("limit", "table"), [("lock", "contact_outcomes"), ("statement", "contact_outcomes_runs")])
+def test_postgresql_whose_lock_is_held(postgres: Postgres, limit: str, table: str) -> None:
+    database = postgres_role(postgres, f"held_{limit}", f"{limit}_timeout = '100ms'")
     database.open("before").close()
     holder = holding(postgres.url())
-    holder.exec_driver_sql("LOCK TABLE locked.contact_outcomes IN ACCESS EXCLUSIVE MODE")
-    opens_after(database, holder.close)
-    database.close()
-
-
-def test_postgresql_whose_statement_takes_too_long(postgres: Postgres) -> None:
-    database = postgres_role(postgres, "slow", "statement_timeout = '100ms'")
-    database.open("before").close()
-    holder = holding(postgres.url())
-    holder.exec_driver_sql("LOCK TABLE slow.contact_outcomes_runs IN ACCESS EXCLUSIVE MODE")
+    holder.exec_driver_sql(f"LOCK TABLE held_{limit}.{table} IN ACCESS EXCLUSIVE MODE")
     opens_after(database, holder.close)
     database.close()
 
@@ -170,9 +157,7 @@ def test_sqlite_whose_file_is_locked(tmp_path: Path) -> None:
     sqlalchemy.event.listen(engine, "connect", lambda one, _: one.execute("PRAGMA busy_timeout = 50").close())
 
     def begin(patience: Patience) -> SqlLedger:
-        run_of = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
-        place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
-        return open_ledger(Opening(hook=None, run=run_of, sync_id="s", patience=patience, **place), engine)
+        return open_ledger(opening(patience=patience), engine)
 
     with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from pathlib import Path
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,44 +12,28 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import prepare
-from airflow_provider_contacts.ledgers.sql.open_table import Opening
+from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 from airflow_provider_contacts.ledgers.sql.selection import PAGE, SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.by_hand import insert
+from tests.support.ledger_conformance import Database, opening
+from tests.support.table_pushing import UrlHook
 
-NUMBERS = count(1)
 RUN = RunIdentity(dag_id="d", run_id="r", task_id="again", map_index=-1, try_number=1)
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
-
-
-class Hook:
-    """What an Airflow SQL hook looks like from here."""
-
-    conn_type = "other"
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
-        return sqlalchemy.create_engine(self.url, **engine_kwargs)
 
 
 class Store:
     """One empty outcome table."""
 
     def __init__(self, url: str, *, existing: bool = True) -> None:
-        self.hook = Hook(url)
         self.engine = sqlalchemy.create_engine(url, hide_parameters=True)
         prepare(self.engine)
-        self.opening = Opening(
-            hook=self.hook, source=None, table="contact_outcomes", create_tables=True, store_payload="undelivered",
-            run=RUN, sync_id="s", destination="dex", destination_host="host", destination_object=None,
-        )  # fmt: skip
+        place: dict[str, Any] = {"destination_host": "host", "destination_object": None}
+        self.opening = opening(hook=UrlHook(url), run=RUN, sync_id="s", **place)
         if existing:
-            from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
-
             open_ledger(self.opening).close()
 
     def run(self, sql: str, *rows: Any) -> None:
@@ -60,17 +42,10 @@ class Store:
 
     def add(self, name: str, status: str, *, run: str = "old", sync_id: str = "s", **more: Any) -> None:
         """Insert a row, marked and answered now."""
-        values = {
-            "sync_id": sync_id,
-            "record_identifier": name,
-            "destination": "dex",
-            "destination_host": "host",
-            "status": status,
-            "sync_run_id": run,
-            "batch_started_at": self.moment(datetime.now(UTC)),
-            "batch_completed_at": self.moment(datetime.now(UTC)),
-            **more,
-        }
+        now = self.moment(datetime.now(UTC))
+        place = {"destination": "dex", "destination_host": "host"}
+        values = {"sync_id": sync_id, "record_identifier": name, "status": status, "sync_run_id": run, **place}
+        values |= {"batch_started_at": now, "batch_completed_at": now, **more}
         with self.engine.begin() as connection:
             insert(connection, values)
 
@@ -104,32 +79,9 @@ class Store:
             return dict(found.mappings().one())
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database."""
-    name = f"selection_{next(NUMBERS)}"
-    match request.param:
-        case "sqlite":
-            return f"sqlite:///{tmp_path / 'outcomes.db'}"
-        case "postgresql":
-            server: Any = request.getfixturevalue("postgres")
-            owner = sqlalchemy.create_engine(server.url())
-            with owner.begin() as connection:
-                connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-            owner.dispose()
-            return str(server.url(options=f"-csearch_path%3D{name}"))
-        case _:
-            server = request.getfixturevalue("mariadb")
-            owner = sqlalchemy.create_engine(server.url(driver="pymysql"))
-            with owner.begin() as connection:
-                connection.exec_driver_sql(f"CREATE DATABASE {name}")
-            owner.dispose()
-            return str(server.url(database=name, driver="pymysql"))
-
-
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    found = Store(url)
+def store(database_of_any_kind: Database) -> Iterator[Store]:
+    found = Store(database_of_any_kind.url)
     yield found
     found.engine.dispose()
 
@@ -158,8 +110,6 @@ def test_what_was_left_sending(store: Store) -> None:
 
 @pytest.mark.parametrize("zone", [0, 5])
 def test_since(store: Store, zone: int) -> None:
-    from datetime import timezone
-
     for name, milliseconds in (("a", -1), ("b", 0), ("c", 1)):
         store.add(name, "failed", batch_completed_at=store.moment(MOMENT + timedelta(milliseconds=milliseconds)))
     store.add("d", "failed", batch_completed_at=store.moment(MOMENT.replace(microsecond=0)))
@@ -186,8 +136,8 @@ def test_pages_in_order_of_the_bytes_each_row_once_while_they_change(store: Stor
     assert seen == names
 
 
-def test_a_table_that_is_not_there_and_a_sync_id_without_rows(url: str) -> None:
-    store = Store(url, existing=False)
+def test_a_table_that_is_not_there_and_a_sync_id_without_rows(database_of_any_kind: Database) -> None:
+    store = Store(database_of_any_kind.url, existing=False)
     assert store.selected("failed") == []
     with closing(SelectedRows.open(store.opening, Selection(statuses=frozenset()))) as rows:
         assert rows.known is False
@@ -204,13 +154,9 @@ def test_verdicts(store: Store) -> None:
     left = "SELECT batch_no FROM contact_outcomes_records WHERE record_identifier = 'left'"
     store.run(f"UPDATE contact_outcomes_batches SET batch_started_at = '{long_ago}' WHERE batch_no IN ({left})")
     given: dict[str, str | None] = {"a": "free", "b": "taken", "left": "seen", "c": "c-1", "nobody": "n"}
-    assert store.settle(Status.SUCCEEDED, given) == {
-        "a": Finding.SETTLED,
-        "b": Finding.ID_TAKEN,
-        "left": Finding.SETTLED,
-        "c": Finding.STILL_SENDING,
-        "nobody": Finding.ABSENT,
-    }
+    settled = dict.fromkeys(("a", "left"), Finding.SETTLED)
+    others = {"b": Finding.ID_TAKEN, "c": Finding.STILL_SENDING, "nobody": Finding.ABSENT}
+    assert store.settle(Status.SUCCEEDED, given) == settled | others
     row = store.row("left")
     assert (row["status"], row["destination_record_id"], row["settled_by"]) == ("succeeded", "seen", "ada")
     assert {row[name] for name in ("error_code", "errors", "record_payload", "status_message")} == {None}
@@ -228,8 +174,6 @@ def test_many_verdicts(store: Store) -> None:
     names = [f"n{n}" for n in range(1200)]
     for name in names:
         store.add(name, "unknown")
-    found = store.settle(Status.SUCCEEDED, {name: f"id-{name}" for name in names})
-    assert set(found.values()) == {Finding.SETTLED}
-    assert set(store.settle(Status.SUCCEEDED, {name: f"id-{name}" for name in names}).values()) == {
-        Finding.ALREADY_SETTLED
-    }
+    given: dict[str, str | None] = {name: f"id-{name}" for name in names}
+    assert set(store.settle(Status.SUCCEEDED, given).values()) == {Finding.SETTLED}
+    assert set(store.settle(Status.SUCCEEDED, given).values()) == {Finding.ALREADY_SETTLED}

@@ -116,15 +116,6 @@ def test_the_first_write_is_waited_for(database_of_any_kind: Database) -> None:
     assert claim(first, "key") == {"key"}
 
 
-def test_a_lock_is_given_back_after_each_first_write(database_of_any_kind: Database) -> None:
-    """Many tasks of one sync_id and one place begin it together, and none waits for another one's end."""
-    database = database_of_any_kind
-    ledgers = [database.open(f"run-{number}") for number in range(4)]
-    with ThreadPoolExecutor(len(ledgers)) as threads:
-        won = list(threads.map(lambda number: claim(ledgers[number], f"key-{number}"), range(len(ledgers))))
-    assert won == [{f"key-{number}"} for number in range(len(ledgers))]
-
-
 def test_a_push_that_is_late_sends_and_writes_nothing(database_of_any_kind: Database, world: World) -> None:
     database = database_of_any_kind
     connection = vendor_connection(world.simulator, world.served.url)

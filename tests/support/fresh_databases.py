@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.ledger_conformance import Database
 
@@ -12,25 +12,23 @@ if TYPE_CHECKING:
 
     import pytest
 
-KINDS = ("sqlite", "postgresql", "mariadb")
 NUMBERS = count(1)
 
 
-def fresh_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Database:
-    """Return an empty database; close it.
-
-    :param request: starts the server that it takes.
-    """
+def fresh_database(kind: str, request: pytest.FixtureRequest, folder: Path, driver: str | None = None) -> Database:
+    """Return an empty database, on a server that ``request`` starts; close it."""
     name = f"fresh_{next(NUMBERS)}"
     if kind == "sqlite":
         return Database(f"sqlite:///{folder / name}.db")
     server = request.getfixturevalue("postgres" if kind == "postgresql" else "mariadb")
-    owner = Database(server.url())
+    how: dict[str, Any] = {"driver": driver} if driver else {}
+    owner = Database(server.url(**how))
     if kind == "postgresql":
         owner.run(f"CREATE SCHEMA {name}")
-        url = server.url(options=f"-csearch_path%3D{name}")
+        how["options"] = f"-csearch_path%3D{name}"
     else:
-        owner.run(f"CREATE DATABASE {name}")
-        url = server.url(database=name)
+        # Its own character set could not hold every key.
+        owner.run(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        how["database"] = name
     owner.close()
-    return Database(url)
+    return Database(server.url(**how))

@@ -45,12 +45,7 @@ HURRIED = Clock(random=lambda: -0.98)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One execution of one run.
-
-    :param database: URL of the outcome table's database.
-    :param vendor: connection to Dex.
-    :param keys: what is pushed, in this order.
-    """
+    """One execution of one run: the table's database by its URL, the connection to Dex, and the keys to push."""
 
     database: str
     vendor: dict[str, Any]
@@ -85,12 +80,15 @@ class Report:
         return [str(identifier) for identifier, found, _ in self.outcomes if found == status]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class UrlHook:
     """As much of an Airflow hook as the ledger's engine takes."""
 
     url: str
     conn_type: str = "any"
+
+    def get_conn_id(self) -> str:
+        return "outcomes_db"
 
     def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> Any:
         from sqlalchemy import create_engine
@@ -110,16 +108,9 @@ def email_of(key: str) -> str:
 def open_ledger(job: Job, host: str) -> SqlLedger:
     """Open the table as the operators do."""
     run = RunIdentity(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
-    opening = Opening(
-        hook=UrlHook(job.database),
-        run=run,
-        sync_id=job.sync_id,
-        destination="dex",
-        destination_host=host,
-        destination_object=None,
-        patience=AT_ONCE,
-    )
-    return open_ledger_of(opening)
+    place: dict[str, Any] = {"destination": "dex", "destination_host": host, "destination_object": None}
+    hook = UrlHook(job.database)
+    return open_ledger_of(Opening(hook=hook, run=run, sync_id=job.sync_id, patience=AT_ONCE, **place))
 
 
 def push(job: Job, clock: Clock | None = None) -> Report:

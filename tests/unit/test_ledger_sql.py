@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,29 +17,17 @@ from sqlalchemy.dialects import mysql  # noqa: TID253  # the table is what is te
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.__main__ import main
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.ledgers.sql.database import connect, prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
-from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
+from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 from airflow_provider_contacts.ledgers.sql.rows import payload_json
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
-from tests.support.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make
+from tests.support.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make, opening
 from tests.support.ledger_histories import LedgerHistories
-
-REFUSE = """CREATE TRIGGER refuse_update BEFORE UPDATE ON contact_outcomes_records WHEN NEW.{column} = 'boom'
-BEGIN SELECT RAISE(ABORT, 'refused'); END;;
-CREATE TRIGGER refuse_insert BEFORE INSERT ON contact_outcomes_records WHEN NEW.{column} = 'boom'
-BEGIN SELECT RAISE(ABORT, 'refused'); END"""
-
-RUN = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
-
-
-def backdate(seconds: int) -> str:
-    return f"""UPDATE contact_outcomes_batches
-    SET batch_started_at = strftime('%Y-%m-%d %H:%M:%f', batch_started_at, '{-seconds} seconds')"""
+from tests.support.table_pushing import UrlHook
 
 
 @pytest.fixture
@@ -48,25 +37,12 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(file: Path) -> Iterator[Database]:
-    found = Database(f"sqlite:///{file}", REFUSE, backdate)
-    yield found
-    found.close()
+    with closing(Database(f"sqlite:///{file}")) as found:
+        yield found
 
 
 class TestSqlite(LedgerConformance, LedgerHistories):
     pass
-
-
-class Hook:
-    """What an Airflow SQL hook looks like from here."""
-
-    conn_type = "sqlite"
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
-        return sqlalchemy.create_engine(self.url, **engine_kwargs)
 
 
 @dataclass(frozen=True)
@@ -81,19 +57,17 @@ class FileHook:
 
 
 def test_connections_write_through(file: Path) -> None:
-    engine = connect(Hook(f"sqlite:///{file}"))
+    engine = connect(UrlHook(f"sqlite:///{file}"))
     with engine.connect() as connection:
-        settings = [
-            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "busy_timeout")
-        ]
+        names = ("journal_mode", "synchronous", "busy_timeout")
+        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     engine.dispose()
     assert settings == ["wal", 2, 30_000]
 
 
 def test_a_url_without_a_driver_is_told_without_its_password() -> None:
     with pytest.raises(ConfigError, match="SQLite, PostgreSQL, MySQL or MariaDB") as caught:
-        connect(Hook("nosuch://user:hunter2@host/db"))
+        connect(UrlHook("nosuch://user:hunter2@host/db"))
     assert "hunter2" not in str(caught.value)
 
 
@@ -127,14 +101,11 @@ def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file:
 def test_a_shared_file_without_wal_is_refused(database: Database, file: Path) -> None:
     # What a file on a network drive does: it stays with the journal that it has.
     engine = database.engine()
-    sqlalchemy.event.listen(
-        engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode = DELETE").close()
-    )
-    place: dict[str, Any] = {"destination": "dex", "destination_host": "h", "destination_object": None}
-    opening = Opening(hook=FileHook(file), source=FileHook(file), run=RUN, sync_id="s", **place)
+    sqlalchemy.event.listen(engine, "connect", lambda one, _: one.execute("PRAGMA journal_mode = DELETE").close())
+    shared = opening(hook=FileHook(file), source=FileHook(file))
     with pytest.raises(ConfigError, match="WAL"):
-        open_ledger(opening, engine)
-    ledger = open_ledger(replace(opening, source=None), engine)
+        open_ledger(shared, engine)
+    ledger = open_ledger(replace(shared, source=None), engine)
     assert claim(ledger, "one") == {"one"}
     ledger.close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, LedgerError
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, cause_of, momentary
-from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE, LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
+from airflow_provider_contacts.ledgers.sql.transactions import LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
 
 
 class Time:
@@ -72,11 +72,6 @@ def test_it_looks_for_a_stop_many_times_a_second() -> None:
     assert time.longest <= SLICE
 
 
-def test_at_once_waits_for_nothing() -> None:
-    with pytest.raises(MomentaryError):
-        AT_ONCE.run(Opening(MomentaryError("starts")))
-
-
 class DriverError(Exception):
     sqlstate: str | None = None
     sqlite_errorcode: int | None = None
@@ -92,16 +87,9 @@ def driver_error(*arguments: object, **marks: object) -> DriverError:
 @pytest.mark.parametrize(
     "error",
     [
-        driver_error("x", sqlstate="25006"),
-        driver_error("x", sqlstate="57014"),
-        driver_error("x", sqlstate="55P03"),
-        driver_error("x", sqlstate="40P01"),
-        driver_error("x", sqlstate="57P03"),
-        driver_error("x", sqlstate="53300"),
-        driver_error("x", sqlstate="57P01"),
+        *(driver_error("x", sqlstate=one) for one in ("25006", "57014", "55P03", "40P01", "57P03", "53300", "57P01")),
         *(driver_error(number, "x") for number in (1205, 1213, 1290, 1836, 1792, 3024, 1969, 1040, 1053, 2002, 2013)),
-        driver_error("database is locked", sqlite_errorcode=5),
-        driver_error("busy, and says how", sqlite_errorcode=5 | (2 << 8)),
+        *(driver_error("database is locked", sqlite_errorcode=one) for one in (5, 5 | (2 << 8))),
         driver_error("connection failed: FATAL:  the database system is starting up"),
         driver_error("connection failed: FATAL:  sorry, too many clients already"),
         driver_error('connection to server at "127.0.0.1", port 1 failed: Connection refused'),

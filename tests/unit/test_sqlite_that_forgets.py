@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_for_reading, open_ledger
 from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import open_tables
-from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
 from airflow_provider_contacts.records.stored_payloads import Selection
-from tests.support.ledger_conformance import Database
-
-RUN = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=1)
+from tests.support.ledger_conformance import Database, opening
+from tests.support.table_pushing import UrlHook
 
 WITHOUT_A_FILE = [
     "sqlite://",
@@ -32,33 +28,15 @@ WITHOUT_A_FILE = [
 ]
 
 
-class Hook:
-    """An Airflow hook as far as it is asked."""
-
-    conn_type = "any"
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def get_conn_id(self) -> str:
-        return "outcomes_db"
-
-    def get_sqlalchemy_engine(self, engine_kwargs: dict[str, Any]) -> sqlalchemy.Engine:
-        return sqlalchemy.create_engine(self.url, **engine_kwargs)
-
-
-def opening(url: str, table: str = "contact_outcomes") -> Opening:
-    return Opening(
-        hook=Hook(url), source=None, table=table, create_tables=True, store_payload="undelivered", run=RUN, sync_id="s",
-        destination="dex", destination_host="h", destination_object=None, patience=AT_ONCE,
-    )  # fmt: skip
+def at(url: str, table: str = "contact_outcomes") -> Opening:
+    return opening(hook=UrlHook(url), table=table)
 
 
 TASKS: dict[str, Callable[[str], Any]] = {
-    "push": lambda url: open_ledger(opening(url)),
-    "plan": lambda url: open_for_reading(opening(url)),
-    "replay": lambda url: SelectedRows.open(opening(url), Selection(statuses=frozenset())),
-    "settle": lambda url: open_tables(connect(Hook(url)), "contact_outcomes", create_tables=True),
+    "push": lambda url: open_ledger(at(url)),
+    "plan": lambda url: open_for_reading(at(url)),
+    "replay": lambda url: SelectedRows.open(at(url), Selection(statuses=frozenset())),
+    "settle": lambda url: open_tables(connect(UrlHook(url)), "contact_outcomes", create_tables=True),
 }
 
 
@@ -75,7 +53,7 @@ def test_a_database_without_a_file(url: str, task: Callable[[str], Any]) -> None
 @pytest.mark.parametrize("table", ["temp.contact_outcomes", "TEMP.contact_outcomes"])
 def test_a_temporary_table(tmp_path: Path, table: str) -> None:
     with pytest.raises(ConfigError, match="without the schema temp"):
-        open_ledger(opening(f"sqlite:///{tmp_path}/x.db", table))
+        open_ledger(at(f"sqlite:///{tmp_path}/x.db", table))
 
 
 @pytest.mark.parametrize("name", [f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records")])
@@ -84,14 +62,14 @@ def test_a_view_is_no_table(tmp_path: Path, name: str) -> None:
     database.open().close()
     database.run(f"ALTER TABLE {name} RENAME TO behind", f"CREATE VIEW {name} AS SELECT * FROM behind")
     with pytest.raises(ConfigError, match=f"{name} is a view"):
-        open_ledger(opening(database.url))
+        open_ledger(at(database.url))
     database.close()
 
 
 def test_a_file_is_kept(tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}/a.db", f"sqlite:///file:{tmp_path}/b.db?uri=true"):
         for table in ("contact_outcomes", "main.contact_outcomes"):
-            open_ledger(opening(url, table)).close()
+            open_ledger(at(url, table)).close()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +84,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, url: str, said: str
     (tmp_path / "text.db").write_text("Not a database. " * 1000)
     Database(f"sqlite:///{tmp_path}/there.db").open().close()
     with pytest.raises(LedgerError) as caught:
-        open_ledger(opening(url.format(tmp_path)))
+        open_ledger(at(url.format(tmp_path)))
     text = str(caught.value)
     assert text.startswith("the outcome table contact_outcomes (connection 'outcomes_db', SQLite file ")
     assert str(tmp_path) in text
