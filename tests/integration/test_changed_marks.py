@@ -14,33 +14,32 @@ if TYPE_CHECKING:
 CHANGES = {"status": "status = 'succeeded'", "batch": "batch_no = 1", "key": "record_identifier = 'another'"}
 
 POSTGRESQL = """
-CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION alter_it() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.record_identifier = 'changed' THEN {body}; END IF;
   RETURN {value};
 END $$;
-CREATE {kind} TRIGGER {name} {moment} INSERT OR UPDATE ON contact_outcomes_records
-{deferred} FOR EACH ROW EXECUTE FUNCTION {name}()
+CREATE {kind} TRIGGER alter_it {moment} INSERT OR UPDATE ON contact_outcomes_records
+{deferred} FOR EACH ROW EXECUTE FUNCTION alter_it()
 """
-
 
 FRESH = "WHERE record_identifier = 'changed' AND status = 'sending' AND batch_no <> 1"
 
 
+@pytest.fixture
+def database(database_of_any_kind: Database) -> Database:
+    return database_of_any_kind
+
+
 def before(change: str) -> list[str]:
     body = f"NEW.{change.replace(' = ', ' := ', 1)}"
-    return [POSTGRESQL.format(name="alter_it", body=body, value="NEW", kind="", moment="BEFORE", deferred="")]
+    return [POSTGRESQL.format(body=body, value="NEW", kind="", moment="BEFORE", deferred="")]
 
 
 def after(change: str, *, deferred: bool) -> list[str]:
     body = f"UPDATE contact_outcomes_records SET {change} {FRESH}"
-    kind = "CONSTRAINT" if deferred else ""
-    words = "DEFERRABLE INITIALLY DEFERRED" if deferred else ""
-    statement = POSTGRESQL.format(
-        name="alter_it", body=body, value="NULL", kind=kind, moment="AFTER",
-        deferred=words,
-    )  # fmt: skip
-    return [statement]
+    kind, words = ("CONSTRAINT", "DEFERRABLE INITIALLY DEFERRED") if deferred else ("", "")
+    return [POSTGRESQL.format(body=body, value="NULL", kind=kind, moment="AFTER", deferred=words)]
 
 
 def triggers(database: Database, moment: str, change: str) -> list[str]:
@@ -64,9 +63,8 @@ def triggers(database: Database, moment: str, change: str) -> list[str]:
 @pytest.mark.parametrize("moment", ["before", "after", "at commit"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
 def test_a_changed_mark_is_no_claim(
-    database_of_any_kind: Database, moment: str, change: str, caplog: pytest.LogCaptureFixture
+    database: Database, moment: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = database_of_any_kind
     if moment != "before" and not database.url.startswith("postgresql"):
         pytest.skip("has no such triggers")
     before_it = database.open("before")
@@ -80,8 +78,7 @@ def test_a_changed_mark_is_no_claim(
         assert f"1 records are not sent: {reason}" in caplog.messages
 
 
-def test_a_trigger_that_changes_nothing_costs_nothing(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_a_trigger_that_changes_nothing_costs_nothing(database: Database) -> None:
     claim(database.open("before"), "old")
     database.run(*triggers(database, "before", CHANGES["status"]))
     ledger = database.open()

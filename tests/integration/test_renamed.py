@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.ledger_conformance import Database, claim, make, settle
 from tests.support.pushing import World, callees, people, push
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 OLD = "d/push@dex_default"
 
@@ -108,17 +109,34 @@ def test_the_last_rows_of_the_refused_run_say_why(world: World) -> None:
 # What the table finds.
 
 
+@pytest.fixture
+def database(database_of_any_kind: Database) -> Database:
+    return database_of_any_kind
+
+
 def fill(ledger: SqlLedger, keys: list[str], status: Status = Status.SUCCEEDED) -> None:
     for key in keys:
         make(ledger, key, status)
+
+
+@contextmanager
+def listening(ledger: SqlLedger) -> Iterator[list[tuple[str, Any]]]:
+    """Collect statements and their parameters."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(*given: Any) -> None:
+        asked.append((given[2], given[3]))
+
+    sqlalchemy.event.listen(ledger._engine, "before_cursor_execute", listen)
+    yield asked
+    sqlalchemy.event.remove(ledger._engine, "before_cursor_execute", listen)
 
 
 def hashes(*keys: str, digest: str = "v1:abc") -> Mapping[str, str]:
     return dict.fromkeys(keys, digest)
 
 
-def test_the_table_finds_what_another_sync_id_delivered(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_the_table_finds_what_another_sync_id_delivered(database: Database) -> None:
     fill(database.open("run b", sync_id="b"), ["1", "2", "3"])
     fill(database.open("run a", sync_id="a", destination_host="elsewhere.test"), ["1", "2", "3", "4"])
     fill(database.open("run c", sync_id="c", destination_object="list-2"), ["1", "2", "3", "4"])
@@ -138,14 +156,12 @@ def test_the_table_finds_what_another_sync_id_delivered(database_of_any_kind: Da
 
 
 @pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN, Status.SENDING])
-def test_what_was_not_delivered_is_not_found(database_of_any_kind: Database, status: Status) -> None:
-    database = database_of_any_kind
+def test_what_was_not_delivered_is_not_found(database: Database, status: Status) -> None:
     fill(database.open(sync_id="old"), ["1", "2"], status)
     assert database.open(sync_id="new").known_elsewhere(hashes("1", "2")) is None
 
 
-def test_more_records_than_one_look_takes(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_more_records_than_one_look_takes(database: Database) -> None:
     old, keys = database.open(sync_id="old"), [f"key-{number}" for number in range(2000)]
     claim(old, *keys[:1500])
     for key in keys[1490:1500]:
@@ -156,35 +172,22 @@ def test_more_records_than_one_look_takes(database_of_any_kind: Database) -> Non
     assert (found.sync_id, found.num_delivered, found.looked_at) == ("old", 1500, 2000)
 
 
-def test_who_knows_none_of_them_is_not_asked_for_all(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_who_knows_none_of_them_is_not_asked_for_all(database: Database) -> None:
     for number in range(8):
         fill(database.open(f"run {number}", sync_id=f"other-{number}"), ["0"])
-    new, asked = database.open(sync_id="new"), list[str]()
-
-    def listen(*arguments: Any) -> None:
-        asked.append(arguments[2])
-
-    sqlalchemy.event.listen(new._engine, "before_cursor_execute", listen)
-    assert new.known_elsewhere(hashes(*(f"key-{number}" for number in range(5000)))) is None
-    sqlalchemy.event.remove(new._engine, "before_cursor_execute", listen)
-    assert sum("payload_hash" in statement for statement in asked) == 8, "one look each, at a few of the records"
+    new = database.open(sync_id="new")
+    with listening(new) as asked:
+        assert new.known_elsewhere(hashes(*(f"key-{number}" for number in range(5000)))) is None
+    assert sum("payload_hash" in text for text, _ in asked) == 8, "one look each, at a few of the records"
 
 
-def test_the_records_are_not_read_as_a_whole(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_the_records_are_not_read_as_a_whole(database: Database) -> None:
     claim(database.open(sync_id="old"), *(f"key-{number}" for number in range(3000)))
     database.run("UPDATE contact_outcomes_records SET status = 'succeeded'")
     new = database.open(sync_id="new")
-    asked: list[tuple[str, Any]] = []
-
-    def listen(*arguments: Any) -> None:
-        if "SELECT" in arguments[2] and "contact_outcomes_records" in arguments[2]:
-            asked.append((arguments[2], arguments[3]))
-
-    sqlalchemy.event.listen(new._engine, "before_cursor_execute", listen)
-    assert new.known_elsewhere(hashes("key-1", "key-2")) is not None
-    sqlalchemy.event.remove(new._engine, "before_cursor_execute", listen)
+    with listening(new) as statements:
+        assert new.known_elsewhere(hashes("key-1", "key-2")) is not None
+    asked = [one for one in statements if "SELECT" in one[0] and "contact_outcomes_records" in one[0]]
     assert len(asked) == 2, "a look at a sample, and one at all of them"
     word = "EXPLAIN QUERY PLAN" if database.url.startswith("sqlite") else "EXPLAIN"
     with new._engine.connect() as connection:

@@ -30,6 +30,11 @@ FIRST_WRITES: dict[str, Attempt] = {
 }
 
 
+@pytest.fixture
+def database(database_of_any_kind: Database) -> Database:
+    return database_of_any_kind
+
+
 def written(database: Database) -> list[list[dict[str, Any]]]:
     """Return all that the tables hold of a sync_id."""
     return [database.rows(f"contact_outcomes_{name}") for name in ("syncs", "batches", "records")]
@@ -41,8 +46,7 @@ def hosts(database: Database) -> set[str]:
 
 @pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
 @pytest.mark.parametrize("key", ["mine", "theirs"])
-def test_who_is_late_writes_nothing(database_of_any_kind: Database, write: Attempt, key: str) -> None:
-    database = database_of_any_kind
+def test_who_is_late_writes_nothing(database: Database, write: Attempt, key: str) -> None:
     late, first = database.open("late", destination_host=SANDBOX), database.open("first")
     claim(first, "theirs")
     before = written(database)
@@ -52,8 +56,7 @@ def test_who_is_late_writes_nothing(database_of_any_kind: Database, write: Attem
     assert claim(database.open("next"), "more") == {"more"}, "the later runs of the one that is bound work"
 
 
-def test_who_is_late_neither_reads_nor_settles_the_others_records(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_who_is_late_neither_reads_nor_settles_the_others_records(database: Database) -> None:
     late, first = database.open("late", destination_host=SANDBOX), database.open("first")
     (sent,) = marks(first, "key")
     put(first, [sent])
@@ -71,8 +74,7 @@ def test_who_is_late_neither_reads_nor_settles_the_others_records(database_of_an
 
 
 @pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
-def test_of_two_that_write_at_once_one_is_bound(database_of_any_kind: Database, write: Attempt) -> None:
-    database = database_of_any_kind
+def test_of_two_that_write_at_once_one_is_bound(database: Database, write: Attempt) -> None:
     database.open("before", sync_id="before")
     for round_number in range(12):
         sync_id = f"round-{round_number}"
@@ -99,8 +101,7 @@ def test_of_two_that_write_at_once_one_is_bound(database_of_any_kind: Database, 
         assert written == bound
 
 
-def test_the_first_write_is_waited_for(database_of_any_kind: Database) -> None:
-    database = database_of_any_kind
+def test_the_first_write_is_waited_for(database: Database) -> None:
     late, first = database.open("late", destination_host=SANDBOX), database.open("first")
     with ThreadPoolExecutor(1) as threads:
         with database.engine().begin() as connection:
@@ -116,8 +117,7 @@ def test_the_first_write_is_waited_for(database_of_any_kind: Database) -> None:
     assert claim(first, "key") == {"key"}
 
 
-def test_a_push_that_is_late_sends_and_writes_nothing(database_of_any_kind: Database, world: World) -> None:
-    database = database_of_any_kind
+def test_a_push_that_is_late_sends_and_writes_nothing(database: Database, world: World) -> None:
     connection = vendor_connection(world.simulator, world.served.url)
     job = Job(database=database.url, vendor=connection, keys=["mine", "theirs", "more"], dag_id="late")
     outcomes: list[Any] = []
