@@ -689,6 +689,8 @@ def names(count: int) -> list[dict[str, Any]]:
 
 
 LIMITS = Limits(batch_size=4, max_in_flight=3)
+ALONE = Limits(batch_size=1, max_in_flight=1)
+ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
 
 
 class World:

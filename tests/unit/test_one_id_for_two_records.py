@@ -31,6 +31,7 @@ from airflow_provider_contacts.vendor_kit.vendor import (
 from airflow_provider_contacts.vendors import load
 from airflow_provider_contacts.vendors import names as vendor_names
 from tests.support.fake_vendor import (
+    ALONE,
     APPLIED_AND_LOST,
     EPOCH,
     LOST,
@@ -47,7 +48,6 @@ from tests.support.fake_vendor import (
 )
 from tests.support.vendors import DESTINATIONS, PEOPLE
 
-ALONE = Limits(batch_size=1, max_in_flight=1)
 SAME = Deed(edit=lambda rows: [{**row, "id": "id-n0"} for row in rows])
 """The vendor stores what it gets, and says that it is the first contact."""
 

@@ -27,11 +27,13 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.support.fake_vendor import (
+    ALONE,
     EPOCH,
     HONEST,
     LIMITS,
     LOST,
     NOT_CONNECTED,
+    ONE_BY_ONE,
     READABLE,
     UNAUTHORIZED,
     Deed,
@@ -47,8 +49,6 @@ from tests.support.fake_vendor import (
     names,
 )
 
-ALONE = Limits(batch_size=1, max_in_flight=1)
-ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
 CHUNK = 100
 """Rows that a push with small limits reads at once."""
 

@@ -15,6 +15,7 @@ from airflow_provider_contacts.records.record_state import RESPECT, SETTLING
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.support.fake_vendor import (
+    ALONE,
     APPLIED_AND_GARBAGE,
     APPLIED_AND_LOST,
     CONTRADICTORY,
@@ -23,6 +24,7 @@ from tests.support.fake_vendor import (
     LIMITS,
     LOST,
     NOT_CONNECTED,
+    ONE_BY_ONE,
     SHORT,
     SHUFFLED,
     UNAUTHORIZED,
@@ -36,9 +38,6 @@ from tests.support.fake_vendor import (
     names,
     outcomes_of,
 )
-
-ALONE = Limits(batch_size=1, max_in_flight=1)
-ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
 
 
 def by_name(pushed: Pushed) -> dict[str, Outcome]:

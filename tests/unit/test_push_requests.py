@@ -18,6 +18,7 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.push_settings import refusal_text
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Request
 from tests.support.fake_vendor import (
+    ALONE,
     APPLIED_AND_LOST,
     LOST,
     READABLE,
@@ -30,9 +31,6 @@ from tests.support.fake_vendor import (
     names,
     outcomes_of,
 )
-
-ALONE = Limits(batch_size=1, max_in_flight=1)
-ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)
 
 
 def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> None:
@@ -74,12 +72,6 @@ def test_a_body_is_cut_to_the_vendors_bytes() -> None:
     assert world.server.requests == [["n0", "n1"], ["n2", "n3"], ["n4"], ["x" * 80], ["z"]]
 
 
-def test_an_unfilled_request_waits_for_the_next_rows() -> None:
-    pushed = World().push(names(250), limits=Limits(batch_size=7, max_in_flight=3))
-    assert pushed.counts() == {"succeeded": 250}
-    assert pushed.push.num_requests == 36
-
-
 def test_no_more_requests_than_allowed_are_in_flight_and_none_leaves_too_early() -> None:
     world = World(first(then=Deed(delay=2.0)))
     limits = Limits(batch_size=1, max_in_flight=7, requests_per_second=2.0, burst=3)
@@ -88,13 +80,6 @@ def test_no_more_requests_than_allowed_are_in_flight_and_none_leaves_too_early()
     assert pushed.sender.most_in_flight <= 7
     for index, at in enumerate(world.server.sent_at):
         assert index + 1 <= 3 + (at - world.server.sent_at[0]) * 2.0 + 1e-3
-
-
-def test_after_a_pause_a_burst_may_leave_at_once() -> None:
-    world = World()
-    world.push(names(7), limits=Limits(batch_size=1, max_in_flight=7, requests_per_second=1.0, burst=5))
-    gaps = [at - world.server.sent_at[0] for at in world.server.sent_at]
-    assert gaps == pytest.approx([0.0] * 5 + [1.0, 2.0], abs=0.05)
 
 
 @pytest.mark.parametrize("seconds", [FRESH - 0.5, FRESH + 0.5])
