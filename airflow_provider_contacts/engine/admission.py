@@ -234,7 +234,7 @@ class Admission:
 def not_attempted(sound: Batch, invalid: Sequence[Record]) -> list[Outcome]:
     """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
     records = records_of(sound, invalid)
-    return [own_outcome(one, Status.FAILED, errors=(), error_code="not_attempted") for one in records]
+    return [own_outcome(one, Status.FAILED, error_code="not_attempted") for one in records]
 
 
 def chunk_size(limits: Limits) -> int:

@@ -16,20 +16,9 @@ NOT_UNIQUE = "key_not_unique"
 CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
 
-def own_outcome(
-    record: Record,
-    status: Status,
-    batch_id: str | None = None,
-    errors: tuple[RecordError, ...] | None = None,
-    error_code: str | None = None,
-) -> Outcome:
-    """Return the outcome of a record that is decided here, without a row of its own where it has no ``batch_id``.
-
-    :param errors: every reason; ``None``: those of our own check.
-    """
-    if errors is None:
-        found = record.errors if status is Status.INVALID else ()
-        errors = tuple(RecordError(code, where, text) for code, where, text in found)
+def own_outcome(record: Record, status: Status, batch_id: str | None = None, error_code: str | None = None) -> Outcome:
+    """Return the outcome of a record that is decided here, without a row of its own where it has no ``batch_id``."""
+    errors = tuple(RecordError(*reason) for reason in record.errors) if status is Status.INVALID else ()
     first = errors[0] if errors else RecordError(error_code or "")
     return Outcome(
         record_identifier=record.record_identifier,
@@ -48,7 +37,7 @@ def own_outcome(
 def not_unique(record: Record, sync_key: Sequence[str]) -> Outcome:
     """Return the outcome of a record whose key another one of this push has; the other one has the row."""
     text = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
-    return own_outcome(record, Status.INVALID, errors=(RecordError(NOT_UNIQUE, ",".join(sync_key) or None, text),))
+    return own_outcome(replace(record, errors=((NOT_UNIQUE, ",".join(sync_key) or None, text),)), Status.INVALID)
 
 
 def remembering(outcome: Outcome) -> Outcome:
@@ -62,7 +51,7 @@ def remembering(outcome: Outcome) -> Outcome:
 
 def elsewhere(record: Record) -> Outcome:
     """Return the outcome of a record that another run is sending right now; it gets no row of its own."""
-    outcome = own_outcome(record, Status.FAILED, errors=(), error_code="claimed_elsewhere")
+    outcome = own_outcome(record, Status.FAILED, error_code="claimed_elsewhere")
     return replace(outcome, status_message="another run of the same sync_id is sending this record")
 
 
