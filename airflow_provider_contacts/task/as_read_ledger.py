@@ -1,4 +1,4 @@
-"""A ledger for stored payloads: a record is claimed only as it was read."""
+"""A ledger that claims a record for a stored payload only while its row still holds the payload that was read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from airflow_provider_contacts.records.stored_payloads import StoredPayload
 
 
 class AsReadLedger:
-    """A ledger that claims a record for a stored payload only while its row still holds the payload that was read.
-
-    If another one has been written meanwhile, the claim counts as lost.
-
-    :param under: does everything else.
-    """
+    """If another payload has been written meanwhile, the claim counts as lost; ``under`` does everything else."""
 
     def __init__(self, under: Ledger) -> None:
         self._under = under

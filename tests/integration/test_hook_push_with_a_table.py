@@ -16,7 +16,7 @@ from airflow_provider_contacts.errors import ConfigError, RefusedError, Supersed
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import airflow_connections
-from tests.support.pushing import World, callees, people
+from tests.support.pushing import World, callees, people, push
 
 TABLE: dict[str, Any] = {"sync_key": "key", "outcomes_conn_id": "outcomes", "sync_id": "signups"}
 
@@ -50,10 +50,7 @@ def test_a_second_call_skips_what_the_first_one_delivered(outside: World) -> Non
 
 
 def test_rows_belong_to_the_task_that_calls(world: World) -> None:
-    def push() -> dict[str, int]:
-        return counted(DexHook().push(people(2), **TABLE))
-
-    op = in_a_task(push)
+    op = in_a_task(lambda: counted(DexHook().push(people(2), **TABLE)))
     assert world.run(op, 2).error is None
     (row,) = world.query(
         "SELECT DISTINCT sync_run_id, dag_id, run_id, task_id, map_index, try_number FROM contact_outcomes"
@@ -63,13 +60,13 @@ def test_rows_belong_to_the_task_that_calls(world: World) -> None:
 
 
 def test_a_retry_knows_what_the_try_before_it_has_sent(world: World) -> None:
-    def push() -> dict[str, int]:
+    def pushed() -> dict[str, int]:
         found = counted(DexHook().push(people(4), batch_size=1, max_in_flight=1, **TABLE))
         if "unknown" in found:
             raise RuntimeError("try again")
         return found
 
-    op = in_a_task(push)
+    op = in_a_task(pushed)
     world.simulator.set("dex.store_then_drop", "nth:2")
     assert world.run(op).state == "up_for_retry"
     world.simulator.set("dex.store_then_drop", "never")
@@ -80,11 +77,11 @@ def test_a_retry_knows_what_the_try_before_it_has_sent(world: World) -> None:
 
 
 def test_a_task_may_push_to_several_places_one_after_the_other(world: World) -> None:
-    def push() -> list[dict[str, int]]:
+    def pushed() -> list[dict[str, int]]:
         first = counted(DexHook().push(people(2), **TABLE))
         return [first, counted(TalkdeskHook().push(callees(2), **{**TABLE, "sync_id": "calls"}))]
 
-    op = in_a_task(push)
+    op = in_a_task(pushed)
     for try_number, status in ((1, "succeeded"), (2, "skipped")):
         assert world.run(op, try_number).error is None
         assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == [{status: 2}] * 2
@@ -92,26 +89,20 @@ def test_a_task_may_push_to_several_places_one_after_the_other(world: World) -> 
 
 
 def test_the_newest_push_of_a_task_takes_over(world: World) -> None:
-    def push() -> None:
+    def pushed() -> None:
         one = DexHook().push(people(50), batch_size=1, max_in_flight=1, **TABLE)
         next(one)
         assert counted(TalkdeskHook().push(callees(2), **{**TABLE, "sync_id": "calls"})) == {"succeeded": 2}
         with pytest.raises(SupersededError, match="d/run/push/-1"):
             list(one)
 
-    assert world.run(in_a_task(push)).error is None
+    assert world.run(in_a_task(pushed)).error is None
     assert world.sent() < 50
 
 
 def test_the_operator_and_the_hook_share_a_memory(world: World) -> None:
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(task_id="first", records=people(2), contacts_conn_id="dex_default", **TABLE)
-    assert world.run(op).error is None
-
-    def push() -> dict[str, int]:
-        return counted(DexHook().push(people(3), **TABLE))
-
-    second = in_a_task(push)
+    world.done(push(people(2), task_id="first", **TABLE))
+    second = in_a_task(lambda: counted(DexHook().push(people(3), **TABLE)))
     assert world.run(second).error is None
     assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"skipped": 2, "succeeded": 1}
 

@@ -6,21 +6,17 @@ import json
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.hooks import ContactsHook, DexHook, TalkdeskHook
-from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import airflow_connections
-from tests.support.pushing import World
+from tests.support.pushing import World, push, sql_push
 
 SECRET = "secretcanary"
 PERSON = "personcanary"
-PARAMETERS: dict[str, Any] = {"task_id": "push", "sync_key": "key", "request_attempts": 1, "retries": 3}
 BY_VENDOR = {
     "apptoto": ("name", "email", "phone"),
     "dex": ("first_name", "email", "phone_number"),
@@ -105,8 +101,7 @@ def test_a_canary_would_be_heard(
 ) -> None:
     for name in ("asyncio", "airflow_provider_contacts"):
         caplog.set_level(logging.DEBUG, name)
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(**PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default")
+    op = push(rows_of("dex"), outcomes_conn_id=None, request_attempts=1)
     world.run(op)
     assert {record.name.partition(".")[0] for record in caplog.records} >= {"airflow_provider_contacts", "asyncio"}
     assert "AirflowFailException" in "".join(capfd.readouterr())
@@ -117,15 +112,8 @@ def test_a_canary_would_be_heard(
 def test_a_push_in_trouble_shows_nobody(world: World, vendor: str, trouble: str, printed: list[str]) -> None:
     secretive(world)
     set_knobs(world, vendor, trouble)
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(
-            **PARAMETERS,
-            records=rows_of(vendor),
-            contacts_conn_id=f"{vendor}_default",
-            outcomes_conn_id="outcomes",
-            xcom_outcomes="none",
-            requests_per_second=500,
-        )
+    given: dict[str, Any] = {"contacts_conn_id": f"{vendor}_default", "requests_per_second": 500}
+    op = push(rows_of(vendor), **given, request_attempts=1, xcom_outcomes="none")
     result = world.run(op)
     summary = world.summary(op)
     assert summary["num_planned"] == 8
@@ -133,9 +121,7 @@ def test_a_push_in_trouble_shows_nobody(world: World, vendor: str, trouble: str,
     printed.extend(texts_of(result.error))
     printed.extend([json.dumps(summary), json.dumps(list(world.api.rendered.values()))])
     printed.append(json.dumps(world.api.states))
-    kept = json.dumps(world.query("SELECT * FROM contact_outcomes")) + json.dumps(
-        world.query("SELECT * FROM contact_outcomes_runs")
-    )
+    kept = "".join(json.dumps(world.query(f"SELECT * FROM contact_outcomes{table}")) for table in ("", "_runs"))
     assert SECRET not in kept
     assert PERSON in kept, "the table is where they belong"
 
@@ -165,8 +151,7 @@ def set_knobs(world: World, vendor: str, trouble: str) -> None:
 def test_a_wrong_connection_shows_no_secret(world: World, changed: dict[str, Any], printed: list[str]) -> None:
     secretive(world)
     world.connect("dex_default", **changed)
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(**PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default")
+    op = push(rows_of("dex"), outcomes_conn_id=None, request_attempts=1)
     result = world.run(op)
     assert result.error is not None
     printed.extend(texts_of(result.error))
@@ -206,29 +191,18 @@ def test_a_hook_shows_nobody(world: World, hook: type[ContactsHook], trouble: st
 
 def test_the_query_of_a_source_shows_nobody(world: World, printed: list[str]) -> None:
     world.fill([{"key": f"{PERSON}{n}", "email": f"{PERSON}{n}"} for n in range(5)])
-    with DAG("d", schedule=None):
-        op = SqlToContactsOperator(
-            **PARAMETERS,
-            sql="SELECT key, email FROM people",
-            sql_conn_id="warehouse",
-            contacts_conn_id="dex_default",
-            outcomes_conn_id="outcomes",
-        )
+    op = sql_push("SELECT key, email FROM people", request_attempts=1)
     result = world.run(op)
     assert world.summary(op)["num_invalid"] == 5
     printed.extend(texts_of(result.error))
 
 
 def test_a_ledger_in_trouble_shows_nobody(world: World, printed: list[str]) -> None:
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(
-            **PARAMETERS, records=rows_of("dex"), contacts_conn_id="dex_default", outcomes_conn_id="outcomes"
-        )
+    op = push(rows_of("dex"), request_attempts=1)
     world.run(op)
     broken = "BEFORE UPDATE ON contact_outcomes_records BEGIN SELECT RAISE(ABORT, 'no more'); END"
     world.query(f"CREATE TRIGGER broken {broken}")
-    with suppress(KeyError):
-        world.api.xcoms.clear()
+    world.api.xcoms.clear()
     result = world.run(op, run_id="second")
     printed.extend(texts_of(result.error))
     assert result.error is not None

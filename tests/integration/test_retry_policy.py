@@ -11,10 +11,9 @@ from airflow.sdk import DAG, BaseOperator, RetryAction
 
 from airflow_provider_contacts import errors
 from airflow_provider_contacts.hooks import DexHook
-from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from tests.airflow_harness import MemAPI, airflow_connections, run_op
-from tests.support.pushing import World, people
+from tests.support.pushing import World, people, push
 
 MINUTE = timedelta(minutes=1)
 POLICY = ContactsRetryPolicy(delay=MINUTE, longest=timedelta(minutes=5), longest_wait=timedelta(hours=1))
@@ -97,11 +96,7 @@ def test_about_anything_else_airflow_decides(error: Exception) -> None:
 
 def test_a_push_that_failed_for_a_while_comes_back_sooner(world: World) -> None:
     world.simulator.set("dex.http_429", "always")
-    with DAG("d", schedule=None):
-        op = PushContactsOperator(
-            task_id="push", records=people(2), sync_key="key", contacts_conn_id="dex_default", request_attempts=1,
-            outcomes_conn_id="outcomes", retries=3, retry_delay=timedelta(hours=9), retry_policy=POLICY,
-        )  # fmt: skip
+    op = push(people(2), request_attempts=1, retry_delay=timedelta(hours=9), retry_policy=POLICY)
     world.run(op)
     assert (world.api.states[-1]["state"], world.api.states[-1]["retry_delay_seconds"]) == ("up_for_retry", 60.0)
 

@@ -12,7 +12,7 @@ from airflow.sdk import DAG, task, task_group
 
 from airflow_provider_contacts.operators import PushContactsOperator, SettleContactsOperator
 from tests.airflow_harness import scope_of
-from tests.support.pushing import World
+from tests.support.pushing import World, push
 
 CANARY = "canary@example.com"
 PUSH: dict[str, Any] = {"task_id": "t", "contacts_conn_id": "dex_default", "sync_key": "key", "retries": 3}
@@ -81,17 +81,12 @@ def test_hidden_records_are_settled_as_they_are(
     for name in ("", "airflow"):
         caplog.set_level(logging.DEBUG, name)
     world.simulator.set("dex.store_then_drop", "next:1")
-    for table in ("contact_outcomes", "one", "other", "a", "b"):
-        with DAG("d", schedule=None):
-            push = PushContactsOperator(**PUSH, sync_id="s", outcomes_conn_id="outcomes", outcomes_table=table,
-                                        max_unknown=9, records=ROWS)  # fmt: skip
-        world.simulator.set("dex.store_then_drop", "next:1")
-        assert world.run(push, run_id=table).error is None
+    table = {"fixed": "one", "expanded_with_others": "a"}.get(form.__name__, "contact_outcomes")
+    world.done(push(ROWS, **PUSH, sync_id="s", outcomes_table=table, max_unknown=9), run_id=table)
     with DAG("d", schedule=None):
         op = form(SettleContactsOperator, SETTLE, ids)
     index = -1 if form is plain else 0
     assert world.run(op, map_index=index).error is None
-    table = {"fixed": "one", "expanded_with_others": "a"}.get(form.__name__, "contact_outcomes")
     (row,) = world.query(f"SELECT * FROM {table}")
     assert (row["status"], row["destination_record_id"]) == ("succeeded", "id-1")
     rendered = world.api.rendered[scope_of(op, map_index=index)]
@@ -145,10 +140,7 @@ def test_what_airflow_could_not_see_any_more_is_refused_when_the_dag_is_parsed(k
 def test_what_an_upstream_gives_is_no_template(world: World) -> None:
     world.simulator.set("dex.store_then_drop", "next:1")
     name = "{{ 1 + 1 }}"
-    with DAG("d", schedule=None):
-        push = PushContactsOperator(**PUSH, sync_id="s", outcomes_conn_id="outcomes", max_unknown=9,
-                                    records=[{"key": name, "email": "a@x.yz"}])  # fmt: skip
-    assert world.run(push).error is None
+    world.done(push([{"key": name, "email": "a@x.yz"}], **PUSH, sync_id="s", max_unknown=9))
     with DAG("d", schedule=None):
         output = task(task_id="up")(lambda: 1)()
         op = SettleContactsOperator.partial(**{**SETTLE, "task_id": "u"}).expand(records=output)
