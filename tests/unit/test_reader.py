@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.pacing.bucket import Pace
@@ -470,6 +471,13 @@ WITH_DATE = Response(200, {"date": format_datetime(EPOCH + timedelta(seconds=100
 def test_what_is_older_than_the_claim_is_another_contact(older: float, response: Response, proves: str | None) -> None:
     shown = contact(created_at=MARKED - timedelta(seconds=older))
     assert [one.word for one in Bench(in_doubt()).show(shown, response=response)] == ([proves] if proves else [])
+
+
+def test_a_claim_whose_moment_is_not_known_exactly_may_be_older() -> None:
+    vague = in_doubt()
+    vague = replace(vague, state=changed(vague.state, oldest=100.0))
+    shown = contact(created_at=MARKED - timedelta(seconds=VENDOR_CLOCKS + 0.1))
+    assert Bench(vague).show(shown, response=WITH_DATE) == [Finding(vague, "ambiguous")]
 
 
 def test_a_moment_without_a_zone_tells_nothing() -> None:

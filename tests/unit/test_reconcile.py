@@ -114,6 +114,12 @@ def test_nothing_is_sent_or_read_from_the_source_while_a_reading_goes_on() -> No
     assert min(doubts.server.sent_at[1:]) >= max(doubts.server.read_at)
 
 
+def test_no_reading_begins_while_a_request_is_under_way() -> None:
+    world = World(first(LOST, Deed(delay=3.0)))
+    assert reconciled(world, names(8), reconcile_delay=0.1).counts() == {"succeeded": 8}
+    assert world.server.read_at[0] >= world.server.sent_at[1] + 3.0
+
+
 # Inherited doubts.
 
 
