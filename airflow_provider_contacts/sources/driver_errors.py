@@ -27,16 +27,7 @@ TELLING_WORDS = (
     *("no such ", "near ", "unrecognized token", "ambiguous column", "attempt to write", "database ", "unable to open"),
     *("disk i/o", "interrupted", "integer overflow", "misuse of", "wrong number of", "incomplete input", "too many "),
     *("not authorized", "file is not", "incorrect number of binding", "you did not supply a value", "you can only"),
-    *(
-        "parser stack",
-        "only a single",
-        "sub-select returns",
-        "select",
-        "group by",
-        "order by",
-        "aggregate",
-        "no tables",
-    ),
+    *("parser stack", "only a single", "sub-select returns", "select", "group by", "order by", "aggregate"),
 )
 
 MYSQL = {"MySQLdb", "mysql", "pymysql"}

@@ -15,9 +15,6 @@ RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, a
 BATCH = 1000
 """Rows of an Arrow table or a Polars frame that are Python's own values at once."""
 
-# What turns another library's frame into something that is taken.
-CONVERSIONS = ("to_pandas", "toPandas", "to_pylist", "to_dicts", "to_dict", "collect", "compute", "execute", "df")
-
 TEXTS = str | bytes | bytearray | memoryview
 
 
@@ -38,7 +35,6 @@ def rows_of_records(records: Any) -> RowSource:
         return RowSource(columns, _frame_rows(records, columns), total=total)
     if isinstance(records, Mapping) or _named(records) is not None:
         raise ConfigError(f"{RECORDS_WANTED}; a single mapping was given: wrap it in a list")
-    _refuse_other_frames(records)
     # Sets come in no order that a second try would see again.
     if isinstance(records, TEXTS | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {name_of(type(records))}")
@@ -54,18 +50,6 @@ def _count(records: Any) -> int | None:
     if not isinstance(records, list | tuple) or not all(isinstance(one, Mapping | list) for one in records):
         return None
     return sum(len(one) if isinstance(one, list) else 1 for one in records)
-
-
-def _refuse_other_frames(value: Any) -> None:
-    """Refuse frames that iterate over columns, or that would have to be computed first."""
-    kind = type(value)
-    library = library_of(kind)
-    frame = hasattr(kind, "columns") or (not library and hasattr(value, "columns"))
-    if not (library or (frame and not isinstance(value, Sequence))):
-        return
-    ways = [name for name in CONVERSIONS if frame and callable(getattr(kind, name, None))]
-    way = f"call its {ways[0]}() first" if ways else "turn it into a list of mappings first"
-    raise ConfigError(f"{RECORDS_WANTED}, not {name_of(kind)}: {way}")
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:

@@ -20,8 +20,7 @@ from urllib.parse import urlsplit
 from airflow_provider_contacts.errors import LookupFailedError, RefusedError
 from airflow_provider_contacts.transport.connection import Endpoint, ca_context, new_session, proxy_for
 from airflow_provider_contacts.transport.event_loop import Loop
-from airflow_provider_contacts.transport.http_exchange import WireRequest, exchange
-from airflow_provider_contacts.transport.response_body import OF_A_TOKEN, answer_bound
+from airflow_provider_contacts.transport.http_exchange import OF_A_TOKEN, WireRequest, answer_bound, exchange
 from airflow_provider_contacts.transport.tokens import TokenError, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result

@@ -41,19 +41,13 @@ COMMON_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "air
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where and how a vendor is reached.
+    """Where and how a vendor is reached."""
 
-    :param base_url: without a trailing slash.
-    :param verify: ``False`` or the path of a CA bundle; ``True`` for the usual ones.
-    :param proxy: URL of a proxy; empty: ``HTTPS_PROXY`` and ``NO_PROXY`` decide.
-    :param secrets: what is masked in texts; tokens are added as they are minted.
-    """
-
-    base_url: str
+    base_url: str  # without a trailing slash
     credential: Credential
-    verify: bool | str = True
-    proxy: str = field(default="", repr=False)
-    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+    verify: bool | str = True  # ``False`` or the path of a CA bundle; ``True`` for the usual ones
+    proxy: str = field(default="", repr=False)  # its URL; empty: ``HTTPS_PROXY`` and ``NO_PROXY`` decide
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)  # tokens are added as they are minted
 
     def __post_init__(self) -> None:
         """Mask the credential and the proxies."""
@@ -75,20 +69,15 @@ class StoredConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A connection, read and checked.
-
-    :param host: the host name that the outcome table binds a ``sync_id`` to.
-    :param defaults: destination keys that the connection states.
-    :param plain_http: whether credentials and contacts leave this machine without TLS.
-    """
+    """A connection, read and checked."""
 
     endpoint: Endpoint
-    host: str
+    host: str  # the host name that the outcome table binds a ``sync_id`` to
     request_timeout: float | None
     reconcile_delay: float
     assumptions: Assumptions
-    defaults: Destination
-    plain_http: bool
+    defaults: Destination  # destination keys that the connection states
+    plain_http: bool  # whether credentials and contacts leave this machine without TLS
     shared_rate: SharedRate | None
     place: Place = NOWHERE
 

@@ -27,14 +27,14 @@ from airflow_provider_contacts.transport.transmission import (
 
 log = logging.getLogger(__name__)
 
+# Bytes that may come before the head of an answer has been read.
 MOST_OF_A_HEAD = 1024 * 1024
-"""Bytes that may come before the head of an answer has been read."""
 
 # SO_LINGER of no seconds: what the other side has not received is dropped, and never sent later.
 DROP_UNSENT = struct.pack("ii", 1, 0)
 
+# Seconds: some systems deliver an answer a moment before they count what it acknowledges.
 RECOUNT_AFTER = 0.001
-"""Seconds: some systems deliver an answer a moment before they count what it acknowledges."""
 
 
 class Gate:

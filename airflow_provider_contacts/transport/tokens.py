@@ -1,19 +1,18 @@
 """OAuth 2 tokens, minted ahead of their expiry.
 
-The grant is built with Authlib's functions that open no socket; its httpx client is not used, since it is built on a
-release line of httpx that Airflow does not bring. The clock is monotonic: a token must not live longer because the
-wall clock was set back.
+The clock is monotonic: a token must not live longer because the wall clock was set back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT, retry_after
@@ -21,14 +20,14 @@ from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
 
+# Seconds before its expiry at which a token is renewed, or a fifth of its life if that is less.
 AHEAD = 60.0
-"""Seconds before its expiry at which a token is renewed, or a fifth of its life if that is less."""
 
+# Seconds for which a token is used where its reply does not tell; a 401 renews it anyway.
 UNTOLD_LIFE = 300.0
-"""Seconds for which a token is used where its reply does not tell; a 401 renews it anyway."""
 
+# Characters of the longest token that is taken: no server takes a longer header.
 LONGEST_TOKEN = 64 * 1024
-"""Characters of the longest token that is taken: no server takes a longer header."""
 
 # RFC 6749, 5.2: the error codes that are repeated; nothing else of the text is.
 REFUSALS = {
@@ -83,28 +82,23 @@ class TokenSource:
 
 
 def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], str]:
-    """Return URL, headers and body of the request for a token; refuse an id or secret that no header can carry."""
-    from authlib.oauth2.auth import ClientAuth
-    from authlib.oauth2.rfc6749.parameters import prepare_token_request
-
-    scope = {"scope": credential.scope} if credential.scope else {}
-    form: str = prepare_token_request("client_credentials", **scope, **dict(credential.parameters))
+    """Return URL, headers and body of the request for a token (RFC 6749, 2.3.1 and 4.4)."""
+    fields = {"grant_type": "client_credentials", "scope": credential.scope, **dict(credential.parameters)}
     headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
-    method: Any = credential.method if credential.encoding == "form" else as_json
-    try:
-        auth = ClientAuth(credential.client_id, credential.client_secret, method)
-        url, headers, body = auth.prepare("POST", credential.token_url, headers, form)
-    except UnicodeEncodeError:
-        who = "login (client id) or password (client secret) of the connection"
-        text = f"{who} holds characters that no header can carry"
-        raise TokenError("credential_not_latin1", text, refused=True) from None
-    return url, headers, body
-
-
-def as_json(client: Any, method: str, uri: str, headers: dict[str, str], body: str) -> tuple[str, dict[str, str], str]:  # noqa: ARG001  # Authlib's signature
-    """Put id and secret into a JSON body, as Auth0 documents it."""
-    fields = dict(parse_qsl(body)) | {"client_id": client.client_id, "client_secret": client.client_secret}
-    return uri, {**headers, "content-type": "application/json"}, json.dumps(fields)
+    if credential.encoding == "form" and credential.method == "client_secret_basic":
+        try:
+            account = f"{credential.client_id}:{credential.client_secret}".encode("latin-1")
+        except UnicodeEncodeError:
+            who = "login (client id) or password (client secret) of the connection"
+            text = f"{who} holds characters that no header can carry"
+            raise TokenError("credential_not_latin1", text, refused=True) from None
+        headers["authorization"] = "Basic " + base64.b64encode(account).decode()
+    else:
+        fields |= {"client_id": credential.client_id, "client_secret": credential.client_secret}
+    fields = {name: text for name, text in fields.items() if text}
+    if credential.encoding == "json":  # as Auth0 documents it
+        return credential.token_url, {**headers, "content-type": "application/json"}, json.dumps(fields)
+    return credential.token_url, headers, urlencode(fields)
 
 
 def read_token(result: Result, credential: ClientCredentials, now: datetime | None = None) -> tuple[str, float]:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.transport.gate import Guard
 
 
+# Seconds for which another answer is awaited behind a refusal.
 SHORTEST_LISTENING, LONGEST_LISTENING = 0.05, 1.0
-"""Seconds for which another answer is awaited behind a refusal."""
 
+# Weights of the latest observation in the running means.
 LATEST_REFUSAL, LATEST_CONNECTION = 1 / 100, 1 / 4
-"""Weights of the latest observation in the running means."""
 
+# Seconds that a new connection counts at least: it costs both sides more than the waiting for it.
 LEAST_CONNECTING = 0.002
-"""Seconds that a new connection counts at least: it costs both sides more than the waiting for it."""
 
 
 class HeldError(Exception):
@@ -33,58 +33,35 @@ class HeldError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Transmission:
-    """One request on its way to a socket.
-
-    :param size: bytes of the body.
-    :param not_after: the moment (monotonic) after which its first byte must not leave.
-    :param on_leave: is called when the first byte leaves.
-    :param began: the moment (monotonic) at which a connection was asked for.
-    :param gated: its connection is guarded, so that ``left`` tells the truth.
-    :param left: a byte of it may have been handed to a socket.
-    :param held: why it was not: ``"late"``; ``"stale"``, the connection is not silent; ``"unasked"``, a new one is not.
-    :param reused: its connection has carried another request before.
-    :param early: its answer began before all of it had been handed to the socket.
-    :param unread: its answer began before the other side had acknowledged all of it.
-    :param too_long: the head of its answer is longer than is read.
-    :param headed: the head of its answer is known.
-    :param over: its result is no longer awaited.
-    :param missing: bytes of it that were not written yet.
-    """
+    """One request on its way to a socket."""
 
     host: str
-    size: int = 0
-    not_after: float = float("inf")
-    on_leave: Callable[[], None] = lambda: None
-    began: float = 0.0
-    gated: bool = False
-    left: bool = False
-    held: str = ""
-    reused: bool = False
-    early: bool = False
-    unread: bool = False
-    too_long: bool = False
-    headed: bool = False
-    over: bool = False
+    size: int = 0  # bytes of the body
+    not_after: float = float("inf")  # the moment (monotonic) after which its first byte must not leave
+    on_leave: Callable[[], None] = lambda: None  # is called when the first byte leaves
+    began: float = 0.0  # the moment (monotonic) at which a connection was asked for
+    gated: bool = False  # its connection is guarded, so that ``left`` tells the truth
+    left: bool = False  # a byte of it may have been handed to a socket
+    held: str = ""  # why it was not: "late"; "stale", the connection is not silent; "unasked", a new one is not
+    reused: bool = False  # its connection has carried another request before
+    early: bool = False  # its answer began before all of it had been handed to the socket
+    unread: bool = False  # its answer began before the other side had acknowledged all of it
+    too_long: bool = False  # the head of its answer is longer than is read
+    headed: bool = False  # the head of its answer is known
+    over: bool = False  # its result is no longer awaited
     guard: Guard | None = None
-    missing: int = 0
+    missing: int = 0  # bytes of it that were not written yet
 
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """What the connections of one client share.
+    """What the connections of one client share."""
 
-    :param distrusted: the server has sent what no request had asked for: no connection is used twice.
-    :param slowest: seconds that answers take at most.
-    :param connecting: seconds that a new connection takes.
-    :param refused: share of the requests that were refused.
-    :param made: every open transport.
-    """
-
-    distrusted: bool = False
-    slowest: float = 0.0
-    connecting: float = LEAST_CONNECTING
-    refused: float = 0.0
-    made: WeakSet[Any] = field(default_factory=WeakSet)
+    distrusted: bool = False  # the server has sent what no request had asked for: no connection is used twice
+    slowest: float = 0.0  # seconds that answers take at most
+    connecting: float = LEAST_CONNECTING  # seconds that a new connection takes
+    refused: float = 0.0  # share of the requests that were refused
+    made: WeakSet[Any] = field(default_factory=WeakSet)  # every open transport
 
     @property
     def listening(self) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.policy import judge
-from airflow_provider_contacts.transport.response_body import LARGEST, PACKED, SPACE, answer_bound, unpacked
+from airflow_provider_contacts.transport.http_exchange import LARGEST, PACKED, SPACE, answer_bound, unpacked
 from airflow_provider_contacts.vendor_kit.push_settings import Assumptions
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Request, Response

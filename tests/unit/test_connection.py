@@ -142,6 +142,22 @@ def test_extras_are_parsed_from_text() -> None:
     assert "pw" not in repr(target)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "taken"),
+    [
+        *(("request_timeout", seconds, float(seconds)) for seconds in (0.001, 0.5, 1, 600, "600")),
+        *(
+            ("proxy", proxy, proxy)
+            for proxy in ("http://a.example:3128", "https://a.example", "http://u:p@a.example:1")
+        ),
+        ("verify", f" {certifi.where()} ", certifi.where()),
+    ],
+)
+def test_what_is_just_allowed_is_taken(key: str, value: Any, taken: Any) -> None:
+    target = dex(extra={key: value})
+    assert getattr(target if key == "request_timeout" else target.endpoint, key) == taken
+
+
 @pytest.mark.parametrize("nothing", [None, "", "  ", math.nan])
 def test_null_and_empty_mean_absent(nothing: Any) -> None:
     names = [setting.name for setting in (*SHARED_SETTINGS, *TALKDESK.form.settings, *TALKDESK.destination.settings)]
@@ -191,21 +207,6 @@ def test_assumptions_are_the_vendors_unless_the_connection_says_otherwise(vendor
     found = resolve(vendor, StoredConnection(conn_id="c", password=SECRET)).assumptions
     assert found.refusals_atomic is vendor.refusals_atomic
     assert found.retry_after_is_refusal is vendor.retry_after_is_refusal
-
-
-@pytest.mark.parametrize("seconds", [0.001, 0.5, 1, 600, "600"])
-def test_seconds_up_to_ten_minutes_are_taken(seconds: Any) -> None:
-    target = dex(extra={"request_timeout": seconds, "reconcile_delay": seconds})
-    assert target.request_timeout == target.reconcile_delay == float(seconds)
-
-
-@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "https://proxy.example", "http://u:p@proxy.example:1"])
-def test_a_proxy_is_one_of_two_schemes(proxy: str) -> None:
-    assert dex(extra={"proxy": proxy}).endpoint.proxy == proxy
-
-
-def test_the_path_of_a_bundle_is_taken_without_blanks() -> None:
-    assert dex(extra={"verify": f" {certifi.where()} "}).endpoint.verify == certifi.where()
 
 
 # What is said, whole: it names the connection and the field, and what is wanted.

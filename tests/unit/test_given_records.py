@@ -214,20 +214,6 @@ def test_rows_without_names_are_one_configuration_error(records: Any) -> None:
     assert "Ada" not in str(caught.value)
 
 
-class OtherFrame:
-    columns = ("k",)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([[1, 2]])
-
-
-class Elsewhere:
-    columns = ("k",)
-
-    def toPandas(self) -> Any:  # noqa: N802  # another library's name
-        raise NotImplementedError
-
-
 @pytest.mark.parametrize(
     ("records", "text"),
     [
@@ -243,12 +229,7 @@ class Elsewhere:
         (pd.DataFrame({("a", "b"): [1]}), "one is tuple"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "the DataFrame has more than one column named 'a'"),
         (pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), "more than one column named 'a'"),
-        (pl.LazyFrame([ADA]), r"not polars\.\S+\.LazyFrame: call its collect\(\) first"),
-        (pl.Series([1, 2]), r"not polars\.\S+\.Series"),
-        (pd.Series([1, 2]), r"not pandas\.\S*Series"),
-        (pa.array([1, 2]), r"not pyarrow\.lib\.Int64Array: turn it into a list"),
-        (OtherFrame(), r"not \S+\.OtherFrame"),
-        (Elsewhere(), r"not \S+\.Elsewhere: call its toPandas\(\) first"),
+        (pl.LazyFrame([ADA]), r"not polars\.\S+\.LazyFrame"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -25,38 +25,25 @@ from tests.support.fake_vendor import VENDOR
 
 # The task's keys over the connection's.
 
+NOTHING: list[Any] = [{}, None, ""]
+
 
 @pytest.mark.parametrize(
-    ("given", "defaults", "wanted"),
+    ("name", "given", "defaults", "wanted"),
     [
-        ({"address_book_id": "7"}, {}, 7),
-        ({}, {"address_book_id": 1}, 1),
-        (None, {"address_book_id": 1}, 1),
-        ("", {"address_book_id": 1}, 1),
-        ({"address_book_id": 7}, {"address_book_id": 1}, 7),
-        ('{"address_book_id": 7}', {"address_book": "Demo"}, 7),
-        ({"address_book_id": None, "address_book": ""}, {"address_book_id": 1}, 1),
+        ("apptoto", {"address_book_id": "7"}, {}, {"address_book_id": 7}),
+        *(("apptoto", given, {"address_book_id": 1}, {"address_book_id": 1}) for given in NOTHING),
+        ("apptoto", {"address_book_id": 7}, {"address_book_id": 1}, {"address_book_id": 7}),
+        ("apptoto", '{"address_book_id": 7}', {"address_book": "Demo"}, {"address_book_id": 7}),
+        ("apptoto", {"address_book_id": None, "address_book": ""}, {"address_book_id": 1}, {"address_book_id": 1}),
+        ("apptoto", {"address_book": "Demo"}, {"address_book_id": 1}, {"address_book": "Demo"}),
+        ("dex", None, {}, {}),
+        ("nedzo", {}, {}, {}),
+        ("talkdesk", {"record_list_id": 12}, {}, {"record_list_id": "12"}),
     ],
 )
-def test_the_task_over_the_connection(given: Any, defaults: dict[str, Any], wanted: int) -> None:
-    assert {key: int(value) for key, value in check_destination(vendors.load("apptoto"), given, defaults).items()} == {
-        "address_book_id": wanted
-    }
-
-
-def test_a_name_on_the_task_replaces_the_connections_id() -> None:
-    assert check_destination(vendors.load("apptoto"), {"address_book": "Demo"}, {"address_book_id": 1}) == {
-        "address_book": "Demo"
-    }
-
-
-def test_nothing_is_needed_where_the_vendor_needs_nothing() -> None:
-    assert check_destination(vendors.load("dex"), None, {}) == {}
-    assert check_destination(vendors.load("nedzo"), {}, {}) == {}
-
-
-def test_an_id_may_be_typed_as_a_number() -> None:
-    assert check_destination(vendors.load("talkdesk"), {"record_list_id": 12}, {}) == {"record_list_id": "12"}
+def test_the_task_over_the_connection(name: str, given: Any, defaults: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert check_destination(vendors.load(name), given, defaults) == wanted
 
 
 CHOICE = replace(
