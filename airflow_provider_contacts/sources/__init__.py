@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_contacts.sources.given_records import rows_of_records
-from airflow_provider_contacts.sources.query import SqlHook, rows_of_query
+from airflow_provider_contacts.sources.query import rows_of_query
 from airflow_provider_contacts.sources.row_source import RowSource, check_key
 
-__all__ = ["RowSource", "SqlHook", "check_key", "rows_of_query", "rows_of_records"]
+__all__ = ["RowSource", "check_key", "rows_of_query", "rows_of_records"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources.driver_errors import describe, source_error
@@ -27,20 +27,8 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 """Bind values in the paramstyle of the connection's own driver, as ``DbApiHook.run`` takes them."""
 
 
-class SqlHook(Protocol):
-    """The part of common-sql's ``DbApiHook`` that is needed here."""
-
-    supports_autocommit: bool
-
-    def get_conn(self) -> Any:
-        """Return a new DB-API connection."""
-
-    def set_autocommit(self, conn: Any, autocommit: bool) -> None:
-        """Set the connection's autocommit flag."""
-
-
 def rows_of_query(
-    hook: SqlHook,
+    hook: Any,
     sql: str,
     parameters: Parameters | None,
     chunk_size: int,
@@ -53,6 +41,7 @@ def rows_of_query(
     The query runs in one transaction that is never committed, and stays open until the last row is read: read-only on
     PostgreSQL (a server-side cursor) and SQLite. Rows come in no promised order unless the query gives one.
 
+    :param hook: common-sql's ``DbApiHook``, or what connects like it.
     :param parameters: falsy for none; only then is a ``%`` in the text plain, as everywhere in Airflow.
     :param stopping: asked while the database works; once it is true, the query is cancelled.
     :param conn_id: names the connection in errors.
@@ -72,7 +61,7 @@ def rows_of_query(
 class Query:
     """One query being read; ``origin`` names the source in errors."""
 
-    def __init__(self, hook: SqlHook, sql: str, chunk_size: int, stopping: Callable[[], bool], origin: str) -> None:
+    def __init__(self, hook: Any, sql: str, chunk_size: int, stopping: Callable[[], bool], origin: str) -> None:
         self._hook, self._sql, self._chunk_size = hook, sql, chunk_size
         self._stopping, self._origin = stopping, origin
         self._worker = Worker()

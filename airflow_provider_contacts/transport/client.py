@@ -156,8 +156,6 @@ class Client:
         prepared = await self._prepare(tag, request)
         if isinstance(prepared, NotSent):
             return prepared
-        if time.monotonic() > not_after:
-            return NotSent("mark_expired")
         return await exchange(self._open(), prepared, timeout=timeout, not_after=not_after)
 
     async def _prepare(self, tag: int, request: Request) -> WireRequest | NotSent:

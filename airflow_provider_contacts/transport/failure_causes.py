@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 HOST = "check the connection's host and port"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
 
-OTHER_NAME = "is for another name: check the connection's host"
-UNKNOWN_CA = "is from an authority that is not known here: name its CA bundle in the connection's verify, if it is fine"
-
-# X509_V_ERR_ codes of OpenSSL.
-CERTIFICATES = {
-    10: "has expired: who runs it must renew it, unless this machine's clock is wrong",
-    9: "is not valid yet: check this machine's clock",
-    23: "has been revoked: ask who runs it",
-    **dict.fromkeys((62, 63, 64), OTHER_NAME),
-    **dict.fromkeys((2, 18, 19, 20, 21), UNKNOWN_CA),
-}
-
 NO_TLS = {
     *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 }
@@ -68,8 +56,8 @@ def socket_cause(reason: Exception, name: str, port: int | None, advice: str) ->
     """Return why a host or a proxy with a known address could not be connected to."""
     if isinstance(reason, ssl.CertificateError):
         told = getattr(reason, "verify_message", "") or "no reason told"
-        other = f"is not accepted ({told}): check the connection's host and verify"
-        return f"the certificate of {name} {CERTIFICATES.get(getattr(reason, 'verify_code', 0), other)}"
+        text = f"the certificate of {name} is not accepted ({told.rstrip('.')})"
+        return f"{text}: check the connection's host, and name its CA bundle in verify if it is one of your own"
     if isinstance(reason, ssl.SSLError):
         if reason.reason in NO_TLS:
             return f"{name} speaks no TLS on port {port}: name its TLS port, or http:// where that is allowed"

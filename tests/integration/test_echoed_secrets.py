@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +18,7 @@ from airflow_provider_contacts.vendor_kit.sanitize import MASK, MESSAGE_LENGTH, 
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World
 from tests.support.pushing import push as push_records
+from tests.support.sockets import Server, Wire
 
 HOOKS: dict[str, type[ContactsHook]] = {
     one.conn_type: one for one in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)
@@ -45,38 +44,19 @@ def vendor(answer: Response) -> Iterator[str]:
     """Serve a vendor on loopback, its token endpoint too."""
     numbers, tokens = count(), count()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path.endswith("/token"):
+            status, body = 200, {"access_token": f"{TOKEN}{next(tokens)}", "expires_in": 3600}
+        else:
+            sent = json.loads(wire.heard.body) if wire.heard.body else None
+            status, body = answer(wire.heard.headers["authorization"], next(numbers), sent)
+        return wire.say(status, json.dumps(body).encode())
 
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def do_POST(self) -> None:
-            read = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.path.endswith("/token"):
-                status, body = 200, {"access_token": f"{TOKEN}{next(tokens)}", "expires_in": 3600}
-            else:
-                sent = json.loads(read) if read else None
-                status, body = answer(self.headers["Authorization"], next(numbers), sent)
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
+    server = Server(handle)
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        server.close()
 
 
 def saying(word: str) -> dict[str, Any]:

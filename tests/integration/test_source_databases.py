@@ -10,8 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,14 +24,14 @@ from airflow.sdk import DAG, BaseHook
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
 from airflow_provider_contacts.operators import SqlToContactsOperator
-from airflow_provider_contacts.sources import SqlHook, rows_of_query
+from airflow_provider_contacts.sources import rows_of_query
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World
+from tests.support.rows import CANARY, after, read
 
 if TYPE_CHECKING:
     from tests.support.servers import MariaDB, Postgres
 
-CANARY = "personcanary"
 NAME = "contacts-source-test"
 MYSQL = {
     name: module
@@ -119,22 +118,12 @@ def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
     assert found.none_is_active("%seq_1_to_%" if mysql else "%"), "a source has not closed its connection"
 
 
-def airflow_hook(postgres: Postgres, **extra: Any) -> SqlHook:
+def airflow_hook(postgres: Postgres, **extra: Any) -> Any:
     settings = {**postgres.connection(), "extra": {"application_name": NAME, **extra}}
     with airflow_connections({"warehouse": settings}):
         hook: Any = BaseHook.get_hook("warehouse")
         hook.connection  # noqa: B018  # read while it is defined
-    return hook  # type: ignore[no-any-return]  # of a provider without types
-
-
-def read(begin: Callable[[], Iterator[Any]]) -> tuple[list[Any], str]:
-    """Return what comes before the error, and its text; nothing of a person is in it, nor in what is chained to it."""
-    seen: list[Any] = []
-    with pytest.raises(SourceError) as caught:
-        seen.extend(begin())
-    assert CANARY not in "".join(traceback.format_exception(caught.value))
-    assert caught.value.__cause__ is caught.value.__context__ is None
-    return seen, str(caught.value)
+    return hook
 
 
 # What is read.
@@ -376,11 +365,6 @@ def push(sql: str, **parameters: Any) -> Any:
 
 
 # The end of a query that runs on.
-
-
-def after(count: int) -> Callable[[], bool]:
-    asked = iter(range(count))
-    return lambda: next(asked, None) is None
 
 
 SLOW = {

@@ -6,8 +6,7 @@ import gc
 import signal
 import sqlite3
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -21,8 +20,7 @@ import pytest
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import RowSource, rows_of_query, rows_of_records
 from airflow_provider_contacts.sources.driver_errors import describe
-
-CANARY = "personcanary"
+from tests.support.rows import CANARY, after, read
 
 
 class CountingConnection(sqlite3.Connection):
@@ -68,17 +66,6 @@ def hook(tmp_path: Path) -> FileHook:
 
 
 ALL = "SELECT id, email FROM contacts ORDER BY id"
-
-
-def read(rows: Iterator[Any]) -> tuple[list[Any], str]:
-    """Return what comes before the error, and its text, which must say nothing of a person."""
-    seen: list[Any] = []
-    with pytest.raises(SourceError) as caught:
-        seen.extend(rows)
-    assert CANARY not in "".join(traceback.format_exception(caught.value))
-    assert caught.value.__cause__ is caught.value.__context__ is None
-    assert CANARY not in f"{caught.value!r} {getattr(caught.value, '__notes__', [])}"
-    return seen, str(caught.value)
 
 
 # What is read.
@@ -139,15 +126,10 @@ def test_text_is_no_list_of_parameters(hook: FileHook) -> None:
 )
 def test_a_failing_query_is_told_in_the_drivers_words(hook: FileHook, sql: str, text: str) -> None:
     parameters = [CANARY] if "?" in sql else None
-    _, found = read(iter_of(lambda: rows_of_query(hook, sql, parameters, 10, conn_id="w")))
+    _, found = read(lambda: rows_of_query(hook, sql, parameters, 10, conn_id="w"))
     assert found.startswith("the query of connection 'w' failed before its first row: sqlite3.OperationalError")
     assert text in found
     assert [connection.closed for connection in hook.connections] == [1]
-
-
-def iter_of(begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Begin when the first row is wanted."""
-    yield from begin()
 
 
 # How it ends.
@@ -186,7 +168,7 @@ def test_a_text_in_another_encoding(hook: FileHook, bad: int, chunk_size: int) -
         f"({n}, " + (f"CAST(x'{CANARY.encode().hex()}e9' AS TEXT))" if n == bad else "'fine')") for n in range(1, 6)
     )
     sql = f"WITH p(id, first_name) AS (VALUES {values}) SELECT id, first_name FROM p"
-    seen, text = read(rows_of_query(hook, sql, None, chunk_size, conn_id="crm"))
+    seen, text = read(lambda: rows_of_query(hook, sql, None, chunk_size, conn_id="crm"))
     assert [row["id"] for row in seen] == list(range(1, bad))
     assert text.startswith(
         f"row {bad} (row_index {bad - 1}) of the query of connection 'crm', column 'first_name', cannot be read: "
@@ -203,7 +185,7 @@ def test_a_text_in_another_encoding(hook: FileHook, bad: int, chunk_size: int) -
 def test_a_value_that_cannot_be_computed(hook: FileHook, trouble: str, bad: int, chunk_size: int) -> None:
     numbers = "WITH RECURSIVE p(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM p WHERE id < 5)"
     sql = f"{numbers} SELECT id, CASE WHEN id = {bad} THEN {trouble} ELSE id END AS n FROM p;"
-    seen, text = read(rows_of_query(hook, sql, None, chunk_size))
+    seen, text = read(lambda: rows_of_query(hook, sql, None, chunk_size))
     # The driver reads a row ahead, and drops the one before the bad one.
     assert [row["id"] for row in seen] == list(range(1, bad - 1))
     assert text.startswith(f"one of the rows {bad - 1} to {bad} of the query")
@@ -217,7 +199,7 @@ def test_a_users_own_iterator_is_named_by_class_and_line() -> None:
         except ValueError as error:
             raise LookupError(CANARY) from error
 
-    seen, text = read(rows_of_records(people()))
+    seen, text = read(lambda: rows_of_records(people()))
     assert seen == [{"key": "a"}]
     assert "row 2 (row_index 1) cannot be read: LookupError at " in text
     assert "test_sources.py:" in text
@@ -244,7 +226,7 @@ def test_looking_ahead_loses_nothing_and_counts_right() -> None:
         rows, failure = source.look_ahead(count)
         assert len(rows) == min(count, 2)
         assert (failure is None) == (count < 3)
-        seen, text = read(source)
+        seen, text = read(source.__iter__)
         assert seen == [{"key": "a"}, {"key": "b"}]
         assert "row 3 (row_index 2)" in text
     source.close()
@@ -401,12 +383,6 @@ FOR_EVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELE
 LATER = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 3 OR i > 100000000000"
 )
-
-
-def after(count: int) -> Callable[[], bool]:
-    """Return what tells to stop when it has been asked so often."""
-    asked = iter(range(count))
-    return lambda: next(asked, None) is None
 
 
 @pytest.mark.parametrize(("sql", "chunk_size"), [(FOR_EVER, 10), (LATER, 2), (LATER, 10)])
