@@ -14,14 +14,14 @@ from airflow_provider_contacts.sources.drivers import Chunk, Link, link_of
 from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, release_after
 from airflow_provider_contacts.sources.statement_count import check_statement
 
+# Seconds between two looks at whether to stop.
 PAUSE = 0.2
-"""Seconds between two looks at whether to stop."""
 
+# Seconds for a cancellation to get through, and as many for the call to end by it: Airflow kills after five.
 LAST_CHANCE = 1.0
-"""Seconds for a cancellation to get through, and as many for the call to end by it: Airflow kills after five."""
 
+# Seconds that a connection may take to be closed.
 CLOSING = 2.0
-"""Seconds that a connection may take to be closed."""
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 """Bind values in the paramstyle of the connection's own driver, as ``DbApiHook.run`` takes them."""

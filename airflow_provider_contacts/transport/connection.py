@@ -98,23 +98,21 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         check_endpoint(endpoint, urls)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+    assumed = Assumptions(
+        refusals_atomic=extra.get("refusals_atomic", vendor.refusals_atomic),
+        retry_after_is_refusal=extra.get("retry_after_is_refusal", vendor.retry_after_is_refusal),
+    )
+    host, fields = urlsplit(base_url).netloc, credential_fields(vendor, credential)
     return Target(
         endpoint=endpoint,
         host=(urlsplit(base_url).hostname or "").lower(),
         request_timeout=extra.get("request_timeout"),
         reconcile_delay=extra.get("reconcile_delay", 5.0),
-        assumptions=Assumptions(
-            refusals_atomic=extra.get("refusals_atomic", vendor.refusals_atomic),
-            retry_after_is_refusal=extra.get("retry_after_is_refusal", vendor.retry_after_is_refusal),
-        ),
+        assumptions=assumed,
         defaults={one.name: extra[one.name] for one in vendor.destination.settings if one.name in extra},
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
-        place=Place(
-            conn_id=stored.conn_id,
-            host=urlsplit(base_url).netloc,
-            credential=credential_fields(vendor, credential),
-        ),
+        place=Place(conn_id=stored.conn_id, host=host, credential=fields),
     )
 
 

@@ -15,15 +15,15 @@ from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 LONGEST_TIMEOUT = 600.0
 
-UNKNOWN_ELSE = "off makes its records unknown. Default: on"
+OFF = "off makes its records unknown. Default: on"
 FORM: tuple[tuple[str, Literal["text", "seconds", "boolean", "bool_or_path"], str, str], ...] = (
     ("request_timeout", "seconds", "Request timeout", "Seconds for a request and its answer, 600 at most. Default: 60"),
     ("reconcile_delay", "seconds", "Reconcile delay", "Seconds from a request until reads must show it. Default: 5"),
     ("verify", "bool_or_path", "Verify TLS", "true, false, or the path of a CA bundle. Default: true"),
     ("proxy", "text", "Proxy", "URL of a proxy. Default: HTTPS_PROXY and NO_PROXY of the worker's environment"),
     ("allow_http", "boolean", "Allow plain http", "Send without TLS to a host other than the worker. Default: off"),
-    ("refusals_atomic", "boolean", "Refusals are atomic", f"A refused batch created nothing; {UNKNOWN_ELSE}"),
-    ("retry_after_is_refusal", "boolean", "Retry-After is a refusal", f"Such a 503 created nothing; {UNKNOWN_ELSE}"),
+    ("refusals_atomic", "boolean", "Refusals are atomic", f"Assume: a refused batch created nothing; {OFF}"),
+    ("retry_after_is_refusal", "boolean", "Retry-After is a refusal", f"Assume: such a 503 created nothing; {OFF}"),
 )
 DEFAULTS: dict[str, bool | str] = {
     "verify": "true",
