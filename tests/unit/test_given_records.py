@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import subprocess
 import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple, overload
 
-import numpy as np  # noqa: TID253  # its scalars are what is tested
 import pandas as pd  # noqa: TID253  # frames are what is tested
 import polars as pl  # noqa: TID253  # likewise
 import pyarrow as pa  # noqa: TID253  # likewise
@@ -237,31 +233,6 @@ def test_what_is_not_taken_is_told_how(records: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text) as caught:
         rows_of_records(records)
     assert "Ada" not in str(caught.value)
-
-
-def test_the_values_of_a_frame_are_pythons_own() -> None:
-    moment = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001  # a time without a zone is the case
-    frame = pd.DataFrame(
-        {
-            "whole": np.array([1, 2], dtype="int32"),
-            "part": [1.5, math.nan],
-            "yes": [True, False],
-            "text": ["a", None],
-            "moment": [moment, None],
-            "mixed": pd.Series([np.int64(7), np.str_("b")], dtype=object),
-            "numpy_moment": pd.Series([np.datetime64("2026-01-02T03:04:05", "ns"), np.float32(0.5)], dtype=object),
-            "nullable": pd.array([3, None], dtype="Int64"),
-            "exact": [Decimal("1.10"), {"nested": 1}],
-        }
-    )
-    first, second = rows_of_records(frame)
-    kinds = {name: type(value) for name, value in first.items()}
-    assert kinds.pop("moment") is pd.Timestamp  # a datetime with nanoseconds
-    assert list(kinds.values()) == [int, float, bool, str, int, datetime, int, Decimal]
-    assert first["numpy_moment"] == moment == first["moment"]
-    assert (type(second["mixed"]), second["numpy_moment"]) == (str, 0.5)
-    assert all(math.isnan(second[name]) for name in ("part", "moment", "nullable"))
-    assert second["exact"] == {"nested": 1}
 
 
 def test_pandas_is_not_imported_for_a_list() -> None:

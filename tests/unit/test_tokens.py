@@ -43,15 +43,10 @@ def refused(result: Result) -> NotSent:
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("1764000000000", LONGEST_WAIT),
         ("9" * 400, LONGEST_WAIT),
-        ("7", 7.0),
         ("2.5", 2.5),
-        ("5, 9", 9.0),
         (format_datetime(NOW + timedelta(seconds=30), usegmt=True), 30.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
         ("soon", None),
-        ("", None),
     ],
 )
 def test_a_token_endpoint_is_left_alone_as_a_vendor_is(status: int, text: str, seconds: float | None) -> None:
