@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 # One @, no spaces or control characters, a dot inside the domain and no empty label. RFC 5322 lets pass what no vendor
@@ -116,3 +116,4 @@ Flag = Annotated[StrictBool, BeforeValidator(check_flag)]
 Whole = Annotated[StrictInt, BeforeValidator(check_whole)]
 Number = Annotated[Any, AfterValidator(check_number)]
 Anything = Annotated[Any, AfterValidator(check_json)]
+Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]

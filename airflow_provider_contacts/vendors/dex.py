@@ -19,9 +19,8 @@ The answer shows neither emails nor phones, so contacts are told by id, by order
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictStr, with_config
+from pydantic import ConfigDict, StrictStr, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.errors import InvalidRecordError
@@ -35,17 +34,15 @@ from airflow_provider_contacts.vendor_kit.fields import (
     Email,
     Flag,
     Number,
+    Object,
     UuidText,
     Whole,
-    check_json,
 )
 from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, Step, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.shorthands import wrap
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Response, Vendor
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK, own_id
-
-Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]
 
 
 class Place(TypedDict, total=False):
