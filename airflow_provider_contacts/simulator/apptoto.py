@@ -110,7 +110,7 @@ class Apptoto(SimulatedVendor):
     place_knob = "address_books"
     place_id = int
 
-    def _authorize(self, call: Call) -> int:
+    def authorize(self, call: Call) -> int:  # noqa: D102  # as of every vendor
         user, password = basic_of(call)
         return self.account_of(f"{user}:{password}", "HTTP Basic: Access denied.", fits=bool(user and password))
 

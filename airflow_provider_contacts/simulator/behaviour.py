@@ -61,7 +61,7 @@ class SimulatedVendor(ABC):
         self.reset()
 
     @abstractmethod
-    def _authorize(self, call: Call) -> int:
+    def authorize(self, call: Call) -> int:
         """Return whose account the credential of a request opens; raise where it may not do this."""
 
     @abstractmethod
@@ -132,15 +132,6 @@ class SimulatedVendor(ABC):
                     return route, {name: unquote(value) for name, value in found.groupdict().items()}
                 other_method = True
         return RefusedCallError(405, "Method Not Allowed") if other_method else RefusedCallError(404, "Not Found")
-
-    def handle(self, route: Route, call: Call) -> Answer:
-        """Answer one request as the vendor would, faults aside."""
-        try:
-            if route.kind != "token":
-                self.account = self._authorize(call)
-            return route.handler(self, call)
-        except RefusedCallError as error:
-            return self.refusal(error)
 
     def refusal(self, error: RefusedCallError) -> Answer:
         """Return the answer to a request that is refused."""

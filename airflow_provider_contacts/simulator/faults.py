@@ -98,7 +98,9 @@ class Faults:
     def draw(self) -> frozenset[str]:
         """Count a request and return the faults that hit it."""
         self.number += 1
-        armed = [(self._names[name], trigger) for name, trigger in self._knobs.armed.items() if name in self._names]
+        armed = [
+            (self._names[name], trigger) for name, trigger in list(self._knobs.armed.items()) if name in self._names
+        ]
         return frozenset([name for name, trigger in armed if trigger.fires(self.number)])
 
     def too_early(self, credential: str) -> float:

@@ -194,20 +194,14 @@ _PLAIN: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
 
 
 def _read(knob: Knob, value: Any, seed: str) -> Any:
-    match knob.kind:
-        case "trigger":
-            return trigger(value, seed)
-        case "patterns":
-            return patterns(value)
-        case "places":
-            return _places(value, knob)
-        case "texts":
-            return _texts(value, "a text, or a list of texts,")
-        case _:
-            return _plain(knob, value)
-
-
-def _plain(knob: Knob, value: Any) -> Any:
+    special: dict[str, Callable[[], Any]] = {
+        "trigger": lambda: trigger(value, seed),
+        "patterns": lambda: patterns(value),
+        "places": lambda: _places(value, knob),
+        "texts": lambda: _texts(value, "a text, or a list of texts,"),
+    }
+    if knob.kind in special:
+        return special[knob.kind]()
     if not isinstance(value, (str, int, float, type(None))):
         raise ValueError("a text, a number or a boolean is wanted")  # noqa: TRY004  # wrong for this knob, like any other
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)

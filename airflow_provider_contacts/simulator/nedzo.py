@@ -68,7 +68,7 @@ class Nedzo(SimulatedVendor):
     any_credential = "sk_test_demo"
     place_knob = "contact_lists"
 
-    def _authorize(self, call: Call) -> int:
+    def authorize(self, call: Call) -> int:  # noqa: D102  # as of every vendor
         key = credential_of(call)
         return self.account_of(key, "Invalid or missing API key", fits=bool(key))
 
@@ -91,7 +91,9 @@ class Nedzo(SimulatedVendor):
             raise unprocessable(problems)
         if only := self.knobs["body_status_only"]:
             return Answer(200, _envelope(_number_or_text(only), "refused", None))
-        self._check_list(contact)
+        list_id, wanted, text = contact.get("contact_list_id"), self.knobs["unknown_list"], "Contact list not found"
+        if list_id is not None and wanted != "accept" and list_id.lower() not in self.places:
+            raise RefusedCallError(int(wanted), text, [(("body", "contact_list_id"), text, "value_error")])
         if self.rejected(contact):
             problem = (("body", "email"), "Contact refused", "value_error")
             raise RefusedCallError(self.knobs["reject_status"], "Contact refused", [problem])
@@ -115,11 +117,6 @@ class Nedzo(SimulatedVendor):
         if told == "none":
             del body["status_code"]
         return Answer(status, body)
-
-    def _check_list(self, contact: dict[str, Any]) -> None:
-        list_id, wanted, text = contact.get("contact_list_id"), self.knobs["unknown_list"], "Contact list not found"
-        if list_id is not None and wanted != "accept" and list_id.lower() not in self.places:
-            raise RefusedCallError(int(wanted), text, [(("body", "contact_list_id"), text, "value_error")])
 
     def _keep(self, call: Call, contact: dict[str, Any]) -> dict[str, Any]:
         view: dict[str, Any] = {name: contact.get(name) for name in ("contact_list_id", "email", *TEXTS)}

@@ -89,7 +89,12 @@ class Exchange:
         if any(name.startswith("store_then") for name in self.fired):
             self.call.share = self.faults["store_share"]
         route, self.call.params = self.target
-        answer = self.vendor.handle(route, self.call)
+        try:
+            if route.kind != "token":
+                self.vendor.account = self.vendor.authorize(self.call)
+            answer = route.handler(self.vendor, self.call)
+        except RefusedCallError as error:
+            answer = self.vendor.refusal(error)
         self.vendor.counts["received"] += self.call.received
         return answer
 
@@ -208,7 +213,8 @@ def _change_records(records: list[Any], fired: frozenset[str], short_by: int, so
 def _changed_envelope(payload: Any, fired: frozenset[str]) -> Any:
     if isinstance(payload, dict):
         if "stringly" in fired:
-            payload = {name: _as_text(value) for name, value in payload.items()}
+            scalars = {name: value for name, value in payload.items() if isinstance(value, (int, float))}
+            payload |= {name: str(value).lower() for name, value in scalars.items()}
         if "extra_fields" in fired:
             payload = {**payload, "x_request_id": "0c1d", "x_debug": None}
     return _nulled(payload) if "nulls" in fired else payload
@@ -222,12 +228,6 @@ def _damaged(body: bytes, fired: frozenset[str]) -> bytes:
     if "cut_json" in fired:
         return body[: len(body) // 2]
     return b"\xef\xbb\xbf" + body if "bom" in fired else body
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, (int, float)) else value
 
 
 def _nulled(value: Any) -> Any:

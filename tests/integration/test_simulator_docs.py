@@ -30,8 +30,7 @@ def test_the_shown_tests_of_a_users_dag_pass(tmp_path: Path) -> None:
 
 def test_the_shown_commands_are_those_that_exist() -> None:
     from airflow_provider_contacts.simulator.__main__ import parser, settings_of
-    from airflow_provider_contacts.simulator.app import Simulator
-    from airflow_provider_contacts.simulator.control import HELP
+    from airflow_provider_contacts.simulator.app import HELP, Simulator
 
     commands = [line for block in re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
                 for line in block.replace("\\\n", " ").splitlines()]  # fmt: skip

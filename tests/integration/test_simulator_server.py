@@ -161,32 +161,6 @@ def test_a_simulator_stops_although_a_request_hangs() -> None:
     assert not {thread for thread in threading.enumerate() if thread.name == "simulator"} - before
 
 
-def test_latency_delays_and_the_server_goes_on(simulator: Simulator, url: str) -> None:
-    simulator.set("talkdesk.latency", "300ms")
-    started = time.monotonic()
-    with connect(url) as slow, connect(url) as other:
-        slow.sendall(request_bytes())
-        other.sendall(b"GET /_simulator/summary HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert read_answer(other)[0] == 200
-        assert read_answer(slow)[0] == 201
-    assert time.monotonic() - started >= 0.3
-
-
-def test_the_state_is_read_and_set_over_http(url: str) -> None:
-    def look(path: str) -> Any:
-        return shown(url, get(f"/_simulator/{path}", "Host: localhost"))
-
-    shown(url, post("/_simulator/faults", b'{"talkdesk": {"http_502": "next:1"}}'))
-    assert [exchange(url, request_bytes())[0] for _ in range(2)] == [502, 201]
-    state = look("state?vendor=talkdesk&requests=true")
-    assert [one["received"] for one in state["contacts"]] == [RECORD] * 3
-    assert [one["status"] for one in state["request_log"]] == [502, 201]
-    assert look("summary")["talkdesk"]["identical"] == 2
-    assert look("faults")["talkdesk"]["http_502"] == "next:0"
-    shown(url, post("/_simulator/reset", b""))
-    assert look("state?vendor=talkdesk")["contacts"] == []
-
-
 def test_a_hundred_records_take_well_under_ten_milliseconds(simulator: Simulator, url: str) -> None:
     times, message = [], request_bytes(100)
     with connect(url) as connection:

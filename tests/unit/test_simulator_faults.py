@@ -276,6 +276,22 @@ def test_the_state_tells_duplicates_by_any_field() -> None:
     state = ask(simulator, "GET", "/_simulator/state?vendor=talkdesk&duplicates_by=last_name&limit=1&offset=3").json()
     assert (state["duplicates"], state["by_place"]) == ({"Tribbiani": 4}, {"demo-list": 4})
     assert [one["received"]["first_name"] for one in state["contacts"]] == ["Jane"]
+    summary = ask(simulator, "GET", "/_simulator/summary").json()
+    assert [summary[name]["identical"] for name in ("talkdesk", "dex")] == [2, 0]
+
+
+def test_requests_faults_and_knobs_are_seen_and_forgotten() -> None:
+    simulator = Simulator({"dex.plan": "free"})
+    ask(simulator, "POST", "/_simulator/faults", json={"dex": {"http_502": "next:1", "plan": "other"}})
+    assert [create(simulator, "dex").status_code for _ in range(2)] == [502, 200]
+    state = ask(simulator, "GET", "/_simulator/state?vendor=dex&requests=true").json()
+    assert [(one["status"], one["faults"]) for one in state["request_log"]] == [(502, ["http_502"]), (200, [])]
+    assert ask(simulator, "GET", "/_simulator/faults").json()["dex"]["http_502"] == "next:0"
+    ask(simulator, "POST", "/_simulator/reset")
+    assert ask(simulator, "GET", "/_simulator/state?vendor=dex").json()["contacts"] == []
+    assert simulator.dex.knobs["plan"] == "other"
+    ask(simulator, "POST", "/_simulator/reset", json={"knobs": True})
+    assert (simulator.dex.knobs["plan"], simulator.dex.knobs.shown()["http_502"]) == ("free", "never")
 
 
 @pytest.mark.parametrize(

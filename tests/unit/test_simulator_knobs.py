@@ -132,16 +132,6 @@ def test_all_sets_every_vendor_that_has_the_knob() -> None:
     assert simulator.talkdesk.knobs["token_life"] == simulator.intermezzo.knobs["token_life"] == 30
 
 
-def test_a_reset_keeps_knobs_unless_asked() -> None:
-    simulator = Simulator({"dex.plan": "free"})
-    simulator.update({"dex.plan": "other", "dex.http_500": "always"})
-    simulator.reset()
-    assert simulator.dex.knobs.shown()["plan"] == "other"
-    simulator.reset(knobs=True)
-    assert (simulator.dex.knobs.shown()["plan"], simulator.dex.knobs.shown()["http_500"]) == ("free", "never")
-    assert simulator.dex.faults["write"].draw() == frozenset()
-
-
 @pytest.mark.parametrize(
     ("form", "header"),
     [("wait", "3"), ("date", "Thu, 01 Jan 1970 00:16:43 GMT"), ("zero", "0"), ("negative", "-5"), ("garbage", "soon"),
