@@ -29,8 +29,7 @@ from tests.support.table_pushing import HURRIED, Job, Report, created, push, ven
 ROUNDS = int(os.environ.get("CONTACTS_ROUNDS", "2"))
 FIRST = int(os.environ.get("CONTACTS_SEED", "1"))
 NUMBERS = count(1)
-AWAY = {"LedgerError", "MomentaryError"}
-"""What a push ends with whose database does not come back in time."""
+AWAY = {"LedgerError", "MomentaryError"}  # what a push ends with whose database does not come back in time
 
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <socket\.socket .*family=1,:pytest.PytestUnraisableExceptionWarning"
@@ -49,11 +48,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Postgres | MariaDB]:
 
 @dataclass(slots=True)
 class Outage:
-    """One push whose database goes away, and what is left of it.
-
-    :param name: of the database.
-    :param back: set when the server is there again.
-    """
+    """One push whose database goes away, and what is left of it; ``back`` is set when the server is there again."""
 
     server: Postgres | MariaDB
     served: Served
@@ -61,14 +56,10 @@ class Outage:
     back: threading.Event = field(default_factory=threading.Event)
 
     def job(self, **values: Any) -> Job:
-        settings: dict[str, Any] = {
-            "database": self.server.url(database=self.name),
-            "vendor": vendor_connection(self.served.simulator, self.served.url),
-            "keys": [f"k{number:03}" for number in range(40)],
-            "batch_size": 2,
-            "max_in_flight": 3,
-        }
-        return Job(**{**settings, **values})
+        vendor = vendor_connection(self.served.simulator, self.served.url)
+        settings: dict[str, Any] = {"database": self.server.url(database=self.name), "vendor": vendor}
+        keys = [f"k{number:03}" for number in range(40)]
+        return Job(**{**settings, "keys": keys, "batch_size": 2, "max_in_flight": 3, **values})
 
     def push_while(self, job: Job, clock: Clock, event: Callable[[], None]) -> Report:
         """Run a job while something happens to the server."""

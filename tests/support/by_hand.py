@@ -74,14 +74,11 @@ def change(world: World, keys: str = "%", **changes: str) -> None:
 
 def open_all(world: World) -> None:
     """Give every record the words that it has from its batch (SQLite)."""
-    at_place = (
-        f"(SELECT json_extract(b.{{}}, '$[' || r.place || ']') FROM {TABLE}_batches b WHERE b.batch_no = r.batch_no)"
-    )
-    world.query(
-        f"UPDATE {TABLE}_records AS r SET record_payload = {at_place.format('body')}, "
-        f"destination_record_id = {at_place.format('ids')}, "
-        f"status = (SELECT b.status FROM {TABLE}_batches b WHERE b.batch_no = r.batch_no) WHERE status IS NULL"
-    )
+    of_batch = f"(SELECT {{}} FROM {TABLE}_batches b WHERE b.batch_no = r.batch_no)"
+    at_place = {one: of_batch.format(f"json_extract(b.{one}, '$[' || r.place || ']')") for one in ("body", "ids")}
+    words = {"record_payload": at_place["body"], "destination_record_id": at_place["ids"]}
+    words["status"] = of_batch.format("b.status")
+    world.query(f"UPDATE {TABLE}_records AS r SET {listed(words)} WHERE status IS NULL")
     world.query(f"UPDATE {TABLE}_batches SET status = 'open', ids = NULL, body = NULL")
 
 

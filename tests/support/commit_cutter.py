@@ -13,6 +13,7 @@ from tests.support.servers import MariaDB, Postgres
 
 What = Literal["claim", "answer"]
 Moment = Literal["before", "after"]
+Die = Callable[[], None]
 
 # Words of the two kinds of transactions in what the drivers send: statements go as text.
 MARKS = {"claim": (b"_batches (", b"batch_started_at"), "answer": (b"UPDATE", b"SET http_status")}
@@ -21,21 +22,12 @@ MARKS = {"claim": (b"_batches (", b"batch_started_at"), "answer": (b"UPDATE", b"
 class CommitCutter:
     """A socket in front of a server's; the chosen commit is where the server dies.
 
-    :param what: which transactions count.
     :param moment: ``before`` the server has the commit, or ``after`` it has done it and before anybody hears of it.
-    :param number: which of them it is, counted from 1.
-    :param die: ends the server.
+    :param number: which of these transactions it is, counted from 1.
     """
 
     def __init__(
-        self,
-        server: Postgres | MariaDB,
-        folder: Path,
-        *,
-        what: What,
-        moment: Moment,
-        number: int,
-        die: Callable[[], None],
+        self, server: Postgres | MariaDB, folder: Path, *, what: What, moment: Moment, number: int, die: Die
     ) -> None:
         self.has_cut = threading.Event()
         self._behind = server.socket

@@ -98,11 +98,6 @@ class LedgerHistories:
         assert [row["destination_record_id"] for row in database.rows()] == ["id", "id"]
         assert [row["status"] for row in database.rows()] == [row["status"] for row in before]
 
-    def test_what_is_being_sent_takes_no_verdict(self, database: Database) -> None:
-        claim(database.open(), "a")
-        assert verdict(database, Status.FAILED, a=None) == {"a": Finding.STILL_SENDING}
-        assert statuses(database) == {"a": "sending"}
-
     # An heir and a late answer
 
     def test_an_heirs_doubt_ends_with_the_late_answer(self, database: Database) -> None:
@@ -114,9 +109,8 @@ class LedgerHistories:
         doubts = [outcome(name, Status.UNKNOWN, row.batch_id, error_code="interrupted") for name, row in found.items()]
         assert set(heir.record_outcomes(doubts)) == {"a", "b"}
         rows = database.rows()
-        assert {(row["status"], row["error_code"], row["try_number"]) for row in rows} == {
-            ("unknown", "interrupted", 1)
-        }
+        said = {(row["status"], row["error_code"], row["try_number"]) for row in rows}
+        assert said == {("unknown", "interrupted", 1)}
         assert all(row["batch_completed_at"] is not None and row["settled_at"] is None for row in rows)
         assert answer(slow, sent, Status.SUCCEEDED, destination_record_id="id") == {"a", "b"}
         assert {(row["status"], row["error_code"]) for row in database.rows()} == {("succeeded", None)}
@@ -315,10 +309,8 @@ class LedgerHistories:
         said = [outcome(name, Status.REJECTED, whole.batch_id, error_code="taken") for name in "abcd"[:refused]]
         ids = [None if place < refused else f"id-{place}" for place in range(4)]
         ledger.record_results([replace(whole, ids=ids, exceptions=dict(enumerate(said)))])
-        found = [
-            (row["status"], row["destination_record_id"], row["error_code"], row["record_payload"] is not None)
-            for row in database.rows()
-        ]
+        words = ("status", "destination_record_id", "error_code")
+        found = [(*(row[one] for one in words), row["record_payload"] is not None) for row in database.rows()]
         wanted = [("rejected", None, "taken", True)] * refused
         assert found == [*wanted, *(("succeeded", one, None, False) for one in ids[refused:])]
         assert {row["http_status"] for row in database.rows()} == {207}
@@ -332,9 +324,8 @@ class LedgerHistories:
         }
         # Who was refused is claimed anew, and who is there stays there.
         assert claim(ledger, *"abcd"[:refused]) == set("abcd"[:refused])
-        assert statuses(database) == {
-            name: "sending" if place < refused else "succeeded" for place, name in enumerate("abcd")
-        }
+        again = dict.fromkeys("abcd"[:refused], "sending")
+        assert statuses(database) == again | dict.fromkeys("abcd"[refused:], "succeeded")
 
     def test_an_heir_that_opens_a_batch_leaves_everything_as_it_reads(self, database: Database) -> None:
         slow = database.open()
@@ -350,9 +341,8 @@ class LedgerHistories:
         assert heir.payloads("abc") == payloads
         assert [(one["status"], one["body"]) for one in batches(database)] == [("open", None)]
         assert answer(slow, sent, Status.SUCCEEDED, destination_record_id="id", http_status=201) == {"a", "b", "c"}
-        assert {(row["status"], row["record_payload"], row["http_status"]) for row in database.rows()} == {
-            ("succeeded", None, 201)
-        }
+        left = {(row["status"], row["record_payload"], row["http_status"]) for row in database.rows()}
+        assert left == {("succeeded", None, 201)}
 
     @pytest.mark.parametrize("store", ["undelivered", "all", "never"])
     def test_no_body_outlives_its_request(self, database: Database, store: str) -> None:
@@ -432,9 +422,8 @@ class LedgerHistories:
         (record, _) = database.rows("contact_outcomes_records")
         assert record["settled_at"] is None, "the answer's own moment is its batch's"
         found = ledger.states(["a"])["a"]
-        assert set(
-            ledger.record_outcomes([outcome("a", Status.SUCCEEDED, found.batch_id, destination_record_id="id")])
-        ) == {"a"}
+        later = outcome("a", Status.SUCCEEDED, found.batch_id, destination_record_id="id")
+        assert set(ledger.record_outcomes([later])) == {"a"}
         (first, second) = database.rows()
         assert first["batch_completed_at"] >= answered == second["batch_completed_at"]
         (record, _) = database.rows("contact_outcomes_records")

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ import psutil  # type: ignore[import-untyped]  # Airflow brings it, without type
 # PostgreSQL refuses to run as root; the first of these that exists runs it then.
 STAND_INS = ("postgres", "nobody")
 
-PATIENCE = 60.0
-"""Seconds that a server may take to come up or go down, on a machine that is busy with other tests."""
+PATIENCE = 60.0  # seconds that a server may take to come up or go down, on a machine that is busy with other tests
 
 
 class NoServerError(Exception):
@@ -35,12 +34,7 @@ class NoServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """One PostgreSQL server.
-
-    :param folder: where its socket and its data are.
-    :param as_whom: as whom it runs, for ``subprocess``.
-    :param settings: further arguments of the server.
-    """
+    """One PostgreSQL server, whose folder holds its socket and its data; ``as_whom`` is for ``subprocess``."""
 
     programs: Path
     version: str
@@ -57,13 +51,9 @@ class Postgres:
         options: str = "",
         folder: Path | None = None,
     ) -> str:
-        """Return a URL for SQLAlchemy.
-
-        :param folder: where a socket is that leads to the server.
-        """
-        return f"postgresql+{driver}://{user}@/{database}?host={folder or self.folder}" + (
-            f"&options={options}" if options else ""
-        )
+        """Return a URL for SQLAlchemy; ``folder`` is where another socket is that leads to the server."""
+        url = f"postgresql+{driver}://{user}@/{database}?host={folder or self.folder}"
+        return f"{url}&options={options}" if options else url
 
     def connection(self, *, database: str = "postgres") -> dict[str, Any]:
         return {"conn_type": "postgres", "host": str(self.folder), "login": "postgres", "schema": database}
@@ -148,11 +138,7 @@ def usable(programs: Path, as_whom: Mapping[str, Any]) -> str | None:
 
 @contextmanager
 def running_postgres(settings: str = "") -> Iterator[Postgres]:
-    """Start a PostgreSQL of one's own, and remove it afterwards.
-
-    :param settings: further arguments of the server.
-    :raises NoServerError: where there is none.
-    """
+    """Start a PostgreSQL of one's own, and remove it afterwards; ``NoServerError`` where there is none."""
     as_whom = identity()
     versions = {programs: usable(programs, as_whom) for programs in found_programs()}
     programs, version = next(((one, told) for one, told in versions.items() if told), (None, None))
@@ -173,27 +159,18 @@ def running_postgres(settings: str = "") -> Iterator[Postgres]:
 # MariaDB.
 
 MARIADB_SQL = (
-    "mysql_system_tables.sql",
-    "mysql_performance_tables.sql",
-    "mysql_system_tables_data.sql",
-    "maria_add_gis_sp_bootstrap.sql",
+    *("mysql_system_tables.sql", "mysql_performance_tables.sql"),
+    *("mysql_system_tables_data.sql", "maria_add_gis_sp_bootstrap.sql"),
 )
-
 MARIADB_SETTINGS = (
-    "--skip-networking",
-    "--innodb-buffer-pool-size=64M",
-    "--innodb-log-file-size=32M",
-    "--performance-schema=OFF",
+    *("--skip-networking", "--performance-schema=OFF"),
+    *("--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M"),
 )
 
 
 @dataclass(slots=True)
 class MariaDB:
-    """One MariaDB server.
-
-    :param root: ``/``, or where its packages were unpacked.
-    :param process: the running server.
-    """
+    """One MariaDB server; ``root`` is ``/``, or where its packages were unpacked."""
 
     root: Path
     program: Path
@@ -292,10 +269,7 @@ def running_postgres_for_kills() -> Iterator[Postgres]:
 
 @contextmanager
 def running_mariadb() -> Iterator[MariaDB]:
-    """Start a MariaDB of one's own, and remove it afterwards.
-
-    :raises NoServerError: where there is none.
-    """
+    """Start a MariaDB of one's own, and remove it afterwards; ``NoServerError`` where there is none."""
     for root in mariadb_roots():
         program = root / "usr/sbin/mariadbd"
         if program.exists():
@@ -326,10 +300,8 @@ FOR_KILLS: Mapping[str, Start] = {"postgresql": running_postgres_for_kills, "mar
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Make a folder outside of pytest's own: a socket's path may have 107 characters, and others cannot enter that."""
-    with ExitStack() as after:
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
-        after.callback(shutil.rmtree, folder)
-        yield folder
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        yield Path(folder)
 
 
 def wait_until(happens: Callable[[], bool], what: str) -> None:

@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 
-HURRIED = Clock(random=lambda: -0.98)
-"""Chance that is no chance: every backoff lasts a hundredth of its full length."""
+HURRIED = Clock(random=lambda: -0.98)  # chance that is no chance: every backoff lasts a hundredth of its full length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +59,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How an execution ended.
-
-    :param token: of the ledger; empty if it could not be opened.
-    :param outcomes: identifier, status, error code; in the order in which they were handed over.
-    :param error: class name of what the push raised, if it did.
-    """
+    """How an execution ended: the ledger's token, identifier, status and code of each outcome, and the error."""
 
     token: str
     outcomes: list[list[str | None]]
