@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
 from typing import Any
@@ -35,33 +35,28 @@ from tests.support.fake_vendor import (
 
 def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> None:
     world = World()
-    execution = world.execution(names(2), request_timeout=7.5)
     begun = world.time.seconds
-    list(outcomes_of(execution.push))
-    ((_, request, not_after, timeout),) = execution.sender.told
+    pushed = world.push(names(2), request_timeout=7.5)
+    ((_, request, not_after, timeout),) = pushed.sender.told
     assert request == Request("POST", "/contacts", b'{"contacts":[{"name":"n0"},{"name":"n1"}]}')
     assert not_after == pytest.approx(begun + FRESH, abs=0.01)
-    assert timeout == 7.5
-    assert execution.push.num_requests == 1
+    assert (timeout, pushed.push.num_requests) == (7.5, 1)
 
 
 def test_a_read_may_leave_whenever_it_can() -> None:
     world = World(first(APPLIED_AND_LOST))
-    execution = world.execution(names(2), vendor=READABLE, on_unknown="reconcile", request_timeout=7.5)
-    list(outcomes_of(execution.push))
-    read = [one for one in execution.sender.told if one[1].method == "GET"]
-    assert [(not_after, timeout) for _, _, not_after, timeout in read] == [(inf, 7.5)]
-    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
-    assert execution.push.num_requests == 1
+    pushed = world.push(names(2), vendor=READABLE, on_unknown="reconcile", request_timeout=7.5)
+    told = pushed.sender.told
+    assert [one[2:] for one in told if one[1].method == "GET"] == [(inf, 7.5)]
+    assert len({tag for tag, *_ in told}) == len(told)
+    assert pushed.push.num_requests == 1
 
 
 def test_no_two_requests_share_a_batch_id_or_a_number() -> None:
-    world = World(first(answers(429), answers(429)))
-    execution = world.execution(names(20))
-    outcomes = list(outcomes_of(execution.push))
-    assert len({tag for tag, *_ in execution.sender.told}) == len(execution.sender.told)
-    assert len({outcome.batch_id for outcome in outcomes}) == 5
-    assert all(str(outcome.batch_id).startswith(f"{execution.ledger.token}.") for outcome in outcomes)
+    pushed = World(first(answers(429), answers(429))).push(names(20))
+    assert len({tag for tag, *_ in pushed.sender.told}) == len(pushed.sender.told)
+    assert len({outcome.batch_id for outcome in pushed.outcomes}) == 5
+    assert all(str(outcome.batch_id).startswith(f"{pushed.ledger.token}.") for outcome in pushed.outcomes)
 
 
 def test_a_body_is_cut_to_the_vendors_bytes() -> None:
@@ -104,16 +99,9 @@ def test_a_request_that_waits_too_long_for_its_token_is_not_sent() -> None:
 # How long a push sleeps.
 
 
-def sleeps(world: World, rows: Sequence[Any], **options: Any) -> list[float]:
-    """Return the seconds for which each wait for results was asked."""
-    execution = world.execution(rows, **options)
-    list(outcomes_of(execution.push))
-    return execution.sender.asked
-
-
 def test_a_signal_is_heard_within_a_second_however_long_the_wait() -> None:
     for options in ({"request_timeout": 60.0}, {"max_wait": 60.0}):
-        asked = sleeps(World(first(answers(429, retry_after="50"))), names(3), **options)
+        asked = World(first(answers(429, retry_after="50"))).push(names(3), **options).sender.asked
         assert max(asked) == pytest.approx(1.0)
         assert min(asked) >= 0.0
         assert len(asked) < 60
@@ -123,7 +111,7 @@ def test_a_pause_costs_no_busy_waiting() -> None:
     limits = Limits(batch_size=1, max_in_flight=9, requests_per_second=0.5, burst=1)
     world = World()
     begun = world.time.seconds
-    asked = sleeps(world, names(4), limits=limits)
+    asked = world.push(names(4), limits=limits).sender.asked
     # Two seconds between requests; each wait ends with a second, an answer, or the next departure.
     assert world.time.seconds - begun == pytest.approx(6.0, abs=0.1)
     assert len(asked) <= 20
