@@ -60,11 +60,19 @@ class Lookup:
                 some = records.record_identifier.in_(sa.bindparam("identifiers", expanding=True))
                 query = query.where(records.sync_no == number, some)
         self._query: sa.Select[Any] = query if condition is None else query.where(condition)
+        self._compiled: sa.Compiled | None = None
 
     def run(self, connection: sa.Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
         """Return the rows of at most ``CHUNK`` identifiers."""
         some = msgspec.json.encode(identifiers).decode() if self._flavour == "sqlite" else list(identifiers)
         return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
+
+    def statement(self, dialect: sa.Dialect, sync_no: int, identifiers: Sequence[str]) -> tuple[str, Any]:
+        """Return the same for the driver itself (PostgreSQL): the text, and its parameters."""
+        if self._compiled is None:
+            self._compiled = self._query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        given = {"sync_no": sync_no, "identifiers": list(identifiers)}
+        return str(self._compiled), self._compiled.construct_params(given)
 
 
 def many_keys() -> sa.FromClause:

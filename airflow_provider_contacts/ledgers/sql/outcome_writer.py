@@ -30,7 +30,6 @@ from airflow_provider_contacts.ledgers.sql.transactions import (
     in_one_exchange,
     in_steps,
     one_by_one,
-    takes_pipelines,
     transact,
 )
 from airflow_provider_contacts.outcome import Outcome
@@ -57,7 +56,6 @@ class OutcomeWriter(LedgerReader):
         self._named = partial(name_of, token=execution.token)
         # PostgreSQL and SQLite count what they write. The drivers of MySQL and MariaDB count a lost insertion as one.
         self._counts = tables.flavour not in COLLATIONS
-        self._pipelines = takes_pipelines(engine)
         # Batches of this execution whose records have their status from them, as far as this execution knows.
         self._sending: set[int] = set()
 

@@ -23,7 +23,7 @@ from airflow_provider_contacts.ledgers.sql.lookups import (
     states_of,
 )
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.ledgers.sql.transactions import reading
+from airflow_provider_contacts.ledgers.sql.transactions import reading, rows_in_one_exchange, takes_pipelines
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
@@ -49,6 +49,7 @@ class LedgerReader:
         self._tables = tables
         self._binding = binding
         self._guard = DestinationGuard(tables, binding)
+        self._pipelines = takes_pipelines(engine)
         self._known: int | None = None
         self._named: Named = name_of
         records, batches = tables.records.c, tables.batches.c
@@ -71,10 +72,17 @@ class LedgerReader:
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         """Return the state of each of these records that has a row; a status that is none of ours is an error."""
+        rows: list[Any] = []
+        if known := self._known if self._pipelines else None:
+            for some in chunks(identifiers):
+                query = self._states.statement(self._engine.dialect, known, some)
+                rows += rows_in_one_exchange(self._engine, query)
+            if not rows:
+                return {}
 
         def look(connection: Connection) -> dict[str, RecordState]:
-            rows = self._found(connection, self._states, identifiers)
-            return {one.record_identifier: one for one in states_of(connection, self._tables, rows, self._named)}
+            found = rows or self._found(connection, self._states, identifiers)
+            return {one.record_identifier: one for one in states_of(connection, self._tables, found, self._named)}
 
         return self.read(look)
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Call = tuple[ManyRows, Sequence[Row]]
-Statement = tuple[str, tuple[Any, ...]]
+Statement = tuple[str, Any]
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 COMMITTED = "COMMIT"
@@ -107,19 +107,29 @@ def in_one_exchange(
         before: list[Statement] = [(POSTGRESQL_SETTINGS, ()), *([fence] if fence else [])]
         with engine.connect() as connection:
             try:
-                counts = pipelined(connection, [*before, *(one for one in statements if one is not None)])
+                done = pipelined(connection, [*before, *(one for one in statements if one is not None)])
             except DBAPIError as error:
                 if fence and error.orig is not None and sqlstate(error.orig) == FENCED_OUT:
                     return None
                 raise
-        written = iter(counts[len(before) :])
-        return [0 if one is None else next(written) for one in statements]
+        written = iter(done[len(before) :])
+        return [0 if one is None else next(written).rowcount for one in statements]
 
     return repeated(engine, once, repeatable=repeatable)
 
 
-def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[int]:
-    """Run one transaction on the driver's own connection; return how many rows each statement has written.
+def rows_in_one_exchange(engine: Engine, query: Statement) -> list[Any]:
+    """Return the rows of a query in a transaction of its own; see :func:`in_one_exchange`."""
+
+    def once() -> list[Any]:
+        with engine.connect() as connection:
+            return list(pipelined(connection, [(POSTGRESQL_SETTINGS, ()), query])[-1].fetchall())
+
+    return repeated(engine, once, repeatable=True)
+
+
+def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[Any]:
+    """Run one transaction on the driver's own connection; return the cursor of each statement.
 
     The one point of synchronisation is behind COMMIT, and only its own tag says that it took place.
     """
@@ -129,11 +139,10 @@ def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[i
     try:
         with raw.pipeline():
             raw.execute(BEGIN)
-            cursors = [raw.execute(*one) for one in statements]
+            cursors: list[Any] = [raw.execute(*one) for one in statements]
             end = raw.execute(COMMITTED)
         if end.statusmessage != COMMITTED:
             raise errors.OperationalError("the transaction was not committed")
-        return [one.rowcount for one in cursors]
     except errors.Error as error:
         is_lost = bool(raw.closed or raw.broken)
         if is_lost:
@@ -144,6 +153,7 @@ def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[i
         if not raw.closed:
             raw.rollback()
             raw.autocommit = False
+    return cursors
 
 
 def one_by_one(connection: Connection, rows: Sequence[Row], *writers: ManyRows) -> None:
