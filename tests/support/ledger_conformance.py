@@ -300,7 +300,7 @@ def decoded(value: Any) -> Any:
 
 def recipe(word: str, url: str) -> list[str]:
     """Return the statements that the documents tell a person to run, filled in for the record ``key``."""
-    page = (PACKAGE_FOLDER / "docs" / "outcomes.md").read_text("utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "outcomes.md").read_text("utf-8")
     found = re.findall(r"^UPDATE contact_outcomes_[^;]*;", page, re.MULTILINE)
     *opening, delivered, absent = found[:5]
     if url.startswith("mysql"):
