@@ -75,7 +75,7 @@ def of(served: Served) -> Simulated:
 def test_a_lost_answer_creates_nothing_twice_and_loses_nothing(
     served: Served, tmp_path: Path, vendor: str, on_unknown: str
 ) -> None:
-    faults = {lost.LOST: 0.1}
+    faults = {lost.LOST: 0.2}
     row = lost.ours(run_try, of(served), sqlite_book(tmp_path), vendor, on_unknown, records=300, faults=faults)
     assert row.lost > 0
     assert row.complaint == ""
