@@ -49,7 +49,7 @@ class Wire:
     heard: Heard
 
     def say(self, status: int, body: bytes = b"{}", headers: str = "", *, length: int | None = None) -> bool:
-        """Response, and keep the connection."""
+        """Answer, and keep the connection."""
         size = len(body) if length is None else length
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {size}\r\n{headers}\r\n"
         self.socket.sendall(head.encode() + body)
