@@ -69,7 +69,7 @@ def test_a_wrong_query(world: World, case: str) -> None:
     query, changed, text = BAD_SQL[case]
     assert text in world.refused(sql_push(query, **changed))
     assert world.sent() == 0
-    # The run's row says so too: one without an end would look like a dead worker.
+    # The run's row says so too: one that is still running would look like a dead worker.
     ((_, _, status),) = world.runs()
     assert status == "aborted"
 

@@ -90,7 +90,7 @@ class Record(TypedDict, total=False):
 
 CONTRACT = RecordContract(record=Record)
 FRACTION = Decimal("19.90")
-ENDLESS = (float("inf"), float("nan"), Decimal("NaN"))
+NOT_FINITE = (float("inf"), float("nan"), Decimal("NaN"))
 NO_JSON: list[Any] = [FRACTION, float("inf"), [float("nan")], b"x", {1: 2}, {"a": {7}}, object(), 1j]
 
 
@@ -116,8 +116,11 @@ def test_what_a_field_is_follows_from_its_annotation() -> None:
         ({"name": None}, [("wrong_type", "name")]),
         ({"name": "a", "email": 7}, [("wrong_type", "email")]),
         *(({"name": "a", "active": value}, [("wrong_type", "active")]) for value in ("true", 2, b"x")),
-        *(({"name": "a", "rank": value}, [("wrong_type", "rank")]) for value in ("5", True, 1.5, *ENDLESS, FRACTION)),
-        *(({"name": "a", "share": value}, [("wrong_type", "share")]) for value in ("52", True, *ENDLESS)),
+        *(
+            ({"name": "a", "rank": value}, [("wrong_type", "rank")])
+            for value in ("5", True, 1.5, *NOT_FINITE, FRACTION)
+        ),
+        *(({"name": "a", "share": value}, [("wrong_type", "share")]) for value in ("52", True, *NOT_FINITE)),
         *(({"name": "a", "more": value}, [("not_json", "more")]) for value in NO_JSON),
         ({"name": "a", "any": {"b": float("inf")}}, [("not_json", "any.b")]),
     ],
