@@ -97,6 +97,29 @@ def test_what_holds_a_request_back(transmission: Transmission, before: bytes, he
     with_line(play, transmission, before)
 
 
+@pytest.mark.parametrize("late", [b"HTTP/1.1 200 X\r\n", b""], ids=["another answer", "silence"])
+def test_a_used_connection_is_looked_at_before_its_next_request(late: bytes) -> None:
+    async def play(transport: Any, other: socket.socket, first: Transmission) -> None:
+        transport.write(HEAD + b"{}")
+        guard: Any = first.guard
+        guard.head(first, 200)
+        guard.finish(first, whole=True)
+        assert heard_by(other) == HEAD + b"{}"
+        # The loop has had no turn to read it.
+        other.sendall(late)
+        second = Transmission(host="h", size=2)
+        TRANSMISSION.set(second)
+        if late:
+            with pytest.raises(HeldError):
+                transport.write(HEAD)
+        else:
+            transport.write(HEAD)
+        assert (second.left, second.reused, second.held) == (not late, True, "stale" if late else "")
+        assert heard_by(other) == (b"" if late else HEAD)
+
+    with_line(play, Transmission(host="h", size=2))
+
+
 def test_the_first_byte_decides_for_the_rest() -> None:
     async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
         transport.write(HEAD)
