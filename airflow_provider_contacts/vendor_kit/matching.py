@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_mapping
-from airflow_provider_contacts.vendor_kit.vendor import Doubt, Payload, Replies
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Payload, Replies, Reply
 
 Content = Mapping[str, Any]
 Key = Callable[[Content], Hashable | None]
@@ -20,23 +20,24 @@ Agree = Callable[[Payload, Content], bool]
 
 
 class Shown(NamedTuple):
-    """One contact of an answer; without content it has no id of its own, and proves nothing."""
+    """The contacts of an answer, in columns; one without content has no id of its own, and proves nothing."""
 
-    id: str | None
-    content: Content | None
+    ids: Sequence[str | None]
+    contents: Sequence[Content | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The records and contacts to be matched, what became of the record behind each contact, and what is known so far.
+    """The records and contacts to be matched, and what is known so far.
 
+    :param fates: by place shown, what became of a record that was not created.
     :param pairs: index sent to place shown.
     :param left_out: indices of records that are none of the contacts.
     """
 
     sent: Sequence[Payload]
     shown: Sequence[Content | None]
-    fates: Sequence[Hashable]
+    fates: Mapping[int, Hashable]
     pairs: Mapping[int, int]
     left_out: Collection[int] = ()
 
@@ -55,37 +56,44 @@ class Rest:
 Step = Callable[[Rest], Mapping[int, int]]
 
 
-def identified(items: Sequence[Any]) -> list[Shown]:
+def identified(items: Sequence[Any]) -> Shown:
     """Return the contacts of a list; those without an id, and those that share one, are not told apart."""
-    contents = [as_mapping(item) for item in items]
+    contents = list(map(as_mapping, items))
     ids = [as_id(content.get("id")) for content in contents]
     times = Counter(map(str.lower, filter(None, ids)))
     pairs = zip(ids, contents, strict=True)
-    return [Shown(one, content if one and times[one.lower()] == 1 else None) for one, content in pairs]
+    return Shown(ids, [content if one and times[one.lower()] == 1 else None for one, content in pairs])
 
 
-def match(
+def matched(
     sent: Sequence[Payload],
-    shown: Sequence[Content | None],
+    shown: Shown,
     steps: Sequence[Step],
-    fates: Sequence[Hashable] | None = None,
-) -> dict[int, int]:
-    """Return the pairs: index sent to place shown. Without ``fates`` all have the same."""
+    otherwise: Doubt,
+    exceptions: Mapping[int, Reply] | None = None,
+) -> Replies:
+    """Return the replies of an answer.
+
+    :param otherwise: for a record that is none of the contacts.
+    :param exceptions: by place shown, what the answer says of a record that was not created.
+    """
+    exceptions = exceptions or {}
     pairs: dict[int, int] = {}
     for step in steps:
         if len(pairs) == len(sent):
             break
-        pairs.update(step(Rest(sent, shown, fates or [None] * len(shown), pairs)))
-    return pairs
-
-
-def matched(sent: Sequence[Payload], shown: Sequence[Shown], steps: Sequence[Step], otherwise: Doubt) -> Replies:
-    """Return the replies of an answer that shows created contacts alone; ``otherwise`` for who is none of them."""
-    pairs = match(sent, [one.content for one in shown], steps)
-    return Replies(
-        [shown[pairs[index]].id if index in pairs else None for index in range(len(sent))],
-        {index: otherwise for index in range(len(sent)) if index not in pairs},
-    )
+        pairs.update(step(Rest(sent, shown.contents, exceptions, pairs)))
+    ids: list[str | None] = [None] * len(sent)
+    others: dict[int, Reply] = {}
+    for index in range(len(sent)):
+        place = pairs.get(index)
+        if place is None:
+            others[index] = otherwise
+        elif place in exceptions:
+            others[index] = exceptions[place]
+        else:
+            ids[index] = shown.ids[place]
+    return Replies(ids, others)
 
 
 def echo(names: Collection[str]) -> Step:
@@ -125,7 +133,7 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
         for one, indices in wanted.items():
             places = shown.get(one, [])
             equal = len(indices) == 1 or len({repr(rest.sent[index]) for index in indices}) == 1
-            certain = equal or len({rest.fates[place] for place in places}) == 1
+            certain = equal or len(set(map(rest.fates.get, places))) == 1
             if not (certain and len(places) == len(indices)) and not (some and equal and len(places) < len(indices)):
                 continue
             if letters is not None and len(indices) > 1:
@@ -152,8 +160,8 @@ def in_order(agree: Agree) -> Step:
             return {}
         if not all(index in contacts and agree(rest.sent[index], contacts[index]) for index in left):
             return {}
-        for index in left if len({rest.fates[place] for place in left}) > 1 else ():
-            if len({rest.fates[place] for place in left if agree(rest.sent[index], contacts[place])}) > 1:
+        for index in left if len(set(map(rest.fates.get, left))) > 1 else ():
+            if len({rest.fates.get(place) for place in left if agree(rest.sent[index], contacts[place])}) > 1:
                 return {}
         return {index: index for index in left}
 

@@ -43,14 +43,17 @@ def wrap(native: str, members: Mapping[str, str | tuple[str, str]], *, many: boo
         itself; without it the others say nothing, and are dropped.
     :param many: the native field is a list, of which the object is the only member.
     """
-    main = next(iter(members))
-    targets = [(name, *(member if isinstance(member, tuple) else (member, None))) for name, member in members.items()]
+    (main, first, _), *others = [
+        (name, *(member if isinstance(member, tuple) else (member, None))) for name, member in members.items()
+    ]
 
     def apply(record: dict[str, Any]) -> None:
-        wanted = main in record
-        whole = {member: record.pop(name, default) for name, member, default in targets}
-        whole = {member: value for member, value in whole.items() if value is not None}
-        if wanted:
+        whole = {first: record.pop(main, None)}
+        for name, member, default in others:
+            value = record.pop(name, default)
+            if value is not None:
+                whole[member] = value
+        if whole[first] is not None:
             record[native] = [whole] if many else whole
 
     return Shorthand(dict.fromkeys(members, native), apply)

@@ -206,7 +206,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     if items is None:
         return Replies.doubt(len(sent), "error_flag" if failed else "contacts_missing")
     shown = identified(items)
-    if failed or len(items) > len(sent) or any(one.id and one.content is None for one in shown):
+    if failed or len(items) > len(sent) or any(one and content is None for one, content in zip(*shown, strict=True)):
         return matched(sent, shown, STEPS[:1], Doubt("error_flag" if failed else "contacts_disagree"))
     return matched(sent, shown, STEPS, Doubt("not_returned" if len(items) < len(sent) else "unmatched"))
 

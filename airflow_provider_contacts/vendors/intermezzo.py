@@ -114,14 +114,15 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     indices = [as_count(as_mapping(entry).get("inputIndex")) for entry in entries or ()]
     named = reasons_of(entries or [], range(len(sent)))
     listed = identified(items or [])
-    shown = [one for one in listed if one.content is not None]
+    ids = [one for one, content in zip(*listed, strict=True) if content is not None]
+    shown = [one for one in listed.contents if one is not None]
     # An index equal to the number of records is one of a server that counts from one.
     shifted = not {len(sent), total}.isdisjoint(indices)
-    pairs, contradicted = match_shown(sent, [one.content for one in shown], () if shifted else named)
+    pairs, contradicted = match_shown(sent, shown, () if shifted else named)
     if contradicted:
         # What is named as refused is shown as created: whatever the indices mean, it is not what we take them for.
-        pairs, _ = match_shown(sent, [one.content for one in shown], ())
-    sound = entries is not None and items is not None and len(shown) == len(listed)
+        pairs, _ = match_shown(sent, shown, ())
+    sound = entries is not None and items is not None and len(shown) == len(listed.ids)
     sound = sound and all(index in range(len(sent)) for index in indices)
     agree = (len(sent), len(shown), len(named)) == (total, succeeded, failed) and total == sum(counts[1:])
     other: Reply
@@ -133,7 +134,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
         other = Again("unprocessed") if len(pairs) == len(shown) else Doubt("unmatched")
     others: dict[int, Reply] = {index: other for index in range(len(sent)) if index not in pairs}
     rejected: dict[int, Reply] = {index: Rejected(errors) for index, errors in named.items()}
-    return Replies([shown[pairs[i]].id if i in pairs else None for i in range(len(sent))], others | rejected)
+    return Replies([ids[pairs[i]] if i in pairs else None for i in range(len(sent))], others | rejected)
 
 
 def reasons_of(entries: Sequence[Any], places: range) -> dict[int, tuple[RecordError, ...]]:
@@ -158,8 +159,8 @@ def match_shown(
     pairs: dict[int, int] = {}
     contradicted = False
     for key in (whole_content, lasting_content):
-        pairs |= by(key, letters=letters, some=True)(Rest(sent, shown, [None] * len(shown), pairs, refused))
-        left = Rest(sent, shown, (), pairs).contacts.values()
+        pairs |= by(key, letters=letters, some=True)(Rest(sent, shown, {}, pairs, refused))
+        left = Rest(sent, shown, {}, pairs).contacts.values()
         contradicted = contradicted or not {key(sent[index]) for index in refused}.isdisjoint(map(key, left))
     return pairs, contradicted
 

@@ -45,7 +45,7 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     fold_text,
     phone_tail,
 )
-from airflow_provider_contacts.vendor_kit.matching import Content, by, echo, in_order, match
+from airflow_provider_contacts.vendor_kit.matching import Content, Shown, by, echo, in_order, matched
 from airflow_provider_contacts.vendor_kit.refusals import Reason, indexed, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import prefix, wrap
 from airflow_provider_contacts.vendor_kit.vendor import (
@@ -132,21 +132,20 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     if not records:
         return Replies.of([read_counters(answer.status, body, len(sent))] * len(sent))
     shown = list(map(as_mapping, records))
-    said = [read_record(record) for record in shown]
-    fates = ["created" if isinstance(reply, Created) else reply for reply in said]
-    times, total = Counter(as_id(record.get("id")) for record in shown), as_count(body.get("total_created"))
-    fine, refused = (sum(isinstance(reply, kind) for reply in said) for kind in (Created, Rejected))
-    for place, reply in enumerate(said):
-        if isinstance(reply, Created) and times[reply.id] > 1:
-            said[place] = Doubt("id_twice", id=reply.id)
-        elif isinstance(reply, Created) and total is not None and total < fine:
-            said[place] = Doubt("counters_disagree", id=reply.id)
-        elif isinstance(reply, Rejected) and total is not None and total > len(sent) - refused:
-            said[place] = Doubt("counters_disagree")
+    ids = [as_id(record.get("id")) for record in shown]
+    others = {place: reply for place, reply in enumerate(map(unconfirmed, shown, ids)) if reply is not None}
+    times, total = Counter(ids), as_count(body.get("total_created"))
+    created, refused = len(shown) - len(others), sum(isinstance(reply, Rejected) for reply in others.values())
+    for place, id_ in enumerate(ids):
+        if place not in others and times[id_] > 1:
+            others[place] = Doubt("id_twice", id=id_)
+        elif place not in others and total is not None and total < created:
+            others[place] = Doubt("counters_disagree", id=id_)
+        elif isinstance(others.get(place), Rejected) and total is not None and total > len(sent) - refused:
+            others[place] = Doubt("counters_disagree")
     # A lone record may be shown by its id alone; of several, one that shows nothing could be any.
     in_place = in_order(agrees if len(sent) == 1 else tells_and_agrees)
-    pairs = match(sent, shown, (*STEPS, in_place), fates)
-    return Replies.of(said[pairs[i]] if i in pairs else Doubt("unmatched") for i in range(len(sent)))
+    return matched(sent, Shown(ids, shown), (*STEPS, in_place), Doubt("unmatched"), others)
 
 
 def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
@@ -164,15 +163,15 @@ def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
     return Doubt("unmatched" if 0 < created < count else "counters_disagree")
 
 
-def read_record(record: Content) -> Reply:
-    """Return what an embedded record says of itself."""
-    id_, said = as_id(record.get("id")), record.get("errors")
+def unconfirmed(record: Content, id_: str | None) -> Reply | None:
+    """Return what an embedded record says of itself, ``None`` if it is created."""
+    said = record.get("errors")
+    if said in (None, "", []):
+        return Doubt("no_id") if id_ is None else None
     listed = [said] if isinstance(said, str) else as_list(said) or []
     errors = [word for word in listed if isinstance(word, str) and word]
-    if not errors and said not in (None, "", []):
-        return Doubt("errors_unreadable", id=id_)
     if not errors:
-        return Doubt("no_id") if id_ is None else Created(id_)
+        return Doubt("errors_unreadable", id=id_)
     if id_ is not None:
         return Doubt("contradiction", id=id_)
     fields = [next((field for start, field in FIELDS if word.startswith(start)), None) for word in errors]

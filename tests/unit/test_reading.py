@@ -22,8 +22,8 @@ from airflow_provider_contacts.vendor_kit.json_values import (
     fold_phone,
     fold_text,
 )
-from airflow_provider_contacts.vendor_kit.matching import by, echo, match
-from airflow_provider_contacts.vendor_kit.vendor import Response
+from airflow_provider_contacts.vendor_kit.matching import Shown, Step, by, echo, matched
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Response
 
 ANYTHING: list[Any] = [None, True, False, 0, 7, -1, 1.0, "", "a", "7", [], [1], {}, {"a": 1}]
 LIST: list[Any] = []
@@ -70,15 +70,21 @@ def test_numbers_are_compared_by_their_digits() -> None:
     assert [fold_phone(value) for value in NO_TEXTS] == [""] * 4
 
 
+def match(sent: Any, shown: Any, step: Step) -> dict[int, int]:
+    """Return which record is which contact: index sent to place shown."""
+    replies = matched(sent, Shown([str(place) for place in range(len(shown))], shown), [step], Doubt("unmatched"))
+    return {index: int(place) for index, place in enumerate(replies.ids) if place is not None}
+
+
 def test_an_echo_shows_every_record_in_its_place() -> None:
     sent: list[dict[str, Any]] = [{"a": 1}, {"a": 2, "b": None}, {"c": "x"}]
     shown: list[dict[str, Any]] = [{"a": 1, "b": None, "id": 9}, {"a": 2}, {"c": "x"}]
     names = {"a", "b", "c"}
-    assert match(sent, shown, [echo(names)]) == {}
+    assert match(sent, shown, echo(names)) == {}
     sent[1] = {"a": 2}
-    assert match(sent, shown, [echo(names)]) == {0: 0, 1: 1, 2: 2}
+    assert match(sent, shown, echo(names)) == {0: 0, 1: 1, 2: 2}
     for other in (shown[::-1], shown[:2], [*shown[:2], {"c": "x", "a": 3}], [*shown[:2], None]):
-        assert match(sent, other, [echo(names)]) == {}
+        assert match(sent, other, echo(names)) == {}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_equals_are_paired_in_order_and_only_where_their_numbers_agree(
     def key(one: Any) -> Any:
         return None if one["k"] == "-" else one["k"]
 
-    assert match([{"k": one} for one in sent], [{"k": one} for one in returned], [by(key)]) == pairs
+    assert match([{"k": one} for one in sent], [{"k": one} for one in returned], by(key)) == pairs
 
 
 @pytest.mark.parametrize(
