@@ -129,10 +129,18 @@ def small(name: str, share: float, most: int = 99) -> Entry:
 
 
 BARE = ("aiohttp", "httpx-aiohttp", "httpx")
-SHARDED = [Entry(name=OURS), Entry(name=OURS, shards=8)]
+SHARDS: Mapping[str, Sequence[int]] = {"sqlite": (1, 8), "postgres": (1, 2, 4, 8)}
+"""Processes at the same time, by the database of the outcome table."""
 
 CELLS: Sequence[Cell] = (
     Cell(name="start", title="An empty task, and a push without rows", entries=entries(EMPTY, EMPTY_PUSH), records=0),
+    Cell(
+        name="start-postgres",
+        title="A push without rows, outcome table in PostgreSQL",
+        source="postgres",
+        entries=entries(EMPTY_PUSH),
+        records=0,
+    ),
     Cell(
         name="bulk-0-sqlite",
         title="Bulk, no latency, from SQLite",
@@ -203,11 +211,11 @@ CELLS: Sequence[Cell] = (
     *(
         Cell(
             name=f"shards-{source}",
-            title=f"Eight mapped shards, outcome table in {'PostgreSQL' if source == 'postgres' else 'SQLite'}",
+            title=f"Mapped shards, outcome table in {'PostgreSQL' if source == 'postgres' else 'SQLite'}",
             source=source,
             records=100_000,
-            entries=SHARDED,
+            entries=[Entry(name=OURS, shards=shards) for shards in counts],
         )
-        for source in ("sqlite", "postgres")
+        for source, counts in SHARDS.items()
     ),
 )

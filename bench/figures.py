@@ -21,6 +21,7 @@ class Sample:
 
     :param cell: name of the cell; ``entry``, key of the entry.
     :param wall: seconds, gross, like ``cpu``; ``peak`` is in bytes.
+    :param server_cpu: seconds of CPU that PostgreSQL used meanwhile.
     :param broken: what was wrong with it; empty if nothing was. It counts in no median then.
     """
 
@@ -31,6 +32,7 @@ class Sample:
     wall: float = 0.0
     cpu: float = 0.0
     peak: int = 0
+    server_cpu: float = 0.0
     says: str = ""
     broken: str = ""
 
@@ -81,6 +83,16 @@ class Figures:
     def peak(self, cell: str, entry: str) -> Spread | None:
         """Return bytes, above an empty Airflow task for who is one; else of the whole process."""
         return self._spread(cell, entry, lambda one: float(one.peak))
+
+    def server_cpu(self, cell: str, entry: str) -> float | None:
+        """Return the median of PostgreSQL's seconds of CPU."""
+        found = [one.server_cpu for one in self.good(cell, entry)]
+        return statistics.median(found) if found else None
+
+    def busy(self, cell: str, entry: str) -> float | None:
+        """Return how many cores the processes and PostgreSQL kept busy together, the vendor's stub aside."""
+        found = [(one.cpu + one.server_cpu) / one.wall for one in self.good(cell, entry)]
+        return statistics.median(found) if found else None
 
     def pace(self, cell: str, entry: str) -> float | None:
         """Return net seconds a record."""

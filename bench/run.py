@@ -12,7 +12,8 @@ Contenders of a cell take turns (A B C A B C ...), so that a slow minute of the 
 ==================  ===================================================================================================
 cell                what is measured
 ==================  ===================================================================================================
-start               an empty Airflow task, and a push without rows (beside it: what importing the operators adds)
+start               an empty Airflow task, and a push without rows, with an outcome table in SQLite and in PostgreSQL
+                    (beside it: what importing the operators adds)
 bulk-0-sqlite       100,000 records, 100 a request, no latency, from SQLite: the whole path of the operator (query,
                     validate, mark ``sending`` durably, send, read the answer, outcome table in SQLite), the same
                     without a table (the hook's ``push()``), and the peers
@@ -22,7 +23,8 @@ bulk-20, bulk-100   30,000 and 50,000 records at 20 and 100 ms latency, 10 reque
 single-0            10,000 records, one a request, 100 in flight, no latency, against the bare clients and drt
 single-100          the same at 100 ms
 rows-10k, rows-1m   10,000 and 1,000,000 rows, both databases: is the cost linear, does memory stay (100,000 is bulk-0)
-shards              100,000 records by one task, and by eight mapped tasks at the same time, in a process each
+shards              100,000 records by one task, and by eight mapped tasks at the same time, in a process each; into
+                    PostgreSQL by two and four, too, with what the server used
 ==================  ===================================================================================================
 
 Peers are programs of their own in ``peers``; what is tuned stands at the top of each (drt is run as it comes, too).
@@ -86,12 +88,22 @@ class Bench:
         found = Sample(cell=cell.name, entry=entry.key, contender=entry.name, records=records)
         jobs = list(self.jobs(cell, entry, records, f"{cell.name}-{entry.key}-{number}"))
         self.stub.reset(cell.latency)
+        before = self.databases.server_cpu()
         try:
             took = run(self.place, contender.program, jobs, of_peers=contender.of_peers)
         except BrokenError as error:
             return replace(found, broken=str(error))
+        server_cpu = self.databases.server_cpu() - before
         broken = self.complaint(cell, records, contender.table)
-        return replace(found, wall=took.wall, cpu=took.cpu, peak=took.peak, says=took.says, broken=broken)
+        return replace(
+            found,
+            wall=took.wall,
+            cpu=took.cpu,
+            peak=took.peak,
+            server_cpu=server_cpu,
+            says=took.says,
+            broken=broken,
+        )
 
     def jobs(self, cell: Cell, entry: Entry, records: int, folder: str) -> Iterator[Job]:
         """Yield a job for each shard."""

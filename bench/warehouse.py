@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 from bench.job import connect
 from campaigns.people import fields, key_of
 from tests.support.servers import Postgres
@@ -91,6 +93,20 @@ class Databases:
             database.execute(PLAIN)
             database.commit()
         return self._file("outcomes.db")
+
+    def server_cpu(self) -> float:
+        """Return the seconds of CPU that PostgreSQL's processes have used so far; 0 without a server."""
+        pid = self.server and self.server.pid()
+        if not pid:
+            return 0.0
+        server = psutil.Process(pid)
+        own = server.cpu_times()
+        used = own.user + own.system + own.children_user + own.children_system
+        for child in server.children():
+            with suppress(psutil.NoSuchProcess):
+                times = child.cpu_times()
+                used += times.user + times.system
+        return float(used)
 
     def kept(self, kind: str, table: str) -> int:
         """Return the outcomes of delivered records in a table."""

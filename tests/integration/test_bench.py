@@ -162,12 +162,12 @@ def test_an_empty_task_is_subtracted_from_airflow_tasks_alone() -> None:
 
 
 def test_targets_say_by_how_much_they_are_missed() -> None:
-    found = targets(figures(ours=[3.0], dlt=[6.0], drt=[10.0]))
+    found = targets(figures(ours=[3.0], dlt=[6.0], plain=[5.0]))
     verdicts = {one.text: one.verdict for one in found}
     assert verdicts["bulk, outcome table, against dlt, SQLite"] == "met"
-    assert verdicts["bulk, outcome table, against drt's batches, as they come"] == "missed by 5.00x"
-    assert verdicts["bulk, outcome table, against the plain `@task`"] == "not measured"
-    assert verdicts["memory above an empty task at 100,000 rows, SQLite"] == "met"
+    assert verdicts["bulk, outcome table, against the plain `@task`, SQLite"] == "missed by 1.00x"
+    assert verdicts["bulk, outcome table, against drt, tuned, SQLite"] == "not measured"
+    assert verdicts["memory above an empty task at 100,000 rows, SQLite"] == "missed by 25.00 MB"
 
 
 def test_a_broken_run_counts_in_no_median_and_is_told() -> None:
