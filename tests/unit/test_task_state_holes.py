@@ -1,4 +1,4 @@
-"""A part of the memory in Airflow's task state store is gone or another: nothing that may have been sent is sent."""
+"""A part of the memory in Airflow's task state store is gone: nothing that may have been sent is sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.log import digest
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status
@@ -23,12 +22,10 @@ RUN = "dag/run/task/-1"
 NAMES = [f"k{number}" for number in range(6)]
 
 
-def begin(
-    store: StateStore, *, first: bool = False, resend: bool = False, run: str = RUN, sync_id: str = "sync"
-) -> TaskStateLedger:
+def begin(store: StateStore, *, first: bool = False, resend: bool = False, sync_id: str = "sync") -> TaskStateLedger:
     begin_memory(store, first=first, resend=resend)
     binding = Binding(sync_id=sync_id, destination="nedzo", destination_host=HOST, destination_object=OBJECT)
-    ledger = open_task_state(store, run, binding, first=first, plan_only=False)
+    ledger = open_task_state(store, RUN, binding, first=first, plan_only=False)
     assert ledger is not None
     return ledger
 
@@ -113,92 +110,20 @@ def test_values_that_were_rolled_back_send_nothing_that_may_exist(data: st.DataO
     assert sent is None or not sent & MAY_EXIST
 
 
-CHANGES: dict[str, Any] = {
-    "an entry is gone": lambda value: value["entries"].pop(),
-    "all entries are gone": lambda value: value["entries"].clear(),
-    "another status": lambda value: value["entries"][0].__setitem__(1, "failed"),
-    "another record": lambda value: value["entries"][0].__setitem__(0, "0" * 32),
-    "another batch": lambda value: value["entries"][0].__setitem__(2, "x.9"),
-    "no digest": lambda value: value.pop("sum"),
-    "no entries": lambda value: value.pop("entries"),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("key", ["contacts.1.1", "contacts.2.1"])
-def test_a_changed_step_is_noticed(key: str, change: str) -> None:
+@pytest.mark.parametrize("value", ["text", 1, {"number": "1"}, [["x"]]], ids=str)
+@pytest.mark.parametrize("key", KEYS)
+def test_what_somebody_else_wrote_is_noticed(key: str, value: Any) -> None:
     store = two_tries()
-    value = store.get(key)
-    CHANGES[change](value)
     store.kept[key] = json.dumps(value)
-    with pytest.raises(LedgerError, match=f"the key {key} is not what"):
-        begin(store)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"steps": 0}, {"token": "x"}, {"began": 1.0}, {"sync_run_id": "dag/other/task/-1"}, {"version": 1},
-     {"steps": None}, {"binding": {"sync_id": "other"}}, {"more": 1}],
-)  # fmt: skip
-@pytest.mark.parametrize("key", ["contacts.1", "contacts.2"])
-def test_a_changed_execution_is_noticed(key: str, change: dict[str, Any]) -> None:
-    store = two_tries()
-    store.kept[key] = json.dumps(store.get(key) | change)
-    with pytest.raises(LedgerError, match=f"the key {key} is not what"):
+    with pytest.raises(LedgerError, match=f"the key {key} is not what this version of the package has written"):
         begin(store)
 
 
 def test_an_execution_of_another_version_is_noticed() -> None:
     store = two_tries()
-    content = store.get("contacts.1") | {"version": 2}
-    content["sum"] = digest("contacts.1", {name: value for name, value in content.items() if name != "sum"})
-    store.kept["contacts.1"] = json.dumps(content)
+    store.kept["contacts.1"] = json.dumps(store.get("contacts.1") | {"version": 3})
     with pytest.raises(LedgerError, match=r"the key contacts.1 .* this version of the package"):
         begin(store)
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["text", [], {"number": "1"}, {"number": 2, "token": "another"}, {"number": -1, "token": ""}, {"number": 0}],
-)
-def test_a_changed_name_of_the_newest_execution_is_noticed(value: Any) -> None:
-    store = two_tries()
-    store.kept["contacts"] = json.dumps(value)
-    with pytest.raises(LedgerError, match="the key contacts is not what"):
-        begin(store)
-
-
-@pytest.mark.parametrize("key", [key for key in KEYS if key != "contacts"])
-@pytest.mark.parametrize("value", ["text", [], {}, 1])
-def test_what_somebody_else_wrote_is_noticed(key: str, value: Any) -> None:
-    store = two_tries()
-    store.kept[key] = json.dumps(value)
-    with pytest.raises(LedgerError, match=f"the key {key} is not what"):
-        begin(store)
-
-
-@pytest.mark.parametrize("one", KEYS)
-@pytest.mark.parametrize("other", KEYS)
-def test_two_keys_that_were_exchanged_are_noticed(one: str, other: str) -> None:
-    store = two_tries()
-    store.kept[one], store.kept[other] = store.kept[other], store.kept[one]
-    assert (sent_again(store) is None) is (one != other)
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_a_value_of_another_task_is_noticed(key: str) -> None:
-    store, other = two_tries(), StateStore()
-    claim(begin(other, first=True, run="dag/run/other/-1"), *NAMES)
-    begin(other, run="dag/run/other/-1")
-    store.kept[key] = other.kept["contacts.1.1" if key.count(".") == 2 else key]
-    assert sent_again(store) is None
-
-
-def test_the_memory_of_another_task_is_noticed() -> None:
-    other = StateStore()
-    claim(begin(other, first=True, run="dag/run/other/-1"), *NAMES)
-    with pytest.raises(LedgerError, match="belongs to the run dag/run/other/-1"):
-        begin(other)
 
 
 # A crash is no loss.
@@ -222,16 +147,6 @@ def test_a_worker_that_dies_at_a_write_leaves_no_hole(key: str, when: str) -> No
     heir = begin(store)
     assert len(sends(heir)) >= 4
     assert claim(heir, *NAMES)
-
-
-def test_a_claim_that_is_not_counted_yet_is_a_doubt() -> None:
-    store = StateStore()
-    ledger = begin(store, first=True)
-    store.fail(on=("set",), key="contacts.1")
-    with pytest.raises(LedgerError):
-        claim(ledger, NAMES[0])
-    store.heal()
-    assert begin(store).states(NAMES)[NAMES[0]].status is Status.SENDING
 
 
 # An empty one.

@@ -18,8 +18,6 @@ from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH, clean
 DIGITS = 32
 """Of the identifier's digest: two of 20,000 records share one with a chance of 10^-30. A log line shows twelve."""
 
-CODE_LENGTH = 100
-
 WEAK = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED})
 
 
@@ -52,7 +50,7 @@ class Entry(Value, frozen=True, kw_only=True, array_like=True, forbid_unknown_fi
             payload_hash=outcome.payload_hash,
             destination_record_id=clean(outcome.destination_record_id, NAME_LENGTH),
             http_status=outcome.http_status,
-            error_code=clean(outcome.error_code, CODE_LENGTH),
+            error_code=clean(outcome.error_code, NAME_LENGTH),
             error_field=clean(outcome.error_field, NAME_LENGTH),
             was_in_doubt=any(error.code == ABSENT for error in outcome.errors),
         )
@@ -100,7 +98,7 @@ def folded(known: Entry | None, entry: Entry) -> Entry:
 
 
 def answers(entry: Entry, known: Entry) -> bool:
-    """Tell whether an entry speaks of the very request that the known one speaks of."""
+    """Tell whether an entry speaks of the request that the known one speaks of."""
     return entry.batch_id is not None and entry.batch_id == known.batch_id
 
 

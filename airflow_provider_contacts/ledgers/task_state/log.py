@@ -2,41 +2,38 @@
 
 ``contacts``            the newest execution: ``{"token", "number"}``; number 0 before the first one
 ``contacts.<n>``        the n-th execution: a :class:`Head`
-``contacts.<n>.<m>``    its m-th step: ``{"entries", "sum"}``, written once and never changed
+``contacts.<n>.<m>``    its m-th step: a list of entries, written once and never changed
 
 A step holds the claims and answers of one write; reading folds all steps in order. A write that arrives late (a client
 that repeats a request which timed out, two API servers) brings only what stands there already.
 
 Nothing is sent before the execution's own key counts the step that claims it. So a key that was lost is missed by
-another one, and a crash between two writes is not taken for a loss. Each value carries a digest of its content, its
-key and its execution: a value that was changed or moved is noticed.
+another one, and a crash between two writes is not taken for a loss.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
+from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.entries import Entry
 
-VERSION = 3
 NEWEST = "contacts"
-CHANGED = "is not what this version of the package has written"
 
 MOST_BYTES = 60_000
 """Of a step: Airflow holds 65,535 for the most that a value should have."""
 
-
 GONE = frozenset({404, 410})
-REFUSED = frozenset({401, 403, 405, 501})
+REFUSED = frozenset({401, 403, 404, 405, 501})
+
+Kind = TypeVar("Kind")
 
 
 class StoreRefusedError(LedgerError):
@@ -52,15 +49,19 @@ class AirflowStore:
     def __init__(self, accessor: Any) -> None:
         self._accessor = accessor
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str, kind: type[Kind]) -> Kind | None:
         """Return the value of a key; also ``None`` where Airflow no longer knows the task instance."""
-        return attempted(lambda: self._accessor.get(key))
+        value = attempted(lambda: self._accessor.get(key))
+        try:
+            return None if value is None else msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            raise broken(key, "is not what this version of the package has written") from None
 
     def set(self, key: str, value: Any) -> None:
         """Write a value that no retention ends: a retry may come later than the store's default of days."""
         from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # exported when asked for
 
-        attempted(lambda: self._accessor.set(key, value, retention=NEVER_EXPIRE))
+        attempted(lambda: self._accessor.set(key, msgspec.to_builtins(value), retention=NEVER_EXPIRE))
 
 
 def attempted(call: Callable[[], Any]) -> Any:
@@ -73,52 +74,19 @@ def attempted(call: Callable[[], Any]) -> Any:
 
 
 def failure_of(error: Exception) -> LedgerError:
-    """Return what a failure of the store means, from what Airflow's supervisor hands on or its client has raised."""
+    """Return what a failure of the store means, as Airflow's supervisor hands it on."""
     detail = getattr(getattr(error, "error", None), "detail", None)
     detail = detail if isinstance(detail, Mapping) else {}
-    status = detail.get("status_code", getattr(getattr(error, "response", None), "status_code", None))
-    status = status if isinstance(status, int) else None
-    said = detail.get("detail", getattr(error, "detail", None))
-    said = said.get("detail", said) if isinstance(said, Mapping) else said
-    if status in GONE and said != "Not Found":
+    status = detail.get("status_code")
+    # "Not Found" is the answer of an API server that has no such store.
+    if status in GONE and detail.get("detail") != {"detail": "Not Found"}:
         return SupersededError(
             "Airflow no longer knows this try of the task: a newer one has taken over, and this one sends nothing more"
         )
-    if status in REFUSED or status in GONE:
+    if status in REFUSED:
         return StoreRefusedError(f"Airflow's API server refuses this task's state store (HTTP status {status})")
-    told = f"HTTP status {status}" if status is not None else type(error).__name__
+    told = f"HTTP status {status}" if status else type(error).__name__
     return LedgerError(f"Airflow's task state store cannot be used ({told})")
-
-
-class Head(Value, frozen=True, kw_only=True):
-    """One execution, as its own key tells it.
-
-    :param began: seconds since the epoch, by the clock of its worker.
-    :param steps: at least so many were written.
-    """
-
-    version: int = VERSION
-    number: int
-    token: str
-    sync_run_id: str
-    binding: Binding
-    began: float
-    steps: int = 0
-
-    @property
-    def key(self) -> str:
-        """The key that holds it."""
-        return f"{NEWEST}.{self.number}"
-
-    def write(self, store: AirflowStore) -> None:
-        """Write it under its key."""
-        content = msgspec.to_builtins(self)
-        store.set(self.key, {**content, "sum": digest(self.key, content)})
-
-
-def digest(*said: Any) -> str:
-    """Return what tells a value that was changed; no proof against who knows how it is made."""
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def broken(key: str, what: str) -> LedgerError:
@@ -132,47 +100,51 @@ def broken(key: str, what: str) -> LedgerError:
     )
 
 
-def read_heads(store: AirflowStore, sync_run_id: str) -> list[Head]:
-    """Return the executions of a run so far, oldest first; refuse where one is missing, changed or of another run."""
-    newest, heads = store.get(NEWEST), list[Head]()
-    while (told := store.get(key := f"{NEWEST}.{len(heads) + 1}")) is not None:
-        content = dict(told) if isinstance(told, dict) else {}
-        if content.pop("sum", None) != digest(key, content) or content["version"] != VERSION:
-            raise broken(key, CHANGED)
-        heads.append(msgspec.convert(content, Head))
-        if heads[-1].sync_run_id != sync_run_id:
-            raise broken(key, f"belongs to the run {heads[-1].sync_run_id}")
-    match newest:
-        case None if heads:
-            raise broken(NEWEST, "is missing")
-        case {"token": str(), "number": int(number)} if number > len(heads):
-            raise broken(key, "is missing")
-        # The run has begun. An execution that registered half, and sent nothing, may stand behind the newest one.
-        case None | {"token": "", "number": 0}:
-            return heads
-        case {"token": str(token), "number": int(number)} if number > 0 and token == heads[number - 1].token:
-            return heads
-    raise broken(NEWEST, CHANGED)
+class Newest(Value, frozen=True, kw_only=True):
+    """The newest execution of the run; number 0 and no token before the first one."""
+
+    token: str = ""
+    number: int = 0
 
 
-def check_binding(head: Head, binding: Binding) -> None:
-    """Refuse a ``sync_id`` that means another destination; an execution that sent nothing has not bound it."""
-    if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
-        raise ConfigError(
-            f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
-            f"goes to {binding.place()}. Give this push another sync_id, or correct its connection or destination"
-        )
+class Head(Value, frozen=True, kw_only=True):
+    """One execution, as its own key tells it.
+
+    :param began: seconds since the epoch, by the clock of its worker.
+    :param steps: at least so many were written.
+    """
+
+    version: Literal[4] = 4
+    number: int
+    token: str
+    binding: Binding
+    began: float
+    steps: int = 0
+
+    @property
+    def key(self) -> str:
+        """The key that holds it."""
+        return f"{NEWEST}.{self.number}"
+
+
+def read_heads(store: AirflowStore) -> list[Head]:
+    """Return the executions of a run so far, oldest first; refuse where one is missing."""
+    newest, heads = store.get(NEWEST, Newest), list[Head]()
+    while (head := store.get(key := f"{NEWEST}.{len(heads) + 1}", Head)) is not None:
+        heads.append(head)
+    if newest is None and heads:
+        raise broken(NEWEST, "is missing")
+    # An execution that registered half, and sent nothing, may stand behind the newest one.
+    if newest is not None and newest.number > len(heads):
+        raise broken(key, "is missing")
+    return heads
 
 
 def read_entries(store: AirflowStore, head: Head) -> Iterator[Entry]:
-    """Yield the entries of an execution in the order of their writing; refuse a step that is missing or changed."""
+    """Yield the entries of an execution in the order of their writing; refuse where a step is missing."""
     steps = 0
-    while (step := store.get(key := f"{head.key}.{steps + 1}")) is not None:
-        match step:
-            case {"entries": list(entries), "sum": str(told)} if told == digest(key, head.token, entries):
-                yield from msgspec.convert(entries, list[Entry])
-            case _:
-                raise broken(key, CHANGED)
+    while (entries := store.get(key := f"{head.key}.{steps + 1}", list[Entry])) is not None:
+        yield from entries
         steps += 1
     if steps < head.steps:
         raise broken(key, "is missing")
@@ -182,32 +154,31 @@ class ExecutionLog:
     """The log of this execution. What a failed write may have left is written again, as it was, by the next one."""
 
     def __init__(self, store: AirflowStore, head: Head) -> None:
-        self._store = store
         self.head = head
+        self._store = store
         self._written = 0
         self._pending: list[list[Any]] = []
 
     def register(self) -> None:
         """Become the newest execution of the run."""
-        self.head.write(self._store)
-        self._store.set(NEWEST, {"token": self.head.token, "number": self.head.number})
+        self._store.set(self.head.key, self.head)
+        self._store.set(NEWEST, Newest(token=self.head.token, number=self.head.number))
 
     def is_newest(self) -> bool:
         """Ask the store whether no later execution has registered."""
-        newest = self._store.get(NEWEST)
-        return isinstance(newest, dict) and newest.get("token") == self.head.token
+        newest = self._store.get(NEWEST, Newest)
+        return newest is not None and newest.token == self.head.token
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write entries, and then how many steps there are; where this fails, they may have been written."""
         self._pending.extend(steps_of(entries))
         while self._pending:
-            key, step = f"{self.head.key}.{self._written + 1}", self._pending[0]
-            self._store.set(key, {"entries": step, "sum": digest(key, self.head.token, step)})
+            self._store.set(f"{self.head.key}.{self._written + 1}", self._pending[0])
             self._written += 1
             del self._pending[0]
         if self.head.steps < self._written:
             head = replace(self.head, steps=self._written)
-            head.write(self._store)
+            self._store.set(head.key, head)
             self.head = head
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.log import NEWEST, AirflowStore, StoreRefusedError
+from airflow_provider_contacts.ledgers.task_state.log import NEWEST, AirflowStore, Head, Newest, StoreRefusedError
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
         return
     store = AirflowStore(accessor)
     try:
-        if store.get(NEWEST) is None and store.get(f"{NEWEST}.1") is None:
+        if store.get(NEWEST, Newest) is None and store.get(f"{NEWEST}.1", Head) is None:
             if not may_begin:
                 raise ConfigError(f"Airflow's task state store holds nothing for this task, {NOTHING_KNOWN}")
-            store.set(NEWEST, {"token": "", "number": 0})
+            store.set(NEWEST, Newest())
     except StoreRefusedError:
         if not first:
             raise

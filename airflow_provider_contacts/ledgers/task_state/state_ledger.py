@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
-from airflow_provider_contacts.errors import LedgerError, SupersededError
+from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.entries import (
     WEAK,
@@ -29,7 +29,6 @@ from airflow_provider_contacts.ledgers.task_state.log import (
     AirflowStore,
     ExecutionLog,
     Head,
-    check_binding,
     read_entries,
     read_heads,
 )
@@ -61,8 +60,8 @@ class TaskStateLedger:
 
     durable = True
 
-    def __init__(self, log: ExecutionLog, clock: Clock) -> None:
-        self.token, self.sync_run_id = log.head.token, log.head.sync_run_id
+    def __init__(self, log: ExecutionLog, sync_run_id: str, clock: Clock) -> None:
+        self.token, self.sync_run_id = log.head.token, sync_run_id
         self._log, self._clock = log, clock
         self._known: dict[str, Known] = {}
         self._foreign_ids: set[str] = set()
@@ -84,14 +83,12 @@ class TaskStateLedger:
         :param register: ``False`` for a plan, which only reads; nothing may then be written.
         """
         binding.check()
-        heads = read_heads(store, sync_run_id)
+        heads = read_heads(store)
         for one in heads:
-            check_binding(one, binding)
+            refuse_other_place(one, binding)
         token = token or secrets.token_hex(8)
-        head = Head(
-            number=len(heads) + 1, token=token, sync_run_id=sync_run_id, binding=binding, began=clock.now().timestamp()
-        )
-        ledger = cls(ExecutionLog(store, head), clock)
+        head = Head(number=len(heads) + 1, token=token, binding=binding, began=clock.now().timestamp())
+        ledger = cls(ExecutionLog(store, head), sync_run_id, clock)
         if register:
             ledger._log.register()
         # Read once it is known to be the newest: what an older one writes from now on, it does not send. Every step is
@@ -117,8 +114,8 @@ class TaskStateLedger:
         """Return what is known of these records; those without an entry are left out."""
         keys = {key_of(identifier): identifier for identifier in identifiers}
         self._identifiers.update(keys)
-        return {identifier: self._state(identifier, self._known[key]) for key, identifier in keys.items()
-                if key in self._known}  # fmt: skip
+        found = ((identifier, self._known.get(key)) for key, identifier in keys.items())
+        return {identifier: self._state(identifier, known) for identifier, known in found if known is not None}
 
     def _state(self, identifier: str, known: Known) -> RecordState:
         entry, now = known.entry, self._clock.monotonic()
@@ -180,19 +177,16 @@ class TaskStateLedger:
         claims, lost = list[Entry](), defaultdict[str, list[int]](list)
         for batch_id, batch in batches.items():
             for place, key in enumerate(map(key_of, batch.identifiers)):
-                if not self._is_as_read(key, batch.history(place).state):
+                state, known = batch.history(place).state, self._known.get(key)
+                read = state and (state.status, state.batch_id)
+                stands = known and (known.entry.status, known.entry.batch_id)
+                if read != stands or (state is not None and state.status is Status.SUCCEEDED):
                     lost[batch_id].append(place)
                     continue
                 attempts, digest = batch.attempts(place) + 1, batch.payload_hashes[place]
                 claim = Entry(key=key, status=Status.SENDING, batch_id=batch_id, attempts=attempts, payload_hash=digest)
                 claims.append(claim)
         return claims, lost
-
-    def _is_as_read(self, key: str, state: RecordState | None) -> bool:
-        if (known := self._known.get(key)) is None or state is None:
-            return known is None and state is None
-        entry = known.entry
-        return (entry.status, entry.batch_id) == (state.status, state.batch_id) and entry.status is not Status.SUCCEEDED
 
     def record_results(self, results: Sequence[BatchResult]) -> None:
         """Write what answers make of own batches; called again after a failure, write what may not have arrived."""
@@ -236,4 +230,13 @@ class TaskStateLedger:
         return SupersededError(
             f"a newer execution of {self.sync_run_id} has taken over, or its task state store was cleared; this one "
             "sends nothing more"
+        )
+
+
+def refuse_other_place(head: Head, binding: Binding) -> None:
+    """Refuse a ``sync_id`` that means another destination; an execution that sent nothing has not bound it."""
+    if head.steps and head.binding.sync_id == binding.sync_id and head.binding != binding:
+        raise ConfigError(
+            f"sync_id {binding.sync_id} remembers records of {head.binding.place()} in this dag run, and this push "
+            f"goes to {binding.place()}. Give this push another sync_id, or correct its connection or destination"
         )
