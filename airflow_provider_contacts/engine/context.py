@@ -10,11 +10,8 @@ from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.pacing.adaptive import AdaptivePace
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.pacing.shared import Budget
-from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.vendor_ids import VendorIds
-from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
-from airflow_provider_contacts.vendor_kit.results import Sender
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Vendor
+from airflow_provider_contacts.reconcile.reader import ReadContext
+from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 log = logging.getLogger(__name__)
 
@@ -53,26 +50,14 @@ def reason_of(error: BaseException) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushContext:
+class PushContext(ReadContext):
     """What one push is made of.
 
     :param brake: is pulled where the push cannot go on.
-    :param ids: which contact each record was given.
     """
 
-    mapper: Mapper
     ledger: Ledger
-    sender: Sender
-    settings: PushSettings
-    clock: Clock
-    pace: Pace
     brake: Brake = field(default_factory=Brake)
-    ids: VendorIds = field(default_factory=VendorIds)
-
-    @property
-    def vendor(self) -> Vendor:
-        """The vendor's words."""
-        return self.mapper.vendor
 
 
 def pace_of(limits: Limits, budget: Budget | None) -> Pace:

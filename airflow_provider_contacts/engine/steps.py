@@ -49,15 +49,7 @@ class Steps:
         self._context, self.exhausted = context, False
         self._brake, self._limits = context.brake, context.settings.limits
         self._sync_run_id = context.ledger.sync_run_id
-        self.reconciler = Reconciler(
-            mapper=context.mapper,
-            ledger=context.ledger,
-            sender=context.sender,
-            settings=context.settings,
-            pace=context.pace,
-            ids=context.ids,
-            clock=context.clock,
-        )
+        self.reconciler = Reconciler(context)
         self.admission = Admission(
             rows,
             mapper=context.mapper,

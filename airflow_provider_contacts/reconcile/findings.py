@@ -95,23 +95,21 @@ def resolve(findings: Sequence[Finding], sync_run_id: str) -> Resolution:
 
 def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_id: str) -> None:
     """Add a record that is absent at the vendor: its row says so before it is sent again."""
-    absent = RecordError(ABSENT)
-    certain = without_error(
-        doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=(absent,)
-    )
-    resolution.changed.append(certain)
+    errors = (RecordError(ABSENT),)
+    absent = without_error(doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=errors)
+    resolution.changed.append(absent)
     if about.record.errors:
         refused = remembering(own_outcome(about.record, Status.INVALID, doubt.batch_id))
         resolution.unsent.append(refused)
         resolution.outcomes.append(refused)
     elif about.rounds + 1 >= MOST_ROUNDS:
-        resolution.outcomes.append(certain)
+        resolution.outcomes.append(absent)
     else:
-        state = state_after(certain, sync_run_id, was_in_doubt=True)
+        state = state_after(absent, sync_run_id, was_in_doubt=True)
         resolution.again.append((about.record, History(state=state, reconciled=True, rounds=about.rounds + 1)))
 
 
 def without_error(outcome: Outcome, **changes: object) -> Outcome:
     """Return an outcome of this run, without what was said of the doubt."""
-    cleared = replace(outcome, error_code=None, error_field=None, status_message=None, errors=(), from_this_run=True)
-    return replace(cleared, **changes)
+    clear = {"error_code": None, "error_field": None, "status_message": None, "errors": (), "from_this_run": True}
+    return replace(outcome, **{**clear, **changes})

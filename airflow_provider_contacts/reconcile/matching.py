@@ -19,11 +19,8 @@ PHONE = re.compile(r"[+0-9][0-9 ()./\-\u2010-\u2015\u00a0]*")
 SHORTEST_PHONE = 7
 """Digits from which a text of digits and dialling characters is compared as a phone number."""
 
-SCALARS = (str, int, float)
-
 A = TypeVar("A", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
-Traits = Mapping[str, frozenset[str]]
 
 Likeness = Literal["same", "like", "other"]
 """What a contact says about a sought record."""
@@ -35,7 +32,7 @@ def compare(sent: Payload, shown: Payload, identity: Sequence[str]) -> Likeness:
     :param identity: dotted paths of the fields that tell one person from another.
     """
     sought, seen = traits(sent, identity), traits(shown, identity)
-    shared = any(not texts.isdisjoint(seen.get(path, ())) for path, texts in sought.items())
+    shared = not sought.isdisjoint(seen)
     compared = [name for name in sent if name in shown]
     agrees = all(agree(sent[name], shown[name]) for name in compared)
     nameless = bool(compared) and not sought
@@ -83,11 +80,10 @@ def handles(text: str) -> set[str]:
     return {text, f"#{number[-SHORTEST_PHONE:]}"} if number else {text}
 
 
-def traits(payload: Payload, identity: Sequence[str]) -> Traits:
-    """Return, by path, the handles of the texts that tell a person from another; no paths without any."""
-    found = {path: filter(None, map(plain, leaves(payload, path.split(".")))) for path in identity}
-    texts = {path: frozenset(handle for text in some for handle in handles(text)) for path, some in found.items()}
-    return {path: some for path, some in texts.items() if some}
+def traits(payload: Payload, identity: Sequence[str]) -> set[tuple[str, str]]:
+    """Return the texts that tell a person from another, as handles, each with its path."""
+    texts = ((path, plain(leaf)) for path in identity for leaf in leaves(payload, path.split(".")))
+    return {(path, handle) for path, text in texts if text for handle in handles(text)}
 
 
 def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
@@ -105,40 +101,25 @@ def leaves(value: Any, path: Sequence[str]) -> Iterator[Any]:
 class Index:
     """The sought records that a contact could be like: not every contact of a long list is compared with each of them.
 
-    Two that agree have a trait in common, or agree in the first field of the one without traits.
+    Two that agree have a trait in common, or one of them has none.
     """
 
     def __init__(self, sought: Mapping[int, Payload], identity: Sequence[str]) -> None:
         self._identity = identity
+        self._all = set(sought)
         self._nameless: set[int] = set()
         self._by_trait: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-        self._by_first: defaultdict[str, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         for number, payload in sought.items():
-            found = [(path, text) for path, texts in traits(payload, identity).items() for text in texts]
-            for trait in found:
-                self._by_trait[trait].add(number)
+            found = traits(payload, identity)
             if not found:
                 self._nameless.add(number)
-            texts = ((name, plain(value)) for name, value in sorted(payload.items()) if isinstance(value, SCALARS))
-            name, first = next(((name, text) for name, text in texts if text), ("", ""))
-            for handle in handles(first):
-                self._by_first[name][handle].add(number)
+            for trait in found:
+                self._by_trait[trait].add(number)
 
     def candidates(self, shown: Payload) -> set[int]:
         """Return the numbers of all records that the contact is not surely another one than."""
-        found = [(path, text) for path, texts in traits(shown, self._identity).items() for text in texts]
-        if not found:
-            return self._alike(shown)
-        nameless = self._alike(shown) & self._nameless if self._nameless else set[int]()
-        return nameless.union(*(self._by_trait.get(trait, ()) for trait in found))
-
-    def _alike(self, shown: Payload) -> set[int]:
-        """Return the records whose first field says the same, or is not shown."""
-        alike = set[int]()
-        for name, numbers in self._by_first.items():
-            some = map(numbers.get, handles(plain(shown[name]))) if name in shown else numbers.values()
-            alike.update(*filter(None, some))
-        return alike
+        found = traits(shown, self._identity)
+        return self._nameless.union(*(self._by_trait.get(trait, ()) for trait in found)) if found else self._all
 
 
 def assign(options: Mapping[A, Sequence[B]]) -> dict[A, B]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from math import inf
+from typing import Protocol
 
 from airflow_provider_contacts.pacing.bucket import Pace, backoff, retry_after
 from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
 from airflow_provider_contacts.reconcile.matching import Index, Likeness, assign, compare
+from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import Holder
+from airflow_provider_contacts.records.vendor_ids import VendorIds
 from airflow_provider_contacts.vendor_kit.answers import guarded
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
-from airflow_provider_contacts.vendor_kit.results import NotSent, Result
+from airflow_provider_contacts.vendor_kit.results import NotSent, Result, Sender
 from airflow_provider_contacts.vendor_kit.sanitize import NAME_LENGTH
-from airflow_provider_contacts.vendor_kit.vendor import Destination, Request, Response, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Request, Response, Vendor
 
 READS = 2  # complete reads without a record, after which it counts as absent
 ROUNDING = 2.0  # seconds: a vendor's Date has whole ones, and so may its times of creation
@@ -30,20 +33,39 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNAUTHORIZED = 401
 
 
+class Evidence(Protocol):
+    """What a reading asks of a ledger."""
+
+    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
+        """Return the payloads that were sent last, of those records for which one is stored."""
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the ``succeeded`` rows of this destination that name one of these contacts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadContext:
-    """What every read of a push goes by.
+    """What a push reads by.
 
-    :param renewable: whether a refused credential can be renewed.
+    :param ids: which contact each record was given.
     """
 
-    vendor: Vendor
-    read_back: ReadBack
-    destination: Destination
+    mapper: Mapper
+    ledger: Evidence
+    sender: Sender
     settings: PushSettings
-    pace: Pace
     clock: Clock
-    renewable: bool
+    pace: Pace
+    ids: VendorIds = field(default_factory=VendorIds)
+
+    @property
+    def vendor(self) -> Vendor:
+        """The vendor's words."""
+        return self.mapper.vendor
+
+    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
+        """Return the records of this push and of the ledger that hold one of these contacts."""
+        return [*self.ledger.holders(record_ids), *self.ids.holders(record_ids)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +90,10 @@ class Reader:
     It has no clock, socket or ledger of its own: the engine hands it time and results. ``_same`` holds, by record, the
     contacts that agree with it, in the order in which the pass shows them; ``_like`` those that are only like it.
     ``_failed`` are records about which not everything was read.
-
-    :param held: which of these ids rows hold; may raise what a ledger raises.
     """
 
-    def __init__(
-        self, in_doubt: Sequence[InDoubt], context: ReadContext, held: Callable[[Collection[str]], Collection[Holder]]
-    ) -> None:
-        self._context, self._held = context, held
+    def __init__(self, in_doubt: Sequence[InDoubt], read_back: ReadBack, context: ReadContext) -> None:
+        self._read_back, self._context = read_back, context
         self._findings = [Finding(one, "not_read_back") for one in in_doubt if one.sought is None]
         self._open = {key: one for key, one in enumerate(in_doubt) if one.sought is not None}
         self._misses: Counter[int] = Counter()
@@ -133,7 +151,7 @@ class Reader:
         if asked is None:
             return False
         refused = isinstance(result, Response) and result.status == UNAUTHORIZED
-        renew = self._context.renewable and refused and not asked.renewed
+        renew = self._context.sender.renewable and refused and not asked.renewed
         if renew:
             self._queue.append(replace(asked, renewed=True))
         elif isinstance(result, Response) and (page := self._page(asked.question, result)) is not None:
@@ -145,15 +163,14 @@ class Reader:
 
     def _begin_pass(self, now: float) -> None:
         """Queue everything that the vendor can be asked about the records that are left."""
-        read_back = self._context.read_back
         keys, sought = list(self._open), [one.sought or {} for one in self._open.values()]
         self._reading, self._began = True, now
-        self._index = Index(dict(zip(keys, sought, strict=True)), read_back.identity)
+        self._index = Index(dict(zip(keys, sought, strict=True)), self._read_back.identity)
         self._same, self._like, self._failed = {key: {} for key in keys}, {key: set() for key in keys}, set()
         self._asked, self._queue, self._under_way = set(), [], {}
 
         def first() -> list[ReadRequest]:
-            questions = read_back.questions(sought, self._context.destination)
+            questions = self._read_back.questions(sought, self._context.mapper.destination)
             return [ReadRequest(question=one, about=tuple(keys[place] for place in one.about)) for one in questions]
 
         requests = guarded(self._context.vendor, first, list[ReadRequest]())
@@ -165,19 +182,19 @@ class Reader:
 
     def _put(self, request: ReadRequest) -> None:
         """Queue a request that is new in this pass; a vendor whose pages go round tells nothing."""
-        if request.question.request in self._asked or len(self._asked) >= self._context.read_back.most_requests:
+        if request.question.request in self._asked or len(self._asked) >= self._read_back.most_requests:
             self._failed.update(request.about)
         else:
             self._asked.add(request.question.request)
             self._queue.append(request)
 
     def _readable(self, status: int) -> bool:
-        return 200 <= status < 300 or status in self._context.read_back.absent_statuses  # noqa: PLR2004  # RFC 9110
+        return 200 <= status < 300 or status in self._read_back.absent_statuses  # noqa: PLR2004  # RFC 9110
 
     def _page(self, question: Question, response: Response) -> Page | None:
         if not self._readable(response.status):
             return None
-        return guarded(self._context.vendor, lambda: self._context.read_back.read(response, question), None)
+        return guarded(self._context.vendor, lambda: self._read_back.read(response, question), None)
 
     def _repeat(self, asked: ReadRequest, result: Result) -> None:
         """Ask again later, if that can help."""
@@ -197,7 +214,7 @@ class Reader:
         self._queue.append(replace(asked, tries=tries, due=now + max(wait or 0.0, backoff(tries, clock.random))))
 
     def _compare(self, asked: ReadRequest, page: Page, date: datetime | None) -> None:
-        identity = self._context.read_back.identity
+        identity = self._read_back.identity
         for contact in page.contacts:
             for key in self._index.candidates(contact.fields).intersection(asked.about):
                 one = self._open[key]
@@ -228,7 +245,7 @@ class Reader:
             return
         self._reading = False
         seen = set[str]().union(*self._same.values(), *self._like.values())
-        holders = self._held(seen) if seen else ()
+        holders = self._context.holders(seen) if seen else ()
         foreign = {one.id for one in holders if one.record_identifier is None}
         others = {
             key: {one.id for one in holders if one.record_identifier != about.record.record_identifier}

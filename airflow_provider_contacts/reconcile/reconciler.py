@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
-from typing import Protocol
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
 from airflow_provider_contacts.reconcile.reader import ReadContext, Reader
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import Mapper, Record
-from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, Holder, RecordState
+from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, RecordState
 from airflow_provider_contacts.records.stored_payloads import holds_replaced
-from airflow_provider_contacts.records.vendor_ids import VendorIds
 from airflow_provider_contacts.vendor_kit.answers import says_exists
-from airflow_provider_contacts.vendor_kit.push_settings import Clock, OnUnknown, PushSettings
-from airflow_provider_contacts.vendor_kit.results import Result, Sender
-from airflow_provider_contacts.vendor_kit.vendor import Payload, Request
+from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
+from airflow_provider_contacts.vendor_kit.results import Result
+from airflow_provider_contacts.vendor_kit.vendor import Request
 
 log = logging.getLogger(__name__)
 
 MOST_DOUBTS = 1000
 """Records of this try that are gathered before the vendor is read back; so many are kept in memory."""
-
-
-class Evidence(Protocol):
-    """What the reconciler asks of a ledger."""
-
-    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return the payloads that were sent last, of those records for which one is stored."""
-
-    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` rows of this destination that name one of these contacts."""
 
 
 class Reconciler:
@@ -45,34 +32,12 @@ class Reconciler:
     and none begins while a create request is under way: contacts created meanwhile could be taken for those sought.
     """
 
-    def __init__(
-        self,
-        *,
-        mapper: Mapper,
-        ledger: Evidence,
-        sender: Sender,
-        settings: PushSettings,
-        pace: Pace,
-        ids: VendorIds,
-        clock: Clock,
-    ) -> None:
-        self._vendor = vendor = mapper.vendor
-        self._ledger, self._sender, self._settings = ledger, sender, settings
-        self._ids, self._clock = ids, clock
-        self._context: ReadContext | None = None
-        self.on_unknown: OnUnknown = settings.on_unknown
-        if settings.on_unknown == "reconcile" and vendor.read_back is not None:
-            self._context = ReadContext(
-                vendor=vendor,
-                read_back=vendor.read_back,
-                destination=mapper.destination,
-                settings=settings,
-                pace=pace,
-                clock=clock,
-                renewable=sender.renewable,
-            )
-        elif settings.on_unknown == "reconcile":
-            log.warning("%s documents no way to read contacts back: what is in doubt stays unknown", vendor.title)
+    def __init__(self, context: ReadContext) -> None:
+        self._context, self._vendor, self._settings = context, context.vendor, context.settings
+        self._ids, self._clock = context.ids, context.clock
+        self.on_unknown: OnUnknown = self._settings.on_unknown
+        if self.on_unknown == "reconcile" and self._vendor.read_back is None:
+            log.warning("%s documents no way to read contacts back: what is in doubt stays unknown", self._vendor.title)
             self.on_unknown = "hold"
         self._inherited: list[InDoubt] = []
         self._new: list[InDoubt] = []
@@ -96,7 +61,7 @@ class Reconciler:
             claim must not look too young, and from now where it must not look too old.
         """
         changed = [state.record_identifier for record, state in found if not is_as_sent(record, state)]
-        stored = self._ledger.payloads(changed) if changed else {}
+        stored = self._context.ledger.payloads(changed) if changed else {}
         sent = {key: payload for key, payload in stored.items() if not holds_replaced(payload)}
         now = self._clock.monotonic()
         for record, state in found:
@@ -143,26 +108,23 @@ class Reconciler:
         :param drained: nothing is left to be sent, nor will there be.
         :param room: requests that may be under way.
         """
-        if self._reader is None and self._context is not None and idle:
+        read_back = self._vendor.read_back if self.on_unknown == "reconcile" else None
+        if self._reader is None and read_back is not None and idle:
             in_doubt, self._inherited = self._inherited, []
             if not in_doubt and (drained or len(self._new) >= MOST_DOUBTS):
                 in_doubt, self._new = self._new, []
             if in_doubt:
                 log.info("%s is read back about %s records in doubt", self._vendor.title, len(in_doubt))
-                self._reader = Reader(in_doubt, self._context, self._held)
+                self._reader = Reader(in_doubt, read_back, self._context)
         if self._reader is not None:
             self._reader.ask(submit, room)
             self._gather(self._reader)
-
-    def _held(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the records of this push and of the ledger that hold one of these contacts."""
-        return [*self._ledger.holders(record_ids), *self._ids.holders(record_ids)]
 
     def on_result(self, tag: int, result: Result) -> None:
         """Take in a result, if it is one of a read."""
         if self._reader is not None:
             if self._reader.on_result(tag, result):
-                self._sender.renew(tag)
+                self._context.sender.renew(tag)
             self._gather(self._reader)
 
     def _gather(self, reader: Reader) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from airflow_provider_contacts.reconcile.reader import (
     Reader,
     vendor_time,
 )
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.mapper import Mapper, Record
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
@@ -97,16 +98,18 @@ class Bench:
         read_back = ReadBack(
             questions=ask, read=self._read, identity=("email",), most_requests=9, absent_statuses=absent_statuses
         )
+        ledger: Any = SimpleNamespace(holders=held)
+        sender: Any = SimpleNamespace(renewable=renewable)
+        vendor = replace(READABLE, again_statuses=again_statuses)
         context = ReadContext(
-            vendor=replace(READABLE, again_statuses=again_statuses),
-            read_back=read_back,
-            destination={"list": "7"},
+            mapper=Mapper(vendor=vendor, destination={"list": "7"}, sync_id="s"),
+            ledger=ledger,
+            sender=sender,
             settings=PushSettings(**settings),
             pace=pace or Pace(None),
             clock=self.time.clock(),
-            renewable=renewable,
         )
-        self.reader = Reader(records, context, held)
+        self.reader = Reader(records, read_back, context)
 
     def _read(self, response: Response, asked: Question) -> Page:
         assert response.status < 500
