@@ -30,7 +30,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.records.mapper import Mapper, Record
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.forms import Account

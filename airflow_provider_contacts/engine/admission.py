@@ -12,23 +12,19 @@ from msgspec import structs
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.engine.ports import States
-from airflow_provider_contacts.engine.queue import batch_of
 from airflow_provider_contacts.engine.seen_keys import Keys
 from airflow_provider_contacts.errors import ConfigError, LedgerError
-from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import NOTHING, Batch, History
-from airflow_provider_contacts.records.mapper import Mapper, Record, record_at, records_of
+from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.records.batch import NOTHING, Batch, History, batch_of, records_of
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state, remembering
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
-from airflow_provider_contacts.records.unsent_outcomes import (
-    elsewhere,
-    not_unique,
-    outcome_of_state,
-    own_outcome,
-    remembering,
-)
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from airflow_provider_contacts.vendor_kit.vendor import Limits
+
+ELSEWHERE = "another run of the same sync_id is sending this record"
+NOT_UNIQUE = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,11 +122,11 @@ class Admission:
         chunk = AdmittedChunk(looked_at=self._monotonic())
         states = self._ledger.states(lost.identifiers)
         for place, identifier in enumerate(lost.identifiers):
-            record = record_at(lost, place)
+            record = lost.record(place)
             history = self._decide(record, states.get(identifier), chunk)
             if history is not None:
                 again = structs.replace(history, claims=lost.history(place).claims + 1)
-                chunk.later.append(batch_of([(record, again)], due=self._monotonic() + self._rest(history)))
+                chunk.later.append(batch_of([record], [again], due=self._monotonic() + self._rest(history)))
         return chunk
 
     def _decide_all(
@@ -149,7 +145,7 @@ class Admission:
         admitted = [place for place, identifier in enumerate(sound.identifiers) if identifier not in known]
         self.keys.active.update((sound.identifiers[place], sound.payload_hashes[place]) for place in admitted)
         places = {sound.row_indexes[place]: place for place, one in enumerate(sound.identifiers) if one in known}
-        records: list[Record] = [*(record_at(sound, place) for place in places.values()), *invalid]
+        records: list[Record] = [*map(sound.record, places.values()), *invalid]
         histories: dict[int, History] = {}
         for record in sorted(records, key=lambda one: one.row_index):
             same = self.keys.is_same(record)
@@ -161,7 +157,7 @@ class Admission:
                 continue
             if (rest := self._rest(history)) > 0:
                 # It leaves alone, and only when the earlier request must have ended.
-                chunk.later.append(batch_of([(record, history)], due=self._monotonic() + rest))
+                chunk.later.append(batch_of([record], [history], due=self._monotonic() + rest))
                 continue
             histories[places[record.row_index]] = history
         chunk.batch = structs.replace(sound, histories=histories).select(sorted([*admitted, *histories]))
@@ -175,7 +171,8 @@ class Admission:
         if same:
             return self._outcome(record, Status.DUPLICATE)
         self.keys.not_unique += 1
-        return not_unique(record, self._mapper.sync_key)
+        error = RecordError("key_not_unique", ",".join(self._mapper.sync_key) or None, NOT_UNIQUE)
+        return outcome_of(record, Status.INVALID, (error,))
 
     def _decide(self, record: Record, state: RecordState | None, chunk: AdmittedChunk) -> History | None:
         """Decide about one record; return its history if it is to be sent."""
@@ -218,7 +215,7 @@ class Admission:
             case Decision.DUPLICATE | Decision.NOT_UNIQUE:
                 return self._later_one(record, same=decision is Decision.DUPLICATE)
             case Decision.ELSEWHERE:
-                return elsewhere(record)
+                return outcome_of(record, Status.FAILED, code="claimed_elsewhere", status_message=ELSEWHERE)
             case Decision.SKIP:
                 status = Status.SKIPPED
             case Decision.HOLD:
@@ -228,13 +225,12 @@ class Admission:
         return outcome_of_state(record, state, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Record, status: Status) -> Outcome:
-        return own_outcome(record, status, f"{self._ledger.token}.i{self._chunks}")
+        return outcome_of(record, status, batch_id=f"{self._ledger.token}.i{self._chunks}")
 
 
 def not_attempted(sound: Batch, invalid: Sequence[Record]) -> list[Outcome]:
     """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
-    records = records_of(sound, invalid)
-    return [own_outcome(one, Status.FAILED, error_code="not_attempted") for one in records]
+    return [outcome_of(one, Status.FAILED, code="not_attempted") for one in records_of(sound, invalid)]
 
 
 def chunk_size(limits: Limits) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_provider_contacts.records.batch import NOTHING, Batch, History, joined
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.batch import NOTHING, Batch, joined
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 
@@ -101,17 +100,3 @@ def cuts(sizes: Sequence[int], limits: Limits, overhead: int = 0) -> Iterator[ra
         total += size + (1 if place > start else 0)
     if sizes:
         yield range(start, len(sizes))
-
-
-def batch_of(records: Iterable[tuple[Record, History]], due: float = 0.0) -> Batch:
-    """Return records, each with what was known of it before, as a batch."""
-    found = list(records)
-    return Batch(
-        identifiers=[record.record_identifier for record, _ in found],
-        row_indexes=[record.row_index for record, _ in found],
-        payloads=[record.payload for record, _ in found],
-        bodies=[record.body for record, _ in found],
-        payload_hashes=[record.payload_hash for record, _ in found],
-        histories={place: history for place, (_, history) in enumerate(found)},
-        due=due,
-    )

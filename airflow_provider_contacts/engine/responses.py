@@ -15,7 +15,6 @@ from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLat
 from airflow_provider_contacts.pacing.bucket import backoff
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch
-from airflow_provider_contacts.records.mapper import record_at
 from airflow_provider_contacts.records.vendor_ids import but
 from airflow_provider_contacts.vendor_kit.push_settings import refusal_text, trouble_text
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
@@ -234,6 +233,6 @@ class Responses:
             for place, exists in one.in_doubt.items():
                 outcome = one.result.exceptions[place]
                 history = history_after(batch, place, outcome, self._context.ledger.sync_run_id)
-                record = record_at(batch, place)
+                record = batch.record(place)
                 self._reconciler.add(record, outcome, history, marked_at=batch.marked_at, exists=exists)
         self._judged.clear()

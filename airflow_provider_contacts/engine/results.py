@@ -9,10 +9,9 @@ from msgspec import structs
 from airflow_provider_contacts.engine.policy import Disposition
 from airflow_provider_contacts.frozen import Value
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History, outcome_at
-from airflow_provider_contacts.records.mapper import record_at
+from airflow_provider_contacts.records.batch import Batch, BatchResult, Finished, History
+from airflow_provider_contacts.records.record import outcome_of, outcome_of_state, remembering
 from airflow_provider_contacts.records.record_state import state_after
-from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, remembering
 from airflow_provider_contacts.vendor_kit.answers import says_exists
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
 
@@ -134,15 +133,14 @@ def unconfirmed(
         history.reconciled and status is Status.REJECTED and says_exists(errors, http_status, exists_codes)
     ):
         status = Status.UNKNOWN
-    outcome = outcome_at(
-        batch,
-        place,
+    outcome = outcome_of(
+        batch.record(place),
         status,
+        errors,
         attempts=batch.attempts(place) + 1,
         batch_id=batch.batch_id,
         http_status=http_status,
-        record_id=found,
-        errors=errors,
+        destination_record_id=found,
     )
     return remembering(outcome) if history.reconciled else outcome
 
@@ -154,8 +152,8 @@ def not_sent(batch: Batch, code: str, batch_id: str | None, sync_run_id: str) ->
 
 def not_sent_at(batch: Batch, place: int, code: str, batch_id: str | None, sync_run_id: str) -> Outcome:
     """Return the outcome of one record that does not leave in this try."""
-    history, attempts = batch.history(place), batch.attempts(place)
+    record, history = batch.record(place), batch.history(place)
     if history.doubted and history.state is not None:
-        return outcome_of_state(record_at(batch, place), history.state, Status.UNKNOWN, sync_run_id)
-    outcome = outcome_at(batch, place, Status.FAILED, attempts=attempts, batch_id=batch_id, error_code=code)
+        return outcome_of_state(record, history.state, Status.UNKNOWN, sync_run_id)
+    outcome = outcome_of(record, Status.FAILED, code=code, attempts=batch.attempts(place), batch_id=batch_id)
     return remembering(outcome) if history.reconciled else outcome

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from airflow_provider_contacts.outcome import Outcome
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.record import Record
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk,
 from airflow_provider_contacts.engine.context import PushContext, StopReason
 from airflow_provider_contacts.engine.departures import Departures
 from airflow_provider_contacts.engine.interrupts import Interrupts
-from airflow_provider_contacts.engine.queue import Queue, batch_of
+from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.engine.recorder import Recorder
 from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.engine.results import not_sent
@@ -18,10 +18,10 @@ from airflow_provider_contacts.errors import BudgetError, ContactsError, LedgerE
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.reconcile.findings import resolve
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
-from airflow_provider_contacts.records.batch import Batch, Finished
+from airflow_provider_contacts.records.batch import Batch, Finished, batch_of
+from airflow_provider_contacts.records.record import outcome_of_state
 from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.records.sync_ids import LookFirst
-from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state
 
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
@@ -218,7 +218,7 @@ class Steps:
         found = resolve(findings, self._sync_run_id)
         self._recorder.outcomes(found.changed)
         self._recorder.unsent(found.unsent)
-        self.queue.add(batch_of(found.again))
+        self.queue.add(batch_of([one for one, _ in found.again], [history for _, history in found.again]))
         self._finish(found.outcomes)
         self.queue.cut(ended=self.exhausted)
 

@@ -10,9 +10,8 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state, remembering
 from airflow_provider_contacts.records.record_state import ABSENT, RecordState, state_after
-from airflow_provider_contacts.records.unsent_outcomes import outcome_of_state, own_outcome, remembering
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 MOST_ROUNDS = 3
@@ -99,7 +98,7 @@ def send_again(about: InDoubt, doubt: Outcome, resolution: Resolution, sync_run_
     absent = without_error(doubt, status=Status.FAILED, destination_record_id=None, error_code=ABSENT, errors=errors)
     resolution.changed.append(absent)
     if about.record.errors:
-        refused = remembering(own_outcome(about.record, Status.INVALID, doubt.batch_id))
+        refused = remembering(outcome_of(about.record, Status.INVALID, batch_id=doubt.batch_id))
         resolution.unsent.append(refused)
         resolution.outcomes.append(refused)
     elif about.rounds + 1 >= MOST_ROUNDS:

@@ -11,7 +11,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.reconcile.findings import Finding, InDoubt
 from airflow_provider_contacts.reconcile.reader import ReadContext, Reader
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import INTERRUPTED, SETTLING, RecordState
 from airflow_provider_contacts.records.stored_payloads import holds_replaced
 from airflow_provider_contacts.vendor_kit.answers import says_exists

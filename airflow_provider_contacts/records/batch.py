@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from airflow_provider_contacts.frozen import Value
-from airflow_provider_contacts.outcome import Outcome, RecordError, Status
+from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.records.record import Record, outcome_of
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
-NO_ERROR = RecordError("")
 COLUMNS = ("identifiers", "row_indexes", "payloads", "bodies", "payload_hashes")
 
 
@@ -72,6 +73,16 @@ class Batch(Value, frozen=True, kw_only=True):
         """Return how many records it holds."""
         return len(self.identifiers)
 
+    def record(self, place: int) -> Record:
+        """Return one record by itself."""
+        return Record(
+            record_identifier=self.identifiers[place],
+            row_index=self.row_indexes[place],
+            payload=self.payloads[place],
+            body=self.bodies[place],
+            payload_hash=self.payload_hashes[place],
+        )
+
     def history(self, place: int) -> History:
         """Return what was known of a record before."""
         return self.histories.get(place, NO_HISTORY)
@@ -107,35 +118,23 @@ def joined(batches: Sequence[Batch]) -> Batch:
     return Batch(**columns, histories=histories)
 
 
-def outcome_at(
-    batch: Batch,
-    place: int,
-    status: Status,
-    *,
-    attempts: int,
-    batch_id: str | None,
-    http_status: int | None = None,
-    record_id: str | None = None,
-    errors: tuple[RecordError, ...] = (),
-    error_code: str | None = None,
-) -> Outcome:
-    """Return the outcome of one record of a batch; ``error_code`` is for an outcome without a list of errors."""
-    first = errors[0] if errors else NO_ERROR
-    return Outcome(
-        record_identifier=batch.identifiers[place],
-        row_index=batch.row_indexes[place],
-        status=status,
-        destination_record_id=record_id,
-        error_code=first.code or error_code,
-        error_field=first.field,
-        status_message=first.message,
-        errors=errors,
-        http_status=http_status,
-        attempts=attempts,
-        payload_hash=batch.payload_hashes[place],
-        payload=batch.payloads[place],
-        batch_id=batch_id,
+def batch_of(records: Iterable[Record], histories: Sequence[History] = (), due: float = 0.0) -> Batch:
+    """Return records as a batch; ``histories`` are theirs, in the same order."""
+    found = list(records)
+    return Batch(
+        identifiers=[record.record_identifier for record in found],
+        row_indexes=[record.row_index for record in found],
+        payloads=[record.payload for record in found],
+        bodies=[record.body for record in found],
+        payload_hashes=[record.payload_hash for record in found],
+        histories=dict(enumerate(histories)),
+        due=due,
     )
+
+
+def records_of(batch: Batch, others: Sequence[Record] = ()) -> list[Record]:
+    """Return the records of a batch and others, in the order of their rows."""
+    return sorted([*map(batch.record, range(len(batch))), *others], key=attrgetter("row_index"))
 
 
 class BatchResult(Value, frozen=True, kw_only=True):
@@ -155,14 +154,13 @@ class BatchResult(Value, frozen=True, kw_only=True):
         """Make the outcome of every record that the vendor confirms."""
         for place, record_id in enumerate(self.ids):
             if place not in self.exceptions:
-                yield outcome_at(
-                    self.batch,
-                    place,
+                yield outcome_of(
+                    self.batch.record(place),
                     Status.SUCCEEDED,
+                    destination_record_id=record_id,
                     attempts=self.batch.attempts(place) + 1,
                     batch_id=self.batch_id,
                     http_status=self.http_status,
-                    record_id=record_id,
                 )
 
     def outcomes(self) -> Iterator[Outcome]:

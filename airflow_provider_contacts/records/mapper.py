@@ -9,33 +9,16 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
-from airflow_provider_contacts.frozen import Value
-from airflow_provider_contacts.records.batch import Batch, joined
+from airflow_provider_contacts.records.batch import Batch, joined, records_of
 from airflow_provider_contacts.records.column_check import about_the_key, check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import HASH_VERSION, PLAIN, canonical, digest, identifiers_of, rough_digest
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.row_values import NOT_A_MAPPING, Reasons, kept_of, reasons_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Vendor
 
 MOST_COLUMNS = 100
 """Sets of columns that are remembered: the mappings of an upstream task may each have their own."""
-
-
-class Record(Value, frozen=True, kw_only=True):
-    """One record by itself.
-
-    :param payload: as it is sent; of a refused record what is kept of it, ``None`` for what is no mapping.
-    :param body: the payload as it is sent, as JSON text.
-    :param payload_hash: digest of the mapped payload alone, with its version.
-    :param errors: why our own check refuses it; empty: it may be sent.
-    """
-
-    record_identifier: str
-    row_index: int
-    payload: Any
-    body: bytes = b""
-    payload_hash: str
-    errors: Reasons = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,23 +178,6 @@ def each(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequen
                 refused[place] = reasons_of(error)
         found.append(made)
     return found
-
-
-def records_of(batch: Batch, invalid: Sequence[Record]) -> list[Record]:
-    """Return the records of a chunk, one by one, in the order of their rows."""
-    records: list[Record] = [*(record_at(batch, place) for place in range(len(batch))), *invalid]
-    return sorted(records, key=attrgetter("row_index"))
-
-
-def record_at(batch: Batch, place: int) -> Record:
-    """Return one record of a batch by itself."""
-    return Record(
-        record_identifier=batch.identifiers[place],
-        row_index=batch.row_indexes[place],
-        payload=batch.payloads[place],
-        body=batch.bodies[place],
-        payload_hash=batch.payload_hashes[place],
-    )
 
 
 def refuse(

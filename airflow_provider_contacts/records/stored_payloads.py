@@ -12,9 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.batch import Batch
+from airflow_provider_contacts.records.batch import Batch, batch_of
 from airflow_provider_contacts.records.keys import HASH_VERSION, rough_digest
-from airflow_provider_contacts.records.mapper import Mapper, Record
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Payload
@@ -75,15 +76,7 @@ class ReadyMapper(Mapper):
     ) -> tuple[Batch, list[Record]]:
         """Return the records as they are."""
         in_order = sorted(rows, key=attrgetter("row_index"))
-        sound = [row for row in in_order if not row.errors]
-        batch = Batch(
-            identifiers=[row.record_identifier for row in sound],
-            row_indexes=[row.row_index for row in sound],
-            payloads=[row.payload for row in sound],
-            bodies=[row.body for row in sound],
-            payload_hashes=[row.payload_hash for row in sound],
-        )
-        return batch, [row for row in in_order if row.errors]
+        return batch_of(row for row in in_order if not row.errors), [row for row in in_order if row.errors]
 
 
 def restore(mapper: Mapper, stored: Stored) -> Record | None:

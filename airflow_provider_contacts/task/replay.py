@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.records.mapper import Mapper, Record, records_of
+from airflow_provider_contacts.records.batch import Finished, records_of
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
 from airflow_provider_contacts.task.as_read_ledger import AsReadLedger

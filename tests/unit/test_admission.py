@@ -11,9 +11,9 @@ from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
 from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import Mapper, Record, record_at
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.records.unsent_outcomes import elsewhere, outcome_of_state, own_outcome
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
 from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, failing, names
 
@@ -42,7 +42,7 @@ def outcome(status: Status, **values: Any) -> Outcome:
 
 
 def test_our_own_word_carries_every_reason() -> None:
-    assert own_outcome(UNFIT, Status.INVALID, "t1.i1") == outcome(
+    assert outcome_of(UNFIT, Status.INVALID, batch_id="t1.i1") == outcome(
         Status.INVALID,
         error_code="bad",
         error_field="name",
@@ -55,17 +55,9 @@ def test_our_own_word_carries_every_reason() -> None:
 
 
 def test_a_duplicate_has_no_reason() -> None:
-    assert own_outcome(RECORD, Status.DUPLICATE, None) == outcome(Status.DUPLICATE)
-    assert own_outcome(UNFIT, Status.DUPLICATE, "b") == outcome(
+    assert outcome_of(RECORD, Status.DUPLICATE) == outcome(Status.DUPLICATE)
+    assert outcome_of(UNFIT, Status.DUPLICATE, batch_id="b") == outcome(
         Status.DUPLICATE, payload_hash="v1:un", payload={"name": ""}, batch_id="b"
-    )
-
-
-def test_what_is_not_sent_for_others_sake() -> None:
-    assert elsewhere(RECORD) == outcome(
-        Status.FAILED,
-        error_code="claimed_elsewhere",
-        status_message="another run of the same sync_id is sending this record",
     )
 
 
@@ -139,7 +131,7 @@ class Rows:
 def test_a_new_record_is_sent_for_the_first_time() -> None:
     rows = Rows(names(1))
     chunk = rows.take()
-    assert record_at(chunk.batch, 0) == rows.prepared()
+    assert chunk.batch.record(0) == rows.prepared()
     assert (len(chunk.batch), chunk.batch.histories, chunk.looked_at) == (1, {}, rows.time.seconds)
     assert (chunk.later, chunk.outcomes, chunk.unsent, chunk.interrupted, chunk.in_doubt) == ([], [], [], [], [])
     assert rows.active.keys() == {"n0"}

@@ -10,7 +10,7 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.reconcile.findings import MOST_ROUNDS, Finding, InDoubt, Resolution, resolve
 from airflow_provider_contacts.records.batch import History
-from airflow_provider_contacts.records.mapper import Record
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import RecordState, state_after
 
 RUN = "run-1"

@@ -22,7 +22,8 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from airflow_provider_contacts.records.keys import CANONICAL, digest
-from airflow_provider_contacts.records.mapper import MOST_COLUMNS, Mapper, Record, record_at
+from airflow_provider_contacts.records.mapper import MOST_COLUMNS, Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
@@ -382,7 +383,7 @@ def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
         field_map=data.draw(st.sampled_from([{}, {"id": fields[0]}])),
     )
     batch, refused = found.prepare_chunk(5, rows)
-    sound = [record_at(batch, place) for place in range(len(batch))]
+    sound = [batch.record(place) for place in range(len(batch))]
     for part in (sound, refused):
         assert [one.row_index for one in part] == sorted(one.row_index for one in part)
     chunk = {record.row_index: shown(record) for record in [*sound, *refused]}

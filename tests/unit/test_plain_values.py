@@ -19,7 +19,8 @@ import pyarrow as pa  # noqa: TID253  # likewise
 import pytest
 
 from airflow_provider_contacts.ledgers.sql.rows import payload_json
-from airflow_provider_contacts.records.mapper import Mapper, Record
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain, plain_row
 from airflow_provider_contacts.vendors import load
 from tests.support.vendors import PEOPLE, prepare

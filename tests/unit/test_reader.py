@@ -25,7 +25,8 @@ from airflow_provider_contacts.reconcile.reader import (
     Reader,
     vendor_time,
 )
-from airflow_provider_contacts.records.mapper import Mapper, Record
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack

@@ -18,7 +18,8 @@ from airflow_provider_contacts.ledgers.sql.selection import reasons_of
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.keys import rough_digest
-from airflow_provider_contacts.records.mapper import Mapper, Record
+from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, StoredPayload, restore
 from airflow_provider_contacts.sources.plain_values import plain_row
