@@ -96,6 +96,10 @@ class Columns:
                         del kept[column.field]
                     else:
                         kept[column.field] = value
+        for field, target in self.shorthands:
+            for place, kept in enumerate(found):
+                if field in kept and target in kept:
+                    refused.setdefault(place, (("conflict", field, f"given together with {target}"),))
         return found
 
     def _renamed(self, rows: Sequence[Mapping[str, Any]], values: list[list[Any]]) -> list[Payload]:
@@ -115,13 +119,6 @@ class Columns:
         refused: dict[int, Reasons] = {}
         (fields,) = self.read([row], refused)
         return fields if fields and not refused else row
-
-    def check(self, mapped: Sequence[Payload], refused: dict[int, Reasons]) -> None:
-        """Refuse records that give a field in two ways."""
-        for field, target in self.shorthands:
-            for place, kept in enumerate(mapped):
-                if field in kept and target in kept:
-                    refused.setdefault(place, (("conflict", field, f"given together with {target}"),))
 
 
 def columns_of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -75,21 +76,16 @@ class Mapper:
         identifiers: Sequence[str | None] = (),
     ) -> tuple[Batch, list[Record]]:
         """Return the records of rows that have the same columns (``None``: no mappings), under known identifiers."""
+        columns = self._columns_of(names)
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
-        columns = self._columns_of(names)
         if self.sync_key and not identifiers and columns.refusal is not NOT_A_MAPPING:
             identifiers = identifiers_of(rows, self.sync_key, keyless)
-        mapped = columns.read(rows, refused)
-        columns.check(mapped, refused)
-        for word in columns.words:
-            each(word.apply, refused, mapped)
-        payloads = each(self._checked(), refused, mapped)
+        payloads = self._checked(columns, columns.read(rows, refused), refused)
         bodies = each(self.encode, refused, payloads)
         digests = each(digest, refused, bodies)
-        known = [
-            one or f"sha256:{found}" for one, found in zip(identifiers or [None] * len(rows), digests, strict=True)
-        ]
+        pairs = zip(identifiers or [None] * len(rows), digests, strict=True)
+        known = [identifier or f"sha256:{found}" for identifier, found in pairs]
         invalid = [
             refuse(indexes[place], payloads[place], why, found=digests[place])
             for place, why in keyless.items()
@@ -103,42 +99,22 @@ class Mapper:
             told = keyless.get(place, ()) + about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
             identifier = identifiers[place] if identifiers else None
             invalid.append(refuse(indexes[place], columns.readable(rows[place]), told, identifier))
-        batch = Batch(
-            identifiers=known,
-            row_indexes=indexes,
-            payloads=payloads,
-            bodies=bodies,
-            payload_hashes=[f"{HASH_VERSION}:{found}" for found in digests],
-        )
+        hashes = [f"{HASH_VERSION}:{found}" for found in digests]
+        batch = Batch(identifiers=known, row_indexes=indexes, payloads=payloads, bodies=bodies, payload_hashes=hashes)
         if invalid:
             batch = batch.select([place for place in range(len(rows)) if place not in refused and place not in keyless])
         return batch, invalid
 
-    def _checked(self) -> Callable[[Payload], Payload]:
-        """Return the check of a mapped record, which returns it as it is sent to any destination."""
-        contract, added = self.vendor.contract, self.vendor.destination_fields(self.destination)
-        reserved = {*added, *(setting.name for setting in self.vendor.destination.settings)} & contract.fields.keys()
-        if not reserved:
-            return contract.check
-
-        def check(fields: Payload) -> Payload:
-            payload = contract.check(fields)
-            if not reserved.isdisjoint(payload):
-                self._leave_out_destination(payload, added)
-            return payload
-
-        return check
-
-    def _leave_out_destination(self, payload: Payload, added: Payload) -> None:
-        """Take the destination's fields out of a payload that repeats them; what a ``sync_id`` has sent is in one."""
-        for setting in self.vendor.destination.settings:
-            if setting.name not in added and payload.pop(setting.name, None) is not None:
-                text = "set it in the destination, not in the record"
-                raise InvalidRecordError([("not_allowed", setting.name, text)])
-        for name, value in added.items():
-            given = payload.pop(name, None)
-            if given is not None and str(given).casefold() != str(value).casefold():
-                raise InvalidRecordError([("conflict", name, "differs from the destination")])
+    def _checked(self, columns: Columns, mapped: Sequence[Payload], refused: dict[int, Reasons]) -> Sequence[Payload]:
+        """Return mapped records as they are sent to any destination; ``refused`` takes why one is not."""
+        for word in columns.words:
+            one_by_one(word.apply, refused, mapped)
+        payloads = each(self.vendor.contract.check, refused, mapped)
+        added = self.vendor.destination_fields(self.destination)
+        settings = [setting.name for setting in self.vendor.destination.settings]
+        if self.vendor.contract.fields.keys() & {*added, *settings}:
+            one_by_one(partial(leave_out, added, [name for name in settings if name not in added]), refused, payloads)
+        return payloads
 
     def encode(self, payload: Payload) -> bytes:
         """Return the canonical JSON text of a checked payload; raises where JSON or UTF-8 cannot say a value."""
@@ -164,6 +140,16 @@ class Mapper:
 
 
 def each(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequence[Any]) -> list[Any]:
+    """Return what a function without effects makes of each place of some columns; see :func:`one_by_one`."""
+    if not refused:
+        with suppress(Exception):
+            found = list(map(work, *columns))
+            if len(found) == len(columns[0]):
+                return found
+    return one_by_one(work, refused, *columns)
+
+
+def one_by_one(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequence[Any]) -> list[Any]:
     """Return what a function makes of each place of some columns, ``None`` for a place that is refused.
 
     :param refused: takes, by place, why the function raises.
@@ -178,6 +164,17 @@ def each(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequen
                 refused[place] = reasons_of(error)
         found.append(made)
     return found
+
+
+def leave_out(added: Payload, others: Collection[str], payload: Payload) -> None:
+    """Take the destination's fields out of a payload that repeats them; what a ``sync_id`` has sent is in one."""
+    for name in others:
+        if payload.pop(name, None) is not None:
+            raise InvalidRecordError([("not_allowed", name, "set it in the destination, not in the record")])
+    for name, value in added.items():
+        given = payload.pop(name, None)
+        if given is not None and str(given).casefold() != str(value).casefold():
+            raise InvalidRecordError([("conflict", name, "differs from the destination")])
 
 
 def refuse(
