@@ -1,4 +1,4 @@
-"""Rows to push: a query of any Airflow SQL connection, or records of an upstream task, one at a time."""
+"""Rows to push: a query of any Airflow SQL connection, or records of an upstream task."""
 
 from __future__ import annotations
 

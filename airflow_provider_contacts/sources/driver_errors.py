@@ -7,8 +7,8 @@ that the query, the right or the connection is meant; and of what it quotes, onl
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from airflow_provider_contacts.errors import SourceError
 from airflow_provider_contacts.sources.row_source import name_of
 
 # Classes of SQLSTATE: connection, feature, authorization, cursor, read-only transaction, catalogue, schema, deadlock,
@@ -35,13 +35,11 @@ LONGEST_TEXT = 300
 
 QUOTED = re.compile(r"""(?<!\w)(["'`])(.*?)\1(?!\w)|["`]|(?<!\w)'""")
 NAME = r"\w+\.\w+"
-NEAR = re.compile(r"(?P<before>.* near )'(?P<text>.*)'(?P<after> at line \d+)")
 
 
-def source_error(what: str, error: BaseException, sql: str, *, opened: bool) -> SourceError:
-    """Return the error to raise, never chained to the driver's; before a connection is open, none is about a row."""
-    text = describe(error, sql) if opened else f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
-    return SourceError(f"{what}: {text}")
+def first_words(error: BaseException) -> str:
+    """Return the class of an error and its text, which is not about a row."""
+    return f"{name_of(type(error))}: {str(error)[:LONGEST_TEXT]}"
 
 
 def describe(error: BaseException, sql: str = "") -> str:
@@ -49,22 +47,18 @@ def describe(error: BaseException, sql: str = "") -> str:
     package = type(error).__module__.partition(".")[0]
     # Under the names that drivers give them; some put the database's number before the text.
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    state = state if isinstance(state, str) and re.fullmatch(r"[0-9A-Z]{5}", state) else None
     numbered = bool(error.args) and package in MYSQL
     code = getattr(error, "errno", None) or (error.args[0] if numbered else None)
-    code = code if isinstance(code, int) else None
-    diagnosis = getattr(error, "diag", None)
     own = getattr(error, "msg", None) or (error.args[-1] if numbered else error)
-    text = str(getattr(diagnosis, "message_primary", None) or own)
-    marks = [f"SQLSTATE {state}"] * bool(state) + [f"error {code}"] * (code is not None)
-    name = name_of(type(error)) + (f" ({', '.join(marks)})" if marks else "")
+    text = str(getattr(getattr(error, "diag", None), "message_primary", None) or own)
+    known = f"SQLSTATE {state}" if isinstance(state, str) else f"error {code}" if isinstance(code, int) else ""
+    name = name_of(type(error)) + (f" ({known})" if known else "")
     if not tells_of_the_query(error, package, text, state, code):
         return f"{name} (its text is left out, since it may quote a row)"
-    position = getattr(diagnosis, "statement_position", None)
-    return f"{name}: {shown(text, sql)}" + (f" (at character {position} of the query)" if position else "")
+    return f"{name}: {shown(text, sql)}"
 
 
-def tells_of_the_query(error: BaseException, package: str, text: str, state: str | None, code: int | None) -> bool:
+def tells_of_the_query(error: BaseException, package: str, text: str, state: Any, code: Any) -> bool:
     """Tell whether an error is about the query, a right or the connection, and not about a value."""
     if package in {"psycopg", "psycopg2"} and state is None:
         # Raised by libpq, not by the server: about the connection.
@@ -73,15 +67,11 @@ def tells_of_the_query(error: BaseException, package: str, text: str, state: str
         return text.lower().startswith(TELLING_WORDS)
     if package in MYSQL:
         return code in TELLING_CODES
-    return state is not None and state[:2] in TELLING_STATES
+    return isinstance(state, str) and state[:2] in TELLING_STATES
 
 
 def shown(text: str, sql: str) -> str:
     """Return the first line of a text, up to the first quotation that is not in the query."""
-    if (near := NEAR.fullmatch(text.strip())) is not None:
-        # MySQL's, a piece of the query with its parameters, quotes and all.
-        piece = near["text"][:LONGEST_TEXT] if near["text"] in sql else "…"
-        return f"{near['before']}'{piece}'{near['after']}"
     line = text.strip().partition("\n")[0][:LONGEST_TEXT]
     for found in QUOTED.finditer(line):
         quoted = found[2] or ""

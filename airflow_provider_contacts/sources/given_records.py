@@ -1,9 +1,10 @@
-"""Records that are there already: lists, iterators, lazy XCom sequences and frames of any library, one at a time."""
+"""Records that are there already: lists, iterators, lazy XCom sequences and frames of any library."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_contacts.errors import ConfigError
@@ -13,13 +14,13 @@ from airflow_provider_contacts.sources.row_source import RowSource, check_distin
 RECORDS_WANTED = "records must be a list of mappings, an iterator of mappings, an upstream task's output or a DataFrame"
 
 BATCH = 1000
-"""Rows of an Arrow table or a Polars frame that are Python's own values at once."""
+"""Rows of a list or a frame that are read at once."""
 
 TEXTS = str | bytes | bytearray | memoryview
 
 
 def rows_of_records(records: Any) -> RowSource:
-    """Return the records of a list, an iterator, a lazy XCom sequence or a frame, one at a time; none for ``None``.
+    """Return the records of a list, an iterator, a lazy XCom sequence or a frame; none for ``None``.
 
     A list inside is flattened, once, as is a frame. Rows with names are records; whatever else is not a mapping is
     handed on as it is.
@@ -32,24 +33,28 @@ def rows_of_records(records: Any) -> RowSource:
     if (columns := _frame_columns(records)) is not None:
         # A reader of batches does not say how many rows it has.
         total = len(records) if hasattr(records, "__len__") else None
-        return RowSource(columns, _frame_rows(records, columns), total=total)
+        return RowSource(columns, _frame_chunks(records, columns), total=total)
     if isinstance(records, Mapping) or _named(records) is not None:
         raise ConfigError(f"{RECORDS_WANTED}; a single mapping was given: wrap it in a list")
     # Sets come in no order that a second try would see again.
     if isinstance(records, TEXTS | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {name_of(type(records))}")
-    if isinstance(records, list | tuple):
-        others = [one for one in records if one is not None]
-        # Among the outputs of upstreams, None is an upstream without output; among records it is a record.
-        if others and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others):
-            records = others
-    return RowSource(None, _flatten(records), total=_count(records))
+    if not isinstance(records, list | tuple):
+        # One by one: what an iterator has given must not be lost where its next record takes long, or fails.
+        return RowSource(None, ([row] for row in _flatten(records)))
+    if all(type(one) is dict for one in records):
+        return RowSource(None, _slices(records), total=len(records))
+    others = [one for one in records if one is not None]
+    # Among the outputs of upstreams, None is an upstream without output; among records it is a record.
+    if others and all(type(one) is list or _is_lazy(one) or _frame_columns(one) is not None for one in others):
+        records = others
+    counted = all(isinstance(one, Mapping | list) for one in records)
+    total = sum(len(one) if isinstance(one, list) else 1 for one in records) if counted else None
+    return RowSource(None, ([row] for row in _flatten(records)), total=total)
 
 
-def _count(records: Any) -> int | None:
-    if not isinstance(records, list | tuple) or not all(isinstance(one, Mapping | list) for one in records):
-        return None
-    return sum(len(one) if isinstance(one, list) else 1 for one in records)
+def _slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
 def _frame_columns(value: Any) -> tuple[str, ...] | None:
@@ -57,7 +62,7 @@ def _frame_columns(value: Any) -> tuple[str, ...] | None:
     kind = type(value)
     if issubclass(kind, Mapping | list | tuple | str):
         return None
-    if _is_pandas(kind) or (library_of(kind) == "polars" and hasattr(kind, "iter_rows")):
+    if _is_pandas(kind) or (library_of(kind) == "polars" and hasattr(kind, "iter_slices")):
         labels = tuple(value.columns)
     elif library_of(kind) == "pyarrow" and (hasattr(kind, "num_columns") or hasattr(kind, "read_next_batch")):
         labels = tuple(value.schema.names)
@@ -73,18 +78,19 @@ def _is_pandas(kind: type) -> bool:
     return hasattr(kind, "itertuples") and hasattr(kind, "columns")
 
 
-def _frame_rows(frame: Any, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _frame_chunks(frame: Any, columns: tuple[str, ...]) -> Iterator[list[dict[str, Any]]]:
     if _is_pandas(type(frame)):
-        for row in frame.itertuples(index=False, name=None):
-            yield dict(zip(columns, row, strict=True))
-    elif hasattr(frame, "iter_rows"):
-        for row in frame.iter_rows(buffer_size=BATCH):
-            yield dict(zip(columns, row, strict=True))
+        rows = frame.itertuples(index=False, name=None)
+        while chunk := [dict(zip(columns, row, strict=True)) for row in islice(rows, BATCH)]:
+            yield chunk
+    elif hasattr(frame, "iter_slices"):
+        for part in frame.iter_slices(BATCH):
+            yield part.to_dicts()
     else:
         # A reader gives one batch after the other; a table and a batch can be sliced alike.
         for batch in frame if hasattr(frame, "read_next_batch") else (frame,):
             for start in range(0, batch.num_rows, BATCH):
-                yield from batch.slice(start, BATCH).to_pylist()
+                yield batch.slice(start, BATCH).to_pylist()
 
 
 def _named(row: Any) -> dict[str, Any] | None:
@@ -107,7 +113,7 @@ def _flatten(records: Iterable[Any]) -> Iterator[Any]:
         elif (named := _named(element)) is not None:
             yield named
         elif (columns := _frame_columns(element)) is not None:
-            yield from _frame_rows(element, columns)
+            yield from chain.from_iterable(_frame_chunks(element, columns))
         elif issubclass(type(element), list | tuple) or _is_lazy(element):
             _refuse_nameless(element)
             for member in _elements(element):

@@ -6,10 +6,11 @@ A value that would change on the way is handed on as something that every field 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +19,29 @@ from airflow_provider_contacts.records.row_values import MISSING, Unreadable
 AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 # In a column, a key needs the moment itself, and JSON text may come as bytes.
 IN_A_COLUMN = AS_THEY_ARE | {float, datetime, bytes}
-NAMES = frozenset({str})
+ROWS, NAMES = frozenset({dict}), frozenset({str})
 
 # Known by name: importing pandas or numpy to ask would cost more than the whole package.
 MISSING_NAMES = frozenset({"NaTType", "NAType", "MaskedConstant"})
-LIBRARIES = frozenset({"cudf", "numpy", "pandas", "polars", "pyarrow"})
+LIBRARIES = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 LONGEST_NUMBER = 4300
 """Digits before or after the point. Python prints no longer integers; a decimal's exponent can ask for gigabytes."""
 
 
+def plain_rows(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return rows as dictionaries of plain values; a chunk of which nothing needs a look passes whole."""
+    if (
+        ROWS.issuperset(map(type, rows))
+        and NAMES.issuperset(map(type, chain.from_iterable(rows)))
+        and IN_A_COLUMN.issuperset(map(type, chain.from_iterable(map(dict.values, rows))))
+    ):
+        return rows
+    return list(map(plain_row, rows))
+
+
 def plain_row(row: Any) -> Any:
     """Return a row as a dictionary of plain values; what is no mapping, as one value. Raises on nothing."""
-    if type(row) is dict and NAMES.issuperset(map(type, row)) and IN_A_COLUMN.issuperset(map(type, row.values())):
-        return row
     try:
         if isinstance(row, Mapping):
             return {plain_name(name): plain_value(row[name]) for name in row}
@@ -107,20 +117,18 @@ def native(value: Any) -> Any:
     if kind.__name__ in MISSING_NAMES:
         return MISSING
     if library_of(kind) == "numpy" and getattr(value, "shape", None) == ():
-        return moment_of(value) if value.dtype.kind == "M" else number_of_numpy(value)
+        return scalar_of_numpy(value)
     return value.as_py() if library_of(kind) == "pyarrow" and hasattr(value, "as_py") else value
 
 
-def moment_of(value: Any) -> Any:
-    """Return numpy's date or time as Python's own, as text where that would lose nanoseconds."""
-    days = str(value.dtype).partition("[")[2] in {"Y]", "M]", "W]", "D]"}
-    found = value.astype("M8[D]" if days else "M8[us]")
-    return found.item() if found == value or str(value) == "NaT" else str(value)
-
-
-def number_of_numpy(value: Any) -> Any:
+def scalar_of_numpy(value: Any) -> Any:
     """Return numpy's scalar as Python's own, where there is one: not for a span of time, or the widest floats."""
     found = value.item()
+    if value.dtype.kind == "M" and type(found) is int:
+        # Of nanoseconds; as text where the moment that Python has would lose some.
+        coarse = value.astype("M8[us]")
+        found = coarse.item() if coarse == value else None
+        return found if isinstance(found, datetime) else str(value)
     return Unreadable(value) if value.dtype.kind == "m" or type(found) is type(value) else found
 
 

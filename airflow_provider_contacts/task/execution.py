@@ -238,7 +238,7 @@ def push_summary(ti: Any, summary: dict[str, Any]) -> None:
 
 def few_enough(source: RowSource) -> RowSource:
     """Return the rows; more of them than XCom can remember are a ``ConfigError`` before anything is sent."""
-    first, _ = source.look_ahead(MOST_WITHOUT_TABLE + 1)
+    first = source.look_ahead(MOST_WITHOUT_TABLE + 1)
     if len(first) > MOST_WITHOUT_TABLE:
         raise ConfigError(f"more than {MOST_WITHOUT_TABLE} records need an outcome table: set outcomes_conn_id")
     return source

