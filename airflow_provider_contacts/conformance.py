@@ -26,7 +26,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
 from airflow_provider_contacts.outcome import RecordError
@@ -69,9 +68,8 @@ def same(found: object, wanted: object, what: str) -> None:
 def check_vendor(vendor: Vendor) -> None:
     """Check what holds of a vendor before anything is sent or read."""
     expect(re.fullmatch(r"[a-z][a-z0-9_]*", vendor.name), f"the name {vendor.name!r} is no connection type")
-    expect(vendor.title, "the title is missing")
-    expect(urlsplit(vendor.docs_url).scheme == "https", "docs_url is no https address")
-    expect(urlsplit(vendor.base_url(ACCOUNT)).scheme == "https", "base_url is no https address")
+    for url in (vendor.docs_url, vendor.base_url(ACCOUNT)):
+        expect(url.startswith("https://"), f"{url!r} is no https address")
     try:
         vendor.auth.credential(Account())
     except ConfigError:
@@ -114,12 +112,11 @@ def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
     answer, sent = answer_of(exchange["response"]), [one.payload for one in prepared]
     if "replies" in exchange:
         found = [reply_as_json(reply) for reply in read_replies(vendor, answer, sent)]
-        same(found, [completed(reply) for reply in exchange["replies"]], "replies")
+        same(found, told(exchange["replies"]), "replies")
     else:
         refusal = read_refusal(vendor, answer, len(sent))
         named = {str(place): errors_as_json(errors) for place, errors in refusal.reasons.items()}
-        wanted = {place: [{"field": None, **one} for one in errors] for place, errors in exchange["refusal"].items()}
-        same(named, wanted, "named records")
+        same(named, told(exchange["refusal"]), "named records")
         same(refusal.code, exchange.get("refusal_code", refusal.code), "code of the refusal")
     for body in (*GARBAGE, *changed_bodies(answer)):
         check_answer(vendor, Response(answer.status, answer.headers, body), sent)
@@ -236,23 +233,24 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from paths(member, (*at, key))
 
 
-def errors_as_json(errors: Iterable[RecordError]) -> list[dict[str, Any]]:
+def told(value: Any) -> Any:
+    """Return a JSON value without members that are null: an exchange may leave them out."""
+    if isinstance(value, list):
+        return list(map(told, value))
+    return {name: told(one) for name, one in value.items() if one is not None} if isinstance(value, dict) else value
+
+
+def errors_as_json(errors: Iterable[RecordError]) -> Any:
     """Return errors as an exchange has them."""
-    return [{"code": error.code, "field": error.field} for error in errors]
+    return told([{"code": error.code, "field": error.field} for error in errors])
 
 
-def reply_as_json(reply: Reply) -> dict[str, Any]:
-    """Return a reply as an exchange has it, with every member."""
-    told = {name: getattr(reply, name) for name in ("id", "code") if hasattr(reply, name)}
-    errors = {"errors": errors_as_json(reply.errors)} if isinstance(reply, Rejected) else {}
-    return {"kind": KINDS[type(reply)], **told, **errors}
-
-
-def completed(expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a reply of an exchange with what it may leave out: an id or a field that is not told."""
-    if expected["kind"] == "rejected":
-        return {**expected, "errors": [{"field": None, **error} for error in expected["errors"]]}
-    return {"id": None, **expected} if expected["kind"] in {"created", "doubt"} else dict(expected)
+def reply_as_json(reply: Reply) -> Any:
+    """Return a reply as an exchange has it."""
+    shown: dict[str, Any] = {name: getattr(reply, name, None) for name in ("id", "code")}
+    if isinstance(reply, Rejected):
+        shown["errors"] = errors_as_json(reply.errors)
+    return told({"kind": KINDS[type(reply)], **shown})
 
 
 def request_as_json(request: Request) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.json_values import as_mapping
 from airflow_provider_contacts.vendor_kit.refusals import CONFLICT, Reason, status_code
-from airflow_provider_contacts.vendor_kit.vendor import Payload, Replies, Reply, Response, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Payload, Replies, Response, Vendor
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +38,12 @@ def guarded(vendor: Vendor, read: Callable[[], T], otherwise: T) -> T:
 def read_replies(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> Replies:
     """Return the replies of a 2xx, or doubt about every record where its reader fails."""
     doubts = Replies.doubt(len(sent), "unreadable")
-
-    def read() -> Replies:
-        found: Replies | Sequence[Reply] = vendor.read(answer, sent)
-        return found if isinstance(found, Replies) else Replies.of(found)
-
-    replies = guarded(vendor, read, doubts)
-    if len(replies) == len(sent):
+    replies: object = guarded(vendor, lambda: vendor.read(answer, sent), doubts)
+    if isinstance(replies, Replies) and len(replies) == len(sent):
         return replies
-    said = "The reader of %s gave %s replies for %s records; they are unknown"
-    log.error(said, vendor.name, len(replies), len(sent))
+    log.error(
+        "The reader of %s does not give one reply for each of %s records; they are unknown", vendor.name, len(sent)
+    )
     return doubts
 
 

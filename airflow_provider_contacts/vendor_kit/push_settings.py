@@ -25,9 +25,6 @@ class Assumptions:
     retry_after_is_refusal: bool = True
 
 
-DEFAULT_ASSUMPTIONS = Assumptions()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a push goes; ``credential`` names the fields that make it up, as the connection's form does."""
@@ -66,7 +63,7 @@ class PushSettings:
     max_wait: float = 60.0
     on_unknown: OnUnknown = "hold"
     reconcile_delay: float = 5.0
-    assumptions: Assumptions = DEFAULT_ASSUMPTIONS
+    assumptions: Assumptions = field(default_factory=Assumptions)
     place: Place = NOWHERE
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
 
@@ -85,14 +82,11 @@ SYSTEM_CLOCK = Clock()
 
 def credential_fields(vendor: Vendor, credential: Credential) -> str:
     """Return the fields that make up a credential: those of this vendor, and none that it does not use."""
-    own = [setting.name for setting in vendor.form.settings]
-    labels = vendor.form.relabeling
-    words = [f"{name} ({labels.get(name, name)})" for name in ("login", "password") if name not in vendor.form.hidden]
+    form = vendor.form
+    shown = [name for name in ("login", "password") if name not in form.hidden]
+    words = [f"{name} ({form.relabeling.get(name, name)})" for name in shown]
     if isinstance(credential, ClientCredentials):
-        used = [name for name in ("account", "region", "audience", "scope", "token_url") if name in own]
-        words = ["login (client id)", "password (client secret)", *used]
-    elif "token_url" in own:
-        words = ["password (bearer token, since the login is empty)"]
+        words += [setting.name for setting in form.settings]
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
@@ -129,11 +123,10 @@ def hint_of(code: str, place: Place) -> str:
         case "http_403":
             right = "the credential lacks a right, or the plan does not include this request"
             return f"{right}: check the connection's {place.credential}"
+        case "http_404" if place.destination:
+            return f"check the destination's {' and '.join(place.destination)} and the connection's host"
         case "http_404":
-            keys = " and ".join(place.destination)
-            if not keys and place.conn_id:
-                return "check the connection's host and its path"
-            return "check the destination" + (f"'s {keys}" if keys else "") + " and the connection's host"
+            return "check the connection's host and path"
         case "http_301" | "http_302" | "http_303" | "http_307" | "http_308":
             return "redirects are never followed; check scheme, name and path of the connection's host"
         case _:

@@ -72,7 +72,7 @@ CREATED = load(FOLDER / "dex" / "all_created.json")
     ("change", "wrong"),
     [
         ({"name": "De x"}, "no connection type"),
-        ({"docs_url": "http://dex"}, "docs_url"),
+        ({"docs_url": "http://dex"}, "no https address"),
         ({"envelope": (b"", b"")}, "batch_size"),
         ({"auth": Auth(ConnectionForm(), lambda _account: FixedHeader("Bearer x"))}, "empty connection"),
         ({"contract": replace(DEX.contract, flat=vendors.load("nedzo").contract.flat, record=dict)}, "no field"),

@@ -118,7 +118,8 @@ def test_the_case_of_a_uuid_says_nothing_and_that_of_another_id_may() -> None:
     ids = VendorIds()
     ids.give("0b5c9d8e-1f2a-4b3c-8d4e-5f6a7b8c9d0e", "a")
     ids.give("aB", "b")
-    assert isinstance(ids.sift(Replies.of([Created("0B5C9D8E-1F2A-4B3C-8D4E-5F6A7B8C9D0E")]), ["c"])[0], Doubt)
+    [reply] = ids.sift(Replies.of([Created("0B5C9D8E-1F2A-4B3C-8D4E-5F6A7B8C9D0E")]), ["c"])
+    assert isinstance(reply, Doubt)
     assert ids.sift(Replies.of([Created("Ab")]), ["c"]) == Replies.of([Created("Ab")])
 
 

@@ -12,7 +12,7 @@ from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import RefusedError
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 from airflow_provider_contacts.transport.preflight import read
 from airflow_provider_contacts.vendor_kit.push_settings import Place, PushSettings, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
@@ -26,33 +26,22 @@ STORED = {
     "nedzo": StoredConnection(conn_id="c", password="p"),
     "talkdesk": StoredConnection(conn_id="c", login="id", password="p", extra={"account": "a", "record_list_id": "l"}),
 }
+CLIENT = "login (Client ID), password (Client secret (or bearer token, with an empty client ID))"
 WORDS = {
     "apptoto": "login (Account email) and password (API key)",
     "dex": "password (API key)",
-    "intermezzo": "login (client id), password (client secret), audience and token_url",
+    "intermezzo": f"{CLIENT}, token_url and audience",
     "nedzo": "password (API key)",
-    "talkdesk": "login (client id), password (client secret), account, region, scope and token_url",
+    "talkdesk": f"{CLIENT}, region, account, token_url and scope",
 }
-
-
-def target(name: str, stored: StoredConnection | None = None) -> Target:
-    return resolve(vendors.load(name), stored or STORED[name])
 
 
 @pytest.mark.parametrize("name", WORDS)
 def test_a_refused_credential_names_the_fields_of_this_vendor(name: str) -> None:
-    found = target(name)
+    found = resolve(vendors.load(name), STORED[name])
     text = refusal_text(vendors.load(name).title, "http_401", found.place)
     assert text.endswith(f"connection 'c': check the connection's {WORDS[name]}")
     assert f"at {found.host}" in text
-
-
-@pytest.mark.parametrize("name", ["intermezzo", "talkdesk"])
-def test_a_ready_token_is_one_field(name: str) -> None:
-    stored = StoredConnection(conn_id="c", password="ready", extra={})
-    assert hint_of("http_401", target(name, stored).place) == (
-        "check the connection's password (bearer token, since the login is empty)"
-    )
 
 
 def test_what_is_not_there_names_the_destination() -> None:
@@ -61,7 +50,7 @@ def test_what_is_not_there_names_the_destination() -> None:
         "Talkdesk refuses the push (http_404) at api.example, connection 'c', record_list_id 'l-1': "
         "check the destination's record_list_id and the connection's host"
     )
-    assert hint_of("http_404", Place(conn_id="c")) == "check the connection's host and its path"
+    assert hint_of("http_404", Place(conn_id="c")) == "check the connection's host and path"
     assert "redirects are never followed" in hint_of("http_302", place)
 
 
