@@ -136,17 +136,15 @@ def has_whole_name(payload: Payload) -> bool:
 
 def read(answer: Response, question: Question) -> Page:
     """Return the contacts of an answer, which must be whole and free of the error flag."""
-    aside, path = question.context, question.request.path
+    path = question.request.path
+    if answer.status == NOT_FOUND and path in {ALL, BY_EMAILS}:
+        raise UnreadableError("no look-up of one contact")
     if answer.status == NOT_FOUND:
-        if aside.alone or path in {ALL, BY_EMAILS}:
-            raise UnreadableError("that there is no such id proves nothing")
-        return Page(contacts=())
+        return Page(contacts=(), whole=not question.context.alone)
     body = answer.json()
-    if path == BY_EMAILS:
-        return found_alone(those_of_an_email(data_of(body), question))
     if path == ALL:
         return read_page(as_mapping(data_of(body)), question)
-    return found_alone([read_one(body, path)])
+    return found_alone(those_of_an_email(data_of(body), question) if path == BY_EMAILS else [read_one(body, path)])
 
 
 def data_of(body: Any) -> Any:

@@ -2,14 +2,13 @@
 
 Marks as in the vendor's file.
 
-- The list's ``unique_identifier_type`` (``PHONE_NUMBER``, ``EXTERNAL``, ``NOTHING``): FOUND
-  (docs.talkdesk.com/reference/record-lists-2).
+- The list itself: FOUND (docs.talkdesk.com/reference/record-lists-2).
 - ``GET …/records``: ``_embedded.records``, ``_links.next``, ``page``, ``per_page``, ``count``, ``total_pages``, the
   fields of a record: FOUND (docs.talkdesk.com/reference/get-a-list-of-records). No filter is documented there.
 - Follow ``next`` for as long as there is one, and never compute page numbers; 50 items a page unless asked otherwise:
   FOUND (docs.talkdesk.com/docs/paging-results). How many more may be asked for: UNKNOWN, so none are.
-- ``total`` and ``count``: FOUND on both pages, where ``count`` is once the page's and once the whole list's. So a
-  number is held against what was read only where it can mean but one thing.
+- ``total`` and ``count``: FOUND on both pages, where ``count`` is once the page's and once the whole list's. So what
+  was read is held against ``total``, or against a lone ``count`` that is not the page's.
 - 250,000 records a list: FOUND (support.talkdesk.com, article 360043587352), which makes 5,000 pages.
 - ``created_at`` of a record: SEED for the answer to a create request, INFERRED here.
 
@@ -27,7 +26,7 @@ from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.vendor_kit.destinations import path
-from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, as_moment, fold_text
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_moment
 from airflow_provider_contacts.vendor_kit.reads import (
     Contact,
     Page,
@@ -35,6 +34,7 @@ from airflow_provider_contacts.vendor_kit.reads import (
     ReadBack,
     contacts_of,
     ends_path,
+    entries_of,
     next_link,
 )
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
@@ -51,62 +51,56 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has been seen of a list; the context of a question.
+    """How many records were seen of a list, and how many it has, where a page said so; the context of a question."""
 
-    :param references: the sought pairs of external provider and id, for comparing, if every sought record has one.
-    :param total: how many records the list has, where a page said so.
-    """
-
-    references: frozenset[tuple[str, str]] = frozenset()
     seen: int = 0
     total: int | None = None
 
 
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
-    """Return the one question about all records, which is what list this is."""
-    references = list(map(reference, sought))
-    progress = Progress(frozenset(filter(None, references)) if all(references) else frozenset())
-    return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=progress)]
+    """Return the one question about all records, which is whether the list is there."""
+    return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=Progress())]
 
 
 def read(answer: Response, question: Question) -> Page:
     """Return what a page of the list shows, or for the list itself nothing but the way to its first page."""
-    body = answer.json()
+    body, one = answer.json(), question.request.path
     if not isinstance(body, dict):
         raise UnreadableError("no object")
-    return (read_records if question.request.path.endswith(RECORDS) else read_list)(body, question)
-
-
-def read_list(body: Mapping[str, Any], question: Question) -> Page:
-    """Return the way to the first page.
-
-    Where the list tells records by their external reference, one with another reference is nobody's: then those sought
-    are handed on. In any other list the number may be anybody's, and so may the reference.
-    """
-    one = question.request.path
+    if one.endswith(RECORDS):
+        return read_records(body, question)
     if (as_id(body.get("id")) is None and "unique_identifier_type" not in body) or not same_list(body.get("id"), one):
         raise UnreadableError("not the record list that was asked for")
-    progress = question.context if body.get("unique_identifier_type") == "EXTERNAL" else Progress()
-    return Page(contacts=(), more=replace(question, request=Request("GET", f"{one}{RECORDS}"), context=progress))
+    return Page(contacts=(), more=replace(question, request=Request("GET", f"{one}{RECORDS}")))
 
 
 def read_records(body: Mapping[str, Any], question: Question) -> Page:
-    """Return the records of one page and the question for the next one."""
-    request = next_link(body, question.request)
-    records = records_of(body, last=request is None)
-    contacts = contacts_of(records, partial(contact_of, path=question.request.path))
-    progress = counted(question.context, body, len(records))
-    wanted = progress.references
-    if wanted:
-        contacts = tuple(one for one in contacts if (found := reference(one.fields)) is None or found in wanted)
-    if request is not None:
-        return Page(contacts=contacts, more=replace(question, request=request, context=progress))
-    if progress.total not in {None, progress.seen}:
+    """Return the records of one page and the question for the next one.
+
+    A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
+    """
+    request, before = next_link(body, question.request), question.context
+    contacts = contacts_of(records_of(body, last=request is None), partial(contact_of, path=question.request.path))
+    seen, total = before.seen + len(contacts), total_of(body, len(contacts))
+    total = before.total if total is None else total
+    if total is not None and (total < (before.total or 0) or (request is None and total != seen)):
         raise UnreadableError("the pages hold another number of records than they say")
+    if request is not None:
+        return Page(contacts=contacts, more=replace(question, request=request, context=Progress(seen, total)))
     page, pages = as_count(body.get("page")), as_count(body.get("total_pages"))
     if page is not None and pages is not None and page < pages:
         raise UnreadableError("the next page is not named")
     return Page(contacts=contacts)
+
+
+def total_of(body: Mapping[str, Any], shown: int) -> int | None:
+    """Return how many records a list has: ``total``, or a lone ``count`` that is not the page's."""
+    total, count = as_count(body.get("total")), as_count(body.get("count"))
+    if total is None:
+        return None if count == shown else count
+    if count not in {None, shown, total}:
+        raise UnreadableError("the page holds another number of records than it says")
+    return total
 
 
 def records_of(body: Mapping[str, Any], *, last: bool) -> list[Any]:
@@ -115,27 +109,11 @@ def records_of(body: Mapping[str, Any], *, last: bool) -> list[Any]:
     records = as_mapping(embedded).get("records")
     if isinstance(records, list):
         return records
-    empty = records is None and isinstance(embedded, dict | None)
     counts = [body[name] for name in ("total", "count") if body.get(name) is not None]
-    if not (empty and last and counts and all(as_count(one) == 0 for one in counts)):
+    said = last and counts and all(as_count(one) == 0 for one in counts)
+    if records is not None or not isinstance(embedded, dict | None) or not said:
         raise UnreadableError("no list of records")
     return []
-
-
-def counted(progress: Progress, body: Mapping[str, Any], count: int) -> Progress:
-    """Return the progress after a page of ``count`` records.
-
-    A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
-    """
-    total, listed = as_count(body.get("total")), as_count(body.get("count"))
-    if total is not None and listed not in {None, count, total}:
-        raise UnreadableError("the page holds another number of records than it says")
-    if total is None and listed is not None and listed != count:
-        # On its own, and not the page's, it can only be the whole list's.
-        total = listed
-    if progress.total is not None and total is not None and total < progress.total:
-        raise UnreadableError("the list has shrunk between two pages")
-    return replace(progress, seen=progress.seen + count, total=total if total is not None else progress.total)
 
 
 def contact_of(shown: Mapping[str, Any], path: str) -> Contact:
@@ -148,28 +126,16 @@ def contact_of(shown: Mapping[str, Any], path: str) -> Contact:
     if id_ is None or not same_list(shown.get("record_list_id"), path.removesuffix(RECORDS)):
         raise UnreadableError("a record without an id, or of another list")
     fields: Payload = {name: shown[name] for name in SHOWN if name in shown}
-    fields["phone_numbers"] = numbers_of(shown)
+    # Every record has a number; the deprecated single one counts without a list.
+    numbers = shown.get("phone_numbers") or [{"phone_number": shown.get("phone_number")}]
+    fields["phone_numbers"] = entries_of(numbers, "phone_number")
+    if not all(as_id(number.get("phone_number")) for number in fields["phone_numbers"]):
+        raise UnreadableError("a record without a number")
     if "external_id" in fields:
         fields["external_id"] = as_id(fields["external_id"])
     if shown.get("errors"):
         fields["first_name"] = None
     return Contact(id=id_, fields=fields, created_at=as_moment(shown.get("created_at")))
-
-
-def numbers_of(record: Mapping[str, Any]) -> list[Payload]:
-    """Return a record's numbers, of which every record has one; the deprecated single one counts without a list."""
-    listed = record.get("phone_numbers") or [{"phone_number": record.get("phone_number")}]
-    numbers = [as_mapping(entry) for entry in as_list(listed) or ()]
-    if not numbers or not all(as_id(number.get("phone_number")) for number in numbers):
-        raise UnreadableError("a record without a number")
-    shown = [{"phone_number": as_id(one["phone_number"]), "phone_type": one.get("phone_type")} for one in numbers]
-    return [{name: value for name, value in one.items() if value is not None} for one in shown]
-
-
-def reference(record: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return external provider and id for comparing, ``None`` unless both are there."""
-    provider, external = fold_text(record.get("external_provider")), fold_text(record.get("external_id"))
-    return (provider, external) if provider and external else None
 
 
 def same_list(shown: Any, one: str) -> bool:
