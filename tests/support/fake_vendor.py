@@ -660,6 +660,12 @@ class Pushed:
     def counts(self) -> dict[str, int]:
         return dict(Counter(self.statuses().values()))
 
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each word of the ledger was called."""
+        assert isinstance(self.ledger, FakeLedger)
+        return self.ledger.calls
+
     def codes(self) -> dict[int, str | None]:
         return dict(sorted((outcome.row_index, outcome.error_code) for outcome in self.outcomes))
 
