@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,6 +107,28 @@ def create(simulator: Simulator, vendor: str, *records: Any, place: Any = None, 
     return ask(simulator, "POST", path_of(vendor, case.create, place), **{**case.credential, "json": body, **more})
 
 
-def read(simulator: Simulator, vendor: str, path: str, **more: Any) -> httpx.Response:
-    """Read a path below the vendor's prefix."""
-    return ask(simulator, "GET", f"/{vendor}/{path}", **{**CASES[vendor].credential, **more})
+class At:
+    """One vendor of a simulator of its own, with these knobs set."""
+
+    def __init__(self, vendor: str, *, now: Callable[[], float] = time.monotonic, **knobs: Any) -> None:
+        self.vendor, self.simulator = vendor, Simulator(now=now)
+        self.own = self.simulator.vendors[vendor]
+        self.set(**knobs)
+
+    def set(self, **knobs: Any) -> None:
+        self.simulator.update({f"{self.vendor}.{name}": value for name, value in knobs.items()})
+
+    def create(self, *records: Any, **more: Any) -> httpx.Response:
+        return create(self.simulator, self.vendor, *records, **more)
+
+    def read(self, path: str, **more: Any) -> httpx.Response:
+        """Read a path below the vendor's prefix."""
+        return self.ask("GET", path, **{**CASES[self.vendor].credential, **more})
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return ask(self.simulator, method, f"/{self.vendor}/{path}", **request)
+
+    @property
+    def stored(self) -> list[dict[str, Any]]:
+        """The contacts that exist, as they were received."""
+        return [one.received for one in self.own.stored]
