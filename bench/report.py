@@ -17,7 +17,7 @@ from bench.targets import MB, STARTS, targets
 from campaigns.report import revision, table
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("apache-airflow", "aiohttp", "httpx", "pydantic", "SQLAlchemy", "pandas", "requests")
+PACKAGES = ("apache-airflow", "aiohttp", "httptools", "httpx", "pydantic", "SQLAlchemy", "pandas", "requests")
 PEERS = ("dlt", "drt-core", "httpx-aiohttp", "singer-sdk", "apache-airflow-providers-http")
 
 EXPLAINED = """\

@@ -24,7 +24,7 @@ BY_HAND = "## Breaking it on purpose"
 PACKAGES = (
     "apache-airflow",
     "apache-airflow-providers-common-sql",
-    "aiohttp",
+    "httptools",
     "httpx",
     "SQLAlchemy",
     "psycopg2-binary",

@@ -11,25 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, suppress
-from functools import lru_cache
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import LookupFailedError, RefusedError
-from airflow_provider_contacts.transport.connection import Endpoint, ca_context, new_session, proxy_for
-from airflow_provider_contacts.transport.event_loop import Loop
+from airflow_provider_contacts.transport.connection import Endpoint, proxy_for, tls_context
 from airflow_provider_contacts.transport.http_exchange import OF_A_TOKEN, WireRequest, answer_bound, exchange
+from airflow_provider_contacts.transport.pool import Pool
 from airflow_provider_contacts.transport.tokens import TokenError, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 from airflow_provider_contacts.vendor_kit.results import NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 
 if TYPE_CHECKING:
-    import aiohttp
     import httpx
-    from yarl import URL
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +45,12 @@ class Client:
         self._done: SimpleQueue[tuple[int, Result] | None] = SimpleQueue()
         self._handed: SimpleQueue[tuple[int, Request, float, float]] = SimpleQueue()
         self._woken = False
-        self._loop = Loop()
+        self._loop = asyncio.SelectorEventLoop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._used: dict[int, str] = {}
         self._tokens: TokenSource | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
+        self._head: tuple[Any, bytes] = (None, b"")
         self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)
         self._thread.start()
 
@@ -160,20 +158,23 @@ class Client:
 
     async def _prepare(self, tag: int, request: Request) -> WireRequest | NotSent:
         try:
-            self._open()
-            url = url_of(self._endpoint.base_url + request.path, request.query)
-            headers = {"Authorization": await self._authorization(tag)}
+            return self._written(request, await self._authorization(tag))
         except TokenError as error:
             return error.result
         except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
             log.warning("A request could not be prepared (%s); it was not sent", type(error).__name__)
             return NotSent("not_prepared")
-        if not (headers["Authorization"].isascii() and headers["Authorization"].isprintable()):
-            # No header can carry it: the HTTP client would find that once bytes may have left.
-            return NotSent("not_prepared")
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
-        return WireRequest(request.method, url, headers, request.body, answer_bound(request.body))
+
+    def _written(self, request: Request, authorization: str) -> WireRequest:
+        # Nearly all requests of a push share one head.
+        key = (request.method, request.path, request.query, authorization, request.body is None)
+        if self._head[0] != key:
+            headers = {"Authorization": authorization}
+            if request.body is not None:
+                headers["Content-Type"] = "application/json"
+            url = url_of(self._endpoint.base_url + request.path, request.query)
+            self._head = key, self._open().head(request.method, url, headers)
+        return WireRequest(with_body(self._head[1], request.body), answer_bound(request.body))
 
     async def _authorization(self, tag: int) -> str:
         credential = self._endpoint.credential
@@ -186,15 +187,18 @@ class Client:
         return f"Bearer {token}"
 
     async def _post_token(self, url: str, headers: dict[str, str], body: str) -> Result:
-        # A session of its own: another host, asked once in minutes.
-        async with new_session(self._endpoint, url) as session:
-            request = WireRequest("POST", url_of(url), headers, body.encode(), OF_A_TOKEN)
-            return await exchange(session, request, timeout=TOKEN_TIMEOUT)
+        # A pool of its own: another host, asked once in minutes.
+        pool, sent = Pool(self._endpoint, url), body.encode()
+        try:
+            request = WireRequest(with_body(pool.head("POST", url_of(url), headers), sent), OF_A_TOKEN)
+            return await exchange(pool, request, timeout=TOKEN_TIMEOUT)
+        finally:
+            await pool.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = new_session(self._endpoint, self._endpoint.base_url)
-        return self._session
+    def _open(self) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(self._endpoint, self._endpoint.base_url)
+        return self._pool
 
     async def _shut(self) -> None:
         # All of them: a call that was interrupted in the caller's thread still runs here.
@@ -202,9 +206,8 @@ class Client:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-        await self._loop.disconnect()
+        if self._pool is not None:
+            await self._pool.close()
 
 
 def drained(queue: SimpleQueue[T]) -> Iterator[T]:
@@ -214,14 +217,16 @@ def drained(queue: SimpleQueue[T]) -> Iterator[T]:
             yield queue.get_nowait()
 
 
-# Nearly all requests of a push share one, and parsing it is a tenth of a small request's cost.
-@lru_cache(maxsize=8)
-def url_of(text: str, query: tuple[tuple[str, str], ...] = ()) -> URL:
-    """Return a URL as httpx writes it, so that a push and ``get_conn()`` send the same."""
+def url_of(text: str, query: tuple[tuple[str, str], ...] = ()) -> httpx.URL:
+    """Return a URL as ``get_conn()`` sends it, too."""
     import httpx
-    from yarl import URL
 
-    return URL(str(httpx.URL(text, params=query) if query else httpx.URL(text)), encoded=True)
+    return httpx.URL(text, params=query) if query else httpx.URL(text)
+
+
+def with_body(head: bytes, body: bytes | None) -> bytes:
+    """Return a whole request."""
+    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str], None]) -> httpx.Client:
@@ -247,7 +252,6 @@ def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str
             request.headers["authorization"] = header
         return request
 
-    verify = endpoint.verify
     return httpx.Client(
         base_url=endpoint.base_url,
         auth=authorize,
@@ -256,7 +260,7 @@ def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str
         trust_env=False,
         # httpx keeps what came behind an answer, and takes it for the next one: no connection is used twice.
         limits=httpx.Limits(max_keepalive_connections=0),
-        verify=verify if isinstance(verify, bool) else ca_context(verify),
+        verify=tls_context(endpoint.verify),
         proxy=proxy_for(endpoint.base_url, endpoint.proxy),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,21 +21,10 @@ from airflow_provider_contacts.vendor_kit.sanitize import Secrets, secrets_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 if TYPE_CHECKING:
-    import aiohttp
+    import ssl
 
 # RFC 9110, 11.6.2: a scheme, one space, and characters that a header can carry.
 AUTHORIZATION = re.compile(r"[A-Za-z]+ [\x21-\x7e]+")
-
-# Servers close idle connections, often after five seconds; a request on a connection that is just being closed would
-# be in doubt for nothing. So ours are closed first.
-KEEPALIVE = 2.0
-
-# Bytes of one header line, and lines, that are read: what curl reads, and more than any HTTP client of Python.
-LONGEST_LINE = 256 * 1024
-MOST_LINES = 5000
-HEAD_LIMITS: dict[str, Any] = {"max_line_size": LONGEST_LINE, "max_field_size": LONGEST_LINE, "max_headers": MOST_LINES}
-
-COMMON_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "airflow-provider-contacts"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +137,7 @@ def check_endpoint(endpoint: Endpoint, urls: Sequence[str]) -> None:
         raise ConfigError("the password holds spaces or characters that no header can carry; enter it again, in ASCII")
     if isinstance(endpoint.verify, str):
         try:
-            ca_context(endpoint.verify)
+            tls_context(endpoint.verify)
         except (OSError, ValueError):
             raise ConfigError("verify is true, false, or the path of a CA bundle that can be read") from None
     if not all(map(http_parts, filter(None, (proxy_for(url, endpoint.proxy) for url in urls)))):
@@ -206,31 +194,13 @@ def proxy_for(url: str, stated: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
-def new_session(endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
-    """Return a session with one host: no cookies, no environment, as many connections as asked for."""
-    import aiohttp
-    import httpx
-
-    proxy = proxy_for(url, endpoint.proxy)
-    # Reading the usual certificates takes longer than a hundred requests; without TLS, nobody needs them.
-    plain = proxy is None and urlsplit(url).scheme == "http"
-    verify = False if plain else endpoint.verify
-    known = inspect.signature(aiohttp.ClientSession).parameters  # older ones count no header lines
-    context = httpx.create_ssl_context(verify=verify) if isinstance(verify, bool) else ca_context(verify)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE, ssl=context),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=COMMON_HEADERS,
-        auto_decompress=False,
-        trust_env=False,
-        proxy=proxy,
-        **{name: limit for name, limit in HEAD_LIMITS.items() if name in known},
-    )
-
-
-def ca_context(path: str) -> Any:
-    """Return a TLS context that trusts the CA bundle in a file or folder."""
+def tls_context(verify: bool | str) -> ssl.SSLContext:
+    """Return a TLS context that trusts what a connection says: the usual ones, nothing, or a CA bundle."""
     import ssl
 
-    folder = Path(path).is_dir()
-    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
+    if isinstance(verify, bool):
+        import httpx
+
+        return httpx.create_ssl_context(verify=verify)
+    folder = Path(verify).is_dir()
+    return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)

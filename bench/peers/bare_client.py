@@ -1,6 +1,6 @@
 """The ceiling: rows are read, put into JSON and posted, many at a time; of the answer, the status is all that is read.
 
-Nothing is validated, kept, or read of who was created. Ways: ``aiohttp`` (what this provider sends with),
+Nothing is validated, kept, or read of who was created. Ways: ``aiohttp``,
 ``httpx_aiohttp`` (httpx over it) and ``httpx`` (its own pool).
 """
 

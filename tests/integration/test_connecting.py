@@ -10,11 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import aiohttp  # noqa: TID253  # what it takes is asked
 import pytest
 
 from airflow_provider_contacts.transport.connection import proxy_for
@@ -22,7 +20,6 @@ from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.sockets import Serve, Wire, client_to, fine, free_port, make_certificate, result_of, silent, tls_of
 
-KNOWN = signature(aiohttp.ClientSession).parameters
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
@@ -101,7 +98,6 @@ def drain(line: socket.socket) -> None:
         pass
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
 def test_what_has_not_left_at_the_time_out_never_does() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, client_to(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
@@ -189,25 +185,13 @@ def test_an_answer_with_a_large_head_is_an_answer(serve: Serve, more: list[tuple
     assert found.headers[more[-1][0].lower()] == more[-1][1]
 
 
-@pytest.mark.parametrize(
-    ("head", "word"),
-    [
-        ("X-Large: " + "x" * 300_000 + "\r\n", "longer than 262144 bytes"),
-        pytest.param(
-            "".join(f"X-{number}: v\r\n" for number in range(6000)),
-            "more than 5000 header lines",
-            marks=pytest.mark.skipif("max_headers" not in KNOWN, reason="this aiohttp counts no header lines"),
-        ),
-        ("".join(f"X-{number}: {'v' * 2000}\r\n" for number in range(1000)), "longer than 1 MiB"),
-    ],
-    ids=["line", "lines", "all"],
-)
-def test_a_head_that_is_not_read_is_doubt_and_names_the_limit(serve: Serve, head: str, word: str) -> None:
+def test_a_head_that_is_not_read_is_doubt_and_names_the_limit(serve: Serve) -> None:
+    head = "".join(f"X-{number}: {'v' * 2000}\r\n" for number in range(1000))
     with client_to(serve(lambda wire: wire.say(200, b"{}", head))) as client:
         found = result_of(client)
     assert found == NoAnswer("connection_lost")
     assert isinstance(found, NoAnswer)
-    assert word in (found.message or "")
+    assert "longer than 1 MiB" in (found.message or "")
 
 
 # The cause, in words.

@@ -11,7 +11,6 @@ import pytest
 
 from airflow_provider_contacts.transport.client import plain_client
 from airflow_provider_contacts.transport.connection import Endpoint
-from airflow_provider_contacts.transport.transmission import Pool
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
@@ -126,7 +125,6 @@ def test_only_after_a_good_answer_a_connection_is_used_again(serve: Serve, statu
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # aiohttp, above a megabyte
 def test_an_answer_that_begins_while_the_request_is_being_sent_proves_nothing(status: int) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     # Some systems take tens of megabytes before anybody reads them: then the answer would not be early.
@@ -198,23 +196,19 @@ def test_a_late_refusal_that_the_true_answer_follows_proves_nothing(serve: Serve
         assert result_of(client, Request("POST", "/3", b"{}")) == Response(200, {"content-length": "2"}, b"/3")
 
 
-class SteadyPool(Pool):
-    """Measures what an idle machine would, however busy this one is: what is decided follows from the answers alone."""
-
-    def on_connected(self, seconds: float) -> None:
-        pass
-
-    def on_answer(self, seconds: float) -> None:
-        pass
-
-
-def test_frequent_refusals_are_not_waited_behind_and_rare_ones_keep_connections_in_use(serve: Serve) -> None:
+def test_frequent_refusals_are_not_waited_behind_and_rare_ones_keep_connections_in_use(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def handle(wire: Wire) -> bool:
         return wire.say(422 if wire.heard.path == "/bad" else 200)
 
     server = serve(handle)
     with client_to(server) as client:
-        client._loop.pool = SteadyPool()
+        client.warm()
+        assert client._pool is not None
+        # As an idle machine measures, however busy this one is: what is decided follows from the answers alone.
+        monkeypatch.setattr(client._pool, "on_connected", lambda _: None)
+        monkeypatch.setattr("airflow_provider_contacts.transport.pool.LONGEST_LISTENING", 0.05)
         for number in range(200):
             result_of(client, Request("POST", "/bad" if number % 2 else "/good", b"{}"))
         waited_behind = [one for place, one in enumerate(server.heard) if one.path == "/bad" and one.connection in
@@ -230,7 +224,9 @@ def test_a_refusal_behind_which_the_server_closes_is_not_waited_behind(serve: Se
         return wire.say(200 if wire.heard.path == "/1" else 422) and wire.heard.path == "/1"
 
     with client_to(serve(handle)) as client:
-        client._loop.pool.slowest = 5.0
+        client.warm()
+        assert client._pool is not None
+        client._pool.slowest = 5.0
         begun = time.monotonic()
         found = [result_of(client, Request("POST", path, b"{}")) for path in ("/1", "/2")]
     assert time.monotonic() - begun < 0.9

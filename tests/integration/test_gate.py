@@ -3,63 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from airflow_provider_contacts.transport.event_loop import Loop
-from airflow_provider_contacts.transport.transmission import TRANSMISSION, HeldError, Transmission
+from airflow_provider_contacts.transport.connection import Endpoint
+from airflow_provider_contacts.transport.http_connection import HttpConnection, Transfer
+from airflow_provider_contacts.transport.pool import Pool
+from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.vendor_kit.results import NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Response
 from tests.support.sockets import POST, Serve, client_to, fine, gather, result_of
 
-HEAD = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"
+REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+ANSWER = b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}"
+
+Play = Callable[[HttpConnection, socket.socket], Awaitable[None]]
 
 
-class Heard(asyncio.Protocol):
-    """What an HTTP client hears of its connection."""
+def with_line(play: Play, before: bytes = b"") -> None:
+    """Play something with a connection and its other side."""
 
-    should_close = False
-    transport: Any = None
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-
-
-def with_line(
-    play: Callable[[Any, socket.socket, Transmission], Any], transmission: Transmission, before: bytes = b""
-) -> Any:
-    """Play something with a guarded connection, its other side and a request."""
-    ours, other = socket.socketpair(socket.AF_UNIX)
-    ours.settimeout(0)
-    other.settimeout(0)
-    loop = Loop()
-
-    async def run() -> Any:
-        TRANSMISSION.set(transmission)
+    async def run() -> None:
+        ours, other = socket.socketpair(socket.AF_UNIX)
+        other.settimeout(0)
         other.sendall(before)
-        transport, _ = await loop.create_connection(Heard, sock=ours)
-        return await play(transport, other, transmission)
+        pool = Pool(Endpoint(base_url="http://127.0.0.1", credential=bearer("t")), "http://127.0.0.1")
+        loop = asyncio.get_running_loop()
+        with ours, other:
+            _, connection = await loop.create_connection(lambda: HttpConnection(pool), sock=ours)
+            await play(connection, other)
+            await pool.close()
 
-    try:
-        return loop.run_until_complete(run())
-    finally:
-        loop.run_until_complete(loop.disconnect())
-        loop.close()
-        other.close()
+    asyncio.run(run())
+
+
+def transfer() -> Transfer:
+    return Transfer(REQUEST, 1000, asyncio.get_running_loop().create_future())
 
 
 def heard_by(other: socket.socket) -> bytes:
@@ -70,84 +57,62 @@ def heard_by(other: socket.socket) -> bytes:
 
 
 def test_a_request_is_written_to_a_silent_connection() -> None:
-    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
-        transport.writelines([HEAD, b"{}"])
-        assert (transmission.left, transmission.reused, transmission.missing) == (True, False, 0)
-        assert heard_by(other) == HEAD + b"{}"
+    async def play(connection: HttpConnection, other: socket.socket) -> None:
+        assert connection.is_silent()
+        assert connection.send(transfer(), not_after=math.inf)
+        assert heard_by(other) == REQUEST
 
-    with_line(play, Transmission(host="h", size=2))
+    with_line(play)
 
 
-@pytest.mark.parametrize(
-    ("transmission", "before", "held"),
-    [
-        (Transmission(host="h"), b"220 ready\r\n", "unasked"),
-        (Transmission(host="h", not_after=0.0), b"", "late"),
-        (Transmission(host="h", over=True), b"", "late"),
-    ],
-    ids=["a server speaks first", "its time is over", "nobody waits for it"],
-)
-def test_what_holds_a_request_back(transmission: Transmission, before: bytes, held: str) -> None:
-    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
-        with pytest.raises(HeldError):
-            transport.write(HEAD)
-        assert (transmission.left, transmission.held) == (False, held)
+def test_a_server_that_speaks_first_gets_no_request() -> None:
+    async def play(connection: HttpConnection, _: socket.socket) -> None:
+        assert not connection.is_silent()
+
+    with_line(play, b"220 ready\r\n")
+
+
+def test_a_request_whose_time_is_over_is_not_written() -> None:
+    async def play(connection: HttpConnection, other: socket.socket) -> None:
+        assert not connection.send(transfer(), not_after=time.monotonic() - 0.001)
         assert heard_by(other) == b""
 
-    with_line(play, transmission, before)
+    with_line(play)
 
 
 @pytest.mark.parametrize("late", [b"HTTP/1.1 200 X\r\n", b""], ids=["another answer", "silence"])
 def test_a_used_connection_is_looked_at_before_its_next_request(late: bytes) -> None:
-    async def play(transport: Any, other: socket.socket, first: Transmission) -> None:
-        transport.write(HEAD + b"{}")
-        guard: Any = first.guard
-        guard.head(first, 200)
-        guard.finish(first, whole=True)
-        assert heard_by(other) == HEAD + b"{}"
+    async def play(connection: HttpConnection, other: socket.socket) -> None:
+        first = transfer()
+        connection.send(first, not_after=math.inf)
+        assert heard_by(other) == REQUEST
+        other.sendall(ANSWER)
+        await first.done
+        await connection.finish(first, 1.0)
         # The loop has had no turn to read it.
         other.sendall(late)
-        second = Transmission(host="h", size=2)
-        TRANSMISSION.set(second)
-        if late:
-            with pytest.raises(HeldError):
-                transport.write(HEAD)
-        else:
-            transport.write(HEAD)
-        assert (second.left, second.reused, second.held) == (not late, True, "stale" if late else "")
-        assert heard_by(other) == (b"" if late else HEAD)
+        assert connection.is_silent() == (not late)
 
-    with_line(play, Transmission(host="h", size=2))
-
-
-def test_the_first_byte_decides_for_the_rest() -> None:
-    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
-        transport.write(HEAD)
-        transmission.not_after = time.monotonic() - 1
-        transport.write(b"{}")
-        assert heard_by(other) == HEAD + b"{}"
-
-    with_line(play, Transmission(host="h", size=2))
+    with_line(play)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what was received")
 @pytest.mark.parametrize("received", [True, False])
 def test_what_was_received_is_counted_once_more_a_moment_later(received: bool) -> None:
-    async def play(transport: Any, other: socket.socket, transmission: Transmission) -> None:
-        transport.write(HEAD + b"{}")
-        other.sendall(b"HTTP/1.1 200 X\r\n")
-        while not transmission.unread:  # noqa: ASYNC110  # turns of the loop, which must not take the millisecond
+    async def play(connection: HttpConnection, other: socket.socket) -> None:
+        sent = transfer()
+        connection.send(sent, not_after=math.inf)
+        other.sendall(ANSWER)
+        while not sent.unread:  # noqa: ASYNC110  # turns of the loop, which must not take the millisecond
             await asyncio.sleep(0)
         if received:
             other.recv(1000)
         # Until it has been counted, nothing else is written to this connection.
-        TRANSMISSION.set(Transmission(host="h"))
-        with pytest.raises(HeldError):
-            transport.write(HEAD)
+        assert not connection.is_silent()
         await asyncio.sleep(0.01)
-        assert transmission.unread != received
+        assert sent.unread != received
 
-    with_line(play, Transmission(host="h", size=2))
+    with_line(play)
 
 
 def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:
@@ -162,22 +127,22 @@ def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve:
 
 STOPPED = """
 import signal, sys, threading, time
-import aiohttp.http_writer
 from contextlib import closing
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.transport.client import Client
 from airflow_provider_contacts.transport.connection import Endpoint
+from airflow_provider_contacts.transport.http_connection import HttpConnection
 from airflow_provider_contacts.vendor_kit.vendor import Request
 
-writer, head = aiohttp.http_writer.StreamWriter, aiohttp.http_writer.StreamWriter.write_headers
+write = HttpConnection.send
 
-async def write_headers(self, line, headers):
-    if "/stopped" in line:
+def send(self, transfer, not_after):
+    if b"/stopped" in transfer.data:
         # To this very thread, which takes it before it goes on.
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-    await head(self, line, headers)
+    return write(self, transfer, not_after)
 
-writer.write_headers = write_headers
+HttpConnection.send = send
 
 with closing(Client(Endpoint(base_url=f"http://127.0.0.1:{sys.argv[1]}", credential=bearer("t")))) as client:
     for tag, path in enumerate(["/first"] * (sys.argv[2] == "warm") + ["/stopped", "/last"]):

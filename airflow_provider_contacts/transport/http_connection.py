@@ -1,0 +1,284 @@
+"""One HTTP/1.1 connection: a request is written only to a silent one, and an answer counts only for what it follows.
+
+An answer is told from another one by its place on the connection alone. So nothing may come before a request is
+written, and an answer counts only if it began after its request had left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import select
+import socket
+import struct
+import sys
+import termios
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httptools
+
+if TYPE_CHECKING:
+    from airflow_provider_contacts.transport.pool import Pool
+
+# Bytes that may come before the head of an answer has been read.
+MOST_OF_A_HEAD = 1024 * 1024
+
+# SO_LINGER of no seconds: what the other side has not received is dropped, and never sent later.
+DROP_UNSENT = struct.pack("ii", 1, 0)
+
+# Seconds: some systems deliver an answer a moment before they count what it acknowledges.
+RECOUNT_AFTER = 0.001
+
+
+@dataclass(slots=True, eq=False)
+class Transfer:
+    """One request that leaves on a connection, and what comes back for it."""
+
+    data: bytes
+    largest: int  # bytes of the answer's body that are read
+    done: asyncio.Future[None]
+    left_at: float = 0.0  # the moment (monotonic) at which its first byte left
+    reused: bool = False  # its connection has carried another request before
+    early: bool = False  # its answer began before all of it had been handed to the socket
+    unread: bool = False  # its answer began before the other side had acknowledged all of it
+    status: int = 0  # 0 until the head of its answer is known
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    whole: bool = False  # the answer was read to its end
+    surplus: bool = False  # more came behind its answer
+    over: bool = False  # nothing more is read for it
+    expired: bool = False
+    trouble: str = ""  # why there is no answer, or none of its body
+
+    def end(self, trouble: str = "") -> None:
+        """Wake what waits for the answer."""
+        if not self.over:
+            self.over, self.trouble = True, trouble
+            if not self.done.done():
+                self.done.set_result(None)
+
+    def expire(self) -> None:
+        """End it: its time is over."""
+        self.expired = not self.over
+        self.end()
+
+    @property
+    def good(self) -> bool:
+        """Whether the answer is a 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004  # RFC 9110
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server refuses; one that gives up (504) does not."""
+        return not self.good and (self.status < 500 or self.status == 503)  # noqa: PLR2004  # RFC 9110
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection; ``below`` are the transports under TLS."""
+
+    def __init__(self, pool: Pool, below: tuple[Any, ...] = ()) -> None:
+        self._pool, self._layers = pool, below
+        self._parser = httptools.HttpResponseParser(self)
+        self._poll = select.poll()
+        self._transfer: Transfer | None = None
+        self._another: asyncio.Future[bool] | None = None
+        self._served = self._spent = False
+        self._received = 0
+        self._recounting: Transfer | None = None
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """Take over the connection."""
+        self._transport: asyncio.Transport = transport
+        self._layers = (*self._layers, transport)
+        self._line: socket.socket = transport.get_extra_info("socket")
+        self._poll.register(self._line.fileno(), select.POLLIN)
+        self._pool.connections.add(self)
+
+    def is_silent(self) -> bool:
+        """Tell whether the next bytes on this connection can only be the answer to the next request."""
+        if self._spent or self._recounting or self._transport.is_closing() or (self._served and self._pool.distrusted):
+            return False
+        encrypted = len(self._layers) > 1
+        # Session tickets may be waiting on a new TLS connection.
+        if (encrypted and not self._served) or not self._poll.poll(0):
+            return True
+        if not encrypted and ioctl_count(self._line, termios.FIONREAD):
+            self._distrust()
+        return False
+
+    def send(self, transfer: Transfer, not_after: float) -> bool:
+        """Write a request, unless its time is over: the first byte decides."""
+        transfer.reused = self._served
+        self._transfer, self._served, self._received = transfer, True, 0
+        # The clock comes last: the process may have been stopped meanwhile. Only the writing itself follows.
+        transfer.left_at = time.monotonic()
+        if transfer.left_at > not_after:
+            self.close()
+            return False
+        self._transport.write(transfer.data)
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Read an answer; data that no request has asked for ends the connection."""
+        transfer = self._transfer
+        if transfer is None:
+            self._distrust()
+            self._hear(another=True)
+            if self in self._pool.connections:  # else it comes right behind a TLS handshake
+                self.close()
+        elif transfer.over:
+            transfer.surplus = True
+        else:
+            self._received += 0 if transfer.status else len(data)
+            if self._received > MOST_OF_A_HEAD:
+                transfer.end("the head of the answer is longer than 1 MiB, which is not read")
+                return
+            try:
+                self._parser.feed_data(data)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                # The parser's own words; nothing of the answer is repeated.
+                transfer.surplus |= transfer.over
+                transfer.end(f"the answer is no HTTP that can be read ({error})")
+
+    def on_message_begin(self) -> None:
+        """Note whether an answer begins before its request has been received."""
+        transfer = self._transfer
+        if transfer is None or transfer.over:
+            if transfer is not None:
+                transfer.surplus = True
+            return
+        transfer.early = any(one.get_write_buffer_size() for one in self._layers if not one.is_closing())
+        transfer.unread = transfer.early or unacknowledged(self._line) > 0
+        if transfer.unread and not transfer.early:
+            self._recounting = transfer
+            asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
+
+    def on_header(self, name: bytes, text: bytes) -> None:
+        """Keep one header line; what comes behind a body is no header."""
+        if self._transfer is not None and not self._transfer.status:
+            self._transfer.headers.append((name, text))
+
+    def on_headers_complete(self) -> None:
+        """Keep the status; behind a 1xx the answer itself is still to come."""
+        transfer, status = self._transfer, self._parser.get_status_code()
+        if transfer is None or transfer.status:
+            return
+        if status < 200:  # noqa: PLR2004  # RFC 9110
+            transfer.headers.clear()
+            return
+        transfer.status = status
+        self._spent = not self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body, up to the bound."""
+        transfer = self._transfer
+        if transfer is None or transfer.over:
+            return
+        transfer.size += len(data)
+        transfer.parts.append(data)
+        if transfer.size > transfer.largest:
+            transfer.end(too_large(f"{transfer.largest} bytes"))
+
+    def on_message_complete(self) -> None:
+        """End the answer."""
+        transfer = self._transfer
+        if transfer is not None and transfer.status and not transfer.over:
+            transfer.whole = True
+            transfer.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End an answer that the end of its connection ends, or that is lost with it."""
+        self._pool.connections.discard(self)
+        self._recount()
+        self._hear(another=False)
+        transfer = self._transfer
+        if transfer is None or transfer.over:
+            return
+        names = {name.lower(): text for name, text in transfer.headers}
+        chunked = names.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        if not transfer.status:
+            known = errno.errorcode.get(getattr(exc, "errno", None) or 0, type(exc).__name__)
+            broke = f"the connection broke before the answer had come ({known})"
+            transfer.end(broke if exc else "the server closed the connection before it answered")
+        elif exc or chunked or b"content-length" in names:
+            transfer.end("the body of the answer broke off")
+        else:
+            transfer.whole = True
+            transfer.end()
+
+    async def finish(self, transfer: Transfer, most: float) -> bool:
+        """Let go of a request that is over: keep, or close; return whether more came than its answer.
+
+        A refusal that belongs to an earlier request is followed by the answer to the later one: it is listened for.
+        A server that gives up may still answer later, too.
+        """
+        self._transfer, pool = None, self._pool
+        surplus = transfer.whole and transfer.surplus
+        if surplus:
+            self._distrust()
+        if transfer.whole:
+            pool.on_answer(time.monotonic() - transfer.left_at, refused=transfer.refused)
+            if transfer.good and not (surplus or transfer.unread or self._spent) and pool.reusable:
+                pool.keep(self)
+                return False
+            if transfer.refused and transfer.reused and not (surplus or self._transport.is_closing()):
+                surplus = await self._listen(min(pool.listening, most))
+        self.close()
+        return surplus
+
+    async def _listen(self, seconds: float) -> bool:
+        self._another = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._another
+        except TimeoutError:
+            return False
+
+    def close(self) -> None:
+        """Close; what the other side has not received is dropped."""
+        self._spent = True
+        if self._transport.is_closing():
+            return
+        if unacknowledged(self._line) or any(one.get_write_buffer_size() for one in self._layers):
+            with suppress(OSError):
+                self._line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
+        self._transport.abort()
+
+    def _hear(self, *, another: bool) -> None:
+        if self._another is not None and not self._another.done():
+            self._another.set_result(another)
+
+    def _recount(self) -> None:
+        transfer, self._recounting = self._recounting, None
+        if transfer is not None and self._line.fileno() >= 0:
+            transfer.unread = unacknowledged(self._line) > 0
+
+    def _distrust(self) -> None:
+        self._spent = True
+        if self._served:
+            self._pool.distrust()
+
+
+def too_large(bound: str) -> str:
+    """Return the message about an answer that is not read."""
+    return f"the body of the answer has more than {bound}, which no answer to this request needs"
+
+
+def ioctl_count(line: socket.socket, request: int) -> int:
+    """Return how many bytes a socket holds that are not read, or not acknowledged."""
+    try:
+        count: int = struct.unpack("i", fcntl.ioctl(line.fileno(), request, bytes(4)))[0]
+    except (OSError, ValueError):
+        return 0
+    return count
+
+
+def unacknowledged(line: socket.socket) -> int:
+    """Return how many bytes the other side has not acknowledged; 0 where this system does not tell."""
+    return ioctl_count(line, termios.TIOCOUTQ) if sys.platform == "linux" else 0

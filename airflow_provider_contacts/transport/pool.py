@@ -1,0 +1,215 @@
+"""The connections of a client to one host: how they are opened, and which of them are used again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_contacts.transport.connection import Endpoint, proxy_for, tls_context
+from airflow_provider_contacts.transport.failure_causes import (
+    NotConnectedError,
+    explained,
+    port_of,
+    too_late,
+    tunnel_refusal,
+)
+from airflow_provider_contacts.transport.http_connection import HttpConnection
+
+if TYPE_CHECKING:
+    import httpx
+
+log = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+# Servers close idle connections, often after five seconds; a request on a connection that is just being closed would
+# be in doubt for nothing. So ours are closed first.
+KEEPALIVE = 2.0
+
+# Seconds for the name, and the socket, of a host or its proxy; and between two addresses of it (RFC 8305).
+CONNECT_TIMEOUT, NEXT_ADDRESS = 10.0, 0.25
+
+# Seconds for which another answer is awaited behind a refusal.
+SHORTEST_LISTENING, LONGEST_LISTENING = 0.05, 1.0
+
+# Weights of the latest observation in the running means.
+LATEST_REFUSAL, LATEST_CONNECTION = 1 / 100, 1 / 4
+
+# Seconds that a new connection counts at least: it costs both sides more than the waiting for it.
+LEAST_CONNECTING = 0.002
+
+# Turns of the loop in which an aborted connection, also one within TLS, lets go of its socket.
+TURNS = 3
+
+COMMON_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "airflow-provider-contacts"}
+
+
+class Pool:
+    """The connections to one host, used from one event loop."""
+
+    def __init__(self, endpoint: Endpoint, url: str) -> None:
+        import httpx
+
+        self._target = httpx.URL(url)
+        proxy = proxy_for(url, endpoint.proxy)
+        self._proxy = httpx.URL(proxy) if proxy else None
+        # Reading the usual certificates takes longer than a hundred requests; without TLS, nobody needs them.
+        plain = self._target.scheme == "http" and (self._proxy is None or self._proxy.scheme == "http")
+        self._tls: Any = None if plain else tls_context(endpoint.verify)
+        self._idle: list[HttpConnection] = []
+        self.connections: set[HttpConnection] = set()
+        self.distrusted = False  # the server has sent what no request had asked for: no connection is used twice
+        self.slowest = 0.0  # seconds that answers take at most
+        self.connecting = LEAST_CONNECTING  # seconds that a new connection takes
+        self.refused = 0.0  # share of the requests that were refused
+
+    @property
+    def host(self) -> str:
+        """The host, as it is asked for."""
+        return self._target.raw_host.decode()
+
+    @property
+    def listening(self) -> float:
+        """Seconds for which another answer is awaited behind a refusal."""
+        return min(LONGEST_LISTENING, max(SHORTEST_LISTENING, 2 * self.slowest))
+
+    @property
+    def reusable(self) -> bool:
+        """Whether a connection is worth keeping: a refusal on a new one needs no listening."""
+        return not self.distrusted and self.refused * self.listening <= self.connecting
+
+    def on_connected(self, seconds: float) -> None:
+        """Count a new connection."""
+        self.connecting += (max(seconds, LEAST_CONNECTING) - self.connecting) * LATEST_CONNECTION
+
+    def on_answer(self, seconds: float, *, refused: bool) -> None:
+        """Count an answer and the seconds that it took."""
+        self.refused += (refused - self.refused) * LATEST_REFUSAL
+        self.slowest = max(seconds, self.slowest * 0.98)
+
+    def distrust(self) -> None:
+        """Use no connection twice from now on."""
+        if not self.distrusted:
+            self.distrusted = True
+            log.warning("A server sent more answers than it was asked for: no connection is used for two requests now")
+
+    def keep(self, connection: HttpConnection) -> None:
+        """Keep a connection for another request."""
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+
+    def idle(self) -> HttpConnection | None:
+        """Return a silent connection that has been used before, if there is one."""
+        oldest = time.monotonic() - KEEPALIVE
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since > oldest and connection.is_silent():
+                return connection
+            connection.close()
+        return None
+
+    def head(self, method: str, url: httpx.URL, headers: dict[str, str]) -> bytes:
+        """Return the head of a request, without the blank line at its end."""
+        host, path = url.netloc.decode(), url.raw_path.decode()
+        lines = {"Host": host, **COMMON_HEADERS, **headers}
+        if self._proxy is not None and self._target.scheme == "http":
+            path = f"http://{host}{path}"
+            lines |= proxy_authorization(self._proxy)
+        texts = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in lines.items())]
+        if not all(map(str.isprintable, texts)):
+            raise ValueError("no header can carry this")
+        return "\r\n".join([*texts, ""]).encode("ascii")
+
+    async def open(self, seconds: float) -> HttpConnection:
+        """Return a new, silent connection within so many seconds; raises ``NotConnectedError``."""
+        begun = time.monotonic()
+        layers: list[Any] = []
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect(layers)
+        except BaseException as error:
+            for one in layers:
+                one.abort()
+            if isinstance(error, TimeoutError):
+                raise NotConnectedError(too_late(self.host, seconds)) from None
+            raise
+        if not connection.is_silent():
+            connection.close()
+            text = "sent something before it was asked: this is no HTTP server, or it refuses connections"
+            raise NotConnectedError(f"{self.host} {text}")
+        self.on_connected(time.monotonic() - begun)
+        return connection
+
+    async def _connect(self, layers: list[Any]) -> HttpConnection:
+        """Connect, through a proxy and with TLS where they are asked for; ``layers`` receives what is opened."""
+        loop, proxy, encrypted = asyncio.get_running_loop(), self._proxy, self._target.scheme == "https"
+        if not encrypted and (proxy is None or proxy.scheme == "http"):
+            _, connection = await self._reach(lambda: HttpConnection(self))
+            return connection
+        # In steps, so that what is unsent below TLS can be seen, too.
+        reader = asyncio.StreamReader()
+        opening = asyncio.StreamReaderProtocol(reader)
+        layers.append((await self._reach(lambda: opening))[0])
+        if proxy is not None:
+            with explained(proxy, proxied=True):
+                if proxy.scheme == "https":
+                    name = proxy.raw_host.decode()
+                    layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=name))
+                if encrypted:
+                    await self._ask_for_tunnel(proxy, layers[-1], reader)
+        if encrypted:
+            connection = HttpConnection(self, tuple(layers))
+            with explained(self._target, proxied=False):
+                layers.append(await loop.start_tls(layers[-1], connection, self._tls, server_hostname=self.host))
+        else:
+            connection = HttpConnection(self, tuple(layers[:-1]))
+            layers[-1].set_protocol(connection)
+        connection.connection_made(layers[-1])
+        return connection
+
+    async def _reach(self, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+        """Connect a socket to the host, or to its proxy."""
+        hop = self._proxy or self._target
+        with explained(hop, proxied=hop is self._proxy):
+            loop, host = asyncio.get_running_loop(), hop.raw_host.decode()
+            making = loop.create_connection(factory, host, port_of(hop), happy_eyeballs_delay=NEXT_ADDRESS)
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    return await making
+            except TimeoutError as error:
+                if error.errno is not None:
+                    raise
+                raise NotConnectedError(too_late(self.host, CONNECT_TIMEOUT)) from None
+
+    async def _ask_for_tunnel(
+        self, proxy: httpx.URL, transport: asyncio.Transport, reader: asyncio.StreamReader
+    ) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        where = f"{host}:{port_of(self._target)}"
+        lines = {"Host": where, **proxy_authorization(proxy)}
+        head = "\r\n".join([f"CONNECT {where} HTTP/1.1", *(f"{one}: {lines[one]}" for one in lines), "", ""])
+        transport.write(head.encode("ascii"))
+        said = re.match(rb"HTTP/1\.[01] (\d{3})", await reader.readuntil(b"\r\n\r\n"))
+        status = int(said[1]) if said else 0
+        if not 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
+            raise NotConnectedError(tunnel_refusal(self.host, status))
+
+    async def close(self) -> None:
+        """Close what is open, at once."""
+        for connection in list(self.connections):
+            connection.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
+def proxy_authorization(proxy: httpx.URL) -> dict[str, str]:
+    """Return the header with the user and the password of a proxy's URL."""
+    if not proxy.userinfo:
+        return {}
+    account = f"{proxy.username}:{proxy.password}".encode()
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(account).decode()}
