@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.simulator.talkdesk_records import CODES
+from airflow_provider_contacts.simulator.talkdesk import CODES
 from tests.support.simulated import RECORD, At
 
 talkdesk = partial(At, "talkdesk")
