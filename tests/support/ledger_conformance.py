@@ -37,7 +37,6 @@ from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 HOST, OBJECT = "api.dex.test", "list-1"
 
@@ -471,41 +470,6 @@ class EveryLedger:
 
     # Notes
 
-    @pytest.mark.parametrize("gap", [0, 150])
-    def test_two_people_under_one_key(self, memory: Memory, gap: int) -> None:
-        # Here, since a process of another test imports this file without the others.
-        from tests.support.fake_vendor import HONEST, LOST, World
-
-        fillers = [{"key": f"f{index}", "name": f"filler{index}"} for index in range(gap)]
-        refused, held = {"key": "r", "name": "refused"}, {"key": "h", "name": "held"}
-        rows = [
-            *({"key": one, "name": f"first {one}"} for one in "ab"),
-            {"key": "i", "name": "invalid", "age": -1},
-            refused,
-            held,
-            *fillers,
-            *({"key": one, "name": f"other {one}"} for one in "abirh"),
-            *(refused, held),
-        ]
-
-        def push(try_number: int) -> dict[int, tuple[str, str | None]]:
-            # One a request, so that one lost answer leaves one record in doubt.
-            world = World(lambda _index, sent: LOST if sent[0]["name"] == "held" else HONEST)
-            world.server.verdicts = lambda payload: "rejected" if payload["name"] == "refused" else "created"
-            ledger = memory.open(try_number=try_number)
-            pushed = world.push(rows, ledger=ledger, sync_key=("key",), limits=Limits(batch_size=1, max_in_flight=1))
-            assert pushed.error is None
-            assert not {name for request in world.server.requests for name in request if name.startswith("other")}
-            return {one.row_index: (one.status.value, one.error_code) for one in pushed.outcomes}
-
-        later, twice = [("invalid", "key_not_unique")], [("duplicate", None)]
-        found = push(1)
-        assert [found[gap + 5 + index] for index in range(7)] == later * 5 + twice * 2
-        assert memory.count() == gap + 5
-        # What was delivered is skipped now, as its key's other record is; the rest is settled or held, and remembered.
-        found = push(2)
-        assert [found[gap + 5 + index] for index in range(7)] == [("skipped", None)] * 2 + later * 3 + twice * 2
-
     @pytest.mark.parametrize("status", [Status.FAILED, Status.REJECTED])
     @pytest.mark.parametrize("absent", [True, False])
     def test_a_doubt_that_a_reading_ended_is_remembered(self, memory: Memory, status: Status, absent: bool) -> None:
@@ -758,13 +722,6 @@ class LedgerConformance(EveryLedger):
         assert len([one for one in statements if not one.strip().startswith(("BEGIN", "SELECT set_config"))]) <= 12
 
     # Notes
-
-    def test_a_note_on_a_new_record_is_a_row(self, database: Database) -> None:
-        ledger = database.open()
-        ledger.record_unsent([outcome("key", Status.FAILED, f"{ledger.token}.i1", attempts=2, payload={"a": 1})])
-        row = database.row("key")
-        assert decoded(row["record_payload"]) == {"a": 1}
-        assert (row["batch_started_at"], row["batch_completed_at"] is None) == (None, False)
 
     @pytest.mark.parametrize(
         "payload", [None, {"when": object()}, {"deep": [float("nan"), {1: b"x"}]}, {"\ud800": "\x00"}, {"x": {1, "a"}}]
