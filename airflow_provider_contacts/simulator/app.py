@@ -85,11 +85,6 @@ class Simulator:
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
-        if scope["type"] == "lifespan":
-            for word in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{word}.complete"})
-            return
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         name, slash, rest = raw.decode("latin-1").removeprefix("/").partition("/")
         served = EXTENSION in scope.get("extensions", {})

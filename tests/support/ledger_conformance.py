@@ -734,43 +734,32 @@ class LedgerConformance(EveryLedger):
 
     # The table of runs
 
-    def test_the_end_of_a_try(self, database: Database) -> None:
-        ledger = database.open()
-        (row,) = database.rows("contact_outcomes_runs")
-        assert (row["status"], row["completed_at"], row["sync_id"]) == ("running", None, "sync")
-        summary = {"num_planned": 3, "num_succeeded": 2, "sync_id": "ignored", "error_codes": {}}
-        assert ledger.finish(summary, "partial", "NUL \x00 and " + "x" * 5000)
-        (row,) = database.rows("contact_outcomes_runs")
-        assert (row["num_planned"], row["num_succeeded"], row["num_failed"]) == (3, 2, None)
-        assert (row["status"], row["sync_run_id"], row["try_number"]) == ("partial", "dag/run/task/-1", 1)
-        assert len(row["status_message"]) == 2000
-        assert row["completed_at"] >= row["started_at"]
-        database.open(try_number=2)
-        rows = database.rows("contact_outcomes_runs")
-        assert [(row["num_planned"], row["status"]) for row in rows] == [(3, "partial"), (None, "running")]
-
-    def test_a_reschedule_begins_its_row_anew_and_keeps_its_start(self, database: Database) -> None:
+    def test_a_run_through_its_life(self, database: Database) -> None:
+        runs = "contact_outcomes_runs"
         first = database.open()
-        first.finish({"num_planned": 3}, "aborted", "waiting")
-        (before,) = database.rows("contact_outcomes_runs")
+        (row,) = database.rows(runs)
+        assert (row["status"], row["completed_at"], row["sync_id"]) == ("running", None, "sync")
+        assert (row["sync_no"], database.rows("contact_outcomes_syncs")) == (None, [])
+        claim(first, "one")
+        summary = {"num_planned": 3, "num_succeeded": 2, "sync_id": "ignored", "error_codes": {}}
+        assert first.finish(summary, "partial", "NUL \x00 and " + "x" * 5000)
+        (ended,) = database.rows(runs)
+        (sync,) = database.rows("contact_outcomes_syncs")
+        assert (sync["sync_id"], ended["sync_no"]) == ("sync", sync["sync_no"])
+        assert (ended["num_planned"], ended["num_succeeded"], ended["num_failed"]) == (3, 2, None)
+        assert (ended["status"], ended["sync_run_id"], ended["try_number"]) == ("partial", "dag/run/task/-1", 1)
+        assert len(ended["status_message"]) == 2000
+        assert ended["completed_at"] >= ended["started_at"]
+        # A reschedule begins the row anew and keeps its start; the execution before it ends nothing any more.
         second = database.open()
-        (row,) = database.rows("contact_outcomes_runs")
+        (row,) = database.rows(runs)
         assert (row["num_planned"], row["status"], row["status_message"]) == (None, "running", None)
-        assert row["started_at"] == before["started_at"]
+        assert row["started_at"] == ended["started_at"]
         assert not first.finish({"num_planned": 9}, "failed")
         assert second.finish({"num_planned": 4}, "succeeded")
-        (row,) = database.rows("contact_outcomes_runs")
-        assert (row["num_planned"], row["status"]) == (4, "succeeded")
-
-    def test_a_run_names_its_sync_from_the_first_write_on(self, database: Database) -> None:
-        ledger = database.open()
-        assert [row["sync_no"] for row in database.rows("contact_outcomes_runs")] == [None]
-        assert database.rows("contact_outcomes_syncs") == []
-        claim(ledger, "one")
-        database.open("next")
-        (sync,) = database.rows("contact_outcomes_syncs")
-        assert sync["sync_id"] == "sync"
-        assert [row["sync_no"] for row in database.rows("contact_outcomes_runs")] == [sync["sync_no"]] * 2
+        database.open(try_number=2)
+        found = [(row["num_planned"], row["status"], row["sync_no"]) for row in database.rows(runs)]
+        assert found == [(4, "succeeded", sync["sync_no"]), (None, "running", sync["sync_no"])]
 
     # Keys, texts, payloads
 

@@ -37,7 +37,6 @@ from tests.support.fake_vendor import (
     UNAUTHORIZED,
     Deed,
     FakeLedger,
-    Killed,
     Trouble,
     World,
     answers,
@@ -455,16 +454,6 @@ def test_an_answer_within_three_seconds_of_a_signal_is_heard(delays: tuple[float
     assert (heard < 8) == ("interrupted" in pushed.codes().values())
 
 
-def test_after_a_signal_the_next_try_holds_the_doubts_and_sends_the_rest() -> None:
-    world = World(first(then=Deed(delay=100.0)))
-    world.push(names(50), stopping=stop_at(world, 1000.5), request_timeout=600.0)
-    world.server.script = first()
-    world.later()
-    pushed = world.push(names(50))
-    assert pushed.counts() == {"unknown": 12, "succeeded": 38}
-    assert set(world.server.created().values()) == {1}
-
-
 def test_a_signal_before_anything_sends_nothing() -> None:
     world = World()
     pushed = world.push(names(50), stopping=lambda: True)
@@ -500,22 +489,3 @@ def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> Non
     world.later()
     assert world.push(names(40)).error is None
     assert max(world.server.created().values()) == 1
-
-
-def test_a_worker_that_dies_leaves_claims_and_the_next_try_holds_them() -> None:
-    world = World()
-
-    def script(index: int, _sent: Any) -> Deed:
-        if index == 2:
-            raise Killed
-        return Deed(delay=5.0, lag=4.0)
-
-    world.server.script = script
-    with pytest.raises(Killed):
-        list(world.execution(names(40)).push._drive())
-    assert set(world.table.statuses().values()) == {"sending"}
-    world.server.script = first()
-    world.later()
-    pushed = world.push(names(40))
-    assert pushed.counts() == {"unknown": 12, "succeeded": 28}
-    assert set(world.server.created().values()) == {1}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import MutableMapping
 from typing import Any
 
 import httpx  # noqa: TID253  # a test of its errors
@@ -249,20 +247,6 @@ def test_forgetting_counts_only() -> None:
         assert simulator.vendors[vendor].stored == []
 
 
-def test_another_server_may_start_and_stop_it() -> None:
-    told = iter(["lifespan.startup", "lifespan.shutdown"])
-    sent: list[str] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": next(told)}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message["type"])
-
-    asyncio.run(Simulator().app({"type": "lifespan"}, receive, send))
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-
-
 # Behind it.
 
 
@@ -397,21 +381,6 @@ def test_the_places_are_those_that_the_knob_names(vendor: str) -> None:
     assert create(simulator, vendor, place=second).status_code == 404
     simulator.reset(knobs=True)
     assert create(simulator, vendor, place=second).is_success
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [("intermezzo.organizations", "a,,b", "id=name"), ("intermezzo.organizations", "a,a", "twice"),
-     ("intermezzo.organizations", "=name", "id=name"), ("intermezzo.organizations", 7, "id=name"),
-     ("intermezzo.organizations", [["a"]], "id=name"), ("nedzo.contact_lists", "leads", "UUID"),
-     ("apptoto.address_books", "Leads", "whole number"),
-     ("talkdesk.record_lists", "warm=UNIQUE", "NOTHING, PHONE_NUMBER, EXTERNAL")],
-)  # fmt: skip
-def test_a_wrong_place_is_refused_and_nothing_changes(name: str, value: Any, text: str) -> None:
-    simulator = Simulator()
-    with pytest.raises(ValueError, match=rf"^{name}: .*{text}"):
-        simulator.set(name, value)
-    assert list(simulator.intermezzo.places) == ["org_demo"]
 
 
 def test_lists_of_one_kind_keep_what_is_unique_when_others_come() -> None:

@@ -97,7 +97,12 @@ def test_the_patterns_that_people_write_are_taken(expression: str, text: str) ->
      ("dex.plan", ["free"], "a text, a number or a boolean"), ("dex.atomic", {}, "a text, a number or a boolean"),
      ("dex.latency", "9" * 400 + "s", "a duration such as"), ("dex.success_status", 99999, "an HTTP status"),
      ("dex.redirect_to", "/a\r\nSet-Cookie: b", "into a header"), ("dex.retry_after", "\u221e", "into a header"),
-     ("dex.credential", "a,,b", "a list of texts")],
+     ("dex.credential", "a,,b", "a list of texts"),
+     ("intermezzo.organizations", "a,,b", "id=name"), ("intermezzo.organizations", "a,a", "twice"),
+     ("intermezzo.organizations", "=name", "id=name"), ("intermezzo.organizations", 7, "id=name"),
+     ("intermezzo.organizations", [["a"]], "id=name"), ("nedzo.contact_lists", "leads", "UUID"),
+     ("apptoto.address_books", "Leads", "whole number"),
+     ("talkdesk.record_lists", "warm=UNIQUE", "NOTHING, PHONE_NUMBER, EXTERNAL")],
 )  # fmt: skip
 def test_a_wrong_knob_is_named_and_nothing_is_set(name: str, value: Any, text: str) -> None:
     simulator = Simulator()
