@@ -143,12 +143,3 @@ def test_what_stays_in_doubt_is_said_as_it_stands(status: Status, run: str) -> N
     resolution = resolve([Finding(in_doubt(state=changed(STATE, status=status)), "read_failed")], run)
     # A row that stands as unknown needs no word more.
     assert resolution == Resolution(changed=[held] if status is Status.SENDING else [], outcomes=[held])
-
-
-def test_each_finding_has_its_own_outcome() -> None:
-    records = [changed(RECORD, record_identifier=f"n{n}", row_index=n) for n in range(3)]
-    first, second, third = (in_doubt(record=record) for record in records)
-    findings = [Finding(first, "ambiguous"), Finding(second, "found", "id-1"), Finding(third, "absent")]
-    resolution = resolve(findings, RUN)
-    assert [(one.row_index, one.status) for one in resolution.outcomes] == [(0, Status.UNKNOWN), (1, Status.SUCCEEDED)]
-    assert [record.row_index for record, _ in resolution.again] == [2]

@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
-from airflow_provider_contacts.engine.policy import judge
 from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.engine.push import Push
-from airflow_provider_contacts.outcome import Outcome, Status
-from airflow_provider_contacts.records.mapper import Mapper
+from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
-from airflow_provider_contacts.vendor_kit.push_settings import Assumptions, PushSettings
-from airflow_provider_contacts.vendor_kit.results import Result
 from airflow_provider_contacts.vendor_kit.vendor import (
     Created,
     Doubt,
     Limits,
-    Payload,
     Replies,
-    Request,
-    Response,
-    Vendor,
 )
-from airflow_provider_contacts.vendors import load
-from airflow_provider_contacts.vendors import names as vendor_names
 from tests.support.fake_vendor import (
     ALONE,
     APPLIED_AND_LOST,
-    EPOCH,
     LOST,
     READABLE,
     Deed,
-    FakeClock,
     FakeLedger,
     Pushed,
-    Table,
     World,
     first,
     names,
-    outcomes_of,
 )
-from tests.support.vendors import DESTINATIONS, PEOPLE
 
 SAME = Deed(edit=lambda rows: [{**row, "id": "id-n0"} for row in rows])
 """The vendor stores what it gets, and says that it is the first contact."""
@@ -165,77 +146,3 @@ def test_a_contact_that_looks_like_the_record_and_is_anothers_proves_no_absence(
     pushed = world.push(names(2), vendor=READABLE, limits=ALONE, on_unknown="reconcile")
     assert outcomes(pushed) == [("succeeded", None, "id-n1"), ("unknown", "id_twice", "id-n1")]
     assert world.server.created() == {"n1": 1}
-
-
-# Every vendor: two requests, and one id in both answers.
-
-VENDORS: Mapping[str, Vendor] = {name: load(name) for name in vendor_names()}
-
-
-def confirmation(name: str, sent: Payload, record_id: Any) -> bytes:
-    """Return an answer that confirms one record."""
-    shown = {**sent, "id": record_id}
-    bodies: Mapping[str, Mapping[str, Any]] = {
-        "apptoto": {"contacts": [shown]},
-        "dex": {"error": False, "data": {"contacts": [shown]}},
-        "intermezzo": {"total": 1, "succeeded": 1, "failed": 0, "unprocessed": 0, "data": [shown], "errors": []},
-        "nedzo": {"status_code": 201, "message": "ok", "data": {"contact": shown}},
-        "talkdesk": {"total_created": 1, "total_errors": 0, "_embedded": {"records": [shown]}},
-    }
-    return json.dumps(bodies[name]).encode()
-
-
-class Confirming:
-    """A vendor that confirms every record, under the ids that it is given to say."""
-
-    renewable = False
-
-    def __init__(self, vendor: Vendor, ids: Sequence[Any], clock: FakeClock) -> None:
-        self._vendor = vendor
-        self._ids = list(ids)
-        self._clock = clock
-        self._results: list[tuple[int, Result]] = []
-
-    def submit(self, tag: int, request: Request, *, not_after: float, timeout: float) -> None:  # noqa: ARG002  # a Sender
-        before, after = self._vendor.envelope
-        sent = json.loads((request.body or b"").removeprefix(before).removesuffix(after))
-        self._results.append((tag, Response(201, {}, confirmation(self._vendor.name, sent, self._ids.pop(0)))))
-
-    def collect(self, timeout: float) -> list[tuple[int, Result]]:
-        self._clock.advance(timeout)
-        found, self._results = self._results, []
-        return found
-
-    def renew(self, tag: int) -> None:
-        raise AssertionError(tag)
-
-
-@pytest.mark.parametrize("ids", [("c-1", "c-1"), (17, 17), (17, "17")])
-@pytest.mark.parametrize("name", VENDORS)
-def test_every_vendor(name: str, ids: Sequence[Any]) -> None:
-    vendor, clock = VENDORS[name], FakeClock()
-    mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
-    record = dict(PEOPLE[name])
-    rows = [record, {**record, "first_name" if "first_name" in record else "name": "Bob"}]
-    assert not any(mapper.prepare(0, row).errors for row in rows)
-    push = Push(
-        iter(rows),
-        mapper=mapper,
-        ledger=FakeLedger(Table(clock=clock)),
-        sender=Confirming(vendor, ids, clock),
-        settings=PushSettings(limits=replace(vendor.limits, batch_size=1, max_in_flight=1, requests_per_second=None)),
-        clock=clock.clock(),
-    )
-    found: list[Outcome] = list(outcomes_of(push))
-    assert [one.status.value for one in found] == ["succeeded", "unknown"]
-    assert [one.destination_record_id for one in found] == [str(ids[0])] * 2
-    assert found[1].error_code == "id_twice"
-
-
-def test_the_confirmation_is_one_where_the_id_is_new() -> None:
-    for name, vendor in VENDORS.items():
-        mapper = Mapper(vendor=vendor, destination=DESTINATIONS.get(name, {}), sync_id="s", sync_key=())
-        record = mapper.prepare(0, dict(PEOPLE[name]))
-        assert not record.errors
-        answer = Response(201, {}, confirmation(name, record.payload, "c-1"))
-        assert judge(answer, [record.payload], vendor, Assumptions(), EPOCH).replies == Replies(["c-1"]), name

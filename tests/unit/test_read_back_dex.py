@@ -123,26 +123,6 @@ def test_what_was_created_is_found_and_nothing_else(reads_show: str, knobs: dict
     assert simulator.dex.state()["stored"] == len(SENT)
 
 
-@pytest.mark.parametrize(
-    ("payload", "knobs"),
-    [
-        (ANN, {"read.http_503": "always"}),
-        (ANN, {"read.http_404": "always"}),
-        (ANN, {"read.garbage": "always"}),
-        (ANN, {"read.nulls": "always"}),
-        (DOT, {"read.duplicate_ids": "nth:2"}),
-        (CAT, {"read.http_404": "nth:2"}),
-        (HAL, {}),
-    ],
-)
-def test_a_read_that_fails_is_not_complete(payload: dict[str, Any], knobs: dict[str, Any]) -> None:
-    simulator = Simulator({"dex.page_size": 2})
-    create(simulator, VENDOR, {}, [{"full_name": f"Number {number}"} for number in range(5)])
-    simulator.update({f"dex.{name}": value for name, value in knobs.items()})
-    found = read_all(VENDOR, at(simulator, VENDOR), {}, [payload])
-    assert verdicts(VENDOR, [payload], found) == ["incomplete"]
-
-
 class TestById:
     @pytest.mark.parametrize("form", ["data", "contact", "bare"])
     def test_the_very_contact(self, form: str) -> None:

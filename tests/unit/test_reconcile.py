@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from email.utils import formatdate
 from typing import Any
 
@@ -15,9 +14,7 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.reconcile.reconciler import MOST_DOUBTS
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Vendor
 from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
@@ -28,7 +25,6 @@ from tests.support.fake_vendor import (
     LOST,
     NOT_CONNECTED,
     READABLE,
-    UNAUTHORIZED,
     Deed,
     FakeLedger,
     Pushed,
@@ -198,13 +194,6 @@ def test_a_record_that_our_check_refuses_today_is_still_looked_for() -> None:
     assert world.table.statuses() == {"k": "succeeded", "l": "invalid"}
 
 
-def test_a_key_in_doubt_that_comes_twice_is_looked_for_once() -> None:
-    world = World()
-    doubtful(world, names(1))
-    pushed = reconciled(world, names(1) * 2)
-    assert pushed.counts() == {"succeeded": 1, "duplicate": 1}
-
-
 # What a match is.
 
 
@@ -216,17 +205,6 @@ def test_an_id_that_another_row_holds_is_no_match() -> None:
     assert pushed.counts() == {"succeeded": 1}
     assert pushed.outcomes[0].destination_record_id == "id-same"  # told by the create request's answer
     assert world.server.requests == [["same"]]
-
-
-def test_a_vendor_whose_clock_is_wrong_is_measured_by_its_own() -> None:
-    world = World(first(APPLIED_AND_LOST), dated=True)
-    world.server.shows = lambda payload: {
-        **payload,
-        "at": (EPOCH + timedelta(seconds=world.server.contacts[0].at - 900.0)).isoformat(),
-    }
-    with_date(world, behind=900.0)
-    assert reconciled(world, names(1)).counts() == {"succeeded": 1}
-    assert len(world.server.requests) == 1
 
 
 @pytest.mark.parametrize("word", ["states", "sent"])
@@ -384,17 +362,6 @@ def test_many_doubts_are_looked_into_before_there_are_more() -> None:
 # When and how the vendor is read back.
 
 
-def test_a_doubt_that_cannot_be_settled_is_told_as_without_reading_back() -> None:
-    def world() -> World:
-        made = World(first(APPLIED_AND_LOST, answers(500)))
-        made.server.reads = lambda _index, _sent: answers(404)
-        return made
-
-    held = world().push(names(6), vendor=READABLE).outcomes
-    assert {one.error_code for one in held} == {"connection_lost", "http_500"}
-    assert sorted(reconciled(world(), names(6)).outcomes, key=lambda one: one.row_index) == held
-
-
 def test_a_request_that_ended_long_ago_is_not_waited_for() -> None:
     world = World()
     now = world.time.seconds
@@ -438,28 +405,6 @@ def test_a_reading_is_told_in_the_log_by_numbers_alone(caplog: pytest.LogCapture
         assert caplog.messages == []
         reconciled(World(first(APPLIED_AND_LOST)), names(3))
     assert caplog.messages == ["Fake is read back about 3 records in doubt", "Of the records in doubt: found 3"]
-
-
-def test_the_credential_of_the_refused_read_is_renewed() -> None:
-    world = World(first(APPLIED_AND_LOST))
-    world.server.reads = first(UNAUTHORIZED)
-    pushed = world.push(names(1), vendor=READABLE, on_unknown="reconcile", renewable=True)
-    # The number of the read: one was drawn for the request's batch, one for the request, one for the read.
-    assert pushed.sender.renewed == [3]
-
-
-def test_an_answer_that_nobody_waits_for_is_none_of_a_reading() -> None:
-    execution = World().execution(names(1), vendor=READABLE, on_unknown="reconcile")
-    execution.push._steps.reconciler.on_result(99, NoAnswer("timeout"))
-    assert execution.push._steps.reconciler.findings() == []
-
-
-def test_exactly_as_many_doubts_as_are_gathered_do_not_stop_a_push() -> None:
-    world = World(first(*[LOST] * 10))
-    limits = Limits(batch_size=MOST_DOUBTS // 10, max_in_flight=1)
-    pushed = world.push(names(MOST_DOUBTS + 250), vendor=READABLE, on_unknown="reconcile", limits=limits)
-    assert pushed.counts() == {"succeeded": MOST_DOUBTS + 250}
-    assert set(world.server.created().values()) == {1}
 
 
 def test_a_vendor_without_reads_is_named_once(caplog: pytest.LogCaptureFixture) -> None:

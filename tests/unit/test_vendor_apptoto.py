@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
-from airflow_provider_contacts.vendor_kit.auth import FixedHeader
-from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Request
 from airflow_provider_contacts.vendors.apptoto import VENDOR
 from tests.support.vendors import Faults, answer, brief, each, faults_of, payload_of, prepare, replies
@@ -92,27 +90,6 @@ def test_an_external_id_is_made_of_sync_and_identifier_alone() -> None:
     assert payload_of(VENDOR, {"name": "Ann", "phone": "1"}, sync_id="t", **key)["external_id"] != one
     assert payload_of(VENDOR, {"name": "Ann", "external_id": "mine"})["external_id"] == "mine"
     assert prepare(VENDOR, {"name": "Ann"}).payload_hash == prepare(VENDOR, {"name": "Ann"}, sync_id="t").payload_hash
-
-
-def test_where_and_who() -> None:
-    assert VENDOR.base_url(Account()) == "https://api.apptoto.com"
-    assert VENDOR.request_path({"address_book_id": 7}) == "/v1/contacts"
-    assert VENDOR.envelope == (b'{"contacts":[', b"]}")
-    assert VENDOR.check is not None
-    assert VENDOR.check({}) == Request("GET", "/v1/address_books")
-    assert VENDOR.destination.exactly_one == ("address_book_id", "address_book")
-    # No more than a hundred requests in any minute.
-    assert VENDOR.limits.burst + 60 * (VENDOR.limits.requests_per_second or 99) <= 100
-    credential = VENDOR.auth.credential(Account(login="ö@example.com", password="k:1"))
-    assert credential == FixedHeader("Basic w7ZAZXhhbXBsZS5jb206azox")
-
-
-@pytest.mark.parametrize(
-    ("login", "password", "named"), [("", "k", "login"), ("a", "", "login"), ("a:b", "k", "colon")]
-)
-def test_what_is_missing_is_a_configuration_error(login: str, password: str, named: str) -> None:
-    with pytest.raises(ConfigError, match=named):
-        VENDOR.auth.credential(Account(login=login, password=password))
 
 
 def find(books: Any, name: str = "Clients") -> Mapping[str, Any]:

@@ -12,10 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.vendor_kit.auth import FixedHeader
-from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Request
+from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt
 from airflow_provider_contacts.vendors.dex import VENDOR
 from tests.support.vendors import Faults, brief, each, faults_of, payload_of, replies, typed
 
@@ -85,18 +82,6 @@ def test_a_record_leaves_as_it_came(record: dict[str, Any], payload: dict[str, A
 )
 def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Faults) -> None:
     assert faults_of(VENDOR, record) == faults
-
-
-def test_where_and_who() -> None:
-    # The request sample of the vendor's page has this many members.
-    assert len(VENDOR.contract.fields) == 61
-    assert VENDOR.base_url(Account()) == "https://api.prod.getdex.com"
-    assert (VENDOR.request_path({}), VENDOR.envelope) == ("/v1/contacts/", (b'{"contacts":[', b"]}"))
-    assert VENDOR.check is not None
-    assert VENDOR.check({}) == Request("GET", "/v1/users/me")
-    assert VENDOR.auth.credential(Account(password="dex_1")) == FixedHeader("Bearer dex_1")
-    with pytest.raises(ConfigError, match="password"):
-        VENDOR.auth.credential(Account())
 
 
 def body_of(*contacts: Any, error: Any = False) -> dict[str, Any]:

@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
+from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
-from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Request
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected
 from airflow_provider_contacts.vendors.intermezzo import VENDOR
-from tests.support.vendors import Faults, answer, brief, code_of, each, faults_of, named, payload_of, reasons, replies
+from tests.support.vendors import Faults, answer, brief, each, faults_of, named, payload_of, reasons, replies
 
 ANN = {"name": "Ann Ames", "email": "ann@example.com"}
 BOB = {"name": "Bob Bell", "email": "bob@example.com"}
@@ -72,31 +70,6 @@ def test_parts_of_a_name_are_texts() -> None:
     with pytest.raises(InvalidRecordError) as caught:
         VENDOR.contract.flat[0].apply({"first_name": 1, "last_name": 2})
     assert [error[:2] for error in caught.value.errors] == [("wrong_type", "first_name"), ("wrong_type", "last_name")]
-
-
-def test_where() -> None:
-    assert VENDOR.base_url(Account()) == "https://preview.intermezzo.ai"
-    assert VENDOR.request_path({"organization_id": "org_1"}) == "/organizations/org_1/contacts/list"
-    encoded = VENDOR.request_path({"organization_id": "a/b?c#d é%"})
-    assert encoded == "/organizations/a%2Fb%3Fc%23d%20%C3%A9%25/contacts/list"
-    assert VENDOR.check is not None
-    assert VENDOR.check({"organization_id": "org_1"}) == Request("GET", "/organizations/org_1")
-    assert VENDOR.check({}) == Request("GET", "/organizations")
-    for climbing in (".", "..", ""):
-        with pytest.raises(ConfigError, match="organization_id"):
-            VENDOR.request_path({"organization_id": climbing})
-
-
-@pytest.mark.parametrize("extra", [{}, {"token_url": "https://t.example/token", "audience": "https://a.example"}])
-def test_client_credentials_ask_for_a_token(extra: dict[str, str]) -> None:
-    assert VENDOR.auth.credential(Account(login="id", password="secret", extra=extra)) == ClientCredentials(
-        token_url=extra.get("token_url", "https://auth.intermezzo.ai/oauth/token"),
-        client_id="id",
-        client_secret="secret",
-        method="client_secret_post",
-        encoding="json",
-        parameters=(("audience", extra.get("audience", "https://api.intermezzo.ai")),),
-    )
 
 
 def counted(counts: tuple[Any, Any, Any, Any], data: Any = None, errors: Any = None) -> dict[str, Any]:
@@ -250,18 +223,6 @@ OTHER = {"error": "validation_error", "message": "m", "details": {"field": "emai
 def test_the_other_shape_names_a_lone_record() -> None:
     assert reasons(VENDOR, answer(OTHER, 422), [ANN]) == {0: (RecordError("validation_error", "email", "m"),)}
     assert reasons(VENDOR, answer(OTHER, 422), TRIO) == {}
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (OTHER, "validation_error"),
-        ({"detail": [at("body", kind="json_invalid")]}, "json_invalid"),
-        *((body, "http_422") for body in each([{"detail": "Not Found"}, {"error": "no Ann"}, [], b"<html>"])),
-    ],
-)
-def test_the_code_of_a_refusal(body: Any, code: str) -> None:
-    assert code_of(VENDOR, answer(body, 422)) == code
 
 
 Design = Callable[[list[int], set[int]], tuple[list[int], list[int]]]

@@ -9,9 +9,7 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import FixedHeader
-from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Request, Stop
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Reply, Stop
 from airflow_provider_contacts.vendors.nedzo import VENDOR
 from tests.support.vendors import Faults, answer, code_of, faults_of, payload_of, prepare, reasons, replies, typed
 
@@ -70,19 +68,6 @@ def test_the_list_goes_into_every_record_but_not_into_its_digest() -> None:
     assert listed.payload_hash == plain.payload_hash
     with pytest.raises(ConfigError, match="contact_list_id"):
         VENDOR.destination_fields({"contact_list_id": "my list"})
-
-
-def test_where_and_who() -> None:
-    assert VENDOR.request_path({"contact_list_id": LIST_ID}) == "/v1/contact/"
-    assert VENDOR.base_url(Account()) == "https://api.nedzo.ai"
-    assert (VENDOR.envelope, VENDOR.limits.batch_size, VENDOR.limits.requests_per_second) == ((b"", b""), 1, 1.0)
-    assert VENDOR.check is not None
-    assert VENDOR.check({}) == Request("GET", "/v1/workspaces")
-    credential = VENDOR.auth.credential(Account(password="sk_test_1"))
-    assert credential == FixedHeader("Bearer sk_test_1")
-    assert "sk_test_1" not in repr(credential)
-    with pytest.raises(ConfigError, match="API key"):
-        VENDOR.auth.credential(Account(login="sk_test_1"))
 
 
 def said(status_code: Any, data: Any = None) -> dict[str, Any]:

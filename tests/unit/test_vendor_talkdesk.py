@@ -10,17 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.outcome import RecordError
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
-from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.vendor import Created, Rejected, Request
+from airflow_provider_contacts.vendor_kit.vendor import Created, Rejected
 from airflow_provider_contacts.vendors.talkdesk import VENDOR
 from tests.support.vendors import (
     Faults,
     answer,
     brief,
-    code_of,
     each,
     faults_of,
     named,
@@ -97,60 +93,6 @@ def test_a_record_that_is_broken_is_not_sent(record: dict[str, Any], faults: Fau
     assert faults_of(VENDOR, record) == faults
 
 
-@pytest.mark.parametrize(
-    ("extra", "host", "token_url"),
-    [
-        ({"account": "acme"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
-        ({"account": "acme", "region": "us"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
-        ({"account": "acme", "region": "eu"}, "talkdeskapp.eu", "https://acme.talkdeskid.eu/oauth/token"),
-        ({"account": "acme-2", "region": "ca"}, "talkdeskappca.com", "https://acme-2.talkdeskidca.com/oauth/token"),
-        ({"token_url": "https://t.example/token"}, "talkdeskapp.com", "https://t.example/token"),
-        ({"token_url": "https://t.example/token", "account": "acme"}, "talkdeskapp.com", "https://t.example/token"),
-        ({"account": "acme", "scope": "a b"}, "talkdeskapp.com", "https://acme.talkdeskid.com/oauth/token"),
-    ],
-)
-def test_region_and_account_decide_the_hosts(extra: dict[str, str], host: str, token_url: str) -> None:
-    account = Account(login="me", password="secret", extra=extra)
-    assert VENDOR.base_url(account) == f"https://api.{host}"
-    credential = VENDOR.auth.credential(account)
-    assert credential == ClientCredentials(
-        token_url=token_url,
-        client_id="me",
-        client_secret="secret",
-        method="client_secret_basic",
-        encoding="form",
-        scope=extra.get("scope", "record-lists:manage"),
-    )
-    assert "secret" not in repr(credential).replace("client_secret_basic", "")
-
-
-@pytest.mark.parametrize(
-    ("account", "missing"),
-    [
-        (Account(), "password"),
-        (Account(login="me"), "password"),
-        (Account(login="me", password="s"), "account"),
-        (Account(login="me", password="s", extra={"account": "evil.example/"}), "account"),
-        (Account(login="me", password="s", extra={"account": "-a"}), "account"),
-    ],
-)
-def test_what_is_missing_is_a_configuration_error(account: Account, missing: str) -> None:
-    with pytest.raises(ConfigError, match=missing):
-        VENDOR.auth.credential(account)
-
-
-def test_paths_and_limits() -> None:
-    assert VENDOR.request_path({"record_list_id": "a b/c"}) == "/record-lists/a%20b%2Fc/records/bulks"
-    assert VENDOR.check is not None
-    assert VENDOR.check({}) == Request("GET", "/record-lists")
-    assert VENDOR.check({"record_list_id": "l1"}) == Request("GET", "/record-lists/l1")
-    assert (VENDOR.limits.batch_size, VENDOR.envelope, VENDOR.again_statuses) == (
-        100,
-        (b'{"records":[', b"]}"),
-        frozenset({409}),
-    )
-
-
 def shows(*records: Any, **more: Any) -> dict[str, Any]:
     return {"_embedded": {"records": list(records)}, **more}
 
@@ -161,29 +103,6 @@ def fine(record: dict[str, Any], id_: str) -> dict[str, Any]:
 
 def refused(record: dict[str, Any], *codes: str) -> dict[str, Any]:
     return {**record, "errors": list(codes)}
-
-
-CODES = {
-    **dict.fromkeys(("PHONE_NUMBER_INVALID", "PHONE_NUMBER_MISSING", "PHONE_NUMBER_NOT_UNIQUE"), "phone_numbers"),
-    **dict.fromkeys(("FIRST_NAME_INVALID", "FIRST_NAME_MISSING"), "first_name"),
-    **dict.fromkeys(("LAST_NAME_INVALID", "LAST_NAME_MISSING"), "last_name"),
-    **dict.fromkeys(("TIMEZONE_INVALID", "TIMEZONE_MISSING", "TIMEZONE_UNMATCHED"), "timezone"),
-    "PRIORITY_INVALID": "priority",
-    **dict.fromkeys(("EXTERNAL_REF_MISSING", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE"), "external_id,external_provider"),
-    **dict.fromkeys(("OTHER", "SOMETHING_NEW"), None),
-}
-
-
-@pytest.mark.parametrize(("code", "field"), CODES.items())
-def test_each_word_is_a_rejection_with_its_field(code: str, field: str | None) -> None:
-    body = shows(refused(BOB, code), fine(ANN, "a"), has_error=True, total_created=1)
-    assert brief(VENDOR, body, [ANN, BOB]) == f"+a -{code}" + (f"@{field}" if field else "")
-
-
-@pytest.mark.parametrize("text", ["no, +351929312319 is taken", "351929312319"])
-def test_a_sentence_or_a_long_number_is_no_code(text: str) -> None:
-    [reply] = replies(VENDOR, shows(refused(ANN, text)), [ANN])
-    assert reply == Rejected((RecordError("unspecified", None, text),))
 
 
 def seen(id_: str, first: str, phone: str = "", **more: Any) -> dict[str, Any]:
@@ -357,21 +276,6 @@ def test_a_refusal_names_records_by_place(names: list[Any], found: dict[int, lis
 )
 def test_a_lone_record_is_meant(body: Any, error: RecordError) -> None:
     assert reasons(VENDOR, answer(body, 400), [ANN]) == {0: (error,)}
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({"code": "bad_request"}, "bad_request"),
-        ({"code": 10005}, "10005"),
-        *(
-            (body, "http_400")
-            for body in each([{"code": "351929312319"}, {"code": "not so short"}, {"message": "x"}, [], b"<html>"])
-        ),
-    ],
-)
-def test_the_code_of_a_refusal(body: Any, code: str) -> None:
-    assert code_of(VENDOR, answer(body, 400)) == code
 
 
 MORE = [{}, {}, {"external_id": "1"}, {"external_id": "2"}, {"extra_data": {"n": 1}}, {"extra_data": {"n": 2}}]

@@ -1,0 +1,126 @@
+"""Where each vendor is, what it asks there, and how its credential is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
+from airflow_provider_contacts.vendor_kit.forms import Account
+from airflow_provider_contacts.vendors import load
+
+INTERMEZZO = ClientCredentials(
+    token_url="https://auth.intermezzo.ai/oauth/token",
+    client_id="me",
+    client_secret="hidden",
+    encoding="json",
+    parameters=(("audience", "https://api.intermezzo.ai"),),
+)
+TALKDESK = ClientCredentials(
+    token_url="https://acme.talkdeskid.com/oauth/token",
+    client_id="me",
+    client_secret="hidden",
+    method="client_secret_basic",
+    scope="record-lists:manage",
+)
+STATED = {"token_url": "https://t.example/token"}
+
+
+@pytest.mark.parametrize(
+    ("name", "login", "extra", "host", "credential"),
+    [
+        ("apptoto", "ö@example.com", {}, "api.apptoto.com", FixedHeader("Basic w7ZAZXhhbXBsZS5jb206aGlkZGVu")),
+        ("dex", "", {}, "api.prod.getdex.com", FixedHeader("Bearer hidden")),
+        ("nedzo", "", {}, "api.nedzo.ai", FixedHeader("Bearer hidden")),
+        ("intermezzo", "", {}, "preview.intermezzo.ai", FixedHeader("Bearer hidden")),
+        ("intermezzo", "me", {}, "preview.intermezzo.ai", INTERMEZZO),
+        (
+            "intermezzo",
+            "me",
+            {**STATED, "audience": "a"},
+            "preview.intermezzo.ai",
+            replace(INTERMEZZO, **STATED, parameters=(("audience", "a"),)),
+        ),
+        ("talkdesk", "me", {"account": "acme"}, "api.talkdeskapp.com", TALKDESK),
+        (
+            "talkdesk",
+            "me",
+            {"account": "acme-2", "region": "eu"},
+            "api.talkdeskapp.eu",
+            replace(TALKDESK, token_url="https://acme-2.talkdeskid.eu/oauth/token"),
+        ),
+        (
+            "talkdesk",
+            "me",
+            {"account": "acme", "region": "ca", "scope": "a b"},
+            "api.talkdeskappca.com",
+            replace(TALKDESK, token_url="https://acme.talkdeskidca.com/oauth/token", scope="a b"),
+        ),
+        ("talkdesk", "me", STATED, "api.talkdeskapp.com", replace(TALKDESK, **STATED)),
+    ],
+)
+def test_host_and_credential(
+    name: str, login: str, extra: Mapping[str, Any], host: str, credential: Credential
+) -> None:
+    vendor, account = load(name), Account(login=login, password="hidden", extra=extra)
+    assert vendor.base_url(account) == f"https://{host}"
+    found = vendor.auth.credential(account)
+    assert found == credential
+    assert "hidden" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "account", "missing"),
+    [
+        ("apptoto", Account(password="k"), "login"),
+        ("apptoto", Account(login="a"), "login"),
+        ("apptoto", Account(login="a:b", password="k"), "colon"),
+        ("nedzo", Account(login="k"), "API key"),
+        ("intermezzo", Account(login="me"), "password"),
+        *(
+            ("talkdesk", Account(login="me", password="s", extra=extra), "account")
+            for extra in ({}, {"account": "evil.example/"}, {"account": "-a"})
+        ),
+    ],
+)
+def test_what_is_missing_is_a_configuration_error(name: str, account: Account, missing: str) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        load(name).auth.credential(account)
+
+
+@pytest.mark.parametrize(
+    ("name", "destination", "path"),
+    [
+        ("apptoto", {}, "/v1/address_books"),
+        ("dex", {}, "/v1/users/me"),
+        ("nedzo", {}, "/v1/workspaces"),
+        ("intermezzo", {}, "/organizations"),
+        ("intermezzo", {"organization_id": "a/b?c#d é%"}, "/organizations/a%2Fb%3Fc%23d%20%C3%A9%25"),
+        ("talkdesk", {}, "/record-lists"),
+        ("talkdesk", {"record_list_id": "a b"}, "/record-lists/a%20b"),
+    ],
+)
+def test_what_a_connection_test_asks(name: str, destination: Mapping[str, Any], path: str) -> None:
+    check = load(name).check
+    assert check is not None
+    assert check(destination).path == path
+
+
+@pytest.mark.parametrize("climbing", [".", "..", ""])
+def test_an_id_that_climbs_is_a_configuration_error(climbing: str) -> None:
+    with pytest.raises(ConfigError, match="organization_id"):
+        load("intermezzo").request_path({"organization_id": climbing})
+
+
+def test_limits_that_a_vendor_states() -> None:
+    # No more than a hundred requests in any minute.
+    apptoto = load("apptoto").limits
+    assert apptoto.burst + 60 * (apptoto.requests_per_second or 99) <= 100
+    assert (load("nedzo").limits.batch_size, load("nedzo").limits.requests_per_second) == (1, 1.0)
+    assert load("talkdesk").limits.batch_size == load("dex").limits.batch_size == 100
+    # The request sample of the vendor's page has this many members.
+    assert len(load("dex").contract.fields) == 61
