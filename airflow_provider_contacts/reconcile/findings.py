@@ -24,8 +24,7 @@ Word = Literal["found", "absent", "ambiguous", "read_failed", "not_read_back", "
 class InDoubt:
     """A record that may exist at the vendor.
 
-    :param record: as the source gives it today.
-    :param state: its row, which is ``unknown`` or ``sending``.
+    :param record: as the source gives it today; ``state``: its row, which is ``unknown`` or ``sending``.
     :param sought: the payload that was sent; ``None`` if it is not known any more.
     :param marked_at: the earliest moment (monotonic) at which it can have been claimed; see ``RecordState.oldest``.
     :param absent_from: the moment (monotonic) from which a read without it counts.
@@ -46,10 +45,7 @@ class InDoubt:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How a reading ends for one record. Every word but ``found`` and ``absent`` proves nothing.
-
-    :param id: of the contact that the record is, if it was found.
-    """
+    """How a reading ends for one record, and as which contact. Words but ``found`` and ``absent`` prove nothing."""
 
     about: InDoubt
     word: Word

@@ -7,11 +7,11 @@ are compared without them, and a contact that is like a record without agreeing 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+from airflow_provider_contacts.vendor_kit.json_values import fold_text
 from airflow_provider_contacts.vendor_kit.vendor import Payload
 
 PHONE = re.compile(r"[+0-9][0-9 ()./\-\u2010-\u2015\u00a0]*")
@@ -64,8 +64,7 @@ def agree(sent: Any, shown: Any) -> bool:
 
 def plain(value: Any) -> str:
     """Return a scalar as text without case and surplus spaces."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return fold_text(str(value))
 
 
 def digits(text: str) -> str:

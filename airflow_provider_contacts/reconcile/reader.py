@@ -45,10 +45,7 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadContext:
-    """What a push reads by.
-
-    :param ids: which contact each record was given.
-    """
+    """What a push reads by; ``ids`` know which contact each record was given."""
 
     mapper: Mapper
     ledger: Evidence
@@ -70,12 +67,7 @@ class ReadContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRequest:
-    """One read request, to be sent or on its way.
-
-    :param about: the records that its contacts can settle.
-    :param tries: results so far that were of no use.
-    :param due: the moment (monotonic) before which it must not leave.
-    """
+    """One read request: to leave at ``due`` (monotonic) at the earliest, after ``tries`` that were of no use."""
 
     question: Question
     about: tuple[int, ...]
@@ -102,7 +94,7 @@ class Reader:
         now = context.clock.monotonic()
         ready = max((one.absent_from for one in self._open.values()), default=now)
         self._next_pass = ready if ready - now <= 2 * context.settings.reconcile_delay else now
-        self._reading, self._began = False, now
+        self._began = now
         self._index = Index({}, ())
         self._same: dict[int, dict[str, None]] = {}
         self._like: dict[int, set[str]] = {}
@@ -113,8 +105,12 @@ class Reader:
 
     def give_up(self) -> list[InDoubt]:
         """Return the records without a finding; nothing more is asked."""
-        left, self._open, self._reading = list(self._open.values()), {}, False
+        left, self._open, self._queue, self._under_way = list(self._open.values()), {}, [], {}
         return left
+
+    @property
+    def _reading(self) -> bool:
+        return bool(self._queue or self._under_way)
 
     @property
     def done(self) -> bool:
@@ -137,17 +133,16 @@ class Reader:
         now = self._context.clock.monotonic()
         if not self._reading and self._open and now >= self._next_pass:
             self._begin_pass(now)
-        if self._reading:
-            due = [one for one in self._queue if one.due <= now]
-            room = min(room - len(self._under_way), len(due))
-            for one in due[: self._context.pace.available(now, room)]:
-                self._queue.remove(one)
-                self._context.pace.take(now, 1)
-                self._under_way[submit(one.question.request)] = one
+        due = [one for one in self._queue if one.due <= now]
+        room = min(room - len(self._under_way), len(due))
+        for one in due[: self._context.pace.available(now, room)] if due else ():
+            self._queue.remove(one)
+            self._context.pace.take(now, 1)
+            self._under_way[submit(one.question.request)] = one
 
     def on_result(self, tag: int, result: Result) -> bool:
         """Take in a result, if it was asked for here; return whether the credential must be renewed."""
-        asked = self._under_way.pop(tag, None) if self._reading else None
+        asked = self._under_way.pop(tag, None)
         if asked is None:
             return False
         refused = isinstance(result, Response) and result.status == UNAUTHORIZED
@@ -164,7 +159,7 @@ class Reader:
     def _begin_pass(self, now: float) -> None:
         """Queue everything that the vendor can be asked about the records that are left."""
         keys, sought = list(self._open), [one.sought or {} for one in self._open.values()]
-        self._reading, self._began = True, now
+        self._began = now
         self._index = Index(dict(zip(keys, sought, strict=True)), self._read_back.identity)
         self._same, self._like, self._failed = {key: {} for key in keys}, {key: set() for key in keys}, set()
         self._asked, self._queue, self._under_way = set(), [], {}
@@ -241,9 +236,8 @@ class Reader:
 
     def _conclude_if_over(self) -> None:
         """Give each record the contact that it is, as many as there are, and the others what the pass proves."""
-        if self._queue or self._under_way:
+        if self._reading:
             return
-        self._reading = False
         seen = set[str]().union(*self._same.values(), *self._like.values())
         holders = self._context.holders(seen) if seen else ()
         foreign = {one.id for one in holders if one.record_identifier is None}
