@@ -122,6 +122,39 @@ def test_any_answer(name: str, body: bytes, status: int) -> None:
         read(name, Response(status, {}, body), question)
 
 
+VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "apptoto": [{}, {"country": "DE"}, {"echo_external_id": False}],
+    "dex": [
+        {},
+        {"page_size": 2, "by_emails_shape": "map", "page_key": "contacts", "one_shape": "contact"},
+        {"page_size": 2, "client_ids": "ignore", "one_shape": "bare"},
+        {"page_size": 2, "stored_names": "whole", "last_cursor": "absent"},
+        {"page_size": 2, "reads_show": "fields"},
+    ],
+    "intermezzo": [
+        {},
+        {"contacts_in_organization": False, "paging": "array", "normalise": True},
+        {"contacts_in_organization": False, "paging": "items", "normalise": False},
+    ],
+    "talkdesk": [
+        {},
+        *({"page_size": 2, "page_totals": totals} for totals in ("both", "total", "whole_count", "none")),
+        {"page_size": 2, "next_href": "relative", "reformat_phones": True},
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "knobs"), [(name, knobs) for name, found in VARIANTS.items() for knobs in found])
+def test_what_was_created_is_found_and_nothing_else(name: str, knobs: Mapping[str, Any]) -> None:
+    vendor, destination = vendors.load(name), DESTINATIONS[name]
+    simulator = Simulator({f"{name}.{knob}": value for knob, value in knobs.items()})
+    nobody, *sent = payloads(vendor, destination, [*NOBODIES[name], *ROWS[name]])
+    create(simulator, vendor, destination, sent)
+    found = read_all(vendor, at(simulator, vendor), destination, [*sent, nobody])
+    assert verdicts(vendor, [*sent, nobody], found) == [*ids_of(simulator, vendor), "absent"]
+    assert len(simulator.vendors[name].stored) == len(sent)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_new_contact_shows_late(name: str) -> None:
     clock = [100.0]

@@ -11,7 +11,7 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import at, create, ids_of, payloads, read_all, verdicts, words
+from tests.support.reading_back import at, create, payloads, read_all, verdicts, words
 from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("apptoto")
@@ -63,17 +63,6 @@ def test_records_of_one_external_id_or_of_none_are_not_asked_about() -> None:
     other = {**BOB, "external_id": ANN["external_id"]}
     none = {"name": "Eve", "address_book_id": 1}
     assert [question.about for question in READING.questions([ANN, other, CAT, none], BOOK)] == [(2,)]
-
-
-@pytest.mark.parametrize("echo", [True, False])
-@pytest.mark.parametrize("country", ["US", "DE"])
-def test_what_was_created_is_found_and_nothing_else(country: str, *, echo: bool) -> None:
-    simulator = Simulator({"apptoto.country": country, "apptoto.echo_external_id": echo})
-    create(simulator, VENDOR, BOOK, [ANN, BOB, CAT])
-    found = read_all(VENDOR, at(simulator, VENDOR), BOOK, SENT)
-    assert verdicts(VENDOR, SENT, found) == [*ids_of(simulator, VENDOR), "absent"]
-    # A contact that is there is never proof of absence, whatever comes of it.
-    assert found.incomplete == {0, 1, 2}
 
 
 @pytest.mark.parametrize(

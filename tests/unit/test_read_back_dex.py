@@ -12,7 +12,7 @@ from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.reading_back import at, create, more_of, payloads, read_all, verdicts, words
 from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("dex")
@@ -95,32 +95,6 @@ class TestQuestions:
     def test_half_a_name_a_number_or_an_id_twice_are_not_asked_about(self) -> None:
         assert READING.questions([FAY, GUS], {}) == []
         assert READING.questions([CAT, {**EVE, "id": ID.upper()}], {}) == []
-
-
-@pytest.mark.parametrize(
-    "knobs",
-    [
-        {},
-        {"by_emails_shape": "map", "page_key": "contacts", "one_shape": "contact"},
-        {"client_ids": "ignore", "one_shape": "bare"},
-        {"stored_names": "whole", "last_cursor": "absent"},
-    ],
-)
-@pytest.mark.parametrize("reads_show", ["children", "fields"])
-def test_what_was_created_is_found_and_nothing_else(reads_show: str, knobs: dict[str, Any]) -> None:
-    settings = {"page_size": 2, "reads_show": reads_show, **knobs}
-    simulator = Simulator({f"dex.{name}": value for name, value in settings.items()})
-    create(simulator, VENDOR, {}, SENT)
-    missing = payloads(
-        VENDOR,
-        {},
-        [{"email": "nobody@example.com", "full_name": "Ann Ames"}, {"first_name": "Dot", "last_name": "Doe"}],
-    )
-    sought = [*SENT, *missing, FAY, GUS]
-    found = read_all(VENDOR, at(simulator, VENDOR), {}, sought)
-    # The other Dot shares no name but the first.
-    assert verdicts(VENDOR, sought, found) == [*ids_of(simulator, VENDOR), "absent", "absent", *["incomplete"] * 2]
-    assert simulator.dex.state()["stored"] == len(SENT)
 
 
 class TestById:

@@ -8,10 +8,9 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.reading_back import more_of, payloads, words
 from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("intermezzo")
@@ -44,25 +43,6 @@ def read(body: Any) -> Page:
 def test_the_organization_is_asked_once_for_all() -> None:
     [question] = READING.questions([ANN, BOB], {"organization_id": "org/1"})
     assert (question.request, question.about) == (Request("GET", "/organizations/org%2F1"), (0, 1))
-
-
-@pytest.mark.parametrize("in_one", [True, False])
-@pytest.mark.parametrize("paging", ["array", "items"])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_what_was_created_is_found_and_nothing_else(paging: str, *, in_one: bool, normalise: bool) -> None:
-    simulator = Simulator(
-        {"intermezzo.contacts_in_organization": in_one, "intermezzo.paging": paging, "intermezzo.normalise": normalise}
-    )
-    # Ours stands on the second page.
-    simulator.set("intermezzo.organizations", [*(f"org_{number}" for number in range(120)), "org_demo"])
-    create(simulator, VENDOR, {"organization_id": "org_7"}, [CAT])
-    create(simulator, VENDOR, DEMO, [ANN, BOB, DOT])
-    sought = [DOT, ANN, CAT, BOB, NOBODY]
-    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, sought)
-    _, ann, bob, dot = ids_of(simulator, VENDOR)
-    assert verdicts(VENDOR, sought, found) == [dot, ann, "absent", bob, "absent"]
-    assert found.incomplete == set()
-    assert len(found.requests) == (1 if in_one else 2 if paging == "array" else 3)
 
 
 ONE = organization([contact(ANN)])

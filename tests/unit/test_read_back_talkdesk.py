@@ -9,10 +9,9 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import UnreadableError
-from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.vendor_kit.reads import Page, Question
 from airflow_provider_contacts.vendor_kit.vendor import Request
-from tests.support.reading_back import at, create, ids_of, more_of, payloads, read_all, verdicts, words
+from tests.support.reading_back import more_of, payloads, words
 from tests.support.vendors import answer, each
 
 VENDOR = vendors.load("talkdesk")
@@ -74,37 +73,6 @@ def test_the_list_is_asked_first_and_then_its_records_without_any_parameter() ->
     assert shown.contacts == ()
     more = more_of(shown)
     assert (more.request, more.about) == (Request("GET", "/record-lists/a%2Fb%20c/records"), (0, 1))
-
-
-@pytest.mark.parametrize("page_totals", ["both", "total", "whole_count", "none"])
-@pytest.mark.parametrize("next_href", ["absolute", "relative"])
-@pytest.mark.parametrize("reformat_phones", [False, True])
-def test_what_was_created_is_found_and_nothing_else(page_totals: str, next_href: str, *, reformat_phones: bool) -> None:
-    simulator = Simulator(
-        {
-            "talkdesk.page_size": 2,
-            "talkdesk.page_totals": page_totals,
-            "talkdesk.next_href": next_href,
-            "talkdesk.reformat_phones": reformat_phones,
-        }
-    )
-    create(simulator, VENDOR, DEMO, [JOEY, ZOE, BOB, *payloads(VENDOR, DEMO, ROWS[:1])])
-    stranger = {
-        **JOEY,
-        "phone_numbers": [{"phone_number": "+351929000000", "phone_type": "MOBILE"}],
-        "external_id": "9",
-    }
-    sought = [BOB, JOEY, stranger, {**BOB, "last_name": "Ball"}]
-    found = read_all(VENDOR, at(simulator, VENDOR), DEMO, sought)
-    joey, _, bob, twin = ids_of(simulator, VENDOR)
-    assert verdicts(VENDOR, sought, found) == [bob, ",".join(sorted([joey, twin])), "absent", "like"]
-    assert found.incomplete == set()
-    assert len(found.requests) == 3
-
-
-def test_an_empty_list_is_empty() -> None:
-    found = read_all(VENDOR, at(Simulator(), VENDOR), DEMO, [JOEY])
-    assert verdicts(VENDOR, [JOEY], found) == ["absent"]
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
 import pytest
-from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.errors import InterruptedPushError, LedgerError
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Payload, Vendor
 from tests.support.fake_vendor import (
     APPLIED_AND_GARBAGE,
@@ -26,7 +23,6 @@ from tests.support.fake_vendor import (
     NOT_CONNECTED,
     READABLE,
     Deed,
-    FakeLedger,
     Pushed,
     World,
     answers,
@@ -157,13 +153,6 @@ def test_a_request_still_on_its_way_is_waited_for() -> None:
     assert world.server.created() == {"n0": 1}
 
 
-def test_another_runs_claim_is_respected() -> None:
-    world = World()
-    world.table.put("n0", Status.SENDING, sync_run_id="run-9", payload={"name": "n0"}, age=100.0)
-    assert reconciled(world, names(1)).codes() == {0: "claimed_elsewhere"}
-    assert world.server.read_at == []
-
-
 @pytest.mark.parametrize(
     ("stored", "there", "status"),
     [
@@ -197,16 +186,6 @@ def test_a_record_that_our_check_refuses_today_is_still_looked_for() -> None:
 # What a match is.
 
 
-def test_an_id_that_another_row_holds_is_no_match() -> None:
-    world = World()
-    world.table.put("k1", Status.SUCCEEDED, destination_record_id=world.server.put({"name": "same"}))
-    world.table.put("k2", Status.UNKNOWN, payload={"name": "same"}, age=4000.0, ended_at=0.0)
-    pushed = reconciled(world, [{"key": "k2", "name": "same"}], sync_key=("key",))
-    assert pushed.counts() == {"succeeded": 1}
-    assert pushed.outcomes[0].destination_record_id == "id-same"  # told by the create request's answer
-    assert world.server.requests == [["same"]]
-
-
 @pytest.mark.parametrize("word", ["states", "sent"])
 def test_a_slow_ledger_does_not_make_a_record_older_than_its_claim(word: str) -> None:
     world = World(dated=True)
@@ -222,20 +201,6 @@ def test_a_slow_ledger_does_not_make_a_record_older_than_its_claim(word: str) ->
     pushed = reconciled(world, [{"key": "k", "name": "new"}], sync_key=("key",), trouble=slow)
     assert world.time.seconds - begun >= 120.0
     assert pushed.counts() == {"succeeded": 1}
-    assert world.server.requests == []
-
-
-def test_a_claim_whose_age_is_not_known_exactly_does_not_make_a_record_older() -> None:
-    class Vague(FakeLedger):
-        def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
-            found = super().states(identifiers)
-            return {key: changed(one, age=0.0, oldest=one.age + 5.0) for key, one in found.items()}
-
-    world = World(dated=True)
-    with_date(world)
-    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"}, age=900.0)
-    world.server.put({"name": "n0"}, world.time.seconds - 899.0)
-    assert reconciled(world, names(1), ledger=Vague(world.table)).counts() == {"succeeded": 1}
     assert world.server.requests == []
 
 
