@@ -27,7 +27,7 @@ TALKDESK = ClientCredentials(
     method="client_secret_basic",
     scope="record-lists:manage",
 )
-STATED = {"token_url": "https://t.example/token"}
+STATED = "https://t.example/token"
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ STATED = {"token_url": "https://t.example/token"}
         (
             "intermezzo",
             "me",
-            {**STATED, "audience": "a"},
+            {"token_url": STATED, "audience": "a"},
             "preview.intermezzo.ai",
-            replace(INTERMEZZO, **STATED, parameters=(("audience", "a"),)),
+            replace(INTERMEZZO, token_url=STATED, parameters=(("audience", "a"),)),
         ),
         ("talkdesk", "me", {"account": "acme"}, "api.talkdeskapp.com", TALKDESK),
         (
@@ -60,7 +60,7 @@ STATED = {"token_url": "https://t.example/token"}
             "api.talkdeskappca.com",
             replace(TALKDESK, token_url="https://acme.talkdeskidca.com/oauth/token", scope="a b"),
         ),
-        ("talkdesk", "me", STATED, "api.talkdeskapp.com", replace(TALKDESK, **STATED)),
+        ("talkdesk", "me", {"token_url": STATED}, "api.talkdeskapp.com", replace(TALKDESK, token_url=STATED)),
     ],
 )
 def test_host_and_credential(
