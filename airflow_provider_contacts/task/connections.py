@@ -11,7 +11,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 if TYPE_CHECKING:
@@ -126,6 +126,16 @@ def run_of(ti: Any) -> RunIdentity:
     )
 
 
+def binding_of(report: Report, target: Target) -> Binding:
+    """Return the destination that a push's ``sync_id`` belongs to."""
+    return Binding(
+        sync_id=report.sync_id,
+        destination=report.vendor,
+        destination_host=target.host,
+        destination_object=report.destination_object or None,
+    )
+
+
 def table_opening(
     parameters: PushParameters,
     report: Report,
@@ -150,10 +160,7 @@ def table_opening(
         create_tables=parameters.create_tables,
         store_payload=parameters.store_payload,
         run=run,
-        sync_id=report.sync_id,
-        destination=report.vendor,
-        destination_host=target.host,
-        destination_object=report.destination_object,
+        binding=binding_of(report, target),
         patience=Patience(stopping=stopping),
     )
 

@@ -18,12 +18,11 @@ from airflow_provider_contacts.engine.plan import Plan, planned
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
-from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.sync_ids import refuse_renamed
 from airflow_provider_contacts.sources import RowSource, check_key
-from airflow_provider_contacts.task.connections import contacts_hook, run_of, table_opening
+from airflow_provider_contacts.task.connections import binding_of, contacts_hook, run_of, table_opening
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
 from airflow_provider_contacts.task.reporting import Progress, counted, new_report, place_of_rows, reported
 from airflow_provider_contacts.task.summary import Report
@@ -145,20 +144,15 @@ class Execution:
         """Open the memory of this execution."""
         parameters = self._parameters
         if not parameters.outcomes_conn_id:
-            binding = Binding(
-                sync_id=report.sync_id,
-                destination=report.vendor,
-                destination_host=self._target.host,
-                destination_object=report.destination_object or None,
-            )
+            binding = binding_of(report, self._target)
             run_id, plan_only = report.sync_run_id, parameters.plan_only
             remembers = open_task_state(self._store, run_id, binding, first=self._is_first, plan_only=plan_only)
             yield remembers or MemoryLedger(secrets.token_hex(8), run_id)
             return
-        from airflow_provider_contacts.ledgers.sql.open_table import open_for_reading, open_ledger
+        from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
 
         opening = self._opening(report)
-        with closing(open_for_reading(opening) if parameters.plan_only else open_ledger(opening)) as ledger:
+        with closing(open_ledger(opening, plan_only=parameters.plan_only)) as ledger:
             yield ledger
 
     def _opening(self, report: Report) -> Opening:

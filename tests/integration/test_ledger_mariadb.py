@@ -62,16 +62,6 @@ def test_rights_to_create_are_needed_only_to_create(mariadb: MariaDB, database: 
     reader.close()
 
 
-def test_a_server_that_forgets_is_told(database: Database) -> None:
-    assert database.open().warnings == ()
-    database.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
-    try:
-        (warning,) = database.open().warnings
-    finally:
-        database.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-    assert "innodb_flush_log_at_trx_commit=2" in warning
-
-
 def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, database: Database) -> None:
     name = sqlalchemy.make_url(database.url).database
     world.connect("outcomes", **mariadb.connection(database=str(name)))

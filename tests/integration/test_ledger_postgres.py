@@ -30,7 +30,6 @@ from tests.support.ledger_conformance import (
     settle,
 )
 from tests.support.ledger_histories import LedgerHistories
-from tests.support.servers import wait_until
 from tests.support.table_pushing import UrlHook
 
 if TYPE_CHECKING:
@@ -123,26 +122,6 @@ def test_a_stronger_setting_is_left(postgres: Postgres, database: Database) -> N
     engine = connect(Hook(postgres.url(user="careful"), {}))
     assert shown(engine, "synchronous_commit") == "remote_apply"
     engine.dispose()
-
-
-def test_a_server_that_forgets_is_told(postgres: Postgres, database: Database) -> None:
-    assert database.open().warnings == ()
-    set_on_the_server(postgres, "fsync = off")
-    try:
-        (warning,) = database.open().warnings
-    finally:
-        set_on_the_server(postgres, "fsync = on")
-    assert "fsync=off" in warning
-
-
-def set_on_the_server(postgres: Postgres, setting: str) -> None:
-    """Change a setting for everybody, and wait until it counts."""
-    name, _, value = setting.split()
-    engine = sqlalchemy.create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"ALTER SYSTEM SET {setting}")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
-    wait_until(lambda: shown(engine, name) == value, f"{setting} counts")
 
 
 def test_select_insert_and_update_suffice(postgres: Postgres, database: Database) -> None:

@@ -161,7 +161,7 @@ def test_sqlite_whose_file_is_locked(tmp_path: Path) -> None:
 
     with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(MomentaryError, match="another program keeps the file locked"):
+        with pytest.raises(MomentaryError, match="database is locked; another session or program"):
             begin(Patience(0))
         ledger = begin(Patience(30, sleep=Rests(lambda: holder.execute("ROLLBACK"))))
     assert claim(ledger, "one") == {"one"}

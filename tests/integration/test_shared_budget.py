@@ -195,7 +195,7 @@ WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Excepti
     "no such database": (
         lambda server: connection_to(server, schema="nowhere"),
         BudgetError,
-        'database "nowhere" does not exist; create the database, or correct the connection',
+        'database "nowhere" does not exist',
     ),
 }
 

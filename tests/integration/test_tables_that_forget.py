@@ -55,7 +55,7 @@ def test_a_temporary_schema(postgresql: Database, table: str) -> None:
 
 def test_tables_that_are_created_in_a_temporary_schema(postgres: Postgres) -> None:
     database = Database(postgres.url(options="-csearch_path%3Dpg_temp"))
-    assert "temporary table" in refused(database)
+    assert "it is temporary" in refused(database)
     database.close()
 
 
@@ -68,28 +68,7 @@ def test_an_unlogged_table_is_warned_of(postgresql: Database, name: str) -> None
     assert re.search(r"outlives a task.*server that crashes empties it.*SET LOGGED", warning)
 
 
-def test_an_unlogged_partition_is_warned_of(postgresql: Database) -> None:
-    assert postgresql.open().warnings == ()
-    for statement in (
-        "ALTER TABLE contact_outcomes_records RENAME TO plain",
-        "CREATE TABLE contact_outcomes_records (LIKE plain INCLUDING ALL) PARTITION BY HASH (sync_no)",
-        "CREATE TABLE part_0 PARTITION OF contact_outcomes_records FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
-        "CREATE UNLOGGED TABLE part_1 PARTITION OF contact_outcomes_records FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
-    ):
-        postgresql.run(statement)
-    (warning,) = postgresql.open().warnings
-    assert "the table contact_outcomes_records is UNLOGGED" in warning
-
-
-@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
-@pytest.mark.parametrize("name", EVERY)
-def test_a_view_is_no_table(postgresql: Database, name: str, kind: str) -> None:
-    postgresql.open().close()
-    postgresql.run(f"ALTER TABLE {name} RENAME TO behind", f"CREATE {kind} {name} AS SELECT * FROM behind")
-    assert f"{name} is a {kind.lower()}" in refused(postgresql)
-
-
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252", "EUC_JP"])
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_a_database_with_another_encoding(postgres: Postgres, encoding: str, driver: str) -> None:
     name = f"{encoding}_{driver}".lower()
@@ -141,15 +120,13 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
     built = tables.build("contact_outcomes", "mariadb")
     (statement,) = (" ".join(text.split()) for text in ddl.create_table(built, built.records))
     with settings(maria, init_connect=statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE")):
-        assert "temporary table" in refused(user)
+        assert "it is temporary" in refused(user)
     user.close()
 
 
-@pytest.mark.parametrize(
-    ("engine", "why"), [("MEMORY", "rows in memory"), ("MyISAM", "no transactions"), ("Aria", "no transactions")]
-)
+@pytest.mark.parametrize("engine", ["MEMORY", "MyISAM"])
 @pytest.mark.parametrize("name", EVERY)
-def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str, why: str) -> None:
+def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str) -> None:
     built = tables.build("contact_outcomes", "mariadb")
     for table in built.every:
         (statement,) = ddl.create_table(built, table)
@@ -160,34 +137,23 @@ def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engin
                 statement = re.sub(r"\bLONGTEXT\b", "VARCHAR(100)", statement)
         maria.run(statement)
     text = refused(maria)
-    assert f"{name} has ENGINE={engine}" in text
-    assert why in text
+    assert f"{name} has ENGINE={engine}, which may lose rows" in text
     assert f"ALTER TABLE {name} ENGINE=InnoDB" in text
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_view_of_mariadb_is_no_table(maria: Database, name: str) -> None:
-    maria.open().close()
-    maria.run(f"RENAME TABLE {name} TO behind", f"CREATE VIEW {name} AS SELECT * FROM behind")
-    assert f"{name} is a view" in refused(maria)
-
-
-@pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "ascii"])
 @pytest.mark.parametrize(
     ("name", "column", "kind"),
     [
         ("contact_outcomes_records", "record_identifier", "VARCHAR(255) NOT NULL"),
         ("contact_outcomes_syncs", "sync_id", "VARCHAR(512) NOT NULL"),
-        ("contact_outcomes_syncs", "destination_object", "VARCHAR(255)"),
-        ("contact_outcomes_runs", "dag_id", "VARCHAR(255)"),
         ("contact_outcomes_runs", "sync_run_id", "VARCHAR(764) NOT NULL"),
     ],
 )
-def test_a_column_with_another_character_set(maria: Database, name: str, column: str, kind: str, charset: str) -> None:
+def test_a_key_with_another_character_set(maria: Database, name: str, column: str, kind: str) -> None:
     maria.open().close()
-    maria.run(f"ALTER TABLE {name} MODIFY {column} {kind} ".replace(") ", f") CHARACTER SET {charset} "))
+    maria.run(f"ALTER TABLE {name} MODIFY {column} {kind} ".replace(") ", ") CHARACTER SET latin1 "))
     text = refused(maria)
-    assert f"{name}.{column} has the character set {charset}" in text
+    assert f"{name}.{column} has the collation latin1" in text
     maria.run(text[text.index("ALTER TABLE") :])
     assert claim(maria.open(), "\u0141") == {"\u0141"}
 

@@ -20,7 +20,7 @@ import airflow_provider_contacts
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ContactsError
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.open_table import Opening
 from airflow_provider_contacts.ledgers.sql.open_table import open_ledger as open_ledger_of
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
@@ -102,9 +102,8 @@ def email_of(key: str) -> str:
 def open_ledger(job: Job, host: str) -> SqlLedger:
     """Open the table as the operators do."""
     run = RunIdentity(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
-    place: dict[str, Any] = {"destination": "dex", "destination_host": host, "destination_object": None}
-    hook = UrlHook(job.database)
-    return open_ledger_of(Opening(hook=hook, run=run, sync_id=job.sync_id, patience=AT_ONCE, **place))
+    binding = Binding(sync_id=job.sync_id, destination="dex", destination_host=host, destination_object=None)
+    return open_ledger_of(Opening(hook=UrlHook(job.database), run=run, binding=binding, patience=AT_ONCE))
 
 
 def push(job: Job, clock: Clock | None = None) -> Report:

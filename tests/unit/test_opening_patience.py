@@ -1,9 +1,14 @@
+"""How long opening is tried again, and which of a database's errors may pass."""
+
 from __future__ import annotations
 
+import re
+
 import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError  # noqa: TID253  # its errors are what is told
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, LedgerError
-from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, cause_of, momentary
+from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, momentary
 from airflow_provider_contacts.ledgers.sql.transactions import LONGEST_WAIT, OPENING_SECONDS, SLICE, Patience
 
 
@@ -73,15 +78,14 @@ def test_it_looks_for_a_stop_many_times_a_second() -> None:
 
 
 class DriverError(Exception):
-    sqlstate: str | None = None
-    sqlite_errorcode: int | None = None
+    pass
 
 
-def driver_error(*arguments: object, **marks: object) -> DriverError:
+def driver_error(*arguments: object, kind: type[DBAPIError] = OperationalError, **marks: object) -> DBAPIError:
     error = DriverError(*arguments)
     for name, value in marks.items():
         setattr(error, name, value)
-    return error
+    return kind(None, None, error)
 
 
 @pytest.mark.parametrize(
@@ -92,38 +96,30 @@ def driver_error(*arguments: object, **marks: object) -> DriverError:
         *(driver_error("database is locked", sqlite_errorcode=one) for one in (5, 5 | (2 << 8))),
         driver_error("connection failed: FATAL:  the database system is starting up"),
         driver_error("connection failed: FATAL:  sorry, too many clients already"),
-        driver_error('connection to server at "127.0.0.1", port 1 failed: Connection refused'),
         driver_error("server closed the connection unexpectedly"),
-        driver_error("connection timeout expired"),
     ],
     ids=str,
 )
-def test_what_may_pass(error: DriverError) -> None:
+def test_what_may_pass(error: DBAPIError) -> None:
     assert momentary(error)
 
 
 @pytest.mark.parametrize(
-    ("error", "advice"),
+    ("error", "said"),
     [
-        (driver_error("x", sqlstate="42501"), "grant"),
-        (driver_error(1142, "x"), "grant"),
-        (driver_error("x", sqlstate="53100"), "make room"),
-        (driver_error("full", sqlite_errorcode=13), "make room"),
-        (driver_error("unable to open database file", sqlite_errorcode=14), "folder must exist"),
-        (driver_error(1045, "Access denied"), "login and password"),
-        (driver_error('failed: FATAL:  password authentication failed for user "x"'), "login and password"),
-        (driver_error('FATAL:  database "x" does not exist'), "create the database"),
-        (driver_error('could not translate host name "x" to address'), "host is not known"),
+        (driver_error("x", sqlstate="42501"), "DriverError, SQLSTATE 42501: x; grant .*"),
+        (driver_error(1142, "x"), "DriverError, error 1142: x; grant .*"),
+        (driver_error(1045, "Access denied"), "DriverError, error 1045: Access denied"),
+        (driver_error(1064, "syntax near 'ada@example.com'"), "DriverError, error 1064"),
+        (driver_error("no file", sqlite_errorcode=14), "DriverError: no file; the folder must exist.*"),
+        (driver_error("FATAL:  password authentication failed\nx"), "DriverError: FATAL:  password auth.* failed"),
+        (driver_error('database "x" does not exist'), 'DriverError: database "x" does not exist'),
+        (driver_error("could not translate host name"), "DriverError: could not translate host name"),
+        (driver_error("the timed out row", kind=IntegrityError, sqlstate="23514"), "DriverError, SQLSTATE 23514"),
+        (ValueError("a row"), "ValueError"),
     ],
     ids=str,
 )
-def test_what_a_person_must_mend(error: DriverError, advice: str) -> None:
-    cause = cause_of(error)
-    assert cause is not None
-    assert advice in cause.advice
+def test_what_a_person_must_mend_is_told_without_a_row(error: Exception, said: str) -> None:
+    assert re.fullmatch(said, described(error))
     assert not momentary(error)
-
-
-def test_what_is_not_known_gets_no_advice() -> None:
-    assert cause_of(driver_error("the timed out row", sqlstate="23514")) is None
-    assert not momentary(ValueError("whatever"))

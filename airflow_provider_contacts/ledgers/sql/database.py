@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.db_errors import remember
+from airflow_provider_contacts.ledgers.sql.tables import Flavour
 
 BUSY_SECONDS = 30
 
@@ -50,27 +51,26 @@ def connect(hook: Any) -> Engine:
     """
     # A file does not hang up; asking whether it does costs 2 % of a push.
     pings = getattr(hook, "conn_type", None) != "sqlite"
-    settings: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": pings, "pool_size": 1}
-    if extras := driver_extras(hook):
-        settings["connect_args"] = extras
-    try:
-        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs=settings)
-    except (SQLAlchemyError, ImportError, NotImplementedError) as error:
-        # SQLAlchemy's own text may quote the URL.
-        msg = f"no SQLAlchemy engine for the outcome table's connection ({type(error).__name__}); {KINDS}"
-        raise ConfigError(msg) from None
+    engine = engine_of(hook, KINDS, pool_pre_ping=pings)
     prepare(engine)
     named = getattr(hook, "get_conn_id", None)
     remember(engine, conn_id=named() if named is not None else None)
     return engine
 
 
-def driver_extras(hook: Any) -> dict[str, Any]:
-    """Return the PostgreSQL hook's own connection extras (``sslmode`` and such), which its engine leaves out."""
-    if getattr(hook, "conn_type", None) != "postgres":
-        return {}
-    ignored: Collection[str] = getattr(hook, "ignored_extra_options", frozenset())
-    return {name: value for name, value in hook.connection.extra_dejson.items() if name not in ignored}
+def engine_of(hook: Any, needs: str, **settings: Any) -> Engine:
+    """Return the SQLAlchemy engine of a ``DbApiHook``; ``needs`` says what it is for, where there is none."""
+    if getattr(hook, "conn_type", None) == "postgres":
+        # The hook's engine leaves the connection's own extras (``sslmode`` and such) out.
+        ignored: Collection[str] = getattr(hook, "ignored_extra_options", frozenset())
+        extras = hook.connection.extra_dejson.items()
+        settings["connect_args"] = {name: value for name, value in extras if name not in ignored}
+    try:
+        engine: Engine = hook.get_sqlalchemy_engine(engine_kwargs={"hide_parameters": True, "pool_size": 1, **settings})
+    except (SQLAlchemyError, ImportError, NotImplementedError) as error:
+        # SQLAlchemy's own text may quote the URL.
+        raise ConfigError(f"{needs}; its connection has no SQLAlchemy engine ({type(error).__name__})") from None
+    return engine
 
 
 def prepare(engine: Engine) -> None:
@@ -89,6 +89,17 @@ def prepare(engine: Engine) -> None:
     begin = {"sqlite": begin_sqlite, "postgresql": begin_postgresql}.get(engine.dialect.name)
     if begin is not None:
         event.listen(engine, "begin", begin)
+
+
+def flavour_of(engine: Engine) -> Flavour:
+    """Return the kind of a database that has been connected to."""
+    match engine.dialect.name:
+        case "sqlite":
+            return "sqlite"
+        case "postgresql":
+            return "postgresql"
+        case _:
+            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"
 
 
 # What makes a driver speak UTF-8, whatever the connection or the server says: the names of people are in all scripts.

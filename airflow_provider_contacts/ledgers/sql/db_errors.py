@@ -58,62 +58,35 @@ class Cause:
     """What a person can do about a refusal, and whether another attempt within seconds may succeed."""
 
     advice: str
-    momentary: bool = False
+    momentary: bool = True
 
 
 READ_ONLY = Cause(
-    "the server takes no writes now (a replica, or a fail-over that is not over): let the connection name the primary",
-    momentary=True,
+    "the server takes no writes now (a replica, or a fail-over that is not over): let the connection name the primary"
 )
-LOCKED = Cause("another session held a lock for too long, or the server's time-out is too short", momentary=True)
-BUSY = Cause(
-    "another program keeps the file locked: end it, or give the outcome table a file of its own", momentary=True
-)
-CROWDED = Cause("the server has no connection left: raise its limit, or run fewer tasks at a time", momentary=True)
-AWAY = Cause("is the server up, and can the worker reach it at the connection's host and port?", momentary=True)
-NAMELESS = Cause("the connection's host is not known: correct it")
-CREDENTIAL = Cause("the server refuses the connection's login and password: correct them")
-NO_DATABASE = Cause("create the database, or correct the connection's schema field")
-NO_SCHEMA = Cause("create the schema, or correct outcomes_table")
-NO_RIGHT = Cause("grant the connection's login SELECT, INSERT and UPDATE on the tables; to create them, CREATE too")
-FULL = Cause("no room is left on the database's disk: make room")
-UNWRITABLE = Cause("the file or its folder cannot be written: grant the worker's user write access to both")
+LOCKED = Cause("another session or program held a lock for too long, or the server's time-out is too short")
+CROWDED = Cause("the server has no connection left: raise its limit, or run fewer tasks at a time")
+AWAY = Cause("is the server up, and can the worker reach it at the connection's host and port?")
+NO_RIGHT = Cause("grant the login SELECT, INSERT and UPDATE on the tables; to create them, CREATE too", momentary=False)
 NO_FILE = Cause(
-    "the folder must exist, and the worker's user must be able to write there: correct the connection's host"
+    "the folder must exist, the file must be an SQLite database, and the worker's user must be able to write to both",
+    momentary=False,
 )
-NO_SQLITE = Cause("the file is damaged, or is no SQLite database: restore it, or correct the connection's host")
 
 # SQLSTATE where the driver tells one, else the number of a MySQL error, or of an SQLite one after "sqlite".
 CAUSES: Mapping[str, Cause] = {
     **dict.fromkeys(("25006", "1290", "1792", "1836"), READ_ONLY),
     **dict.fromkeys(("40001", "40P01", "55P03", "57014", "1205", "1213", "1317", "1969", "3024"), LOCKED),
-    **dict.fromkeys(("sqlite 5", "sqlite 6"), BUSY),
+    **dict.fromkeys(("sqlite 5", "sqlite 6"), LOCKED),
     **dict.fromkeys(("53300", "1040", "1203", "1226", "08004"), CROWDED),
     **dict.fromkeys(("57P01", "57P02", "57P03", "08000", "08001", "08003", "08006", "08P01"), AWAY),
     **dict.fromkeys(("1047", "1053", "1927", "2002", "2003", "2006", "2013", "2055"), AWAY),
-    "2005": NAMELESS,
-    **dict.fromkeys(("28P01", "28000", "1045"), CREDENTIAL),
-    **dict.fromkeys(("3D000", "1049"), NO_DATABASE),
-    "3F000": NO_SCHEMA,
     **dict.fromkeys(("42501", "1044", "1142", "1143", "1227"), NO_RIGHT),
-    **dict.fromkeys(("53100", "1021", "1114", "sqlite 13"), FULL),
-    "sqlite 8": UNWRITABLE,
-    "sqlite 14": NO_FILE,
-    **dict.fromkeys(("sqlite 11", "sqlite 26"), NO_SQLITE),
+    **dict.fromkeys(("sqlite 8", "sqlite 11", "sqlite 14", "sqlite 26"), NO_FILE),
 }
 
-# PostgreSQL's drivers tell no SQLSTATE of a connection that did not come about.
-TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), cause)
-    for pattern, cause in (
-        (r"password|authentication|pg_hba|role .* does not exist", CREDENTIAL),
-        (r"database .* does not exist", NO_DATABASE),
-        (r"translate host name|name or service|resolve", NAMELESS),
-        (r"too many|connection slots|no more connections", CROWDED),
-        (r"starting up|shutting down|recovery|not yet accepting|terminat|refused|time(d )?out|unreachable", AWAY),
-        (r"no such file|server closed|connection .*(lost|reset|closed|failed)|consuming input failed", AWAY),
-    )
-)
+# PostgreSQL's drivers tell no SQLSTATE of a connection that did not come about. What will not pass by itself:
+WRONG = re.compile(r"(?i)password|authentication|pg_hba|does not exist|translate host name|name or service|resolve")
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -128,13 +101,13 @@ def code_of(error: BaseException) -> int | None:
 
 
 def cause_of(error: BaseException) -> Cause | None:
-    """Return of what kind a refusal is, ``None`` for one that is not known."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if cause is None:
+    """Return of what kind a refusal is, ``None`` for one that its own message explains."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
         return None
+    cause = error.orig
     code, sqlite, state = code_of(cause), getattr(cause, "sqlite_errorcode", None), sqlstate(cause)
     if code is None and sqlite is None and state is None:
-        return next((found for pattern, found in TEXTS if pattern.search(str(cause))), None)
+        return AWAY if isinstance(error, OperationalError) and not WRONG.search(str(cause)) else None
     keys = (str(code), f"sqlite {(sqlite or 0) & 0xFF}", state or "")
     return next((CAUSES[key] for key in keys if key in CAUSES), None)
 
@@ -154,13 +127,8 @@ REFUSED_CLASSES = frozenset({"22", "23", "54", "P0"})
 # MySQL and MariaDB file these under "operational": text that the column's encoding, JSON or a CHECK refuses.
 REFUSED_CODES = frozenset({1264, 1265, 1292, 1366, 1406, 3140, 3141, 3819, 3988, 4025})
 
-# MySQL messages that name hosts, users and tables but quote no row.
-QUOTABLE_CODES = frozenset(
-    (
-        *(1021, 1040, 1044, 1045, 1049, 1114, 1130, 1142, 1143, 1146, 1205, 1213, 1273, 1290, 1836),
-        *(2002, 2003, 2005, 2006, 2013),
-    )
-)
+# MySQL messages that name hosts, users and tables but quote no row, besides those that have a cause.
+QUOTABLE_CODES = frozenset({1021, 1045, 1049, 1114, 1130, 1146, 1273, 2005})
 
 
 class DataRefusedError(LedgerError):
@@ -178,18 +146,13 @@ def describe(error: BaseException) -> str:
     cause = error.orig
     state, code = sqlstate(cause), code_of(cause)
     mark = f", SQLSTATE {state}" if state else f", error {code}" if code else ""
-    text = message_of(error, cause, code)
-    return f"{type(cause).__name__}{mark}" + (f": {text}" if text else "")
-
-
-def message_of(error: DBAPIError, cause: BaseException, code: int | None) -> str | None:
-    """Return the driver's message if it is of a kind that quotes no row."""
+    text = ""
     if code is not None:
-        return str(cause.args[1]).partition("\n")[0] if code in QUOTABLE_CODES and len(cause.args) > 1 else None
-    if not isinstance(error, OperationalError | ProgrammingError | InterfaceError):
-        return None
-    primary = getattr(getattr(cause, "diag", None), "message_primary", None)
-    return str(primary or cause).partition("\n")[0]
+        if (code in QUOTABLE_CODES or str(code) in CAUSES) and len(cause.args) > 1:
+            text = str(cause.args[1])
+    elif isinstance(error, OperationalError | ProgrammingError | InterfaceError):
+        text = str(getattr(getattr(cause, "diag", None), "message_primary", None) or cause)
+    return f"{type(cause).__name__}{mark}" + (f": {text.splitlines()[0]}" if text else "")
 
 
 def rolled_back(error: BaseException) -> bool:

@@ -39,7 +39,7 @@ class SelectedRows:
         self._engine = engine
         self._tables = tables
         absent, _ = look(engine, tables)
-        self._reader = LedgerReader(engine, tables, opening.binding(), exists=not absent)
+        self._reader = LedgerReader(engine, tables, opening.binding, exists=not absent)
         self._condition = condition(tables, selection, opening.run.sync_run_id)
         payload = sa.cast(payload_of(tables.records.c, tables.batches.c, tables.flavour), sa.Text).label("payload")
         self._columns: tuple[sa.ColumnElement[Any], ...] = (*state_columns(tables), payload)

@@ -18,7 +18,7 @@ from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delive
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
-from airflow_provider_contacts.ledgers.sql.storage_checks import look_at_tables, open_store
+from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import transact
 from airflow_provider_contacts.outcome import Status, digest_of
@@ -63,7 +63,6 @@ def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
         which = "" if len(absent) == len(tables.every) else f": {absent[0].fullname}"
         raise ConfigError(f"{place_of(engine)}{which} does not exist: correct outcomes_table or outcomes_conn_id")
     ensure(engine, tables, create=create_tables)
-    look_at_tables(engine, tables)
     return tables
 
 

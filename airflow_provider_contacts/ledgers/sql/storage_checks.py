@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import sqlite3
+from contextlib import closing
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, inspect, text  # noqa: TID253  # this module is imported only by what uses a table
+from sqlalchemy import Connection, Engine, Table, text  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.sql.database import flavour_of
 from airflow_provider_contacts.ledgers.sql.db_errors import place_of, remember
-from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables, build
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables, build
 from airflow_provider_contacts.ledgers.sql.transactions import reading
 
 FORGETS = "the next try would know nothing and send every record again"
-TEMPORARY = f"it is a temporary table, which is gone when its connection is closed, so that {FORGETS}"
-
-# PostgreSQL's letters for relations that are no tables of their own.
-KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
-
-# Columns of texts that come from users: one that the column cannot hold would end the push.
-NAMED = ("sync_id", "record_identifier", "destination_object", "sync_run_id", "dag_id", "run_id", "task_id")
-KEYS = ("sync_id", "record_identifier", "sync_run_id")
-
-# What of a server's own settings makes a commit durable, and the values that do.
-SERVER_SETTINGS: dict[Flavour, tuple[str, tuple[str, ...]]] = {
-    "postgresql": ("fsync", ("on",)),
-    "mysql": ("innodb_flush_log_at_trx_commit", ("1",)),
-    "mariadb": ("innodb_flush_log_at_trx_commit", ("1", "3")),
-}
+TEMPORARY = f"it is temporary, and gone when its connection is closed, so that {FORGETS}"
 
 
-def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Tables:
+def open_store(engine: Engine, table: str, source: Any = None) -> Tables:
     """Connect, and return the tables under a name, which need not exist yet.
 
-    :param shared_source: whether the same SQLite file is read as the source meanwhile.
+    :param source: DB-API hook that is read meanwhile, if any.
     :raises ConfigError: for a name or database that cannot hold them, or that forgets what it holds.
     :raises LedgerError: if the database cannot be used.
     """
@@ -41,7 +30,7 @@ def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Ta
     def look(connection: Connection) -> Tables:
         tables = build(table, flavour_of(engine))  # known once it is connected to
         if tables.flavour == "sqlite":
-            refuse_sqlite(connection, tables, shared_source=shared_source)
+            refuse_sqlite(connection, tables, source)
         elif tables.flavour == "postgresql":
             refuse_postgresql(connection, tables)
         return tables
@@ -49,91 +38,37 @@ def open_store(engine: Engine, table: str, *, shared_source: bool = False) -> Ta
     return reading(engine, look)
 
 
-def flavour_of(engine: Engine) -> Flavour:
-    """Return the kind of a database that has been connected to."""
-    match engine.dialect.name:
-        case "sqlite":
-            return "sqlite"
-        case "postgresql":
-            return "postgresql"
-        case _:
-            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"
-
-
-def durability_warnings(engine: Engine, flavour: Flavour) -> tuple[str, ...]:
-    """Return a warning where the server forgets commits when it dies: a setting that no connection can change."""
-    if flavour not in SERVER_SETTINGS:
-        return ()
-    name, durable = SERVER_SETTINGS[flavour]
-    query = f"SHOW {name}" if flavour == "postgresql" else f"SELECT @@GLOBAL.{name}"
-    value = str(reading(engine, lambda found: found.exec_driver_sql(query).scalar()))
-    if value in durable:
-        return ()
-    warning = (
-        f"the outcome table's server runs with {name}={value}: it may forget what it has committed when it or its "
-        f"machine dies, and then contacts that were sent are sent again; {name}={durable[0]} keeps them"
-    )
-    return (warning,)
-
-
-def look_at_tables(engine: Engine, tables: Tables) -> tuple[str, ...]:
-    """Return what the user should know of the tables that exist.
-
-    :raises ConfigError: for a kind of table that cannot keep outcomes, or cannot hold every key.
-    """
-    look = {"sqlite": look_at_sqlite, "postgresql": look_at_postgresql}.get(tables.flavour, look_at_mysql)
-
-    def found(connection: Connection) -> list[str]:
-        known = inspect(connection)
-        there = [one for one in tables.every if known.has_table(one.name, schema=one.schema)]
-        return [warning for one in there for warning in look(connection, one)]
-
-    return tuple(reading(engine, found))
-
-
-def changes_rows(engine: Engine, tables: Tables) -> bool:
-    """Return whether the tables of batches and records have triggers or rules, which may change what is written."""
-    if tables.flavour in COLLATIONS:
-        return False  # each claim reads its rows again, and no trigger there comes later than that
-    watched = (tables.batches, tables.records)
-    return reading(engine, lambda found: any(has_triggers(found, tables.flavour, one) for one in watched))
-
-
-def has_triggers(connection: Connection, flavour: Flavour, table: Table) -> bool:
-    """Tell whether a table has triggers or rules."""
-    if flavour == "sqlite":
-        return "trigger" in kinds_of(connection, table, "tbl_name")
-    known = text("SELECT relhastriggers OR relhasrules FROM pg_class WHERE oid = to_regclass(:name)")
-    name = connection.dialect.identifier_preparer.format_table(table)
-    return bool(connection.execute(known, {"name": name}).scalar())
-
-
-def kinds_of(connection: Connection, table: Table, column: str) -> list[str]:
-    """Return the kinds of objects of SQLite that name a table in a column of its schema table."""
-    query = f"SELECT type FROM {table.schema or 'main'}.sqlite_master WHERE lower({column}) = ?"  # noqa: S608  # names of letters
-    return list(connection.exec_driver_sql(query, (table.name.lower(),)).scalars())
-
-
 def refuse(connection: Connection, reason: str) -> ConfigError:
     """Return the error that says why a table cannot be used."""
     return ConfigError(f"{place_of(connection.engine)} cannot be used: {reason}")
 
 
-def refuse_sqlite(connection: Connection, tables: Tables, *, shared_source: bool) -> None:
+def refuse_sqlite(connection: Connection, tables: Tables, source: Any) -> None:
     """Refuse what SQLite keeps in memory, or in a file that it deletes, or that readers and writers cannot share."""
-    if shared_source and connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() != "wal":
+    schema = (tables.schema or "main").lower()
+    files = {row[1]: row[2] for row in connection.exec_driver_sql("PRAGMA database_list")}
+    journal = connection.exec_driver_sql(f"PRAGMA {schema}.journal_mode").scalar() if schema in files else None
+    if schema == "temp":
+        raise refuse(connection, f"{TEMPORARY}. Name a table without the schema temp in outcomes_table")
+    if files.get(schema) == "" or journal == "memory":
+        raise refuse(connection, f"{TEMPORARY}. Name a file in the connection's host")
+    if journal not in {"wal", None} and sqlite_file(source) == files[schema]:
         raise ConfigError(
             "the source and the outcome table share one SQLite file that refuses the WAL journal, so that reading "
             "and writing would block each other; keep the outcome table in another file, on a local disk"
         )
-    schema = (tables.schema or "main").lower()
-    files = {row[1]: row[2] for row in connection.exec_driver_sql("PRAGMA database_list")}
-    journal = connection.exec_driver_sql(f"PRAGMA {schema}.journal_mode").scalar() if schema in files else None
-    if schema == "temp" or files.get(schema) == "" or journal == "memory":
-        reason = f"it is gone when its connection is closed, so that {FORGETS}. Name a file in the connection's host"
-        if schema == "temp":
-            reason += ", and a table without the schema temp in outcomes_table"
-        raise refuse(connection, reason)
+
+
+def sqlite_file(hook: Any) -> str | None:
+    """Return the file behind a hook, if it is SQLite's and can be opened: who reads it tells why it cannot."""
+    if getattr(hook, "conn_type", None) != "sqlite":
+        return None
+    # The database knows; a connection may name its file in host, as a URI, or with parameters.
+    try:
+        with closing(hook.get_conn()) as connection:
+            return next((row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"), None)
+    except sqlite3.Error:
+        return None
 
 
 def refuse_postgresql(connection: Connection, tables: Tables) -> None:
@@ -149,27 +84,25 @@ def refuse_postgresql(connection: Connection, tables: Tables) -> None:
         )
 
 
-def look_at_sqlite(connection: Connection, table: Table) -> list[str]:
-    """Refuse views."""
-    if "view" in kinds_of(connection, table, "name"):
-        raise refuse(connection, f"{table.fullname} is a view. Name a table in outcomes_table")
+def warnings_of(connection: Connection, tables: Tables, table: Table) -> list[str]:
+    """Return what the user should know of a table that is there.
+
+    :raises ConfigError: for one that cannot keep outcomes, or cannot hold every key.
+    """
+    if tables.flavour == "postgresql":
+        return warnings_of_postgresql(connection, table)
+    if tables.flavour in COLLATIONS:
+        refuse_mysql(connection, table, COLLATIONS[tables.flavour])
     return []
 
 
-def look_at_postgresql(connection: Connection, table: Table) -> list[str]:
-    """Refuse temporary tables, views and foreign tables; warn of unlogged tables."""
-    # The rows of a partitioned table lie in its partitions.
-    query = text(
-        "SELECT CASE WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid "
-        "WHERE i.inhparent = c.oid AND p.relpersistence = 'u') THEN 'u' ELSE c.relpersistence END, c.relkind "
-        "FROM pg_class c WHERE c.oid = to_regclass(:name)"
-    )
+def warnings_of_postgresql(connection: Connection, table: Table) -> list[str]:
+    """Refuse temporary tables; warn of unlogged ones."""
     name = connection.dialect.identifier_preparer.format_table(table)
-    persistence, kind = connection.execute(query, {"name": name}).one()
+    query = text("SELECT relpersistence FROM pg_class WHERE oid = to_regclass(:name)")
+    persistence = connection.execute(query, {"name": name}).scalar()
     if persistence == "t":
         raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it, or take pg_temp out of the search_path")
-    if kind in KINDS:
-        raise refuse(connection, f"{table.fullname} is {KINDS[kind]}. Name a table of this database in outcomes_table")
     if persistence != "u":
         return []
     warning = (
@@ -179,36 +112,44 @@ def look_at_postgresql(connection: Connection, table: Table) -> list[str]:
     return [warning]
 
 
-def look_at_mysql(connection: Connection, table: Table) -> list[str]:
-    """Refuse temporary tables, views, engines without transactions, and columns that cannot hold every key."""
-    name = connection.dialect.identifier_preparer.format_table(table)
-    statement = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1])
-    if re.match(r"CREATE\s+TEMPORARY", statement, re.IGNORECASE):
-        raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it (see the server's init_connect)")
-    if not re.match(r"CREATE\s+TABLE", statement, re.IGNORECASE):
-        raise refuse(connection, f"{table.fullname} is a view. Name a table in outcomes_table")
-    where = {"schema": table.schema, "name": table.name}
+def refuse_mysql(connection: Connection, table: Table, collation: str) -> None:
+    """Refuse temporary tables, other engines, and keys that do not compare byte for byte."""
     query = text(
-        "SELECT t.engine, e.transactions FROM information_schema.tables t LEFT JOIN information_schema.engines e "
-        "ON e.engine = t.engine WHERE t.table_schema = coalesce(:schema, database()) AND t.table_name = :name"
+        "SELECT t.table_type, t.engine, c.column_name, c.collation_name FROM information_schema.tables t "
+        "LEFT JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name "
+        "AND c.column_name IN ('sync_id', 'record_identifier', 'sync_run_id') "
+        "WHERE t.table_schema = coalesce(:schema, database()) AND t.table_name = :name"
     )
-    engine, transactions = connection.execute(query, where).one()
-    if transactions != "YES":
-        kept = f"keeps rows in memory, so that {FORGETS}" if engine == "MEMORY" else "has no transactions"
-        mend = f"ALTER TABLE {table.fullname} ENGINE=InnoDB"
-        raise refuse(connection, f"{table.fullname} has ENGINE={engine}, which {kept}. {mend}")
-    columns = text(
-        "SELECT column_name, character_set_name, collation_name FROM information_schema.columns "
-        "WHERE table_schema = coalesce(:schema, database()) AND table_name = :name"
-    )
-    wanted = COLLATIONS[flavour_of(connection.engine)]
-    mend = f"ALTER TABLE {table.fullname} CONVERT TO CHARACTER SET utf8mb4 COLLATE {wanted}"
-    for column, charset, collation in connection.execute(columns, where):
-        if column in NAMED and charset != "utf8mb4":
-            reason = f"has the character set {charset or 'binary'}, which does not hold every key"
-        elif column in KEYS and collation != wanted:
-            reason = f"has the collation {collation}, which may take different keys for one"
-        else:
-            continue
-        raise refuse(connection, f"its column {table.fullname}.{column} {reason}. {mend}")
-    return []
+    rows = connection.execute(query, {"schema": table.schema, "name": table.name}).all()
+    # Most versions do not list temporary tables.
+    if not rows or rows[0][0] == "TEMPORARY":
+        raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it (see the server's init_connect)")
+    for _, engine, column, found in rows:
+        if engine != "InnoDB":
+            reason = f"has ENGINE={engine}, which may lose rows that were written, so that {FORGETS}"
+            raise refuse(connection, f"{table.fullname} {reason}. ALTER TABLE {table.fullname} ENGINE=InnoDB")
+        if column is not None and found != collation:
+            raise refuse(
+                connection,
+                f"its column {table.fullname}.{column} has the collation {found}, which may take different keys for "
+                f"one. ALTER TABLE {table.fullname} CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}",
+            )
+
+
+def changes_rows(engine: Engine, tables: Tables) -> bool:
+    """Return whether the tables of batches and records have triggers or rules, which may change what is written."""
+    if tables.flavour in COLLATIONS:
+        return False  # each claim reads its rows again, and no trigger there comes later than that
+    watched = (tables.batches, tables.records)
+    if tables.flavour == "sqlite":
+        query = (
+            f"SELECT 1 FROM {tables.schema or 'main'}.sqlite_master "  # noqa: S608  # a name of letters
+            "WHERE type = 'trigger' AND lower(tbl_name) IN (?, ?)"
+        )
+        names = tuple(table.name.lower() for table in watched)
+    else:
+        query = (
+            "SELECT 1 FROM pg_class WHERE oid IN (to_regclass(%s), to_regclass(%s)) AND (relhastriggers OR relhasrules)"
+        )
+        names = tuple(map(engine.dialect.identifier_preparer.format_table, watched))
+    return reading(engine, lambda connection: connection.exec_driver_sql(query, names).first()) is not None
