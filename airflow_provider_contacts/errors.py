@@ -12,6 +12,9 @@ from datetime import datetime
 class ContactsError(Exception):
     """Base of what a push can raise."""
 
+    code = "not_attempted"
+    """Of the records that are therefore not sent."""
+
 
 class ConfigError(ContactsError):
     """Something must be configured differently; the text says what, where, and what is allowed. Nothing was sent."""
@@ -32,6 +35,8 @@ class RefusedError(ContactsError):
 class RetryLaterError(ContactsError):
     """The vendor asked to come back later than this try may wait: at ``until`` (UTC). The rest is ``failed``."""
 
+    code = "rate_limited"
+
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
         self.until = until
@@ -49,7 +54,6 @@ class SupersededError(LedgerError):
     """A newer execution of the same task instance has registered; this one must not send any more."""
 
     code = "superseded"
-    """Of the records that are therefore not sent."""
 
 
 class SyncTakenError(SupersededError, ConfigError):

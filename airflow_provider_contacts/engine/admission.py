@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
+from airflow_provider_contacts.engine.context import Counts
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.engine.ports import States
@@ -18,13 +19,20 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import NOTHING, Batch, History, batch_of, records_of
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state, remembering
-from airflow_provider_contacts.records.record_state import RecordState
+from airflow_provider_contacts.records.record_state import SETTLING, RecordState
+from airflow_provider_contacts.records.stored_payloads import StoredPayload
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
-from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
-from airflow_provider_contacts.vendor_kit.vendor import Limits
+from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown, PushSettings
 
 ELSEWHERE = "another run of the same sync_id is sending this record"
 NOT_UNIQUE = "two records share this sync key and differ: choose columns for sync_key that are unique to each record"
+
+OUTDATED = {
+    Decision.SEND: Decision.ELSEWHERE,
+    Decision.RESEND: Decision.HOLD,
+    Decision.RECONCILE: Decision.HOLD,
+}
+"""What becomes of a stored payload whose row has been written since: another one may stand there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,8 +62,7 @@ class AdmittedChunk:
 class Admission:
     """The rows of one push, chunk by chunk.
 
-    :param chunk_size: records looked up at once.
-    :param settling: seconds after its mark by which a request of any execution has ended.
+    :param on_unknown: in place of that of the settings.
     :param look_first: is given the first chunk's identifiers and payload digests; what it raises ends the push.
     """
 
@@ -65,23 +72,25 @@ class Admission:
         *,
         mapper: Mapper,
         ledger: States,
+        settings: PushSettings,
         on_unknown: OnUnknown,
-        chunk_size: int,
-        settling: float,
         monotonic: Callable[[], float] = time.monotonic,
         look_first: LookFirst = look_at_nothing,
         interrupts: Interrupts | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        self.num_read = 0
-        self.ended = False
         self.keys = Keys(mapper.sync_key, token=ledger.token)
         self._rows = rows
         self._mapper, self._ledger = mapper, ledger
         self._on_unknown = on_unknown
-        self._chunk_size, self._settling = chunk_size, settling
+        # As many rows are read and looked up at once as can be in flight, within bounds.
+        self._chunk_size = min(2000, max(100, settings.limits.batch_size * settings.limits.max_in_flight))
+        # Seconds after its mark by which a request of any execution has ended.
+        self._settling = settings.request_timeout + SETTLING
         self._monotonic = monotonic
         self._look_first = look_first
         self._interrupts = interrupts or Interrupts()
+        self._counts = counts or Counts()
         self._chunks = 0
 
     def take(self) -> AdmittedChunk | None:
@@ -92,11 +101,11 @@ class Admission:
             self._interrupts.read(self._rows, self._chunk_size, rows)
         except Exception as error:  # noqa: BLE001  # whatever the source raises, raised again at the end of the push
             failure = error
-        self.ended = len(rows) < self._chunk_size and not self._interrupts.pending
+        self._counts.is_read = len(rows) < self._chunk_size and not self._interrupts.pending
         if not rows:
             return AdmittedChunk(error=failure) if failure is not None else None
-        sound, invalid = self._mapper.prepare_chunk(self.num_read, rows)
-        self.num_read += len(rows)
+        sound, invalid = self._mapper.prepare_chunk(self._counts.num_read, rows)
+        self._counts.num_read += len(rows)
         chunk = AdmittedChunk(looked_at=self._monotonic(), error=failure)
         identifiers = {*sound.identifiers, *(record.record_identifier for record in invalid)}
         try:
@@ -185,6 +194,8 @@ class Admission:
             sync_run_id=self._ledger.sync_run_id,
             on_unknown=self._on_unknown,
         )
+        if is_outdated(record, state):
+            decision = OUTDATED.get(decision, decision)
         if decision in {Decision.SEND, Decision.RESEND}:
             self.keys.active[identifier] = record.payload_hash
             reconciled = state is not None and state.was_in_doubt
@@ -208,31 +219,26 @@ class Admission:
         return None
 
     def _decided(self, record: Record, state: RecordState | None, decision: Decision) -> Outcome:
+        if decision is Decision.ELSEWHERE:
+            return outcome_of(record, Status.FAILED, code="claimed_elsewhere", status_message=ELSEWHERE)
         if decision is Decision.INVALID or state is None:
             outcome = self._outcome(record, Status.INVALID)
             return remembering(outcome) if state is not None and state.was_in_doubt else outcome
-        match decision:
-            case Decision.DUPLICATE | Decision.NOT_UNIQUE:
-                return self._later_one(record, same=decision is Decision.DUPLICATE)
-            case Decision.ELSEWHERE:
-                return outcome_of(record, Status.FAILED, code="claimed_elsewhere", status_message=ELSEWHERE)
-            case Decision.SKIP:
-                status = Status.SKIPPED
-            case Decision.HOLD:
-                status = Status.UNKNOWN
-            case _:
-                status = state.status
+        if decision in {Decision.DUPLICATE, Decision.NOT_UNIQUE}:
+            return self._later_one(record, same=decision is Decision.DUPLICATE)
+        status = {Decision.SKIP: Status.SKIPPED, Decision.HOLD: Status.UNKNOWN}.get(decision, state.status)
         return outcome_of_state(record, state, status, self._ledger.sync_run_id)
 
     def _outcome(self, record: Record, status: Status) -> Outcome:
         return outcome_of(record, status, batch_id=f"{self._ledger.token}.i{self._chunks}")
 
 
+def is_outdated(record: Record, state: RecordState | None) -> bool:
+    """Tell whether the row of a stored payload has been written by another execution since it was read."""
+    payload = record.payload
+    return isinstance(payload, StoredPayload) and (state is None or state.batch_id != payload.batch_id)
+
+
 def not_attempted(sound: Batch, invalid: Sequence[Record]) -> list[Outcome]:
     """Return the outcomes of a chunk of which nothing could be found out; they get no rows of their own."""
     return [outcome_of(one, Status.FAILED, code="not_attempted") for one in records_of(sound, invalid)]
-
-
-def chunk_size(limits: Limits) -> int:
-    """Return how many rows are read and looked up at once: as many as can be in flight, within bounds."""
-    return min(2000, max(100, limits.batch_size * limits.max_in_flight))

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.errors import ContactsError
+from airflow_provider_contacts.errors import BudgetError, ContactsError, RefusedError, RetryLaterError
 from airflow_provider_contacts.pacing.adaptive import AdaptivePace
 from airflow_provider_contacts.pacing.bucket import Pace
 from airflow_provider_contacts.pacing.shared import Budget
@@ -16,37 +16,52 @@ from airflow_provider_contacts.vendor_kit.vendor import Limits
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class StopReason:
-    """Why nothing more is sent.
+class Brake:
+    """Stops the sending of one push, once.
 
-    :param error: what the push raises at its end; ``None``: its outcomes say enough.
-    :param drain: whether the rest of the source is read, so that every record has an outcome.
-    :param note: whether rows may still be written for records that were not sent.
+    ``code`` says why, and is empty until then; ``error`` is what the push raises at its end, ``None`` where its
+    outcomes say enough; with ``drain`` the rest of the source is read, so that every record has an outcome.
+
+    :param durable: whether a later execution knows of this one, and goes on where it ends.
     """
 
-    code: str
-    error: BaseException | None = None
-    drain: bool = True
-    note: bool = True
+    def __init__(self, *, durable: bool) -> None:
+        self._durable = durable
+        self.code = ""
+        self.error: ContactsError | None = None
+        self.drain = True
+
+    def pull(self, error: ContactsError | None, code: str = "not_attempted") -> None:
+        """Send nothing more; the first reason counts.
+
+        :param code: of what is not sent, where there is no error.
+        """
+        if self.code:
+            return
+        self.code, self.error = error.code if error is not None else code, error
+        passing = isinstance(error, RetryLaterError | BudgetError)
+        self.drain = error is None or isinstance(error, RefusedError) or (passing and not self._durable)
+        log.warning("Nothing more is sent: %s", self.code if error is None else str(error) or type(error).__name__)
 
 
-class Brake:
-    """Stops the sending of one push, once; ``halt`` is the reason."""
+@dataclass(slots=True)
+class Counts:
+    """How far a push is.
 
-    def __init__(self) -> None:
-        self.halt: StopReason | None = None
+    :param num_read: rows that the source has given.
+    :param is_read: whether it is known to have given all.
+    :param num_requests: create requests that were sent.
+    :param num_sent: records in those.
+    :param num_answered: records whose request was answered, each time that it was.
+    :param trouble: why the last request that got no usable answer got none.
+    """
 
-    def pull(self, halt: StopReason) -> None:
-        """Send nothing more; the first reason counts."""
-        if self.halt is None:
-            self.halt = halt
-            log.warning("Nothing more is sent: %s", halt.code if halt.error is None else reason_of(halt.error))
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a push ends; of another's exception only its class, whose text may quote a row."""
-    return (isinstance(error, ContactsError) and str(error)) or type(error).__name__
+    num_read: int = 0
+    is_read: bool = False
+    num_requests: int = 0
+    num_sent: int = 0
+    num_answered: int = 0
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +72,8 @@ class PushContext(ReadContext):
     """
 
     ledger: Ledger
-    brake: Brake = field(default_factory=Brake)
+    brake: Brake
+    counts: Counts = field(default_factory=Counts)
 
 
 def pace_of(limits: Limits, budget: Budget | None) -> Pace:

@@ -7,7 +7,7 @@ from math import inf
 
 from msgspec.structs import replace
 
-from airflow_provider_contacts.engine.context import PushContext, StopReason
+from airflow_provider_contacts.engine.context import PushContext
 from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.errors import BudgetError
@@ -19,11 +19,9 @@ FRESH = 5.0
 
 
 class Departures:
-    """The requests of one push as they leave. ``num_requests`` counts create requests, ``num_sent`` their records."""
+    """The requests of one push as they leave."""
 
     def __init__(self, context: PushContext, queue: Queue, responses: Responses) -> None:
-        self.num_requests = 0
-        self.num_sent = 0
         self._context = context
         self._queue = queue
         self._responses = responses
@@ -44,7 +42,7 @@ class Departures:
         try:
             count = context.pace.available(now, min(self.free, len(self._queue.ready)))
         except BudgetError as error:
-            context.brake.pull(StopReason("not_attempted", error, drain=not context.ledger.durable))
+            context.brake.pull(error)
             return {}
         marked_at = context.clock.monotonic()
         batches = [replace(one, batch_id=self._batch_id(), marked_at=marked_at) for one in self._queue.take(count)]
@@ -67,8 +65,8 @@ class Departures:
         tag, now = self._tag(), self._context.clock.monotonic()
         self._responses.expect(tag, replace(batch, sent_at=now))
         self._context.pace.take(now, 1)
-        self.num_requests += 1
-        self.num_sent += len(batch)
+        self._context.counts.num_requests += 1
+        self._context.counts.num_sent += len(batch)
         request = Request("POST", self._path, before + b",".join(batch.bodies) + after)
         timeout = self._context.settings.request_timeout
         self._context.sender.submit(tag, request, not_after=batch.marked_at + FRESH, timeout=timeout)

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.engine.admission import Admission, chunk_size
+from airflow_provider_contacts.engine.admission import Admission
 from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.outcome import Outcome, digest_of
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.vendor import Limits
@@ -84,9 +83,7 @@ def planned(
         ledger=ledger,
         # Nothing is read back for a plan: what is in doubt counts as held.
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
-        # As the engine reads: copies of a key within one chunk are decided together.
-        chunk_size=chunk_size(limits),
-        settling=settings.request_timeout + SETTLING,
+        settings=settings,
         look_first=look_first,
     )
     queue = Queue(limits, sum(map(len, mapper.vendor.envelope)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_contacts.engine.context import PushContext, StopReason, pace_of
+from airflow_provider_contacts.engine.context import Brake, PushContext, pace_of
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.engine.steps import Steps
@@ -30,7 +30,7 @@ LAST_WORD = 3.0
 class Push:
     """One push of one stream of rows to one vendor.
 
-    ``last_words`` is what was finished after the caller had stopped listening.
+    ``last_words`` is what was finished after the caller had stopped listening; ``counts`` tells how far it is.
 
     :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
@@ -64,8 +64,10 @@ class Push:
             sender=sender,
             settings=replace(settings, place=replace(settings.place, destination=mapper.destination)),
             clock=clock,
+            brake=Brake(durable=ledger.durable),
             pace=pace_of(settings.limits, budget),
         )
+        self.counts = self._context.counts
         self._steps = Steps(
             rows,
             self._context,
@@ -94,41 +96,10 @@ class Push:
         finally:
             self.last_words = list(steps.finished)
             steps.admission.keys.warn()
-        halt = self._context.brake.halt
-        if halt is not None and halt.error is not None:
-            raise halt.error
+        if self._context.brake.error is not None:
+            raise self._context.brake.error
         if steps.source_error is not None:
             raise steps.source_error
-
-    @property
-    def num_requests(self) -> int:
-        """Create requests that were sent."""
-        return self._steps.departures.num_requests
-
-    @property
-    def num_sent(self) -> int:
-        """Records in those."""
-        return self._steps.departures.num_sent
-
-    @property
-    def num_read(self) -> int:
-        """Rows that the source has given."""
-        return self._steps.admission.num_read
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the last request that got no usable answer got none."""
-        return self._steps.responses.trouble
-
-    @property
-    def num_answered(self) -> int:
-        """Records whose request was answered, each time that it was."""
-        return self._steps.responses.num_answered
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the source is known to have given all its rows."""
-        return self._steps.exhausted or self._steps.admission.ended
 
     def _drive(self) -> Iterator[Finished]:
         steps, brake = self._steps, self._context.brake
@@ -139,7 +110,7 @@ class Push:
                 raise InterruptedPushError("the push was told to stop; what had not been answered is unknown")
             steps.take_in()
             self._interrupts.check()
-            if brake.halt:
+            if brake.code:
                 steps.dismiss()
             else:
                 steps.launch()
@@ -149,7 +120,7 @@ class Push:
                 return
             steps.responses.gather(steps.idle_seconds(), writing=steps.writing)
             steps.responses.judge()
-            if brake.halt is None and not self._stopping() and not any(one.again for one in steps.responses.judged):
+            if not brake.code and not self._stopping() and not any(one.again for one in steps.responses.judged):
                 # What good answers have freed is sent with the same write that tells of them.
                 steps.launch()
             steps.write_results()
@@ -161,7 +132,7 @@ class Push:
     def _abandon(self) -> None:
         """Give requests in flight a last chance, then write everything that is known."""
         steps, monotonic = self._steps, self._context.clock.monotonic
-        self._context.brake.pull(StopReason("not_attempted", drain=False))
+        self._context.brake.pull(None)
         deadline = monotonic() + LAST_WORD
         while steps.responses.awaited and (left := deadline - monotonic()) > 0:
             steps.responses.collect(left)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from airflow_provider_contacts.engine.context import PushContext, StopReason
+from airflow_provider_contacts.engine.context import PushContext
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.pacing.bucket import backoff
@@ -32,6 +32,8 @@ class Recorder:
         self._wait = wait
         self._stopping = stopping
         self._attempts = ATTEMPTS
+        # Records that were not sent are offered once to a ledger that is away.
+        self._refused = False
 
     def results(self, results: Sequence[BatchResult]) -> None:
         """Write what answers say."""
@@ -44,24 +46,23 @@ class Recorder:
 
     def unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, where that can be done at once."""
-        if not outcomes:
+        if not outcomes or self._refused:
             return
         try:
             self._ledger.record_unsent(outcomes)
         except LedgerError as error:
-            self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
+            self._brake.pull(error)
+            self._refused = True
             log.warning("%s records that were not sent have no row: the ledger is away", len(outcomes))
 
     def _write(self, write: Callable[[], object], count: int) -> None:
         for attempt in range(1, self._attempts + 1):
             try:
                 write()
-            except SupersededError as error:
-                self._brake.pull(StopReason(error.code, error, drain=False, note=False))
-                break
             except LedgerError as error:
-                self._brake.pull(StopReason("not_attempted", error, drain=False))
-                if attempt == self._attempts or not self._rest(backoff(attempt, self._clock.random)):
+                self._brake.pull(error)
+                superseded = isinstance(error, SupersededError)
+                if superseded or attempt == self._attempts or not self._rest(backoff(attempt, self._clock.random)):
                     break
             else:
                 self._attempts = ATTEMPTS

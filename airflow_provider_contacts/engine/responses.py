@@ -8,7 +8,7 @@ from math import inf
 
 from msgspec.structs import replace
 
-from airflow_provider_contacts.engine.context import PushContext, StopReason
+from airflow_provider_contacts.engine.context import PushContext
 from airflow_provider_contacts.engine.policy import Disposition, all_in_doubt, judge
 from airflow_provider_contacts.engine.results import Judged, history_after, judged, result_of
 from airflow_provider_contacts.errors import LedgerError, RefusedError, RetryLaterError
@@ -35,18 +35,13 @@ PATIENCE = 0.03
 class Responses:
     """The results of one push's requests, from the sender to their rows.
 
-    ``trouble`` is why the last request that got no usable answer got none; ``num_answered`` counts the records of
-    answered requests.
-
     :param reconciler: takes in what comes back for its own questions, and records that end in doubt.
     """
 
     def __init__(self, context: PushContext, reconciler: Reconciler) -> None:
-        self.num_answered = 0
-        self.trouble: str | None = None
         self._context = context
         self._vendor, self._settings, self._clock = context.vendor, context.settings, context.clock
-        self._brake = context.brake
+        self._brake, self._counts = context.brake, context.counts
         self._reconciler = reconciler
         # Requests under way, by tag; and of those that have come back the results, and what these mean.
         self._in_flight: dict[int, Batch] = {}
@@ -90,7 +85,7 @@ class Responses:
             try:
                 self._reconciler.on_result(tag, result)
             except LedgerError as error:
-                self._brake.pull(StopReason("not_attempted", error, drain=False))
+                self._brake.pull(error)
 
     def gather(self, seconds: float, *, writing: float) -> None:
         """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
@@ -131,7 +126,8 @@ class Responses:
                 now, sent_at=batch.sent_at, later=said.later, seconds=seconds, records=len(batch)
             )
         if not said.usable or (said.later and not said.progress):
-            self.trouble = trouble_text(self._vendor.title, result, self._settings.place) or self.trouble
+            told = trouble_text(self._vendor.title, result, self._settings.place)
+            self._counts.trouble = told or self._counts.trouble
         due = self._due_again(tag, batch, result, said)
         found = judged(
             result_of(batch, said, answer.status if answer is not None else None, self._vendor.exists_codes),
@@ -174,12 +170,12 @@ class Responses:
         stop = next((reply for reply in said.replies.exceptions.values() if isinstance(reply, Stop)), None)
         if stop is not None and said.renew and self._context.sender.renewable and not batch.renewed:
             self._context.sender.renew(tag)
-            return now if self._brake.halt is None else None
+            return now if not self._brake.code else None
         if stop is not None:
             # The vendor's own words, which may quote a record, are not among these.
             message = result.message if isinstance(result, NotSent) else None
             text = refusal_text(self._vendor.title, stop.code, self._settings.place, message)
-            self._brake.pull(StopReason("not_attempted", RefusedError(text)))
+            self._brake.pull(RefusedError(text))
             return None
         wait = said.wait or 0.0
         if wait > self._settings.max_wait:
@@ -188,10 +184,9 @@ class Responses:
                 f"{self._who(said)} asked to wait {wait:.0f} s (Retry-After), longer than "
                 f"max_wait={self._settings.max_wait:g}"
             )
-            drain = not self._context.ledger.durable
-            self._brake.pull(StopReason("rate_limited", RetryLaterError(text, until), drain=drain))
+            self._brake.pull(RetryLaterError(text, until))
         self._context.pace.pause(now + wait)
-        if self._brake.halt is not None:
+        if self._brake.code:
             return None
         if said.progress:
             return now + wait
@@ -215,9 +210,9 @@ class Responses:
                 log.warning(
                     "%s requests in a row without a usable answer; the rest is not sent. The last: %s",
                     self._silent,
-                    self.trouble or "no answer",
+                    self._counts.trouble or "no answer",
                 )
-                self._brake.pull(StopReason("vendor_unreachable"))
+                self._brake.pull(None, "vendor_unreachable")
 
     def give_up(self) -> None:
         """Wait for nothing more: what has no result is interrupted."""
@@ -229,7 +224,7 @@ class Responses:
         for tag, one in self._judged.items():
             batch = self._in_flight.pop(tag)
             if isinstance(self._results.pop(tag), Response):
-                self.num_answered += len(batch)
+                self._counts.num_answered += len(batch)
             for place, exists in one.in_doubt.items():
                 outcome = one.result.exceptions[place]
                 history = history_after(batch, place, outcome, self._context.ledger.sync_run_id)

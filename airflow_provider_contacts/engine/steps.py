@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk, chunk_size
-from airflow_provider_contacts.engine.context import PushContext, StopReason
+from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
+from airflow_provider_contacts.engine.context import PushContext
 from airflow_provider_contacts.engine.departures import Departures
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.queue import Queue
@@ -20,7 +20,6 @@ from airflow_provider_contacts.reconcile.findings import resolve
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch, Finished, batch_of
 from airflow_provider_contacts.records.record import outcome_of_state
-from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.records.sync_ids import LookFirst
 
 LOST_CLAIMS = 3
@@ -55,11 +54,11 @@ class Steps:
             mapper=context.mapper,
             ledger=context.ledger,
             on_unknown=self.reconciler.on_unknown,
-            chunk_size=chunk_size(self._limits),
-            settling=context.settings.request_timeout + SETTLING,
+            settings=context.settings,
             monotonic=context.clock.monotonic,
             look_first=look_first,
             interrupts=interrupts,
+            counts=context.counts,
         )
         self.queue = Queue(self._limits, sum(map(len, context.vendor.envelope)))
         self.responses = Responses(context, self.reconciler)
@@ -90,7 +89,7 @@ class Steps:
 
     def take_in(self) -> None:
         """Read one chunk, while the queue is short: between two chunks, signals are heard and results absorbed."""
-        if self._brake.halt is not None and not self._brake.halt.drain:
+        if self._brake.code and not self._brake.drain:
             self.admission.end()
         if not self.hungry():
             return
@@ -98,8 +97,7 @@ class Steps:
         self.exhausted = chunk is None or chunk.error is not None
         if chunk is not None:
             if isinstance(chunk.error, ContactsError) and not isinstance(chunk.error, SourceError):
-                note = not isinstance(chunk.error, LedgerError)
-                self._brake.pull(StopReason("not_attempted", chunk.error, drain=False, note=note))
+                self._brake.pull(chunk.error)
             # What was read before a row that the source cannot give is sent.
             self.source_error = chunk.error
             self._admit(chunk)
@@ -119,7 +117,7 @@ class Steps:
         try:
             self.reconciler.inherit(chunk.in_doubt, chunk.looked_at)
         except LedgerError as error:
-            self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
+            self._brake.pull(error)
             self._finish([outcome_of_state(*one, Status.UNKNOWN, self._sync_run_id) for one in chunk.in_doubt])
         self._recorder.outcomes(chunk.interrupted)
         self._recorder.unsent(chunk.unsent)
@@ -148,13 +146,11 @@ class Steps:
 
     def give_up_claims(self, error: ContactsError | None) -> None:
         """Give up claims whose fate is not known: nothing was sent, and their rows say so if they can be written."""
-        superseded = isinstance(error, SupersededError)
         if error is not None:
-            code = error.code if isinstance(error, SupersededError) else "not_attempted"
-            self._brake.pull(StopReason(code, error, drain=False, note=not superseded))
+            self._brake.pull(error)
         claimed, self._claiming = self._claiming, {}
         outcomes = [one for name, batch in claimed.items() for one in self._not_sent(batch, "not_attempted", name)]
-        if not superseded:
+        if not isinstance(error, SupersededError):
             self._recorder.outcomes(outcomes)
         self._finish(outcomes)
 
@@ -168,7 +164,7 @@ class Steps:
             again = lost.select([place for place, count in enumerate(counts) if count < LOST_CLAIMS])
             self._admit(self.admission.decide_again(again))
         except LedgerError as error:
-            self._brake.pull(StopReason("not_attempted", error, drain=False, note=False))
+            self._brake.pull(error)
             final = lost
         self._finish(self._not_sent(final, "claimed_elsewhere", None))
 
@@ -177,7 +173,7 @@ class Steps:
 
     def idle_seconds(self) -> float:
         """Return how long nothing can happen but a result or a signal."""
-        if self.hungry() or (self._brake.halt is not None and self.responses.empty):
+        if self.hungry() or (self._brake.code and self.responses.empty):
             return 0.0
         now = self._context.clock.monotonic()
         moments = [now + 1.0, self.reconciler.next_at(now)]
@@ -206,12 +202,12 @@ class Steps:
 
     def look(self) -> None:
         """Read the vendor back about records in doubt, and act on what has been found out."""
-        if self._brake.halt is None:
+        if not self._brake.code:
             idle, room = self.responses.empty, self._limits.max_in_flight
             try:
                 self.reconciler.advance(self.departures.ask, idle=idle, drained=self.drained, room=room)
             except BudgetError as error:
-                self._brake.pull(StopReason("not_attempted", error, drain=not self._context.ledger.durable))
+                self._brake.pull(error)
         findings = self.reconciler.findings()
         if not findings:
             return
@@ -226,16 +222,15 @@ class Steps:
 
     def dismiss(self) -> None:
         """Give every record that waits its outcome: not sent in this try."""
-        halt = self._brake.halt or StopReason("not_attempted")
         in_doubt = resolve(self.reconciler.give_up(), self._sync_run_id)
         self._recorder.outcomes(in_doubt.changed)
         self._finish(in_doubt.outcomes)
         left = self.queue.clear()
-        outcomes = self._not_sent(left, halt.code, f"{self._context.ledger.token}.n")
+        outcomes = self._not_sent(left, self._brake.code, f"{self._context.ledger.token}.n")
         states = [left.history(place).state for place in range(len(left))]
         self._recorder.outcomes(
             [one for one, state in zip(outcomes, states, strict=True) if state and state.status is Status.SENDING]
         )
-        if halt.note:
+        if not isinstance(self._brake.error, SupersededError):
             self._recorder.unsent([outcome for outcome in outcomes if outcome.status is Status.FAILED])
         self._finish(outcomes)

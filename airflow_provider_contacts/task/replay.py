@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -19,7 +19,6 @@ from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.records.record_state import INTERRUPTED
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
-from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
 from airflow_provider_contacts.task.execution import Execution
 from airflow_provider_contacts.task.replay_parameters import selection_of
 
@@ -75,7 +74,7 @@ class ReplayExecution(Execution):
                 records = again.from_query(source, mapper)
             # The same mapper, for records that are prepared already.
             ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(mapper) if one.init})
-            yield records, ready, cast("Ledger", AsReadLedger(ledger))
+            yield records, ready, ledger
 
     def _not_tolerated(self, report: Report) -> UndeliveredError | None:
         """Return why the task must fail; records alone that no try can send are no reason to try again."""

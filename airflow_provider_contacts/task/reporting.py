@@ -100,7 +100,7 @@ def counted(push: Push, report: Report) -> Generator[Finished]:
             report.add(finished)
         raise
     finally:
-        report.num_requests, report.trouble = push.num_requests, push.trouble
+        report.num_requests, report.trouble = push.counts.num_requests, push.counts.trouble
 
 
 class Progress:
@@ -119,13 +119,14 @@ class Progress:
         done = counts["num_planned"]
         rate = (done - self._done) / passed
         self._last, self._done = self._now(), done
-        total = push.num_read if push.is_read else self._report.total
-        of = " (all)" if push.is_read else "" if total is None else f" of {total}"
+        reached = push.counts
+        total = reached.num_read if reached.is_read else self._report.total
+        of = " (all)" if reached.is_read else "" if total is None else f" of {total}"
         found = ", ".join(f"{word} {counts[f'num_{word}']}" for word in SHOWN if counts[f"num_{word}"])
         left = f", about {max(0, total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""
         log.info(
             "Progress: read %s%s, sent %s, answered %s; outcomes %s%s; %.1f records a second%s",
-            *(push.num_read, of, push.num_sent, push.num_answered),
+            *(reached.num_read, of, reached.num_sent, reached.num_answered),
             *(done, found and f" ({found})", rate, left),
         )
 

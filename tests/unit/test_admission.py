@@ -8,13 +8,15 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
+from airflow_provider_contacts.engine.policy import Decision
 from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import History
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state
 from airflow_provider_contacts.records.record_state import RecordState
-from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown
+from airflow_provider_contacts.records.stored_payloads import StoredPayload
+from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown, PushSettings
 from tests.support.fake_vendor import VENDOR, FakeClock, FakeLedger, Table, failing, names
 
 RUN = "run-1"
@@ -105,10 +107,10 @@ class Rows:
             mapper=self.mapper,
             ledger=self.ledger,
             on_unknown=on_unknown,
-            chunk_size=chunk,
-            settling=65.0,
+            settings=PushSettings(limits=VENDOR.limits),
             monotonic=lambda: self.time.seconds,
         )
+        self.admission._chunk_size = chunk
 
     @property
     def active(self) -> dict[str, str]:
@@ -250,3 +252,37 @@ def test_a_lost_claim_that_leaves_a_doubt_stays_under_way() -> None:
     assert rows.active.keys() == {"n0", "n2"}
     # The ages of the rows are counted back from before they were read.
     assert chunk.looked_at == before
+
+
+# Payloads out of the table.
+
+REJECTED = RecordState(record_identifier="n0", status=Status.REJECTED, batch_id="old.1", sync_run_id="run-0")
+DOUBTED = changed(REJECTED, status=Status.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("read_from", "state", "on_unknown", "becomes"),
+    [
+        ("old.1", REJECTED, "hold", Decision.SEND),
+        ("old.1", changed(REJECTED, status=Status.FAILED), "hold", Decision.SEND),
+        ("old.1", changed(REJECTED, batch_id="old.2"), "hold", Decision.ELSEWHERE),
+        ("old.1", None, "hold", Decision.ELSEWHERE),
+        (None, changed(REJECTED, batch_id=None), "hold", Decision.SEND),
+        ("old.1", DOUBTED, "resend", Decision.RESEND),
+        ("old.1", DOUBTED, "reconcile", Decision.RECONCILE),
+        ("old.2", DOUBTED, "resend", Decision.HOLD),
+        ("old.2", DOUBTED, "reconcile", Decision.HOLD),
+        ("old.2", changed(REJECTED, status=Status.SUCCEEDED), "hold", Decision.SKIP),
+    ],
+)
+def test_a_stored_payload_is_sent_only_for_the_row_that_it_was_read_from(
+    read_from: str | None, state: RecordState | None, on_unknown: OnUnknown, becomes: Decision
+) -> None:
+    rows = Rows([], on_unknown=on_unknown)
+    stored = changed(rows.prepared(), payload=StoredPayload({"name": "n0"}, read_from))
+    chunk = AdmittedChunk()
+    history = rows.admission._decide(stored, state, chunk)
+    assert (history is not None) is (becomes in {Decision.SEND, Decision.RESEND})
+    assert bool(chunk.in_doubt) is (becomes is Decision.RECONCILE)
+    said = {Decision.ELSEWHERE: ["failed"], Decision.HOLD: ["unknown"], Decision.SKIP: ["skipped"]}
+    assert [one.status.value for one in chunk.outcomes] == said.get(becomes, [])

@@ -128,10 +128,11 @@ def test_every_word_of_an_outcome_a_replay_and_a_verdict_is_explained() -> None:
 
 
 CODE_PATTERNS = (
-    r'\b(?:Doubt|Again|Stop|NotSent|NoAnswer|StopReason|PydanticCustomError|RecordError)\(\s*"([a-z][a-z0-9_]*)"',
+    r'\b(?:Doubt|Again|Stop|NotSent|NoAnswer|PydanticCustomError|RecordError)\(\s*"([a-z][a-z0-9_]*)"',
     r'\bdoubt_all\([^"\n]*"([a-z_]+)"',
     r'\[\(\s*"([a-z_]+)",',
-    r'\berror_code="([a-z_]+)"',
+    r'\bcode="([a-z_]+)"',
+    r'\.pull\(None, "([a-z_]+)"',
     r'\b(?:code|UNSPECIFIED) = "([a-z_]+)"',
     r'^NOT_A_MAPPING[^"]*"([a-z_]+)"',
 )

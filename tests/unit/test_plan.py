@@ -82,7 +82,7 @@ def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standin
     push, done = pushed.push, pushed.outcomes
     unsent = Counter(one.status for one in said)
     counted = Counter(one.status for one in done)
-    assert plan.num_requests == push.num_requests
+    assert plan.num_requests == push.counts.num_requests
     assert plan.num_to_send == counted[Status.SUCCEEDED]
     assert {status: counted[status] for status in unsent} == dict(unsent)
     assert len(said) + plan.num_to_send == len(given_rows)

@@ -72,8 +72,8 @@ def test_it_is_said_every_thirty_seconds_also_while_nothing_comes_back(caplog: p
 
 def test_what_is_sent_again_counts_again_and_what_is_lost_is_not_answered() -> None:
     world = World(first(answers(429), APPLIED_AND_LOST))
-    push = world.push(names(8), limits=Limits(batch_size=4, max_in_flight=1)).push
-    assert (push.num_read, push.num_sent, push.num_answered, push.is_read) == (8, 12, 8, True)
+    counts = world.push(names(8), limits=Limits(batch_size=4, max_in_flight=1)).push.counts
+    assert (counts.num_read, counts.num_sent, counts.num_answered, counts.is_read) == (8, 12, 8, True)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_everything_is_created_once(count: int) -> None:
     assert world.server.created() == {f"n{index}": 1 for index in range(count)}
     assert set(world.table.statuses().values()) <= {"succeeded"}
     assert len(world.table.rows) == count
-    assert pushed.push.num_requests == len(world.server.requests) == math.ceil(count / 4)
+    assert pushed.push.counts.num_requests == len(world.server.requests) == math.ceil(count / 4)
 
 
 def test_a_claim_is_durable_before_its_request_leaves_and_an_outcome_before_it_is_told() -> None:

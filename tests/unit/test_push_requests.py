@@ -39,7 +39,7 @@ def test_a_request_is_the_envelope_around_the_records_and_must_leave_soon() -> N
     ((_, request, not_after, timeout),) = pushed.sender.told
     assert request == Request("POST", "/contacts", b'{"contacts":[{"name":"n0"},{"name":"n1"}]}')
     assert not_after == pytest.approx(begun + FRESH, abs=0.01)
-    assert (timeout, pushed.push.num_requests) == (7.5, 1)
+    assert (timeout, pushed.push.counts.num_requests) == (7.5, 1)
 
 
 def test_a_read_may_leave_whenever_it_can() -> None:
@@ -48,7 +48,7 @@ def test_a_read_may_leave_whenever_it_can() -> None:
     told = pushed.sender.told
     assert [one[2:] for one in told if one[1].method == "GET"] == [(inf, 7.5)]
     assert len({tag for tag, *_ in told}) == len(told)
-    assert pushed.push.num_requests == 1
+    assert pushed.push.counts.num_requests == 1
 
 
 def test_no_two_requests_share_a_batch_id_or_a_number() -> None:

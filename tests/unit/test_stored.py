@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
@@ -11,20 +10,16 @@ import pytest
 from msgspec.structs import replace as changed
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.ledgers.sql.lookups import parsed
 from airflow_provider_contacts.ledgers.sql.rows import errors_json, payload_json
 from airflow_provider_contacts.ledgers.sql.selection import reasons_of
-from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.batch import Batch, History
+from airflow_provider_contacts.outcome import RecordError, Status
 from airflow_provider_contacts.records.keys import rough_digest
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
-from airflow_provider_contacts.records.record_state import Holder, RecordState
+from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, StoredPayload, restore
 from airflow_provider_contacts.sources.plain_values import plain_row
-from airflow_provider_contacts.task.as_read_ledger import AsReadLedger
-from tests.support.batches import batch_of, result_of
 from tests.support.fake_vendor import VENDOR
 
 LIST = "11111111-2222-4333-8444-555555555555"
@@ -211,81 +206,6 @@ def test_text_that_the_table_had_to_change_is_no_payload() -> None:
     for text, there in (("a\x00b", False), ("a\ufffdb", True), ("ab", True)):
         stored = as_stored(mapper.prepare(0, {**CALL, "first_name": text}), Status.REJECTED)
         assert (restore(mapper, stored) is not None) is there, text
-
-
-# Claims.
-
-
-class Recording(MemoryLedger):
-    """Remembers what it was asked to claim, and loses some of it."""
-
-    def __init__(self, *names: str) -> None:
-        super().__init__("t", "run-1")
-        self.claimed: list[str] = []
-        self._loses = names
-
-    def record_and_claim(self, results: Any, batches: Mapping[str, Batch]) -> Mapping[str, Collection[int]]:
-        super().record_and_claim(results, batches)
-        self.claimed += [name for batch in batches.values() for name in batch.identifiers]
-        return {
-            key: [place for place, name in enumerate(batch.identifiers) if name in self._loses]
-            for key, batch in batches.items()
-        }
-
-    def payloads(self, identifiers: Any) -> Any:
-        return {one: {"name": one} for one in identifiers}
-
-
-READ = RecordState(record_identifier="x", status=Status.REJECTED, batch_id="old.1")
-FROM_TABLE = StoredPayload({}, "old.1")
-CLAIMS: dict[str, tuple[Any, RecordState | None, bool]] = {
-    "as read": (FROM_TABLE, READ, True),
-    "other batch": (FROM_TABLE, changed(READ, batch_id="old.2"), False),
-    "settled": (FROM_TABLE, changed(READ, status=Status.FAILED), True),
-    "gone": (FROM_TABLE, None, False),
-    "own": (FROM_TABLE, changed(READ, status=Status.FAILED, batch_id="t.1"), True),
-    "never written": (StoredPayload({}, None), changed(READ, batch_id=None), True),
-    "from a query": ({}, changed(READ, batch_id="old.2"), True),
-    "new": ({}, None, True),
-}
-
-
-def claimed_as(*names: str) -> Batch:
-    histories = {place: History(state=CLAIMS[name][1]) for place, name in enumerate(names)}
-    return batch_of(*names, payloads=[CLAIMS[name][0] for name in names], histories=histories)
-
-
-@pytest.mark.parametrize("loses", [(), ("settled", "new")])
-def test_a_stored_payload_is_claimed_only_for_the_row_that_it_was_read_from(loses: tuple[str, ...]) -> None:
-    under = Recording(*loses)
-    ledger = AsReadLedger(under)
-    answered = batch_of("answered")
-    ledger.record_and_claim([], {"t.1": answered})
-    batches = {"t.2": claimed_as(*CLAIMS), "t.3": claimed_as("gone"), "t.4": claimed_as("new")}
-    batches["t.4"] = changed(batches["t.4"], identifiers=["another"])
-    lost = ledger.record_and_claim([result_of(answered, "t.1", ["id-1"])], batches)
-    sound = [name for name, (_, _, is_as_read) in CLAIMS.items() if is_as_read]
-    assert under.claimed == ["answered", *sound, "another"]
-    assert [name for place, name in enumerate(CLAIMS) if place not in lost["t.2"]] == [
-        name for name in sound if name not in loses
-    ]
-    assert (list(lost["t.3"]), list(lost["t.4"])) == ([0], [])
-    assert under.states(["answered"])["answered"].status is Status.SUCCEEDED
-
-
-def test_everything_else_is_done_below() -> None:
-    ledger = AsReadLedger(Recording())
-    assert (ledger.token, ledger.sync_run_id, ledger.durable) == ("t", "run-1", False)
-    given = Outcome(record_identifier="a", row_index=0, status=Status.SUCCEEDED, destination_record_id="id-1")
-    assert list(ledger.record_outcomes([given])) == ["a"]
-    ledger.record_unsent([Outcome(record_identifier="b", row_index=0, status=Status.FAILED)])
-    assert {one: row.status for one, row in ledger.states(["a", "b"]).items()} == {
-        "a": Status.SUCCEEDED,
-        "b": Status.FAILED,
-    }
-    ledger.record_results([result_of(batch_of("c"), "t.1", ["id-c"])])
-    assert ledger.payloads(["a"]) == {"a": {"name": "a"}}
-    assert ledger.holders(["id-1", "id-2", "id-c"]) == [Holder("id-1", "a"), Holder("id-c", "c")]
 
 
 def test_a_ready_record_is_taken_as_it_is() -> None:
