@@ -119,22 +119,6 @@ def test_a_pause_costs_no_busy_waiting() -> None:
 # What the log and the errors say: numbers and words, never a record.
 
 
-NO_RIGHT = "the credential lacks a right, or the plan does not include this request"
-
-
-@pytest.mark.parametrize(
-    ("code", "hint"),
-    [
-        ("http_401", "check the connection's login, password and token_url"),
-        ("http_403", f"{NO_RIGHT}: check the connection's login, password and token_url"),
-        ("http_404", "check the destination and the connection's host"),
-        ("plan", "check the connection's host, credential and destination"),
-    ],
-)
-def test_a_refusal_says_what_to_look_at(code: str, hint: str) -> None:
-    assert refusal_text("Fake", code) == f"Fake refuses the push ({code}): {hint}"
-
-
 HALTED = "Nothing more is sent: "
 TOLD: dict[str, tuple[World, list[Any], dict[str, Any], list[str]]] = {
     "undisturbed": (World(), names(9), {}, []),

@@ -52,6 +52,8 @@ def test_what_is_not_there_names_the_destination() -> None:
     )
     assert hint_of("http_404", Place(conn_id="c")) == "check the connection's host and path"
     assert "redirects are never followed" in hint_of("http_302", place)
+    assert hint_of("http_403", place).startswith("the credential lacks a right")
+    assert hint_of("plan", place) == "check the connection's host, credential and destination"
 
 
 class Saying:
