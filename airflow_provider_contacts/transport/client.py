@@ -50,7 +50,6 @@ class Client:
         self._used: dict[int, str] = {}
         self._tokens: TokenSource | None = None
         self._pool: Pool | None = None
-        self._head: tuple[Any, bytes] = (None, b"")
         self._thread = threading.Thread(target=self._serve, name="contacts-client", daemon=True)
         self._thread.start()
 
@@ -158,23 +157,17 @@ class Client:
 
     async def _prepare(self, tag: int, request: Request) -> WireRequest | NotSent:
         try:
-            return self._written(request, await self._authorization(tag))
+            headers = {"Authorization": await self._authorization(tag)}
+            if request.body is not None:
+                headers["Content-Type"] = "application/json"
+            url = self._endpoint.base_url + request.path
+            data = self._open().written(request.method, url, request.query, headers, request.body)
+            return WireRequest(data, answer_bound(request.body))
         except TokenError as error:
             return error.result
         except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
             log.warning("A request could not be prepared (%s); it was not sent", type(error).__name__)
             return NotSent("not_prepared")
-
-    def _written(self, request: Request, authorization: str) -> WireRequest:
-        # Nearly all requests of a push share one head.
-        key = (request.method, request.path, request.query, authorization, request.body is None)
-        if self._head[0] != key:
-            headers = {"Authorization": authorization}
-            if request.body is not None:
-                headers["Content-Type"] = "application/json"
-            url = url_of(self._endpoint.base_url + request.path, request.query)
-            self._head = key, self._open().head(request.method, url, headers)
-        return WireRequest(with_body(self._head[1], request.body), answer_bound(request.body))
 
     async def _authorization(self, tag: int) -> str:
         credential = self._endpoint.credential
@@ -188,9 +181,9 @@ class Client:
 
     async def _post_token(self, url: str, headers: dict[str, str], body: str) -> Result:
         # A pool of its own: another host, asked once in minutes.
-        pool, sent = Pool(self._endpoint, url), body.encode()
+        pool = Pool(self._endpoint, url)
         try:
-            request = WireRequest(with_body(pool.head("POST", url_of(url), headers), sent), OF_A_TOKEN)
+            request = WireRequest(pool.written("POST", url, (), headers, body.encode()), OF_A_TOKEN)
             return await exchange(pool, request, timeout=TOKEN_TIMEOUT)
         finally:
             await pool.close()
@@ -215,18 +208,6 @@ def drained(queue: SimpleQueue[T]) -> Iterator[T]:
     with suppress(Empty):
         while True:
             yield queue.get_nowait()
-
-
-def url_of(text: str, query: tuple[tuple[str, str], ...] = ()) -> httpx.URL:
-    """Return a URL as ``get_conn()`` sends it, too."""
-    import httpx
-
-    return httpx.URL(text, params=query) if query else httpx.URL(text)
-
-
-def with_body(head: bytes, body: bytes | None) -> bytes:
-    """Return a whole request."""
-    return head + b"\r\n" if body is None else b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
 def plain_client(endpoint: Endpoint, *, timeout: float, on_secret: Callable[[str], None]) -> httpx.Client:

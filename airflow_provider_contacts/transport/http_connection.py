@@ -48,24 +48,16 @@ class Transfer:
     status: int = 0  # 0 until the head of its answer is known
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-    whole: bool = False  # the answer was read to its end
-    surplus: bool = False  # more came behind its answer
+    size: int = 0  # bytes of the head that have come, then of the body
     over: bool = False  # nothing more is read for it
-    expired: bool = False
+    surplus: bool = False  # more came behind its answer
     trouble: str = ""  # why there is no answer, or none of its body
+    expired: bool = False
 
-    def end(self, trouble: str = "") -> None:
-        """Wake what waits for the answer."""
-        if not self.over:
-            self.over, self.trouble = True, trouble
-            if not self.done.done():
-                self.done.set_result(None)
-
-    def expire(self) -> None:
-        """End it: its time is over."""
-        self.expired = not self.over
-        self.end()
+    @property
+    def whole(self) -> bool:
+        """Whether the answer was read to its end."""
+        return self.over and not self.trouble
 
     @property
     def good(self) -> bool:
@@ -79,26 +71,21 @@ class Transfer:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection; ``below`` are the transports under TLS."""
+    """One open connection; ``layers`` are its transports, that of the socket first, TLS above it."""
 
-    def __init__(self, pool: Pool, below: tuple[Any, ...] = ()) -> None:
-        self._pool, self._layers = pool, below
-        self._parser = httptools.HttpResponseParser(self)
+    def __init__(self, pool: Pool, layers: list[Any]) -> None:
+        self._pool, self._layers, self._transport = pool, layers, layers[-1]
+        self._line: socket.socket = self._transport.get_extra_info("socket")
         self._poll = select.poll()
-        self._transfer: Transfer | None = None
-        self._another: asyncio.Future[bool] | None = None
-        self._served = self._spent = False
-        self._received = 0
-        self._recounting: Transfer | None = None
-        self.idle_since = 0.0
-
-    def connection_made(self, transport: Any) -> None:
-        """Take over the connection."""
-        self._transport: asyncio.Transport = transport
-        self._layers = (*self._layers, transport)
-        self._line: socket.socket = transport.get_extra_info("socket")
         self._poll.register(self._line.fileno(), select.POLLIN)
-        self._pool.connections.add(self)
+        self._parser = httptools.HttpResponseParser(self)
+        # Until there is a request, and after its answer, whatever comes is surplus.
+        self._transfer = Transfer(b"", 0, asyncio.get_running_loop().create_future(), over=True)
+        self._another: asyncio.Future[bool] | None = None
+        self._served = self._spent = self._recounting = False
+        self.idle_since = 0.0
+        self._transport.set_protocol(self)
+        pool.connections.add(self)
 
     def is_silent(self) -> bool:
         """Tell whether the next bytes on this connection can only be the answer to the next request."""
@@ -115,82 +102,86 @@ class HttpConnection(asyncio.Protocol):
     def send(self, transfer: Transfer, not_after: float) -> bool:
         """Write a request, unless its time is over: the first byte decides."""
         transfer.reused = self._served
-        self._transfer, self._served, self._received = transfer, True, 0
+        self._transfer, self._served = transfer, True
         # The clock comes last: the process may have been stopped meanwhile. Only the writing itself follows.
         transfer.left_at = time.monotonic()
         if transfer.left_at > not_after:
-            self.close()
+            self.end("not sent")
             return False
         self._transport.write(transfer.data)
         return True
 
+    def end(self, trouble: str = "", *, expired: bool = False) -> None:
+        """End an answer; behind trouble nothing more is read."""
+        transfer = self._transfer
+        if transfer.over:
+            return
+        transfer.over, transfer.trouble, transfer.expired = True, trouble, expired
+        if not transfer.done.done():
+            transfer.done.set_result(None)
+        if trouble:
+            self.close()
+
     def data_received(self, data: bytes) -> None:
         """Read an answer; data that no request has asked for ends the connection."""
         transfer = self._transfer
-        if transfer is None:
-            self._distrust()
-            self._hear(another=True)
-            if self in self._pool.connections:  # else it comes right behind a TLS handshake
-                self.close()
-        elif transfer.over:
-            transfer.surplus = True
-        else:
-            self._received += 0 if transfer.status else len(data)
-            if self._received > MOST_OF_A_HEAD:
-                transfer.end("the head of the answer is longer than 1 MiB, which is not read")
+        if transfer.whole:
+            self._surplus()
+        if transfer.over:
+            return
+        if not transfer.status:
+            transfer.size += len(data)
+            if transfer.size > MOST_OF_A_HEAD:
+                self.end("the head of the answer is longer than 1 MiB, which is not read")
                 return
-            try:
-                self._parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                # The parser's own words; nothing of the answer is repeated.
-                transfer.surplus |= transfer.over
-                transfer.end(f"the answer is no HTTP that can be read ({error})")
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if transfer.whole:
+                self._surplus()
+            # The parser's own words; nothing of the answer is repeated.
+            self.end(f"the answer is no HTTP that can be read ({error})")
 
     def on_message_begin(self) -> None:
         """Note whether an answer begins before its request has been received."""
         transfer = self._transfer
-        if transfer is None or transfer.over:
-            if transfer is not None:
-                transfer.surplus = True
+        if transfer.whole:
+            self._surplus()
+        if transfer.over:
             return
         transfer.early = any(one.get_write_buffer_size() for one in self._layers if not one.is_closing())
         transfer.unread = transfer.early or unacknowledged(self._line) > 0
         if transfer.unread and not transfer.early:
-            self._recounting = transfer
+            self._recounting = True
             asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
 
     def on_header(self, name: bytes, text: bytes) -> None:
         """Keep one header line; what comes behind a body is no header."""
-        if self._transfer is not None and not self._transfer.status:
+        if not self._transfer.status:
             self._transfer.headers.append((name, text))
 
     def on_headers_complete(self) -> None:
         """Keep the status; behind a 1xx the answer itself is still to come."""
         transfer, status = self._transfer, self._parser.get_status_code()
-        if transfer is None or transfer.status:
-            return
         if status < 200:  # noqa: PLR2004  # RFC 9110
             transfer.headers.clear()
-            return
-        transfer.status = status
-        self._spent = not self._parser.should_keep_alive()
+        elif not transfer.status:
+            transfer.status, transfer.size = status, 0
+            self._spent = not self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body, up to the bound."""
         transfer = self._transfer
-        if transfer is None or transfer.over:
-            return
-        transfer.size += len(data)
-        transfer.parts.append(data)
-        if transfer.size > transfer.largest:
-            transfer.end(too_large(f"{transfer.largest} bytes"))
+        if not transfer.over:
+            transfer.size += len(data)
+            transfer.parts.append(data)
+            if transfer.size > transfer.largest:
+                self.end(too_large(f"{transfer.largest} bytes"))
 
     def on_message_complete(self) -> None:
         """End the answer."""
-        transfer = self._transfer
-        if transfer is not None and transfer.status and not transfer.over:
-            transfer.whole = True
-            transfer.end()
+        if self._transfer.status:
+            self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End an answer that the end of its connection ends, or that is lost with it."""
@@ -198,39 +189,33 @@ class HttpConnection(asyncio.Protocol):
         self._recount()
         self._hear(another=False)
         transfer = self._transfer
-        if transfer is None or transfer.over:
-            return
         names = {name.lower(): text for name, text in transfer.headers}
         chunked = names.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
         if not transfer.status:
             known = errno.errorcode.get(getattr(exc, "errno", None) or 0, type(exc).__name__)
             broke = f"the connection broke before the answer had come ({known})"
-            transfer.end(broke if exc else "the server closed the connection before it answered")
+            self.end(broke if exc else "the server closed the connection before it answered")
         elif exc or chunked or b"content-length" in names:
-            transfer.end("the body of the answer broke off")
+            self.end("the body of the answer broke off")
         else:
-            transfer.whole = True
-            transfer.end()
+            self.end()
 
-    async def finish(self, transfer: Transfer, most: float) -> bool:
+    async def finish(self, most: float) -> bool:
         """Let go of a request that is over: keep, or close; return whether more came than its answer.
 
         A refusal that belongs to an earlier request is followed by the answer to the later one: it is listened for.
         A server that gives up may still answer later, too.
         """
-        self._transfer, pool = None, self._pool
-        surplus = transfer.whole and transfer.surplus
-        if surplus:
-            self._distrust()
+        transfer, pool = self._transfer, self._pool
         if transfer.whole:
             pool.on_answer(time.monotonic() - transfer.left_at, refused=transfer.refused)
-            if transfer.good and not (surplus or transfer.unread or self._spent) and pool.reusable:
+            if transfer.good and not (transfer.unread or self._spent) and pool.reusable:
                 pool.keep(self)
                 return False
-            if transfer.refused and transfer.reused and not (surplus or self._transport.is_closing()):
-                surplus = await self._listen(min(pool.listening, most))
+            if transfer.refused and transfer.reused and not self._transport.is_closing():
+                transfer.surplus = await self._listen(min(pool.listening, most))
         self.close()
-        return surplus
+        return transfer.surplus
 
     async def _listen(self, seconds: float) -> bool:
         self._another = asyncio.get_running_loop().create_future()
@@ -250,14 +235,20 @@ class HttpConnection(asyncio.Protocol):
                 self._line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
         self._transport.abort()
 
+    def _surplus(self) -> None:
+        self._transfer.surplus = True
+        self._distrust()
+        self._hear(another=True)
+        self.close()
+
     def _hear(self, *, another: bool) -> None:
         if self._another is not None and not self._another.done():
             self._another.set_result(another)
 
     def _recount(self) -> None:
-        transfer, self._recounting = self._recounting, None
-        if transfer is not None and self._line.fileno() >= 0:
-            transfer.unread = unacknowledged(self._line) > 0
+        if self._recounting and self._line.fileno() >= 0:
+            self._transfer.unread = unacknowledged(self._line) > 0
+        self._recounting = False
 
     def _distrust(self) -> None:
         self._spent = True

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 import zlib
+from functools import partial
 from typing import NamedTuple
 
 from airflow_provider_contacts.transport.failure_causes import NotConnectedError
@@ -76,29 +77,28 @@ async def exchange(
     except NotConnectedError as error:
         return NotSent("not_connected", message=str(error))
     transfer = Transfer(request.data, request.bound.size, loop.create_future())
-    alarm = loop.call_at(ends_at, transfer.expire)
     try:
         if not connection.send(transfer, not_after):
             return NotSent("mark_expired", message="the request could not leave within 5 s of its mark")
+        alarm = loop.call_at(ends_at, partial(connection.end, f"no answer came within {timeout:g} s", expired=True))
         await transfer.done
-        if transfer.unread:
-            await asyncio.sleep(RECOUNT_AFTER)
-        return await concluded(connection, transfer, request.bound, timeout)
+        alarm.cancel()
+        return await concluded(connection, transfer, request.bound, timeout / 4)
     except Exception as error:  # noqa: BLE001  # whatever it is, the request may have left
         log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return NoAnswer("connection_lost", f"the HTTP client failed ({type(error).__name__})")
     finally:
-        alarm.cancel()
-        if not transfer.over:
-            connection.close()
+        connection.end("nobody waits for the answer")
 
 
-async def concluded(connection: HttpConnection, transfer: Transfer, bound: Bound, seconds: float) -> Result:
-    """Return the answer, or why it proves nothing about its request."""
+async def concluded(connection: HttpConnection, transfer: Transfer, bound: Bound, most: float) -> Result:
+    """Return the answer, or why it proves nothing about its request; wait ``most`` seconds for another one."""
     took = time.monotonic() - transfer.left_at
-    surplus = await connection.finish(transfer, seconds / 4)
+    if transfer.unread:
+        await asyncio.sleep(RECOUNT_AFTER)
+    surplus = await connection.finish(most)
     if transfer.expired:
-        return NoAnswer("timeout", f"no answer came within {seconds:g} s")
+        return NoAnswer("timeout", transfer.trouble)
     if not transfer.status:
         return NoAnswer("connection_lost", transfer.trouble)
     if not transfer.whole and transfer.reused and not transfer.good:

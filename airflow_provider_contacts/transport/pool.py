@@ -7,8 +7,7 @@ import base64
 import logging
 import re
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.transport.connection import Endpoint, proxy_for, tls_context
 from airflow_provider_contacts.transport.failure_causes import (
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     import httpx
 
 log = logging.getLogger(__name__)
-
-P = TypeVar("P", bound=asyncio.Protocol)
 
 # Servers close idle connections, often after five seconds; a request on a connection that is just being closed would
 # be in doubt for nothing. So ours are closed first.
@@ -61,6 +58,8 @@ class Pool:
         # Reading the usual certificates takes longer than a hundred requests; without TLS, nobody needs them.
         plain = self._target.scheme == "http" and (self._proxy is None or self._proxy.scheme == "http")
         self._tls: Any = None if plain else tls_context(endpoint.verify)
+        self._asked: Any = None
+        self._head = b""
         self._idle: list[HttpConnection] = []
         self.connections: set[HttpConnection] = set()
         self.distrusted = False  # the server has sent what no request had asked for: no connection is used twice
@@ -113,9 +112,22 @@ class Pool:
             connection.close()
         return None
 
-    def head(self, method: str, url: httpx.URL, headers: dict[str, str]) -> bytes:
-        """Return the head of a request, without the blank line at its end."""
-        host, path = url.netloc.decode(), url.raw_path.decode()
+    def written(
+        self, method: str, url: str, query: tuple[tuple[str, str], ...], headers: dict[str, str], body: bytes | None
+    ) -> bytes:
+        """Return a request as it leaves."""
+        # Nearly all requests of a push share one head.
+        asked = (method, url, query, headers, body is None)
+        if self._asked != asked:
+            self._asked, self._head = asked, self._head_of(method, url, query, headers)
+        return self._head + (b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    def _head_of(self, method: str, url: str, query: tuple[tuple[str, str], ...], headers: dict[str, str]) -> bytes:
+        import httpx
+
+        # As get_conn() sends it, too.
+        parts = httpx.URL(url, params=query) if query else httpx.URL(url)
+        host, path = parts.netloc.decode(), parts.raw_path.decode()
         lines = {"Host": host, **COMMON_HEADERS, **headers}
         if self._proxy is not None and self._target.scheme == "http":
             path = f"http://{host}{path}"
@@ -148,43 +160,29 @@ class Pool:
     async def _connect(self, layers: list[Any]) -> HttpConnection:
         """Connect, through a proxy and with TLS where they are asked for; ``layers`` receives what is opened."""
         loop, proxy, encrypted = asyncio.get_running_loop(), self._proxy, self._target.scheme == "https"
-        if not encrypted and (proxy is None or proxy.scheme == "http"):
-            _, connection = await self._reach(lambda: HttpConnection(self))
-            return connection
-        # In steps, so that what is unsent below TLS can be seen, too.
         reader = asyncio.StreamReader()
         opening = asyncio.StreamReaderProtocol(reader)
-        layers.append((await self._reach(lambda: opening))[0])
-        if proxy is not None:
-            with explained(proxy, proxied=True):
-                if proxy.scheme == "https":
-                    name = proxy.raw_host.decode()
-                    layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=name))
-                if encrypted:
-                    await self._ask_for_tunnel(proxy, layers[-1], reader)
-        if encrypted:
-            connection = HttpConnection(self, tuple(layers))
-            with explained(self._target, proxied=False):
-                layers.append(await loop.start_tls(layers[-1], connection, self._tls, server_hostname=self.host))
-        else:
-            connection = HttpConnection(self, tuple(layers[:-1]))
-            layers[-1].set_protocol(connection)
-        connection.connection_made(layers[-1])
-        return connection
-
-    async def _reach(self, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
-        """Connect a socket to the host, or to its proxy."""
-        hop = self._proxy or self._target
-        with explained(hop, proxied=hop is self._proxy):
-            loop, host = asyncio.get_running_loop(), hop.raw_host.decode()
-            making = loop.create_connection(factory, host, port_of(hop), happy_eyeballs_delay=NEXT_ADDRESS)
+        first = proxy or self._target
+        with explained(first, proxied=proxy is not None):
+            making = loop.create_connection(
+                lambda: opening, first.raw_host.decode(), port_of(first), happy_eyeballs_delay=NEXT_ADDRESS
+            )
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
-                    return await making
+                    layers.append((await making)[0])
             except TimeoutError as error:
                 if error.errno is not None:
                     raise
                 raise NotConnectedError(too_late(self.host, CONNECT_TIMEOUT)) from None
+            if proxy is not None and proxy.scheme == "https":
+                name = proxy.raw_host.decode()
+                layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=name))
+            if proxy is not None and encrypted:
+                await self._ask_for_tunnel(proxy, layers[-1], reader)
+        if encrypted:
+            with explained(self._target, proxied=False):
+                layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=self.host))
+        return HttpConnection(self, layers)
 
     async def _ask_for_tunnel(
         self, proxy: httpx.URL, transport: asyncio.Transport, reader: asyncio.StreamReader

@@ -57,6 +57,28 @@ def test_what_comes_on_an_idle_connection_is_no_answer_to_the_next_request(
     assert len({heard.connection for heard in server.heard}) == 3 or (encrypted and not late.endswith(b"late"))
 
 
+def test_once_a_server_has_answered_unasked_no_other_idle_connection_is_used(serve: Serve) -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def handle(wire: Wire) -> bool:
+        if wire.heard.path in {"/1", "/2"}:
+            both.wait()
+        wire.say(200, own(wire))
+        if wire.heard.path == "/1":
+            time.sleep(0.05)
+            wire.socket.sendall(b"late")
+        return True
+
+    server = serve(handle)
+    with client_to(server) as client:
+        for tag in (1, 2):
+            client.submit(tag, Request("POST", f"/{tag}", b"{}"), not_after=time.monotonic() + 5, timeout=5)
+        gather(client, 2)
+        time.sleep(0.1)
+        assert isinstance(result_of(client, Request("POST", "/3", b"{}")), Response)
+    assert len({heard.connection for heard in server.heard}) == 3
+
+
 @pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_an_answer_that_comes_along_with_the_one_before_is_nobodys(
@@ -167,9 +189,10 @@ def test_an_interim_answer_before_the_end_of_the_request_is_not_the_answer(serve
         assert isinstance(result_of(client), Response)
 
 
-def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve) -> None:
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_of_two_answers_to_a_later_request_neither_counts(serve: Serve, more: bytes) -> None:
     def handle(wire: Wire) -> bool:
-        both = said(200, b"late") if wire.heard.path == "/2" else b""
+        both = said(200, b"late").replace(b"X\r\n", b"X\r\n" + more) if wire.heard.path == "/2" else b""
         wire.socket.sendall(both + said(200, own(wire)))
         return True
 
@@ -260,6 +283,14 @@ def test_honest_connections_are_used_again_and_again(serve: Serve, certificate: 
                 found = result_of(client, Request("POST", f"/{number}", b"x" * 100_000))
                 assert isinstance(found, Response)
         assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_a_server_that_means_to_close_gets_no_second_request(serve: Serve) -> None:
+    server = serve(lambda wire: wire.say(200, own(wire), "Connection: close\r\n"))
+    with client_to(server) as client:
+        for number in range(3):
+            assert isinstance(result_of(client, Request("POST", f"/{number}", b"{}")), Response)
+    assert len({heard.connection for heard in server.heard}) == 3
 
 
 def test_many_honest_answers_at_once_are_told_apart(serve: Serve) -> None:

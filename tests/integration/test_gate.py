@@ -38,8 +38,8 @@ def with_line(play: Play, before: bytes = b"") -> None:
         pool = Pool(Endpoint(base_url="http://127.0.0.1", credential=bearer("t")), "http://127.0.0.1")
         loop = asyncio.get_running_loop()
         with ours, other:
-            _, connection = await loop.create_connection(lambda: HttpConnection(pool), sock=ours)
-            await play(connection, other)
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+            await play(HttpConnection(pool, [transport]), other)
             await pool.close()
 
     asyncio.run(run())
@@ -88,7 +88,7 @@ def test_a_used_connection_is_looked_at_before_its_next_request(late: bytes) -> 
         assert heard_by(other) == REQUEST
         other.sendall(ANSWER)
         await first.done
-        await connection.finish(first, 1.0)
+        await connection.finish(1.0)
         # The loop has had no turn to read it.
         other.sendall(late)
         assert connection.is_silent() == (not late)
