@@ -167,7 +167,7 @@ def test_a_newer_execution_waits_for_a_claim_in_flight(database: Database) -> No
     older = database.open()
     with ThreadPoolExecutor(1) as threads:
         with older._engine.begin() as connection:
-            older._execution.hold(connection, "sync")
+            older._execution.hold(connection)
             newer: Future[Any] = threads.submit(database.open, try_number=2)
             with pytest.raises(TimeoutError):
                 newer.result(timeout=0.5)
@@ -184,14 +184,14 @@ def test_two_that_register_in_one_instant_do_not_both_go_on(database: Database) 
     with engine.connect() as one, engine.connect() as other:
         for number, connection in enumerate((one, other), start=1):
             run = RunIdentity(dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=number)
-            executions.append(Execution(found, run, f"token-{number}", engine.dialect))
-            executions[-1].register(connection, BINDING)
+            executions.append(Execution(found, run, BINDING, f"token-{number}", engine.dialect))
+            executions[-1].register(connection)
         one.commit()
         other.commit()
     with engine.begin() as connection:
         for execution in executions:
             with pytest.raises(SupersededError):
-                execution.hold(connection, "sync")
+                execution.hold(connection)
     assert claim(database.open(), "key") == {"key"}
 
 

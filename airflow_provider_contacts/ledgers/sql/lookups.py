@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import count, islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
-from airflow_provider_contacts.ledgers.sql.expressions import joined, own, seconds_since, status_of
+from airflow_provider_contacts.ledgers.sql.expressions import joined, own, record_id_of, seconds_since, status_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, RecordState
@@ -22,9 +22,6 @@ from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, Reco
 CHUNK = 1000
 Item = TypeVar("Item")
 
-Named = Callable[[int | None], str | None]
-
-STATE = 16
 STATUSES = {status.value: status for status in Status}
 
 
@@ -37,7 +34,10 @@ class Delivered(NamedTuple):
 
 
 class Lookup:
-    """A query for columns of those records of one ``sync_id`` that some identifiers name, under a condition."""
+    """A query for columns of those records of one ``sync_id`` that some identifiers name, under a condition.
+
+    The identifiers go as one text: drivers and SQLAlchemy handle the values of a list one by one, in Python.
+    """
 
     def __init__(
         self, tables: Tables, columns: Sequence[sa.ColumnElement[Any]], condition: sa.ColumnElement[bool] | None = None
@@ -49,39 +49,48 @@ class Lookup:
         match tables.flavour:
             case "postgresql":
                 keys = many_keys()
-                query = query.where(
-                    records.sync_no == keys.c.sync_no, records.record_identifier == keys.c.record_identifier
-                )
+                same = (records.sync_no == keys.c.sync_no, records.record_identifier == keys.c.record_identifier)
+                query = query.where(*same)
             case "sqlite":
-                # One text however many they are: SQLAlchemy would write a parameter for each of them, every time.
-                names = sa.select(sa.func.json_each(given).table_valued("value").c.value)
-                query = query.where(records.sync_no == number, records.record_identifier.in_(names))
+                some = sa.select(sa.func.json_each(given).table_valued("value").c.value)
+                query = query.where(records.sync_no == number, records.record_identifier.in_(some))
             case "mysql" | "mariadb":
-                some = records.record_identifier.in_(sa.bindparam("identifiers", expanding=True))
-                query = query.where(records.sync_no == number, some)
+                listed = records.record_identifier.in_(sa.bindparam("identifiers", expanding=True))
+                query = query.where(records.sync_no == number, listed)
         self._query: sa.Select[Any] = query if condition is None else query.where(condition)
         self._compiled: sa.Compiled | None = None
 
     def run(self, connection: sa.Connection, sync_no: int, identifiers: Sequence[str]) -> Sequence[Any]:
         """Return the rows of at most ``CHUNK`` identifiers."""
-        some = msgspec.json.encode(identifiers).decode() if self._flavour == "sqlite" else list(identifiers)
-        return connection.execute(self._query, {"sync_no": sync_no, "identifiers": some}).all()
+        return connection.execute(self._query, self._given(sync_no, identifiers)).all()
 
     def statement(self, dialect: sa.Dialect, sync_no: int, identifiers: Sequence[str]) -> tuple[str, Any]:
         """Return the same for the driver itself (PostgreSQL): the text, and its parameters."""
         if self._compiled is None:
             self._compiled = self._query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-        given = {"sync_no": sync_no, "identifiers": list(identifiers)}
-        return str(self._compiled), self._compiled.construct_params(given)
+        return str(self._compiled), self._compiled.construct_params(self._given(sync_no, identifiers))
+
+    def _given(self, sync_no: int, identifiers: Sequence[str]) -> dict[str, Any]:
+        match self._flavour:
+            case "postgresql":
+                whole = "".join(identifiers)
+                between = next(one for one in map(chr, count(31)) if one not in whole)
+                many = {"identifiers": between.join(identifiers), "between": between, "number": len(identifiers)}
+                return {"sync_no": sync_no, **many}
+            case "sqlite":
+                return {"sync_no": sync_no, "identifiers": msgspec.json.encode(identifiers).decode()}
+            case "mysql" | "mariadb":
+                return {"sync_no": sync_no, "identifiers": list(identifiers)}
 
 
 def many_keys() -> sa.FromClause:
-    """Return the keys of one array (PostgreSQL), the ``sync_no`` beside each; see ``statements.Unnested``."""
-    keys = sa.cast(sa.bindparam("identifiers"), postgresql.ARRAY(sa.Text()))
+    """Return the keys of one text (PostgreSQL), the ``sync_no`` beside each; see ``statements.Unnested``."""
+    text, between = (sa.cast(sa.bindparam(name), sa.Text()) for name in ("identifiers", "between"))
     number = sa.cast(sa.bindparam("sync_no"), sa.BigInteger())
-    beside = sa.func.array_fill(number, postgresql.array([sa.func.cardinality(keys)]))
+    beside = sa.func.array_fill(number, postgresql.array([sa.cast(sa.bindparam("number"), sa.Integer())]))
     columns = (sa.column("record_identifier", sa.Text()), sa.column("sync_no", sa.BigInteger()))
-    return sa.func.unnest(keys, beside).table_valued(*columns).render_derived(name="given")
+    keys = sa.func.unnest(sa.func.string_to_array(text, between), beside)
+    return keys.table_valued(*columns).render_derived(name="given")
 
 
 def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
@@ -109,18 +118,21 @@ def delivered_as(connection: sa.Connection, tables: Tables, binding: Binding, id
     own_id = records.destination_record_id
     by_record = query.add_columns(own_id).where(own_id.in_(ids), records.status == Status.SUCCEEDED.value)
     found = [Delivered(*row) for row in connection.execute(by_record)]
-    places = {(row.batch_no, row.place): row.id for row in connection.execute(ids_of_batches(tables, ids))}
+    of_batches = ids_of_batches(tables, ids)
+    if of_batches is None:
+        return found
+    places = {(row.batch_no, row.place): row.id for row in connection.execute(of_batches)}
     if places:
-        of_batches = records.batch_no.in_(sorted({number for number, _ in places}))
-        by_batch = query.add_columns(records.batch_no, records.place).where(of_batches, records.status.is_(None))
+        named = records.batch_no.in_(sorted({number for number, _ in places}))
+        by_batch = query.add_columns(records.batch_no, records.place).where(named, records.status.is_(None))
         for sync_id, identifier, *where in connection.execute(by_batch):
             if (record_id := places.get(tuple(where))) is not None:
                 found.append(Delivered(sync_id, identifier, record_id))
     return found
 
 
-def ids_of_batches(tables: Tables, ids: Sequence[str]) -> sa.Select[Any]:
-    """Return the query for the batches, places and ids where batches hold one of these ids."""
+def ids_of_batches(tables: Tables, ids: Sequence[str]) -> sa.Select[Any] | None:
+    """Return the query for the batches, places and ids where batches hold one of these ids; ``None`` if none do."""
     batches = tables.batches.c
     each: Any
     match tables.flavour:
@@ -128,30 +140,24 @@ def ids_of_batches(tables: Tables, ids: Sequence[str]) -> sa.Select[Any]:
             each = sa.func.json_each(batches.ids).table_valued("value", "key", joins_implicitly=True)
             place = each.c.key
         case "postgresql":
-            each = (
-                sa.func.unnest(batches.ids)
-                .table_valued("value", with_ordinality="key", joins_implicitly=True)
-                .render_derived()
-            )
+            unnested = sa.func.unnest(batches.ids)
+            each = unnested.table_valued("value", with_ordinality="key", joins_implicitly=True).render_derived()
             place = each.c.key - 1
         case "mysql" | "mariadb":
-            return sa.select(batches.batch_no, batches.batch_no.label("place"), batches.ids.label("id")).where(
-                sa.false()
-            )
+            return None
     query = sa.select(batches.batch_no, place.label("place"), each.c.value.label("id"))
     return query.where(batches.status == Status.SUCCEEDED.value, each.c.value.in_(ids))
 
 
 def state_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
-    """Return the columns that :func:`state_of` takes; there are ``STATE`` of them."""
+    """Return the columns that :func:`state_of` takes, by their names."""
     records, batches = tables.records.c, tables.batches.c
-    is_own = records.status.is_not(None)
     ended = sa.func.coalesce(records.settled_at, batches.batch_completed_at)
     return [
-        *(records[name] for name in ("record_identifier", "batch_no", "place", "payload_hash", "attempts")),
+        *(records[name] for name in ("record_identifier", "batch_no", "payload_hash", "attempts")),
         status_of(records, batches).label("status"),
-        sa.cast(is_own, sa.Integer).label("is_own"),
-        *(own(records, name) for name in ("destination_record_id", "error_code", "error_field", "status_message")),
+        record_id_of(records, batches, tables.flavour).label("destination_record_id"),
+        *(own(records, name).label(name) for name in ("error_code", "error_field", "status_message")),
         batches.http_status,
         tables.runs.c.sync_run_id,
         seconds_since(batches.batch_started_at, tables.flavour).label("age"),
@@ -161,29 +167,18 @@ def state_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
     ]
 
 
-def states_of(
-    connection: sa.Connection, tables: Tables, rows: Sequence[Sequence[Any]], named: Named = name_of
-) -> list[RecordState]:
-    """Return rows that begin with :func:`state_columns` as values; the ids of each batch are read once."""
-    batches = tables.batches.c
-    settled = {row[1] for row in rows if not row[6] and row[5] == Status.SUCCEEDED}
-    ids: dict[int, Any] = {}
-    for some in chunks(sorted(settled)):
-        found = connection.execute(sa.select(batches.batch_no, batches.ids).where(batches.batch_no.in_(some)))
-        ids.update({number: parsed(text) for number, text in found})
-    return [state_of(row, ids, named) for row in rows]
+STATE = 14
+"""How many they are."""
 
 
-def state_of(row: Sequence[Any], ids: Mapping[int, Any], named: Named) -> RecordState:
-    """Return a row of :func:`state_columns` as a value."""
-    identifier, number, place, payload_hash, attempts, word, is_own, record_id, *rest = row[:STATE]
-    code, field, message, http_status, sync_run_id, age, ended, errors = rest
+def state_of(row: Sequence[Any], named: Callable[[int | None], str | None] = name_of) -> RecordState:
+    """Return a row that begins with :func:`state_columns` as a value."""
+    identifier, number, payload_hash, attempts, word, record_id, code, field, message, *rest = row[:STATE]
+    http_status, sync_run_id, age, ended, errors = rest
     status = STATUSES.get(word)
     if status is None:  # which only a person can have written
         msg = f"the row of record {digest_of(identifier)} has a status that is none of {', '.join(Status)}; correct it"
         raise LedgerError(msg)
-    if not is_own and (told := ids.get(number)) and place is not None and place < len(told):
-        record_id = told[place]
     # A database whose clock was set back must not make a mark look old, nor one without a mark.
     return RecordState(
         record_identifier=identifier,
@@ -203,9 +198,9 @@ def state_of(row: Sequence[Any], ids: Mapping[int, Any], named: Named) -> Record
     )
 
 
-def names_absent(errors: Any) -> bool:
+def names_absent(errors: str | None) -> bool:
     """Tell whether stored reasons name a doubt that a reading has ended; nearly every row has none at all."""
-    if not errors or (isinstance(errors, str) and ABSENT not in errors):
+    if not errors or ABSENT not in errors:
         return False
     reasons = parsed(errors)
     return isinstance(reasons, list) and any(isinstance(one, dict) and one.get("code") == ABSENT for one in reasons)

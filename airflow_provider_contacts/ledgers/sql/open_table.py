@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
-from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard, Execution
+from airflow_provider_contacts.ledgers.sql.executions import Execution, number_of_sync
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
 from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, open_store
@@ -66,24 +65,21 @@ def opened(engine: Engine, opening: Opening, *, plan_only: bool) -> SqlLedger:
     else:
         absent, warnings = [], ensure(engine, tables, create=opening.create_tables)
     if not absent:
-        reading(engine, DestinationGuard(tables, opening.binding).look)
-    execution = Execution(tables, opening.run, draw_token(), engine.dialect)
+        reading(engine, lambda connection: number_of_sync(connection, tables, opening.binding))
+    execution = Execution(tables, opening.run, opening.binding, draw_token(), engine.dialect)
     triggers = False
     if not plan_only:
-        register(engine, execution, opening.binding)
+        register(engine, execution)
         triggers = changes_rows(engine, tables)
-    ledger = SqlLedger(
-        engine, tables, opening.binding, execution, opening.store_payload, exists=not absent, triggers=triggers
-    )
+    ledger = SqlLedger(engine, tables, execution, opening.store_payload, exists=not absent, triggers=triggers)
     ledger.warnings = warnings
     return ledger
 
 
-def register(engine: Engine, execution: Execution, binding: Binding) -> None:
+def register(engine: Engine, execution: Execution) -> None:
     """Make an execution the newest of its run."""
-    write = partial(execution.register, binding=binding)
     try:
-        execution.run_no = transact(engine, write, repeatable=True)
+        execution.run_no = transact(engine, execution.register, repeatable=True)
     except DataRefusedError:
         # Another execution of this very try has just inserted the row.
-        execution.run_no = transact(engine, write, repeatable=True)
+        execution.run_no = transact(engine, execution.register, repeatable=True)

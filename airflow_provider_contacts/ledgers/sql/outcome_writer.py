@@ -7,11 +7,10 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.rows import (
     SUCCEEDED,
@@ -23,30 +22,35 @@ from airflow_provider_contacts.ledgers.sql.rows import (
     under,
     unsent,
 )
-from airflow_provider_contacts.ledgers.sql.statements import Row, Statements, open_batches
+from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row, Statements, all_written, open_batches
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
 from airflow_provider_contacts.ledgers.sql.transactions import (
     Call,
+    Statement,
+    Written,
     in_one_exchange,
     in_steps,
-    one_by_one,
+    row_by_row,
     transact,
 )
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.records.batch import BatchResult
 
+Calls = Callable[[int], list[Call]]
+"""Writes by the number of the ``sync_id``."""
+
 
 class OutcomeWriter(LedgerReader):
-    """Writes outcomes of one execution, which is registered, unless nothing is to be written.
+    """Writes outcomes of one execution.
 
     Writes go in one order, in which everybody locks: the run, batches by number, insertions of records by key, updates
     of records by key.
     """
 
     def __init__(
-        self, engine: Engine, tables: Tables, binding: Binding, execution: Execution, store: Policy, *, exists: bool
+        self, engine: Engine, tables: Tables, execution: Execution, store: Policy, *, exists: bool = True
     ) -> None:
-        super().__init__(engine, tables, binding, exists=exists)
+        super().__init__(engine, tables, execution.binding, exists=exists)
         self._execution = execution
         self._store = store
         self._statements = Statements(tables, engine.dialect, store)
@@ -68,11 +72,11 @@ class OutcomeWriter(LedgerReader):
         if not results:
             return
         try:
-            counts = self._write(lambda sync_no, _: self._answer_calls(results, sync_no), fenced=False, repeatable=True)
+            counts = self._write(partial(self._answer_calls, results), fenced=False)
         except DataRefusedError:
-            transact(self._engine, partial(self._answer_each, results=results), repeatable=True)
-            counts = [len(results)]
-        self._settled(results, counts[0])
+            each = partial(self._answer_calls, results, together=False)
+            counts = self._write(each, fenced=False, run=row_by_row)
+        self._settled(results, counts)
 
     def _answer_calls(self, results: Sequence[BatchResult], sync_no: int, *, together: bool = True) -> list[Call]:
         """Return the writes of answers: to batches that hold their records' status, to others, and to records.
@@ -98,18 +102,12 @@ class OutcomeWriter(LedgerReader):
             (statements.answer_records, under(rows, sync_no)),
         ]
 
-    def _answer_each(self, connection: Connection, results: Sequence[BatchResult]) -> None:
-        calls = self._answer_calls(results, self.sync_no(connection) or 0, together=False)
-        settled, answered, (statement, rows) = calls
-        in_steps(connection, [settled, answered])
-        one_by_one(connection, rows, statement)
-
-    def _settled(self, results: Sequence[BatchResult], count: int) -> None:
+    def _settled(self, results: Sequence[BatchResult], counts: Written) -> None:
         """Write the answers to batches that somebody has opened before, record by record."""
         numbers = {number_of(result.batch_id): result for result in results}
         mine = [number for number in numbers if number in self._sending and number is not None]
         self._sending.difference_update(mine)
-        if len(mine) > count:
+        if len(mine) > counts[self._statements.settle_batches]:
             batches = self._tables.batches.c
             query = select(batches.batch_no).where(batches.batch_no.in_(mine), batches.status == "open")
             opened = self.read(lambda connection: connection.execute(query).scalars().all())
@@ -121,27 +119,15 @@ class OutcomeWriter(LedgerReader):
         rows = [answer(number, outcome, self._store, late=True) for number, outcome in numbered if number is not None]
         numbers = {row[2] for row in rows}
         statement = self._statements.answer_records
-
-        def write(connection: Connection, *, together: bool) -> int:
-            open_batches(connection, self._tables, numbers)
-            given = under(rows, self.sync_no(connection) or 0)
-            if together:
-                return statement.run(connection, given)
-            one_by_one(connection, given, statement)
-            return 0
-
         if not rows:
             return frozenset()
-        try:
-            count = transact(self._engine, partial(write, together=True), repeatable=True)
-        except DataRefusedError:
-            count = transact(self._engine, partial(write, together=False), repeatable=True)
+        counts = self._record(lambda sync_no: [(statement, under(rows, sync_no))], fenced=False, unopened=numbers)
         self._sending.difference_update(numbers)
         wanted = {row[1]: (row[2], row[3]) for row in rows}
-        if self._counts and count == len(rows):
+        if self._counts and counts[statement] == len(rows):
             return frozenset(wanted)
         # A record that waits takes the outcome, and one that does not keeps another: its row tells which.
-        current = self._read(list(wanted))
+        current = self.read(lambda found: self._numbers(found, list(wanted), self.sync_no(found) or 0))
         return frozenset(name for name, one in wanted.items() if current.get(name) == one)
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
@@ -151,62 +137,75 @@ class OutcomeWriter(LedgerReader):
         """
         statements = self._statements
 
-        def calls(sync_no: int, run_no: int) -> list[Call]:
+        def calls(sync_no: int) -> list[Call]:
             # A new batch each time: a commit of unknown fate may have written the last one.
             number = next(self._notes)
             rows = unsent(outcomes, sync_no, number, self._store)
-            begun = (statements.insert_note_batch, [(number, run_no, "open", None)])
-            return [begun, (statements.insert_records, rows), (statements.weaken_records, rows)]
+            begun = [(number, self._execution.run_no, "open", None)]
+            notes = statements.insert_note_batch, begun
+            return [notes, (statements.insert_records, rows), (statements.weaken_records, rows)]
 
-        def each(connection: Connection) -> None:
-            begun, (_, rows), _ = calls(*self._hold(connection))
-            in_steps(connection, [begun])
-            one_by_one(connection, rows, statements.insert_records, statements.weaken_records)
+        if outcomes:
+            self._record(calls, fenced=True)
 
-        if not outcomes:
-            return
+    def _record(self, calls: Calls, *, fenced: bool, unopened: Collection[int] = ()) -> Written:
+        """Write outcomes, row by row if the database refuses one; see :meth:`_write`."""
         try:
-            self._write(calls, fenced=True, repeatable=True)
+            return self._write(calls, fenced=fenced, unopened=unopened)
         except DataRefusedError:
-            transact(self._engine, each, repeatable=True)
+            return self._write(calls, fenced=fenced, unopened=unopened, run=row_by_row)
 
     def _write(
         self,
-        calls: Callable[[int, int], list[Call]],
+        calls: Calls,
         *,
         fenced: bool,
-        repeatable: bool = False,
         unopened: Collection[int] = (),
-    ) -> list[int]:
-        """Run writes in one transaction; return how many rows each has written.
+        run: Callable[[Connection, Sequence[Call]], Written] = in_steps,
+    ) -> Written:
+        """Write in one transaction, which may be repeated; return how many rows each statement has written.
 
-        :param calls: the writes, by the numbers of the ``sync_id`` and of the run.
         :param fenced: whether it must be the newest execution that writes.
         :param unopened: batches to open before.
         """
-        known, run_no = self._known, self._execution.run_no or 0
-        if self._pipelines and known is not None and not unopened:
-            fence = self._execution.fence(known, self._binding) if fenced else None
-            counts = in_one_exchange(self._engine, fence, lambda: calls(known, run_no), repeatable=repeatable)
-            if counts is not None:
-                return counts
 
-        def work(connection: Connection) -> list[int]:
-            sync_no, run_no = self._hold(connection) if fenced else (self.sync_no(connection) or 0, 0)
+        def write(connection: Connection) -> Written:
+            sync_no = self._execution.hold(connection) if fenced else self.sync_no(connection) or 0
             open_batches(connection, self._tables, unopened)
-            return in_steps(connection, calls(sync_no, run_no))
+            return run(connection, calls(sync_no))
 
-        return transact(self._engine, work, repeatable=repeatable)
+        counts = None if unopened or run is not in_steps else self._exchanged(calls, fenced=fenced)
+        return transact(self._engine, write, repeatable=True) if counts is None else counts
 
-    def _hold(self, connection: Connection) -> tuple[int, int]:
-        """Hold the run, and have the ``sync_id`` bound; return the numbers of both."""
-        held = self._execution.hold(connection, self._binding.sync_id)
-        run_no = self._execution.run_no
-        if run_no is None:
-            raise AssertionError("an execution that has not registered, as of a plan, writes nothing")
-        return self._guard.bind(connection, held, run_no), run_no
+    def _exchanged(
+        self, calls: Calls, *, fenced: bool, whole: Collection[ManyRows] = (), repeatable: bool = True
+    ) -> Written | None:
+        """Write in one exchange, where the driver can; ``None`` if nothing is written.
 
-    def _read(self, names: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+        :param whole: statements that must write every row.
+        """
+        known = self._known
+        if not self._pipelines or known is None:
+            return None
+        before = [self._execution.fence(known)] if fenced else []
+        made: list[Call] = []
+
+        def statements() -> list[Statement]:
+            made[:] = [call for call in calls(known) if call[1]]
+            bound = [statement.bound(rows) for statement, rows in made]
+            for place, (statement, rows) in enumerate(made):
+                if statement in whole:
+                    text, values = bound[place]
+                    bound[place] = all_written(text, len(rows)), values
+            return [*before, *bound]
+
+        done = in_one_exchange(self._engine, statements, repeatable=repeatable)
+        if done is None:
+            return None
+        counts = [cursor.rowcount for cursor in done[len(before) :]]
+        return Written({statement: count for (statement, _), count in zip(made, counts, strict=True)})
+
+    def _numbers(self, connection: Connection, names: Sequence[str], sync_no: int) -> dict[str, tuple[int, str | None]]:
         """Return batch and own status of records as they stand now."""
-        found = self.read(lambda connection: self._found(connection, self._current, names))
-        return {name: (number, status) for name, number, status in found}
+        rows = (row for some in chunks(names) for row in self._current.run(connection, sync_no, some))
+        return {name: (number, status) for name, number, status in rows}

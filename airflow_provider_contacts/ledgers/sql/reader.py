@@ -10,20 +10,19 @@ from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module
 
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
-from airflow_provider_contacts.ledgers.sql.executions import DestinationGuard
+from airflow_provider_contacts.ledgers.sql.executions import number_of_sync
 from airflow_provider_contacts.ledgers.sql.expressions import payload_of, status_of
 from airflow_provider_contacts.ledgers.sql.lookups import (
     Lookup,
-    Named,
     chunks,
     delivered_as,
     of_place,
     parsed,
     state_columns,
-    states_of,
+    state_of,
 )
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.ledgers.sql.transactions import reading, rows_in_one_exchange, takes_pipelines
+from airflow_provider_contacts.ledgers.sql.transactions import in_one_exchange, reading, takes_pipelines
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
@@ -48,10 +47,9 @@ class LedgerReader:
         self._engine = engine
         self._tables = tables
         self._binding = binding
-        self._guard = DestinationGuard(tables, binding)
         self._pipelines = takes_pipelines(engine)
         self._known: int | None = None
-        self._named: Named = name_of
+        self._named: Callable[[int | None], str | None] = name_of
         records, batches = tables.records.c, tables.batches.c
         self._states = Lookup(tables, state_columns(tables))
         payload = payload_of(records, batches, tables.flavour)
@@ -67,29 +65,23 @@ class LedgerReader:
         :raises SyncTakenError: if it remembers records of another destination.
         """
         if self._known is None and self._exists:
-            self._known = self._guard.look(connection)
+            self._known = number_of_sync(connection, self._tables, self._binding)
         return self._known
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         """Return the state of each of these records that has a row; a status that is none of ours is an error."""
-        rows: list[Any] = []
-        if known := self._known if self._pipelines else None:
-            for some in chunks(identifiers):
-                query = self._states.statement(self._engine.dialect, known, some)
-                rows += rows_in_one_exchange(self._engine, query)
-            if not rows:
-                return {}
-
-        def look(connection: Connection) -> dict[str, RecordState]:
-            found = rows or self._found(connection, self._states, identifiers)
-            return {one.record_identifier: one for one in states_of(connection, self._tables, found, self._named)}
-
-        return self.read(look)
+        known, dialect = self._known, self._engine.dialect
+        if self._pipelines and known is not None and identifiers:
+            wanted = [self._states.statement(dialect, known, some) for some in chunks(identifiers)]
+            rows = [row for cursor in in_one_exchange(self._engine, lambda: wanted) or () for row in cursor.fetchall()]
+        else:
+            rows = self._found(self._states, identifiers)
+        states = (state_of(row, self._named) for row in rows)
+        return {one.record_identifier: one for one in states}
 
     def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
-        rows = self.read(lambda connection: self._found(connection, self._payloads, identifiers))
-        found = {identifier: parsed(payload) for identifier, payload in rows}
+        found = {identifier: parsed(payload) for identifier, payload in self._found(self._payloads, identifiers)}
         return {identifier: payload for identifier, payload in found.items() if isinstance(payload, dict)}
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
@@ -115,11 +107,14 @@ class LedgerReader:
 
         return self.read(look) if self._exists else None
 
-    def _found(self, connection: Connection, lookup: Lookup, identifiers: Collection[str]) -> list[Any]:
-        sync_no = self.sync_no(connection) if identifiers else None
-        if sync_no is None:
-            return []
-        return [row for some in chunks(identifiers) for row in lookup.run(connection, sync_no, some)]
+    def _found(self, lookup: Lookup, identifiers: Collection[str]) -> list[Any]:
+        def look(connection: Connection) -> list[Any]:
+            number = self.sync_no(connection) if identifiers else None
+            if number is None:
+                return []
+            return [row for some in chunks(identifiers) for row in lookup.run(connection, number, some)]
+
+        return self.read(look)
 
 
 def known_elsewhere(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
-from airflow_provider_contacts.ledgers.sql.statements import ANSWER, RECORD, Row
+from airflow_provider_contacts.ledgers.sql.statements import Row
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.vendor_kit.sanitize import (
@@ -62,43 +62,34 @@ class ClaimedBatch:
         body = b"[%b]" % b",".join(batch.bodies) if stored and store != "never" else b""
         self.alone = not stored or ESCAPED_NUL in body
         self._body = None if self.alone or store == "never" else body.decode()
+        histories = batch.histories.items()
+        self._states = {place: history.state for place, history in histories if history.state is not None}
 
     def row(self, run_no: int) -> Row:
         """Return the batch's own row."""
         return self.number, run_no, "open" if self.alone else SENDING, self._body
 
-    def new_rows(self, sync_no: int) -> Iterator[Row]:
-        """Return the rows to insert, of records without one."""
+    def read_as_sending(self) -> set[int]:
+        """Return the batches whose records were read as ``sending``."""
+        numbers = {number_of(one.batch_id) for one in self._states.values() if one.status is Status.SENDING}
+        return {number for number in numbers if number is not None}
+
+    def records(self, sync_no: int) -> tuple[list[Row], list[Row]]:
+        """Return a row of ``RECORD`` for each record without one, and a row of ``CLAIM`` for each other."""
         rows = self._rows(sync_no)
-        if not self.batch.histories:
-            return rows
-        return (row for place, row in enumerate(rows) if self._state(place) is None)
-
-    def moved_rows(self, sync_no: int) -> Iterator[Row]:
-        """Return the rows of ``CLAIM`` for the records whose row was read."""
-        if self.batch.histories:
-            for place, row in enumerate(self._rows(sync_no)):
-                if (state := self._state(place)) is not None:
-                    yield (*row, number_of(state.batch_id), WORDS[state.status])
-
-    def reads_sending(self) -> Iterator[int]:
-        """Yield the batches whose records were read as ``sending``."""
-        for place in self.batch.histories:
-            if (state := self._state(place)) is not None and state.status is Status.SENDING:
-                number = number_of(state.batch_id)
-                if number is not None:
-                    yield number
-
-    def _state(self, place: int) -> Any:
-        history = self.batch.histories.get(place)
-        return history.state if history is not None else None
+        if not self._states:
+            return list(rows), []
+        new, moved = list[Row](), list[Row]()
+        for place, row in enumerate(rows):
+            if (state := self._states.get(place)) is None:
+                new.append(row)
+            else:
+                moved.append((*row, number_of(state.batch_id), WORDS[state.status]))
+        return new, moved
 
     def _rows(self, sync_no: int) -> Iterator[Row]:
         batch, size = self.batch, len(self.batch)
-        attempts: Any = repeat(1, size)
-        if batch.histories:
-            states = map(self._state, range(size))
-            attempts = [1 if state is None else state.attempts + 1 for state in states]
+        attempts: Any = [batch.attempts(place) + 1 for place in range(size)] if self._states else repeat(1, size)
         payloads: Any = repeat(None, size)
         if self.alone and self._store != "never":
             payloads = [payload_text(batch, place) for place in range(size)]
@@ -179,9 +170,8 @@ def under(rows: Sequence[Row], sync_no: int) -> list[Row]:
     return sorted([(sync_no, *row[1:]) for row in rows], key=IDENTIFIER)
 
 
-def shortened(row: Row) -> tuple[Row, ...]:
+def shortened(fields: tuple[str, ...], row: Row) -> tuple[Row, ...]:
     """Return a row as it is, then ever shorter: what the database refuses must not cost the outcome itself."""
-    fields = RECORD if len(row) == len(RECORD) else ANSWER
     emptied = (TEXTS, (*TEXTS, "error_code", "destination_record_id"))
     return row, *(
         tuple(None if name in names else value for name, value in zip(fields, row, strict=True)) for names in emptied

@@ -10,13 +10,13 @@ import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what 
 
 from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.expressions import joined, own, payload_of, seconds_since, status_of
-from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, states_of
+from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.schema import look
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT, RecordState
+from airflow_provider_contacts.records.record_state import INTERRUPTED, RESPECT
 from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.records.stored_payloads import Selection, Stored
 
@@ -89,9 +89,7 @@ class SelectedRows:
 
     def _read(self, query: Query) -> list[Stored]:
         def read(connection: sa.Connection) -> list[Stored]:
-            rows = query(connection)
-            states = states_of(connection, self._tables, rows)
-            return [stored_of(state, row) for state, row in zip(states, rows, strict=True)]
+            return [stored_of(row) for row in query(connection)]
 
         return self._reader.read(read)
 
@@ -138,11 +136,11 @@ def moment(value: datetime, flavour: Flavour) -> Any:
             return utc.replace(tzinfo=None)
 
 
-def stored_of(state: RecordState, row: Sequence[Any]) -> Stored:
+def stored_of(row: Sequence[Any]) -> Stored:
     """Return a row of state columns and payload as a value."""
     payload = parsed(row[STATE])
     reasons = reasons_of(parsed(row[STATE - 1]))
-    return Stored(state=state, reasons=reasons, payload=payload if isinstance(payload, dict) else None)
+    return Stored(state=state_of(row), reasons=reasons, payload=payload if isinstance(payload, dict) else None)
 
 
 def reasons_of(errors: Any) -> Reasons:

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, literal, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.db_errors import place_of
-from airflow_provider_contacts.ledgers.sql.executions import Held, held_of
+from airflow_provider_contacts.ledgers.sql.executions import binding_of
 from airflow_provider_contacts.ledgers.sql.expressions import now
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, states_of
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
@@ -74,13 +75,13 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
 
     def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
         syncs = tables.syncs
-        held = held_of(connection.execute(select(syncs).where(syncs.c.sync_id == verdict.sync_id)).first())
-        if held is None:
+        sync = connection.execute(select(syncs).where(syncs.c.sync_id == verdict.sync_id)).first()
+        if sync is None:
             names = verdict.records
             return dict.fromkeys(names, Finding.ABSENT), {name: digest_of(name) for name in names}
-        meant = meaning(connection, tables, verdict, held[0])
+        meant = meaning(connection, tables, verdict, sync.sync_no)
         records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
-        settler = Settler(connection, tables, replace(verdict, records=records), held)
+        settler = Settler(connection, tables, replace(verdict, records=records), sync.sync_no, binding_of(sync))
         # In one order everywhere, so that two that settle wait for each other rather than block each other.
         found = {one: finding for chunk in chunks(sorted(records)) for one, finding in settler.settle(chunk).items()}
         findings = {name: Finding.AMBIGUOUS if others else found[one] for name, (one, *others) in meant.items()}
@@ -118,15 +119,13 @@ class Settler:
     connection: Connection
     tables: Tables
     verdict: Verdict
-    held: Held
+    sync_no: int
+    binding: Binding
 
     def settle(self, names: Sequence[str]) -> dict[str, Finding]:
         """Settle some records; return what became of each."""
-        found = Lookup(self.tables, state_columns(self.tables)).run(self.connection, self.held[0], names)
-        rows = {
-            state.record_identifier: (state, row.batch_no)
-            for state, row in zip(states_of(self.connection, self.tables, found), found, strict=True)
-        }
+        found = Lookup(self.tables, state_columns(self.tables)).run(self.connection, self.sync_no, names)
+        rows = {row.record_identifier: (state_of(row), row.batch_no) for row in found}
         open_batches(self.connection, self.tables, {number for state, number in rows.values() if is_left(state)})
         taken = self._taken(rows)
         return {name: self._settle(*rows[name], taken) if name in rows else Finding.ABSENT for name in names}
@@ -135,7 +134,7 @@ class Settler:
         """Return the keys of those ids that a delivered record of the same destination has already."""
         given, sync_id = self.verdict.records, self.verdict.sync_id
         ids = sorted({one for name in names for one in spellings(given[name] or "") if one})
-        delivered = delivered_as(self.connection, self.tables, self.held[1], ids) if ids else []
+        delivered = delivered_as(self.connection, self.tables, self.binding, ids) if ids else []
         return frozenset(
             key_of(one.id) for one in delivered if (one.sync_id, given.get(one.record_identifier)) != (sync_id, one.id)
         )
@@ -150,7 +149,7 @@ class Settler:
             return Finding.ID_TAKEN
         # Only over the very row that was read.
         columns = self.tables.records.c
-        key = (columns.sync_no == self.held[0], columns.record_identifier == state.record_identifier)
+        key = (columns.sync_no == self.sync_no, columns.record_identifier == state.record_identifier)
         row = update(self.tables.records).where(*key)
         row = row.where(columns.batch_no == batch_no, columns.status == state.status.value)
         written = self.connection.execute(row.values(self._values(record_id)))

@@ -56,6 +56,7 @@ class ManyRows:
     """One statement for many rows, tuples of ``fields``."""
 
     def __init__(self, fields: tuple[str, ...], text: str, placeholder: str) -> None:
+        self.fields = fields
         used = tuple(VALUE.findall(text))
         self._text = VALUE.sub(placeholder, text)
         places = itemgetter(*(fields.index(name) for name in used))
@@ -79,6 +80,7 @@ class Unnested(ManyRows):
     """
 
     def __init__(self, fields: tuple[str, ...], text: str) -> None:
+        self.fields = fields
         used = dict.fromkeys(VALUE.findall(text))
         self._before, self._behind = VALUE.sub(r"g.\1", text).split("{given}")
         self._names = ", ".join(used)
@@ -90,6 +92,12 @@ class Unnested(ManyRows):
         arrays = [array_of(columns[place], kind) for place, kind in self._columns]
         given = f"unnest({', '.join(text for text, _ in arrays)}) AS g({self._names})"
         return f"{self._before}{given}{self._behind}", tuple(value for _, value in arrays)
+
+
+def all_written(text: str, size: int) -> str:
+    """Return a statement of PostgreSQL as one that fails, by a division by zero, unless it writes ``size`` rows."""
+    counted = f"SELECT 1 / CASE WHEN count(*) = {size} THEN 1 ELSE 0 END FROM done"  # noqa: S608  # a number
+    return f"WITH done AS ({text} RETURNING 1) {counted}"
 
 
 def array_of(column: Sequence[Any], kind: str) -> tuple[str, Any]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
@@ -16,12 +14,12 @@ from airflow_provider_contacts.ledgers.sql.outcome_writer import OutcomeWriter
 from airflow_provider_contacts.ledgers.sql.rows import IDENTIFIER, ClaimedBatch, Policy
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
-from airflow_provider_contacts.ledgers.sql.transactions import Call, transact
+from airflow_provider_contacts.ledgers.sql.transactions import Call, Written, in_steps, transact
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +40,13 @@ class SqlLedger(OutcomeWriter):
         self,
         engine: Engine,
         tables: Tables,
-        binding: Binding,
         execution: Execution,
         store: Policy,
         *,
         exists: bool = True,
         triggers: bool = False,
     ) -> None:
-        super().__init__(engine, tables, binding, execution, store, exists=exists)
+        super().__init__(engine, tables, execution, store, exists=exists)
         self.warnings: tuple[str, ...] = ()
         self._triggers = triggers
         # Whether each record has a status of its own from the start. The body of a batch does not outlive its request.
@@ -81,24 +78,19 @@ class SqlLedger(OutcomeWriter):
             self.record_results(results)
             return {}
         claims = self._claimed(batches)
-        unopened = {number for claim in claims for number in claim.reads_sending()}
         # MySQL and MariaDB lock each row that a claim looks at, even another's: two that hold the rows of their answers
         # meanwhile would wait for each other.
-        if results and (unopened or self._tables.flavour in COLLATIONS):
+        if results and (self._tables.flavour in COLLATIONS or any(claim.read_as_sending() for claim in claims)):
             self.record_results(results)
             results = ()
         try:
-            certain = self._claim(claims, unopened, results)
+            lost = self._claim(claims, results)
         except DataRefusedError:
             # Each of them knows what to do without.
             self.record_results(results)
             claims = [ClaimedBatch(claim.number, claim.batch, "never", alone=True) for claim in claims]
-            certain = self._claim(claims, unopened)
-        lost = self._lost(claims, certain=certain)
-        self._sending.update(claim.number for claim in claims if not claim.alone)
-        if lost:
-            transact(self._engine, lambda found: open_batches(found, self._tables, lost), repeatable=True)
-            self._sending.difference_update(lost)
+            lost = self._claim(claims)
+        self._sending.update(claim.number for claim in claims if not claim.alone and claim.number not in lost)
         return {name: lost[claim.number] for name, claim in zip(batches, claims, strict=True) if claim.number in lost}
 
     def _claimed(self, batches: Mapping[str, Batch]) -> list[ClaimedBatch]:
@@ -113,42 +105,65 @@ class SqlLedger(OutcomeWriter):
             claims.append(ClaimedBatch(number, batch, self._store, alone=self._alone))
         return claims
 
-    def _claim(
-        self, claims: Sequence[ClaimedBatch], unopened: Collection[int], results: Sequence[BatchResult] = ()
-    ) -> bool:
-        """Write claims and results; return whether the counts say that all claims were won."""
+    def _claim(self, claims: Sequence[ClaimedBatch], results: Sequence[BatchResult] = ()) -> dict[int, list[int]]:
+        """Write claims and results; return the places that were lost, by the numbers of their batches."""
+        statements = self._statements
+        insert = statements.insert_records if any(one.alone for one in claims) else statements.insert_sent
+        unopened = {number for claim in claims for number in claim.read_as_sending()}
 
-        def calls(sync_no: int, run_no: int) -> list[Call]:
-            new = sorted(chain.from_iterable(one.new_rows(sync_no) for one in claims), key=IDENTIFIER)
-            moved = sorted(chain.from_iterable(one.moved_rows(sync_no) for one in claims), key=IDENTIFIER)
+        def calls(sync_no: int) -> list[Call]:
+            rows = [claim.records(sync_no) for claim in claims]
+            new = sorted([row for some, _ in rows for row in some], key=IDENTIFIER)
+            moved = sorted([row for _, some in rows for row in some], key=IDENTIFIER)
             settled, answered, answers = self._answer_calls(results, sync_no)
-            begun = sorted(one.row(run_no) for one in claims)
-            statements = self._statements
-            insert = statements.insert_records if any(one.alone for one in claims) else statements.insert_sent
+            begun = sorted(one.row(self._execution.run_no) for one in claims)
             inserted, renewed = (insert, new), (statements.move_records, moved)
             return [settled, answered, (statements.insert_batches, begun), inserted, answers, renewed]
 
-        counts = self._write(calls, fenced=True, unopened=unopened)
-        self._settled(results, counts[0])
-        return self._counts and counts[3] + counts[5] == sum(len(one.batch) for one in claims)
+        def write(connection: Connection) -> tuple[Written, dict[int, list[int]]]:
+            sync_no = self._execution.hold(connection)
+            open_batches(connection, self._tables, unopened)
+            counts = in_steps(connection, calls(sync_no))
+            is_whole = self._counts and counts[insert] + counts[statements.move_records] == total
+            return counts, {} if is_whole else self._lost(connection, claims, sync_no)
 
-    def _lost(self, claims: Sequence[ClaimedBatch], *, certain: bool) -> dict[int, list[int]]:
-        """Return the places of records whose row is not this execution's, by the numbers of their batches."""
-        if certain and not self._triggers:
-            return {}
+        total = sum(len(claim.batch) for claim in claims)
+        if not unopened and not self._triggers:
+            whole = (insert, statements.move_records)
+            counts = self._exchanged(calls, fenced=True, whole=whole, repeatable=False)
+            if counts is not None:
+                self._settled(results, counts)
+                return {}
+        counts, lost = transact(self._engine, write)
+        self._settled(results, counts)
+        return self._changed(claims, lost) if self._triggers else lost
+
+    def _lost(self, connection: Connection, claims: Sequence[ClaimedBatch], sync_no: int) -> dict[int, list[int]]:
+        """Return the places of records whose row is not this execution's, by the numbers of their batches.
+
+        These batches are opened in the same transaction: of one that has won nothing, nobody else would drop the body.
+        """
         names = [identifier for claim in claims for identifier in claim.batch.identifiers]
-        current = self._read(names)
+        current = self._numbers(connection, names, sync_no)
         lost: dict[int, list[int]] = {}
         for claim in claims:
             # An heir may have opened the batch since: its records are this execution's still.
             mine = {(claim.number, None), (claim.number, Status.SENDING.value)}
             if found := [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]:
                 lost[claim.number] = found
-        if certain and lost:
-            changed = sum(map(len, lost.values()))
+        open_batches(connection, self._tables, lost)
+        return lost
+
+    def _changed(self, claims: Sequence[ClaimedBatch], lost: dict[int, list[int]]) -> dict[int, list[int]]:
+        """Return what is lost after the commit, as late as which a trigger may change a row."""
+        found = transact(
+            self._engine, lambda found: self._lost(found, claims, self.sync_no(found) or 0), repeatable=True
+        )
+        if found != lost:
+            changed = sum(map(len, found.values()))
             table = self._tables.records.fullname
             log.warning("%s records are not sent: a trigger or rule of %s changes their marks", changed, table)
-        return lost
+        return found
 
     def finish(self, summary: Mapping[str, Any], status: RunStatus | None, message: str | None = None) -> bool:
         """Write how this try ended; return whether it was written, which a newer execution prevents.
@@ -156,7 +171,7 @@ class SqlLedger(OutcomeWriter):
         :param summary: the counters by their names; what is not a counter is left out.
         """
         write = partial(self._execution.finish, summary=summary, status=status, message=message)
-        return self._execution.run_no is not None and transact(self._engine, write, repeatable=True)
+        return bool(self._execution.run_no) and transact(self._engine, write, repeatable=True)
 
     def close(self) -> None:
         """Close the connections."""

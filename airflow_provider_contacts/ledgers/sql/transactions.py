@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ from airflow_provider_contacts.ledgers.sql.db_errors import (
     sqlstate,
 )
 from airflow_provider_contacts.ledgers.sql.rows import shortened
-from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row, Unnested
+from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -30,12 +31,12 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Call = tuple[ManyRows, Sequence[Row]]
+Written = Counter[ManyRows]
 Statement = tuple[str, Any]
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 COMMITTED = "COMMIT"
-FENCED_OUT = "22012"  # SQLSTATE of a division by zero, by which a fence fails
-
+CONDITION_FAILED = "22012"  # SQLSTATE of a division by zero, by which a fence or a claim fails
 
 TRIES = 3
 OPENING_SECONDS = 10.0
@@ -81,9 +82,27 @@ def repeated(engine: Engine, once: Callable[[], Result], *, repeatable: bool) ->
     raise failure
 
 
-def in_steps(connection: Connection, calls: Sequence[Call]) -> list[int]:
-    """Run statements one by one; return how many rows each has written."""
-    return [statement.run(connection, rows) for statement, rows in calls]
+def in_steps(connection: Connection, calls: Sequence[Call]) -> Written:
+    """Run statements one after the other; return how many rows each has written."""
+    return Counter({statement: statement.run(connection, rows) for statement, rows in calls})
+
+
+def row_by_row(connection: Connection, calls: Sequence[Call]) -> Written:
+    """Run statements for one row after the other; what is refused is written in ever shorter forms."""
+    return Counter({statement: sum(written(connection, statement, row) for row in rows) for statement, rows in calls})
+
+
+def written(connection: Connection, statement: ManyRows, row: Row) -> int:
+    """Write one row, in the longest form that the database takes; raise its refusal of the shortest."""
+    *first, last = shortened(statement.fields, row)
+    for form in first:
+        try:
+            with connection.begin_nested():
+                return statement.run(connection, [form])
+        except (SQLAlchemyError, UnicodeError, OverflowError) as error:
+            if not refused(error):
+                raise
+    return statement.run(connection, [last])
 
 
 def takes_pipelines(engine: Engine) -> bool:
@@ -93,39 +112,24 @@ def takes_pipelines(engine: Engine) -> bool:
 
 
 def in_one_exchange(
-    engine: Engine, fence: Statement | None, calls: Callable[[], Sequence[Call]], *, repeatable: bool
-) -> list[int] | None:
-    """Run statements in one transaction and one exchange; return how many rows each has written.
+    engine: Engine, statements: Callable[[], Sequence[Statement]], *, repeatable: bool = True
+) -> list[Any] | None:
+    """Run statements in one transaction and one exchange; return their cursors.
 
-    ``None`` if the fence does not hold; then nothing is written.
+    ``None`` if a condition among them does not hold; then nothing is written.
     """
 
-    def once() -> list[int] | None:
-        statements = [
-            statement.bound(rows) if rows and isinstance(statement, Unnested) else None for statement, rows in calls()
-        ]
-        before: list[Statement] = [(POSTGRESQL_SETTINGS, ()), *([fence] if fence else [])]
+    def once() -> list[Any] | None:
+        given = statements()
         with engine.connect() as connection:
             try:
-                done = pipelined(connection, [*before, *(one for one in statements if one is not None)])
+                return pipelined(connection, [(POSTGRESQL_SETTINGS, ()), *given])[1:]
             except DBAPIError as error:
-                if fence and error.orig is not None and sqlstate(error.orig) == FENCED_OUT:
+                if error.orig is not None and sqlstate(error.orig) == CONDITION_FAILED:
                     return None
                 raise
-        written = iter(done[len(before) :])
-        return [0 if one is None else next(written).rowcount for one in statements]
 
     return repeated(engine, once, repeatable=repeatable)
-
-
-def rows_in_one_exchange(engine: Engine, query: Statement) -> list[Any]:
-    """Return the rows of a query in a transaction of its own; see :func:`in_one_exchange`."""
-
-    def once() -> list[Any]:
-        with engine.connect() as connection:
-            return list(pipelined(connection, [(POSTGRESQL_SETTINGS, ()), query])[-1].fetchall())
-
-    return repeated(engine, once, repeatable=True)
 
 
 def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[Any]:
@@ -154,27 +158,6 @@ def pipelined(connection: Connection, statements: Sequence[Statement]) -> list[A
             raw.rollback()
             raw.autocommit = False
     return cursors
-
-
-def one_by_one(connection: Connection, rows: Sequence[Row], *writers: ManyRows) -> None:
-    """Write rows each for itself, and what is refused once more in ever shorter forms; raise the last one's refusal."""
-
-    def write(row: Row) -> None:
-        in_steps(connection, [(writer, [row]) for writer in writers])
-
-    for row in rows:
-        *first, last = shortened(row)
-        for form in first:
-            try:
-                with connection.begin_nested():
-                    write(form)
-            except (SQLAlchemyError, UnicodeError, OverflowError) as error:
-                if not refused(error):
-                    raise
-            else:
-                break
-        else:
-            write(last)
 
 
 @dataclass(frozen=True, slots=True)
