@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,13 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
-    from airflow_provider_contacts.ledgers.sql.open_table import Opening
     from airflow_provider_contacts.pacing.shared import SharedRate
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
-    from airflow_provider_contacts.task.parameters import PushParameters
-    from airflow_provider_contacts.task.summary import Report
     from airflow_provider_contacts.transport.connection import Target
 
 log = logging.getLogger(__name__)
@@ -123,45 +120,6 @@ def run_of(ti: Any) -> RunIdentity:
     map_index = -1 if ti.map_index is None else ti.map_index
     return RunIdentity(
         dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=map_index, try_number=ti.try_number
-    )
-
-
-def binding_of(report: Report, target: Target) -> Binding:
-    """Return the destination that a push's ``sync_id`` belongs to."""
-    return Binding(
-        sync_id=report.sync_id,
-        destination=report.vendor,
-        destination_host=target.host,
-        destination_object=report.destination_object or None,
-    )
-
-
-def table_opening(
-    parameters: PushParameters,
-    report: Report,
-    run: RunIdentity,
-    target: Target,
-    *,
-    source_conn_id: str | None = None,
-    stopping: Callable[[], bool] = lambda: False,
-) -> Opening:
-    """Return what opens the outcome table.
-
-    :param source_conn_id: SQL connection that is read meanwhile.
-    :param stopping: asked while the database cannot be reached.
-    """
-    from airflow_provider_contacts.ledgers.sql.open_table import Opening
-    from airflow_provider_contacts.ledgers.sql.transactions import Patience
-
-    return Opening(
-        hook=sql_hook(parameters.outcomes_conn_id or "", "outcomes_conn_id"),
-        source=sql_hook(source_conn_id, "sql_conn_id") if source_conn_id else None,
-        table=parameters.outcomes_table,
-        create_tables=parameters.create_tables,
-        store_payload=parameters.store_payload,
-        run=run,
-        binding=binding_of(report, target),
-        patience=Patience(stopping=stopping),
     )
 
 

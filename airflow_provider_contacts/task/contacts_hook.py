@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     import httpx
 
     from airflow_provider_contacts.pacing.shared import Budget
-    from airflow_provider_contacts.records.mapper import Mapper
-    from airflow_provider_contacts.task.parameters import PushParameters
     from airflow_provider_contacts.task.push_iterator import Outcomes
     from airflow_provider_contacts.transport.client import Client
     from airflow_provider_contacts.transport.connection import Target
-    from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
-    from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
+    from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 log = logging.getLogger(__name__)
 
@@ -177,46 +174,6 @@ class ContactsHook(BaseHook):
         client.warm()
         with closing(open_budget(self.vendor.name, target, target.shared_rate, self.contacts_conn_id)) as budget:
             yield budget
-
-    def destination(self, client: Client, target: Target, given: Mapping[str, Any] | None) -> Destination:
-        """Return the exact destination; asks the vendor if a name must become an id."""
-        from airflow_provider_contacts.transport.preflight import exact_destination
-
-        secrets, place, where = target.endpoint.secrets, target.place, f"connection {self.contacts_conn_id!r}"
-        return exact_destination(self.vendor, client, given, target.defaults, where, secrets=secrets, place=place)
-
-    def mapper(
-        self, parameters: PushParameters, destination: Destination, sync_id: str, columns: Sequence[str] | None
-    ) -> Mapper:
-        """Return how rows become payloads, checked against the source's columns if they are known."""
-        from airflow_provider_contacts.records.mapper import Mapper
-
-        mapper = Mapper(
-            vendor=self.vendor,
-            destination=destination,
-            sync_id=sync_id,
-            sync_key=parameters.sync_key,
-            field_map=dict(parameters.field_map or {}),
-            unmapped=parameters.unmapped,
-        )
-        mapper.check(columns)
-        return mapper
-
-    def settings(self, parameters: PushParameters, target: Target) -> PushSettings:
-        """Return the engine's settings: the task's over the connection's over the vendor's."""
-        from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
-
-        return PushSettings(
-            limits=parameters.limits(self.vendor),
-            request_attempts=parameters.request_attempts,
-            request_timeout=parameters.timeout(target.request_timeout),
-            max_wait=parameters.max_wait,
-            on_unknown=parameters.on_unknown,
-            reconcile_delay=target.reconcile_delay,
-            assumptions=target.assumptions,
-            secrets=target.endpoint.secrets,
-            place=target.place,
-        )
 
 
 def extra_of(conn: Any) -> Mapping[str, Any]:

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import get_current_context
 
-from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.outcome import Outcome
 from airflow_provider_contacts.sources import RowSource, check_key, rows_of_records
-from airflow_provider_contacts.task.connections import run_of, sql_hook, table_opening
+from airflow_provider_contacts.task.connections import run_of, sql_hook
 from airflow_provider_contacts.task.parameters import PUSH_PARSERS, PushParameters, parse_all
-from airflow_provider_contacts.task.reporting import Progress, counted, new_report, reported
-from airflow_provider_contacts.task.summary import Report
+from airflow_provider_contacts.task.pushing import Pushing
 from airflow_provider_contacts.transport.preflight import known_destination
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.records.batch import Finished
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
-    from airflow_provider_contacts.transport.connection import Target
-    from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +48,45 @@ def outcomes_of(hook: ContactsHook, records: Any, given: Mapping[str, Any]) -> O
         from airflow_provider_contacts.ledgers.sql.database import connect
 
         connect(sql_hook(parameters.outcomes_conn_id, "outcomes_conn_id")).dispose()
-    target = hook.target()
-    settings = hook.settings(parameters, target)
-    where = f"connection {hook.contacts_conn_id!r}"
-    known = known_destination(hook.vendor, parameters.destination, target.defaults, where)
-    rows = rows_of_records(records)
-    mapper = hook.mapper(parameters, known, parameters.sync_id or "", rows.columns)
-    check_key(rows, mapper.sync_key if isinstance(records, list | tuple) else ())
-    interrupts = Interrupts()
-    portions = portions_of(hook, rows, parameters, target, settings, interrupts=interrupts)
-    return Outcomes(repr(hook), portions, rows.close, interrupts)
+    push = HookPush(hook, replace(parameters, sync_id=parameters.sync_id or ""), rows_of_records(records))
+    push.check(whole=isinstance(records, list | tuple))
+    return Outcomes(push)
+
+
+class HookPush(Pushing):
+    """The push behind a hook's iterator."""
+
+    def __init__(self, hook: ContactsHook, parameters: PushParameters, source: RowSource) -> None:
+        super().__init__(hook, parameters, run_of_caller())
+        self.source = source
+
+    def check(self, *, whole: bool) -> None:
+        """Check the columns; the key, too, of records that are there as a whole."""
+        where, defaults = f"connection {self.hook.contacts_conn_id!r}", self.target.defaults
+        self.destination = known_destination(self.hook.vendor, self.parameters.destination, defaults, where)
+        self.report = self.new_report()
+        self.mapper(self.source.columns)
+        if whole:
+            check_key(self.source, self.parameters.sync_key)
+
+    def rows(self) -> RowSource:
+        """Return the records."""
+        return self.source
+
+    def memory(self) -> AbstractContextManager[Ledger]:
+        """Open the table, or no memory at all."""
+        if self.parameters.outcomes_conn_id is not None:
+            return super().memory()
+        log.warning(
+            "No outcome table: nothing of this push is remembered, and a retry sends its records again; "
+            "set outcomes_conn_id and sync_id"
+        )
+        return nullcontext(MemoryLedger(secrets.token_hex(8)))
+
+    def portions(self) -> Generator[Finished]:
+        """Open everything that the push takes, push, and close it however it ends."""
+        with self.source, self.begun(), self.pushed() as found:
+            yield from found
 
 
 class Outcomes(Iterator[Outcome]):
@@ -71,10 +96,8 @@ class Outcomes(Iterator[Outcome]):
     outcome was ever asked for, nothing was sent, and a warning says so when the iterator goes away.
     """
 
-    def __init__(
-        self, name: str, portions: Generator[Finished], release: Callable[[], None], interrupts: Interrupts
-    ) -> None:
-        self._name, self._portions, self._release, self._interrupts = name, portions, release, interrupts
+    def __init__(self, push: HookPush) -> None:
+        self._push, self._portions = push, push.portions()
         self._begun = False
         self._outcomes: Iterator[Outcome] = iter(())
 
@@ -82,7 +105,7 @@ class Outcomes(Iterator[Outcome]):
         """Return the next outcome."""
         self._begun = True
         while (outcome := next(self._outcomes, None)) is None:
-            with self._interrupts.deferred():
+            with self._push.interrupts.deferred():
                 self._outcomes = iter(next(self._portions))
         return outcome
 
@@ -96,10 +119,10 @@ class Outcomes(Iterator[Outcome]):
 
     def close(self) -> None:
         """Stop the push; a second call does nothing."""
-        with self._interrupts.deferred():
+        with self._push.interrupts.deferred():
             self._portions.close()
         self._outcomes = iter(())
-        self._release()
+        self._push.source.close()
 
     def __del__(self) -> None:
         """Warn of a push that was only prepared."""
@@ -107,57 +130,8 @@ class Outcomes(Iterator[Outcome]):
             log.warning(
                 "%s.push(...) was called, and nobody read its outcomes: nothing was sent. It pushes while it is "
                 "iterated: for outcome in hook.push(...)",
-                self._name,
+                self._push.hook,
             )
-
-
-def portions_of(
-    hook: ContactsHook,
-    source: RowSource,
-    parameters: PushParameters,
-    target: Target,
-    settings: PushSettings,
-    *,
-    interrupts: Interrupts,
-) -> Generator[Finished]:
-    """Open everything that the push takes, push, and close it however it ends."""
-    sync_id = parameters.sync_id or ""
-    with source as rows, hook.client(target) as client:
-        destination = hook.destination(client, target, parameters.destination)
-        mapper = hook.mapper(parameters, destination, sync_id, rows.columns)
-        check_key(rows, mapper.sync_key)
-        run = run_of_caller()
-        report = new_report(parameters, hook.vendor, destination, run, sync_id)
-        report.total = rows.total
-        memory = ledger_of(parameters, report, run, target)
-        with memory as ledger, reported(report, ledger), hook.budget(target, client) as budget:
-            push = Push(
-                rows,
-                mapper=mapper,
-                ledger=ledger,
-                sender=client,
-                settings=settings,
-                budget=budget,
-                watch=Progress(report).tell,
-                interrupts=interrupts,
-            )
-            yield from counted(push, report)
-
-
-@contextmanager
-def ledger_of(parameters: PushParameters, report: Report, run: RunIdentity, target: Target) -> Iterator[Ledger]:
-    """Open the memory of a push."""
-    if parameters.outcomes_conn_id is None:
-        log.warning(
-            "No outcome table: nothing of this push is remembered, and a retry sends its records again; "
-            "set outcomes_conn_id and sync_id"
-        )
-        yield MemoryLedger(secrets.token_hex(8))
-        return
-    from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
-
-    with closing(open_ledger(table_opening(parameters, report, run, target))) as ledger:
-        yield ledger
 
 
 def run_of_caller() -> RunIdentity:

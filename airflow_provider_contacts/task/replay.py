@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
     from airflow_provider_contacts.task.base_operator import ContactsOperator
-    from airflow_provider_contacts.task.execution import Intake
+    from airflow_provider_contacts.task.pushing import Intake
     from airflow_provider_contacts.task.summary import Report
-    from airflow_provider_contacts.vendor_kit.vendor import Destination
 
 log = logging.getLogger(__name__)
 
@@ -52,39 +51,40 @@ class ReplayExecution(Execution):
 
     def __init__(self, operator: ContactsOperator, context: Context) -> None:
         super().__init__(operator, context)
-        self._selection = selection_of(self._parsed)
+        self._selection = selection_of(self.parsed)
         self._leftover: Counter[str] = Counter()
 
     @contextmanager
-    def _intake(self, ledger: Ledger, report: Report, destination: Destination) -> Iterator[Intake]:
+    def intake(self) -> Iterator[Intake]:
+        """Open the selected rows, and the query if their payloads come from one."""
         from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 
-        opening, parameters = self._opening(report), self._parameters
+        opening, report, ledger = self.opening(), self.report, self.ledger
         with ExitStack() as opened:
             selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
             if not selected.known:
                 log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover, self._interrupts)
-            if self._parsed["sql"] is None:
-                mapper = self._hook.mapper(parameters, destination, report.sync_id, None)
+            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover, self.interrupts)
+            if self.parsed["sql"] is None:
+                mapper = self.mapper(None)
                 records = again.from_table(mapper)
             else:
-                source = opened.enter_context(self._operator.rows())
-                mapper = self._hook.mapper(parameters, destination, report.sync_id, source.columns)
+                source = opened.enter_context(self.rows())
+                mapper = self.mapper(source.columns)
                 records = again.from_query(source, mapper)
             # The same mapper, for records that are prepared already.
             ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(mapper) if one.init})
             yield records, ready, ledger
 
-    def _not_tolerated(self, report: Report) -> UndeliveredError | None:
+    def not_tolerated(self) -> UndeliveredError | None:
         """Return why the task must fail; records alone that no try can send are no reason to try again."""
-        error, codes = super()._not_tolerated(report), self._leftover.keys() & HINTS.keys()
+        error, codes = super().not_tolerated(), self._leftover.keys() & HINTS.keys()
         for code in codes:
             log.warning("%s selected records were not sent, %s: %s", self._leftover[code], code, HINTS[code])
         if error is None:
             return None
         hints = "".join(f"; {code}: {HINTS[code]}" for code in sorted(codes))
-        retryable = error.retryable and report.tally.statuses[Status.FAILED] > self._leftover[HOPELESS]
+        retryable = error.retryable and self.report.statuses[Status.FAILED] > self._leftover[HOPELESS]
         return UndeliveredError(f"{error}{hints}", retryable=retryable)
 
 

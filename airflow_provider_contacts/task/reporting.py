@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_contacts.errors import ContactsError, UndeliveredError
+from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.outcome import UNDELIVERED, Status
-from airflow_provider_contacts.records.sync_ids import default_sync_id
 from airflow_provider_contacts.task.summary import Report
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.engine.push import Push
-    from airflow_provider_contacts.ledgers.run_identity import RunIdentity
     from airflow_provider_contacts.records.batch import Finished
-    from airflow_provider_contacts.task.parameters import PushParameters
-    from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
 log = logging.getLogger(__name__)
 
@@ -26,48 +22,6 @@ PROGRESS_EVERY = 30.0
 """Seconds between two progress lines in the log."""
 
 SHOWN = tuple(status.value for status in Status if status is not Status.SENDING)
-
-
-def new_report(
-    parameters: PushParameters, vendor: Vendor, destination: Destination, run: RunIdentity, sync_id: str | None = None
-) -> Report:
-    """Return the report of a push that begins; without a ``sync_id``, under the default one of a task."""
-    found = destination.get(vendor.destination.object_key or "")
-    place = None if found is None else str(found)
-    if sync_id is None:
-        sync_id = default_sync_id(run.dag_id, run.task_id, parameters.contacts_conn_id, place)
-    return Report(
-        vendor=vendor.name,
-        sync_id=sync_id,
-        sync_run_id=run.sync_run_id,
-        destination_object=place,
-        outcomes_table=parameters.outcomes_table if parameters.outcomes_conn_id else None,
-        wanted=parameters.xcom_outcomes,
-    )
-
-
-@contextmanager
-def reported(
-    report: Report, ledger: Any, comes_back: Callable[[BaseException], bool] = lambda _error: False
-) -> Iterator[None]:
-    """Write how a push ends into the run's row: a run that never ends looks like a dead worker.
-
-    A ledger that is away must not hide why a push failed.
-
-    :param comes_back: tells whether the task reschedules itself for this error: its try is still running.
-    """
-    try:
-        yield
-    except BaseException as error:
-        failed = isinstance(error, UndeliveredError)
-        report.status = "failed" if failed else "running" if comes_back(error) else "aborted"
-        try:
-            write_end(report, ledger, message_of(error))
-        except ContactsError:
-            log.warning("The run's row could not be written")
-        raise
-    report.status = "partial" if report.tally.num_undelivered else "succeeded"
-    write_end(report, ledger)
 
 
 def write_end(report: Report, ledger: Any, message: str | None = None) -> None:
@@ -115,7 +69,7 @@ class Progress:
         passed = self._now() - self._last
         if passed < PROGRESS_EVERY:
             return
-        counts = self._report.tally.counts()
+        counts = self._report.counts()
         done = counts["num_planned"]
         rate = (done - self._done) / passed
         self._last, self._done = self._now(), done
@@ -138,10 +92,10 @@ def place_of_rows(report: Report, outcomes_conn_id: str | None) -> str:
             return "no outcome was kept: set outcomes_conn_id"
         return "each outcome: XCom return_value of this task, under outcomes"
     run = report.sync_run_id.replace("'", "''")
-    wanted = ", ".join(f"'{one.value}'" for one in Status if one in UNDELIVERED and report.tally.statuses[one])
+    wanted = ", ".join(f"'{one.value}'" for one in Status if one in UNDELIVERED and report.statuses[one])
     columns = "record_identifier, status, error_code, error_field, status_message"
     # Shown to a person, never run by this package.
     query = f"SELECT {columns} FROM {report.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
-    twins = report.tally.codes["key_not_unique"]
+    twins = report.codes["key_not_unique"]
     named = f"rows (connection {outcomes_conn_id!r}{f'; none for the {twins} of key_not_unique' if twins else ''})"
     return f"{named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")

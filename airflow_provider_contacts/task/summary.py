@@ -48,30 +48,54 @@ def nameable(outcome: Outcome) -> str | None:
     return outcome.error_field if own and outcome.error_field and FIELD.fullmatch(outcome.error_field) else None
 
 
-@dataclass(slots=True)
-class Tally:
-    """The counters of one execution; ``counts`` has the columns of the runs table."""
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The counters of one execution, and what else its summary holds.
 
+    :param wanted: the outcomes that go into XCom, see ``xcom_outcomes``.
+    :param status: the run's status word; ``running`` until the end is written.
+    :param total: records that the source has, where it says so.
+    :param trouble: why the last request that got no usable answer got none.
+    :param entries: the outcomes for XCom, in the order in which they settled.
+    """
+
+    vendor: str
+    sync_id: str
+    sync_run_id: str
+    destination_object: str | None
+    outcomes_table: str | None
+    wanted: XcomOutcomes
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    status: str = "running"
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     codes: Counter[str] = field(default_factory=Counter)
     fields: dict[str, str] = field(default_factory=dict)
     num_changed: int = 0
     num_held: int = 0
     num_delivered: int = 0
+    num_requests: int = 0
+    total: int | None = None
+    trouble: str | None = None
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def add_confirmed(self, count: int) -> None:
-        """Count records that the vendor confirms."""
-        self.statuses[Status.SUCCEEDED] += count
-        self.num_delivered += count
+    def add(self, finished: Finished) -> None:
+        """Count finished records, and keep the outcomes that are wanted."""
+        self.statuses[Status.SUCCEEDED] += finished.num_confirmed
+        self.num_delivered += finished.num_confirmed
+        for outcome in finished.others:
+            self.count(outcome)
+        if self.wanted == "undelivered":
+            self.entries.extend(entry_of(one) for one in finished.others if one.status in UNDELIVERED)
+        elif self.wanted != "none":
+            self.entries.extend(map(entry_of, finished))
 
-    def add(self, outcome: Outcome) -> None:
+    def count(self, outcome: Outcome) -> None:
         """Count one outcome."""
         status = outcome.status
-        if status is Status.SUCCEEDED:
-            self.add_confirmed(1)
-            return
         self.statuses[status] += 1
-        if status is Status.SKIPPED:
+        if status is Status.SUCCEEDED:
+            self.num_delivered += 1
+        elif status is Status.SKIPPED:
             self.num_changed += outcome.changed
             self.num_delivered += outcome.from_this_run
         elif status is Status.UNKNOWN and not outcome.from_this_run:
@@ -88,12 +112,11 @@ class Tally:
         return sum(self.statuses[status] for status in UNDELIVERED)
 
     def counts(self) -> dict[str, int]:
-        """Return the counters by their public names."""
-        by_status = {f"num_{status.value}": self.statuses[status] for status in Status if status is not Status.SENDING}
-        others = ("num_changed", "num_held", "num_undelivered", "num_delivered")
+        """Return the counters of the runs table, by their public names."""
+        others = ("num_changed", "num_held", "num_undelivered", "num_delivered", "num_requests")
         return {
             "num_planned": sum(self.statuses.values()),
-            **by_status,
+            **{f"num_{status.value}": self.statuses[status] for status in Status if status is not Status.SENDING},
             **{name: getattr(self, name) for name in others},
         }
 
@@ -121,47 +144,6 @@ class Tally:
         text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {', '.join(first) or 'none'}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """The counters, and what else the summary holds.
-
-    :param wanted: the outcomes that go into XCom, see ``xcom_outcomes``.
-    :param started_at: UTC.
-    :param status: the run's status word; ``running`` until the end is written.
-    :param total: records that the source has, where it says so.
-    :param trouble: why the last request that got no usable answer got none.
-    :param entries: the outcomes for XCom, in the order in which they settled.
-    """
-
-    vendor: str
-    sync_id: str
-    sync_run_id: str
-    destination_object: str | None
-    outcomes_table: str | None
-    wanted: XcomOutcomes
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    status: str = "running"
-    tally: Tally = field(default_factory=Tally)
-    num_requests: int = 0
-    total: int | None = None
-    trouble: str | None = None
-    entries: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, finished: Finished) -> None:
-        """Count finished records, and keep the outcomes that are wanted."""
-        self.tally.add_confirmed(finished.num_confirmed)
-        for outcome in finished.others:
-            self.tally.add(outcome)
-        if self.wanted == "undelivered":
-            self.entries.extend(entry_of(one) for one in finished.others if one.status in UNDELIVERED)
-        elif self.wanted != "none":
-            self.entries.extend(map(entry_of, finished))
-
-    def counts(self) -> dict[str, int]:
-        """Return the counters of the runs table."""
-        return {**self.tally.counts(), "num_requests": self.num_requests}
-
     def summary(self) -> dict[str, Any]:
         """Return the value that goes to XCom: built-in types alone."""
         completed_at = datetime.now(UTC)
@@ -176,7 +158,7 @@ class Report:
             "destination_object": self.destination_object,
             "status": self.status,
             **self.counts(),
-            "error_codes": dict(self.tally.codes),
+            "error_codes": dict(self.codes),
             "outcomes_table": self.outcomes_table,
             "outcomes_complete": listed and len(entries) == len(self.entries),
             "started_at": self.started_at.isoformat(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.task.summary import MOST_CODES, MOST_IN_XCOM, Report, Tally, entry_of
+from airflow_provider_contacts.task.summary import MOST_CODES, MOST_IN_XCOM, Report, entry_of
 
 PUBLIC = [status for status in Status if status is not Status.SENDING]
 
@@ -22,11 +22,12 @@ def outcome(status: Status, index: int = 0, **values: Any) -> Outcome:
     return Outcome(record_identifier=f"r{index}", row_index=index, status=status, **values)
 
 
-def tally_of(*outcomes: Outcome) -> Tally:
-    tally = Tally()
-    for one in outcomes:
-        tally.add(one)
-    return tally
+def report_of(wanted: Any, *outcomes: Outcome) -> Report:
+    report = Report(
+        vendor="dex", sync_id="s", sync_run_id="r", destination_object=None, outcomes_table=None, wanted=wanted
+    )
+    report.add(Finished(others=outcomes))
+    return report
 
 
 OUTCOMES = st.lists(
@@ -43,7 +44,7 @@ OUTCOMES = st.lists(
 
 @given(OUTCOMES)
 def test_the_counters_agree(outcomes: list[Outcome]) -> None:
-    counts = tally_of(*outcomes).counts()
+    counts = report_of("none", *outcomes).counts()
     assert counts["num_planned"] == len(outcomes) == sum(counts[f"num_{status.value}"] for status in PUBLIC)
     assert counts["num_undelivered"] == sum(counts[f"num_{status.value}"] for status in UNDELIVERED)
     assert counts["num_changed"] <= counts["num_skipped"]
@@ -53,23 +54,15 @@ def test_the_counters_agree(outcomes: list[Outcome]) -> None:
 
 @given(OUTCOMES)
 def test_the_task_fails_exactly_when_something_is_not_tolerated(outcomes: list[Outcome]) -> None:
-    tally = tally_of(*outcomes)
+    report = report_of("none", *outcomes)
     counts = Counter(one.status for one in outcomes)
     held = sum(one.status is Status.UNKNOWN and not one.from_this_run for one in outcomes)
-    error = tally.not_tolerated(1, 1)
+    error = report.not_tolerated(1, 1)
     refused = counts[Status.REJECTED] + counts[Status.INVALID]
     wanted = bool(counts[Status.FAILED]) or refused > 1 or counts[Status.UNKNOWN] - held > 1
     assert (error is not None) == wanted
     if error is not None:
         assert error.retryable == bool(counts[Status.FAILED])
-
-
-def report_of(wanted: Any, *outcomes: Outcome) -> Report:
-    report = Report(
-        vendor="dex", sync_id="s", sync_run_id="r", destination_object=None, outcomes_table=None, wanted=wanted
-    )
-    report.add(Finished(others=outcomes))
-    return report
 
 
 def test_the_runs_table_has_every_counter() -> None:
@@ -78,25 +71,25 @@ def test_the_runs_table_has_every_counter() -> None:
 
 def test_a_fraction_is_of_what_there_was_to_do() -> None:
     fixed = [*[outcome(Status.SKIPPED, from_this_run=False)] * 100, *[outcome(Status.DUPLICATE)] * 100]
-    tally = tally_of(*fixed, *[outcome(Status.SUCCEEDED)] * 9, outcome(Status.INVALID))
-    assert tally.not_tolerated(0.1, 0) is None
-    assert tally.not_tolerated(0.09, 0) is not None
+    report = report_of("none", *fixed, *[outcome(Status.SUCCEEDED)] * 9, outcome(Status.INVALID))
+    assert report.not_tolerated(0.1, 0) is None
+    assert report.not_tolerated(0.09, 0) is not None
 
 
 def test_a_retry_does_not_fail_for_having_less_left_to_do() -> None:
     first = [*[outcome(Status.SUCCEEDED)] * 98, outcome(Status.INVALID), outcome(Status.FAILED)]
     retried = [*[outcome(Status.SKIPPED)] * 98, outcome(Status.INVALID), outcome(Status.SUCCEEDED)]
-    error = tally_of(*first).not_tolerated(0.05, 0)
+    error = report_of("none", *first).not_tolerated(0.05, 0)
     assert error is not None
     assert error.retryable
-    assert tally_of(*retried).not_tolerated(0.05, 0) is None
+    assert report_of("none", *retried).not_tolerated(0.05, 0) is None
 
 
 @pytest.mark.parametrize(("fraction", "refused"), [(0.29, 29), (0.57, 57), (0.07, 7), (0.14, 14)])
 def test_a_fraction_is_exact(fraction: float, refused: int) -> None:
     def error(count: int) -> Any:
         done = [outcome(Status.SUCCEEDED)] * (100 - count)
-        return tally_of(*done, *[outcome(Status.REJECTED)] * count).not_tolerated(fraction, 0)
+        return report_of("none", *done, *[outcome(Status.REJECTED)] * count).not_tolerated(fraction, 0)
 
     assert error(refused) is None
     assert error(refused + 1) is not None
@@ -104,16 +97,16 @@ def test_a_fraction_is_exact(fraction: float, refused: int) -> None:
 
 def test_the_error_names_counts_and_the_commonest_codes_alone() -> None:
     outcomes = [outcome(Status.REJECTED, n, error_code=f"c{n % 7}", status_message="canary") for n in range(20)]
-    text = str(tally_of(*outcomes, outcome(Status.UNKNOWN, error_code="timeout")).not_tolerated(3, 0))
+    text = str(report_of("none", *outcomes, outcome(Status.UNKNOWN, error_code="timeout")).not_tolerated(3, 0))
     assert text.startswith("of 21 records 20 rejected or invalid (tolerated: 3), 1 unknown (tolerated: 0); first codes")
     assert (text.count(" ("), "canary" in text) == (7, False)
 
 
 def test_codes_are_bounded_whatever_a_vendor_invents() -> None:
-    tally = tally_of(*[outcome(Status.REJECTED, n, error_code=f"code-{n}-" + "x" * 500) for n in range(1000)])
-    assert len(tally.codes) == MOST_CODES + 1
-    assert sum(tally.codes.values()) == 1000
-    assert max(map(len, tally.codes)) <= 100
+    report = report_of("none", *[outcome(Status.REJECTED, n, error_code=f"code-{n}-" + "x" * 500) for n in range(1000)])
+    assert len(report.codes) == MOST_CODES + 1
+    assert sum(report.codes.values()) == 1000
+    assert max(map(len, report.codes)) <= 100
 
 
 @pytest.mark.parametrize(
@@ -130,7 +123,7 @@ def test_codes_are_bounded_whatever_a_vendor_invents() -> None:
 def test_a_code_is_named_with_its_field_where_that_is_one_of_ours(
     status: Status, code: str, field: str, said: str
 ) -> None:
-    error = tally_of(outcome(status, error_code=code, error_field=field)).not_tolerated(0, 0)
+    error = report_of("none", outcome(status, error_code=code, error_field=field)).not_tolerated(0, 0)
     assert str(error).endswith(f"; first codes: {said}")
 
 
@@ -170,4 +163,4 @@ def test_an_entry_can_be_stored_whatever_the_vendor_says() -> None:
     text = json.dumps(entry_of(one), ensure_ascii=False)
     assert "\\u0000" not in text
     assert text.encode()
-    assert list(tally_of(one).codes) == ["a\ufffdb\ufffd"]
+    assert list(report_of("none", one).codes) == ["a\ufffdb\ufffd"]
