@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from airflow_provider_contacts.errors import UndeliveredError
-from airflow_provider_contacts.outcome import Outcome, Status
+from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Finished, records_of
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.record import Record
-from airflow_provider_contacts.records.record_state import INTERRUPTED
+from airflow_provider_contacts.records.record import Record, outcome_of_state
 from airflow_provider_contacts.records.stored_payloads import ReadyMapper, Stored, restore
 from airflow_provider_contacts.task.execution import Execution
 from airflow_provider_contacts.task.replay_parameters import selection_of
@@ -25,12 +25,10 @@ from airflow_provider_contacts.task.replay_parameters import selection_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.engine.interrupts import Interrupts
-    from airflow_provider_contacts.engine.ports import Ledger
     from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
+    from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.base_operator import ContactsOperator
     from airflow_provider_contacts.task.pushing import Intake
-    from airflow_provider_contacts.task.summary import Report
 
 log = logging.getLogger(__name__)
 
@@ -47,34 +45,37 @@ HOPELESS = "hopeless"
 
 
 class ReplayExecution(Execution):
-    """One execution of a replay; not to be run twice."""
+    """One execution of a replay; records that cannot be sent are counted in the report at once."""
+
+    _selected: SelectedRows
 
     def __init__(self, operator: ContactsOperator, context: Context) -> None:
         super().__init__(operator, context)
         self._selection = selection_of(self.parsed)
+        # What is not sent, by the codes of HINTS, and what no further try can send.
         self._leftover: Counter[str] = Counter()
+        self._index = -1
 
     @contextmanager
     def intake(self) -> Iterator[Intake]:
         """Open the selected rows, and the query if their payloads come from one."""
         from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 
-        opening, report, ledger = self.opening(), self.report, self.ledger
+        opening = self.opening()
         with ExitStack() as opened:
-            selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
-            if not selected.known:
-                log.warning("sync_id %s has no rows in %s: nothing is sent again", report.sync_id, opening.table)
-            again = SentAgain(selected, self._selection.max_attempts, ledger, report, self._leftover, self.interrupts)
+            self._selected = opened.enter_context(closing(SelectedRows.open(opening, self._selection)))
+            if not self._selected.known:
+                log.warning("sync_id %s has no rows in %s: nothing is sent again", self.report.sync_id, opening.table)
             if self.parsed["sql"] is None:
                 mapper = self.mapper(None)
-                records = again.from_table(mapper)
+                records = self._from_table(mapper)
             else:
                 source = opened.enter_context(self.rows())
                 mapper = self.mapper(source.columns)
-                records = again.from_query(source, mapper)
+                records = self._from_query(source, mapper)
             # The same mapper, for records that are prepared already.
             ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(mapper) if one.init})
-            yield records, ready, ledger
+            yield records, ready, self.ledger
 
     def not_tolerated(self) -> UndeliveredError | None:
         """Return why the task must fail; records alone that no try can send are no reason to try again."""
@@ -87,27 +88,9 @@ class ReplayExecution(Execution):
         retryable = error.retryable and self.report.statuses[Status.FAILED] > self._leftover[HOPELESS]
         return UndeliveredError(f"{error}{hints}", retryable=retryable)
 
-
-@dataclass(slots=True)
-class SentAgain:
-    """The records of a replay, prepared; those that cannot be sent are counted in the report at once.
-
-    :param most: attempts after which a record is left alone.
-    :param ledger: tells whose rows are this execution's.
-    :param leftover: counts what is not sent, by the codes of :data:`HINTS`, and what no further try can send.
-    """
-
-    selected: SelectedRows
-    most: int | None
-    ledger: Ledger
-    report: Report
-    leftover: Counter[str]
-    interrupts: Interrupts
-    index: int = -1
-
-    def from_table(self, mapper: Mapper) -> Iterator[Record]:
+    def _from_table(self, mapper: Mapper) -> Iterator[Record]:
         """Yield the selected rows' records with their stored payloads."""
-        for page in self.selected.pages():
+        for page in self._selected.pages():
             for stored in page:
                 if stored.state.status is Status.SUCCEEDED or self._has_had_enough(stored):
                     self._leave(stored)
@@ -120,7 +103,7 @@ class SentAgain:
                 else:
                     yield self._numbered(record)
 
-    def from_query(self, rows: Iterable[Any], mapper: Mapper) -> Iterator[Record]:
+    def _from_query(self, rows: RowSource, mapper: Mapper) -> Iterator[Record]:
         """Yield the records of a query that are selected, and count the selected that it does not give.
 
         Remembers a digest of each record that is selected and given, some hundred bytes.
@@ -129,7 +112,7 @@ class SentAgain:
         others = 0
         for chunk in chunks(rows):
             records = records_of(*mapper.prepare_chunk(0, chunk))
-            selected = self.selected.among({record.record_identifier for record in records})
+            selected = self._selected.among({record.record_identifier for record in records})
             for record in records:
                 stored = selected.get(record.record_identifier)
                 if stored is None:
@@ -141,18 +124,19 @@ class SentAgain:
                 else:
                     yield self._numbered(record)
         log.info("The query gave %s records that are selected, and %s that are not", len(given), others)
-        for page in self.selected.pages():
+        for page in self._selected.pages():
             for stored in page:
                 if not (self._is_own(stored) or short_digest(stored.state.record_identifier) in given):
                     self._leave(stored, "not_in_query")
 
     def _numbered(self, record: Record) -> Record:
-        self.index += 1
-        return replace(record, row_index=self.index)
+        self._index += 1
+        return replace(record, row_index=self._index)
 
     def _has_had_enough(self, stored: Stored) -> bool:
         """Tell whether a row that an earlier try of this run selected has been sent as often as it may."""
-        return self.most is not None and stored.state.attempts >= self.most and not self._is_own(stored)
+        most = self._selection.max_attempts
+        return most is not None and stored.state.attempts >= most and not self._is_own(stored)
 
     def _is_own(self, stored: Stored) -> bool:
         """Tell whether this very execution has written the row."""
@@ -163,54 +147,39 @@ class SentAgain:
 
         :param code: why it cannot be sent; ``None`` if its status says enough.
         """
-        state = stored.state
-        this_run = state.sync_run_id == self.ledger.sync_run_id
+        state, run = stored.state, self.ledger.sync_run_id
         match state.status:
             case Status.SUCCEEDED:
                 status, code = Status.SKIPPED, None
             case Status.UNKNOWN | Status.SENDING:
                 status = Status.UNKNOWN
-            case Status.REJECTED | Status.INVALID if this_run or code is None:
+            case Status.REJECTED | Status.INVALID if state.sync_run_id == run or code is None:
                 status, code = state.status, None
             case _:
                 status = Status.FAILED
-                self.leftover[HOPELESS] += 1
-        if code is not None:
-            self.leftover[code] += 1
-        self.index += 1
-        interrupted = INTERRUPTED if state.status is Status.SENDING else state.error_code
-        outcome = Outcome(
+                self._leftover[HOPELESS] += 1
+        self._index += 1
+        record = Record(
             record_identifier=state.record_identifier,
-            row_index=self.index,
-            status=status,
-            destination_record_id=state.destination_record_id,
-            error_code=code or interrupted,
-            error_field=None if code else state.error_field,
-            status_message=HINTS[code] if code else state.status_message,
-            http_status=state.http_status,
-            attempts=state.attempts,
-            payload_hash=state.payload_hash,
-            from_this_run=this_run,
+            row_index=self._index,
+            payload=None,
+            payload_hash=state.payload_hash or "",
         )
+        outcome = outcome_of_state(record, state, status, run)
+        if code is not None:
+            self._leftover[code] += 1
+            outcome = replace(outcome, error_code=code, error_field=None, status_message=HINTS[code])
         with self.interrupts.whole():
             self.report.add(Finished(others=[outcome]))
 
 
-def chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+def chunks(rows: RowSource) -> Iterator[list[Any]]:
     """Yield the rows in lists; the rows that a source gives before it fails come before its error."""
-    chunk: list[Any] = []
-    try:
-        for row in rows:
-            chunk.append(row)
-            if len(chunk) == CHUNK:
-                yield chunk
-                chunk = []
-    except Exception:
-        if chunk:
-            yield chunk
-        raise
-    if chunk:
+    while chunk := rows.look_ahead(CHUNK):
+        deque(islice(rows, len(chunk)), maxlen=0)
         yield chunk
+    # Raises what the source failed with.
+    yield from rows
 
 
 def short_digest(identifier: str) -> bytes:

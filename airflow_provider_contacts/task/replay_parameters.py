@@ -32,15 +32,16 @@ NEVER_SENT_AGAIN = {
     "duplicate": "duplicates have no row: the first record of their key has it",
 }
 
-LONGEST_COUNT = 9
-"""Digits of a count that a template leaves as text."""
-
 
 def selection_of(parsed: Mapping[str, Any]) -> Selection:
     """Return what a replay selects; parameters that contradict each other are a ``ConfigError``."""
     check_together(parsed)
-    others = {name: parsed[name] for name in ("error_codes", "since", "max_attempts")}
-    return Selection(statuses=frozenset(map(Status, parsed["statuses"])), **others)
+    return Selection(
+        statuses=frozenset(map(Status, parsed["statuses"])),
+        error_codes=parsed["error_codes"],
+        since=parsed["since"],
+        max_attempts=parsed["max_attempts"],
+    )
 
 
 def check_together(parsed: Mapping[str, Any]) -> None:
@@ -100,7 +101,7 @@ def parse_moment(value: Any, name: str) -> datetime | None:
 def parse_count(value: Any, name: str) -> int | None:
     """Return a count of at least 1, also from a rendered text; nothing is ``None``."""
     found: Any = (value.strip() or None) if isinstance(value, str) else value
-    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) <= LONGEST_COUNT:
+    if isinstance(found, str) and found.isdecimal():
         found = int(found)
     if found is not None and not is_count(found):
         raise ConfigError(f"{name} is {COUNT}, or None{not_this(value)}")
