@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WITH_EXTRA = ("sqlite", "postgres", "mysql")
-"""Connection types whose provider package the extra of their name installs; they hold the outcome table."""
+WITH_TABLE = ("sqlite", "postgres", "mysql")
+"""Connection types that hold the outcome table."""
 
 STORES = ("postgres", "mysql", "redis")
-"""Connection types of a shared rate's store; the extra of the same name installs the provider package."""
+"""Connection types of a shared rate's store."""
 
 ROUNDS = 200_000
 """Of the digest, which takes a tenth of a second: a credential that a person made up cannot be tried out fast."""
@@ -63,10 +63,8 @@ def contacts_hook(conn_id: str) -> ContactsHook:
     if kind in known:
         return known[kind](conn_id)
     foreign = vendors.foreign_names()
-    if kind in foreign:
-        hook = registered_hook(conn_id)
-        if isinstance(hook, ContactsHook):
-            return hook
+    if kind in foreign and isinstance(hook := registered_hook(conn_id), ContactsHook):
+        return hook
     raise ConfigError(
         f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
         f"{sorted([*known, *foreign])}: name another connection, or change its type"
@@ -83,10 +81,7 @@ def registered_hook(conn_id: str) -> Any:
 
 
 def sql_hook(conn_id: str, parameter: str) -> Any:
-    """Return the DB-API hook of an SQL connection.
-
-    :param parameter: names the connection in errors.
-    """
+    """Return the DB-API hook of an SQL connection; ``parameter`` names it in errors."""
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     kind = connection(conn_id, parameter).conn_type or ""
@@ -95,24 +90,22 @@ def sql_hook(conn_id: str, parameter: str) -> Any:
         return hook
     if not isinstance(hook, Exception):
         raise ConfigError(f"{parameter}: connection {conn_id!r} is no SQL connection; its type is {kind!r}")
-    if kind and kind not in WITH_EXTRA and parameter == "outcomes_conn_id":
+    reason = missing_package(kind, hook)
+    if parameter == "outcomes_conn_id" and kind and kind not in WITH_TABLE:
         # A package for it would not help.
-        raise ConfigError(
-            f"{parameter}: connection {conn_id!r} has the type {kind!r}; the outcome table needs one of "
-            f"{list(WITH_EXTRA)}"
-        )
-    raise ConfigError(f"{parameter}: {no_hook(conn_id, kind, hook)}")
+        reason = f"the outcome table needs one of {list(WITH_TABLE)}"
+    raise ConfigError(f"{parameter}: connection {conn_id!r} has the type {kind!r}; {reason}")
 
 
-def no_hook(conn_id: str, kind: str, error: Exception) -> str:
-    """Say why a connection has no hook, and what to install."""
+def missing_package(kind: str, error: Exception) -> str:
+    """Say why connections of a type have no hook, and what to install."""
     if not kind:
-        return f"connection {conn_id!r} has no type; set its conn_type, such as postgres"
-    text = f"no installed provider package serves the type {kind!r} of connection {conn_id!r}"
+        return "set its conn_type, such as postgres"
+    ours = kind in {*WITH_TABLE, *STORES}
+    package = f"airflow-provider-contacts[{kind}]" if ours else f"Airflow's provider package of {kind!r}"
     if isinstance(error, ImportError) and error.name:
-        text = f"the hook of connection {conn_id!r}, of the type {kind!r}, needs the module {error.name!r}"
-    package = f"airflow-provider-contacts[{kind}]" if kind in WITH_EXTRA else f"Airflow's provider package of {kind!r}"
-    return f"{text}; install {package}"
+        return f"its hook needs the module {error.name!r}: install {package}"
+    return f"no installed provider package serves it: install {package}"
 
 
 def run_of(ti: Any) -> RunIdentity:
@@ -160,10 +153,7 @@ def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
         # Its nodes have clocks of their own.
         raise ConfigError(f"{where}, a cluster; a rate is shared through one Redis server")
     if isinstance(hook := registered_hook(conn_id), Exception):
-        raise ConfigError(
-            f"{where}, and no installed provider package serves the type {kind!r}; "
-            f"install airflow-provider-contacts[{kind}]"
-        )
+        raise ConfigError(f"{where}, of the type {kind!r}; {missing_package(kind, hook)}")
     return kind, hook
 
 

@@ -23,7 +23,6 @@ from airflow_provider_contacts.sources import RowSource
 from airflow_provider_contacts.task.connections import contacts_hook, run_of
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
 from airflow_provider_contacts.task.pushing import Intake, Pushing
-from airflow_provider_contacts.task.reporting import place_of_rows
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -137,7 +136,7 @@ class Execution(Pushing):
         return isinstance(error, RetryLaterError) and self.may_come_back
 
     def _tell_place(self) -> None:
-        log.info("Outcome of each record: %s", place_of_rows(self.report, self.parameters.outcomes_conn_id))
+        log.info("Outcome of each record: %s", self.report.place_of_rows(self.parameters.outcomes_conn_id))
 
     def not_tolerated(self) -> UndeliveredError | None:
         """Return why the task must fail although the push came to its end."""
@@ -147,7 +146,7 @@ class Execution(Pushing):
             return None
         lost = report.statuses[Status.FAILED] or report.statuses[Status.UNKNOWN]
         cause = f"last cause: {report.trouble}" if report.trouble and lost else None
-        where = place_of_rows(report, parameters.outcomes_conn_id)
+        where = report.place_of_rows(parameters.outcomes_conn_id)
         return UndeliveredError("; ".join(filter(None, [str(error), cause, where])), retryable=error.retryable)
 
     def _plan(self, intake: Intake) -> dict[str, Any]:

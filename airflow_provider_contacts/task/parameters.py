@@ -21,12 +21,8 @@ Parser = Callable[[Any, str], Any]
 DEFAULT_TIMEOUT = 60.0
 """Seconds that a request may take, where neither the task nor the connection sets them."""
 
-LONGEST_TIMEOUT, LONGEST_WAIT, HIGHEST_RATE = 600.0, 86_400.0, 1e6
-
 MOST_LISTED = 1000
 """Keys of each kind that a plan lists at most: XCom keeps them in Airflow's database."""
-
-TRUTH_WORDS = {"true": True, "false": False}
 
 
 def parse_all(parsers: Mapping[str, Parser], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,14 +57,13 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def is_up_to(most: float) -> Callable[[Any], bool]:
-    """Return the condition of a number above 0 and not above ``most``."""
-    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
+def parse_up_to(most: float, allowed: str, *, optional: bool = False) -> Parser:
+    """Return a parser of a number above 0 and not above ``most``."""
 
+    def holds(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most
 
-def seconds_up_to(most: float) -> str:
-    """Return what a number of seconds may be, in words."""
-    return f"a number of seconds above 0, {most:.0f} at most"
+    return parse_if(holds, allowed, optional=optional)
 
 
 def is_field_map(value: Any) -> bool:
@@ -78,22 +73,18 @@ def is_field_map(value: Any) -> bool:
 
 def parse_key(value: Any, name: str) -> tuple[str, ...]:
     """Return the columns of a sync key, none for ``None``."""
-    if value is None:
-        return ()
-    columns: tuple[Any, ...] = (value,) if isinstance(value, str) else ()
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        columns = tuple(value)
-    named = all(isinstance(column, str) and column for column in columns)
-    if not columns or not named or len(set(columns)) != len(columns):
+    columns = (value,) if isinstance(value, str) else () if value is None else value
+    named = isinstance(columns, list | tuple) and all(isinstance(one, str) and one for one in columns)
+    if not named or len(set(columns)) != len(columns) or (value is not None and not columns):
         raise ConfigError(f"{name} is a column name, a list of different column names, or None{not_this(value)}")
-    return columns
+    return tuple(columns)
 
 
 def parse_text(value: Any, name: str) -> str | None:
     """Return a text without the white space around it, ``None`` for an empty one."""
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} is a text{not_this(value)}")
-    return value.strip() or None if value else None
+    return (value or "").strip() or None
 
 
 def parse_needed(value: Any, name: str) -> str:
@@ -146,7 +137,7 @@ def parse_bind_values(value: Any, name: str) -> Any:
 
 def parse_truth(value: Any, name: str) -> bool:
     """Return a truth value, also from ``"true"`` or ``"false"`` in any case."""
-    found = TRUTH_WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+    found = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
         raise ConfigError(f"{name} is true or false{not_this(value)}")
     return found
@@ -179,17 +170,14 @@ def parse_tolerance(*, fraction: bool) -> Parser:
 
 
 COUNT = "a whole number of at least 1"
-XCOM_OUTCOMES = parse_one_of("auto", "all", "undelivered", "none")
 STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
 STATED_COUNT = parse_if(is_count, f"{COUNT}, or None for the vendor's own", optional=True)
-RATE = parse_if(is_up_to(HIGHEST_RATE), "a number above 0, or None for the vendor's own", optional=True)
+RATE = parse_up_to(1e6, "a number above 0, or None for the vendor's own", optional=True)
+TIMEOUT = parse_up_to(600, "a number of seconds above 0, 600 at most, or None for the connection's own", optional=True)
+WAIT = parse_up_to(86_400, "a number of seconds above 0, 86400 at most")
 FIELD_MAP = parse_if(is_field_map, "a mapping of source columns to vendor fields, both texts", optional=True)
-TIMEOUT = parse_if(
-    is_up_to(LONGEST_TIMEOUT), f"{seconds_up_to(LONGEST_TIMEOUT)}, or None for the connection's own", optional=True
-)
 PLAN_ROWS = parse_if(
-    lambda value: value is not False and (value == 0 or (is_count(value) and value <= MOST_LISTED)),
-    f"a whole number from 0 to {MOST_LISTED}",
+    lambda value: type(value) is int and 0 <= value <= MOST_LISTED, f"a whole number from 0 to {MOST_LISTED}"
 )
 
 
@@ -222,9 +210,11 @@ class PushParameters:
     requests_per_second: float | None = parsed_by(RATE)
     request_attempts: int = parsed_by(parse_if(is_count, COUNT), 5)
     request_timeout: float | None = parsed_by(TIMEOUT)
-    max_wait: float = parsed_by(parse_if(is_up_to(LONGEST_WAIT), seconds_up_to(LONGEST_WAIT)), 60.0)
+    max_wait: float = parsed_by(WAIT, 60.0)
     store_payload: Literal["undelivered", "all", "never"] = parsed_by(STORE_PAYLOAD, "undelivered")
-    xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = parsed_by(XCOM_OUTCOMES, "auto")
+    xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = parsed_by(
+        parse_one_of("auto", "all", "undelivered", "none"), "auto"
+    )
     plan_only: bool = parsed_by(parse_truth, default=False)
     plan_rows: int = parsed_by(PLAN_ROWS, 0)
     plan_identifiers: Literal["digest", "clear"] = parsed_by(parse_one_of("digest", "clear"), "digest")

@@ -17,8 +17,7 @@ from airflow_provider_contacts.records.sync_ids import default_sync_id, refuse_r
 from airflow_provider_contacts.sources import RowSource, check_key
 from airflow_provider_contacts.task.connections import sql_hook
 from airflow_provider_contacts.task.parameters import PushParameters
-from airflow_provider_contacts.task.reporting import Progress, counted, message_of, write_end
-from airflow_provider_contacts.task.summary import Report
+from airflow_provider_contacts.task.summary import Progress, Report
 from airflow_provider_contacts.transport.preflight import exact_destination
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 
@@ -168,23 +167,20 @@ class Pushing:
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Write how the push ends into the run's row: a run that never ends looks like a dead worker.
-
-        A ledger that is away must not hide why a push failed.
-        """
+        """Write how the push ends into the run's row: a run that never ends looks like a dead worker."""
         report = self.report
         try:
             yield
         except BaseException as error:
             failed = isinstance(error, UndeliveredError)
-            report.status = "failed" if failed else "running" if self.comes_back(error) else "aborted"
+            status = "failed" if failed else "running" if self.comes_back(error) else "aborted"
             try:
-                write_end(report, self.ledger, message_of(error))
+                report.end(status, self.ledger, message_of(error))
             except ContactsError:
+                # It must not hide why the push failed.
                 log.warning("The run's row could not be written")
             raise
-        report.status = "partial" if report.num_undelivered else "succeeded"
-        write_end(report, self.ledger)
+        report.end("partial" if report.num_undelivered else "succeeded", self.ledger)
 
     def comes_back(self, error: BaseException) -> bool:  # noqa: ARG002  # for tasks
         """Tell whether the task reschedules itself for an error: its try is still running."""
@@ -209,4 +205,14 @@ class Pushing:
                 watch=Progress(self.report).tell,
                 interrupts=self.interrupts,
             )
-            yield counted(push, self.report)
+            yield self.report.counted(push)
+
+
+def message_of(error: BaseException) -> str:
+    """Return why a run ended as it did; of another's exception only its kind, whose text may quote a row."""
+    if isinstance(error, ContactsError):
+        return str(error)
+    if isinstance(error, GeneratorExit):
+        return "its outcomes were read no further, which stops a push"
+    kind = type(error)
+    return f"ended by {kind.__module__}.{kind.__qualname__}; the task's log says where"

@@ -59,21 +59,21 @@ def run_settle(operator: RecordsOperator, context: Context) -> dict[str, Any]:
     except ConfigError as error:
         raise AirflowFailException(str(error)) from error
     log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], summary["verdict"])
-    if not (wrong := [kind for kind in WHY if summary[f"num_{kind}"]]):
+    if not summary["places"]:
         return summary
     push_summary(context["ti"], summary)
-    reasons = "; ".join(f"{summary[f'num_{kind}']} {WHY[kind]} ({named(summary, kind)})" for kind in wrong)
+    reasons = []
+    for kind, places in summary["places"].items():
+        # Named by their places in what was given, and by their digests.
+        pairs = zip(places, summary["digests"][kind], strict=True)
+        names = [f"place {place}, digest {digest}" for place, digest in pairs]
+        if more := summary[f"num_{kind}"] - len(names):
+            names.append(f"{more} more")
+        reasons.append(f"{summary[f'num_{kind}']} {WHY[kind]} ({', '.join(names)})")
     raise AirflowFailException(
         f"of {summary['num_named']} named records {summary['num_settled']} were settled under {summary['sync_id']} in "
-        f"{summary['outcomes_table']}; the others are not changed: {reasons}"
+        f"{summary['outcomes_table']}; the others are not changed: {'; '.join(reasons)}"
     )
-
-
-def named(summary: Mapping[str, Any], kind: str) -> str:
-    """Name the records of a kind by their places in what was given, and by their digests."""
-    pairs = zip(summary["places"][kind], summary["digests"][kind], strict=True)
-    more = summary[f"num_{kind}"] - len(summary["places"][kind])
-    return ", ".join(f"place {place}, digest {digest}" for place, digest in pairs) + (f", {more} more" if more else "")
 
 
 def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
@@ -83,66 +83,65 @@ def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     from airflow_provider_contacts.ledgers.sql.transactions import Patience
     from airflow_provider_contacts.task.connections import sql_hook
 
-    status, table, create = Status(parsed["verdict"]), parsed["outcomes_table"], parsed["create_tables"]
-    records, places = parse_records(given, status)
+    status, table = Status(parsed["verdict"]), parsed["outcomes_table"]
+    records = parse_records(given, status)
     found: Mapping[str, Finding] = {}
     digests: Mapping[str, str] = {}
     if records:
         words = {name: parsed[name] for name in ("sync_id", "settled_by", "store_payload")}
         engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
         try:
-            tables = Patience().run(lambda: open_tables(engine, table, create_tables=create))
-            found, digests = settle(engine, tables, Verdict(status=status, records=records, **words))
+            tables = Patience().run(lambda: open_tables(engine, table, create_tables=parsed["create_tables"]))
+            ids = {name: record_id for name, (_, record_id) in records.items()}
+            found, digests = settle(engine, tables, Verdict(status=status, records=ids, **words))
         finally:
             engine.dispose()
-    of_kind = {
-        kind: sorted((places[name], name) for name, one in found.items() if one.value == kind)
-        for kind in ("settled", "already_settled", *WHY)
-    }
-    first = {kind: of_kind[kind][:MOST_NAMED] for kind in WHY if of_kind[kind]}
+    of_kind: dict[str, list[tuple[int, str]]] = {kind: [] for kind in ("settled", "already_settled", *WHY)}
+    for name, (place, _) in records.items():
+        of_kind[found[name].value].append((place, digests[name]))
+    first = {kind: sorted(of_kind[kind])[:MOST_NAMED] for kind in WHY if of_kind[kind]}
     return {
         "sync_id": parsed["sync_id"],
         "verdict": status.value,
         "settled_by": parsed["settled_by"],
         "settled_at": datetime.now(UTC).isoformat(),
         "outcomes_table": table,
-        "num_named": len(found),
+        "num_named": len(records),
         **{f"num_{kind}": len(some) for kind, some in of_kind.items()},
         "places": {kind: [place for place, _ in some] for kind, some in first.items()},
-        "digests": {kind: [digests[name] for _, name in some] for kind, some in first.items()},
+        "digests": {kind: [digest for _, digest in some] for kind, some in first.items()},
     }
 
 
-def parse_records(value: Any, verdict: Status) -> tuple[dict[str, str | None], dict[str, int]]:
-    """Return the vendor's ids and the places, from 1, of the named records; both are empty if nothing is given.
+def parse_records(value: Any, verdict: Status) -> dict[str, tuple[int, str | None]]:
+    """Return the place, from 1, and the vendor's id of each named record; empty if nothing is given.
 
-    :raises ConfigError: naming what is wrong by its place.
+    :raises ConfigError: naming what is wrong by its place, from 1.
     """
     given = parse_json(value, "records") if not isinstance(value, str) or value.strip() else None
     if given is None or (isinstance(given, Mapping | list | tuple) and not given):
-        return {}, {}
+        return {}
     if verdict is Status.FAILED:
         if not isinstance(given, list | tuple):
             raise ConfigError("records is a list of record identifiers for the verdict failed")
         names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
-        return dict.fromkeys(names), {name: place for place, name in reversed(list(enumerate(names, 1)))}
+        # Of a record that is named twice, the first place.
+        return {name: (place, None) for place, name in reversed(list(enumerate(names, 1)))}
     if not isinstance(given, Mapping):
         raise ConfigError("records is a mapping {record_identifier: the vendor's id} for the verdict succeeded")
     ids = [parse_id(one, place) for place, one in enumerate(given.values(), 1)]
     check_distinct(map(key_of, ids), "gives one of the vendor's ids twice: two records must not claim one contact")
     names = [parse_identifier(one, place) for place, one in enumerate(given, 1)]
-    places = check_distinct(names, "names one record twice")
-    return dict(zip(names, ids, strict=True)), places
+    check_distinct(names, "names one record twice")
+    return {name: (place, one) for place, (name, one) in enumerate(zip(names, ids, strict=True), 1)}
 
 
-def check_distinct(texts: Iterable[str], what: str) -> dict[str, int]:
-    """Return the place of each text, from 1; two that are the same are a ``ConfigError``."""
+def check_distinct(texts: Iterable[str], what: str) -> None:
+    """Refuse two texts that are the same."""
     places: dict[str, int] = {}
     for place, text in enumerate(texts, 1):
-        if text in places:
-            raise ConfigError(f"records {what} (at places {places[text]} and {place})")
-        places[text] = place
-    return places
+        if (first := places.setdefault(text, place)) != place:
+            raise ConfigError(f"records {what} (at places {first} and {place})")
 
 
 def parse_identifier(value: Any, place: int) -> str:
@@ -165,8 +164,7 @@ def parse_id(value: Any, place: int) -> str:
     if not 0 < len(text) <= LONGEST_NAME or not printable or text.casefold() in NOTHING:
         raise ConfigError(
             f"records: the vendor's id at place {place} is none: a text or whole number of 1 to {LONGEST_NAME} "
-            "characters, with letters or digits, without control characters, without white space at its ends, and no "
-            "word for nothing (null, None)"
+            "characters, with letters or digits, no control characters, no white space at its ends, not null or None"
         )
     return text
 

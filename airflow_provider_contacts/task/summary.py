@@ -1,18 +1,27 @@
-"""Counting outcomes as they stream by, and saying how a push ended. No identifier and no text of a vendor stays."""
+"""Counting outcomes as they stream by, and telling of them. No identifier and no text of a vendor stays."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.errors import UndeliveredError
 from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task.parameters import XcomOutcomes
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
+
+if TYPE_CHECKING:
+    from airflow_provider_contacts.engine.push import Push
+
+log = logging.getLogger(__name__)
 
 MOST_IN_XCOM = 10_000
 """Outcomes that ``auto`` puts into XCom at most: beyond it a metadata database suffers."""
@@ -21,6 +30,9 @@ MOST_CODES = 100
 """Different error codes that are counted by name; a vendor that invents more shares one line."""
 
 LONGEST_CODE = 100
+
+PROGRESS_EVERY = 30.0
+"""Seconds between two progress lines in the log."""
 
 FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\[\]]{0,79}")
 """A field's path; what a vendor writes there may be anything else, which a log must not show."""
@@ -77,6 +89,20 @@ class Report:
     total: int | None = None
     trouble: str | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def counted(self, push: Push) -> Generator[Finished]:
+        """Run a push; count its records, each once, and hand them on."""
+        try:
+            with closing(push.run()) as portions:
+                for finished in portions:
+                    self.add(finished)
+                    yield finished
+        except GeneratorExit:
+            for finished in push.last_words:
+                self.add(finished)
+            raise
+        finally:
+            self.num_requests, self.trouble = push.counts.num_requests, push.counts.trouble
 
     def add(self, finished: Finished) -> None:
         """Count finished records, and keep the outcomes that are wanted."""
@@ -166,3 +192,54 @@ class Report:
             "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
             **({"outcomes": entries} if listed else {}),
         }
+
+    def end(self, status: str, ledger: Any, message: str | None = None) -> None:
+        """Log the counters, and write them into the run's row if the ledger has one."""
+        self.status = status
+        counts = ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in self.counts().items())
+        log.info("Push %s: %s", status, counts)
+        if (write := getattr(ledger, "finish", None)) is not None:
+            write(self.counts(), status, message)
+
+    def place_of_rows(self, outcomes_conn_id: str | None) -> str:
+        """Say where a person finds the outcome of each record."""
+        if outcomes_conn_id is None:
+            if self.wanted == "none":
+                return "no outcome was kept: set outcomes_conn_id"
+            return "each outcome: XCom return_value of this task, under outcomes"
+        run = self.sync_run_id.replace("'", "''")
+        wanted = ", ".join(f"'{one.value}'" for one in Status if one in UNDELIVERED and self.statuses[one])
+        columns = "record_identifier, status, error_code, error_field, status_message"
+        # Shown to a person, never run by this package.
+        query = f"SELECT {columns} FROM {self.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
+        twins = self.codes["key_not_unique"]
+        named = f"rows (connection {outcomes_conn_id!r}{f'; none for the {twins} of key_not_unique' if twins else ''})"
+        return f"{named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")
+
+
+class Progress:
+    """Logs now and then how far a push is."""
+
+    def __init__(self, report: Report, now: Callable[[], float] = monotonic) -> None:
+        self._report, self._now = report, now
+        self._last, self._done = now(), 0
+
+    def tell(self, push: Push) -> None:
+        """Log a line if the last one is old enough."""
+        passed = self._now() - self._last
+        if passed < PROGRESS_EVERY:
+            return
+        counts = self._report.counts()
+        done = counts["num_planned"]
+        rate = (done - self._done) / passed
+        self._last, self._done = self._now(), done
+        reached = push.counts
+        total = reached.num_read if reached.is_read else self._report.total
+        of = " (all)" if reached.is_read else "" if total is None else f" of {total}"
+        found = ", ".join(f"{one.value} {count}" for one, count in self._report.statuses.items() if count)
+        left = f", about {max(0, total - done) / rate:.0f} s left" if total is not None and rate > 0 else ""
+        log.info(
+            "Progress: read %s%s, sent %s, answered %s; outcomes %s%s; %.1f records a second%s",
+            *(reached.num_read, of, reached.num_sent, reached.num_answered),
+            *(done, found and f" ({found})", rate, left),
+        )

@@ -19,7 +19,7 @@ from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
-from airflow_provider_contacts.task import reporting, summary
+from airflow_provider_contacts.task import summary
 from airflow_provider_contacts.task.summary import Report
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
@@ -96,7 +96,7 @@ def counted(
             if alarm is not None:
                 sys.settrace(alarm)
             signal.setitimer(signal.ITIMER_REAL, seconds)
-            deque(reporting.counted(running, report), maxlen=0)
+            deque(report.counted(running), maxlen=0)
             # An alarm after this is not the push's.
             signal.setitimer(signal.ITIMER_REAL, 0)
     except BaseException as error:  # noqa: BLE001  # what it raises is what is looked at
@@ -300,6 +300,6 @@ def test_a_caller_who_stops_listening_loses_no_outcome(heard: int) -> None:
 
 def test_a_report_counts_the_confirmed_without_looking_at_them() -> None:
     world, report = World(), report_of("undelivered")
-    deque(reporting.counted(world.execution([*names(50), {"name": 7}]).push, report), maxlen=0)
+    deque(report.counted(world.execution([*names(50), {"name": 7}]).push), maxlen=0)
     assert (report.counts()["num_succeeded"], report.counts()["num_invalid"]) == (50, 1)
     assert [entry["row_index"] for entry in report.entries] == [50]

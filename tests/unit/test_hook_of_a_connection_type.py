@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.hooks import DexHook
-from airflow_provider_contacts.task.connections import contacts_hook, no_hook, sql_hook
+from airflow_provider_contacts.task.connections import contacts_hook, missing_package, sql_hook
 from tests.airflow_harness import airflow_connections
 
 
@@ -50,8 +50,11 @@ def test_a_connection_of_a_foreign_type_names_ours() -> None:
 @pytest.mark.parametrize(
     ("conn_id", "text"),
     [
-        ("snow", "the type 'snowflake' of connection 'snow'; install Airflow's provider package of 'snowflake'"),
-        ("bare", "connection 'bare' has no type; set its conn_type"),
+        (
+            "snow",
+            "connection 'snow' has the type 'snowflake'; no installed provider package serves it: install Airflow's",
+        ),
+        ("bare", "connection 'bare' has the type ''; set its conn_type"),
         ("dex_default", "connection 'dex_default' is no SQL connection; its type is 'dex'"),
     ],
 )
@@ -64,7 +67,6 @@ def test_a_connection_that_is_no_sql_connection_says_what_is_missing(conn_id: st
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres", "mysql"])
 def test_the_extra_that_installs_a_provider_package_is_named(kind: str) -> None:
-    text = no_hook("db", kind, ImportError("x", name="driver"))
-    assert text.startswith(f"the hook of connection 'db', of the type '{kind}', needs the module 'driver'")
-    assert text.endswith(f"install airflow-provider-contacts[{kind}]")
-    assert no_hook("db", kind, RuntimeError()).startswith(f"no installed provider package serves the type '{kind}'")
+    package = f"install airflow-provider-contacts[{kind}]"
+    assert missing_package(kind, ImportError("x", name="driver")) == f"its hook needs the module 'driver': {package}"
+    assert missing_package(kind, RuntimeError()) == f"no installed provider package serves it: {package}"

@@ -11,8 +11,7 @@ import pytest
 from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.sources import rows_of_records
-from airflow_provider_contacts.task.reporting import PROGRESS_EVERY, Progress, counted, place_of_rows
-from airflow_provider_contacts.task.summary import Report
+from airflow_provider_contacts.task.summary import PROGRESS_EVERY, Progress, Report
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.support.fake_vendor import APPLIED_AND_LOST, Deed, World, answers, first, names
 
@@ -41,7 +40,7 @@ def lines(
     report = report_of(total=total)
     progress = Progress(report, lambda: world.time.seconds)
     with caplog.at_level(logging.INFO):
-        deque(counted(world.execution(rows or names(COUNT), watch=progress.tell, **options).push, report), maxlen=0)
+        deque(report.counted(world.execution(rows or names(COUNT), watch=progress.tell, **options).push), maxlen=0)
     return [one.getMessage() for one in caplog.records if one.getMessage().startswith("Progress")]
 
 
@@ -102,14 +101,14 @@ def outcome(status: Status, code: str | None = None) -> Outcome:
 
 def test_the_place_of_the_rows_is_a_query_and_says_which_records_have_none() -> None:
     unknown = report_of(outcome(Status.UNKNOWN, "lost"), outcome(Status.SUCCEEDED), sync_run_id="it's/r/t/-1")
-    assert place_of_rows(unknown, "outcomes") == (
+    assert unknown.place_of_rows("outcomes") == (
         "rows (connection 'outcomes'): SELECT record_identifier, status, error_code, error_field, status_message "
         "FROM contact_outcomes WHERE sync_run_id = 'it''s/r/t/-1' AND status IN ('unknown')"
     )
     twins = report_of(outcome(Status.INVALID, "key_not_unique"), outcome(Status.INVALID, "missing_field"))
-    assert place_of_rows(twins, "db").startswith("rows (connection 'db'; none for the 1 of key_not_unique): SELECT ")
+    assert twins.place_of_rows("db").startswith("rows (connection 'db'; none for the 1 of key_not_unique): SELECT ")
 
 
 def test_without_a_table_the_place_is_xcom_or_none() -> None:
-    assert "XCom return_value" in place_of_rows(report_of(wanted="all"), None)
-    assert "set outcomes_conn_id" in place_of_rows(report_of(wanted="none"), None)
+    assert "XCom return_value" in report_of(wanted="all").place_of_rows(None)
+    assert "set outcomes_conn_id" in report_of(wanted="none").place_of_rows(None)
