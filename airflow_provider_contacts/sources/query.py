@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from airflow_provider_contacts.errors import ConfigError, ContactsError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources.driver_errors import describe, first_words
 from airflow_provider_contacts.sources.drivers import Link, link_of
-from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, release_after, unreadable
+from airflow_provider_contacts.sources.row_source import RowSource, check_distinct, unreadable
 
 # Seconds between two looks at whether to stop.
 PAUSE = 0.2
@@ -63,8 +64,9 @@ def rows_of_query(
     query = Query(hook, sql, chunk_size, stopping, f"connection {conn_id!r}" if conn_id else "the source")
     try:
         columns = query.begin(parameters)
-    except BaseException as error:
-        release_after(error, query.close)
+    except BaseException:
+        with suppress(Exception):
+            query.close()
         raise
     return RowSource(columns, query.chunks(columns), query.close)
 

@@ -6,7 +6,7 @@ import traceback
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
             failure: ContactsError = error
         except Exception as error:  # noqa: BLE001  # whatever a user's iterator raises
             failure = unreadable(self._count, "of the records", place_of(error))
-        except BaseException as error:
-            release_after(error, self.close)
+        except BaseException:
+            self._close_quietly()
             raise
         else:
             if chunk is None:
@@ -71,7 +71,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
                 return None
             self._count += len(chunk)
             return plain_rows(chunk)
-        release_after(failure, self.close)
+        self._close_quietly()
         # Outside of the handler, which would chain the original to it.
         raise failure
 
@@ -80,7 +80,11 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         if error is None:
             self.close()
         else:
-            release_after(error, self.close)
+            self._close_quietly()
+
+    def _close_quietly(self) -> None:
+        with suppress(Exception):
+            self.close()
 
     def close(self) -> None:
         """Close; a second call does nothing."""
@@ -141,14 +145,6 @@ def place_of(error: BaseException) -> str:
 def name_of(kind: type) -> str:
     """Return the full name of a class."""
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def release_after(error: BaseException, release: Callable[[], None]) -> None:
-    """Release without hiding the error that ended the reading."""
-    try:
-        release()
-    except Exception as second:  # noqa: BLE001  # the first error is the one to raise; this one is noted on it
-        error.add_note(f"closing the source failed too: {type(second).__name__}")
 
 
 def raising(error: Exception) -> Iterator[Any]:

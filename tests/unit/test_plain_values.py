@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict, UserDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,7 +20,7 @@ import pytest
 from airflow_provider_contacts.ledgers.sql.rows import payload_json
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
-from airflow_provider_contacts.sources.plain_values import plain, plain_row
+from airflow_provider_contacts.sources.plain_values import plain, plain_row, plain_rows
 from airflow_provider_contacts.vendors import load
 from tests.support.vendors import PEOPLE, prepare
 
@@ -178,67 +177,28 @@ def test_what_would_change_a_value_is_invalid(vendor: str, place: str, value: An
 # Objects whose own methods raise.
 
 
-class Hostile:
-    """An object of which one method raises."""
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "method":
-            return object.__getattribute__(self, name)
-        raise OSError("personcanary")
-
-
-def broken(*methods: str) -> Any:
-    def fail(*_: object) -> Any:
-        raise ZeroDivisionError("personcanary")
-
-    return type("Broken", (), dict.fromkeys(methods, fail))()
-
-
-class BrokenMapping(Mapping[str, Any]):
-    """A row, one of whose methods raises."""
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-
-    def fail(self, method: str) -> None:
-        if method == self.method:
-            raise ZeroDivisionError("personcanary")
-
-    def __getitem__(self, name: str) -> Any:
-        self.fail("getitem")
-        return {"key": "k", "first_name": "Ada"}[name]
-
-    def __iter__(self) -> Iterator[str]:
-        self.fail("iter")
-        return iter(["key", "first_name"])
-
-    def __len__(self) -> int:
-        return 2
-
-
-class BrokenText(str):
-    __slots__ = ()
-
-    def __hash__(self) -> int:
-        raise ZeroDivisionError("personcanary")
-
-    def __eq__(self, other: object) -> bool:
-        raise ZeroDivisionError("personcanary")
+def fail(*_: object) -> Any:
+    raise ZeroDivisionError("personcanary")
 
 
 METHODS = ("__str__", "__repr__", "__iter__", "__len__", "__hash__", "__eq__", "__bool__", "__float__", "__index__")
+
+
+def broken(base: type, *methods: str) -> Any:
+    return type("Broken", (base,), dict.fromkeys(methods, fail))
+
+
+ANYTHING = broken(object, *METHODS)
+SECRETIVE = broken(object, "__getattribute__")
 HOSTILE: dict[str, Callable[[], Any]] = {
-    **{method: partial(broken, method) for method in METHODS},
-    "everything": partial(broken, *METHODS),
-    "attributes": lambda: Hostile("x"),
-    "in a list": lambda: [broken(*METHODS)],
-    "in an object": lambda: {"a": Hostile("x")},
-    "as a name": lambda: {broken("__str__", "__repr__"): 1},
-    "items": lambda: type("Items", (dict,), {"items": lambda _: 1 / 0})(a=1),
-    "members": lambda: type("Members", (list,), {"__iter__": lambda _: 1 / 0})([1]),
+    **{method: broken(object, method) for method in METHODS},
+    "everything": ANYTHING,
+    "attributes": SECRETIVE,
+    "in a list": lambda: [ANYTHING()],
+    "in an object": lambda: {"a": SECRETIVE()},
+    "as a name": lambda: {broken(object, "__str__", "__repr__")(): 1},
+    "items": lambda: broken(dict, "items")(a=1),
+    "members": lambda: broken(list, "__iter__")([1]),
 }
 
 
@@ -256,15 +216,20 @@ def test_an_object_that_cannot_be_read_makes_its_record_invalid(vendor: str, wha
         assert "personcanary" not in str(payload_json(found.payload))
 
 
-@pytest.mark.parametrize("method", ["getitem", "iter"])
+@pytest.mark.parametrize("method", ["__getitem__", "__iter__"])
 def test_a_row_that_cannot_be_read_is_invalid(method: str) -> None:
     mapper = Mapper(vendor=load("dex"), destination={}, sync_id="s", sync_key=("key",))
-    found = mapper.prepare(0, plain_row(BrokenMapping(method)))
-    assert found.errors
+    found = mapper.prepare(0, plain_row(broken(UserDict, method)(key="k", first_name="Ada")))
     assert [code for code, _, _ in found.errors] == ["not_a_mapping"]
 
 
 def test_a_text_that_cannot_be_compared_is_read_all_the_same() -> None:
-    found = prepared("dex", first_name=BrokenText("Ada"))
+    found = prepared("dex", first_name=broken(str, "__hash__", "__eq__")("Ada"))
     assert not found.errors
     assert found.payload_hash == prepared("dex").payload_hash
+
+
+def test_a_chunk_in_which_one_row_needs_a_look_is_read_as_its_rows_are() -> None:
+    plainly = {"key": 1, "first_name": "Ada"}
+    assert plain_rows(chunk := [plainly, plainly]) is chunk
+    assert plain_rows([plainly, {"key": np.int64(1), Word("first_name"): "Ada"}, None]) == [plainly, plainly, None]
