@@ -151,8 +151,8 @@ class Execution(Pushing):
 
     def _plan(self, intake: Intake) -> dict[str, Any]:
         """Return the summary of what a push would do now."""
-        rows, mapper, ledger = intake
-        report, parameters = self.report, self.parameters
+        rows, mapper = intake
+        report, parameters, ledger = self.report, self.parameters, self.ledger
         plan = Plan(parameters.plan_rows, parameters.plan_identifiers == "clear")
         look = refuse_renamed(ledger, report.sync_id, given=parameters.sync_id)
         settings = self.settings

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Intake = tuple[Iterator[Any], Mapper, Ledger]
-"""Records, how they become payloads, and the ledger as the engine sees it."""
+Intake = tuple[Iterator[Any], Mapper]
+"""Records, and how they become payloads."""
 
 
 class Pushing:
@@ -163,7 +163,7 @@ class Pushing:
             mapper = self.mapper(source.columns)
             check_key(source, mapper.sync_key)
             self.report.total = source.total
-            yield source, mapper, self.ledger
+            yield source, mapper
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -191,12 +191,12 @@ class Pushing:
         """Push what is read while the records are finished; write down how it ends."""
         # The source is closed, which may take long, when the end is written.
         with ExitStack() as opened, self.reported():
-            rows, mapper, ledger = opened.enter_context(self.intake())
+            rows, mapper = opened.enter_context(self.intake())
             budget = opened.enter_context(self.hook.budget(self.target, self.client))
             push = Push(
                 rows,
                 mapper=mapper,
-                ledger=ledger,
+                ledger=self.ledger,
                 sender=self.client,
                 settings=self.settings,
                 stopping=self.stopping,

@@ -75,7 +75,7 @@ class ReplayExecution(Execution):
                 records = self._from_query(source, mapper)
             # The same mapper, for records that are prepared already.
             ready = ReadyMapper(**{one.name: getattr(mapper, one.name) for one in fields(mapper) if one.init})
-            yield records, ready, self.ledger
+            yield records, ready
 
     def not_tolerated(self) -> UndeliveredError | None:
         """Return why the task must fail; records alone that no try can send are no reason to try again."""
