@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock, call
 
 import psycopg
 import pymysql  # type: ignore[import-untyped]  # it has no types
@@ -272,75 +273,40 @@ def test_what_may_quote_a_row_is_left_out(error: Exception) -> None:
 # Other drivers.
 
 
-@dataclass
-class FakeCursor:
-    """A DB-API cursor of two rows, which arrive one call after the other."""
-
-    chunks: list[Sequence[Any]] = field(default_factory=lambda: [((1, "a"),), ((2, "b"),), ()])
-    calls: list[Any] = field(default_factory=list)
-    description: Sequence[Any] | None = (("id", 23), ("name", 25))
-    blocked: Event | None = None
-
-    def execute(self, *arguments: Any) -> None:
-        self.calls.append(arguments)
-        if self.blocked is not None:
-            self.blocked.wait(60)
-
-    def fetchmany(self, size: int) -> Sequence[Any]:
-        self.calls.append(size)
-        return self.chunks.pop(0)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (row for chunk in self.chunks for row in chunk)
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-class FakeConnection:
-    def __init__(self, cursor: FakeCursor) -> None:
-        self.fake_cursor, self.calls = cursor, list[Any]()
-
-    def cursor(self, *arguments: Any) -> FakeCursor:
-        self.calls.append(("cursor", *arguments))
-        return self.fake_cursor
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-@dataclass
-class FakeHook:
-    connection: FakeConnection
-    supports_autocommit: bool = True
-
-    def get_conn(self) -> FakeConnection:
-        return self.connection
-
-    def set_autocommit(self, conn: FakeConnection, autocommit: bool) -> None:
-        conn.calls.append(("autocommit", autocommit))
+def faked(*chunks: Sequence[Any], module: str = "other_driver") -> Any:
+    """Return a hook of another driver, whose rows arrive in these chunks."""
+    hook = MagicMock(supports_autocommit=True)
+    hook.get_conn.return_value = type("Connection", (MagicMock,), {"__module__": module})()
+    cursor = hook.get_conn().cursor.return_value
+    cursor.description = (("id", 23), ("name", 25))
+    cursor.fetchmany.side_effect = [*chunks, ()]
+    cursor.__iter__.return_value = iter([row for chunk in chunks for row in chunk])
+    return hook
 
 
 def test_any_dbapi_driver_is_read_in_chunks_without_autocommit() -> None:
-    hook = FakeHook(FakeConnection(FakeCursor()))
+    hook = faked([(1, "a")], [(2, "b")])
+    connection = hook.get_conn()
     with rows_of_query(hook, "SELECT %(a)s", {"a": 1}, 7) as rows:
         assert list(rows) == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
-    assert hook.connection.calls == [("autocommit", False), ("cursor",), "close"]
-    assert hook.connection.fake_cursor.calls == [("SELECT %(a)s", {"a": 1}), 7, 7, 7, "close"]
+    assert hook.set_autocommit.mock_calls == [call(connection, False)]  # noqa: FBT003  # Airflow's signature
+    reads = [call.cursor().fetchmany(7)] * 3
+    assert connection.mock_calls == [
+        *(call.cursor(), call.cursor().execute("SELECT %(a)s", {"a": 1}), *reads),
+        *(call.cursor().close(), call.close()),
+    ]
 
 
 def test_rows_that_are_mappings_already_stay_so() -> None:
-    cursor = FakeCursor([[{"id": 1, "name": "a"}], []])
-    with rows_of_query(FakeHook(FakeConnection(cursor)), "SELECT 1", None, 7) as rows:
+    with rows_of_query(faked([{"id": 1, "name": "a"}]), "SELECT 1", None, 7) as rows:
         assert list(rows) == [{"id": 1, "name": "a"}]
 
 
 def test_a_row_of_another_width_than_the_columns_is_an_error() -> None:
-    cursor = FakeCursor([[(1,)], []])
-    rows = rows_of_query(FakeHook(FakeConnection(cursor)), "SELECT 1", None, 7)
+    hook = faked([(1,)])
     with pytest.raises(SourceError, match=r"row 1 .*ValueError"):
-        next(rows)
-    assert cursor.calls[-1] == "close"
+        next(rows_of_query(hook, "SELECT 1", None, 7))
+    hook.get_conn().close.assert_called_once_with()
 
 
 @pytest.mark.parametrize("module", ["MySQLdb.connections", "mysql.connector.connection_cext"])
@@ -352,12 +318,13 @@ def test_mysql_is_read_unbuffered_and_not_read_on_when_the_reading_ends_early(
     cursors.SSCursor = unbuffered = object()  # type: ignore[attr-defined]  # a stand-in for the driver's module
     monkeypatch.setitem(sys.modules, "MySQLdb", ModuleType("MySQLdb"))
     monkeypatch.setitem(sys.modules, "MySQLdb.cursors", cursors)
-    hook = FakeHook(type("Connection", (FakeConnection,), {"__module__": module})(FakeCursor()))
+    hook = faked([(1, "a")], [(2, "b")], module=module)
+    connection = hook.get_conn()
     with rows_of_query(hook, "SELECT 1", None, 1) as rows:
         next(rows)
-    assert (("cursor", unbuffered) in hook.connection.calls) == module.startswith("MySQLdb")
-    assert hook.connection.calls[-1] == "close"
-    assert "close" not in hook.connection.fake_cursor.calls
+    assert (call(unbuffered) in connection.cursor.mock_calls) == module.startswith("MySQLdb")
+    connection.close.assert_called_once_with()
+    connection.cursor().close.assert_not_called()
 
 
 # The end of a query that runs on.
@@ -394,7 +361,8 @@ def test_a_query_that_runs_on_ends_by_an_exception_out_of_a_signal(hook: FileHoo
 
 def test_a_query_that_nobody_can_cancel_is_left_behind() -> None:
     blocked = Event()
-    hook = FakeHook(FakeConnection(FakeCursor(blocked=blocked)))
+    hook = faked()
+    hook.get_conn().cursor.return_value.execute.side_effect = lambda *_: blocked.wait(60)
     with pytest.raises(InterruptedPushError):
         rows_of_query(hook, "SELECT 1", None, 10, stopping=after(1))
     blocked.set()
