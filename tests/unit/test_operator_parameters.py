@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, task
@@ -257,36 +255,10 @@ def test_default_args_still_fill_in_what_is_not_given() -> None:
     assert (op.contacts_conn_id, op.on_unknown, op.max_rejected, op.sync_key) == ("dex_default", "resend", 0.1, "b")
 
 
-SNIPPET = """
-from __future__ import annotations
-
-from datetime import timedelta
-
-from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
-
-PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="hold", retry_delay=timedelta(minutes=5))
-PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="retry")  # wrong
-SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a")  # wrong
-SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a", sync_key="", batch_size="x")  # wrong
-"""
-
-
-def test_a_type_checker_finds_a_wrong_name_and_a_wrong_type(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
-    root = Path(__file__).resolve().parents[2]
-    snippet = tmp_path / "snippet.py"
-    snippet.write_text(SNIPPET)
-    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--follow-imports", "silent"]
-    done = subprocess.run(
-        [*command, "--config-file", "", "--python-version", "3.11", str(snippet)],
-        cwd=tmp_path,
-        env={"MYPYPATH": str(root), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
-    marked = {number for number, line in enumerate(SNIPPET.splitlines(), 1) if line.endswith("# wrong")}
-    assert len(marked) > 1
-    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
-    assert found == marked, done.stdout
+if TYPE_CHECKING:
+    # For a type checker alone, to which an ignore without an error is one.
+    wait = timedelta(minutes=5)
+    PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="hold", retry_delay=wait)
+    PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="retry")  # type: ignore[arg-type]
+    SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a")  # type: ignore[call-arg]
+    ReplayContactsOperator(task_id="t", sync_id="s", outcomes_conn_id="o", contacts_conn_id="a", batch_size="x")  # type: ignore[arg-type]
