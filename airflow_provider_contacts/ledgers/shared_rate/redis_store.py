@@ -73,21 +73,10 @@ class RedisStore:
         try:
             return work()
         except RedisError as error:
-            failure = BudgetError(f"{self._where}: the shared rate's Redis cannot be used: {self._told(error)}")
+            # Its own text may quote the command, or as whom it connects.
+            server = f"{self._settings.get('host')}:{self._settings.get('port')}"
+            failure = BudgetError(
+                f"{self._where}: the shared rate's Redis cannot be used: {type(error).__name__} at {server}; the login "
+                f"needs GET, SET, TIME and EVALSHA on {PREFIX}*"
+            )
         raise failure
-
-    def _told(self, error: Exception) -> str:
-        """Return what is wrong and what to do; the error's own text may quote the command, or as whom it connects."""
-        from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError, TimeoutError  # noqa: A004
-
-        server = f"{self._settings.get('host')}:{self._settings.get('port')}"
-        match error:
-            case AuthenticationError():
-                told = f"{server} refuses the connection's login and password: correct them"
-            case NoPermissionError():
-                told = f"the login at {server} lacks a right: grant GET, SET, TIME and EVALSHA on {PREFIX}*"
-            case ConnectionError() | TimeoutError():
-                told = f"is the server up, and can the worker reach it at {server}?"
-            case _:
-                told = f"look at the server at {server}"
-        return f"{type(error).__name__}: {told}"
