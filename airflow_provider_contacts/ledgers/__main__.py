@@ -13,12 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     from airflow_provider_contacts.ledgers.sql import ddl, tables
 
-    parser = argparse.ArgumentParser(
-        prog="python -m airflow_provider_contacts.ledgers",
-        description="Work with the table that keeps the outcome of every record.",
-    )
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser(
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_contacts.ledgers")
+    command = parser.add_subparsers(required=True).add_parser(
         "ddl",
         help="print the statements that create the tables and the view",
         description="Print the statements that create the outcome table, a view, and the tables behind it, for "

@@ -77,13 +77,6 @@ def test_other_databases_are_told_which_can() -> None:
         prepare(engine)
 
 
-def test_preparing_twice_does_no_harm(database: Database) -> None:
-    engine = database.engine()
-    prepare(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE TABLE x (y INTEGER)")
-
-
 def test_the_source_in_the_same_file_is_read_meanwhile(database: Database, file: Path) -> None:
     ledger = database.open(hook=FileHook(file), source=FileHook(file))
     source = sqlite3.connect(file)

@@ -74,7 +74,7 @@ def engine_of(hook: Any, needs: str, **settings: Any) -> Engine:
 
 
 def prepare(engine: Engine) -> None:
-    """Make every new connection of an engine keep what it commits; doing it twice does no harm.
+    """Make every new connection of an engine keep what it commits.
 
     :raises ConfigError: for another kind of database.
     """
@@ -82,8 +82,6 @@ def prepare(engine: Engine) -> None:
     set_up = setups.get(engine.dialect.name)
     if set_up is None:
         raise ConfigError(f"{KINDS}, not {engine.dialect.name}")
-    if event.contains(engine, "connect", set_up):
-        return
     event.listen(engine, "do_connect", in_unicode)
     event.listen(engine, "connect", set_up)
     begin = {"sqlite": begin_sqlite, "postgresql": begin_postgresql}.get(engine.dialect.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
@@ -12,15 +12,11 @@ from sqlalchemy.schema import CreateIndex, CreateTable  # noqa: TID253  # likewi
 from airflow_provider_contacts.ledgers.sql.expressions import own, payload_of, record_id_of, status_of
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
 
-# Batches and records are written twice. With room beside it, PostgreSQL writes the second one there, and no index anew.
-ROOM = " WITH (fillfactor = 60)"
-
 
 def dialect_of(flavour: Flavour) -> sa.Dialect:
     """Return a dialect that can print DDL without a connection."""
     dialects = {"sqlite": sqlite.dialect, "postgresql": postgresql.dialect}
-    dialect: sa.Dialect = dialects.get(flavour, mysql.dialect)()
-    return dialect
+    return cast("sa.Dialect", dialects.get(flavour, mysql.dialect)())
 
 
 def ddl(tables: Tables) -> str:
@@ -33,13 +29,7 @@ def create_table(tables: Tables, table: sa.Table) -> list[str]:
     """Return the statements that create one table and its index."""
     dialect = dialect_of(tables.flavour)
     text = str(CreateTable(table).compile(dialect=dialect)).strip()
-    text = re.sub(r" +\n", "\n", text).replace("\t", "    ").replace(")ENGINE", ") ENGINE")
-    if tables.flavour in COLLATIONS:
-        # In the same statement, so that neither stands without the other.
-        keys = "".join(f",\n    INDEX ({', '.join(index.columns.keys())})" for index in table.indexes)
-        return [text.replace("\n) ENGINE", f"{keys}\n) ENGINE")]
-    if tables.flavour == "postgresql" and table in {tables.batches, tables.records}:
-        text += ROOM
+    text = re.sub(r"\)\s*(ENGINE|WITH)", r") \1", re.sub(r" +\n", "\n", text)).replace("\t", "    ")
     return [text, *(str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes)]
 
 
