@@ -157,13 +157,13 @@ class TaskStateLedger:
         keys = Counter(key_of(one) for batch in batches.values() for one in batch.identifiers)
         if keys.total() > len(keys):
             raise ValueError("one claim names a record twice")
-        changed = self._answered(entry for result in results for entry in entries_of(result))[0]
+        answered = self._answered(entry for result in results for entry in entries_of(result))
         claims, lost = self._claimed(batches)
         before = [(known := self._known.get(claim.key)) and known.entry for claim in claims]
         # Kept before it is written: what may have arrived counts as written, and is never sent unless it has.
         now = self._clock.monotonic()
         self._known.update((claim.key, Known(claim, now, now)) for claim in claims)
-        self._log.append([*changed, *claims])
+        self._log.append([*answered, *claims])
         # Asked after the claims are written: who registers later reads them, who registered earlier is seen.
         if claims and not self._log.is_newest():
             # Nothing was sent. Where that cannot be written either, the claims are a doubt too many.
@@ -194,24 +194,23 @@ class TaskStateLedger:
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
         """Write outcomes where the record still waits for the outcome's batch; return the identifiers written."""
-        changed, answered = self._answered(map(Entry.of, outcomes))
-        self._log.append(changed)
-        return frozenset(one.record_identifier for one in outcomes if key_of(one.record_identifier) in answered)
+        answered = self._answered(map(Entry.of, outcomes))
+        self._log.append(answered)
+        keys = {entry.key for entry in answered}
+        return frozenset(one.record_identifier for one in outcomes if key_of(one.record_identifier) in keys)
 
-    def _answered(self, entries: Iterable[Entry]) -> tuple[Sequence[Entry], Collection[str]]:
-        """Keep the entries that answer a known request; return those that change something, and the keys of all."""
-        changed, answered, now = list[Entry](), set[str](), self._clock.monotonic()
+    def _answered(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Keep the entries that answer a known request, and return them as they are written."""
+        answered, now = list[Entry](), self._clock.monotonic()
         for entry in entries:
             known = self._known.get(entry.key)
             if known is None or not answers(entry, known.entry):
                 continue
             after = folded(known.entry, entry)
             if after is not known.entry:
-                answered.add(entry.key)
-            if after != known.entry:
-                changed.append(replace(entry, payload_hash=None))
                 self._known[entry.key] = known._replace(entry=after, written_at=now)
-        return changed, answered
+                answered.append(replace(entry, payload_hash=None))
+        return answered
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, over nothing or a state that is just as weak."""
