@@ -110,9 +110,8 @@ def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | N
     """Return what a person should look at when the vendor takes nothing, or the cause, where it is known."""
     if message:
         return f"{title} cannot be pushed to ({code}): {message}"
-    parts = [place.host and f"at {place.host}", place.conn_id and f"connection {place.conn_id!r}"]
-    named = ", ".join(filter(None, [*parts, shown(place.destination)]))
-    return f"{title} refuses the push ({code})" + (f" {named}" if named else "") + f": {hint_of(code, place)}"
+    to = f" to {shown(place.destination)}" if place.destination else ""
+    return f"{title}{place.named} refuses the push{to} ({code}): {hint_of(code, place)}"
 
 
 def hint_of(code: str, place: Place) -> str:

@@ -38,14 +38,14 @@ WORDS = {
 def test_a_refused_credential_names_the_fields_of_this_vendor(name: str) -> None:
     found = resolve(vendors.load(name), STORED[name])
     text = refusal_text(vendors.load(name).title, "http_401", found.place)
-    assert text.endswith(f"connection 'c': check the connection's {WORDS[name]}")
+    assert text.endswith(f"(http_401): check the connection's {WORDS[name]}")
     assert f"at {found.host}" in text
 
 
 def test_what_is_not_there_names_the_destination() -> None:
     place = Place(conn_id="c", host="api.example", destination={"record_list_id": "l-1"})
     assert refusal_text("Talkdesk", "http_404", place) == (
-        "Talkdesk refuses the push (http_404) at api.example, connection 'c', record_list_id 'l-1': "
+        "Talkdesk at api.example (connection 'c') refuses the push to record_list_id 'l-1' (http_404): "
         "check the destination's record_list_id and the connection's host"
     )
     assert hint_of("http_404", Place(conn_id="c")) == "check the connection's host and path"
