@@ -26,9 +26,6 @@ Read back, each record is looked up by its external id, which every record has t
   being it, and what hides behind it is not told: the record stays in doubt.
 - The contact's fields: FOUND as for the answer to a create request. The echo of the external id: INFERRED; a contact
   that does not show it is taken for the one that was asked for, and its content must agree all the same.
-
-What it can prove: that a record is there, and, if 404 means absent, that it is not. What it cannot: that a record is
-absent whose external id another contact has, or anything about two records that were given one external id.
 """
 
 from __future__ import annotations

@@ -19,11 +19,8 @@ Marks as in the vendor's file.
   is not understood may find nothing.
 - ``created_at``, names and company of a contact: SEED.
 
-What it can prove: with an email that no other contact has, that the record is there and that it is not; with an id, or
-an email that others have, only that it is there. Without either: both, by the whole name, as a best effort, since a
-contact created after the record's mark under its very name is taken for it. A record without an email, an id or a whole
-name is not asked about. Social profiles and pictures, which come back in another form (FOUND), and all members whose
-form in a read is UNKNOWN are not compared.
+A record without an email, an id or a whole name is not asked about. Social profiles and pictures, which come back in
+another form (FOUND), and all members whose form in a read is UNKNOWN are not compared.
 """
 
 from __future__ import annotations

@@ -25,10 +25,6 @@ Read back, the contacts of the organization are compared by content.
   Both forms of a list are read.
 - A list of contacts at an address of its own: UNKNOWN, so none is asked for.
 - Older captures write names with underscores (FOUND): both spellings of the phone's are read.
-
-What it can prove: that a contact with this content is there, and that none is. What it cannot: no time of creation is
-shown, so a contact with the very content that somebody else created, before or since, passes for ours, unless another
-row holds it. Counts are not used.
 """
 
 from __future__ import annotations

@@ -12,9 +12,8 @@ Marks as in the vendor's file.
 - 250,000 records a list: FOUND (support.talkdesk.com, article 360043587352), which makes 5,000 pages.
 - ``created_at`` of a record: SEED for the answer to a create request, INFERRED here.
 
-What it can prove: that a record is in the list, and that it is not, however the list tells duplicates apart. What it
-cannot: pages are cut by position, so that a record can hide behind the edge of two pages if others are deleted between
-the two requests; the totals show that where they are shown.
+Pages are cut by position, so that a record can hide behind the edge of two pages if others are deleted between the two
+requests; the totals show that where they are shown.
 """
 
 from __future__ import annotations
