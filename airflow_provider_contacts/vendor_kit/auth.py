@@ -117,13 +117,13 @@ def client_credentials(
             parameters=tuple(given.items()),
         )
 
-    said = {"token_url": (f"Where tokens are requested. Default: {where}", where if "://" in where else "")}
-    said |= {
-        name: (f"{name.capitalize()} of the token. Default: {default}", default) for name, default in named.items()
-    }
-    titles = {"token_url": "Token URL"}
-    settings = tuple(
-        Setting(name, titles.get(name, name.capitalize()), text, example=one) for name, (text, one) in said.items()
+    address = where if "://" in where else ""
+    settings = (
+        Setting("token_url", "Token URL", f"Where tokens are requested. Default: {where}", example=address),
+        *(
+            Setting(name, name.capitalize(), f"{name.capitalize()} of the token. Default: {default}", example=default)
+            for name, default in named.items()
+        ),
     )
     labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
     return Auth(ConnectionForm(relabeling=labels, settings=settings), credential)
