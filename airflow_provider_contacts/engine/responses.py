@@ -130,7 +130,7 @@ class Responses:
             self._counts.trouble = told or self._counts.trouble
         due = self._due_again(tag, batch, result, said)
         found = judged(
-            result_of(batch, said, answer.status if answer is not None else None, self._vendor.exists_codes),
+            result_of(batch, said, answer.status if answer is not None else None),
             said,
             again_due=due,
             sync_run_id=self._context.ledger.sync_run_id,

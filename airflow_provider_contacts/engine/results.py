@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -31,13 +31,8 @@ class Judged(Value, frozen=True, kw_only=True):
     identifiers: Sequence[str]
 
 
-def result_of(
-    batch: Batch, disposition: Disposition, http_status: int | None, exists_codes: Collection[str] = ()
-) -> BatchResult:
-    """Return the outcomes of a batch's records.
-
-    :param exists_codes: codes by which the vendor says that a contact exists.
-    """
+def result_of(batch: Batch, disposition: Disposition, http_status: int | None) -> BatchResult:
+    """Return the outcomes of a batch's records."""
     replies = disposition.replies
     if len(replies) != len(batch):
         raise ValueError("an answer has one reply for each record")
@@ -47,8 +42,7 @@ def result_of(
         http_status=http_status,
         ids=replies.ids,
         exceptions={
-            place: unconfirmed(batch, place, reply, http_status, exists_codes)
-            for place, reply in replies.exceptions.items()
+            place: unconfirmed(batch, place, reply, http_status) for place, reply in replies.exceptions.items()
         },
     )
 
@@ -109,9 +103,7 @@ def history_after(batch: Batch, place: int, outcome: Outcome, sync_run_id: str) 
     return structs.replace(history, state=state_after(outcome, sync_run_id, was_in_doubt=history.reconciled))
 
 
-def unconfirmed(
-    batch: Batch, place: int, reply: Reply, http_status: int | None, exists_codes: Collection[str] = ()
-) -> Outcome:
+def unconfirmed(batch: Batch, place: int, reply: Reply, http_status: int | None) -> Outcome:
     """Return the outcome of a record that the vendor does not confirm.
 
     A record that was in doubt before is in doubt still. One that a reading did not find is in doubt again when the
@@ -129,9 +121,7 @@ def unconfirmed(
         case Created():
             raise ValueError("a creation is no exception")
     history = batch.history(place)
-    if history.doubted or (
-        history.reconciled and status is Status.REJECTED and says_exists(errors, http_status, exists_codes)
-    ):
+    if history.doubted or (history.reconciled and status is Status.REJECTED and says_exists(errors, http_status)):
         status = Status.UNKNOWN
     outcome = outcome_of(
         batch.record(place),

@@ -66,7 +66,7 @@ class Reconciler:
         now = self._clock.monotonic()
         for record, state in found:
             said = RecordError(state.error_code or "", None, state.status_message)
-            exists = says_exists([said], state.http_status, self._vendor.exists_codes)
+            exists = says_exists([said], state.http_status)
             in_doubt = InDoubt(
                 record=record,
                 state=state,

@@ -16,7 +16,7 @@ from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
-from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Assumptions, Place, credential_fields
+from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Assumptions, Place
 from airflow_provider_contacts.vendor_kit.sanitize import Secrets, secrets_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Vendor
 
@@ -90,7 +90,6 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         refusals_atomic=extra.get("refusals_atomic", vendor.refusals_atomic),
         retry_after_is_refusal=extra.get("retry_after_is_refusal", vendor.retry_after_is_refusal),
     )
-    host, fields = urlsplit(base_url).netloc, credential_fields(vendor, credential)
     return Target(
         endpoint=endpoint,
         host=(urlsplit(base_url).hostname or "").lower(),
@@ -100,7 +99,7 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         defaults={one.name: extra[one.name] for one in vendor.destination.settings if one.name in extra},
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
-        place=Place(conn_id=stored.conn_id, host=host, credential=fields),
+        place=Place(conn_id=stored.conn_id, host=urlsplit(base_url).netloc),
     )
 
 

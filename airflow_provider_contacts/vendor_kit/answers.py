@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_contacts.errors import UnreadableError
@@ -79,12 +79,10 @@ def first_shape(vendor: Vendor, answer: Response) -> list[Reason]:
     return next(filter(None, (list(shape(body, answer.status)) for shape in vendor.refusal)), [])
 
 
-def says_exists(errors: Iterable[RecordError], http_status: int | None, codes: Collection[str]) -> bool:
+def says_exists(errors: Iterable[RecordError], http_status: int | None) -> bool:
     """Tell whether a refusal can mean that the contact exists.
 
     Asked only about records that were in doubt, where a refusal too many costs a look by a person, and one too few a
-    contact that nobody knows of. ``codes`` are the vendor's own, where their words do not say so.
+    contact that nobody knows of.
     """
-    return http_status == CONFLICT or any(
-        error.code in codes or EXISTS.search(f"{error.code} {error.message or ''}") for error in errors
-    )
+    return http_status == CONFLICT or any(EXISTS.search(f"{one.code} {one.message or ''}") for one in errors)

@@ -10,13 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_contacts.errors import ConfigError, UnreadableError
-from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_list, as_mapping
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 PART = re.compile(r"\{(\w+)\}")
 SHOWN = 20
-LONGEST_COMPARED = 200  # characters of a name that is offered for one that was mistyped
 
 
 def path(template: str) -> Callable[[Destination], str]:
@@ -85,10 +83,9 @@ def by_name(
         found = [one for one in map(as_mapping, objects) if one.get("name") == wanted]
         if not found:
             there = sorted(one["name"] for one in map(as_mapping, objects) if isinstance(one.get("name"), str))
-            meant = did_you_mean(wanted, [name for name in there if len(name) <= LONGEST_COMPARED])
             some = ", ".join(map(repr, there[:SHOWN])) or "none"
             more = f", and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
-            raise ConfigError(f"there is no {what} {wanted!r}{meant}; there are: {some}{more}")
+            raise ConfigError(f"there is no {what} {wanted!r}; there are: {some}{more}")
         if len(found) > 1:
             raise ConfigError(f"{len(found)} {what}s are named {wanted!r}: give {id_key} instead")
         id_ = read_id(found[0].get("id"))

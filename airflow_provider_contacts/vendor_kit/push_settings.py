@@ -9,12 +9,22 @@ from datetime import UTC, datetime
 from random import random
 from typing import Any, Literal
 
-from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.sanitize import Secrets
-from airflow_provider_contacts.vendor_kit.vendor import Limits, Response, Vendor
+from airflow_provider_contacts.vendor_kit.vendor import Limits, Response
 
 OnUnknown = Literal["hold", "reconcile", "resend"]
+
+CREDENTIAL = "check the credential in the connection"
+HINTS = {
+    "http_401": CREDENTIAL,
+    "http_403": f"the credential lacks a right, or the plan does not include this request: {CREDENTIAL}",
+    "http_404": "check the connection's host and path",
+    **dict.fromkeys(
+        ("http_301", "http_302", "http_303", "http_307", "http_308"),
+        "redirects are never followed; check scheme, name and path of the connection's host",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +37,10 @@ class Assumptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a push goes; ``credential`` names the fields that make it up, as the connection's form does."""
+    """Where a push goes."""
 
     conn_id: str = ""
     host: str = ""
-    credential: str = "login, password and token_url"
     destination: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,16 +89,6 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
-def credential_fields(vendor: Vendor, credential: Credential) -> str:
-    """Return the fields that make up a credential: those of this vendor, and none that it does not use."""
-    form = vendor.form
-    shown = [name for name in ("login", "password") if name not in form.hidden]
-    words = [f"{name} ({form.relabeling.get(name, name)})" for name in shown]
-    if isinstance(credential, ClientCredentials):
-        words += [setting.name for setting in form.settings]
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
 def shown(destination: Mapping[str, Any]) -> str:
     """Return a destination as a sentence names it."""
     return ", ".join(f"{key} {value!r}" for key, value in destination.items())
@@ -116,17 +115,6 @@ def refusal_text(title: str, code: str, place: Place = NOWHERE, message: str | N
 
 def hint_of(code: str, place: Place) -> str:
     """Return what to check."""
-    match code:
-        case "http_401":
-            return f"check the connection's {place.credential}"
-        case "http_403":
-            right = "the credential lacks a right, or the plan does not include this request"
-            return f"{right}: check the connection's {place.credential}"
-        case "http_404" if place.destination:
-            return f"check the destination's {' and '.join(place.destination)} and the connection's host"
-        case "http_404":
-            return "check the connection's host and path"
-        case "http_301" | "http_302" | "http_303" | "http_307" | "http_308":
-            return "redirects are never followed; check scheme, name and path of the connection's host"
-        case _:
-            return "check the connection's host, credential and destination"
+    if code == "http_404" and place.destination:
+        return f"check the destination's {' and '.join(place.destination)} and the connection's host"
+    return HINTS.get(code, "check the connection's host, credential and destination")

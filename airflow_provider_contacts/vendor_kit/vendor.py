@@ -186,8 +186,6 @@ class Vendor:
     :param again_statuses: 4xx statuses that mean "later" at this vendor.
     :param check: the read request behind ``test_connection``; ``None`` where none is documented.
     :param read_back: ``None`` where the vendor documents no read that would do.
-    :param exists_codes: codes of a rejection which says that such a contact is there already, where their words do not
-        say so. For a record that was in doubt it may be the record itself.
     :param refusals_atomic: assumption: a refused batch created nothing. Extra key of the same name.
     :param retry_after_is_refusal: assumption: 503 with ``Retry-After`` created nothing. Extra key of the same name.
     """
@@ -211,7 +209,6 @@ class Vendor:
     check: Callable[[Destination], Request] | None = None
     lookup: Lookup | None = None
     read_back: ReadBack | None = None
-    exists_codes: frozenset[str] = frozenset()
     refusals_atomic: bool = True
     retry_after_is_refusal: bool = True
 

@@ -155,7 +155,6 @@ def read_page(answer: Response, asked: Question) -> Page:
 READABLE = replace(
     VENDOR,
     read_back=ReadBack(questions=questions, read=read_page, identity=("email",), most_requests=50),
-    exists_codes=frozenset({"exists"}),
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,19 +35,16 @@ from tests.support.fake_vendor import (
 
 REFUSES: dict[str, Deed] = {
     "in a 2xx": Deed(edit=lambda rows: [{"at": row["at"], "rejected": "exists"} for row in rows], applies=False),
-    "named in a refusal": Deed(status=422, body=b'{"named": [0], "code": "exists"}', applies=False),
     "by 409": answers(409),
     "by a code of its own": Deed(
         edit=lambda rows: [{"at": row["at"], "rejected": "EMAIL_ALREADY_TAKEN"} for row in rows], applies=False
     ),
 }
-# A refusal that names a record has a code of its own in this vendor's words.
-NAMING = replace(READABLE, exists_codes=frozenset({"exists", "bad_name"}))
 BUSY = answers(429)
 
 
 def reconciled(world: World, rows: Sequence[Any] = (), **options: Any) -> Pushed:
-    return world.push(rows or names(1), **{"vendor": NAMING, "on_unknown": "reconcile", **options})
+    return world.push(rows or names(1), **{"vendor": READABLE, "on_unknown": "reconcile", **options})
 
 
 def never_shown(script: Script) -> World:
@@ -112,10 +108,10 @@ def test_the_doubt_is_remembered_by_what_was_not_attempted() -> None:
 def test_a_resent_doubt_stays_one_whatever_the_vendor_says() -> None:
     for refusal in REFUSES.values():
         world = World(first(APPLIED_AND_LOST, then=refusal))
-        world.push(names(1), vendor=NAMING)
+        world.push(names(1), vendor=READABLE)
         world.later()
         for run in ("run-2", "run-3"):
-            resent = world.push(names(1), vendor=NAMING, run=run, on_unknown="resend")
+            resent = world.push(names(1), vendor=READABLE, run=run, on_unknown="resend")
             assert resent.counts() == {"unknown": 1}
             world.later()
 
@@ -177,5 +173,5 @@ def test_every_vendors_word_is_understood(vendor: Vendor, answer: Response) -> N
     assert [type(reply) for reply in found.replies] == [Rejected], found
     histories = [History(reconciled=doubted) for doubted in (True, False)]
     batches = [batch_of("a", payloads=[ANN], histories={0: history}) for history in histories]
-    results = [result_of(batch, found, answer.status, vendor.exists_codes) for batch in batches]
+    results = [result_of(batch, found, answer.status) for batch in batches]
     assert [one.exceptions[0].status for one in results] == [Status.UNKNOWN, Status.REJECTED]

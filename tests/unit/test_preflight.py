@@ -84,7 +84,7 @@ CASES: list[tuple[str, Any, dict[str, Any], list[str]]] = [
     ("apptoto", {}, {}, ["exactly one of ['address_book_id', 'address_book']", "there is none"]),
     ("apptoto", {"address_book_id": 1, "address_book": "Demo"}, {}, ["there is ['address_book_id', 'address_book']"]),
     ("apptoto", {"address_book_id": "one"}, {}, ["'address_book_id' in destination", "is no whole number"]),
-    ("apptoto", {"address_book": "demo "}, {}, ["there is no Apptoto address book 'demo'", "did you mean 'Demo'?"]),
+    ("apptoto", {"address_book": "demo "}, {}, ["there is no Apptoto address book 'demo'", "there are: 'Demo'"]),
     ("apptoto", {"address_book": "Typo"}, {}, ["there is no Apptoto address book 'Typo'", "there are: 'Demo'"]),
 ]
 

@@ -8,38 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import RefusedError
-from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 from airflow_provider_contacts.transport.preflight import read
 from airflow_provider_contacts.vendor_kit.push_settings import Place, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.fake_vendor import NOT_CONNECTED, VENDOR, Deed, Pushed, World, answers, names
-
-STORED = {
-    "apptoto": StoredConnection(conn_id="c", login="me@x.example", password="p", extra={"address_book_id": 1}),
-    "dex": StoredConnection(conn_id="c", password="p"),
-    "intermezzo": StoredConnection(conn_id="c", login="id", password="p", extra={"organization_id": "o"}),
-    "nedzo": StoredConnection(conn_id="c", password="p"),
-    "talkdesk": StoredConnection(conn_id="c", login="id", password="p", extra={"account": "a", "record_list_id": "l"}),
-}
-CLIENT = "login (Client ID), password (Client secret (or bearer token, with an empty client ID))"
-WORDS = {
-    "apptoto": "login (Account email) and password (API key)",
-    "dex": "password (API key)",
-    "intermezzo": f"{CLIENT}, token_url and audience",
-    "nedzo": "password (API key)",
-    "talkdesk": f"{CLIENT}, region, account, token_url and scope",
-}
-
-
-@pytest.mark.parametrize("name", WORDS)
-def test_a_refused_credential_names_the_fields_of_this_vendor(name: str) -> None:
-    found = resolve(vendors.load(name), STORED[name])
-    text = refusal_text(vendors.load(name).title, "http_401", found.place)
-    assert text.endswith(f"(http_401): check the connection's {WORDS[name]}")
-    assert f"at {found.host}" in text
 
 
 def test_what_is_not_there_names_the_destination() -> None:

@@ -50,14 +50,13 @@ def said(*replies: Reply, **values: Any) -> Disposition:
     return Disposition(replies=Replies.of(replies), **values)
 
 
-def outcome_of(reply: Reply, http_status: int | None = 422, codes: Any = (), **history: Any) -> Outcome:
-    (found,) = result_of(batch(**history), said(reply), http_status, codes).outcomes()
+def outcome_of(reply: Reply, http_status: int | None = 422, **history: Any) -> Outcome:
+    (found,) = result_of(batch(**history), said(reply), http_status).outcomes()
     return found
 
 
 def land(records: Batch, disposition: Disposition, due: float | None = 5.0, **options: Any) -> Judged:
-    codes = options.pop("exists_codes", ())
-    result = result_of(records, disposition, 200, codes)
+    result = result_of(records, disposition, 200)
     return judged(result, disposition, again_due=due, sync_run_id=RUN, **options)
 
 
@@ -221,7 +220,7 @@ def test_a_doubt_is_looked_for_where_the_vendor_can_be_read_back() -> None:
 
 @pytest.mark.parametrize("read_back", [True, False])
 def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) -> None:
-    judgement = land(batch(reconciled=True), said(EXISTS), read_back=read_back, exists_codes={"exists"})
+    judgement = land(batch(reconciled=True), said(EXISTS), read_back=read_back)
     unsure = judgement.result.exceptions[0]
     assert (unsure.status, unsure.error_code) == (Status.UNKNOWN, "bad")
     assert judgement.in_doubt == ({0: True} if read_back else {})
@@ -231,7 +230,6 @@ def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) ->
 @pytest.mark.parametrize(
     ("reply", "http_status"),
     [
-        (Rejected((RecordError("house_rule"),)), 200),
         (Rejected((RecordError("bad"), RecordError("EMAIL_EXISTS"))), 422),
         (Rejected((RecordError("DUPLICATE_CONTACT", "email"),)), 200),
         (Rejected((RecordError("http_422", None, "external_id has already been taken"),)), 422),
@@ -239,14 +237,13 @@ def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) ->
     ],
 )
 def test_a_vendor_says_it_in_its_own_words_or_by_the_status(reply: Reply, http_status: int) -> None:
-    codes = {"house_rule"}
-    assert outcome_of(reply, http_status, codes, reconciled=True).status is Status.UNKNOWN
-    assert outcome_of(reply, http_status, codes).status is Status.REJECTED
+    assert outcome_of(reply, http_status, reconciled=True).status is Status.UNKNOWN
+    assert outcome_of(reply, http_status).status is Status.REJECTED
 
 
 @pytest.mark.parametrize("reply", [Rejected((RecordError("bad"), RecordError("worse"))), Again("exists"), Stop("x")])
 def test_what_is_certain_once_more_remembers_that_it_was_in_doubt(reply: Reply) -> None:
-    found, plain = outcome_of(reply, 422, {"exists"}, reconciled=True), outcome_of(reply, 422, {"exists"})
+    found, plain = outcome_of(reply, reconciled=True), outcome_of(reply)
     assert (found.status, found.error_code) == (plain.status, plain.error_code)
     assert found.errors == (plain.errors[0], RecordError("absent"), *plain.errors[1:])
     (left,) = not_sent(batch(reconciled=True), "not_attempted", "t1.6", RUN)
