@@ -874,14 +874,17 @@ class LedgerConformance(EveryLedger):
         ledger = database.open()
         sent = batch_of(ledger, "key", "other")
         put(ledger, sent)
+        elsewhere = database.open("elsewhere", sync_id="elsewhere")
+        make(elsewhere, "key", Status.UNKNOWN)
         if left is Status.UNKNOWN:
             said: dict[str, Any] = {"error_code": "timeout", "error_field": "x", "errors": (RecordError("timeout"),)}
             answer(ledger, sent, Status.UNKNOWN, **said)
         database.run(*recipe(word, database.url))
         assert {one: row.status for one, row in ledger.states(["key", "other"]).items()} == {"key": word, "other": left}
+        assert elsewhere.states(["key"])["key"].status is Status.UNKNOWN
         assert decoded(database.row("other")["record_payload"]) == {"email": "ada@example.com"}
         assert {row["body"] for row in database.rows("contact_outcomes_batches")} == {None}
-        row = database.row("key")
+        (row,) = [row for row in database.rows() if (row["sync_id"], row["record_identifier"]) == ("sync", "key")]
         assert row["settled_by"] == "ada"
         assert row["settled_at"] == row["batch_completed_at"] is not None
         if word is Status.SUCCEEDED:

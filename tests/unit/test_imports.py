@@ -59,11 +59,6 @@ def roots(modules: frozenset[str]) -> frozenset[str]:
     return frozenset(module.partition(".")[0] for module in modules)
 
 
-@pytest.mark.parametrize("name", ["operators", "hooks", "provider_info"])
-def test_the_three_that_airflow_looks_for_are_there(name: str) -> None:
-    assert f"{NAME}.{name}" in MODULES
-
-
 @pytest.mark.parametrize("part", LIGHT)
 def test_these_load_nothing_heavy(part: str, tmp_path: Path) -> None:
     modules = [module for module in MODULES if part_of(module) == part]
