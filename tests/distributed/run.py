@@ -12,14 +12,13 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 
-from tests.distributed.deployment import DAG, DATABASES, RUN, TASK, WORKERS, fetch, make_tables, start
-from tests.distributed.promises import Contact, Evidence, Kill, Row, Try, broken
-from tests.distributed.report import report
-from tests.distributed.stage import Stage, stage
+from tests.distributed.deployment import DAG, DATABASES, RUN, TASK, WORKERS, Stage, fetch, make_tables, stage, start
+from tests.distributed.promises import Contact, Evidence, Kill, Row, Try, broken, dead_requests
 
 LIMIT = 360
 RECORDS, SHARDS, BATCH_SIZE, IN_FLIGHT = 20_000, 8, 50, 2
@@ -177,6 +176,43 @@ def collect(found: Stage, kill: Kill) -> Evidence:
         requests=[request for request in vendor["request_log"] if request["kind"] == "write"],
         kill=kill,
     )
+
+
+WORDS = ("succeeded", "skipped", "rejected", "unknown", "requests")
+
+
+def report(evidence: Evidence, seconds: float, noticed: float) -> str:
+    """Return what happened.
+
+    :param seconds: from the trigger to the end of the DAG run.
+    :param noticed: from the kill to the moment at which Airflow knew.
+    """
+    statuses = Counter(row.status for row in evidence.rows)
+    stored = {contact.key for contact in evidence.contacts}
+    unknown = {row.key for row in evidence.rows if row.status == "unknown"}
+    again = sum(request["status"] == 429 for request in evidence.requests)
+    kill, died = evidence.kill, dead_requests(evidence)
+    lines = {
+        "run": f"{seconds / 60:.1f} minutes, {len(evidence.records)} records in {len(evidence.shards)} mapped tasks,"
+        f" {evidence.batch_size} a request",
+        "records": ", ".join(f"{status} {count}" for status, count in statuses.most_common()),
+        "unknown": f"{len(kill.sending)} under way at the kill, {len(unknown - kill.sending)} by lost answers;"
+        f" {len(unknown & stored)} exist at the vendor, {len(unknown - stored)} do not",
+        "vendor": f"{len(evidence.contacts)} contacts, {len(evidence.contacts) - len(stored)} of them duplicates",
+        "kills": f"1: {kill.worker} by SIGKILL, with {len(kill.delivered)} tasks; Airflow knew after {noticed:.0f} s",
+        "requests": f"{len(evidence.requests)}: {len(evidence.requests) - died} by tries that ended, {died} by those"
+        f" that died; {again} answered 429 and sent again, {len(evidence.unanswered())} never answered",
+        "retries": f"{len(evidence.tries) - len(evidence.last_tries())}, by Airflow",
+    }
+    return "\n".join(["", *(f"{name:9} {text}" for name, text in lines.items()), *tasks(evidence), ""])
+
+
+def tasks(evidence: Evidence) -> Iterator[str]:
+    """Yield a line for each mapped task: who did what."""
+    for shard, summary in sorted(evidence.summaries.items()):
+        path = " -> ".join(f"{one.worker} {one.state}" for one in evidence.tries if one.shard == shard)
+        counts = ", ".join(f"{word} {summary['num_' + word]}" for word in WORDS)
+        yield f"shard {shard}   {path:40} {counts}"
 
 
 if __name__ == "__main__":
