@@ -29,7 +29,6 @@ from tests.support.fake_vendor import (
     ALONE,
     EPOCH,
     HONEST,
-    LIMITS,
     LOST,
     NOT_CONNECTED,
     ONE_BY_ONE,
@@ -37,6 +36,7 @@ from tests.support.fake_vendor import (
     UNAUTHORIZED,
     Deed,
     FakeLedger,
+    Script,
     Trouble,
     World,
     answers,
@@ -60,26 +60,38 @@ def stop_at(world: World, seconds: float) -> Any:
 # The vendor or its credential refuses.
 
 
-def test_a_credential_that_is_refused_again_ends_the_push() -> None:
-    world = World(first(then=UNAUTHORIZED))
-    pushed = world.push(names(200), renewable=True)
+def in_words(values: Iterable[Any]) -> str:
+    """Return values in runs of equal ones: ``12 sending, 88 failed``."""
+    return ", ".join(f"{len(list(same))} {value}" for value, same in itertools.groupby(values))
+
+
+FORBIDDEN, IN_TURN = answers(403), Limits(batch_size=1, max_in_flight=2)
+# What the vendor says, how many records are pushed, and how: their codes in the order of their rows, and the requests.
+REFUSED: dict[str, tuple[Script, int, dict[str, Any], str, int]] = {
+    "a credential, again": (first(then=UNAUTHORIZED), 200, {"renewable": True}, "12 http_401, 188 not_attempted", 6),
+    "a credential that cannot be renewed": (first(then=UNAUTHORIZED), 4, {}, "4 http_401", 1),
+    "a credential, once something else is refused": (
+        first(FORBIDDEN, Deed(status=401, delay=1.0, body=b"{}")),
+        4,
+        {"limits": IN_TURN, "renewable": True},
+        "1 http_403, 1 http_401, 2 not_attempted",
+        2,
+    ),
+    "a request beside others, which are heard": (
+        first(FORBIDDEN, then=Deed(delay=2.0)), 12, {}, "4 http_403, 8 None", 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_for_good_ends_the_push(case: str) -> None:
+    script, count, options, codes, requests = REFUSED[case]
+    world = World(script)
+    pushed = world.push(names(count), **options)
     assert isinstance(pushed.error, RefusedError)
-    assert pushed.counts() == {"failed": 200}
-    assert len(world.server.requests) <= 2 * LIMITS.max_in_flight
-
-
-def test_a_credential_that_cannot_be_renewed_is_not() -> None:
-    world = World(first(then=UNAUTHORIZED))
-    pushed = world.push(names(4))
-    assert isinstance(pushed.error, RefusedError)
-    assert (len(world.server.requests), pushed.sender.renewed) == (1, [])
-
-
-def test_after_a_refusal_a_credential_is_not_tried_again() -> None:
-    world = World(first(Deed(status=403, applies=False, body=b"{}"), Deed(status=401, delay=1.0, body=b"{}")))
-    pushed = world.push(names(4), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
-    assert pushed.codes() == {0: "http_403", 1: "http_401", 2: "not_attempted", 3: "not_attempted"}
-    assert len(world.server.requests) == 2
+    assert in_words(pushed.codes().values()) == codes
+    assert len(world.server.requests) == requests
+    assert pushed.statuses() == {row: "failed" if code else "succeeded" for row, code in pushed.codes().items()}
+    assert options or pushed.sender.renewed == []
 
 
 def test_the_credential_of_the_refused_request_is_renewed() -> None:
@@ -103,15 +115,6 @@ def test_a_refusal_of_the_address_ends_the_push_and_drains_the_source(status: in
     assert len(world.table.rows) == 1001
 
 
-def test_what_is_in_flight_when_the_push_stops_is_still_heard() -> None:
-    def script(index: int, _sent: Any) -> Deed:
-        return answers(403) if index == 0 else Deed(delay=2.0)
-
-    world = World(script)
-    pushed = world.push(names(12))
-    assert pushed.counts() == {"failed": 4, "succeeded": 8}
-
-
 def test_a_long_retry_after_frees_the_worker() -> None:
     world = World(first(HONEST, then=answers(429, retry_after="600")))
     read: list[int] = []
@@ -133,13 +136,11 @@ def test_a_long_retry_after_frees_the_worker() -> None:
     world.later(600)
     world.server.script = first()
     assert world.push(names(1000)).counts() == {"skipped": 4, "succeeded": 996}
-
-
-def test_a_long_retry_after_drains_the_source_where_nothing_is_remembered() -> None:
-    world = World(first(HONEST, then=answers(429, retry_after="600")))
-    pushed = world.push(names(1000), limits=ONE_BY_ONE, ledger=MemoryLedger("t1"))
-    assert isinstance(pushed.error, RetryLaterError)
-    assert pushed.counts() == {"succeeded": 4, "failed": 996}
+    # Where nothing is remembered, the rest is read, and has outcomes.
+    forgetful = World(first(HONEST, then=answers(429, retry_after="600")))
+    drained = forgetful.push(names(1000), limits=ONE_BY_ONE, ledger=MemoryLedger("t1"))
+    assert isinstance(drained.error, RetryLaterError)
+    assert drained.counts() == {"succeeded": 4, "failed": 996}
 
 
 @pytest.mark.parametrize(("deed", "status"), [(LOST, "unknown"), (NOT_CONNECTED, "failed"), (answers(500), "unknown")])
@@ -297,11 +298,6 @@ def left_changed() -> World:
     world = World()
     world.table.put("n0", Status.UNKNOWN, sync_run_id="run-1", payload_hash="v1:old", payload={"name": "old"})
     return world
-
-
-def in_words(values: Iterable[Any]) -> str:
-    """Return values in runs of equal ones: ``12 sending, 88 failed``."""
-    return ", ".join(f"{len(list(same))} {value}" for value, same in itertools.groupby(values))
 
 
 AWAY, TAKEN_OVER = failing("settle:before"), failing("settle:before", error=SupersededError)
