@@ -57,26 +57,21 @@ def stop_at(world: World, seconds: float) -> Any:
     return lambda: world.time.seconds >= seconds
 
 
-# The vendor or its credential refuses.
-
-
 def in_words(values: Iterable[Any]) -> str:
     """Return values in runs of equal ones: ``12 sending, 88 failed``."""
     return ", ".join(f"{len(list(same))} {value}" for value, same in itertools.groupby(values))
 
 
-FORBIDDEN, IN_TURN = answers(403), Limits(batch_size=1, max_in_flight=2)
+# The vendor or its credential refuses.
+
+FORBIDDEN, TWO = answers(403), Limits(batch_size=1, max_in_flight=2)
 # What the vendor says, how many records are pushed, and how: their codes in the order of their rows, and the requests.
 REFUSED: dict[str, tuple[Script, int, dict[str, Any], str, int]] = {
     "a credential, again": (first(then=UNAUTHORIZED), 200, {"renewable": True}, "12 http_401, 188 not_attempted", 6),
     "a credential that cannot be renewed": (first(then=UNAUTHORIZED), 4, {}, "4 http_401", 1),
     "a credential, once something else is refused": (
-        first(FORBIDDEN, Deed(status=401, delay=1.0, body=b"{}")),
-        4,
-        {"limits": IN_TURN, "renewable": True},
-        "1 http_403, 1 http_401, 2 not_attempted",
-        2,
-    ),
+        first(FORBIDDEN, Deed(status=401, delay=1.0, body=b"{}")), 4, {"limits": TWO, "renewable": True},
+        "1 http_403, 1 http_401, 2 not_attempted", 2),
     "a request beside others, which are heard": (
         first(FORBIDDEN, then=Deed(delay=2.0)), 12, {}, "4 http_403, 8 None", 3),
 }  # fmt: skip
@@ -96,7 +91,7 @@ def test_what_is_refused_for_good_ends_the_push(case: str) -> None:
 
 def test_the_credential_of_the_refused_request_is_renewed() -> None:
     world = World(first(Deed(delay=3.0), answers(401)))
-    pushed = world.push(names(3), limits=Limits(batch_size=1, max_in_flight=2), renewable=True)
+    pushed = world.push(names(3), limits=TWO, renewable=True)
     assert pushed.counts() == {"succeeded": 3}
     assert pushed.sender.renewed == [pushed.sender.told[1][0]]
 
@@ -304,7 +299,7 @@ AWAY, TAKEN_OVER = failing("settle:before"), failing("settle:before", error=Supe
 RECONCILED: dict[str, Any] = {"vendor": READABLE, "on_unknown": "reconcile"}
 # What fails, and of the rows that were read: their codes, and what the table says of them.
 FAILING: dict[str, tuple[Trouble, dict[str, Any], str, str]] = {
-    # What waits when the second chunk cannot be looked up ends as the chunk does, and nothing is written of it.
+    # A request that waits when the next chunk cannot be looked up ends as the chunk does, of which nothing is written.
     "a look-up": (failing("states:before", 2), {}, "96 None, 104 not_attempted", "96 succeeded, 4 failed, 100 None"),
     "a claim": (failing("claim:before"), {}, "100 not_attempted", "12 None, 88 failed"),
     "a claim, after its commit": (failing("claim:after"), {}, "100 not_attempted", "100 failed"),
@@ -368,7 +363,7 @@ def test_a_doubt_that_this_run_sent_again_is_of_this_run() -> None:
     # It waits for its second time when the other record ends the push.
     world = World(first(answers(429), Deed(status=403, applies=False, body=b"{}", delay=0.1)))
     world.table.put("n0", Status.UNKNOWN, age=4000.0)
-    pushed = world.push(names(2), limits=Limits(batch_size=1, max_in_flight=2), on_unknown="resend")
+    pushed = world.push(names(2), limits=TWO, on_unknown="resend")
     assert isinstance(pushed.error, RefusedError)
     assert pushed.statuses() == {0: "unknown", 1: "failed"}
     (doubt,) = [one for one in pushed.outcomes if one.row_index == 0]
