@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import parse_qsl, unquote
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -30,16 +31,12 @@ Scope = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of the worker.
-
-    :param path: its segments, decoded.
-    :param body: parsed JSON, or ``None``.
-    """
+    """One request of the worker."""
 
     method: str
-    path: tuple[str, ...]
+    path: tuple[str, ...]  # its segments, decoded
     query: Mapping[str, str]
-    body: Any
+    body: Any  # parsed JSON, or None
 
 
 @dataclass(slots=True)
@@ -54,26 +51,22 @@ class Execution:
 
 @dataclass(slots=True)
 class MemAPI:
-    """The Execution API in memory; give it to :func:`run_op`, then look at what was kept.
+    """The Execution API in memory; give it to :func:`run_op`, then look at what was kept."""
 
-    :param connections: by id; keys as in ``AIRFLOW_CONN_*`` JSON, ``extra`` a mapping or text.
-    :param xcoms: value by scope and key, as JSON.
-    :param store: the task state store, by scope: kept over the tries, whatever becomes of them.
-    :param states: body of every state report, e.g. ``{"state": "up_for_retry", "retry_delay_seconds": 3.0, ...}``.
-    :param rendered: what the UI would show of the template fields, by scope.
-    :param calls: every request in order.
-    :param unserved: requests this server does not know; :func:`run_op` fails on any.
-    :param refuse: asked before each call; a status that it returns is the answer. It may raise ``httpx`` errors.
-    """
-
+    # by id; keys as in AIRFLOW_CONN_* JSON, extra a mapping or text
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
-    xcoms: dict[tuple[Scope, str], Any] = field(default_factory=dict)
+    xcoms: dict[tuple[Scope, str], Any] = field(default_factory=dict)  # value by scope and key, as JSON
+    # the task state store, by scope: kept over the tries, whatever becomes of them
     store: dict[Scope, dict[str, Any]] = field(default_factory=dict)
+    # body of every state report, e.g. {"state": "up_for_retry", "retry_delay_seconds": 3.0, ...}
     states: list[dict[str, Any]] = field(default_factory=list)
+    # what the UI would show of the template fields, by scope
     rendered: dict[Scope, dict[str, Any]] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)  # every request in order
+    # requests this server does not know; run_op fails on any
     unserved: list[Call] = field(default_factory=list)
+    # asked before each call; a status that it returns is the answer. It may raise httpx errors
     refuse: Callable[[Call], int | None] = lambda call: None  # noqa: ARG005  # nothing is refused
     executions: dict[str, Execution] = field(default_factory=dict)
     newest: dict[Scope, str] = field(default_factory=dict)
@@ -310,13 +303,5 @@ def airflow_connections(connections: Mapping[str, Mapping[str, Any]]) -> Iterato
     :param connections: by id; keys ``conn_type``, ``host``, ``schema``, ``login``, ``password``, ``port``, ``extra``.
     """
     names = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(dict(value)) for conn_id, value in connections.items()}
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(names)
-    try:
+    with patch.dict(os.environ, names):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

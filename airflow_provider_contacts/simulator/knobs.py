@@ -24,18 +24,15 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting.
-
-    :param choices: the only values, for ``choice``; for ``places``, the only words after ``=``, the first by default.
-    :param form: of a place's id: an expression, and in words.
-    """
+    """One setting."""
 
     name: str
     kind: Kind
     default: str
     meaning: str
+    # the only values, for choice; for places, the only words after =, the first by default
     choices: tuple[str, ...] = ()
-    form: tuple[str, str] = (r".+", "a text")
+    form: tuple[str, str] = (r".+", "a text")  # of a place's id: an expression, and in words
 
 
 def choice(name: str, meaning: str, default: str, *others: str) -> Knob:

@@ -25,24 +25,18 @@ class World:
 
 @dataclass(slots=True)
 class Call:
-    """One request.
+    """One request."""
 
-    :param number: counts all requests to the vendor, from 1; ``nth`` counts those of the same kind.
-    :param path: below the vendor's prefix, still percent-encoded; ``params`` are its decoded parts, by name.
-    :param base: URL of the vendor as the client addressed it, for links.
-    :param share: how much of a batch may be stored, from the fault that is about to happen.
-    """
-
-    number: int
+    number: int  # counts all requests to the vendor, from 1; nth counts those of the same kind
     method: str
-    path: str
+    path: str  # below the vendor's prefix, still percent-encoded; params are its decoded parts, by name
     nth: int = 0
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
-    base: str = ""
-    share: float = 1.0
+    base: str = ""  # URL of the vendor as the client addressed it, for links
+    share: float = 1.0  # how much of a batch may be stored, from the fault that is about to happen
     received: int = 0
     stored: int = 0
 
@@ -98,20 +92,16 @@ class RefusedCallError(Exception):
 
 @dataclass(slots=True)
 class Stored:
-    """One contact that exists at the vendor.
-
-    :param received: exactly what the request held for it; ``view`` is what the vendor shows of it.
-    :param request: number of the request that created it.
-    :param account: which of the demanded credentials created it, from 1; 0 where there is one account for all.
-    """
+    """One contact that exists at the vendor."""
 
     id: str | int
+    # exactly what the request held for it; view is what the vendor shows of it
     received: dict[str, Any] = field(repr=False)
     place: str
-    request: int
+    request: int  # number of the request that created it
     view: dict[str, Any] = field(repr=False)
     at: float = 0.0
-    account: int = 0
+    account: int = 0  # which of the demanded credentials created it, from 1; 0 where there is one account for all
 
 
 @dataclass(frozen=True, slots=True)

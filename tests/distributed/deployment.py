@@ -168,17 +168,13 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where everything is.
-
-    :param vendor: URL of the simulator.
-    :param started: the moment, monotonic.
-    """
+    """Where everything is."""
 
     database: Postgres
     processes: Processes
     api: Api
-    vendor: str
-    started: float
+    vendor: str  # URL of the simulator
+    started: float  # the moment, monotonic
 
     def rows(self, name: str, query: str) -> list[dict[str, Any]]:
         with psycopg.connect(**self._place(name), row_factory=dict_row) as connection:
@@ -206,9 +202,7 @@ class Stage:
 def stage(limit: int, faults: Sequence[str], environment: dict[str, str]) -> Iterator[Stage]:
     """Set everything up; tell what every process said last if it goes wrong, and remove all whatever happens.
 
-    :param limit: seconds after which the run is ended as by a signal.
-    :param faults: knobs of the simulator.
-    :param environment: added to that of every process.
+    After ``limit`` seconds the run is ended as by a signal; ``environment`` is added to that of every process.
     """
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, stop)

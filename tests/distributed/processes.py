@@ -55,11 +55,7 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 class Processes:
-    """Python processes, each with a session and a log of its own.
-
-    :param folder: where the logs go.
-    :param environment: of all of them.
-    """
+    """Python processes of one environment, each with a session of its own and a log in the folder."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder

@@ -45,41 +45,28 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The moment after the kill.
-
-    :param sending: keys of the dead tasks' records that were under way.
-    :param delivered: by shard of a dead task, the records that it had delivered.
-    :param batches: requests that the dead tasks had marked, as far as their rows still tell.
-    """
+    """The moment after the kill."""
 
     worker: str
-    sending: frozenset[str]
-    delivered: Mapping[int, int]
-    batches: int
+    sending: frozenset[str]  # keys of the dead tasks' records that were under way
+    delivered: Mapping[int, int]  # by shard of a dead task, the records that it had delivered
+    batches: int  # requests that the dead tasks had marked, as far as their rows still tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that was found.
+    """All that was found."""
 
-    :param shards: the keys of each shard.
-    :param refused: keys that the vendor refuses.
-    :param batch_size: records a request.
-    :param summaries: what each mapped task left in XCom, by shard.
-    :param runs: rows of the table of runs, by shard and number of the try.
-    :param requests: the vendor's log of create requests.
-    """
-
-    shards: Sequence[frozenset[str]]
-    refused: frozenset[str]
-    batch_size: int
+    shards: Sequence[frozenset[str]]  # the keys of each shard
+    refused: frozenset[str]  # keys that the vendor refuses
+    batch_size: int  # records a request
     dag_state: str
     tries: Sequence[Try]
-    summaries: Mapping[int, Mapping[str, Any]]
+    summaries: Mapping[int, Mapping[str, Any]]  # what each mapped task left in XCom, by shard
     rows: Sequence[Row]
-    runs: Mapping[tuple[int, int], Mapping[str, Any]]
+    runs: Mapping[tuple[int, int], Mapping[str, Any]]  # rows of the table of runs, by shard and number of the try
     contacts: Sequence[Contact]
-    requests: Sequence[Mapping[str, Any]]
+    requests: Sequence[Mapping[str, Any]]  # the vendor's log of create requests
     kill: Kill
 
     @property

@@ -182,11 +182,7 @@ WORDS = ("succeeded", "skipped", "rejected", "unknown", "requests")
 
 
 def report(evidence: Evidence, seconds: float, noticed: float) -> str:
-    """Return what happened.
-
-    :param seconds: from the trigger to the end of the DAG run.
-    :param noticed: from the kill to the moment at which Airflow knew.
-    """
+    """Return what happened, in ``seconds`` of which Airflow ``noticed`` the kill after so many."""
     statuses = Counter(row.status for row in evidence.rows)
     stored = {contact.key for contact in evidence.contacts}
     unknown = {row.key for row in evidence.rows if row.status == "unknown"}

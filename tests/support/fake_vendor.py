@@ -200,29 +200,18 @@ UNCONNECTED = NotSent("not_connected")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """What the server does with one request.
+    """What the server does with one request."""
 
-    :param status: of the answer; ``None``: no answer comes.
-    :param applies: whether the records that it takes come to exist.
-    :param connects: ``False``: no byte ever reaches it.
-    :param not_sent: what the sender says then.
-    :param body: instead of the true one.
-    :param edit: changes the honest rows of a 2xx.
-    :param count_off: how wrong the honest count is.
-    :param delay: seconds until the answer.
-    :param lag: seconds until the records exist.
-    """
-
-    status: int | None = 200
-    applies: bool = True
-    connects: bool = True
-    not_sent: NotSent = UNCONNECTED
-    body: bytes | None = None
+    status: int | None = 200  # of the answer; None: no answer comes
+    applies: bool = True  # whether the records that it takes come to exist
+    connects: bool = True  # False: no byte ever reaches it
+    not_sent: NotSent = UNCONNECTED  # what the sender says then
+    body: bytes | None = None  # instead of the true one
     headers: Mapping[str, str] = field(default_factory=dict)
-    edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list
-    count_off: int = 0
-    delay: float = 0.01
-    lag: float = 0.0
+    edit: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list  # changes the honest rows of a 2xx
+    count_off: int = 0  # how wrong the honest count is
+    delay: float = 0.01  # seconds until the answer
+    lag: float = 0.0  # seconds until the records exist
 
 
 HONEST = Deed()
@@ -265,29 +254,19 @@ class Stored:
 
 @dataclass(kw_only=True)
 class FakeServer:
-    """The vendor's side: what it was sent, what it made of it, and when.
-
-    :param script: what it does with the nth request (from 0).
-    :param refuses: records for which it refuses the whole batch, with 422.
-    :param names: whether a refusal names them.
-    :param atomic: whether a refused batch creates nothing.
-    :param verdicts: for a taken batch: record to ``"rejected"``, ``"again"``, ``"stop"``, ``"doubt"`` or ``"created"``.
-    :param reads: what it does with the nth read.
-    :param read_lag: seconds until a read shows what exists.
-    :param shows: what a read shows of a payload.
-    :param dated: whether a read tells when a contact was created.
-    """
+    """The vendor's side: what it was sent, what it made of it, and when."""
 
     clock: FakeClock
-    script: Script = ALWAYS_HONEST
-    refuses: Callable[[Payload], bool] = lambda _: False
-    names: bool = False
-    atomic: bool = True
+    script: Script = ALWAYS_HONEST  # what it does with the nth request (from 0)
+    refuses: Callable[[Payload], bool] = lambda _: False  # records for which it refuses the whole batch, with 422
+    names: bool = False  # whether a refusal names them
+    atomic: bool = True  # whether a refused batch creates nothing
+    # for a taken batch: record to "rejected", "again", "stop", "doubt" or "created"
     verdicts: Callable[[Payload], str] = lambda _: "created"
-    reads: Script = lambda _index, _sent: HONEST
-    read_lag: float = 0.0
-    shows: Callable[[Payload], Payload] = dict
-    dated: bool = False
+    reads: Script = lambda _index, _sent: HONEST  # what it does with the nth read
+    read_lag: float = 0.0  # seconds until a read shows what exists
+    shows: Callable[[Payload], Payload] = dict  # what a read shows of a payload
+    dated: bool = False  # whether a read tells when a contact was created
     contacts: list[Stored] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     read_at: list[float] = field(default_factory=list)
@@ -639,16 +618,13 @@ class FakeLedger:
 
 @dataclass(kw_only=True)
 class Pushed:
-    """One execution, when it is over.
-
-    :param error: what it raised.
-    """
+    """One execution, when it is over."""
 
     push: Push
     sender: FakeSender
     ledger: Ledger
     outcomes: list[Outcome] = field(default_factory=list)
-    error: BaseException | None = None
+    error: BaseException | None = None  # what it raised
 
     def statuses(self) -> dict[int, str]:
         """Return row index to status; two outcomes of one row are a failure."""

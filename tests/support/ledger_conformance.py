@@ -74,12 +74,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Memory(Protocol):
-    """Where ledgers keep what they know: empty at first, looked at from outside.
+    """Where ledgers keep what they know: empty at first, looked at from outside."""
 
-    :param keeps_texts: whether payloads and a vendor's texts are kept.
-    """
-
-    keeps_texts: bool
+    keeps_texts: bool  # whether payloads and a vendor's texts are kept
 
     def open(self, run_id: str = "run", try_number: int = 1, **changes: Any) -> Ledger:
         """Return the ledger of a new execution; ``changes`` are ``sync_id``, ``token`` and the destination."""

@@ -68,14 +68,11 @@ def served(served_once: Served) -> Served:
 
 @dataclass(slots=True, repr=False)
 class World:
-    """One warehouse, one outcome table, one vendor account; everything that happens stays.
-
-    :param api: keeps XComs and rendered fields, and serves the connections.
-    """
+    """One warehouse, one outcome table, one vendor account; everything that happens stays."""
 
     served: Served
     folder: Path
-    api: MemAPI = field(default_factory=MemAPI)
+    api: MemAPI = field(default_factory=MemAPI)  # keeps XComs and rendered fields, and serves the connections
 
     def __post_init__(self) -> None:
         self.api.connections = {

@@ -63,14 +63,10 @@ def create(simulator: Simulator, vendor: Vendor, destination: Destination, sent:
 
 @dataclass
 class Read:
-    """What one reading gave.
+    """What one reading gave."""
 
-    :param contacts: by the index of the record that they could be.
-    :param incomplete: records about which a question was not answered, or that no question was about.
-    """
-
-    contacts: dict[int, list[Contact]]
-    incomplete: set[int]
+    contacts: dict[int, list[Contact]]  # by the index of the record that they could be
+    incomplete: set[int]  # records about which a question was not answered, or that no question was about
     requests: list[Request] = field(default_factory=list)
     answers: list[tuple[Response, Question]] = field(default_factory=list)
 

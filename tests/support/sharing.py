@@ -32,13 +32,10 @@ PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """What the server saw.
-
-    :param moments: seconds since the first request, of each sender.
-    """
+    """What the server saw."""
 
     seconds: float
-    moments: tuple[tuple[float, ...], ...]
+    moments: tuple[tuple[float, ...], ...]  # seconds since the first request, of each sender
 
     @property
     def total(self) -> int:
@@ -67,10 +64,7 @@ class Responses:
 
 
 def store_of(store: str) -> StateStore:
-    """Open a store.
-
-    :param store: a URL: of SQLAlchemy, or ``unix:`` and the path of Redis' socket.
-    """
+    """Open a store by its URL: SQLAlchemy's, or ``unix:`` and the path of Redis' socket."""
     if store.startswith("unix:"):
         from redis import Redis
 
@@ -161,12 +155,9 @@ def redis_programs() -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """One Redis server.
+    """One Redis server."""
 
-    :param address: the path of its socket.
-    """
-
-    address: Path
+    address: Path  # the path of its socket
     port: int
 
     @property

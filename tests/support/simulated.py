@@ -50,21 +50,15 @@ def simulated(vendor: str, **knobs: Any) -> Simulator:
 
 @dataclass(frozen=True)
 class Case:
-    """One vendor's way to create.
+    """One vendor's way to create."""
 
-    :param create: path below the vendor's prefix, with ``{place}``.
-    :param wrap: records to the body of a request that creates them.
-    :param records: two good ones, or one where a request holds no more; functions of the place.
-    :param read: path of a read that needs a credential.
-    :param returned: the records in the answer to a create.
-    """
-
-    create: str
-    wrap: Callable[[list[Any]], Any]
+    create: str  # path below the vendor's prefix, with {place}
+    wrap: Callable[[list[Any]], Any]  # records to the body of a request that creates them
+    # two good ones, or one where a request holds no more; functions of the place
     records: Callable[[Any], list[dict[str, Any]]]
     place: Any
-    read: str
-    returned: Callable[[Any], list[dict[str, Any]]]
+    read: str  # path of a read that needs a credential
+    returned: Callable[[Any], list[dict[str, Any]]]  # the records in the answer to a create
     credential: dict[str, Any]
 
 

@@ -41,10 +41,7 @@ Faults = list[tuple[str, str | None]]
 
 
 def prepare(vendor: Vendor, record: Mapping[str, Any], **more: Any) -> Record:
-    """Return what is sent for a record, or why it must not be sent.
-
-    :param more: parameters of the mapper.
-    """
+    """Return what is sent for a record, or why it must not be sent; ``more`` are parameters of the mapper."""
     place = more.pop("destination", DESTINATIONS.get(vendor.name, {}))
     return Mapper(vendor=vendor, destination=place, **{"sync_id": "s", **more}).prepare(0, plain_row(record))
 

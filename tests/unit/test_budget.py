@@ -25,17 +25,12 @@ FIFTY = SharedRate(conn_id="store", requests_per_second=50.0)
 
 @dataclass(slots=True)
 class Store:
-    """A store and the time.
-
-    :param behind: seconds that the store's clock is behind the workers'.
-    :param trip: seconds that a question takes.
-    :param losing: questions to which others are always faster.
-    """
+    """A store and the time."""
 
     now: float = 1e6
-    behind: float = 0.0
-    trip: float = 0.0
-    losing: int = 0
+    behind: float = 0.0  # seconds that the store's clock is behind the workers'
+    trip: float = 0.0  # seconds that a question takes
+    losing: int = 0  # questions to which others are always faster
     text: str = ""
     asked: int = 0
     error: Exception | None = None

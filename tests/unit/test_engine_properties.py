@@ -94,19 +94,13 @@ ROWS = st.lists(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """How one execution lives and dies.
-
-    :param fuse: the call at which it dies.
-    :param signal: seconds after which it is told to stop.
-    :param trouble: what of the ledger fails, and from which call on.
-    :param pause: seconds until the next one.
-    """
+    """How one execution lives and dies."""
 
     run: str
-    fuse: int | None
-    signal: float | None
-    trouble: tuple[str, int, int] | None
-    pause: float
+    fuse: int | None  # the call at which it dies
+    signal: float | None  # seconds after which it is told to stop
+    trouble: tuple[str, int, int] | None  # what of the ledger fails, and from which call on
+    pause: float  # seconds until the next one
 
 
 LIVES = st.lists(
