@@ -1,8 +1,9 @@
-"""Real database servers for the tests that need one: one of each kind a session."""
+"""Real database servers for the tests that need one, one of each kind a session; and all that a test says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,3 +43,19 @@ def database_of_any_kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 
     with closing(fresh_database(request.param, request, tmp_path)) as found:
         yield found
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
+    """Return what gives all that the test has logged, at every level and with its arguments, and printed."""
+    # The last level is the handler's, too; Airflow gives some loggers levels of their own.
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    for name in ("", "airflow_provider_contacts", "aiohttp", "asyncio", "httpcore", "httpx", "airflow"):
+        caplog.set_level(logging.DEBUG, name)
+    form = logging.Formatter("%(name)s %(message)s")
+
+    def texts() -> list[str]:
+        logged = [f"{form.format(record)} {record.args!r}" for record in caplog.get_records("call")]
+        return [*logged, *capfd.readouterr()]
+
+    return texts

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import digest_of
 from tests.support.airflow_fixtures import RunDag, SetConnections
-from tests.support.pushing import SUM, World, callees
+from tests.support.pushing import CALLS, SUM, World, callees, push
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))
@@ -118,12 +116,7 @@ def test_the_upstream_example_hands_its_outcomes_on(
 def doubts(world: World) -> None:
     """Leave c0, c1 and c2 in doubt under the sync_id ``s``."""
     world.simulator.set("talkdesk.store_then_drop", "next:1")
-    parameters: dict[str, Any] = {"contacts_conn_id": "talkdesk_default", "outcomes_conn_id": "outcomes"}
-    with DAG("d", schedule=None):
-        push = PushContactsOperator(
-            task_id="push", records=callees(3), sync_key="key", sync_id="s", max_unknown=3, **parameters
-        )
-    assert world.run(push).error is None
+    world.done(push(callees(3), **CALLS, sync_id="s", max_unknown=3))
     world.simulator.reset(knobs=False)
 
 

@@ -142,9 +142,11 @@ def test_no_records_are_a_success(world: World, nothing: Any) -> None:
         ("(records)", "records must be a list"),
         ("{{ [] }}", "records must be a list"),
         (5, "records must be a list"),
+        ([("p1", "Ada")], "rows without column names"),
+        ([{"kex": "p1", "first_name": "Ada"}], "sync_key names columns ['key'] that none of the first 1 records has"),
     ],
 )
-def test_what_is_no_list_is_refused(world: World, value: Any, text: str) -> None:
+def test_what_is_no_list_of_records_is_refused(world: World, value: Any, text: str) -> None:
     assert text in world.refused(push(value))
     assert world.sent() == 0
 

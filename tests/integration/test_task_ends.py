@@ -21,17 +21,13 @@ import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
 from tests.support.by_hand import change
-from tests.support.pushing import CALLS, TABLED, World, callees, people, postgres_connection, push, sql_push
+from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, postgres_connection, push, sql_push
 
 ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
 PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 BAD: dict[str, Any] = {"key": "bad", "email": "none"}
 BAD_CALL: dict[str, Any] = {"key": "bad", "first_name": "A", "last_name": "B"}
-
-
-def counts(summary: dict[str, Any], *names: str) -> tuple[int, ...]:
-    return tuple(summary[f"num_{name}"] for name in names)
 
 
 def statuses(world: World, op: Any) -> tuple[str, str]:
@@ -48,36 +44,38 @@ def statuses(world: World, op: Any) -> tuple[str, str]:
 # The end.
 
 
-@pytest.mark.parametrize(
-    ("records", "parameters", "status"),
-    [
-        (people(2), {}, "succeeded"),
-        ([], {}, "succeeded"),
-        ([*people(2), BAD], {"max_rejected": 1}, "partial"),
-        ([BAD], {"max_rejected": 1}, "partial"),
-        ([*people(2), BAD], {}, "failed"),
-        ([BAD], {}, "failed"),
-    ],
-)
-def test_the_word_for_a_push_that_comes_to_its_end(world: World, records: Any, parameters: Any, status: str) -> None:
-    op = push(records, **parameters)
-    assert (world.run(op).error is None) == (status != "failed")
-    assert statuses(world, op) == (status, status)
+REFUSED_FOR_NOW = {"http_429": "always", "retry_after": "0"}
+HALF_LOST = {"store_then_drop": "next:1"}
+ENDS: dict[str, tuple[list[dict[str, Any]], dict[str, str], dict[str, Any], str, str]] = {
+    "everything delivered": (people(4), {}, {}, "success", "succeeded"),
+    "nothing given": ([], {}, {}, "success", "succeeded"),
+    "losses as tolerated": ([*people(2), BAD], {}, {"max_rejected": 1}, "success", "partial"),
+    "nothing but tolerated losses": ([BAD], {}, {"max_rejected": 1}, "success", "partial"),
+    "a loss too many": ([*people(2), BAD], {}, {}, "failed", "failed"),
+    "half of them, as tolerated": ([*people(1), BAD], {}, {"max_rejected": "0.5"}, "success", "partial"),
+    "nothing but losses": ([BAD], {}, {}, "failed", "failed"),
+    "failed": (people(4), REFUSED_FOR_NOW, {}, "up_for_retry", "failed"),
+    "failed beside invalid": ([*people(4), BAD], REFUSED_FOR_NOW, {}, "up_for_retry", "failed"),
+    "unknown as tolerated": (people(4), HALF_LOST, {"max_unknown": "2"}, "success", "partial"),
+    "an unknown too many": (people(4), HALF_LOST, {"max_unknown": 1}, "failed", "failed"),
+    "refused in the middle": (people(4), {"http_403": "nth:2"}, {}, "failed", "aborted"),
+    **{
+        f"refused, {status}": ([*people(250), BAD], {f"http_{status}": "always"}, {}, "failed", "aborted")
+        for status in (401, 403, 404)
+    },
+}
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [
-        ({"http_429": "always", "retry_after": "0"}, "failed"),
-        ({"store_then_drop": "always"}, "failed"),
-        ({"http_403": "nth:2"}, "aborted"),
-    ],
-)
-def test_the_word_for_a_vendor_that_refuses(world: World, fault: dict[str, str], status: str) -> None:
+@pytest.mark.parametrize("case", ENDS)
+def test_how_a_push_ends(world: World, case: str) -> None:
+    records, fault, parameters, state, word = ENDS[case]
     world.set(**fault)
-    op = push(people(4), batch_size=2, max_in_flight=1, request_attempts=1)
-    assert world.run(op).error is not None
-    assert statuses(world, op) == (status, status)
+    op = push(records, **parameters, batch_size=2, max_in_flight=1, request_attempts=1)
+    result = world.run(op)
+    assert result.state == state
+    assert (type(result.error).__name__ == "AirflowFailException") == (state == "failed")
+    assert statuses(world, op) == (word, word)
+    assert world.summary(op)["num_planned"] == len(records), "an outcome for each, also of what was never sent"
 
 
 def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: World) -> None:
@@ -95,39 +93,6 @@ def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: Worl
     (query,) = str(result.error).split("): ")[1:]
     assert [row["error_code"] for row in world.query(query)] == ["rate_limited"] * 2
     assert counts(world.summary(op), "failed") == (2,)
-    # Beside rejected ones, too.
-    assert world.run(push([*people(1), BAD], request_attempts=1), run_id="second").state == "up_for_retry"
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_of_everything_fails_for_good(world: World, status: int) -> None:
-    world.set(**{f"http_{status}": "always"})
-    op = push([*people(250), BAD])
-    assert f"http_{status}" in world.refused(op)
-    assert counts(world.summary(op), "planned", "failed", "invalid") == (251, 250, 1)
-    assert statuses(world, op) == ("aborted", "aborted")
-
-
-@pytest.mark.parametrize(
-    ("tolerated", "state"),
-    [(0, "failed"), (1, "failed"), (2, "success"), ("2", "success"), ("0.5", "success"), (0.49, "failed")],
-)
-def test_rejected_and_invalid_are_tolerated_as_asked(world: World, tolerated: Any, state: str) -> None:
-    world.run(push(people(4)), run_id="before")
-    # Of eight records three are skipped and one is a duplicate: the fraction is of the other four.
-    records = [*people(6)[1:], people(6)[5], BAD, {**BAD, "key": "worse"}]
-    op = push(records, max_rejected=tolerated)
-    assert world.run(op).state == state
-    assert counts(world.summary(op), "planned", "skipped", "duplicate") == (8, 3, 1)
-
-
-@pytest.mark.parametrize(("tolerated", "state"), [(1, "failed"), ("2", "success")])
-def test_unknown_are_tolerated_as_asked(world: World, tolerated: Any, state: str) -> None:
-    world.set(store_then_drop="next:1")
-    op = push(people(4), batch_size=2, max_unknown=tolerated)
-    assert world.run(op).state == state
-    word = "failed" if state == "failed" else "partial"
-    assert (world.summary(op)["num_unknown"], world.summary(op)["status"]) == (2, word)
 
 
 def test_a_missing_answer_to_the_look_up_may_be_tried_again(world: World) -> None:
@@ -263,43 +228,48 @@ def test_a_retry_sends_only_what_was_not_delivered(world: World) -> None:
     assert world.sent() == sent
 
 
-def test_what_is_settled_is_counted_again_and_not_sent(world: World) -> None:
+# By a record's first end: the fault, and what the next try of the run and the next run make of it ("sent" as well).
+AGAIN: dict[str, tuple[dict[str, str], str, str]] = {
+    "succeeded": ({}, "skipped", "skipped"),
+    "rejected": ({"reject": "first_name~First0"}, "rejected", "succeeded, sent"),
+    "invalid": ({}, "invalid", "invalid"),
+    "failed": ({"http_429": "always"}, "succeeded, sent", "skipped"),
+    "unknown": ({"store_then_drop": "always"}, "unknown", "unknown"),
+}
+
+
+@pytest.mark.parametrize("first", AGAIN)
+def test_what_the_next_try_and_the_next_run_make_of_a_record(world: World, first: str) -> None:
+    fault, in_next_try, in_next_run = AGAIN[first]
+    world.simulator.update({f"talkdesk.{name}": value for name, value in fault.items()})
+    op = push([BAD_CALL] if first == "invalid" else callees(1), **CALLS, request_attempts=1)
+    world.run(op)
+    assert counts(world.summary(op), first) == (1,)
+    world.simulator.update({f"talkdesk.{name}": "" if name == "reject" else "never" for name in fault})
+    for expected, try_number, run_id in ((in_next_try, 2, "run"), (in_next_run, 1, "second")):
+        before, status = world.sent("talkdesk"), expected.removesuffix(", sent")
+        state = world.run(op, try_number, run_id=run_id).state
+        summary = world.summary(op, run_id=run_id)
+        assert counts(summary, status, "planned") == (1, 1)
+        assert world.sent("talkdesk") - before == expected.endswith("sent")
+        # A doubt of an earlier run is held, and does not fail this one.
+        is_held = status == "unknown" and run_id == "second"
+        assert summary["num_held"] == is_held
+        assert (state == "success") == (is_held or status in {"succeeded", "skipped"})
+
+
+def test_a_payload_that_has_changed_is_sent_unless_its_record_is_there(world: World) -> None:
     world.simulator.set("talkdesk.reject", "first_name~First0")
-    op = push([*callees(1), BAD_CALL], **CALLS)
-    world.run(op)
-    sent = world.sent("talkdesk")
-    world.refused(op, 2)
-    assert counts(world.summary(op), "rejected", "invalid") == (1, 1)
-    assert world.sent("talkdesk") == sent
-    # A payload that has changed is sent again, in the same run too.
-    changed = push([{**callees(1)[0], "first_name": "New"}, BAD_CALL], **CALLS, max_rejected=1)
-    assert world.done(changed, 3)["num_succeeded"] == 1
-
-
-def test_an_unknown_is_held_in_the_same_run_and_in_the_next_which_it_does_not_fail(world: World) -> None:
-    world.set(store_then_drop="next:1")
-    op = push(people(1))
-    world.run(op)
-    world.refused(op, 2)
-    assert counts(world.summary(op), "unknown", "held") == (1, 0)
-    assert world.sent() == 1
-    summary = world.done(push(people(2)), run_id="second")
-    assert counts(summary, "unknown", "held", "succeeded") == (1, 1, 1)
-    assert (summary["status"], len(world.stored())) == ("partial", 2)
+    op = push([*callees(2), BAD_CALL], **CALLS)
+    world.refused(op)
+    # In the same run, too.
+    changed = [{**one, "first_name": "New"} for one in callees(2)] + [{**BAD_CALL, "phone_number": "+15550199"}]
+    summary = world.done(push(changed, **CALLS), 2)
+    assert counts(summary, "succeeded", "skipped", "changed", "delivered") == (2, 1, 1, 3)
+    assert sorted(one["first_name"] for one in world.stored("talkdesk")) == ["A", "First1", "New"]
 
 
 # The next run.
-
-
-def test_the_next_run_sends_again_what_was_refused_and_skips_what_is_there(world: World) -> None:
-    world.simulator.set("talkdesk.reject", "first_name~First0")
-    world.done(push([*callees(3), BAD_CALL], **CALLS, max_rejected=2))
-    world.simulator.set("talkdesk.reject", "")
-    changed = {**callees(3)[2], "first_name": "New"}
-    mended = {**BAD_CALL, "phone_number": "+15550199"}
-    summary = world.done(push([*callees(2), changed, mended], **CALLS), run_id="second")
-    assert counts(summary, "succeeded", "skipped", "changed", "delivered") == (2, 2, 1, 2)
-    assert len(world.stored("talkdesk")) == 4
 
 
 def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:

@@ -177,6 +177,11 @@ def refusal(world: World, make: Callable[[], Any]) -> str:
     return world.refused(op)
 
 
+def counts(summary: Mapping[str, Any], *names: str) -> tuple[int, ...]:
+    """Return counters of a summary by the second part of their names."""
+    return tuple(summary[f"num_{name}"] for name in names)
+
+
 SUM = ("num_succeeded", "num_rejected", "num_invalid", "num_failed", "num_unknown", "num_skipped", "num_duplicate")
 """The counters that make up ``num_planned``; the second to the fifth are the undelivered."""
 
