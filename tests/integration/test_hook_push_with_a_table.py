@@ -16,7 +16,7 @@ from airflow_provider_contacts.errors import ConfigError, RefusedError, Supersed
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import airflow_connections
-from tests.support.pushing import World, callees, people, push
+from tests.support.pushing import World, callees, counts, people, push
 
 TABLE: dict[str, Any] = {"sync_key": "key", "outcomes_conn_id": "outcomes", "sync_id": "signups"}
 
@@ -49,14 +49,16 @@ def test_a_second_call_skips_what_the_first_one_delivered(outside: World) -> Non
     assert {row["dag_id"] for row in outside.query("SELECT dag_id FROM contact_outcomes")} == {"(none)"}
 
 
-def test_rows_belong_to_the_task_that_calls(world: World) -> None:
+def test_rows_belong_to_the_task_that_calls_and_are_the_operators_too(world: World) -> None:
     op = in_a_task(lambda: counted(DexHook().push(people(2), **TABLE)))
     assert world.run(op, 2).error is None
+    assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"succeeded": 2}
     (row,) = world.query(
         "SELECT DISTINCT sync_run_id, dag_id, run_id, task_id, map_index, try_number FROM contact_outcomes"
     )
     assert tuple(row.values()) == ("d/run/push/-1", "d", "run", "push", -1, 2)
     assert world.runs() == [("d/run/push/-1", 2, "succeeded")]
+    assert counts(world.done(push(people(3), task_id="next", **TABLE)), "skipped", "succeeded") == (2, 1)
 
 
 def test_a_retry_knows_what_the_try_before_it_has_sent(world: World) -> None:
@@ -98,13 +100,6 @@ def test_the_newest_push_of_a_task_takes_over(world: World) -> None:
 
     assert world.run(in_a_task(pushed)).error is None
     assert world.sent() < 50
-
-
-def test_the_operator_and_the_hook_share_a_memory(world: World) -> None:
-    world.done(push(people(2), task_id="first", **TABLE))
-    second = in_a_task(lambda: counted(DexHook().push(people(3), **TABLE)))
-    assert world.run(second).error is None
-    assert world.api.xcoms[("d", "run", "push", -1), "return_value"] == {"skipped": 2, "succeeded": 1}
 
 
 def test_the_other_parameters_of_the_table_count_too(outside: World) -> None:

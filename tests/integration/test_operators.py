@@ -11,7 +11,7 @@ from airflow.sdk import DAG, task
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.airflow_harness import scope_of
-from tests.support.pushing import CALLS, TABLED, World, callees, people, push, sql_push
+from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, push, sql_push
 
 SUMMARY = {
     *("sync_id", "sync_run_id", "destination", "destination_object", "status"),
@@ -38,21 +38,25 @@ def builtin(value: Any) -> bool:
 
 
 def test_summary_and_runs_table_say_the_same_in_builtin_types_alone(world: World) -> None:
-    summary = world.done(push([*people(3), people(1)[0], BAD], max_rejected=1, xcom_outcomes="all"))
+    world.run(push(people(1, start=3)), run_id="before")
+    summary = world.done(push([*people(4), people(1)[0], BAD], max_rejected=1, xcom_outcomes="all"))
     assert set(summary) == SUMMARY | {"outcomes"}
     assert builtin(summary)
-    assert (summary["sync_id"], summary["sync_run_id"]) == ("d/push@dex_default", "d/run/push/-1")
-    assert (summary["destination"], summary["destination_object"], summary["status"]) == ("dex", None, "partial")
-    assert (summary["num_planned"], summary["num_succeeded"], summary["num_delivered"]) == (5, 3, 3)
-    assert (summary["num_duplicate"], summary["num_invalid"], summary["num_requests"]) == (1, 1, 1)
-    assert summary["error_codes"] == {"invalid_email": 1}
+    same = ("sync_id", "sync_run_id", "destination", "destination_object", "status", "error_codes")
+    assert [summary[name] for name in same] == [
+        *("d/push@dex_default", "d/run/push/-1", "dex", None, "partial", {"invalid_email": 1})
+    ]
+    names = ("planned", "succeeded", "delivered", "duplicate", "skipped", "invalid", "requests")
+    assert counts(summary, *names) == (6, 3, 3, 1, 1, 1, 1)
     assert (summary["outcomes_table"], summary["outcomes_complete"]) == ("contact_outcomes", True)
     assert summary["started_at"].endswith("+00:00")
     assert summary["started_at"] <= summary["completed_at"]
     assert all(set(entry) == ENTRY for entry in summary["outcomes"])
-    ids = {entry["record_identifier"]: entry["destination_record_id"] for entry in summary["outcomes"]}
-    assert {ids[f"p{n}"] for n in range(3)} == {one.id for one in world.simulator.dex.stored}
-    (row,) = world.query("SELECT * FROM contact_outcomes_runs")
+    # The skipped one has the id of the earlier run; the duplicate and the invalid one have none.
+    ids = [one["destination_record_id"] for one in summary["outcomes"]]
+    assert {one for one in ids if one} == {one.id for one in world.simulator.dex.stored}
+    assert ids.count(None) == 2
+    (row,) = world.query("SELECT * FROM contact_outcomes_runs WHERE run_id = 'run'")
     assert (row["sync_run_id"], row["try_number"], row["status"]) == ("d/run/push/-1", 1, "partial")
     assert row["completed_at"] is not None
     counters = [name for name in row if name.startswith("num_") and name != "num_total"]
@@ -75,7 +79,7 @@ def test_a_push_does_not_walk_what_airflow_has_loaded(world: World) -> None:
 
 
 def test_the_sync_id_names_the_destinations_object(world: World) -> None:
-    summary = world.done(push(callees(1), **CALLS))
+    summary = world.done(push(callees(1), **CALLS, destination={"record_list_id": "{{ 'demo' }}-list"}))
     assert (summary["sync_id"], summary["destination_object"]) == ("d/push@talkdesk_default:demo-list", "demo-list")
     (row,) = world.query("SELECT sync_id, destination, destination_host, destination_object FROM contact_outcomes")
     assert tuple(row.values()) == ("d/push@talkdesk_default:demo-list", "talkdesk", "127.0.0.1", "demo-list")
@@ -88,15 +92,6 @@ def test_an_address_book_counts_by_its_resolved_id(world: World) -> None:
     assert first["sync_id"] == "d/push@apptoto_default:1"
     again = world.done(push(records, **book, destination={"address_book_id": 1}), run_id="second")
     assert again["num_skipped"] == 1
-
-
-def test_xcom_lists_all_outcomes_where_that_is_asked_for(world: World) -> None:
-    world.run(push(people(1)), run_id="before")
-    found = world.done(push([*people(2), BAD], max_rejected=1, xcom_outcomes="all"))["outcomes"]
-    statuses = {one["record_identifier"]: one["status"] for one in found}
-    assert statuses == {"p0": "skipped", "p1": "succeeded", "bad": "invalid"}
-    skipped = next(one for one in found if one["status"] == "skipped")
-    assert skipped["destination_record_id"] == world.simulator.dex.stored[0].id
 
 
 def test_without_a_table_the_list_is_in_xcom_and_the_log_warns(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -188,36 +183,27 @@ def test_a_query_is_streamed_from_the_file_that_holds_the_outcomes(world: World)
     assert world.sent() == 13
 
 
-def test_sql_and_parameters_are_rendered_and_bound(world: World) -> None:
+def test_a_sql_file_and_its_parameters_are_rendered_and_bound(world: World) -> None:
     world.fill(people(5))
-    query = "SELECT * FROM people WHERE key >= :low AND '{{ ds }}' = :day"
-    world.done(sql_push(query, parameters={"low": "p{{ 1 + 2 }}", "day": "2026-01-02"}))
-    assert sorted(one["first_name"] for one in world.stored()) == ["First3", "First4"]
-
-
-def test_a_sql_file_is_read_and_rendered(world: World) -> None:
-    world.fill(people(5))
-    (world.folder / "people.sql").write_text("SELECT * FROM people WHERE key = 'p{{ 1 + 2 }}'")
+    (world.folder / "people.sql").write_text("SELECT * FROM people WHERE key >= :low AND '{{ ds }}' = :day")
+    given: dict[str, Any] = {"low": "p{{ 1 + 2 }}", "day": "2026-01-02"}
     with DAG("d", schedule=None, template_searchpath=str(world.folder)) as dag:
-        op = SqlToContactsOperator(sql="people.sql", sql_conn_id="warehouse", **TABLED)
+        op = SqlToContactsOperator(sql="people.sql", sql_conn_id="warehouse", parameters=given, **TABLED)
     dag.resolve_template_files()  # type: ignore[no-untyped-call]  # Airflow's own
     world.done(op)
-    assert [one["first_name"] for one in world.stored()] == ["First3"]
+    assert sorted(one["first_name"] for one in world.stored()) == ["First3", "First4"]
 
 
 # Keys and columns.
 
 
-def test_without_a_key_the_payload_is_it(world: World) -> None:
-    world.fill([{"email": "a@example.com"}, {"email": "a@example.com"}, {"email": "b@example.com"}])
-    summary = world.done(sql_push(sync_key=None))
-    assert (summary["num_succeeded"], summary["num_duplicate"]) == (2, 1)
-    assert all(key.startswith("sha256:") for key in world.statuses())
-
-
-def test_a_key_of_several_columns_is_a_compact_array(world: World) -> None:
+def test_a_key_of_several_columns_is_a_compact_array_and_without_one_it_is_the_payload(world: World) -> None:
     world.done(push([{"a": 1, "b": "x", "email": "a@example.com"}], sync_key=["a", "b"]))
     assert list(world.statuses()) == ['["1","x"]']
+    rows = [{"email": "a@example.com"}, {"email": "a@example.com"}, {"email": "b@example.com"}]
+    summary = world.done(push(rows, sync_key=None, outcomes_table="other"))
+    assert counts(summary, "succeeded", "duplicate") == (2, 1)
+    assert all(key.startswith("sha256:") for key in world.statuses("other"))
 
 
 def test_field_map_and_unmapped(world: World) -> None:
@@ -321,8 +307,3 @@ def test_every_documented_field_is_a_template(world: World) -> None:
     )
     assert (summary["sync_id"], summary["num_succeeded"]) == ("contacts-2026-01-02", 4)
     assert (summary["outcomes_table"], len(world.statuses("ledger"))) == ("ledger", 4)
-
-
-def test_a_destination_is_rendered_inside(world: World) -> None:
-    op = push(callees(1), **CALLS, destination={"record_list_id": "{{ 'demo' }}-list"})
-    assert world.done(op)["destination_object"] == "demo-list"

@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pymysql  # type: ignore[import-untyped]  # it has no types
 import pytest
-from airflow.sdk import DAG, BaseHook
+from airflow.sdk import BaseHook
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
-from airflow_provider_contacts.operators import SqlToContactsOperator
 from airflow_provider_contacts.sources import rows_of_query
 from tests.airflow_harness import airflow_connections
-from tests.support.pushing import World
+from tests.support.pushing import World, counts, sql_push
 from tests.support.rows import CANARY, after, read
 
 if TYPE_CHECKING:
@@ -95,27 +94,23 @@ def mysql_hook_of(server: MariaDB, driver: str) -> Hook:
     )
 
 
-@pytest.fixture(params=["psycopg", "psycopg2"])
-def postgres_hook(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Hook]:
-    found = postgres_hook_of(postgres, request.param)
-    yield found
-    assert found.none_is_active("%"), "a source has not closed its connection"
-
-
-@pytest.fixture(params=MYSQL)
-def mysql_hook(request: pytest.FixtureRequest, mariadb: MariaDB) -> Iterator[Hook]:
-    found = mysql_hook_of(mariadb, request.param)
-    yield found
-    assert found.none_is_active("%seq_1_to_%"), "a source has not closed its connection"
-
-
-@pytest.fixture(params=["psycopg", "psycopg2", *MYSQL])
-def hook(request: pytest.FixtureRequest) -> Iterator[Hook]:
+def opened(request: pytest.FixtureRequest) -> Iterator[Hook]:
+    """Yield the hook of one driver; afterwards, all that it opened is closed."""
     mysql = request.param in MYSQL
     server = request.getfixturevalue("mariadb" if mysql else "postgres")
     found = mysql_hook_of(server, request.param) if mysql else postgres_hook_of(server, request.param)
     yield found
     assert found.none_is_active("%seq_1_to_%" if mysql else "%"), "a source has not closed its connection"
+
+
+postgres_hook = pytest.fixture(params=["psycopg", "psycopg2"])(opened)
+mysql_hook = pytest.fixture(params=list(MYSQL))(opened)
+hook = pytest.fixture(params=["psycopg", "psycopg2", *MYSQL])(opened)
+
+
+def another(hook: Hook) -> psycopg.Connection[Any]:
+    """Return a connection to the same PostgreSQL server that is none of a source's."""
+    return psycopg.connect(**{**hook.arguments, "application_name": "other"}, autocommit=True)
 
 
 def airflow_hook(postgres: Postgres, **extra: Any) -> Any:
@@ -182,24 +177,19 @@ def test_what_is_not_one_query_is_a_configuration_error(postgres_hook: Hook, sql
 
 
 def test_a_query_writes_nothing(postgres_hook: Hook) -> None:
-    with psycopg.connect(**{**postgres_hook.arguments, "application_name": "other"}) as connection:
-        connection.execute("CREATE TABLE kept AS SELECT 1 AS id")
-        connection.execute("CREATE SEQUENCE numbers")
-        connection.commit()
+    with another(postgres_hook) as other:
+        other.execute("CREATE TABLE kept AS SELECT 1 AS id; CREATE SEQUENCE numbers")
         try:
             for sql in ("WITH g AS (DELETE FROM kept RETURNING id) SELECT id FROM g", "SELECT nextval('numbers') AS n"):
                 _, text = read(lambda sql=sql: rows_of_query(postgres_hook, sql, None, 10))  # type: ignore[misc]
                 assert "(SQLSTATE 0A000)" in text or "(SQLSTATE 25006)" in text
-            assert connection.execute("SELECT count(*), bool_or(is_called) FROM kept, numbers").fetchall() == [
-                (1, False)
-            ]
+            assert other.execute("SELECT count(*), bool_or(is_called) FROM kept, numbers").fetchall() == [(1, False)]
         finally:
-            connection.execute("DROP TABLE kept")
-            connection.execute("DROP SEQUENCE numbers")
+            other.execute("DROP TABLE kept; DROP SEQUENCE numbers")
 
 
 def test_all_rows_are_of_the_moment_of_the_query(postgres_hook: Hook) -> None:
-    with psycopg.connect(**{**postgres_hook.arguments, "application_name": "other"}, autocommit=True) as other:
+    with another(postgres_hook) as other:
         other.execute("CREATE TABLE moving AS SELECT i AS id FROM generate_series(0, 9) i")
         try:
             with rows_of_query(postgres_hook, "SELECT id FROM moving ORDER BY id", None, 2) as rows:
@@ -224,7 +214,7 @@ def test_a_reading_that_ends_early_or_is_forgotten_does_not_read_on(hook: Hook) 
 def test_a_lost_connection_is_an_error_not_an_end(postgres_hook: Hook) -> None:
     rows = rows_of_query(postgres_hook, postgres_hook.rows.format(count=10), None, 2)
     next(rows)
-    with psycopg.connect(**{**postgres_hook.arguments, "application_name": "other"}) as other:
+    with another(postgres_hook) as other:
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [NAME])
     with pytest.raises(SourceError, match=r"OperationalError|AdminShutdown"):
         list(rows)
@@ -313,11 +303,12 @@ def test_a_value_that_the_server_cannot_convert(
     assert f"row {whole + 1} (row_index {whole}) of the query" in text or (not whole and "before its first row" in text)
 
 
-@pytest.mark.parametrize("sql", ["SELECT emial FROM (SELECT 1 AS email) t", "SELEC 1", "SELECT 1 FROM absent"])
-def test_an_error_in_the_query_stays_understandable(hook: Hook, sql: str) -> None:
-    _, text = read(lambda: rows_of_query(hook, sql, None, 10))
-    words = ["emial", "SELEC", "absent"]
-    assert words[["emial" in sql, sql.startswith("SELEC "), "absent" in sql].index(True)] in text
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [("SELECT emial FROM (SELECT 1 AS email) t", "emial"), ("SELEC 1", "SELEC"), ("SELECT 1 FROM absent", "absent")],
+)
+def test_an_error_in_the_query_stays_understandable(hook: Hook, sql: str, word: str) -> None:
+    assert word in read(lambda: rows_of_query(hook, sql, None, 10))[1]
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 5000])
@@ -346,23 +337,14 @@ def test_what_was_read_before_a_bad_row_is_sent(
         "CASE WHEN i = 198 THEN '0044-03-15 BC'::date ELSE '1990-01-02'::date END AS birthday "
         f"FROM generate_series(1, 200) i -- {CANARY}"
     )
-    op = push(sql, outcomes_conn_id=outcomes, chunk_size=chunk_size)
+    op = sql_push(sql, outcomes_conn_id=outcomes, chunk_size=chunk_size)
     result = world.run(op)
     assert (result.state, type(result.error).__name__) == ("up_for_retry", "SourceError")
     given = 197 // chunk_size * chunk_size
     assert f"row {given + 1} (row_index {given}) of the query of connection 'warehouse'" in str(result.error)
-    summary = world.summary(op)
-    assert (summary["num_planned"], summary["num_succeeded"]) == (given, given)
+    assert counts(world.summary(op), "planned", "succeeded") == (given, given)
     assert len(world.stored()) == given
     assert CANARY not in "".join(capfd.readouterr())
-
-
-def push(sql: str, **parameters: Any) -> Any:
-    given = {"outcomes_conn_id": "outcomes", "sync_key": "key", "chunk_size": 2, "retries": 1, **parameters}
-    with DAG("d", schedule=None):
-        return SqlToContactsOperator(
-            task_id="push", sql=sql, sql_conn_id="warehouse", contacts_conn_id="dex_default", **given
-        )
 
 
 # The end of a query that runs on.
@@ -398,19 +380,16 @@ WAREHOUSES = {
 }
 
 
-@pytest.fixture(params=WAREHOUSES)
-def slow_world(world: World, request: pytest.FixtureRequest) -> tuple[World, str]:
-    name = request.param
-    if name == "postgres":
-        world.connect("warehouse", **request.getfixturevalue(name).connection())
-    return world, WAREHOUSES[name]
-
-
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
 @pytest.mark.parametrize("how", ["execution_timeout", "SIGTERM"])
-def test_a_task_ends_in_seconds_while_its_query_runs(slow_world: tuple[World, str], how: str) -> None:
-    world, sql = slow_world
+def test_a_task_ends_in_seconds_while_its_query_runs(
+    world: World, request: pytest.FixtureRequest, warehouse: str, how: str
+) -> None:
+    if warehouse == "postgres":
+        world.connect("warehouse", **request.getfixturevalue("postgres").connection())
     limited = how == "execution_timeout"
-    op = push(sql, **({"execution_timeout": timedelta(seconds=3)} if limited else {}))
+    timeout = {"execution_timeout": timedelta(seconds=3)} if limited else {}
+    op = sql_push(WAREHOUSES[warehouse], chunk_size=2, **timeout)
     timer = threading.Timer(3.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.signal(signal.SIGTERM, lambda *_: op.on_kill())
     began = time.monotonic()
@@ -445,7 +424,7 @@ def test_rows_that_wait_longer_than_the_server_would_come_all_the_same(mysql_hoo
 
 
 def test_a_transaction_of_postgresql_waits_for_a_slow_vendor(postgres_hook: Hook) -> None:
-    with psycopg.connect(**{**postgres_hook.arguments, "application_name": "other"}, autocommit=True) as admin:
+    with another(postgres_hook) as admin:
         admin.execute("ALTER ROLE postgres SET idle_in_transaction_session_timeout = '300ms'")
         try:
             with rows_of_query(postgres_hook, "SELECT i FROM generate_series(1, 5) i", None, 1) as rows:
