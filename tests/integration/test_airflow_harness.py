@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, BaseHook, BaseOperator, Variable, XComArg
+from airflow.sdk import DAG, BaseHook, BaseOperator, Variable, XComArg, task
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowNotFoundException,
@@ -87,8 +87,19 @@ def test_tries_end_as_in_a_worker_and_share_the_state_store(
         assert api.xcoms[scope_of(op), "return_value"]["reschedules"] == 2
 
 
-class StoreOperator(BaseOperator):
-    def execute(self, context: Any) -> Any:
+def in_a_task(function: Callable[[Any], Any]) -> Any:
+    """Return a task that calls a function with its context."""
+
+    def called(**context: Any) -> Any:
+        return function(context)
+
+    with DAG("d", schedule=None) as dag:
+        task(task_id="task")(called)()
+    return dag.get_task("task")
+
+
+def test_the_state_store_puts_gets_deletes_and_clears() -> None:
+    def use(context: Any) -> Any:
         store, answers = context["task_state_store"], []
         for key in ("a/b c?", "rows:0", "rows:1"):
             answers.append(store.get(key))
@@ -100,11 +111,7 @@ class StoreOperator(BaseOperator):
         store.set("last", 1)
         return answers
 
-
-def test_the_state_store_puts_gets_deletes_and_clears() -> None:
-    with DAG("store", schedule=None):
-        op = StoreOperator(task_id="task")
-    api = MemAPI()
+    api, op = MemAPI(), in_a_task(use)
     assert run_op(op, api).state == "success"
     answers = api.xcoms[scope_of(op), "return_value"]
     assert answers[:2] == [None, {"n": [1, 2.5, None, True, "a/b c?"]}]
@@ -112,38 +119,31 @@ def test_the_state_store_puts_gets_deletes_and_clears() -> None:
     assert api.store[scope_of(op)] == {"last": 1}
 
 
-class LookingOperator(BaseOperator):
-    def execute(self, context: Any) -> Any:
+def test_connections_variables_and_xcoms_are_served() -> None:
+    def look(context: Any) -> Any:
         connection = BaseHook.get_connection("vendor")
         with pytest.raises(AirflowNotFoundException):
             BaseHook.get_connection("absent")
-        pushed = {"key": "mine", "value": [1]}
-        context["ti"].xcom_push(**pushed)
-        return {
-            "connection": [connection.conn_type, connection.host, connection.port, connection.extra_dejson],
-            "absent_variable": Variable.get("absent", default="none"),
-            "variable": Variable.get("known"),
-            "pulled": context["ti"].xcom_pull(task_ids="task", key="mine"),
-            "upstream": context["ti"].xcom_pull(task_ids="upstream"),
-            "nothing": context["ti"].xcom_pull(task_ids="nobody"),
-        }
+        instance = context["ti"]
+        instance.xcom_push(key="mine", value=[1])
+        return [
+            [connection.conn_type, connection.host, connection.port, connection.extra_dejson],
+            [Variable.get("known"), Variable.get("absent", default="none")],
+            [instance.xcom_pull(task_ids="task", key="mine")],
+            [instance.xcom_pull(task_ids="upstream"), instance.xcom_pull(task_ids="nobody")],
+        ]
 
-
-def test_connections_variables_and_xcoms_are_served() -> None:
-    with DAG("looking", schedule=None):
-        op = LookingOperator(task_id="task")
+    op = in_a_task(look)
     vendor = {"conn_type": "http", "host": "localhost", "port": 8080, "extra": {"verify": False}}
     api = MemAPI(connections={"vendor": vendor}, variables={"known": "yes"})
-    api.xcoms[("looking", "run", "upstream", -1), "return_value"] = {"rows": 3}
+    api.xcoms[("d", "run", "upstream", -1), "return_value"] = {"rows": 3}
     assert run_op(op, api).error is None
-    assert api.xcoms[scope_of(op), "return_value"] == {
-        "connection": ["http", "localhost", 8080, {"verify": False}],
-        "absent_variable": "none",
-        "variable": "yes",
-        "pulled": [1],
-        "upstream": {"rows": 3},
-        "nothing": None,
-    }
+    assert api.xcoms[scope_of(op), "return_value"] == [
+        ["http", "localhost", 8080, {"verify": False}],
+        ["yes", "none"],
+        [[1]],
+        [{"rows": 3}, None],
+    ]
     assert api.xcoms[scope_of(op), "mine"] == [1]
     assert any(call.path == ("connections", "vendor") for call in api.calls)
 
@@ -174,35 +174,22 @@ def test_a_mapped_upstream_is_a_lazy_sequence_in_the_order_of_the_map_index() ->
     }
 
 
-class LateOperator(BaseOperator):
-    """A try that a newer one has overtaken while it was paused."""
-
-    def __init__(self, *, overtake: Any, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.overtake = overtake
-
-    def execute(self, context: Any) -> Any:
-        context["task_state_store"].set("by", "first")
-        self.overtake()
-        context["task_state_store"].set("by", "late")
-
-
 def test_an_overtaken_try_cannot_write_its_state() -> None:
     api = MemAPI()
-    with DAG("late", schedule=None):
-        op = LateOperator(task_id="task", overtake=lambda: api.newest.update(dict.fromkeys(api.newest, "another")))
+
+    def write(context: Any) -> None:
+        context["task_state_store"].set("by", "first")
+        api.newest.update(dict.fromkeys(api.newest, "another"))
+        context["task_state_store"].set("by", "late")
+
+    op = in_a_task(write)
     result = run_op(op, api)
     assert (result.state, type(result.error)) == ("failed", AirflowRuntimeError)
     assert api.store[scope_of(op)] == {"by": "first"}
 
 
 def test_what_the_harness_does_not_know_fails_loudly() -> None:
-    class CountingOperator(BaseOperator):
-        def execute(self, context: Any) -> Any:
-            return context["ti"].get_task_states(dag_id="x")
-
-    with DAG("counting", schedule=None):
-        op = CountingOperator(task_id="task")
+    op = in_a_task(lambda context: context["ti"].get_task_states(dag_id="x"))
     with pytest.raises(AssertionError, match="does not serve"):
         run_op(op, MemAPI())
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import ReplayContactsOperator
-from airflow_provider_contacts.simulator.nedzo import DEMO_LIST
 from tests.support.by_hand import change
 from tests.support.pushing import CALLS, World, callees, counts, people, postgres_connection, refusal, sql_push
 from tests.support.pushing import push as push_task
+
+if TYPE_CHECKING:
+    from tests.support.servers import Postgres
 
 SYNC = "the-sync"
 # A vendor that refuses for now is not asked ever more slowly.
@@ -101,20 +103,15 @@ def test_what_was_refused_is_sent_again_and_keeps_its_row(world: World) -> None:
 )
 def test_a_filter_names_what_is_sent(world: World, filters: dict[str, Any], keys: set[str]) -> None:
     refused(world, [*callees(3), BAD], "First[01]$")
-    long_ago = "'2026-01-01 00:00:00.000'"
+    long_ago, payload = "'2026-01-01 00:00:00.000'", rows_of(world)["c0"]["record_payload"]
     change(world, "c0", error_code="'NAME'", settled_at=long_ago)
     change(world, "c1", error_code="'PHONE'", attempts="3", settled_at=long_ago)
-    payload = json.dumps({"phone_numbers": [{"phone_number": "+15550", "phone_type": "MOBILE"}], "first_name": "x"})
-    changes = {"status": "'failed'", "error_code": "'later'", "record_payload": f"'{payload}'"}
-    change(world, "c2", **changes, payload_hash="'v1:edited'", settled_at="'2026-03-01 12:00:00.000'")
-    change(world, "bad", error_code="'missing_field'")
-    plan = replay(**filters, plan_only=True, xcom_outcomes="all")
-    assert world.run(plan).error is None
-    summary = world.done(replay(**filters, xcom_outcomes="all", max_rejected=5))
-    assert {one["record_identifier"] for one in summary["outcomes"]} == keys
-    assert [one["row_index"] for one in sorted(summary["outcomes"], key=lambda one: one["row_index"])] == list(
-        range(len(keys))
-    )
+    changes = {"status": "'failed'", "error_code": "'later'", "settled_at": "'2026-03-01 12:00:00.000'"}
+    change(world, "c2", **changes, record_payload=f"'{payload}'", payload_hash="'v1:edited'")
+    assert world.run(replay(**filters, plan_only=True, xcom_outcomes="all")).error is None
+    outcomes = world.done(replay(**filters, xcom_outcomes="all", max_rejected=5))["outcomes"]
+    assert {one["record_identifier"] for one in outcomes} == keys
+    assert sorted(one["row_index"] for one in outcomes) == list(range(len(keys)))
 
 
 # Unknown.
@@ -262,13 +259,6 @@ def test_an_address_book_and_a_made_external_id_are_as_before(world: World) -> N
     (after,) = rows_of(world).values()
     assert (after["record_identifier"], after["payload_hash"]) == (before["record_identifier"], before["payload_hash"])
     assert [(one["external_id"], one["address_book_id"]) for one in world.stored("apptoto")] == [(made, 1)]
-
-
-def test_the_contact_list_of_a_payload_is_not_taken_for_the_records_choice(world: World) -> None:
-    world.connect("nedzo_default", extra={"contact_list_id": DEMO_LIST})
-    failed(world, people(1), "nedzo")
-    world.done(replay(contacts_conn_id="nedzo_default"))
-    assert [one["contact_list_id"] for one in world.stored("nedzo")] == [DEMO_LIST]
 
 
 # By key, from a query.
@@ -429,37 +419,29 @@ def test_a_wrong_parameter_fails_for_good_before_anything_is_opened(world: World
 # PostgreSQL.
 
 
-def test_paging_and_since_on_postgresql(world: World, postgres: Any) -> None:
-    import psycopg
-
-    world.connect("warehouse", **postgres_connection(postgres))
-    world.connect("outcomes", **postgres_connection(postgres))
+def test_paging_and_since_on_postgresql(world: World, postgres: Postgres) -> None:
+    for name in ("warehouse", "outcomes"):
+        world.connect(name, **postgres_connection(postgres))
     there: dict[str, Any] = {"outcomes_table": "public.replayed", **TO_DEX}
     numbers = "SELECT 'k' || n AS key, 'N' || n AS first_name FROM generate_series(1, 1200) n"
-    source = sql_push(numbers, **{**FAST, "sync_id": SYNC, **there})
     world.simulator.set("dex.http_429", "always")
-    assert world.run(source).state == "up_for_retry"
+    assert world.run(sql_push(numbers, **FAST, sync_id=SYNC, **there)).state == "up_for_retry"
     world.simulator.set("dex.http_429", "next:1")
-    with closing(psycopg.connect(host=str(postgres.folder), user="postgres", dbname="postgres")) as connection:
-        before: dict[str, str] = dict(
-            connection.execute("SELECT record_identifier, payload_hash FROM replayed").fetchall()
-        )
-        connection.execute(
-            "UPDATE replayed_records SET settled_at = '2026-01-01 00:00+00' WHERE record_identifier IN ('k5', 'k7')"
-        )
-        connection.execute("UPDATE replayed_records SET record_payload = NULL WHERE record_identifier = 'k9'")
+    engine = sqlalchemy.create_engine(postgres.url())
+    with engine.connect() as connection:
+        query = "SELECT record_identifier, payload_hash, status FROM replayed"
+        before = {name: digest for name, digest, _ in connection.exec_driver_sql(query)}
+        for key, set_to in {"k5": "settled_at = '2026-01-01 00:00+00'", "k9": "record_payload = NULL"}.items():
+            connection.exec_driver_sql(f"UPDATE replayed_records SET {set_to} WHERE record_identifier = '{key}'")
         connection.commit()
-        since = datetime.now(UTC) - timedelta(days=1)
-        op = replay(**there, since=since)
+        op = replay(**there, since=datetime.now(UTC) - timedelta(days=1))
         assert world.run(op).state == "up_for_retry"
         assert world.run(op, 2).state == "failed", "what is left has no payload"
-        summary = world.summary(op)
-        assert counts(summary, "planned", "delivered") == (1198, 1197)
-        assert summary["error_codes"] == {"payload_not_stored": 1}
-        query = by_query(**there, sql=numbers, task_id="rest")
-        assert world.run(query).error is None
-        assert world.summary(query)["num_succeeded"] == 3
-        found = connection.execute("SELECT record_identifier, payload_hash, status FROM replayed").fetchall()
+        assert counts(world.summary(op), "planned", "delivered") == (1199, 1198)
+        assert world.summary(op)["error_codes"] == {"payload_not_stored": 1}
+        assert world.done(by_query(**there, sql=numbers, task_id="rest"))["num_succeeded"] == 2
+        found = connection.exec_driver_sql(query).all()
+    engine.dispose()
     assert {name: digest for name, digest, _ in found} == before
     assert {status for _, _, status in found} == {"succeeded"}
     assert Counter(one["first_name"] for one in world.stored()) == Counter(f"N{n}" for n in range(1, 1201))

@@ -41,34 +41,35 @@ def ended(error: BaseException, try_number: int = 1, policy: ContactsRetryPolicy
     return api.states[-1]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        errors.ConfigError("wrong"),
-        errors.RefusedError("http_403"),
-        errors.UndeliveredError("only rejected", retryable=False),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_what_no_try_can_help_fails_at_once(error: Exception) -> None:
-    assert ended(error)["state"] == "failed"
+HOPELESS = [
+    errors.ConfigError("wrong"),
+    errors.RefusedError("http_403"),
+    errors.UndeliveredError("only rejected", retryable=False),
+]
+HOPEFUL = [
+    errors.UndeliveredError("one failed", retryable=True),
+    errors.LedgerError("away"),
+    errors.LookupFailedError("no answer"),
+    errors.InterruptedPushError("stopped"),
+    errors.ContactsError("other"),
+]
+ABOUT_WHICH_AIRFLOW_DECIDES = [RuntimeError("source"), errors.SupersededError("newer")]
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "state", "delays"),
     [
-        errors.UndeliveredError("one failed", retryable=True),
-        errors.LedgerError("away"),
-        errors.LookupFailedError("no answer"),
-        errors.InterruptedPushError("stopped"),
-        errors.ContactsError("other"),
+        *((error, "failed", [None] * 3) for error in HOPELESS),
+        # Longer each time.
+        *((error, "up_for_retry", [60.0, 120.0, 240.0]) for error in HOPEFUL),
+        *((error, "up_for_retry", [None] * 3) for error in ABOUT_WHICH_AIRFLOW_DECIDES),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_what_could_end_better_waits_longer_each_time(error: Exception) -> None:
+def test_what_an_error_says_of_the_next_try(error: Exception, state: str, delays: list[float | None]) -> None:
     reports = [ended(error, number) for number in (1, 2, 3)]
-    assert [report["state"] for report in reports] == ["up_for_retry"] * 3
-    assert [report["retry_delay_seconds"] for report in reports] == [60.0, 120.0, 240.0]
+    assert [report["state"] for report in reports] == [state] * 3
+    assert [report.get("retry_delay_seconds") for report in reports] == delays
     assert ended(error, 4)["state"] == "failed", "no more than Airflow allows"
 
 
@@ -84,14 +85,6 @@ def test_the_vendors_moment_is_waited_for(seconds: float, least: float, most: fl
     assert report["state"] == "up_for_retry"
     assert least <= report["retry_delay_seconds"] <= most
     assert "the wait ends then" in report["retry_reason"]
-
-
-@pytest.mark.parametrize(
-    "error", [RuntimeError("source"), errors.SupersededError("newer")], ids=["foreign", "superseded"]
-)
-def test_about_anything_else_airflow_decides(error: Exception) -> None:
-    report = ended(error)
-    assert (report["state"], report.get("retry_delay_seconds")) == ("up_for_retry", None)
 
 
 def test_a_push_that_failed_for_a_while_comes_back_sooner(world: World) -> None:

@@ -31,12 +31,3 @@ def test_a_command_that_ends_at_once_is_not_waited_for_and_keeps_its_code() -> N
     # Whoever still held the output open would let this run into its time-out.
     told = lasting("sh", "-c", "exit 7", every="60")
     assert (told.returncode, told.stdout) == (7, "")
-
-
-def test_everything_that_installs_says_so() -> None:
-    recipes = re.findall(r"^\t.*-m (?:pip|venv) .*", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert len(recipes) == 2
-    assert [line for line in recipes if ".ci/lasting" not in line] == []
-    sessions = (ROOT / "noxfile.py").read_text("utf-8")
-    assert 'command = (".ci/lasting", what, f"{sys.prefix}/bin/uv", "pip", *arguments)' in sessions
-    assert sessions.count("/bin/uv") == 1, "everything that uv does passes there"
