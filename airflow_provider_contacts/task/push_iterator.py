@@ -21,7 +21,7 @@ from airflow_provider_contacts.sources import RowSource, check_key, rows_of_reco
 from airflow_provider_contacts.task.connections import run_of, sql_hook
 from airflow_provider_contacts.task.parameters import PUSH_PARSERS, PushParameters, parse_all
 from airflow_provider_contacts.task.pushing import Pushing
-from airflow_provider_contacts.transport.preflight import known_destination
+from airflow_provider_contacts.transport.preflight import check_destination
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.records.batch import Finished
@@ -63,7 +63,7 @@ class HookPush(Pushing):
     def check(self, *, whole: bool) -> None:
         """Check the columns; the key, too, of records that are there as a whole."""
         where, defaults = f"connection {self.hook.contacts_conn_id!r}", self.target.defaults
-        self.destination = known_destination(self.hook.vendor, self.parameters.destination, defaults, where)
+        self.destination = check_destination(self.hook.vendor, self.parameters.destination, defaults, where)
         self.report = self.new_report()
         self.mapper(self.source.columns)
         if whole:

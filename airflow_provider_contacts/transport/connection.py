@@ -187,7 +187,7 @@ def proxy_for(url: str, stated: str) -> str | None:
         return stated
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host in {"localhost", "127.0.0.1", "::1"} or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host):
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")

@@ -134,25 +134,17 @@ def body_of(packed: bytes, encoding: str, bound: Bound) -> tuple[bytes, str]:
 
 
 def unpacked(body: bytes, encoding: str, largest: int) -> tuple[bytes, str]:
-    """Return a body without its content encoding, or nothing and why."""
+    """Return a body without its content encoding, or nothing and why: it is broken, cut, not all, or too large."""
     kind = encoding.strip().lower()
-    found: bytes | None = body
     if kind in {"gzip", "x-gzip"}:
-        found = inflated(body, largest)
+        reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            body = reader.decompress(body, largest + 1)
+        except zlib.error:
+            return b"", PACKED
+        if len(body) <= largest and (not reader.eof or reader.unused_data.strip(b"\0")):
+            return b"", PACKED
     elif kind not in {"", "identity"} and body.lstrip()[:1] not in {b"{", b"["}:
         # Some servers write what is no encoding ("none", "utf-8"): plain JSON is taken as it is.
-        found = None
-    if found is None:
         return b"", PACKED
-    return (found, "") if len(found) <= largest else (b"", too_large(f"{largest} bytes"))
-
-
-def inflated(packed: bytes, largest: int) -> bytes | None:
-    """Return what was packed, at most a byte more than ``largest``; ``None`` where it is broken, cut, or not all."""
-    reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        found = reader.decompress(packed, largest + 1)
-    except zlib.error:
-        return None
-    whole = reader.eof and not reader.unused_data.strip(b"\0")
-    return found if whole or len(found) > largest else None
+    return (body, "") if len(body) <= largest else (b"", too_large(f"{largest} bytes"))

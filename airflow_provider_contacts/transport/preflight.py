@@ -22,25 +22,28 @@ class Caller(Protocol):
         """Send one request and wait for its result."""
 
 
-def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str = "") -> dict[str, Any]:
-    """Return the destination: the task's keys, as a mapping or its JSON text, over the connection's."""
-    form = vendor.destination
-    source = where or "the connection"
-    place = f"destination for {vendor.title}, {where}" if where else "destination"
+def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> dict[str, Any]:
+    """Return the destination, as far as it is known without asking the vendor: the task's keys over the connection's.
+
+    :param given: a mapping, its JSON text, or nothing.
+    """
+    form, place = vendor.destination, f"destination for {vendor.title}, {where}"
     stated = parse_settings(as_mapping(given, vendor, place), form.settings, place)
     chosen = form.exactly_one if any(key in stated for key in form.exactly_one) else ()
     merged = {key: value for key, value in defaults.items() if key not in chosen} | stated
     if missing := [key for key in form.required if key not in merged]:
         raise ConfigError(
             f"{vendor.title} needs the destination {missing}: set it on the task, as "
-            f"destination={{{missing[0]!r}: …}}, or in the extra of {source}"
+            f"destination={{{missing[0]!r}: …}}, or in the extra of {where}"
         )
     found = [key for key in form.exactly_one if key in merged]
     if form.exactly_one and len(found) != 1:
         raise ConfigError(
             f"{vendor.title} needs exactly one of {list(form.exactly_one)} in the destination, on the task or in the "
-            f"extra of {source}; there is {found or 'none'}"
+            f"extra of {where}; there is {found or 'none'}"
         )
+    if vendor.lookup is None or vendor.lookup.request(merged) is None:
+        check_carried(vendor, merged, where)
     return merged
 
 
@@ -74,7 +77,7 @@ def exact_destination(
     :param secrets: are masked in an error that quotes the vendor.
     :raises ContactsError: as :func:`check_destination` and :func:`read` do, and for an object that does not exist.
     """
-    destination = known_destination(vendor, given, defaults, where)
+    destination: Destination = check_destination(vendor, given, defaults, where)
     lookup = vendor.lookup
     if lookup is None or (request := lookup.request(destination)) is None:
         return destination
@@ -90,14 +93,6 @@ def exact_destination(
     except ConfigError as error:
         raise ConfigError((secrets or Secrets()).clean(f"{where}: {error}", MESSAGE_LENGTH)) from None
     check_carried(vendor, destination, where)
-    return destination
-
-
-def known_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> Destination:
-    """Return the destination as far as it is known without asking the vendor."""
-    destination = check_destination(vendor, given, defaults, where)
-    if vendor.lookup is None or vendor.lookup.request(destination) is None:
-        check_carried(vendor, destination, where)
     return destination
 
 

@@ -43,7 +43,7 @@ NOTHING: list[Any] = [{}, None, ""]
     ],
 )
 def test_the_task_over_the_connection(name: str, given: Any, defaults: dict[str, Any], wanted: dict[str, Any]) -> None:
-    assert check_destination(vendors.load(name), given, defaults) == wanted
+    assert check_destination(vendors.load(name), given, defaults, "connection 'c'") == wanted
 
 
 CHOICE = replace(
@@ -56,11 +56,11 @@ CHOICE = replace(
 
 @pytest.mark.parametrize("given", ["", "ab", "bc", "abc"])
 def test_of_several_ways_to_name_a_destination_one_is_taken(given: str) -> None:
-    assert check_destination(CHOICE, {"b": "x"}, {}) == {"b": "x"}
+    assert check_destination(CHOICE, {"b": "x"}, {}, "connection 'c'") == {"b": "x"}
     with pytest.raises(ConfigError) as caught:
-        check_destination(CHOICE, dict.fromkeys(given, "x"), {})
+        check_destination(CHOICE, dict.fromkeys(given, "x"), {}, "connection 'c'")
     assert str(caught.value) == (
-        "Fake needs exactly one of ['a', 'b', 'c'] in the destination, on the task or in the extra of the connection; "
+        "Fake needs exactly one of ['a', 'b', 'c'] in the destination, on the task or in the extra of connection 'c'; "
         f"there is {list(given) or 'none'}"
     )
 
