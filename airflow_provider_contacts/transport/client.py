@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_contacts.errors import LookupFailedError, RefusedError
 from airflow_provider_contacts.transport.connection import Endpoint, proxy_for, tls_context
-from airflow_provider_contacts.transport.http_exchange import OF_A_TOKEN, WireRequest, answer_bound, exchange
+from airflow_provider_contacts.transport.http_exchange import OF_A_TOKEN, answer_bound, exchange
 from airflow_provider_contacts.transport.pool import Pool
 from airflow_provider_contacts.transport.tokens import TokenError, TokenSource
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
@@ -153,16 +153,16 @@ class Client:
         prepared = await self._prepare(tag, request)
         if isinstance(prepared, NotSent):
             return prepared
-        return await exchange(self._open(), prepared, timeout=timeout, not_after=not_after)
+        bound = answer_bound(request.body)
+        return await exchange(self._open(), prepared, bound, timeout=timeout, not_after=not_after)
 
-    async def _prepare(self, tag: int, request: Request) -> WireRequest | NotSent:
+    async def _prepare(self, tag: int, request: Request) -> bytes | NotSent:
         try:
             headers = {"Authorization": await self._authorization(tag)}
             if request.body is not None:
                 headers["Content-Type"] = "application/json"
             url = self._endpoint.base_url + request.path
-            data = self._open().written(request.method, url, request.query, headers, request.body)
-            return WireRequest(data, answer_bound(request.body))
+            return self._open().written(request.method, url, request.query, headers, request.body)
         except TokenError as error:
             return error.result
         except Exception as error:  # noqa: BLE001  # whatever it is, no byte has left; a result must come all the same
@@ -183,8 +183,8 @@ class Client:
         # A pool of its own: another host, asked once in minutes.
         pool = Pool(self._endpoint, url)
         try:
-            request = WireRequest(pool.written("POST", url, (), headers, body.encode()), OF_A_TOKEN)
-            return await exchange(pool, request, timeout=TOKEN_TIMEOUT)
+            data = pool.written("POST", url, (), headers, body.encode())
+            return await exchange(pool, data, OF_A_TOKEN, timeout=TOKEN_TIMEOUT)
         finally:
             await pool.close()
 

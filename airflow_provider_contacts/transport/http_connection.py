@@ -34,7 +34,7 @@ DROP_UNSENT = struct.pack("ii", 1, 0)
 RECOUNT_AFTER = 0.001
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Transfer:
     """One request that leaves on a connection, and what comes back for it."""
 

@@ -51,22 +51,17 @@ def answer_bound(sent: bytes | None) -> Bound:
     )
 
 
-class WireRequest(NamedTuple):
-    """One request, ready to be written, and what of its answer's body is read."""
-
-    data: bytes
-    bound: Bound
-
-
 async def exchange(
     pool: Pool,
-    request: WireRequest,
+    data: bytes,
+    bound: Bound,
     *,
     timeout: float,  # noqa: ASYNC109  # one budget for request and answer
     not_after: float = math.inf,
 ) -> Result:
-    """Send one request once; whatever happens is a result.
+    """Send one request once, as it stands; whatever happens is a result.
 
+    :param bound: how much of its answer's body is read.
     :param timeout: seconds from here to the last byte of the answer.
     :param not_after: the moment (monotonic) after which its first byte must not leave.
     """
@@ -76,14 +71,16 @@ async def exchange(
         connection = pool.idle() or await pool.open(timeout)
     except NotConnectedError as error:
         return NotSent("not_connected", message=str(error))
-    transfer = Transfer(request.data, request.bound.size, loop.create_future())
+    except Exception as error:  # noqa: BLE001  # whatever it is, nothing has left
+        return NotSent("not_connected", message=f"the HTTP client failed ({type(error).__name__})")
+    transfer = Transfer(data, bound.size, loop.create_future())
     try:
         if not connection.send(transfer, not_after):
             return NotSent("mark_expired", message="the request could not leave within 5 s of its mark")
         alarm = loop.call_at(ends_at, partial(connection.end, f"no answer came within {timeout:g} s", expired=True))
         await transfer.done
         alarm.cancel()
-        return await concluded(connection, transfer, request.bound, timeout / 4)
+        return await concluded(connection, transfer, bound, timeout / 4)
     except Exception as error:  # noqa: BLE001  # whatever it is, the request may have left
         log.warning("A request ended in %s: its records are unknown", type(error).__name__)
         return NoAnswer("connection_lost", f"the HTTP client failed ({type(error).__name__})")

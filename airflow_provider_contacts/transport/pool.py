@@ -179,10 +179,10 @@ class Pool:
                 layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=name))
             if proxy is not None and encrypted:
                 await self._ask_for_tunnel(proxy, layers[-1], reader)
-        if encrypted:
-            with explained(self._target, proxied=False):
+        with explained(self._target, proxied=False):
+            if encrypted:
                 layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=self.host))
-        return HttpConnection(self, layers)
+            return HttpConnection(self, layers)
 
     async def _ask_for_tunnel(
         self, proxy: httpx.URL, transport: asyncio.Transport, reader: asyncio.StreamReader

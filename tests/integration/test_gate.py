@@ -56,28 +56,17 @@ def heard_by(other: socket.socket) -> bytes:
         return b""
 
 
-def test_a_request_is_written_to_a_silent_connection() -> None:
+@pytest.mark.parametrize(
+    ("before", "not_after", "written"),
+    [(b"", math.inf, REQUEST), (b"220 ready\r\n", math.inf, b""), (b"", 0.0, b"")],
+    ids=["silent and in time", "the server speaks first", "its time is over"],
+)
+def test_a_request_is_written_to_a_silent_connection_in_time(before: bytes, not_after: float, written: bytes) -> None:
     async def play(connection: HttpConnection, other: socket.socket) -> None:
-        assert connection.is_silent()
-        assert connection.send(transfer(), not_after=math.inf)
-        assert heard_by(other) == REQUEST
+        assert (connection.is_silent() and connection.send(transfer(), not_after)) == bool(written)
+        assert heard_by(other) == written
 
-    with_line(play)
-
-
-def test_a_server_that_speaks_first_gets_no_request() -> None:
-    async def play(connection: HttpConnection, _: socket.socket) -> None:
-        assert not connection.is_silent()
-
-    with_line(play, b"220 ready\r\n")
-
-
-def test_a_request_whose_time_is_over_is_not_written() -> None:
-    async def play(connection: HttpConnection, other: socket.socket) -> None:
-        assert not connection.send(transfer(), not_after=time.monotonic() - 0.001)
-        assert heard_by(other) == b""
-
-    with_line(play)
+    with_line(play, before)
 
 
 @pytest.mark.parametrize("late", [b"HTTP/1.1 200 X\r\n", b""], ids=["another answer", "silence"])
