@@ -36,16 +36,7 @@ from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refus
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.reads import Contact
 from airflow_provider_contacts.vendor_kit.refusals import CODE, FIELD
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Created,
-    Payload,
-    Rejected,
-    Replies,
-    Reply,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Created, Rejected, Replies, Reply, Request, Response, Vendor
 
 MARKS = ("SEED", "FOUND", "INFERRED", "UNKNOWN")
 KINDS = {kind: kind.__name__.lower() for kind in get_args(Reply)}
@@ -116,7 +107,7 @@ def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
         check_answer(vendor, Response(answer.status, answer.headers, body), sent)
 
 
-def check_answer(vendor: Vendor, answer: Response, sent: Sequence[Payload]) -> Replies:
+def check_answer(vendor: Vendor, answer: Response, sent: Sequence[dict[str, Any]]) -> Replies:
     """Check what holds of any answer whatsoever; return its replies."""
     try:
         replies = vendor.read(answer, sent)

@@ -109,9 +109,9 @@ def not_beside(other: str) -> AfterValidator:
 
 
 Email = Annotated[StrictStr, AfterValidator(check_email)]
-UuidText = Annotated[StrictStr, AfterValidator(check_uuid)]
-DateText = Annotated[StrictStr, AfterValidator(check_date)]
-DateTimeText = Annotated[StrictStr, AfterValidator(check_datetime)]
+Uuid = Annotated[StrictStr, AfterValidator(check_uuid)]
+Date = Annotated[StrictStr, AfterValidator(check_date)]
+Moment = Annotated[StrictStr, AfterValidator(check_datetime)]
 Flag = Annotated[StrictBool, BeforeValidator(check_flag)]
 Whole = Annotated[StrictInt, BeforeValidator(check_whole)]
 Number = Annotated[Any, AfterValidator(check_number)]

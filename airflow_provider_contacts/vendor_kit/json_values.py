@@ -54,15 +54,13 @@ def fold_text(value: Any) -> str:
     return " ".join(text.casefold().split())
 
 
-def fold_phone(value: Any) -> str:
-    """Return the digits of a phone number for comparing, since vendors reformat numbers."""
+def fold_phone(value: Any, *, tail: bool = False) -> str:
+    """Return the digits of a phone number for comparing, since vendors reformat numbers.
+
+    :param tail: only the last ones, in which its national and international spellings agree.
+    """
     if not isinstance(value, str):
         return ""
-    if value.isascii():
-        return value.translate(NO_DIGITS)
-    return "".join(str(unicodedata.digit(one)) for one in value if one.isdigit())
-
-
-def phone_tail(value: Any) -> str:
-    """Return the last digits of a number, in which its national and international spellings agree."""
-    return fold_phone(value)[-PHONE_TAIL:]
+    ascii_digits = value.translate(NO_DIGITS)
+    digits = ascii_digits if value.isascii() else "".join(str(unicodedata.digit(one)) for one in value if one.isdigit())
+    return digits[-PHONE_TAIL:] if tail else digits

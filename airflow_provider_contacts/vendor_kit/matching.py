@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from airflow_provider_contacts.vendor_kit.json_values import as_id, as_mapping
-from airflow_provider_contacts.vendor_kit.vendor import Doubt, Payload, Replies, Reply
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Replies, Reply
 
 Content = Mapping[str, Any]
 Key = Callable[[Content], Hashable | None]
-Agree = Callable[[Payload, Content], bool]
+Agree = Callable[[Content, Content], bool]
 
 
 class Shown(NamedTuple):
@@ -35,7 +35,7 @@ class Rest:
     :param left_out: indices of records that are none of the contacts.
     """
 
-    sent: Sequence[Payload]
+    sent: Sequence[Content]
     shown: Sequence[Content | None]
     fates: Mapping[int, Hashable]
     pairs: Mapping[int, int]
@@ -66,7 +66,7 @@ def identified(items: Sequence[Any]) -> Shown:
 
 
 def matched(
-    sent: Sequence[Payload],
+    sent: Sequence[Content],
     shown: Shown,
     steps: Sequence[Step],
     otherwise: Doubt,

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Required
 
 from pydantic import ConfigDict, StrictStr, with_config
@@ -44,27 +45,10 @@ from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import by_name, in_records, made_id, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
-from airflow_provider_contacts.vendor_kit.json_values import (
-    as_count,
-    as_id,
-    as_list,
-    as_mapping,
-    as_text,
-    fold_text,
-    phone_tail,
-)
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_phone, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, entries_of
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Destination,
-    Doubt,
-    Limits,
-    Payload,
-    Replies,
-    Request,
-    Response,
-    Vendor,
-)  # fmt: skip
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, Replies, Request, Response, Vendor
 
 ADDRESS_BOOKS = Request("GET", "/v1/address_books")
 NOT_FOUND = 404
@@ -125,7 +109,7 @@ def external_id(contact: Content) -> str | None:
     return as_id(contact.get("external_id"))
 
 
-def agree(record: Payload, contact: Content) -> bool:
+def agree(record: Content, contact: Content) -> bool:
     """Tell whether a contact that shows no external id can be this record; what else is not shown says nothing."""
     (name, *given), (shown_name, *shown) = content(record), content(contact)
     known = all(not one or not other or bool(one & other) for one, other in zip(given, shown, strict=True))
@@ -149,10 +133,11 @@ def content(contact: Content) -> tuple[str | None, frozenset[str], frozenset[str
     )
     written = [contact.get("phone"), *(entry.get(part) for entry in numbers for part in ("number", "normalized"))]
     emails = (contact.get("email"), *(entry.get("address") for entry in addresses))
-    return name_of(contact), frozenset(map(phone_tail, written)) - {""}, frozenset(map(fold_text, emails)) - {""}
+    tails = frozenset(fold_phone(one, tail=True) for one in written)
+    return name_of(contact), tails - {""}, frozenset(map(fold_text, emails)) - {""}
 
 
-def questions(sought: Sequence[Payload], _destination: Destination) -> list[Question]:
+def questions(sought: Sequence[Payload], _destination: object) -> list[Question]:
     """Return a look-up for each record whose external id is its own among them; its context is what was sent."""
     ids = list(map(external_id, sought))
     times = Counter(ids)
@@ -186,12 +171,12 @@ def fields_of(shown: Content, sent: Payload) -> Payload:
     if "address_book_id" in shown:
         fields["address_book_id"] = as_id(shown["address_book_id"])
     for lone, many, part, fold in (
-        ("phone", "phone_numbers", "number", phone_tail),
+        ("phone", "phone_numbers", "number", partial(fold_phone, tail=True)),
         ("email", "email_addresses", "address", fold_text),
     ):
         if many in shown:
             entries = entries_of([] if shown[many] is None else shown[many], part)
-            texts = list(filter(as_text, (entry.get(name) for entry in entries for name in (part, "normalized"))))
+            texts = [entry[name] for entry in entries for name in (part, "normalized") if entry.get(name)]
             fields[many] = [{part: one["normalized"], **one} if "normalized" in one else one for one in entries]
             # Of several, the one that can be what was sent.
             same = (text for text in texts if fold(text) == fold(sent.get(lone)))

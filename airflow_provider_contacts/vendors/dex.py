@@ -27,17 +27,7 @@ from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
-from airflow_provider_contacts.vendor_kit.fields import (
-    Anything,
-    DateText,
-    DateTimeText,
-    Email,
-    Flag,
-    Number,
-    Object,
-    UuidText,
-    Whole,
-)
+from airflow_provider_contacts.vendor_kit.fields import Anything, Date, Email, Flag, Moment, Number, Object, Uuid, Whole
 from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, Step, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.shorthands import wrap
@@ -86,19 +76,19 @@ class ContactPhoneNumber(TypedDict, total=False):
 class GroupLink(TypedDict, total=False):
     """A group that the contact is put into."""
 
-    group_id: UuidText
+    group_id: Uuid
 
 
 class TagLink(TypedDict, total=False):
     """A tag that the contact gets; on create a plain list (the update request has another form: FOUND)."""
 
-    tag_id: UuidText
+    tag_id: Uuid
 
 
 class CustomField(TypedDict, total=False):
     """``type`` is an enumeration; ``input``, ``autocomplete`` and ``datepicker`` are known (getdex/agent-skills)."""
 
-    id: UuidText
+    id: Uuid
     type: StrictStr
     text_value: StrictStr
     custom_field: Anything
@@ -107,14 +97,14 @@ class CustomField(TypedDict, total=False):
 class BirthdayReminder(TypedDict, total=False):
     """Whose birthday was last dismissed when."""
 
-    contact_id: UuidText
+    contact_id: Uuid
     last_dismissal_year: Whole
 
 
 class RelatedContact(TypedDict, total=False):
     """A link to another contact; two of its members have no documented type."""
 
-    destination: UuidText
+    destination: Uuid
     source_contact: Anything
     destination_contact: Anything
 
@@ -138,12 +128,12 @@ class Contact(TypedDict, total=False):
     image_source: StrictStr
     business_card_url: StrictStr
     website: StrictStr
-    birthday: DateText
+    birthday: Date
     birthday_year: Whole
     frequency: StrictStr
-    last_seen_at: DateTimeText
+    last_seen_at: Moment
     never_keep_in_touch: Flag
-    next_reminder_at: DateTimeText
+    next_reminder_at: Moment
     linkedin: StrictStr
     twitter: StrictStr
     facebook: StrictStr
@@ -153,26 +143,26 @@ class Contact(TypedDict, total=False):
     youtube: StrictStr
     whatsapp_message_link: StrictStr
     whatsapp_message_snippet: StrictStr
-    whatsapp_last_message_at: DateTimeText
+    whatsapp_last_message_at: Moment
     imessage_message_link: StrictStr
     imessage_message_snippet: StrictStr
-    imessage_last_message_at: DateTimeText
+    imessage_last_message_at: Moment
     linkedin_message_link: StrictStr
     linkedin_last_message_snippet: StrictStr
-    linkedin_last_message_at: DateTimeText
+    linkedin_last_message_at: Moment
     linkedin_data: Object
     instagram_message_link: StrictStr
     instagram_message_snippet: StrictStr
-    instagram_last_message_at: DateTimeText
-    gmail_last_interaction_at: DateTimeText
+    instagram_last_message_at: Moment
+    gmail_last_interaction_at: Moment
     gmail_last_interaction_provider_id: StrictStr
     gmail_last_interaction_subject: StrictStr
     gmail_last_interaction_provider: StrictStr
-    gcal_last_interaction_at: DateTimeText
+    gcal_last_interaction_at: Moment
     gcal_last_interaction_provider_id: StrictStr
     gcal_last_interaction_title: StrictStr
     gcal_last_interaction_provider: StrictStr
-    phone_call_last_interaction_at: DateTimeText
+    phone_call_last_interaction_at: Moment
     phone_call_interaction_snippet: StrictStr
     web_search_summary: Object
     legacy_contact_addresses: list[Address]
@@ -182,7 +172,7 @@ class Contact(TypedDict, total=False):
     tags_contacts: list[TagLink]
     custom_fields: list[CustomField]
     contact_birthdays: BirthdayReminder
-    id: UuidText
+    id: Uuid
     related_contacts: list[RelatedContact]
 
 
@@ -223,7 +213,7 @@ def company(contact: Content) -> str:
     return fold_text(contact.get("company"))
 
 
-def not_contradicted(record: Payload, contact: Content) -> bool:
+def not_contradicted(record: Content, contact: Content) -> bool:
     """Tell whether a contact can be this record. A name that we did not give may come from the email."""
     given = set(names(record)) - {""}
     return not (given and given.isdisjoint(names(contact))) and company(record) in {"", company(contact)}

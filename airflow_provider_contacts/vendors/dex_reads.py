@@ -33,18 +33,10 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit import reads
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_moment, as_text, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content
-from airflow_provider_contacts.vendor_kit.reads import (
-    Contact,
-    Page,
-    Question,
-    ReadBack,
-    contacts_of,
-    ends_path,
-    entries_of,
-    next_cursor,
-)
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack, contacts_of, entries_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 ALL = "/v1/contacts"
@@ -157,7 +149,7 @@ def read_one(body: Any, path: str) -> Contact:
     data = as_mapping(body if bare else data_of(body))
     shown = as_mapping(data["contact"]) if "contact" in data and "id" not in data else data
     id_ = own_id(shown)
-    if id_ is None or not ends_path(path.lower(), id_):
+    if id_ is None or not reads.ends_path(path.lower(), id_):
         raise UnreadableError("not the contact that was asked for")
     # It is the record, whenever it was created.
     return replace(contact_of(shown, {id_}), created_at=None)
@@ -213,7 +205,7 @@ def read_page(data: Content, question: Question) -> Page:
     holder = next((one for one in (data, as_mapping(data.get("pagination"))) if "nextCursor" in one), None)
     if holder is None and len(contacts) >= FULL_PAGE:
         raise UnreadableError("a full page that does not say what follows")
-    cursor = next_cursor(as_mapping(holder).get("nextCursor"))
+    cursor = reads.next_cursor(as_mapping(holder).get("nextCursor"))
     seen, count = aside.seen + len(contacts), as_count(data.get("count"))
     if count is not None and (count < len(contacts) or (cursor is None and count not in {len(contacts), seen})):
         raise UnreadableError("the pages hold another number of contacts than they say")

@@ -44,15 +44,7 @@ from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Email
 from airflow_provider_contacts.vendor_kit.forms import one_key
-from airflow_provider_contacts.vendor_kit.json_values import (
-    as_count,
-    as_id,
-    as_list,
-    as_mapping,
-    fold_phone,
-    fold_text,
-    phone_tail,
-)
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_phone, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, Rest, by, identified
 from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, contacts_of, ends_path, next_number
 from airflow_provider_contacts.vendor_kit.refusals import UNSPECIFIED, Reason, fastapi, reason, status_code
@@ -176,7 +168,7 @@ def whole_content(contact: Content) -> tuple[str, str, str, tuple[str, ...]]:
 def lasting_content(contact: Content) -> Hashable:
     """Return what stays when the vendor adds roles or writes a number with its country."""
     name, email, phone, _ = whole_content(contact)
-    return name, email, phone_tail(phone)
+    return name, email, fold_phone(phone, tail=True)
 
 
 def other_shape(body: Mapping[str, Any], status: int) -> Iterator[Reason]:

@@ -34,7 +34,7 @@ from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, in_records, path
-from airflow_provider_contacts.vendor_kit.fields import Email, Flag, UuidText, check_uuid
+from airflow_provider_contacts.vendor_kit.fields import Email, Flag, Uuid, check_uuid
 from airflow_provider_contacts.vendor_kit.forms import one_key
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_text, fold_text
 from airflow_provider_contacts.vendor_kit.refusals import Reason, fastapi, problem, reason, status_code
@@ -60,7 +60,7 @@ STOPPING = frozenset({*range(300, 400), 401, 402, 403, 404})
 class CustomValue(TypedDict, total=False):
     """One value of a custom field; every value is a text, whatever the field's kind (SEED)."""
 
-    custom_field_id: Required[UuidText]
+    custom_field_id: Required[Uuid]
     value: Required[StrictStr]
 
 
@@ -69,7 +69,7 @@ class Contact(TypedDict, total=False):
     """The object of the request. ``full_name`` and ``full_address`` are fields of their own, not sums (SEED)."""
 
     email: Required[Email]
-    contact_list_id: UuidText | None
+    contact_list_id: Uuid | None
     first_name: StrictStr | None
     last_name: StrictStr | None
     full_name: StrictStr | None

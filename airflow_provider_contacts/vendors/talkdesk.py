@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Required
 
 from pydantic import ConfigDict, Field, StrictStr, with_config
@@ -35,30 +35,11 @@ from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Anything, Flag, Whole
 from airflow_provider_contacts.vendor_kit.forms import Account, Setting, one_key
-from airflow_provider_contacts.vendor_kit.json_values import (
-    as_count,
-    as_id,
-    as_list,
-    as_mapping,
-    as_text,
-    fold_phone,
-    fold_text,
-    phone_tail,
-)
+from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_phone, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, Shown, by, echo, in_order, matched
 from airflow_provider_contacts.vendor_kit.refusals import Reason, indexed, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import prefix, wrap
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Created,
-    Doubt,
-    Limits,
-    Payload,
-    Rejected,
-    Replies,
-    Reply,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Rejected, Replies, Reply, Response, Vendor
 from airflow_provider_contacts.vendors.talkdesk_reads import READ_BACK
 
 # By region, the host of the API and the end of the token hosts.
@@ -119,7 +100,7 @@ def token_url_of(account: Account) -> str:
     return f"https://{name}.{hosts_of(account)[1]}/oauth/token"
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> Replies:
+def read(answer: Response, sent: Sequence[Content]) -> Replies:
     """Return what the embedded records prove, or without any of them the counters.
 
     A record's own id and errors weigh more than ``has_error``; the counter of created records must leave room for them.
@@ -130,7 +111,8 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     if not isinstance(body, dict) or not isinstance(embedded, dict | None) or not isinstance(records, list | None):
         raise UnreadableError("no object with a list of records")
     if not records:
-        return Replies.of([read_counters(answer.status, body, len(sent))] * len(sent))
+        reply = read_counters(answer.status, body, len(sent))
+        return Replies([None] * len(sent), dict.fromkeys(range(len(sent)), reply) if reply is not None else {})
     shown = list(map(as_mapping, records))
     ids = [as_id(record.get("id")) for record in shown]
     others = {place: reply for place, reply in enumerate(map(unconfirmed, shown, ids)) if reply is not None}
@@ -148,8 +130,8 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     return matched(sent, Shown(ids, shown), (*STEPS, in_place), Doubt("unmatched"), others)
 
 
-def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
-    """Return what the counters alone prove of every record: all were created, or none was."""
+def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply | None:
+    """Return what the counters alone prove of every record, ``None`` if all were created."""
     created = as_count(body.get("total_created"))
     total_errors = body.get("total_errors")
     errors = as_count(total_errors)
@@ -157,7 +139,7 @@ def read_counters(status: int, body: Mapping[str, Any], count: int) -> Reply:
     if created is None or status not in {200, 201} or (errors is None and total_errors is not None):
         return Doubt("counters_missing")
     if created == count and not errors and all(flag is False for flag in flags):
-        return Created()
+        return None
     if created == 0 and errors != 0 and all(flag is True for flag in flags):
         return Rejected((RecordError("not_created"),))
     return Doubt("unmatched" if 0 < created < count else "counters_disagree")
@@ -192,12 +174,12 @@ def identity(record: Content) -> Hashable:
 def reference(record: Content) -> Hashable | None:
     """Return the external reference, ``None`` without one."""
     external = as_id(record.get("external_id"))
-    return (as_text(record.get("external_provider")), external) if external else None
+    return (as_id(record.get("external_provider")), external) if external else None
 
 
 def person(record: Content) -> Hashable | None:
     """Return what stays when the vendor writes a number with its country; ``None`` without name or number."""
-    tails = phones(record, phone_tail)
+    tails = phones(record, tail=True)
     return (names(record), tails) if any(names(record)) and any(tails) else None
 
 
@@ -206,13 +188,14 @@ def names(record: Content) -> tuple[str, str]:
     return fold_text(record.get("first_name")), fold_text(record.get("last_name"))
 
 
-def phones(record: Content, fold: Callable[[Any], str] = fold_phone) -> tuple[str, ...]:
+def phones(record: Content, *, tail: bool = False) -> tuple[str, ...]:
     """Return all numbers for comparing, sorted; the deprecated single number counts where there is no list."""
     listed = [as_mapping(phone).get("phone_number") for phone in as_list(record.get("phone_numbers")) or ()]
-    return tuple(sorted(filter(None, map(fold, listed or [record.get("phone_number")]))))
+    numbers = listed or [record.get("phone_number")]
+    return tuple(sorted(filter(None, (fold_phone(one, tail=tail) for one in numbers))))
 
 
-def agrees(record: Payload, content: Content) -> bool:
+def agrees(record: Content, content: Content) -> bool:
     """Tell whether nothing that an embedded record shows of names, numbers and reference speaks against a record."""
     for name in ("first_name", "last_name"):
         if content.get(name) is not None and fold_text(content[name]) != fold_text(record.get(name)):
@@ -220,10 +203,10 @@ def agrees(record: Payload, content: Content) -> bool:
     for name in ("external_provider", "external_id"):
         if content.get(name) is not None and name in record and as_id(content[name]) != record[name]:
             return False
-    return not phones(content) or phones(content, phone_tail) == phones(record, phone_tail)
+    return not phones(content) or phones(content, tail=True) == phones(record, tail=True)
 
 
-def tells_and_agrees(record: Payload, content: Content) -> bool:
+def tells_and_agrees(record: Content, content: Content) -> bool:
     """Tell whether an embedded record shows something, and nothing that speaks against a record."""
     return bool(any(names(content)) or phones(content) or reference(content)) and agrees(record, content)
 
@@ -236,7 +219,7 @@ def named_fields(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
     code, message = body.get("code"), body.get("message")
     for entry in map(as_mapping, as_list(body.get("fields")) or ()):
         place, field = indexed(entry.get("name"), "records")
-        yield Reason(place, reason(code, field, as_text(entry.get("description")) or message, status_code(status)))
+        yield Reason(place, reason(code, field, as_id(entry.get("description")) or message, status_code(status)))
     if not body.get("fields") and (message or code):
         yield Reason(None, reason(code, None, message, status_code(status)))
 

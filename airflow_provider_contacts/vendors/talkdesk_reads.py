@@ -24,18 +24,10 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_contacts.errors import UnreadableError
+from airflow_provider_contacts.vendor_kit import reads
 from airflow_provider_contacts.vendor_kit.destinations import path
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_moment
-from airflow_provider_contacts.vendor_kit.reads import (
-    Contact,
-    Page,
-    Question,
-    ReadBack,
-    contacts_of,
-    ends_path,
-    entries_of,
-    next_link,
-)
+from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack, contacts_of, entries_of
 from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Request, Response
 
 LIST = path("/record-lists/{record_list_id}")
@@ -78,7 +70,7 @@ def read_records(body: Mapping[str, Any], question: Question) -> Page:
 
     A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
     """
-    request, before = next_link(body, question.request), question.context
+    request, before = reads.next_link(body, question.request), question.context
     contacts = contacts_of(records_of(body, last=request is None), partial(contact_of, path=question.request.path))
     seen, total = before.seen + len(contacts), total_of(body, len(contacts))
     total = before.total if total is None else total
@@ -140,7 +132,7 @@ def contact_of(shown: Mapping[str, Any], path: str) -> Contact:
 def same_list(shown: Any, one: str) -> bool:
     """Tell whether a list's id, where one is shown, is that of a path."""
     id_ = as_id(shown)
-    return id_ is None or ends_path(one, id_)
+    return id_ is None or reads.ends_path(one, id_)
 
 
 READ_BACK = ReadBack(

@@ -28,7 +28,7 @@ from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import ABSENT, Holder, RecordState
 from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
-from airflow_provider_contacts.vendor_kit.fields import DateText, DateTimeText, Email, UuidText
+from airflow_provider_contacts.vendor_kit.fields import Date, Email, Moment, Uuid
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_list, as_mapping, as_text
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.reads import Contact, Page, Question, ReadBack
@@ -67,9 +67,9 @@ class Person(TypedDict, total=False):
     email: Email
     note: StrictStr | None
     age: Annotated[StrictInt, Field(ge=0, le=150)]
-    born: DateText
-    seen: DateTimeText
-    uid: UuidText
+    born: Date
+    seen: Moment
+    uid: Uuid
     tags: list[StrictStr]
     address: Address
     extra: dict[str, Any]

@@ -13,18 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.vendor import Created, Rejected
 from airflow_provider_contacts.vendors.talkdesk import VENDOR
-from tests.support.vendors import (
-    Faults,
-    answer,
-    brief,
-    each,
-    faults_of,
-    named,
-    payload_of,
-    reasons,
-    replies,
-    typed,
-)
+from tests.support.vendors import Faults, answer, brief, each, faults_of, named, payload_of, reasons, replies, typed
 
 
 def person(first: str, phone: str, **more: Any) -> dict[str, Any]:
