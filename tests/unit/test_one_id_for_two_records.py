@@ -10,12 +10,7 @@ from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Created,
-    Doubt,
-    Limits,
-    Replies,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Limits, Replies
 from tests.support.fake_vendor import (
     ALONE,
     APPLIED_AND_LOST,
