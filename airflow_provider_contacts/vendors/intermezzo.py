@@ -49,22 +49,10 @@ from airflow_provider_contacts.vendor_kit.matching import Content, Rest, by, ide
 from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, contacts_of, ends_path, next_number
 from airflow_provider_contacts.vendor_kit.refusals import UNSPECIFIED, Reason, fastapi, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import join, wrap
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Again,
-    Destination,
-    Doubt,
-    Limits,
-    Payload,
-    Rejected,
-    Replies,
-    Reply,
-    Request,
-    Response,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Again, Doubt, Limits, Rejected, Replies, Reply, Response, Vendor
 
 TOKEN_URL = "https://auth.intermezzo.ai/oauth/token"  # noqa: S105  # an address, no secret
-ORGANIZATION = path("/organizations/{organization_id}")
+ORGANIZATION = get("/organizations/{organization_id}", "/organizations")
 PHONE = (("phoneNumber", "phone_number"), ("phoneType", "phone_type"))
 COUNTERS = ("total", "succeeded", "failed", "unprocessed")
 
@@ -86,7 +74,7 @@ class Contact(TypedDict, total=False):
     roles: list[StrictStr]
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> Replies:
+def read(answer: Response, sent: Sequence[Content]) -> Replies:
     """Return what the counters, the named errors and the shown contacts prove together.
 
     Three designs of the server fit the documentation: all or nothing, stop at the first error, and partial success.
@@ -138,7 +126,7 @@ def reasons_of(entries: Sequence[Any], places: range) -> dict[int, tuple[RecordE
 
 
 def match_shown(
-    sent: Sequence[Payload], shown: Sequence[Content | None], refused: Collection[int]
+    sent: Sequence[Content], shown: Sequence[Content | None], refused: Collection[int]
 ) -> tuple[dict[int, int], bool]:
     """Pair the records that were not refused with the shown contacts, by content.
 
@@ -178,10 +166,10 @@ def other_shape(body: Mapping[str, Any], status: int) -> Iterator[Reason]:
         yield Reason(None, reason(body["error"], field, body.get("message"), status_code(status)))
 
 
-def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
+def questions(sought: Sequence[Content], destination: Mapping[str, Any]) -> list[Question]:
     """Return the one question about all records; its context is the organization's path."""
-    one = ORGANIZATION(destination)
-    return [Question(request=Request("GET", one), about=tuple(range(len(sought))), context=one)]
+    request = ORGANIZATION(destination)
+    return [Question(request=request, about=tuple(range(len(sought))), context=request.path)]
 
 
 def read_contacts(answer: Response, question: Question) -> Page:
@@ -209,7 +197,7 @@ def read_contacts(answer: Response, question: Question) -> Page:
         number = 1
     elif ours or number is None:
         raise UnreadableError("the organization and its contacts are not shown")
-    request = Request("GET", "/organizations", query=(("page", str(number)), ("size", "100")))
+    request = replace(question.request, path="/organizations", query=(("page", str(number)), ("size", "100")))
     return Page(contacts=(), more=replace(question, request=request))
 
 
@@ -225,7 +213,7 @@ def contact_of(shown: Content) -> reads.Contact:
     id_, phone = as_id(shown.get("id")), shown.get("phone")
     if id_ is None or not isinstance(shown.get("name"), str):
         raise UnreadableError("a contact without an id or a name")
-    fields: Payload = {name: shown[name] for name in Contact.__annotations__ if name in shown}
+    fields: dict[str, Any] = {name: shown[name] for name in Contact.__annotations__ if name in shown}
     if fields.get("roles", []) is None:
         fields["roles"] = []
     if not isinstance(fields.get("roles", []), list) or not isinstance(phone, str | dict | None):
@@ -263,6 +251,6 @@ VENDOR = Vendor(
     envelope=(b"[", b"]"),
     read=read,
     refusal=(fastapi, other_shape),
-    check=get("/organizations/{organization_id}", "/organizations"),
+    check=ORGANIZATION,
     read_back=ReadBack(questions=questions, read=read_contacts, identity=("email", "phone.phoneNumber")),
 )
