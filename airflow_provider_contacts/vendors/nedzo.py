@@ -39,19 +39,7 @@ from airflow_provider_contacts.vendor_kit.forms import one_key
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_mapping, as_text, fold_text
 from airflow_provider_contacts.vendor_kit.refusals import Reason, fastapi, problem, reason, status_code
 from airflow_provider_contacts.vendor_kit.shorthands import entries
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Again,
-    Created,
-    Doubt,
-    Limits,
-    Payload,
-    Rejected,
-    Replies,
-    Reply,
-    Response,
-    Stop,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Again, Doubt, Limits, Rejected, Replies, Response, Stop, Vendor
 
 # The same that their HTTP namesakes mean to every vendor: credential, plan or address are refused.
 STOPPING = frozenset({*range(300, 400), 401, 402, 403, 404})
@@ -85,7 +73,7 @@ class Contact(TypedDict, total=False):
     custom_fields: list[CustomValue] | None
 
 
-def read(answer: Response, sent: Sequence[Payload]) -> Replies:
+def read(answer: Response, sent: Sequence[Mapping[str, Any]]) -> Replies:
     """Return what the body says, whatever the HTTP status next to it."""
     body = as_mapping(answer.json())
     if len(sent) != 1 or not body:
@@ -96,7 +84,7 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     shown = as_id(contact.get("id"))
     evidence = shown or as_id(data.get("id"))
     status = as_count(body.get("status_code"))
-    reply: Reply
+    reply: Again | Doubt | Rejected | Stop
     if status is None:
         reply = Doubt("status_code_missing", message, evidence)
     elif not 200 <= status < 300:  # noqa: PLR2004  # RFC 9110
@@ -107,11 +95,11 @@ def read(answer: Response, sent: Sequence[Payload]) -> Replies:
     elif "email" in contact and fold_text(contact["email"]) != fold_text(sent[0].get("email")):
         reply = Doubt("other_contact", message, shown)
     else:
-        reply = Created(shown)
-    return Replies.of([reply])
+        return Replies([shown])
+    return Replies([None], {0: reply})
 
 
-def read_status(status: int, message: str | None) -> Reply:
+def read_status(status: int, message: str | None) -> Again | Doubt | Rejected | Stop:
     """Return what a ``status_code`` that is not 2xx means where no contact is shown."""
     code = status_code(status)
     if status in {425, 429}:
