@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -30,32 +31,26 @@ def check_email(value: str) -> str:
 
 def check_uuid(value: str) -> str:
     """Return ``value`` if it is a UUID in the usual form with hyphens."""
-    try:
+    with suppress(ValueError):
         if str(UUID(value)) == value.lower():
             return value
-    except ValueError:
-        pass
     raise PydanticCustomError("invalid_uuid", "not a UUID of the form 8-4-4-4-12")
 
 
 def check_date(value: str) -> str:
     """Return ``value`` if it is a date, ``YYYY-MM-DD``."""
-    try:
+    with suppress(ValueError):
         if date.fromisoformat(value).isoformat() == value:
             return value
-    except ValueError:
-        pass
     raise PydanticCustomError("invalid_date", "not a date of the form YYYY-MM-DD")
 
 
 def check_datetime(value: str) -> str:
     """Return ``value`` if it is a moment, ISO 8601 with its offset."""
-    try:
+    with suppress(ValueError):
         if datetime.fromisoformat(value).tzinfo is not None:
             return value
-    except ValueError:
-        raise PydanticCustomError("invalid_datetime", "not an ISO 8601 date and time") from None
-    raise PydanticCustomError("invalid_datetime", "a date and time needs its UTC offset")
+    raise PydanticCustomError("invalid_datetime", "not an ISO 8601 date and time with its UTC offset")
 
 
 def check_flag(value: Any) -> Any:
