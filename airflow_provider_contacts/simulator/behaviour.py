@@ -108,7 +108,6 @@ class SimulatedVendor(ABC):
     def reset(self) -> None:
         """Forget all contacts, requests and tokens; knobs stay, and ids go on."""
         self.stored: list[Stored] = []
-        self.by_place: dict[str, list[Stored]] = {}
         self.by_id: dict[str | int, Stored] = {}
         self.requests: MutableSequence[Seen] = deque(maxlen=REMEMBERED_REQUESTS) if self.world.forget else []
         self.counts: Counter[str] = Counter()
@@ -150,7 +149,6 @@ class SimulatedVendor(ABC):
         contact = Stored(id_, received, place, call.number, view, self.world.now(), self.account)
         self.stored.append(contact)
         self.by_id[id_] = contact
-        self.by_place.setdefault(self.shelf(place), []).append(contact)
 
     def readable(self, contacts: Iterable[Stored]) -> list[Stored]:
         """Return the contacts of the present account that reads show already."""
@@ -159,7 +157,7 @@ class SimulatedVendor(ABC):
 
     def in_place(self, place: str) -> list[dict[str, Any]]:
         """Return what is shown of the readable contacts of a place."""
-        return [one.view for one in self.readable(self.by_place.get(self.shelf(place), ()))]
+        return [one.view for one in self.readable(self.stored) if one.place == place]
 
     def readable_by_id(self, id_: str | int) -> Stored:
         """Return the contact of an id, if it may be read; raise 404 where there is none."""
