@@ -1,12 +1,10 @@
 """Eight processes share fifty requests a second for a minute, through each kind of store that can be started here.
 
-usage: python -m bench.budget [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--wanted 50] [STORE ...]
-       python -m bench.budget --push [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--ready-token]
-                              [--write FILE] [STORE ...]
+usage: python -m bench.budget [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--ready-token] [--write FILE]
+                              [STORE ...]
 STORE: postgresql, mariadb, redis; all without one.
 
-Without ``--push``, processes ask the store itself, and one line a store is printed. With it, they push by the hook to
-a simulator (``shared.py``), a table is printed, and it ends with 1 if a bound is broken.
+They push by the hook to a simulator (``shared.py``). A table is printed, and it ends with 1 if a bound is broken.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from bench.shared import HEAD, Found, share_by_pushing
 from bench.verdict import conclude
 from campaigns.report import table
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
-from tests.support.sharing import RedisServer, running_redis, share
+from tests.support.sharing import RedisServer, running_redis
 
 Server = Postgres | MariaDB | RedisServer
 
@@ -33,19 +31,6 @@ STORES: Mapping[str, Callable[[], AbstractContextManager[Server]]] = {
     "mariadb": running_mariadb,
     "redis": running_redis,
 }
-
-
-def ask(given: argparse.Namespace, shared: SharedRate) -> None:
-    """Let processes ask the stores themselves."""
-    for name in given.stores:
-        try:
-            with STORES[name]() as server:
-                store = server.store if isinstance(server, RedisServer) else server.url()
-                found = share(store, shared, senders=given.senders, seconds=given.seconds, wanted=given.wanted)
-        except NoServerError as reason:
-            print(f"{name}: {reason}")
-        else:
-            print(f"{name}: {found}", flush=True)
 
 
 def push(given: argparse.Namespace, shared: SharedRate) -> int:
@@ -74,25 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m bench.budget", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stores", nargs="*", metavar="STORE", default=list(STORES))
-    parser.add_argument("--push", action="store_true", help="by the hook, from end to end")
-    parser.add_argument("--ready-token", action="store_true", help="with --push: no process fetches a token first")
+    parser.add_argument("--ready-token", action="store_true", help="no process fetches a token first")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=50.0)
     parser.add_argument("--burst", type=int)
     parser.add_argument("--senders", type=int, default=8)
-    parser.add_argument("--wanted", type=int, default=50)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown, with --push")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown")
     given = parser.parse_args(arguments)
-    if given.write and not given.push:
-        parser.error("--write: there is a table only with --push")
     if strange := sorted(set(given.stores) - set(STORES)):
         parser.error(f"no stores: {', '.join(strange)}")
     # The name of the store's connection, too.
     shared = SharedRate(conn_id="bench", requests_per_second=given.rate, burst=given.burst)
-    if given.push:
-        return push(given, shared)
-    ask(given, shared)
-    return 0
+    return push(given, shared)
 
 
 if __name__ == "__main__":

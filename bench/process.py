@@ -8,9 +8,10 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -82,23 +83,8 @@ def run(place: Place, program: str, jobs: Sequence[Job], *, of_peers: bool) -> T
     :param program: name of a module.
     :raises BrokenError: if one of them fails.
     """
-    log = place.folder / "log"
-    with ExitStack() as stack, log.open("ab") as errors:
-        started: list[subprocess.Popen[str]] = []
-        for job in jobs:
-            started.append(stack.enter_context(start(place, program, job, errors.fileno(), of_peers=of_peers)))
-            # What has said all that is expected of it has ended; what has not must not be waited for.
-            stack.callback(started[-1].kill)
-        for one in started:
-            if hear(one).strip() != READY:
-                raise BrokenError(f"{program}: did not begin; the end of its log: {tail(log)}")
-        began = time.perf_counter()
-        for one in started:
-            tell(one)
-        said = [hear(one) for one in started]
-        wall = time.perf_counter() - began
-    if not all(said):
-        raise BrokenError(f"{program}: ended without a word; the end of its log: {tail(log)}")
+    starting = [partial(start, place, program, job, of_peers=of_peers) for job in jobs]
+    said, wall = together(place.folder / "log", program, starting)
     took = [Took(**json.loads(line)) for line in said]
     return Took(
         wall=took[0].wall if len(took) == 1 else wall,
@@ -106,6 +92,32 @@ def run(place: Place, program: str, jobs: Sequence[Job], *, of_peers: bool) -> T
         peak=max(one.peak for one in took),
         says=", ".join(dict.fromkeys(one.says for one in took)),
     )
+
+
+def together(
+    log: Path, name: str, starting: Iterable[Callable[[int], subprocess.Popen[str]]]
+) -> tuple[list[str], float]:
+    """Start processes one after another, let them go at the same time, and return what each says, and the seconds.
+
+    :param starting: each starts a process, whose errors go to a file descriptor.
+    :raises BrokenError: if one of them fails.
+    """
+    with ExitStack() as stack, log.open("ab") as errors:
+        started: list[subprocess.Popen[str]] = []
+        for one in starting:
+            started.append(stack.enter_context(one(errors.fileno())))
+            # What has said all that is expected of it has ended; what has not must not be waited for.
+            stack.callback(started[-1].kill)
+            if hear(started[-1]).strip() != READY:
+                raise BrokenError(f"{name}: did not begin; the end of its log: {tail(log)}")
+        began = time.perf_counter()
+        for process in started:
+            tell(process)
+        said = [hear(process) for process in started]
+        seconds = time.perf_counter() - began
+    if not all(said):
+        raise BrokenError(f"{name}: ended without a word; the end of its log: {tail(log)}")
+    return said, seconds
 
 
 def start(place: Place, program: str, job: Job, errors: int, *, of_peers: bool) -> subprocess.Popen[str]:

@@ -12,13 +12,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from subprocess import PIPE, Popen
 from typing import Any
 
 from bench.clock import READY
-from bench.process import BrokenError, Place, hear, tail, tell
+from bench.process import Place, together
 from campaigns.nursery import import_everything
 from campaigns.people import rows
 
@@ -57,26 +58,14 @@ def push_all(place: Place, connections: Mapping[str, Mapping[str, Any]], orders:
     :param connections: Airflow's, by id.
     :raises BrokenError: if one of them fails.
     """
-    log = place.folder / "pushing.log"
     names = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(value) for conn_id, value in connections.items()}
     environment = place.environment() | names
-    with ExitStack() as stack, log.open("ab") as errors:
-        started: list[Popen[str]] = []
-        for order in orders:
-            command = [sys.executable, "-P", "-m", "bench.pushing", json.dumps(asdict(order))]
-            process = Popen(
-                command, stdin=PIPE, stdout=PIPE, stderr=errors, text=True, cwd=place.folder, env=environment
-            )
-            started.append(stack.enter_context(process))
-            stack.callback(process.kill)
-            # One after another: Airflow writes its configuration where there is none.
-            if hear(process).strip() != READY:
-                raise BrokenError(f"a push did not begin; the end of its log: {tail(log)}")
-        for process in started:
-            tell(process)
-        said = [hear(process) for process in started]
-    if not all(said):
-        raise BrokenError(f"a push ended without a word; the end of its log: {tail(log)}")
+
+    def start(order: Order, errors: int) -> Popen[str]:
+        command = [sys.executable, "-P", "-m", "bench.pushing", json.dumps(asdict(order))]
+        return Popen(command, stdin=PIPE, stdout=PIPE, stderr=errors, text=True, cwd=place.folder, env=environment)
+
+    said, _ = together(place.folder / "pushing.log", "a push", [partial(start, order) for order in orders])
     return [Pushed(**json.loads(line)) for line in said]
 
 

@@ -1,4 +1,4 @@
-"""Eight pushes share one rate, from end to end: what ``python -m bench.budget --push`` measures.
+"""Eight pushes share one rate, from end to end: what ``python -m bench.budget`` measures.
 
 Each process pushes by the hook, a record a request, with more records than it can send, until its time is over. Their
 connection names the store and the rate. The vendor is one simulator, whose list of requests says when each came, and
