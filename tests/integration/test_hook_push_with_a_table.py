@@ -24,6 +24,7 @@ TABLE: dict[str, Any] = {"sync_key": "key", "outcomes_conn_id": "outcomes", "syn
 @pytest.fixture
 def outside(world: World) -> Iterator[World]:
     """Connections are known, and no task runs."""
+    world.connect("dex_default", extra={"reconcile_delay": 0.2})
     with airflow_connections(world.api.connections):
         yield world
 

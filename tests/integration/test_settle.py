@@ -108,11 +108,6 @@ def test_what_does_not_exist_is_failed_and_sent_by_the_next_run(doubts: World) -
     assert sorted(one["first_name"] for one in doubts.stored("talkdesk")) == ["First0", "First2"]
 
 
-def test_a_payload_is_kept_where_all_are(doubts: World) -> None:
-    settled(doubts, {"c0": "tk-1"}, store_payload="all")
-    assert row(doubts, "c0")["record_payload"] is not None
-
-
 def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -> None:
     change(doubts, "c1", status="'rejected'")
     change(doubts, "c2", status="'sending'", batch_started_at="datetime('now', '-59 minutes')")
@@ -129,12 +124,6 @@ def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -
     for place, (kind, name) in enumerate(names.items(), 2):
         assert f"1 {WHY[kind]} (place {place}, digest {digest_of(name)})" in why
     assert "nobody" not in why + json.dumps(summary)
-
-
-def test_what_was_left_sending_is_settled_after_an_hour(doubts: World) -> None:
-    change(doubts, status="'sending'", batch_started_at="datetime('now', '-61 minutes')")
-    settled(doubts, {"c0": "tk-1"})
-    assert doubts.statuses() == {"c0": "succeeded", "c1": "sending", "c2": "sending"}
 
 
 def test_the_same_verdict_again_changes_nothing_and_another_one_is_refused(doubts: World) -> None:
@@ -176,15 +165,11 @@ def test_an_id_of_another_place_or_of_a_doubt_is_no_claim(doubts: World) -> None
     assert doubts.statuses() == {"c0": "succeeded", "c1": "succeeded", "c2": "unknown"}
 
 
-def test_no_vendor_connection_is_needed(doubts: World) -> None:
-    doubts.api.connections = {"outcomes": doubts.api.connections["outcomes"]}
-    settled(doubts, {"c0": "tk-1"})
-
-
 # How records are given.
 
 
-def test_every_documented_field_is_a_template(doubts: World) -> None:
+def test_every_documented_field_is_a_template_and_no_vendor_connection_is_needed(doubts: World) -> None:
+    doubts.api.connections = {"outcomes": doubts.api.connections["outcomes"]}
     settled(
         doubts,
         "{{ {'c0': 'tk-' ~ 8} | tojson }}",
@@ -193,7 +178,9 @@ def test_every_documented_field_is_a_template(doubts: World) -> None:
         settled_by="{{ 'gr' ~ 'ace' }}",
         outcomes_conn_id="out{{ 'comes' }}",
         outcomes_table="{{ 'contact_outcomes' }}",
+        store_payload="all",
     )
+    assert row(doubts, "c0")["record_payload"] is not None
     assert (row(doubts, "c0")["destination_record_id"], row(doubts, "c0")["settled_by"]) == ("tk-8", "grace")
 
 

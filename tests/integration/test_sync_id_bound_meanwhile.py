@@ -76,7 +76,7 @@ def test_who_is_late_neither_reads_nor_settles_the_others_records(database: Data
 @pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
 def test_of_two_that_write_at_once_one_is_bound(database: Database, write: Attempt) -> None:
     database.open("before", sync_id="before")
-    for round_number in range(12):
+    for round_number in range(6):
         sync_id = f"round-{round_number}"
         ledgers = [
             database.open(f"run-{number}", sync_id=sync_id, destination_host=place)
