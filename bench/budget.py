@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_contacts.pacing.shared import SharedRate
 from bench.process import BrokenError, Place
@@ -42,7 +43,8 @@ def push(given: argparse.Namespace, shared: SharedRate) -> int:
         try:
             with STORES[name]() as server, tempfile.TemporaryDirectory(prefix="bench-budget-") as folder:
                 place, store = Place(Path(folder), None), server.connection()
-                found.append(share_by_pushing(place, name, store, shared, senders=given.senders, seconds=given.seconds))
+                chosen: dict[str, Any] = {one: getattr(given, one) for one in ("senders", "seconds", "ready_token")}
+                found.append(share_by_pushing(place, name, store, shared, **chosen))
         except NoServerError as reason:
             left_out.append(f"- left out: {name}: {reason}")
         except BrokenError as reason:

@@ -23,8 +23,8 @@ from pathlib import Path
 from airflow_provider_contacts.simulator.messages import Seen
 from bench.process import BrokenError, Place
 from bench.pushing import VENDOR, Order, push_all
-from bench.simulated import running
 from bench.verdict import conclude
+from campaigns.judge import simulator
 from campaigns.report import table
 
 SETTLING = 5.0
@@ -121,17 +121,17 @@ def refused(answers: Sequence[Seen]) -> str:
 def measure(place: Place, limit: float, seconds: float, knobs: Mapping[str, str]) -> Found:
     """Push to a simulator with a limit."""
     records = int(limit * seconds) * RECORDS
-    with running(place, {**knobs, f"{VENDOR}.rate": f"{limit:g}/s"}) as simulator:
-        connections = {f"{VENDOR}_default": simulator.connections[VENDOR]}
+    with simulator(place.folder, 1, **knobs, **{f"{VENDOR}.rate": f"{limit:g}/s"}) as simulated:
+        connections = {f"{VENDOR}_default": simulated.connections[f"{VENDOR}_default"]}
         (pushed,) = push_all(place, connections, [Order(number=1, records=records, batch_size=RECORDS)])
-        log = simulator.log(VENDOR)
+        answers, stored = simulated.creates(VENDOR), simulated.count(VENDOR)
     return Found(
         limit=limit,
         records=records,
         succeeded=pushed.statuses.get("succeeded", 0),
-        stored=log.stored,
+        stored=stored,
         seconds=pushed.seconds,
-        answers=log.creates,
+        answers=answers,
     )
 
 

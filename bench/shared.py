@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_contacts.pacing.shared import SharedRate
+from airflow_provider_contacts.simulator.messages import Seen
 from bench.process import BrokenError, Place
 from bench.pushing import VENDOR, Order, Pushed, push_all
-from bench.simulated import Log, running
+from campaigns.judge import simulator
 from campaigns.people import key_in
 
 LEAST_USED = 0.9
@@ -128,20 +129,20 @@ def share_by_pushing(
     orders = [
         Order(number=number, records=MOST_RECORDS, batch_size=1, seconds=seconds + SPARE) for number in range(senders)
     ]
-    with running(place, {}) as simulator:
-        vendor = simulator.connections[VENDOR]
+    with simulator(place.folder, 1) as simulated:
+        vendor = simulated.connections[f"{VENDOR}_default"]
         vendor = {**vendor, "extra": {**vendor["extra"], **stated}, **(READY if ready_token else {})}
         pushed = push_all(place, {f"{VENDOR}_default": vendor, shared.conn_id: store}, orders)
-        log = simulator.log(VENDOR, with_contacts=True)
-    moments = moments_of(log, senders)
+        creates, contacts = simulated.creates(VENDOR), simulated.state(VENDOR)["contacts"]
+    moments = moments_of(creates, contacts, senders)
     return Found(
         store=name,
         rate=shared,
         seconds=seconds,
         since=max(one[0] for one in moments) + START,
         moments=moments,
-        arrivals=[one.at for one in log.creates],
-        failed=len(log.creates) - sum(map(len, moments)) + sum(map(not_succeeded, pushed)),
+        arrivals=[one.at for one in creates],
+        failed=len(creates) - sum(map(len, moments)) + sum(map(not_succeeded, pushed)),
     )
 
 
@@ -156,14 +157,14 @@ def most_in_a_second(arrivals: Sequence[float]) -> int:
     return most
 
 
-def moments_of(log: Log, senders: int) -> list[list[float]]:
+def moments_of(creates: Sequence[Seen], contacts: Sequence[Any], senders: int) -> list[list[float]]:
     """Return when the requests of each process came that created something.
 
     :raises BrokenError: for a process without any.
     """
-    owners = {contact["request"]: number_in(contact["received"]) for contact in log.contacts}
+    owners = {contact["request"]: number_in(contact["received"]) for contact in contacts}
     moments: list[list[float]] = [[] for _ in range(senders)]
-    for one in log.creates:
+    for one in creates:
         if one.number in owners:
             moments[owners[one.number]].append(one.at)
     if not all(moments):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.request import Request, urlopen
 
+from airflow_provider_contacts.simulator.messages import Seen
 from campaigns.people import VENDORS, key_in, key_of
 from campaigns.task import SEARCHED
 
@@ -41,6 +42,11 @@ class Simulated:
         :param since: contacts to leave out, the oldest first.
         """
         return self._ask(f"state?vendor={vendor}&offset={since}&requests={str(requests).lower()}")
+
+    def creates(self, vendor: str) -> list[Seen]:
+        """Return a vendor's create requests, in the order of their answers."""
+        seen = (Seen(**one) for one in self.state(vendor, requests=True)["request_log"])
+        return [one for one in seen if one.kind == "write"]
 
     def set(self, **knobs: Any) -> None:
         """Set knobs; two underscores stand for the dot."""
