@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
     from airflow.sdk import DAG
 
 
@@ -54,15 +55,20 @@ def make_database() -> None:
 
 def run(file: Path) -> dict[str, Any]:
     """Run the DAG of a file, as ``airflow dags test`` does; return its state and its push's summary."""
+    run = load(file).test()
+    return {"state": str(run.state), "summary": returned_by(run, "push") or {}}
+
+
+def returned_by(run: DagRun, task_id: str) -> Any:
+    """Return what a task of a DAG run returned; ``None`` if that is nothing."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
-    run = load(file).test()
+    where: dict[str, Any] = {"dag_ids": run.dag_id, "task_ids": task_id}
     with create_session() as session:
-        query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids="push", limit=1)
-        row: Any = session.execute(query).first()
-    found = row[0].value if row is not None else "{}"
-    return {"state": str(run.state), "summary": dict(json.loads(found) if isinstance(found, str) else found)}
+        row: Any = session.execute(XComModel.get_many(run_id=run.run_id, key="return_value", limit=1, **where)).first()
+    found = row[0].value if row is not None else None
+    return json.loads(found) if isinstance(found, str) else found
 
 
 def load(file: Path) -> DAG:

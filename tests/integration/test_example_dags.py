@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +12,7 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.outcome import digest_of
+from demo.airflow_home import load, returned_by
 from tests.support.airflow_fixtures import RunDag, SetConnections
 from tests.support.pushing import CALLS, SUM, World, callees, push
 
@@ -21,15 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))
 WITH_TABLE = [f"example_{name}" for name in vendors.names()]
 ROWS = 200
-
-
-def load(file: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.dag
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +44,6 @@ def test_all_examples_are_found_without_an_error(airflow_db: Path) -> None:  # n
     assert all(task.retries == 3 for dag in bag.dags.values() for task in dag.tasks)
 
 
-def summary_of(run: Any, task_id: str = "push") -> dict[str, Any]:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        query = XComModel.get_many(run_id=run.run_id, key="return_value", dag_ids=run.dag_id, task_ids=task_id, limit=1)
-        row: Any = session.scalars(query).one()
-        value = row.value
-    found: dict[str, Any] = json.loads(value) if isinstance(value, str) else value
-    return found
-
-
 @pytest.mark.parametrize("dag_id", WITH_TABLE)
 def test_an_example_runs_and_sends_nothing_twice(
     dag_id: str, warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
@@ -76,7 +54,7 @@ def test_an_example_runs_and_sends_nothing_twice(
     dag = load(ROOT / "example_dags" / f"{dag_id}.py")
     run = run_dag(dag)
     assert run.state == "success"
-    summary = summary_of(run)
+    summary = returned_by(run, "push")
     assert summary["num_planned"] == sum(summary[name] for name in SUM) == ROWS
     assert summary["num_succeeded"] == simulator.vendors[vendor].counts["stored"] > ROWS / 2
     rows = Counter(world.statuses().values())
@@ -86,7 +64,7 @@ def test_an_example_runs_and_sends_nothing_twice(
     stored = simulator.vendors[vendor].counts["stored"]
     second = run_dag(dag)
     assert second.state == "success"
-    again = summary_of(second)
+    again = returned_by(second, "push")
     assert again["num_succeeded"] == 0
     # A second copy of a record that is there already is skipped, too.
     there = [one["num_skipped"] + one["num_succeeded"] + one["num_duplicate"] for one in (summary, again)]
@@ -106,7 +84,7 @@ def test_the_upstream_example_hands_its_outcomes_on(
     for report in ({"succeeded": 2, "invalid": 1}, {"skipped": 2, "invalid": 1}):
         run = run_dag(dag)
         assert run.state == "success"
-        assert summary_of(run, "report") == report
+        assert returned_by(run, "report") == report
     assert world.simulator.dex.counts["stored"] == 2
     logged = [*caplog.messages, *capfd.readouterr()]
     assert any("signups" in text for text in logged)
@@ -144,8 +122,8 @@ def test_the_replay_example_settles_either_kind_and_sends_again(  # noqa: PLR091
     dag = load(ROOT / "example_dags" / "example_replay.py")
     run = run_dag(dag, run_conf={"sync_id": "s", "settled_by": "ada", **given})
     assert run.state == "success"
-    assert [summary_of(run, name)["num_settled"] for name in ("found", "missing")] == settled
-    assert summary_of(run, "replay")["num_succeeded"] == settled[1]
+    assert [returned_by(run, name)["num_settled"] for name in ("found", "missing")] == settled
+    assert returned_by(run, "replay")["num_succeeded"] == settled[1]
     assert world.statuses() == dict(zip(["c0", "c1", "c2"], statuses, strict=True))
     assert [one["first_name"] for one in world.stored("talkdesk")] == ["First1"] * settled[1]
 

@@ -26,13 +26,10 @@ from airflow_provider_contacts.outcome import Outcome
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import Served, callees, people
 
-ROWS: dict[str, list[dict[str, Any]]] = {
-    "apptoto": [{"key": f"k{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3)],
-    "dex": people(3),
-    "intermezzo": [{"key": f"k{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3)],
-    "nedzo": [{"key": f"k{n}", "email": f"n{n}@example.com"} for n in range(3)],
-    "talkdesk": callees(3),
-}
+pytestmark = pytest.mark.usefixtures("vendor_connections")
+
+NAMED = [{"key": f"k{n}", "name": f"N{n}", "email": f"n{n}@example.com"} for n in range(3)]
+ROWS = {"apptoto": NAMED, "dex": people(3), "intermezzo": NAMED, "nedzo": people(3), "talkdesk": callees(3)}
 READS = {
     "apptoto": "/v1/address_books",
     "dex": "/v1/users/me",
@@ -53,7 +50,6 @@ def changed(connections: dict[str, dict[str, Any]], conn_id: str, **values: Any)
     return {conn_id: {**connections[conn_id], **values}}
 
 
-@pytest.mark.usefixtures("vendor_connections")
 @pytest.mark.parametrize("name", HOOKS)
 def test_push_yields_one_outcome_a_record(name: str, served: Served, caplog: pytest.LogCaptureFixture) -> None:
     hook = HOOKS[name]()
@@ -67,7 +63,6 @@ def test_push_yields_one_outcome_a_record(name: str, served: Served, caplog: pyt
     assert any("nothing of this push is remembered" in text for text in warned)
 
 
-@pytest.mark.usefixtures("vendor_connections")
 @pytest.mark.parametrize("name", HOOKS)
 def test_get_conn_is_authenticated(name: str, served: Served) -> None:
     vendor = served.simulator.vendors[name]
@@ -77,7 +72,6 @@ def test_get_conn_is_authenticated(name: str, served: Served) -> None:
     assert not client.follow_redirects
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_the_credential_does_not_follow_a_link_to_another_host(served: Served) -> None:
     elsewhere = served.url.replace("127.0.0.1", "localhost")
     with DexHook().get_conn() as client:
@@ -90,7 +84,6 @@ def test_the_credential_does_not_follow_a_link_to_another_host(served: Served) -
     assert refused.status_code == 401
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_get_conn_tells_a_refused_credential_from_an_endpoint_that_is_away(served: Served) -> None:
     served.simulator.set("talkdesk.token.http_401", "next:1")
     served.simulator.set("intermezzo.token.http_500", "next:1")
@@ -100,7 +93,6 @@ def test_get_conn_tells_a_refused_credential_from_an_endpoint_that_is_away(serve
         client.get("/organizations")
 
 
-@pytest.mark.usefixtures("vendor_connections")
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_connection_is_tested_by_a_real_read(name: str, served: Served) -> None:
     hook = HOOKS[name]()
@@ -138,7 +130,6 @@ def test_a_connection_that_makes_no_sense_is_told(
     assert (works, said in text) == (False, True)
 
 
-@pytest.mark.usefixtures("vendor_connections")
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -161,7 +152,6 @@ def test_a_wrong_parameter_raises_at_the_call(served: Served, options: dict[str,
     assert served.simulator.dex.counts["write"] == 0
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_columns_of_a_frame_are_checked_at_the_call() -> None:
     import pandas as pd  # here, since it is slow
 
@@ -172,19 +162,22 @@ def test_columns_of_a_frame_are_checked_at_the_call() -> None:
         DexHook().push(frame, sync_key="key", unmapped="ignore")
 
 
-def test_a_wrong_connection_raises_at_the_call(vendor_connections: dict[str, dict[str, Any]]) -> None:
-    with pytest.raises(ConfigError, match=r"there is no connection 'nobody'; make it under .*AIRFLOW_CONN_NOBODY"):
-        DexHook("nobody").push([])
-    with pytest.raises(ConfigError, match=r"'dex_default' has the type 'dex'; NedzoHook takes 'nedzo': .*use DexHook"):
-        NedzoHook("dex_default").push([])
-    with (
-        airflow_connections(changed(vendor_connections, "talkdesk_default", extra={})),
-        pytest.raises(ConfigError, match="talkdesk_default"),
-    ):
-        TalkdeskHook().push([])
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        (DexHook("nobody"), r"there is no connection 'nobody'; make it under .*AIRFLOW_CONN_NOBODY"),
+        (NedzoHook("dex_default"), r"'dex_default' has the type 'dex'; NedzoHook takes 'nedzo': .*use DexHook"),
+        (TalkdeskHook(), "talkdesk_default"),
+    ],
+)
+def test_a_wrong_connection_raises_at_the_call(
+    vendor_connections: dict[str, dict[str, Any]], hook: ContactsHook, said: str
+) -> None:
+    without_a_list = changed(vendor_connections, "talkdesk_default", extra={})
+    with airflow_connections(without_a_list), pytest.raises(ConfigError, match=said):
+        hook.push([])
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_a_push_that_nobody_reads_sends_nothing_and_says_so(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     assert list(DexHook().push(None)) == list(DexHook().push([])) == []
     caplog.clear()
@@ -213,7 +206,7 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.usefixtures("vendor_connections", "alarm")
+@pytest.mark.usefixtures("alarm")
 def test_time_that_is_up_while_a_push_is_read_costs_no_outcome(served: Served) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield from people(150)
@@ -227,7 +220,7 @@ def test_time_that_is_up_while_a_push_is_read_costs_no_outcome(served: Served) -
     assert len(delivered) == len(served.simulator.vendors["dex"].stored)
 
 
-@pytest.mark.usefixtures("vendor_connections", "alarm")
+@pytest.mark.usefixtures("alarm")
 def test_time_that_is_up_in_the_callers_own_code_is_up_at_once() -> None:
     with DexHook().push(people(3), sync_key="key", requests_per_second=500) as outcomes:
         next(outcomes)
@@ -236,7 +229,6 @@ def test_time_that_is_up_in_the_callers_own_code_is_up_at_once() -> None:
         assert len(list(outcomes)) == 2
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_a_refused_push_yields_every_outcome_and_then_raises(served: Served) -> None:
     served.simulator.set("dex.http_403", "always")
     outcomes = DexHook().push(people(250), sync_key="key")
@@ -271,7 +263,6 @@ def test_plain_http_to_this_machine_is_no_warning(
     assert [(one.status, one.error_code) for one in outcomes] == [("failed", "not_connected")]
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://proxy.invalid:3128")
@@ -282,7 +273,6 @@ def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> N
         assert client.get("/v1/users/me").status_code == 200
 
 
-@pytest.mark.usefixtures("vendor_connections")
 def test_airflow_resolves_a_connection_to_its_hook() -> None:
     for name, hook in HOOKS.items():
         found = BaseHook.get_hook(f"{name}_default")
