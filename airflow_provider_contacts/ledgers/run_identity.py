@@ -10,8 +10,6 @@ from airflow_provider_contacts.errors import ConfigError
 RUN_LENGTH = 764
 SYNC_LENGTH = 512
 
-LENGTHS = {"sync_id": SYNC_LENGTH, "destination": 64, "destination_host": 255, "destination_object": 255}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
@@ -27,14 +25,6 @@ class RunIdentity:
     def sync_run_id(self) -> str:
         """The same for every try and every reschedule."""
         return f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}"
-
-    def check(self) -> None:
-        """Refuse ids that the table's key cannot hold."""
-        if (length := len(self.sync_run_id)) > RUN_LENGTH:
-            raise ConfigError(
-                f"the ids of dag, run and task have {length} characters together, and the outcome table's key holds "
-                f"{RUN_LENGTH}: shorten one, such as the run_id of a triggered run"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +42,11 @@ class Binding:
 
     def check(self) -> None:
         """Refuse what the table's columns cannot hold."""
-        for name, most in LENGTHS.items():
+        for name, most in (("sync_id", SYNC_LENGTH), ("destination_host", 255), ("destination_object", 255)):
             text = getattr(self, name)
-            optional = text is None and name == "destination_object"
-            if not optional and (not text or len(text) > most or "\x00" in text):
+            if text is None and name == "destination_object":
+                continue
+            if not text or len(text) > most or "\x00" in text:
                 raise ConfigError(f"{name} must have 1 to {most} characters, not {len(text or '')}, and no NUL")
 
     def place(self) -> str:

@@ -23,7 +23,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"outcomes_conn_id": "odd"},
         "has the type 'no_such_type'; the outcome table needs one of ['sqlite', 'postgres', 'mysql']",
     ),
-    "no file": ({"outcomes_conn_id": "memory"}, "SQLite file :memory:) cannot be used"),
+    "no file": ({"outcomes_conn_id": "memory"}, "sqlite:///:memory:) cannot be used"),
     "long sync_id": ({"sync_id": "s" * 513}, "sync_id must have 1 to 512 characters"),
     **{
         f"template of {name}": ({name: "{{ '' if params.get('none') else ' ? ' }}"}, name)

@@ -190,7 +190,7 @@ WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Excepti
     "nobody listens": (
         unreachable,
         BudgetError,
-        r"table contacts_rate_budgets, PostgreSQL .* at 127.0.0.1:1: Oper.*is the server up",
+        r"table contacts_rate_budgets, postgresql://127.0.0.1:1/?: Oper.*is the server up",
     ),
     "no such database": (
         lambda server: connection_to(server, schema="nowhere"),

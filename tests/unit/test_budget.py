@@ -158,16 +158,6 @@ def test_what_is_not_due_yet_asks_nothing() -> None:
     assert (budget.wait(), budget.take(50), store.asked) == (0.0, 1, 1)
 
 
-def test_what_was_booked_is_kept_for_who_wants_less_meanwhile() -> None:
-    store = Store()
-    budget = store.task(SharedRate(conn_id="s", requests_per_second=100.0, burst=5))
-    assert budget.take(5) == 5
-    assert budget.take(5) == 0
-    store.now += 0.05
-    assert [budget.take(1) for _ in range(5)] == [1] * 5
-    assert store.asked == 2
-
-
 def test_no_more_than_a_run_is_booked_ahead_however_large_the_burst() -> None:
     store = Store()
     shared = SharedRate(conn_id="s", requests_per_second=100.0, burst=1000)
@@ -229,17 +219,6 @@ def test_tasks_that_were_all_held_up_do_not_all_go_at_once() -> None:
     assert sum(budget.take(50) for budget in budgets) == 1
     sent = drain(store, budgets, 3.0)
     assert most_within_a_second(sent) <= 50
-
-
-def test_a_task_that_is_gone_leaves_no_more_than_its_run() -> None:
-    store = Store()
-    gone = store.task()
-    assert gone.take(50) == 1
-    gone.close()
-    assert store.closed == 1
-    other = store.task()
-    assert other.take(50) == 0
-    assert other.wait() <= 0.05
 
 
 def test_who_finds_no_place_comes_back_by_chance() -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.task_state.entries import DIGITS, key_of
+from airflow_provider_contacts.ledgers.task_state.entries import key_of
 from airflow_provider_contacts.ledgers.task_state.log import MOST_BYTES, AirflowStore, StoreRefusedError
 from airflow_provider_contacts.ledgers.task_state.open_state import open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
-from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
@@ -82,19 +82,6 @@ def all_created(sent: Batch, batch_id: str) -> BatchResult:
 
 
 # What is written.
-
-
-def test_nothing_tells_who_a_record_is(memory: TaskStates, store: StateStore) -> None:
-    ledger = memory.open()
-    claim(ledger, "ada@example.com", "bo@example.com")
-    said: dict[str, Any] = {"status_message": "ada is taken", "error_code": "taken", "error_field": "email"}
-    settle(ledger, "ada@example.com", Status.REJECTED, **said)
-    ledger.record_unsent([outcome("eve@example.com", Status.INVALID, payload={"email": "eve"}, **said)])
-    stored = repr(store.values())
-    assert not any(word in stored for word in ("ada@", "ada is", "bo@", "eve@", "example.com"))
-    assert "taken" in stored
-    assert digest_of("ada@example.com") in stored, "a log's digest finds the entry"
-    assert len(key_of("x")) == DIGITS
 
 
 def test_the_shape_that_is_written(memory: TaskStates, store: StateStore) -> None:
@@ -493,23 +480,3 @@ def test_without_a_store_there_is_one_warning(
     (message,) = warnings(caplog)
     assert told in message
     assert "sends the same records again" in message
-
-
-@pytest.mark.parametrize(
-    ("status", "first", "kind"),
-    # A later execution does not go on without what an earlier one may have written.
-    [(403, False, StoreRefusedError), (404, True, LedgerError), (500, True, LedgerError)],
-)
-def test_a_store_that_is_away_is_not_done_without(status: int, first: bool, kind: type[LedgerError]) -> None:
-    with pytest.raises(kind):
-        opened(failing(ToldError({"status_code": status})), first=first)
-
-
-@pytest.mark.usefixtures("airflow_speaks")
-def test_the_warning_says_how_long_it_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
-    opened(StateStore())
-    (message,) = warnings(caplog)
-    assert "the memory ends with the dag run" in message
-    caplog.clear()
-    opened(StateStore(), plan_only=True)
-    assert warnings(caplog) == []

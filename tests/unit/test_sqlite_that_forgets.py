@@ -46,7 +46,7 @@ TASKS: dict[str, Callable[[str], Any]] = {
 def test_a_database_without_a_file(url: str, task: Callable[[str], Any]) -> None:
     with pytest.raises(ConfigError, match="send every record again") as caught:
         task(url)
-    assert "contact_outcomes (connection 'outcomes_db', SQLite" in str(caught.value)
+    assert "contact_outcomes (connection 'outcomes_db', sqlite://" in str(caught.value)
     assert "Name a file in the connection's host" in str(caught.value)
 
 
@@ -76,6 +76,6 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, url: str, said: str
     with pytest.raises(LedgerError) as caught:
         open_ledger(at(url.format(tmp_path)))
     text = str(caught.value)
-    assert text.startswith("the outcome table contact_outcomes (connection 'outcomes_db', SQLite file ")
+    assert text.startswith("the outcome table contact_outcomes (connection 'outcomes_db', sqlite:///")
     assert str(tmp_path) in text
     assert said in text

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 CONNECTION = "contacts_conn_id_of_outcomes"
 TABLE = "contacts_outcomes_table"
 
-TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL or MariaDB", "mariadb": "MariaDB"}
-
 
 def remember(engine: Engine, *, conn_id: str | None = None, table: str | None = None) -> None:
     """Let later messages about an engine name its connection and table."""
@@ -44,13 +42,9 @@ def place_of(engine: Engine) -> str:
 
 
 def database_of(url: URL) -> str:
-    """Return a database for a message, without login and password."""
-    title = TITLES.get(url.get_backend_name(), url.get_backend_name())
-    if url.get_backend_name() == "sqlite":
-        return f"{title} file {url.database}" if url.database else f"{title} without a file"
-    host = url.host or url.query.get("host") or "the driver's default host"
-    where = f"{host}{f':{url.port}' if url.port else ''}"
-    return f"{title} database {url.database or '(none named)'} at {where}"
+    """Return a database for a message, without login, password and parameters."""
+    port = f":{url.port}" if url.port else ""
+    return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +133,21 @@ class MomentaryError(LedgerError):
     """The database cannot be used now, and perhaps can within seconds."""
 
 
-def describe(error: BaseException) -> str:
-    """Return what went wrong, without any value of a row: drivers quote them in many messages."""
+def described(error: BaseException) -> str:
+    """Return what went wrong and what to do about it, without any value of a row, which many messages quote."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return type(error).__name__
-    cause = error.orig
+    cause, known = error.orig, cause_of(error)
     state, code = sqlstate(cause), code_of(cause)
     mark = f", SQLSTATE {state}" if state else f", error {code}" if code else ""
     text = ""
     if code is not None:
-        if (code in QUOTABLE_CODES or str(code) in CAUSES) and len(cause.args) > 1:
+        if (known is not None or code in QUOTABLE_CODES) and len(cause.args) > 1:
             text = str(cause.args[1])
     elif isinstance(error, OperationalError | ProgrammingError | InterfaceError):
         text = str(getattr(getattr(cause, "diag", None), "message_primary", None) or cause)
-    return f"{type(cause).__name__}{mark}" + (f": {text.splitlines()[0]}" if text else "")
+    told = f": {text.splitlines()[0]}" if text else ""
+    return f"{type(cause).__name__}{mark}{told}" + (f"; {known.advice}" if known else "")
 
 
 def rolled_back(error: BaseException) -> bool:
@@ -183,9 +178,3 @@ def failure_of(engine: Engine, error: BaseException) -> LedgerError:
     """Return what is raised for a driver's error: it names table and database, the cause, and what to do."""
     kind = DataRefusedError if refused(error) else MomentaryError if momentary(error) else LedgerError
     return kind(f"{place_of(engine)} cannot be used: {described(error)}")
-
-
-def described(error: BaseException) -> str:
-    """Return what went wrong, and what a person can do about it."""
-    cause = cause_of(error)
-    return describe(error) + (f"; {cause.advice}" if cause is not None else "")

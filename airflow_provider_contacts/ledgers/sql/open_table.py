@@ -49,7 +49,6 @@ def open_ledger(opening: Opening, engine: Engine | None = None, *, plan_only: bo
     :raises ConfigError: for a database, table or destination that cannot be used, or that forgets what it keeps.
     """
     opening.binding.check()
-    opening.run.check()
     engine = engine or connect(opening.hook)
     ledger = opening.patience.run(lambda: opened(engine, opening, plan_only=plan_only))
     for warning in ledger.warnings:
