@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
@@ -91,13 +91,8 @@ def prepare(engine: Engine) -> None:
 
 def flavour_of(engine: Engine) -> Flavour:
     """Return the kind of a database that has been connected to."""
-    match engine.dialect.name:
-        case "sqlite":
-            return "sqlite"
-        case "postgresql":
-            return "postgresql"
-        case _:
-            return "mariadb" if getattr(engine.dialect, "is_mariadb", False) else "mysql"
+    is_mariadb = getattr(engine.dialect, "is_mariadb", False)
+    return "mariadb" if is_mariadb else cast("Flavour", engine.dialect.name)
 
 
 # What makes a driver speak UTF-8, whatever the connection or the server says: the names of people are in all scripts.

@@ -12,7 +12,7 @@ from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution, number_of_sync
 from airflow_provider_contacts.ledgers.sql.rows import Policy
-from airflow_provider_contacts.ledgers.sql.schema import ensure, look
+from airflow_provider_contacts.ledgers.sql.schema import ensure, look, look_at_view
 from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, open_store
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.ledgers.sql.transactions import Patience, reading, transact
@@ -61,6 +61,7 @@ def opened(engine: Engine, opening: Opening, *, plan_only: bool) -> SqlLedger:
     tables = open_store(engine, opening.table, opening.source)
     if plan_only and opening.create_tables:
         absent, warnings = look(engine, tables)
+        warnings += look_at_view(engine, tables) or ()
     else:
         absent, warnings = [], ensure(engine, tables, create=opening.create_tables)
     if not absent:
