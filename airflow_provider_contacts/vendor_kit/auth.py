@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.vendor_kit.forms import Account, ConnectionForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import Account, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,24 @@ class ClientCredentials:
 Credential = FixedHeader | ClientCredentials
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """What the form asks for, and how an account gives a credential: ``ConfigError`` for what makes none."""
+    """How an account gives a credential, and what becomes of the connection form's standard fields for it.
 
-    form: ConnectionForm
+    :param credential: raises ``ConfigError`` for an account that makes none.
+    :param settings: extra keys of the connection.
+    """
+
     credential: Callable[[Account], Credential]
+    hidden: tuple[str, ...] = ()
+    relabeling: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def placeholders(self) -> Mapping[str, str]:
+        """Field to example text, extra keys included."""
+        return {**self.examples, **{one.name: one.example for one in self.settings if one.example}}
 
 
 def bearer(token: str) -> FixedHeader:
@@ -65,8 +77,8 @@ def api_key(example: str = "") -> Auth:
             raise ConfigError(f"the password is missing: the API key, such as {example}")
         return bearer(account.password)
 
-    form = ConnectionForm(hidden=("login",), relabeling={"password": "API key"}, examples={"password": example})
-    return Auth(form, credential)
+    labels, examples = {"password": "API key"}, {"password": example}
+    return Auth(credential=credential, hidden=("login",), relabeling=labels, examples=examples)
 
 
 def login_and_password(login: str, password: str, example: str = "") -> Auth:
@@ -79,8 +91,8 @@ def login_and_password(login: str, password: str, example: str = "") -> Auth:
             raise ConfigError("the login must not hold a colon: Basic authentication cuts there")
         return basic(account.login, account.password)
 
-    form = ConnectionForm(relabeling={"login": login, "password": password}, examples={"login": example})
-    return Auth(form, credential)
+    labels = {"login": login, "password": password}
+    return Auth(credential=credential, relabeling=labels, examples={"login": example})
 
 
 def client_credentials(
@@ -126,4 +138,4 @@ def client_credentials(
         ),
     )
     labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
-    return Auth(ConnectionForm(relabeling=labels, settings=settings), credential)
+    return Auth(credential=credential, relabeling=labels, settings=settings)

@@ -38,21 +38,6 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionForm:
-    """A connection type's form: what becomes of the standard fields, and the extra keys of this vendor alone."""
-
-    hidden: tuple[str, ...] = ()
-    relabeling: Mapping[str, str] = field(default_factory=dict)
-    examples: Mapping[str, str] = field(default_factory=dict)
-    settings: tuple[Setting, ...] = ()
-
-    @property
-    def placeholders(self) -> Mapping[str, str]:
-        """Field to example text, extra keys included."""
-        return {**self.examples, **{one.name: one.example for one in self.settings if one.example}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationForm:
     """Which keys say where in the vendor's account the contacts go.
 

@@ -17,7 +17,7 @@ import msgspec
 from airflow_provider_contacts.errors import UnreadableError
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
-from airflow_provider_contacts.vendor_kit.forms import Account, ConnectionForm, DestinationForm
+from airflow_provider_contacts.vendor_kit.forms import Account, DestinationForm
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.auth import Auth
@@ -213,8 +213,7 @@ class Vendor:
     retry_after_is_refusal: bool = True
 
     @property
-    def form(self) -> ConnectionForm:
-        """The connection's form."""
-        asked = self.auth.form
-        examples = {"host": self.base_url(Account()), **asked.examples}
-        return replace(asked, examples=examples, settings=(*self.settings, *asked.settings))
+    def form(self) -> Auth:
+        """The connection's form: what authentication asks for, the host, and the vendor's own extra keys."""
+        examples = {"host": self.base_url(Account()), **self.auth.examples}
+        return replace(self.auth, examples=examples, settings=(*self.settings, *self.auth.settings))
