@@ -19,7 +19,7 @@ requests; the totals show that where they are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,17 +40,12 @@ SHOWN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How many records were seen of a list, and how many it has, where a page said so; the context of a question."""
-
-    seen: int = 0
-    total: int | None = None
-
-
 def questions(sought: Sequence[Payload], destination: Destination) -> list[Question]:
-    """Return the one question about all records, which is whether the list is there."""
-    return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=Progress())]
+    """Return the one question about all records, which is whether the list is there.
+
+    Its context is how many records of the list were seen, and how many it has, where a page said so.
+    """
+    return [Question(request=Request("GET", LIST(destination)), about=tuple(range(len(sought))), context=(0, None))]
 
 
 def read(answer: Response, question: Question) -> Page:
@@ -70,14 +65,14 @@ def read_records(body: Mapping[str, Any], question: Question) -> Page:
 
     A list that grows meanwhile moves records to later pages only; one that shrinks can move one past us.
     """
-    request, before = reads.next_link(body, question.request), question.context
+    request, (before, known) = reads.next_link(body, question.request), question.context
     contacts = contacts_of(records_of(body, last=request is None), partial(contact_of, path=question.request.path))
-    seen, total = before.seen + len(contacts), total_of(body, len(contacts))
-    total = before.total if total is None else total
-    if total is not None and (total < (before.total or 0) or (request is None and total != seen)):
+    seen, total = before + len(contacts), total_of(body, len(contacts))
+    total = known if total is None else total
+    if total is not None and (total < (known or 0) or (request is None and total != seen)):
         raise UnreadableError("the pages hold another number of records than they say")
     if request is not None:
-        return Page(contacts=contacts, more=replace(question, request=request, context=Progress(seen, total)))
+        return Page(contacts=contacts, more=replace(question, request=request, context=(seen, total)))
     page, pages = as_count(body.get("page")), as_count(body.get("total_pages"))
     if page is not None and pages is not None and page < pages:
         raise UnreadableError("the next page is not named")
