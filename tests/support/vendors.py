@@ -11,17 +11,7 @@ from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain_row
 from airflow_provider_contacts.vendor_kit.answers import read_refusal, read_replies
-from airflow_provider_contacts.vendor_kit.vendor import (
-    Again,
-    Created,
-    Doubt,
-    Payload,
-    Rejected,
-    Reply,
-    Response,
-    Stop,
-    Vendor,
-)
+from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Payload, Rejected, Response, Stop, Vendor
 
 DESTINATIONS: Mapping[str, Mapping[str, Any]] = {
     "apptoto": {"address_book_id": 7},
@@ -76,7 +66,7 @@ def answer(body: Any, status: int = 200) -> Response:
     return Response(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def replies(vendor: Vendor, body: Any, sent: Sequence[Payload], status: int = 200) -> list[Reply]:
+def replies(vendor: Vendor, body: Any, sent: Sequence[Payload], status: int = 200) -> list[Any]:
     """Return the replies of an answer."""
     return list(read_replies(vendor, answer(body, status), sent))
 
@@ -90,7 +80,7 @@ def brief(vendor: Vendor, body: Any, sent: Sequence[Payload], status: int = 200)
     return " ".join(map(word_of, replies(vendor, body, sent, status)))
 
 
-def word_of(reply: Reply) -> str:
+def word_of(reply: Any) -> str:
     """Return one reply as a word."""
     match reply:
         case Created(id=id_):
@@ -103,6 +93,8 @@ def word_of(reply: Reply) -> str:
             return f"~{code}"
         case Stop(code=code):
             return f"!{code}"
+        case _:
+            raise AssertionError(reply)
 
 
 def reasons(vendor: Vendor, refusal: Response, sent: Sequence[Payload]) -> Mapping[int, tuple[RecordError, ...]]:

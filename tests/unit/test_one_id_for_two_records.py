@@ -11,24 +11,13 @@ from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.vendor_ids import MOST_IDS, VendorIds
 from airflow_provider_contacts.vendor_kit.vendor import Created, Doubt, Limits, Replies
-from tests.support.fake_vendor import (
-    ALONE,
-    APPLIED_AND_LOST,
-    LOST,
-    READABLE,
-    Deed,
-    FakeLedger,
-    Pushed,
-    World,
-    first,
-    names,
-)
+from tests.support.fake_vendor import ALONE, APPLIED_AND_LOST, LOST, READABLE, Deed, FakeLedger, World, first, names
 
 SAME = Deed(edit=lambda rows: [{**row, "id": "id-n0"} for row in rows])
 """The vendor stores what it gets, and says that it is the first contact."""
 
 
-def outcomes(pushed: Pushed) -> list[tuple[str, str | None, str | None]]:
+def outcomes(pushed: Any) -> list[tuple[str, str | None, str | None]]:
     found = sorted(pushed.outcomes, key=lambda one: one.row_index)
     return [(one.status.value, one.error_code, one.destination_record_id) for one in found]
 
