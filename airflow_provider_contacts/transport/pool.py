@@ -80,7 +80,7 @@ class Pool:
     @property
     def reusable(self) -> bool:
         """Whether a connection is worth keeping: a refusal on a new one needs no listening."""
-        return not self.distrusted and self.refused * self.listening <= self.connecting
+        return self.refused * self.listening <= self.connecting
 
     def on_connected(self, seconds: float) -> None:
         """Count a new connection."""

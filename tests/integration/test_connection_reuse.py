@@ -14,7 +14,7 @@ from airflow_provider_contacts.transport.connection import Endpoint
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.support.sockets import Serve, Wire, client_to, gather, result_of, tls_of
+from tests.support.sockets import Serve, Wire, client_to, fine, gather, result_of, tls_of
 
 STATUSES = [200, 201, 301, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 504]
 
@@ -283,6 +283,16 @@ def test_honest_connections_are_used_again_and_again(serve: Serve, certificate: 
                 found = result_of(client, Request("POST", f"/{number}", b"x" * 100_000))
                 assert isinstance(found, Response)
         assert len({heard.connection for heard in server.heard}) == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_contacts.transport.pool.KEEPALIVE", 0.05)
+    server = serve(fine)
+    with client_to(server) as client:
+        for _ in range(2):
+            result_of(client)
+            time.sleep(0.1)
+    assert len({heard.connection for heard in server.heard}) == 2
 
 
 def test_a_server_that_means_to_close_gets_no_second_request(serve: Serve) -> None:

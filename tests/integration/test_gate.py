@@ -16,9 +16,10 @@ import pytest
 
 from airflow_provider_contacts.transport.connection import Endpoint
 from airflow_provider_contacts.transport.http_connection import HttpConnection, Transfer
+from airflow_provider_contacts.transport.http_exchange import OF_A_TOKEN, concluded
 from airflow_provider_contacts.transport.pool import Pool
 from airflow_provider_contacts.vendor_kit.auth import bearer
-from airflow_provider_contacts.vendor_kit.results import NotSent
+from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Response
 from tests.support.sockets import POST, Serve, client_to, fine, gather, result_of
 
@@ -98,10 +99,21 @@ def test_what_was_received_is_counted_once_more_a_moment_later(received: bool) -
             other.recv(1000)
         # Until it has been counted, nothing else is written to this connection.
         assert not connection.is_silent()
-        await asyncio.sleep(0.01)
-        assert sent.unread != received
+        result = await concluded(connection, sent, OF_A_TOKEN, 0.1)
+        assert result == (Response(200, {"content-length": "2"}, b"{}") if received else NoAnswer("early_answer"))
 
     with_line(play)
+
+
+def test_no_request_is_written_to_a_server_that_has_spoken_first(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpConnection, "is_silent", lambda _: False)
+    server = serve(fine)
+    with client_to(server) as client:
+        found = result_of(client)
+    assert found == NotSent("not_connected")
+    assert isinstance(found, NotSent)
+    assert "sent something before it was asked" in (found.message or "")
+    assert server.heard == []
 
 
 def test_a_mark_that_grows_old_while_the_connection_is_made_sends_nothing(serve: Serve) -> None:
