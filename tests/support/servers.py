@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -261,13 +262,6 @@ def environment(root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running_postgres_for_kills() -> Iterator[Postgres]:
-    """Start a PostgreSQL that comes back fast: without waiting for the disk, whose cache outlives any process."""
-    with running_postgres("-c fsync=off") as server:
-        yield server
-
-
-@contextmanager
 def running_mariadb() -> Iterator[MariaDB]:
     """Start a MariaDB of one's own, and remove it afterwards; ``NoServerError`` where there is none."""
     for root in mariadb_roots():
@@ -293,6 +287,9 @@ def running_mariadb() -> Iterator[MariaDB]:
 # Both.
 
 Start = Callable[[], AbstractContextManager[Postgres | MariaDB]]
+
+# It comes back fast: without waiting for the disk, whose cache outlives any process.
+running_postgres_for_kills = partial(running_postgres, "-c fsync=off")
 
 FOR_KILLS: Mapping[str, Start] = {"postgresql": running_postgres_for_kills, "mariadb": running_mariadb}
 

@@ -53,10 +53,6 @@ PACED = Limits(batch_size=4, max_in_flight=3, requests_per_second=0.1, burst=3)
 """When the first answers come, nothing else may leave: they are written alone, and not with the next claims."""
 
 
-def stop_at(world: World, seconds: float) -> Any:
-    return lambda: world.time.seconds >= seconds
-
-
 def in_words(values: Iterable[Any]) -> str:
     """Return values in runs of equal ones: ``12 sending, 88 failed``."""
     return ", ".join(f"{len(list(same))} {value}" for value, same in itertools.groupby(values))
@@ -353,8 +349,9 @@ def test_a_doubt_that_a_reading_or_a_signal_leaves_tells_whose_it_is(run: str, d
     world = left_sending(run)
     world.server.reads = first(then=deed)
     world.later()
-    stopping = stop_at(world, world.time.seconds + patience)
-    (outcome,) = world.push(names(1), vendor=READABLE, on_unknown="reconcile", stopping=stopping).outcomes
+    until = world.time.seconds + patience
+    pushed = world.push(names(1), **RECONCILED, stopping=lambda: world.time.seconds >= until)
+    (outcome,) = pushed.outcomes
     assert (outcome.status, outcome.from_this_run) == (Status.UNKNOWN, run == "run-1")
     assert world.table.statuses() == {"n0": "unknown"}
 
