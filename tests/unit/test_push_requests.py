@@ -76,23 +76,21 @@ def test_no_more_requests_than_allowed_are_in_flight_and_none_leaves_too_early()
         assert index + 1 <= 3 + (at - world.server.sent_at[0]) * 2.0 + 1e-3
 
 
-@pytest.mark.parametrize("seconds", [FRESH - 0.5, FRESH + 0.5])
-def test_a_claim_that_has_grown_old_is_not_sent(seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [
+        ({"slow": {"claim": FRESH - 0.5}}, {None}),
+        ({"slow": {"claim": FRESH + 0.5}}, {"mark_expired"}),
+        # It waits for its token.
+        ({"slow_start": FRESH + 1.0, "request_attempts": 2}, {"mark_expired"}),
+    ],
+)
+def test_a_claim_that_has_grown_old_is_not_sent(options: dict[str, Any], codes: set[str | None]) -> None:
     world = World()
-    pushed = world.push(names(2), slow={"claim": seconds})
-    if seconds < FRESH:
-        assert pushed.counts() == {"succeeded": 2}
-    else:
-        assert pushed.counts() == {"failed": 2}
-        assert set(pushed.codes().values()) == {"mark_expired"}
-        assert world.server.requests == []
-
-
-def test_a_request_that_waits_too_long_for_its_token_is_not_sent() -> None:
-    world = World()
-    pushed = world.push(names(2), slow_start=FRESH + 1.0, request_attempts=2)
-    assert pushed.counts() == {"failed": 2}
-    assert world.server.requests == []
+    pushed = world.push(names(2), **options)
+    assert pushed.counts() == {"succeeded" if codes == {None} else "failed": 2}
+    assert set(pushed.codes().values()) == codes
+    assert len(world.server.requests) == (1 if codes == {None} else 0)
 
 
 # How long a push sleeps.
