@@ -669,6 +669,13 @@ def names(count: int) -> list[dict[str, Any]]:
     return [{"name": f"n{index}"} for index in range(count)]
 
 
+def noted(rows: Iterable[Any], read: list[int]) -> Iterator[Any]:
+    """Yield rows, and note the index of each that is read."""
+    for index, row in enumerate(rows):
+        read.append(index)
+        yield row
+
+
 LIMITS = Limits(batch_size=4, max_in_flight=3)
 ALONE = Limits(batch_size=1, max_in_flight=1)
 ONE_BY_ONE = Limits(batch_size=4, max_in_flight=1)

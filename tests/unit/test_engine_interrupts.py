@@ -32,6 +32,7 @@ from tests.support.fake_vendor import (
     first,
     last_words,
     names,
+    noted,
     outcomes_of,
 )
 
@@ -245,13 +246,7 @@ def test_what_a_source_counts_itself_is_counted_whole() -> None:
 
 def read_and_pushed(world: World, count: int, **options: Any) -> tuple[list[int], Pushed]:
     read: list[int] = []
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for index in range(count):
-            read.append(index)
-            yield {"name": f"n{index}"}
-
-    return read, world.push(rows(), **options)
+    return read, world.push(noted(names(count), read), **options)
 
 
 @pytest.mark.parametrize("error", [LedgerError, SupersededError])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.support.fake_vendor import (
     World,
     answers,
     first,
+    noted,
     outcomes_of,
 )
 
@@ -157,12 +158,6 @@ def troubled(trouble: tuple[str, int, int] | None) -> Callable[[str, int], None]
     return tell
 
 
-def counted(rows: Sequence[Any], read: list[int]) -> Iterator[Any]:
-    for index, row in enumerate(rows):
-        read.append(index)
-        yield row
-
-
 def on_its_way(world: World) -> Counter[str]:
     """Return how often each name exists or is about to."""
     coming: list[Payload] = [payload for _, payloads in world.server.arrivals for payload in payloads]
@@ -203,7 +198,7 @@ def live(world: World, case: Case, life: Life, on_unknown: OnUnknown) -> None:
     begun, requests = world.time.seconds, len(world.server.requests)
     read: list[int] = []
     pushed = world.push(
-        counted(case.rows, read),
+        noted(case.rows, read),
         run=life.run,
         limits=case.limits,
         on_unknown=on_unknown,

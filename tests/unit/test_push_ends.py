@@ -44,6 +44,7 @@ from tests.support.fake_vendor import (
     first,
     last_words,
     names,
+    noted,
 )
 
 CHUNK = 100
@@ -110,12 +111,7 @@ def test_a_long_retry_after_frees_the_worker() -> None:
     world = World(first(HONEST, then=answers(429, retry_after="600")))
     read: list[int] = []
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for index, row in enumerate(names(1000)):
-            read.append(index)
-            yield row
-
-    pushed = world.push(rows(), limits=ONE_BY_ONE)
+    pushed = world.push(noted(names(1000), read), limits=ONE_BY_ONE)
     assert isinstance(pushed.error, RetryLaterError)
     assert str(pushed.error) == "Fake asked to wait 600 s (Retry-After), longer than max_wait=60"
     asked_at = EPOCH + timedelta(seconds=world.server.sent_at[1])

@@ -28,6 +28,7 @@ from tests.support.fake_vendor import (
     failing,
     first,
     names,
+    noted,
     outcomes_of,
 )
 
@@ -226,14 +227,9 @@ def test_what_waits_keeps_the_source_waiting() -> None:
         read_before.append(len(read))
         return Deed()
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for index in range(400):
-            read.append(index)
-            yield {"name": f"n{index}"}
-
     world = World(script)
     for index in range(400):
         world.table.put(f"n{index}", Status.UNKNOWN)
-    assert world.push(rows(), on_unknown="resend").counts() == {"succeeded": 400}
+    assert world.push(noted(names(400), read), on_unknown="resend").counts() == {"succeeded": 400}
     # Each doubt waits alone until its earlier request must have ended: one chunk of them is enough to keep.
     assert read_before[0] == 100
