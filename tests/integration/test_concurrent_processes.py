@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -173,6 +174,46 @@ def test_a_zombie_sends_nothing_once_its_successor_has_begun(
     assert set(keys) - doubtful <= set(created(served.simulator))
     assert {owner(rows[one]) for one in doubtful} <= {reports[0].token}
     assert max(created(served.simulator).values()) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_a_process_that_is_stopped_goes_on_behind_its_successor(
+    served: Served, database: Database, runners: list[Runner], seed: int
+) -> None:
+    # As on a machine that is suspended: anywhere, also in the middle of a claim or of an answer.
+    this = Round(seed, served, database)
+    chance = this.random
+    keys = [f"k{number:03}" for number in range(KEYS)]
+    served.simulator.set("dex.latency", "0ms-4ms")
+    stopped, heir = (
+        this.job(keys=chance.sample(keys, k=KEYS), try_number=number, batch_size=chance.randint(1, 3))
+        for number in (1, 2)
+    )
+    runners[0].start(stopped)
+    enough = chance.randint(1, 20)
+    while served.simulator.vendors["dex"].counts["write"] < enough:
+        time.sleep(0.0005)
+    time.sleep(chance.random() / 100)
+    runners[0].process.send_signal(signal.SIGSTOP)
+    try:
+        runners[1].start(heir)
+        # Longer only where the other one stands still with a lock.
+        has_ended = runners[1].has_ended(3)
+    finally:
+        runners[0].process.send_signal(signal.SIGCONT)
+    reports = [runner.report() for runner in runners[:2]]
+    assert reports[1].error is None
+    assert reports[0].error == "SupersededError" or not has_ended
+    check_counts(reports[1], heir)
+    assert max(created(served.simulator).values()) == 1
+    rows = this.rows()
+    delivered = {one for one, row in rows.items() if row["status"] == "succeeded"}
+    assert delivered == set(created(served.simulator)), "a late answer stands over its successor's doubt"
+    assert {one: row["status"] for one, row in rows.items() if one not in delivered} == dict.fromkeys(
+        set(keys) - delivered, "unknown"
+    )
+    assert {row["body"] for row in database.rows("contact_outcomes_batches") if row["status"] != "sending"} <= {None}
 
 
 def owner(row: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections import Counter
@@ -174,6 +175,11 @@ class Runner:
     def report(self) -> Report:
         """Wait for the end of the job."""
         return Report(**json.loads(self._line()))
+
+    def has_ended(self, seconds: float) -> bool:
+        """Tell whether the job ends within so many seconds."""
+        assert self.process.stdout is not None
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def _line(self) -> str:
         assert self.process.stdout is not None
