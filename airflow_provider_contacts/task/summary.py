@@ -199,7 +199,7 @@ class Report:
         counts = ", ".join(f"{name.removeprefix('num_')} {value}" for name, value in self.counts().items())
         log.info("Push %s: %s", status, counts)
         if (write := getattr(ledger, "finish", None)) is not None:
-            write(self.counts(), status, message)
+            write({**self.counts(), "num_total": self.total}, status, message)
 
     def place_of_rows(self, outcomes_conn_id: str | None) -> str:
         """Say where a person finds the outcome of each record."""

@@ -143,7 +143,7 @@ class Execution:
             "status_message": clean(message, MESSAGE_LENGTH),
             "updated_at": moment,
             "completed_at": sa.null() if status == RUNNING else moment,
-            **{counter: summary[counter] for counter in COUNTERS if counter in summary},
+            **{counter: summary[counter] for counter in (*COUNTERS, "num_total") if counter in summary},
         }
         own = sa.update(runs).where(self._own(), runs.c.token == self.token)
         return bool(connection.execute(own.values(values)).rowcount)
