@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.sql.open_table import Opening
 
 PAGE = 500  # rows read at once, each with its payload
-
-Query = Callable[[sa.Connection], Sequence[Any]]
 
 
 class SelectedRows:
@@ -59,7 +57,7 @@ class SelectedRows:
         A record that is written meanwhile keeps its place in that order, so that none comes twice.
         """
         after = ""
-        while self.known and (page := self._read(self._page(after))):
+        while self.known and (page := self._page(after)):
             yield page
             after = page[-1].state.record_identifier
 
@@ -68,14 +66,14 @@ class SelectedRows:
         number = self._sync_no
         if not identifiers or number is None:
             return {}
-        rows = self._read(lambda connection: self._lookup.run(connection, number, list(identifiers)))
-        return {row.state.record_identifier: row for row in rows}
+        rows = self._reader.read(lambda connection: self._lookup.run(connection, number, list(identifiers)))
+        return {row.record_identifier: stored_of(row) for row in rows}
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
-    def _page(self, after: str) -> Query:
+    def _page(self, after: str) -> list[Stored]:
         columns = self._tables.records.c
         query = (
             sa.select(*self._columns)
@@ -85,13 +83,7 @@ class SelectedRows:
             .order_by(columns.sync_no, columns.record_identifier)
             .limit(PAGE)
         )
-        return lambda connection: connection.execute(query).all()
-
-    def _read(self, query: Query) -> list[Stored]:
-        def read(connection: sa.Connection) -> list[Stored]:
-            return [stored_of(row) for row in query(connection)]
-
-        return self._reader.read(read)
+        return [stored_of(row) for row in self._reader.read(lambda connection: connection.execute(query).all())]
 
 
 def condition(tables: Tables, selection: Selection, sync_run_id: str) -> sa.ColumnElement[bool]:

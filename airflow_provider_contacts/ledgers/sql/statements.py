@@ -34,6 +34,7 @@ BATCH_ANSWER = ("batch_no", "http_status", "status", "ids")
 TYPES = {
     **dict.fromkeys(("sync_no", "batch_no", "read_batch_no", "row_index", "run_no"), "bigint"),
     **dict.fromkeys(("place", "attempts", "is_late", "http_status"), "integer"),
+    **dict.fromkeys(("errors", "record_payload"), "json"),
 }
 """PostgreSQL's types of what is not text."""
 
@@ -151,9 +152,6 @@ class Statements:
         "OR (r.status IS NULL AND :is_late = 0))"
     )
 
-    def _json(self, name: str) -> str:
-        return f":{name}::json" if self._unnests else f":{name}"
-
     def _made(self, fields: tuple[str, ...], text: str) -> ManyRows:
         return Unnested(fields, text) if self._unnests else ManyRows(fields, text, self._placeholder)
 
@@ -164,7 +162,7 @@ class Statements:
 
     def _insert_records(self, names: tuple[str, ...]) -> ManyRows:
         """Return the insertion of records that are absent; those present are left as they are."""
-        values = {name: self._json(name) if name in {"errors", "record_payload"} else f":{name}" for name in names}
+        values = {name: f":{name}" for name in names}
         # Not INSERT IGNORE, which would store what it cuts.
         mysql = f" ON DUPLICATE KEY UPDATE record_identifier = {self._records}.record_identifier"
         conflict = mysql if self._flavour in {"mysql", "mariadb"} else " ON CONFLICT DO NOTHING"
@@ -178,15 +176,14 @@ class Statements:
     def _moved(self, attempts: str) -> dict[str, str]:
         """Return the values of a record that belongs to another batch now; no word of the earlier one is left."""
         values = {name: f":{name}" for name in RECORD if name not in {"sync_no", "record_identifier"}}
-        values |= {name: self._json(name) for name in ("errors", "record_payload")}
         return {**values, "attempts": attempts, "settled_by": "NULL", "settled_at": "NULL"}
 
     def _answered(self, now: str, store: str) -> dict[str, str]:
         values = {name: f":{name}" for name in ANSWER if name not in {"sync_no", "record_identifier", "batch_no"}}
         del values["is_late"]
-        values |= {"errors": self._json("errors"), "attempts": self._most, "settled_by": "NULL"}
+        values |= {"attempts": self._most, "settled_by": "NULL"}
         values["settled_at"] = f"CASE WHEN :is_late = 1 THEN {now} END"
-        kept = f"COALESCE({self._json('record_payload')}, r.record_payload)"
+        kept = "COALESCE(:record_payload, r.record_payload)"
         undelivered = f"CASE WHEN :status = 'succeeded' THEN NULL ELSE {kept} END"
         # The payload of a record whose batch has the body comes with its answer.
         values["record_payload"] = {"never": "NULL", "all": kept}.get(store, undelivered)
