@@ -195,7 +195,10 @@ class LedgerHistories:
         wanted = batch_of(ours, "a", "b", "c", "d", "e")
         taken = batch_of(theirs, "b", "e")
         put(theirs, taken)
+        commits: list[Any] = []
+        sqlalchemy.event.listen(ours._engine, "commit", commits.append)
         assert put(ours, wanted) == {"a", "c", "d"}
+        assert len(commits) == 1, "there is no moment at which a process could die and leave the body behind"
         places = {row["record_identifier"]: row["place"] for row in database.rows("contact_outcomes_records")}
         assert places == {"a": 0, "b": 0, "c": 2, "d": 3, "e": 1}, "each has its place in the claim that it was won in"
         assert answer(ours, wanted, Status.SUCCEEDED, http_status=201) == {"a", "c", "d"}

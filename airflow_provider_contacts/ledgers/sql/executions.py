@@ -18,10 +18,9 @@ from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, clean
 RUNNING = "running"  # from a try's beginning on; also of one that has freed its worker and comes back
 IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index")
 
-# PostgreSQL locks no row that may be absent; the others know no OF.
 SHARED: dict[Flavour, str] = {
     "sqlite": "",
-    "postgresql": " FOR SHARE OF r",
+    "postgresql": " FOR SHARE",
     **dict.fromkeys(("mysql", "mariadb"), " LOCK IN SHARE MODE"),
 }
 
@@ -31,13 +30,8 @@ def number_of_sync(connection: sa.Connection, tables: Tables, binding: Binding) 
 
     :raises SyncTakenError: if it belongs to another destination: sandbox data must not silence production.
     """
-    query = sa.select(tables.syncs).where(tables.syncs.c.sync_id == binding.sync_id)
-    return checked_number(connection.execute(query).first(), tables, binding)
-
-
-def checked_number(row: sa.Row[Any] | None, tables: Tables, binding: Binding) -> int | None:
-    """Return the number of a row of the table of syncs, if its destination is the wanted one."""
-    if row is None or row.sync_no is None:
+    row = connection.execute(sa.select(tables.syncs).where(tables.syncs.c.sync_id == binding.sync_id)).first()
+    if row is None:
         return None
     held = binding_of(row)
     if held == binding:
@@ -72,13 +66,11 @@ class Execution:
         self.run_no = 0
         quoted, mark = dialect.identifier_preparer.format_table, "?" if tables.flavour == "sqlite" else "%s"
         runs, syncs = quoted(tables.runs), quoted(tables.syncs)
-        self._fence = (
-            f"SELECT r.token, s.* FROM {runs} AS r LEFT JOIN {syncs} AS s ON s.sync_id = {mark} "  # noqa: S608  # our own names
-            f"WHERE r.sync_run_id = {mark} ORDER BY r.run_no{SHARED[tables.flavour]}"
+        self._tokens = (
+            f"SELECT r.token FROM {runs} AS r WHERE r.sync_run_id = {mark} ORDER BY r.run_no{SHARED[tables.flavour]}"  # noqa: S608  # our own names
         )
-        self._failing_fence = (
-            "SELECT 1 / CASE WHEN (SELECT bool_and(f.token = %s) FROM (SELECT r.token "  # noqa: S608  # likewise
-            f"FROM {runs} AS r WHERE r.sync_run_id = %s ORDER BY r.run_no{SHARED['postgresql']}) AS f) "
+        self._fence = (
+            f"SELECT 1 / CASE WHEN (SELECT bool_and(f.token = %s) FROM ({self._tokens}) AS f) "  # noqa: S608  # likewise
             f"AND EXISTS (SELECT FROM {syncs} AS s WHERE s.sync_no = %s AND s.sync_id = %s AND s.destination = %s "
             "AND s.destination_host = %s AND s.destination_object IS NOT DISTINCT FROM %s) THEN 1 ELSE 0 END"
         )
@@ -107,15 +99,15 @@ class Execution:
 
         :raises SupersededError: if a newer execution has registered.
         """
-        rows = connection.exec_driver_sql(self._fence, (self.binding.sync_id, self.run.sync_run_id)).all()
-        if not rows or any(row.token != self.token for row in rows):
+        tokens = connection.exec_driver_sql(self._tokens, (self.run.sync_run_id,)).scalars().all()
+        if not tokens or any(token != self.token for token in tokens):
             msg = f"a newer execution of {self.run.sync_run_id} has taken over; this one sends nothing more"
             raise SupersededError(msg)
-        return checked_number(rows[0], self._tables, self.binding) or self._bind(connection)
+        return number_of_sync(connection, self._tables, self.binding) or self._bind(connection)
 
     def fence(self, sync_no: int) -> tuple[str, tuple[Any, ...]]:
         """Return a statement of PostgreSQL that does as :meth:`hold` does, and fails where that would."""
-        return self._failing_fence, (self.token, self.run.sync_run_id, sync_no, *asdict(self.binding).values())
+        return self._fence, (self.token, self.run.sync_run_id, sync_no, *asdict(self.binding).values())
 
     def _bind(self, connection: sa.Connection) -> int:
         """Insert the row of a new ``sync_id``; its key makes those who begin together wait for each other."""
