@@ -57,13 +57,12 @@ class MemoryLedger:
         for result in results:
             self.record_outcomes(list(result.outcomes()))
 
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Remember the outcomes."""
         for one in outcomes:
             self._rows[one.record_identifier] = (one.status, one.batch_id, one.payload_hash, one.attempts)
             if one.destination_record_id is not None and one.status is Status.SUCCEEDED:
                 self._ids[one.destination_record_id] = one.record_identifier
-        return [outcome.record_identifier for outcome in outcomes]
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Remember the outcomes."""

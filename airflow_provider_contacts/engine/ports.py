@@ -55,8 +55,8 @@ class Ledger(States, Protocol):
     def record_results(self, results: Sequence[BatchResult]) -> None:
         """Write what answers say of this execution's own requests, where the row still carries their ``batch_id``."""
 
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the row still carries the outcome's ``batch_id``; return the identifiers written.
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes where the row still carries the outcome's ``batch_id``.
 
         For an inherited ``sending`` that becomes ``unknown``, for what a reading finds out, and for a claim that is
         given up.

@@ -558,16 +558,17 @@ class FakeLedger:
     def record_results(self, results: Sequence[BatchResult]) -> None:
         self.record_outcomes([outcome for result in results for outcome in result.outcomes()])
 
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         with self._call("settle"):
-            return [outcome.record_identifier for outcome in outcomes if self._settle(outcome)]
+            for outcome in outcomes:
+                self._settle(outcome)
 
-    def _settle(self, outcome: Outcome) -> bool:
+    def _settle(self, outcome: Outcome) -> None:
         row = self._table.rows.get(outcome.record_identifier)
         if row is None or outcome.batch_id is None or row.batch_id != outcome.batch_id:
-            return False
+            return
         if row.status not in DOUBTFUL and row.status is not outcome.status:
-            return False
+            return
         self._table.rows[outcome.record_identifier] = replace(
             row,
             status=outcome.status,
@@ -578,7 +579,6 @@ class FakeLedger:
             ended_at=self._table.clock.seconds,
             errors=outcome.errors,
         )
-        return True
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         with self._call("note", fenced=True):

@@ -259,6 +259,17 @@ def answer(ledger: Ledger, claims: Sequence[Claim], status: Status, **changes: A
     }
 
 
+def conclude(ledger: Ledger, outcomes: Sequence[Outcome]) -> set[str]:
+    """Write outcomes; return the records that have theirs now."""
+    ledger.record_outcomes(outcomes)
+    found = ledger.states([one.record_identifier for one in outcomes])
+    return {
+        one.record_identifier
+        for one in outcomes
+        if (row := found.get(one.record_identifier)) and (row.batch_id, row.status) == (one.batch_id, one.status)
+    }
+
+
 def settle(ledger: Ledger, identifier: str, status: Status, **changes: Any) -> set[str]:
     """Answer a record by the batch that its row carries now."""
     state = ledger.states([identifier])[identifier]
@@ -357,7 +368,7 @@ class EveryLedger:
     def test_nothing_to_do_is_nothing_done(self, memory: Memory) -> None:
         ledger = memory.open()
         ledger.record_unsent([])
-        assert (put(ledger, []), set(ledger.record_outcomes([])), ledger.states([])) == (set(), set(), {})
+        assert (put(ledger, []), conclude(ledger, []), ledger.states([])) == (set(), set(), {})
         assert memory.count() == 0
 
     def test_a_record_twice_in_one_claim_is_a_mistake(self, memory: Memory) -> None:
@@ -402,7 +413,7 @@ class EveryLedger:
         standing = ledger.states(keys)
         assert {one: standing[one].batch_id for one in keys} == {one.record_identifier: one.batch_id for one in fresh}
         answers = [outcome(one.record_identifier, Status.FAILED, one.batch_id) for one in fresh]
-        assert set(ledger.record_outcomes(answers)) == set(keys)
+        assert conclude(ledger, answers) == set(keys)
         ledger.record_unsent([outcome(one, Status.INVALID) for one in keys])
         assert {one.status for one in ledger.states(keys).values()} == {Status.INVALID}
 
@@ -414,9 +425,9 @@ class EveryLedger:
         put(ledger, [old])
         settle(ledger, "key", Status.FAILED)
         claim(ledger, "key")
-        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, old.batch_id)])) == set()
-        assert set(ledger.record_outcomes([outcome("key", Status.SUCCEEDED, None)])) == set()
-        assert set(ledger.record_outcomes([outcome("other key", Status.SUCCEEDED, old.batch_id)])) == set()
+        assert conclude(ledger, [outcome("key", Status.SUCCEEDED, old.batch_id)]) == set()
+        assert conclude(ledger, [outcome("key", Status.SUCCEEDED, None)]) == set()
+        assert conclude(ledger, [outcome("other key", Status.SUCCEEDED, old.batch_id)]) == set()
         assert standing_outside(memory, "key")[0] is Status.SENDING
 
     @pytest.mark.parametrize("concluded", [Status.UNKNOWN, Status.FAILED, Status.REJECTED])
@@ -426,13 +437,13 @@ class EveryLedger:
         put(ledger, sent)
         settle(ledger, "other", Status.SUCCEEDED)
         concludes = [outcome(one.record_identifier, concluded, one.batch_id) for one in sent]
-        assert set(ledger.record_outcomes(concludes)) == {"key"}
+        assert conclude(ledger, concludes) == {"key"}
         assert standing_outside(memory, "key")[0] is concluded
         confirms = [outcome("key", Status.SUCCEEDED, sent[0].batch_id, destination_record_id="id")]
         # Said twice, it is one answer; and nothing that is said later stands over it.
-        assert set(ledger.record_outcomes(confirms)) == set(ledger.record_outcomes(confirms)) == {"key"}
+        assert conclude(ledger, confirms) == conclude(ledger, confirms) == {"key"}
         for later in (Status.UNKNOWN, Status.FAILED):
-            assert set(ledger.record_outcomes([outcome("key", later, sent[0].batch_id)])) == set()
+            assert conclude(ledger, [outcome("key", later, sent[0].batch_id)]) == set()
         assert standing_outside(memory, "key")[0] is Status.SUCCEEDED
 
     @pytest.mark.parametrize("found", [Status.UNKNOWN, Status.SUCCEEDED, Status.FAILED])
@@ -440,7 +451,7 @@ class EveryLedger:
         claim(memory.open(), "key")
         heir = memory.open(try_number=2)
         left = heir.states(["key"])["key"]
-        assert set(heir.record_outcomes([outcome("key", found, left.batch_id, error_code="interrupted")])) == {"key"}
+        assert conclude(heir, [outcome("key", found, left.batch_id, error_code="interrupted")]) == {"key"}
         standing = memory.open(try_number=3).states(["key"])["key"]
         assert (standing.status, standing.batch_id, standing.error_code) == (found, left.batch_id, "interrupted")
         assert standing.payload_hash == "v1:abc"
@@ -807,7 +818,7 @@ class LedgerConformance(EveryLedger):
             outcome("b", Status.REJECTED, fresh[1].batch_id, **{"destination_record_id": "id-b", column: "boom"}),
             outcome("c", Status.SUCCEEDED, fresh[2].batch_id, destination_record_id="id-c"),
         ]
-        assert set(ledger.record_outcomes(answers)) == {"a", "b", "c"}
+        assert conclude(ledger, answers) == {"a", "b", "c"}
         assert [row["status"] for row in database.rows()] == ["rejected", "rejected", "succeeded"]
         assert [row["status_message"] for row in database.rows()] == ["fine", None, None]
         kept = column in {"status_message", "error_field"}
@@ -1049,7 +1060,7 @@ class LedgerConformance(EveryLedger):
             payloads = ledger.payloads(["one", "two"])
             assert payloads == {name: {"email": "ada@example.com"} for name in ("one", "two")}
             doubts = [outcome(name, Status.UNKNOWN, row.batch_id) for name, row in standing.items()]
-            assert set(ledger.record_outcomes(doubts)) == {"one", "two"}
+            assert conclude(ledger, doubts) == {"one", "two"}
             assert ledger.payloads(["one", "two"]) == payloads
         assert [row["body"] for row in database.rows("contact_outcomes_batches")] == [None]
         assert {row.status for row in standing.values()} == {Status.SENDING}

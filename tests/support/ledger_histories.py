@@ -21,6 +21,7 @@ from tests.support.ledger_conformance import (
     answer,
     batch_of,
     claim,
+    conclude,
     decoded,
     make,
     mark,
@@ -107,7 +108,7 @@ class LedgerHistories:
         heir = database.open(try_number=2)
         found = heir.states(["a", "b"])
         doubts = [outcome(name, Status.UNKNOWN, row.batch_id, error_code="interrupted") for name, row in found.items()]
-        assert set(heir.record_outcomes(doubts)) == {"a", "b"}
+        assert conclude(heir, doubts) == {"a", "b"}
         rows = database.rows()
         said = {(row["status"], row["error_code"], row["try_number"]) for row in rows}
         assert said == {("unknown", "interrupted", 1)}
@@ -337,7 +338,7 @@ class LedgerHistories:
         heir = database.open(try_number=2)
         before, payloads = database.rows(), heir.payloads("abc")
         assert payloads == {name: {"email": "ada@example.com"} for name in "abc"}
-        assert set(heir.record_outcomes([outcome("b", Status.UNKNOWN, sent[0].batch_id)])) == {"b"}
+        assert conclude(heir, [outcome("b", Status.UNKNOWN, sent[0].batch_id)]) == {"b"}
         after = database.rows()
         assert [after[0], after[2]] == [before[0], before[2]]
         assert (after[1]["status"], after[1]["record_payload"]) == ("unknown", before[1]["record_payload"])
@@ -426,7 +427,7 @@ class LedgerHistories:
         assert record["settled_at"] is None, "the answer's own moment is its batch's"
         found = ledger.states(["a"])["a"]
         later = outcome("a", Status.SUCCEEDED, found.batch_id, destination_record_id="id")
-        assert set(ledger.record_outcomes([later])) == {"a"}
+        assert conclude(ledger, [later]) == {"a"}
         (first, second) = database.rows()
         assert first["batch_completed_at"] >= answered == second["batch_completed_at"]
         (record, _) = database.rows("contact_outcomes_records")

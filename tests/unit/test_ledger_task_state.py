@@ -21,7 +21,16 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
-from tests.support.ledger_conformance import HOST, OBJECT, EveryLedger, claim, outcome, settle, standing_outside
+from tests.support.ledger_conformance import (
+    HOST,
+    OBJECT,
+    EveryLedger,
+    claim,
+    conclude,
+    outcome,
+    settle,
+    standing_outside,
+)
 from tests.support.state_store import StateStore, batch
 
 PLACE: dict[str, Any] = {"destination": "dex", "destination_host": HOST, "destination_object": OBJECT}
@@ -163,7 +172,7 @@ def test_a_claim_whose_fate_is_unknown_raises_and_can_be_given_up(
     with pytest.raises(LedgerError):
         ledger.record_outcomes(given_up)
     store.heal()
-    assert set(ledger.record_outcomes(given_up)) == {"one", "two"}
+    assert conclude(ledger, given_up) == {"one", "two"}
     assert standing_outside(memory, "one")[0] is Status.FAILED
     assert claim(memory.open(), "one", "two") == {"one", "two"}
 
@@ -375,7 +384,7 @@ def test_what_is_read_is_what_was_written(steps: list[Step]) -> None:
             due = {one.record_identifier for one in answers
                    if rows[one.record_identifier][0] in {Status.SENDING, Status.UNKNOWN, status}
                    or status is Status.SUCCEEDED}  # fmt: skip
-            assert set(ledger.record_outcomes(answers)) == due
+            assert conclude(ledger, answers) == due
             rows |= {one: (status, rows[one][1]) for one in due}
         elif what == "unsent" and status in {Status.INVALID, Status.FAILED}:
             weak = {None, Status.REJECTED, Status.INVALID, Status.FAILED}

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
-from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.rows import (
     SUCCEEDED,
@@ -23,7 +22,7 @@ from airflow_provider_contacts.ledgers.sql.rows import (
     unsent,
 )
 from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row, Statements, all_written, open_batches
-from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
+from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import (
     Call,
     Statement,
@@ -54,12 +53,8 @@ class OutcomeWriter(LedgerReader):
         self._execution = execution
         self._store = store
         self._statements = Statements(tables, engine.dialect, store)
-        records = tables.records.c
-        self._current = Lookup(tables, (records.record_identifier, records.batch_no, records.status))
         self._notes = note_numbers(execution.token)
         self._named = partial(name_of, token=execution.token)
-        # PostgreSQL and SQLite count what they write. The drivers of MySQL and MariaDB count a lost insertion as one.
-        self._counts = tables.flavour not in COLLATIONS
         # Batches of this execution whose records have their status from them, as far as this execution knows.
         self._sending: set[int] = set()
 
@@ -113,22 +108,15 @@ class OutcomeWriter(LedgerReader):
             opened = self.read(lambda connection: connection.execute(query).scalars().all())
             self.record_results([numbers[number] for number in opened])
 
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write what was concluded later than by an answer, by the same rule; return the identifiers written."""
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what was concluded later than by an answer, by the same rule."""
         numbered = [(number_of(outcome.batch_id), outcome) for outcome in outcomes]
         rows = [answer(number, outcome, self._store, late=True) for number, outcome in numbered if number is not None]
-        numbers = {row[2] for row in rows}
-        statement = self._statements.answer_records
         if not rows:
-            return frozenset()
-        counts = self._record(lambda sync_no: [(statement, under(rows, sync_no))], fenced=False, unopened=numbers)
+            return
+        numbers, statement = {row[2] for row in rows}, self._statements.answer_records
+        self._record(lambda sync_no: [(statement, under(rows, sync_no))], fenced=False, unopened=numbers)
         self._sending.difference_update(numbers)
-        wanted = {row[1]: (row[2], row[3]) for row in rows}
-        if self._counts and counts[statement] == len(rows):
-            return frozenset(wanted)
-        # A record that waits takes the outcome, and one that does not keeps another: its row tells which.
-        current = self.read(lambda found: self._numbers(found, list(wanted), self.sync_no(found) or 0))
-        return frozenset(name for name, one in wanted.items() if current.get(name) == one)
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, over no row or one that is just as weak.
@@ -204,8 +192,3 @@ class OutcomeWriter(LedgerReader):
             return None
         counts = [cursor.rowcount for cursor in done[len(before) :]]
         return Written({statement: count for (statement, _), count in zip(made, counts, strict=True)})
-
-    def _numbers(self, connection: Connection, names: Sequence[str], sync_no: int) -> dict[str, tuple[int, str | None]]:
-        """Return batch and own status of records as they stand now."""
-        rows = (row for some in chunks(names) for row in self._current.run(connection, sync_no, some))
-        return {name: (number, status) for name, number, status in rows}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_contacts.ledgers.sql.batch_numbers import number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.outcome_writer import OutcomeWriter
 from airflow_provider_contacts.ledgers.sql.rows import IDENTIFIER, ClaimedBatch, Policy
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
@@ -49,6 +50,8 @@ class SqlLedger(OutcomeWriter):
         super().__init__(engine, tables, execution, store, exists=exists)
         self.warnings: tuple[str, ...] = ()
         self._triggers = triggers
+        records = tables.records.c
+        self._current = Lookup(tables, (records.record_identifier, records.batch_no, records.status))
         # Whether each record has a status of its own from the start. The body of a batch does not outlive its request.
         self._alone = tables.flavour in COLLATIONS or store == "all"
 
@@ -124,7 +127,9 @@ class SqlLedger(OutcomeWriter):
             sync_no = self._execution.hold(connection)
             open_batches(connection, self._tables, unopened)
             counts = in_steps(connection, calls(sync_no))
-            is_whole = self._counts and counts[insert] + counts[statements.move_records] == total
+            # The drivers of MySQL and MariaDB count a lost insertion as one.
+            counted = self._tables.flavour not in COLLATIONS
+            is_whole = counted and counts[insert] + counts[statements.move_records] == total
             return counts, {} if is_whole else self._lost(connection, claims, sync_no)
 
         total = sum(len(claim.batch) for claim in claims)
@@ -144,13 +149,15 @@ class SqlLedger(OutcomeWriter):
         These batches are opened in the same transaction: of one that has won nothing, nobody else would drop the body.
         """
         names = [identifier for claim in claims for identifier in claim.batch.identifiers]
-        current = self._numbers(connection, names, sync_no)
+        found = (row for some in chunks(names) for row in self._current.run(connection, sync_no, some))
+        current = {name: (number, status) for name, number, status in found}
         lost: dict[int, list[int]] = {}
         for claim in claims:
             # An heir may have opened the batch since: its records are this execution's still.
             mine = {(claim.number, None), (claim.number, Status.SENDING.value)}
-            if found := [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]:
-                lost[claim.number] = found
+            places = [place for place, name in enumerate(claim.batch.identifiers) if current.get(name) not in mine]
+            if places:
+                lost[claim.number] = places
         open_batches(connection, self._tables, lost)
         return lost
 

@@ -192,12 +192,9 @@ class TaskStateLedger:
         """Write what answers make of own batches; called again after a failure, write what may not have arrived."""
         self.record_and_claim(results, {})
 
-    def record_outcomes(self, outcomes: Sequence[Outcome]) -> Collection[str]:
-        """Write outcomes where the record still waits for the outcome's batch; return the identifiers written."""
-        answered = self._answered(map(Entry.of, outcomes))
-        self._log.append(answered)
-        keys = {entry.key for entry in answered}
-        return frozenset(one.record_identifier for one in outcomes if key_of(one.record_identifier) in keys)
+    def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Write outcomes where the record still waits for the outcome's batch."""
+        self._log.append(self._answered(map(Entry.of, outcomes)))
 
     def _answered(self, entries: Iterable[Entry]) -> list[Entry]:
         """Keep the entries that answer a known request, and return them as they are written."""
