@@ -5,6 +5,7 @@ An execution counts without end: when the counts of its token are used up, it go
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from itertools import count
@@ -15,6 +16,7 @@ NEXT_TOKENS = 2**10  # that one execution may use up
 MOST = 1 << BITS
 NOTES = MOST - 2**20  # from here on the counts name batches of records that were never sent; those below are requests
 NOTE = "n"  # the mark of such a batch in its name
+NAME = re.compile(f"([4-7][0-9a-f]{{9}})\\.({NOTE}?)([0-9]+)")
 
 
 def draw_token() -> str:
@@ -22,22 +24,14 @@ def draw_token() -> str:
     return f"{FIRST_TOKEN + secrets.randbelow(FIRST_TOKEN - NEXT_TOKENS):x}"
 
 
-def is_token(text: str) -> bool:
-    """Tell whether a text can be a token."""
-    try:
-        return FIRST_TOKEN <= int(text, 16) < 2 * FIRST_TOKEN and text == f"{int(text, 16):x}"
-    except ValueError:
-        return False
-
-
 def number_of(batch_id: str | None) -> int | None:
     """Return the number of a batch; ``None`` for a name of another kind."""
-    token, _, counted = (batch_id or "").partition(".")
-    digits = counted.removeprefix(NOTE)
-    if not (is_token(token) and digits.isascii() and digits.isdecimal()):
+    name = NAME.fullmatch(batch_id or "")
+    if name is None:
         return None
-    further, rest = (0, int(digits)) if digits != counted else divmod(int(digits), NOTES)
-    return (int(token, 16) + further << BITS) + rest if further < NEXT_TOKENS else None
+    token, note, counted = int(name[1], 16), name[2], int(name[3])
+    further, rest = (0, counted) if note else divmod(counted, NOTES)
+    return (token + further << BITS) + rest if further < NEXT_TOKENS else None
 
 
 def name_of(number: int | None, token: str | None = None) -> str | None:

@@ -66,12 +66,8 @@ class OutcomeWriter(LedgerReader):
         """
         if not results:
             return
-        try:
-            counts = self._write(partial(self._answer_calls, results), fenced=False)
-        except DataRefusedError:
-            each = partial(self._answer_calls, results, together=False)
-            counts = self._write(each, fenced=False, run=row_by_row)
-        self._settled(results, counts)
+        each = partial(self._answer_calls, results, together=False)
+        self._settled(results, self._record(partial(self._answer_calls, results), each, fenced=False))
 
     def _answer_calls(self, results: Sequence[BatchResult], sync_no: int, *, together: bool = True) -> list[Call]:
         """Return the writes of answers: to batches that hold their records' status, to others, and to records.
@@ -136,34 +132,28 @@ class OutcomeWriter(LedgerReader):
         if outcomes:
             self._record(calls, fenced=True)
 
-    def _record(self, calls: Calls, *, fenced: bool, unopened: Collection[int] = ()) -> Written:
-        """Write outcomes, row by row if the database refuses one; see :meth:`_write`."""
-        try:
-            return self._write(calls, fenced=fenced, unopened=unopened)
-        except DataRefusedError:
-            return self._write(calls, fenced=fenced, unopened=unopened, run=row_by_row)
-
-    def _write(
-        self,
-        calls: Calls,
-        *,
-        fenced: bool,
-        unopened: Collection[int] = (),
-        run: Callable[[Connection, Sequence[Call]], Written] = in_steps,
+    def _record(
+        self, calls: Calls, each: Calls | None = None, *, fenced: bool, unopened: Collection[int] = ()
     ) -> Written:
-        """Write in one transaction, which may be repeated; return how many rows each statement has written.
+        """Write outcomes in one transaction, which may be repeated; return how many rows each statement has written.
 
+        :param each: the writes to do row by row, if the database refuses one; ``calls`` by default.
         :param fenced: whether it must be the newest execution that writes.
         :param unopened: batches to open before.
         """
 
-        def write(connection: Connection) -> Written:
+        def write(connection: Connection, *, is_refused: bool = False) -> Written:
             sync_no = self._execution.hold(connection) if fenced else self.sync_no(connection) or 0
             open_batches(connection, self._tables, unopened)
-            return run(connection, calls(sync_no))
+            if is_refused:
+                return row_by_row(connection, (each or calls)(sync_no))
+            return in_steps(connection, calls(sync_no))
 
-        counts = None if unopened or run is not in_steps else self._exchanged(calls, fenced=fenced)
-        return transact(self._engine, write, repeatable=True) if counts is None else counts
+        try:
+            counts = None if unopened else self._exchanged(calls, fenced=fenced)
+            return transact(self._engine, write, repeatable=True) if counts is None else counts
+        except DataRefusedError:
+            return transact(self._engine, partial(write, is_refused=True), repeatable=True)
 
     def _exchanged(
         self, calls: Calls, *, fenced: bool, whole: Collection[ManyRows] = (), repeatable: bool = True

@@ -144,11 +144,9 @@ def answer(number: int, outcome: Outcome, store: Policy, payload: str | None = N
 
 def said_of(outcome: Outcome, *, texts: bool) -> Said:
     """Return why a record is not there: code, field, text (where texts may be kept), and all reasons as JSON."""
-    code, field, message, errors = outcome.error_code, outcome.error_field, outcome.status_message, outcome.errors
-    if code is None and field is None and message is None and not errors:
-        return SAID_NOTHING
-    text = clean(message, MESSAGE_LENGTH) if texts else None
-    return clean(code, NAME_LENGTH), clean(field, NAME_LENGTH), text, errors_json(errors, messages=texts)
+    text = clean(outcome.status_message, MESSAGE_LENGTH) if texts else None
+    names = clean(outcome.error_code, NAME_LENGTH), clean(outcome.error_field, NAME_LENGTH)
+    return *names, text, errors_json(outcome.errors, messages=texts)
 
 
 def unsent(outcomes: Sequence[Outcome], sync_no: int, number: int, store: Policy) -> list[Row]:
