@@ -115,6 +115,7 @@ def test_what_may_pass(error: DBAPIError) -> None:
         (driver_error("FATAL:  password authentication failed\nx"), "DriverError: FATAL:  password auth.* failed"),
         (driver_error('database "x" does not exist'), 'DriverError: database "x" does not exist'),
         (driver_error("could not translate host name"), "DriverError: could not translate host name"),
+        (driver_error("SSL error: certificate verify failed"), "DriverError: SSL error: certificate verify failed"),
         (driver_error("the timed out row", kind=IntegrityError, sqlstate="23514"), "DriverError, SQLSTATE 23514"),
         (ValueError("a row"), "ValueError"),
     ],

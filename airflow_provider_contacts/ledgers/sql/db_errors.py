@@ -80,7 +80,9 @@ CAUSES: Mapping[str, Cause] = {
 }
 
 # PostgreSQL's drivers tell no SQLSTATE of a connection that did not come about. What will not pass by itself:
-WRONG = re.compile(r"(?i)password|authentication|pg_hba|does not exist|translate host name|name or service|resolve")
+WRONG = re.compile(
+    r"(?i)password|authentication|pg_hba|certificate|support ssl|does not exist|translate host|name or service|resolve"
+)
 
 
 def sqlstate(error: BaseException) -> str | None:
