@@ -25,13 +25,6 @@ from airflow_provider_contacts.task.parameters import (
 
 SENT_AGAIN = ("failed", "rejected", "invalid", "unknown")
 
-NEVER_SENT_AGAIN = {
-    "succeeded": "what was delivered is never sent again",
-    "sending": "what was left sending counts as unknown: name unknown",
-    "skipped": "skipped records have no row: they were delivered earlier",
-    "duplicate": "duplicates have no row: the first record of their key has it",
-}
-
 
 def selection_of(parsed: Mapping[str, Any]) -> Selection:
     """Return what a replay selects; parameters that contradict each other are a ``ConfigError``."""
@@ -64,8 +57,6 @@ def parse_statuses(value: Any, name: str) -> tuple[str, ...]:
     """Return the statuses whose records are sent again, at least one."""
     words = parse_words(value, name) or ()
     for word in words:
-        if word in NEVER_SENT_AGAIN:
-            raise ConfigError(f"{name} must not hold {word!r}: {NEVER_SENT_AGAIN[word]}")
         parse_one_of(*SENT_AGAIN)(word, f"each of {name}")
     if not words:
         raise ConfigError(f"{name} names some of {list(SENT_AGAIN)}{not_this(value)}")

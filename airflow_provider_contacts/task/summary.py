@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -34,9 +33,6 @@ LONGEST_CODE = 100
 PROGRESS_EVERY = 30.0
 """Seconds between two progress lines in the log."""
 
-FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.,\[\]]{0,79}")
-"""A field's path; what a vendor writes there may be anything else, which a log must not show."""
-
 
 def entry_of(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as XCom carries it: built-in types alone, since no other class is let in downstream."""
@@ -49,15 +45,6 @@ def entry_of(outcome: Outcome) -> dict[str, Any]:
         "error_field": clean(outcome.error_field, NAME_LENGTH),
         "status_message": clean(outcome.status_message, MESSAGE_LENGTH),
     }
-
-
-def nameable(outcome: Outcome) -> str | None:
-    """Return the field that an error text may name: one of our own check, which are the vendor's documented ones.
-
-    An unknown field has whatever name a record gave it, and a vendor may name anything.
-    """
-    own = outcome.status is Status.INVALID and outcome.error_code != "unknown_field"
-    return outcome.error_field if own and outcome.error_field and FIELD.fullmatch(outcome.error_field) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +68,6 @@ class Report:
     status: str = "running"
     statuses: dict[Status, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
     codes: Counter[str] = field(default_factory=Counter)
-    fields: dict[str, str] = field(default_factory=dict)
     num_changed: int = 0
     num_held: int = 0
     num_delivered: int = 0
@@ -129,8 +115,6 @@ class Report:
         if outcome.error_code and status in UNDELIVERED:
             code = clean(outcome.error_code, LONGEST_CODE) or ""
             self.codes[code if code in self.codes or len(self.codes) < MOST_CODES else "(other)"] += 1
-            if len(self.fields) < MOST_CODES and (name := nameable(outcome)) is not None:
-                self.fields.setdefault(code, name)
 
     @property
     def num_undelivered(self) -> int:
@@ -165,8 +149,7 @@ class Report:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
         if not reasons:
             return None
-        places = {code: f" in {name}" for code, name in self.fields.items()}
-        first = [f"{code}{places.get(code, '')} ({count})" for code, count in self.codes.most_common(5)]
+        first = [f"{code} ({count})" for code, count in self.codes.most_common(5)]
         text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {', '.join(first) or 'none'}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
 

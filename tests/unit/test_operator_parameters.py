@@ -90,7 +90,7 @@ WRONG_SQL: list[tuple[dict[str, Any], str]] = [
 WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
     ({"statuses": ["fialed"]}, "each of statuses is one of ['failed', 'rejected', 'invalid', 'unknown'], not 'fialed'"),
     ({"statuses": ["fialed"]}, "did you mean 'failed'?"),
-    ({"statuses": ["succeeded"]}, "what was delivered is never sent again"),
+    ({"statuses": ["succeeded"]}, "each of statuses is one of"),
     ({"statuses": []}, "statuses names some of"),
     ({"statuses": ["unknown"]}, 'set on_unknown="reconcile"'),
     ({"error_codes": 5}, "error_codes is a list of words, not 5"),

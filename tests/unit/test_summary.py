@@ -109,24 +109,6 @@ def test_codes_are_bounded_whatever_a_vendor_invents() -> None:
     assert max(map(len, report.codes)) <= 100
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "field", "said"),
-    [
-        (Status.INVALID, "missing_field", "email", "missing_field in email (1)"),
-        # What may have any name, and what a vendor writes, is not shown.
-        (Status.INVALID, "unknown_field", "ann_smith", "unknown_field (1)"),
-        (Status.UNKNOWN, "no_id", "ann_smith", "no_id (1)"),
-        *((Status.REJECTED, "bad", name, "bad (1)") for name in ("ann_smith", "Ann Smith", "", "x" * 90, "+15550100")),
-        *((Status.INVALID, "bad", name, "bad (1)") for name in ("ann@example.com", "Ann Smith", "x" * 90)),
-    ],
-)
-def test_a_code_is_named_with_its_field_where_that_is_one_of_ours(
-    status: Status, code: str, field: str, said: str
-) -> None:
-    error = report_of("none", outcome(status, error_code=code, error_field=field)).not_tolerated(0, 0)
-    assert str(error).endswith(f"; first codes: {said}")
-
-
 # Lists for XCom.
 
 
