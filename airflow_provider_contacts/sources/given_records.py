@@ -133,9 +133,7 @@ def _refuse_nameless(row: Any) -> None:
         return
     raise ConfigError(
         f"records holds rows without column names (a {type(row).__name__} of {len(row)} values): give mappings of "
-        "column names to values, or rows with names. A query's rows are read by SqlToContactsOperator; "
-        "SQLExecuteQueryOperator names them with a handler such as "
-        "lambda cursor: [dict(zip([c[0] for c in cursor.description], row)) for row in cursor]"
+        "column names to values, or rows with names. A query's rows are read by SqlToContactsOperator"
     )
 
 

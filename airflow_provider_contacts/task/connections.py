@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING, Any
 
@@ -46,28 +45,20 @@ def connection(conn_id: str, where: str = "") -> Any:
         ) from None
 
 
-def hook_classes() -> Mapping[str, type[ContactsHook]]:
-    """Return the hook class of each vendor's connection type."""
-    from airflow_provider_contacts.hooks import HOOKS
-
-    return HOOKS
-
-
 def contacts_hook(conn_id: str) -> ContactsHook:
     """Return the hook that a vendor connection's type asks for, of this package before any other."""
     from airflow_provider_contacts import vendors
-    from airflow_provider_contacts.task.contacts_hook import ContactsHook
+    from airflow_provider_contacts.hooks import HOOKS, ContactsHook
 
     kind = connection(conn_id, "contacts_conn_id").conn_type or ""
-    known = hook_classes()
-    if kind in known:
-        return known[kind](conn_id)
+    if kind in HOOKS:
+        return HOOKS[kind](conn_id)
     foreign = vendors.foreign_names()
     if kind in foreign and isinstance(hook := registered_hook(conn_id), ContactsHook):
         return hook
     raise ConfigError(
         f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
-        f"{sorted([*known, *foreign])}: name another connection, or change its type"
+        f"{sorted([*HOOKS, *foreign])}: name another connection, or change its type"
         + (f". The package that brings {kind!r} registers no hook of that type in Airflow" if kind in foreign else "")
     )
 

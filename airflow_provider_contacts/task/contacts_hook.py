@@ -126,16 +126,14 @@ class ContactsHook(BaseHook):
 
     def target(self) -> Target:
         """Read and check the connection."""
-        from airflow_provider_contacts.task.connections import connection, hook_classes
+        from airflow_provider_contacts.task.connections import connection
         from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 
         conn = connection(self.contacts_conn_id)
         if conn.conn_type != self.conn_type:
-            own = hook_classes().get(conn.conn_type)
             raise ConfigError(
-                f"connection {self.contacts_conn_id!r} has the type {conn.conn_type!r}; "
-                f"{type(self).__name__} takes {self.conn_type!r}: name another connection, or "
-                f"{f'use {own.__name__}' if own else 'change its type'}"
+                f"connection {self.contacts_conn_id!r} has the type {conn.conn_type!r}; {type(self).__name__} takes "
+                f"{self.conn_type!r}: name another connection, or use the hook of its type"
             )
         stored = StoredConnection(
             conn_id=self.contacts_conn_id,

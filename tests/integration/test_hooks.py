@@ -166,7 +166,10 @@ def test_columns_of_a_frame_are_checked_at_the_call() -> None:
     ("hook", "said"),
     [
         (DexHook("nobody"), r"there is no connection 'nobody'; make it under .*AIRFLOW_CONN_NOBODY"),
-        (NedzoHook("dex_default"), r"'dex_default' has the type 'dex'; NedzoHook takes 'nedzo': .*use DexHook"),
+        (
+            NedzoHook("dex_default"),
+            r"'dex_default' has the type 'dex'; NedzoHook takes 'nedzo': .*use the hook of its type",
+        ),
         (TalkdeskHook(), "talkdesk_default"),
     ],
 )
