@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.plan import Plan, planned
-from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
@@ -31,28 +31,27 @@ ROWS = st.lists(
 class Earlier(MemoryLedger):
     """A memory with states of earlier runs."""
 
-    def __init__(self, token: str, sync_run_id: str) -> None:
-        super().__init__(token, sync_run_id)
-        self.earlier: dict[str, RecordState] = {}
+    def __init__(self, *earlier: RecordState) -> None:
+        super().__init__("token", "run")
+        self.earlier = {one.record_identifier: one for one in earlier}
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         found = {one: self.earlier[one] for one in identifiers if one in self.earlier}
         return {**found, **super().states(identifiers)}
 
 
-def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[Earlier, PushSettings, list[Any]]:
-    ledger = Earlier("token", "run")
-    for key, status in standing.items():
-        ledger.earlier[key] = RecordState(
-            record_identifier=key,
-            status=status,
-            batch_id="other.1",
-            sync_run_id="earlier",
-            payload_hash="v1:x",
-            age=1e6,
-        )
-    limits = replace(LIMITS, batch_size=3, max_in_flight=1)
-    return ledger, PushSettings(limits=limits), [dict(row) for row in rows]
+def state(key: str, status: Status, age: float = 1e6) -> RecordState:
+    return RecordState(
+        record_identifier=key, status=status, batch_id="other.1", sync_run_id="earlier", payload_hash="v1:x", age=age
+    )
+
+
+SETTINGS = PushSettings(limits=replace(LIMITS, batch_size=3, max_in_flight=1))
+
+
+def plan_of(rows: Iterable[Any], ledger: Earlier, on_unknown: Any = "hold") -> tuple[Plan, list[Outcome]]:
+    plan, chosen = Plan(), replace(SETTINGS, on_unknown=on_unknown)
+    return plan, list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,15 +68,12 @@ def setting(rows: list[dict[str, Any]], standing: dict[str, Status]) -> tuple[Ea
 def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standing: Any, on_unknown: Any) -> None:
     # Four times over, so that copies meet in different chunks too.
     # Copies of a key may differ; two keys have contacts of their own, as they have at the vendor.
-    named = [{**row, "name": row["name"] and row["name"] + row["key"]} for row in rows]
-    ledger, chosen, given_rows = setting(named * 4, standing)
-    chosen = replace(chosen, on_unknown=on_unknown)
-    plan, before = Plan(), ledger.states("abcdefghij")
-    said = list(planned(iter(given_rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
+    named = [{**row, "name": row["name"] and row["name"] + row["key"]} for row in rows] * 4
+    ledger = Earlier(*(state(key, status) for key, status in standing.items()))
+    before = ledger.states("abcdefghij")
+    plan, said = plan_of(named, ledger, on_unknown)
     assert ledger.states("abcdefghij") == before, "a plan remembers nothing"
-    pushed = World().push(
-        given_rows, ledger=ledger, sync_key=("key",), limits=chosen.limits, on_unknown=chosen.on_unknown
-    )
+    pushed = World().push(named, ledger=ledger, sync_key=("key",), limits=SETTINGS.limits, on_unknown=on_unknown)
     assert pushed.error is None
     push, done = pushed.push, pushed.outcomes
     unsent = Counter(one.status for one in said)
@@ -85,7 +81,7 @@ def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standin
     assert plan.num_requests == push.counts.num_requests
     assert plan.num_to_send == counted[Status.SUCCEEDED]
     assert {status: counted[status] for status in unsent} == dict(unsent)
-    assert len(said) + plan.num_to_send == len(given_rows)
+    assert len(said) + plan.num_to_send == len(named)
 
 
 def test_what_the_source_raises_is_raised() -> None:
@@ -93,38 +89,31 @@ def test_what_the_source_raises_is_raised() -> None:
         yield {"key": "a", "name": "n"}
         raise OSError("the source is away")
 
-    ledger, chosen, _ = setting([], {})
     with pytest.raises(OSError, match="the source is away"):
-        list(planned(rows(), mapper=MAPPER, ledger=ledger, settings=chosen, plan=Plan()))
+        plan_of(rows(), Earlier())
 
 
-def counted(count: int, on_unknown: Any = "hold", **standing: Any) -> tuple[Plan, dict[str, Status]]:
-    """Return the plan of so many records, of which the first stands as it is said, and the outcomes that it gives."""
-    ledger, chosen, rows = setting([{"key": f"k{index}", "name": "n"} for index in range(count)], {})
-    if standing:
-        state = RecordState(record_identifier="k0", batch_id="other.1", sync_run_id="earlier", **standing)
-        ledger.earlier["k0"] = state
-    plan, chosen = Plan(), replace(chosen, on_unknown=on_unknown)
-    said = list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
-    return plan, {one.record_identifier: one.status for one in said}
+def counted(count: int, *earlier: RecordState, on_unknown: Any = "hold") -> tuple[int, int, dict[str, Status]]:
+    """Return how many of so many records a plan sends in how many requests, and the outcomes that it gives."""
+    plan, said = plan_of([{"key": f"k{n}", "name": "n"} for n in range(count)], Earlier(*earlier), on_unknown)
+    return plan.num_to_send, plan.num_requests, {one.record_identifier: one.status for one in said}
 
 
 def test_all_chunks_of_a_source_are_counted() -> None:
     # A hundred rows a chunk, three records a request, whatever the chunks are.
-    plan, said = counted(250)
-    assert (plan.num_to_send, plan.num_requests, said) == (250, 84, {})
+    assert counted(250) == (250, 84, {})
 
 
 @pytest.mark.parametrize("on_unknown", ["hold", "reconcile"])
 def test_a_doubt_counts_as_held_where_nothing_is_sent_again(on_unknown: Any) -> None:
-    plan, said = counted(4, on_unknown, status=Status.UNKNOWN, age=1e6)
-    assert (plan.num_to_send, plan.num_requests, said) == (3, 1, {"k0": Status.UNKNOWN})
+    found = counted(4, state("k0", Status.UNKNOWN), on_unknown=on_unknown)
+    assert found == (3, 1, {"k0": Status.UNKNOWN})
 
 
 @pytest.mark.parametrize(("age", "requests"), [(0.0, 2), (64.0, 2), (1e6, 1)])
 def test_a_doubt_that_is_sent_again_goes_alone_while_its_request_may_run(age: float, requests: int) -> None:
-    plan, said = counted(3, "resend", status=Status.UNKNOWN, age=age)
-    assert (plan.num_to_send, plan.num_requests, said) == (3, requests, {})
+    found = counted(3, state("k0", Status.UNKNOWN, age), on_unknown="resend")
+    assert found == (3, requests, {})
 
 
 @pytest.mark.parametrize(("limits", "chunk"), [((3, 1), 100), ((60, 3), 180), ((100, 100), 2000)])
