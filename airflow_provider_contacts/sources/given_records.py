@@ -95,12 +95,10 @@ def _frame_chunks(frame: Any, columns: tuple[str, ...]) -> Iterator[list[dict[st
 
 def _named(row: Any) -> dict[str, Any] | None:
     kind = type(row)
-    if issubclass(kind, tuple) and isinstance(names := getattr(kind, "_fields", None), tuple):
-        return dict(zip(names, row, strict=True))
+    if hasattr(kind, "_asdict") and (issubclass(kind, tuple) or kind.__module__.startswith("sqlalchemy.")):
+        return dict(row._asdict())  # documented: the underscore keeps it from being a column
     if hasattr(kind, "keys") and (issubclass(kind, list) or kind.__module__ == "sqlite3"):  # psycopg2's DictRow
         return dict(zip(row.keys(), row, strict=True))
-    if kind.__module__.startswith("sqlalchemy.") and hasattr(kind, "_asdict"):
-        return dict(row._asdict())  # documented: the underscore keeps it from being a column
     if dataclasses.is_dataclass(kind):
         return {one.name: getattr(row, one.name) for one in dataclasses.fields(row)}
     return None
