@@ -115,7 +115,7 @@ class Pool:
     def written(
         self, method: str, url: str, query: tuple[tuple[str, str], ...], headers: dict[str, str], body: bytes | None
     ) -> bytes:
-        """Return a request as it leaves."""
+        """Return a request as it leaves; ``headers`` take the place of the common ones of the same name."""
         # Nearly all requests of a push share one head.
         asked = (method, url, query, headers, body is None)
         if self._asked != asked:

@@ -84,7 +84,7 @@ class TokenSource:
 def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], str]:
     """Return URL, headers and body of the request for a token (RFC 6749, 2.3.1 and 4.4)."""
     fields = {"grant_type": "client_credentials", "scope": credential.scope, **dict(credential.parameters)}
-    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     if credential.encoding == "form" and credential.method == "client_secret_basic":
         try:
             account = f"{credential.client_id}:{credential.client_secret}".encode("latin-1")
@@ -92,12 +92,12 @@ def token_request(credential: ClientCredentials) -> tuple[str, dict[str, str], s
             who = "login (client id) or password (client secret) of the connection"
             text = f"{who} holds characters that no header can carry"
             raise TokenError("credential_not_latin1", text, refused=True) from None
-        headers["authorization"] = "Basic " + base64.b64encode(account).decode()
+        headers["Authorization"] = "Basic " + base64.b64encode(account).decode()
     else:
         fields |= {"client_id": credential.client_id, "client_secret": credential.client_secret}
     fields = {name: text for name, text in fields.items() if text}
     if credential.encoding == "json":  # as Auth0 documents it
-        return credential.token_url, {**headers, "content-type": "application/json"}, json.dumps(fields)
+        return credential.token_url, {**headers, "Content-Type": "application/json"}, json.dumps(fields)
     return credential.token_url, headers, urlencode(fields)
 
 

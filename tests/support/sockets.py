@@ -74,7 +74,10 @@ def read_request(connection: socket.socket, number: int) -> Heard | None:
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     line, *rest = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): text.strip() for name, _, text in (one.partition(":") for one in rest)}
+    headers: dict[str, str] = {}
+    for name, _, text in (one.partition(":") for one in rest):
+        assert name.lower() not in headers, f"{name} comes twice"
+        headers[name.lower()] = text.strip()
     while len(body) < int(headers.get("content-length", 0)):
         body += connection.recv(65536)
     return Heard(line, headers, body, number)
