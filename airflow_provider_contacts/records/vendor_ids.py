@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.vendor import Doubt, Replies, Reply
@@ -20,20 +20,24 @@ UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class VendorIds:
-    """The ids given last, and the records that hold them; the oldest of very many is forgotten first."""
+    """The ids given last, and the records that hold them; of very many the older half is forgotten."""
 
     def __init__(self, most: int = MOST_IDS) -> None:
-        self._most = most
-        self._held: OrderedDict[str, str] = OrderedDict()
+        self._half = most // 2
+        self._new: dict[str, str] = {}
+        self._old: dict[str, str] = {}
 
     def give(self, record_id: str, record_identifier: str) -> None:
         """Remember that a record is this contact."""
-        self._remember([(key_of(record_id), record_identifier)])
+        self._remember({key_of(record_id): record_identifier})
 
-    def _remember(self, held: Iterable[tuple[str, str]]) -> None:
-        self._held.update(held)
-        while len(self._held) > self._most:
-            self._held.popitem(last=False)
+    def _remember(self, held: Mapping[str, str]) -> None:
+        if len(self._new) >= self._half:
+            self._new, self._old = {}, self._new
+        self._new.update(held)
+
+    def _holder(self, key: str) -> str | None:
+        return self._new.get(key) or self._old.get(key)
 
     def sift(self, replies: Replies, identifiers: Sequence[str]) -> Replies:
         """Return the replies of one answer, with doubt in place of a creation whose id another record holds.
@@ -43,21 +47,23 @@ class VendorIds:
         """
         places = [place for place, one in enumerate(replies.ids) if one is not None]
         keys = keys_of([one for one in replies.ids if one is not None])
-        distinct = set(keys)
+        held = {key: identifiers[place] for key, place in zip(keys, places, strict=True)}
+        if len(held) == len(keys) and held.keys().isdisjoint(self._new) and held.keys().isdisjoint(self._old):
+            self._remember(held)
+            return replies
+        times = Counter(keys)
         doubts: dict[int, Reply] = {}
-        if len(distinct) < len(keys) or not self._held.keys().isdisjoint(distinct):
-            times = Counter(keys)
-            for key, place in zip(keys, places, strict=True):
-                if times[key] > 1 or self._held.get(key, identifiers[place]) != identifiers[place]:
-                    text = "the vendor gave the same id to another record of this push"
-                    doubts[place] = Doubt(TWICE, text, replies.ids[place])
+        for key, place in zip(keys, places, strict=True):
+            if times[key] > 1 or self._holder(key) not in {None, identifiers[place]}:
+                text = "the vendor gave the same id to another record of this push"
+                doubts[place] = Doubt(TWICE, text, replies.ids[place])
         pairs = zip(keys, places, strict=True)
-        self._remember((key, identifiers[place]) for key, place in pairs if place not in doubts)
+        self._remember({key: identifiers[place] for key, place in pairs if place not in doubts})
         return but(replies, doubts)
 
     def holders(self, record_ids: Collection[str]) -> list[Holder]:
         """Return the records that hold one of these contacts."""
-        found = ((one, self._held.get(key_of(one))) for one in record_ids)
+        found = ((one, self._holder(key_of(one))) for one in record_ids)
         return [Holder(one, identifier) for one, identifier in found if identifier is not None]
 
 
