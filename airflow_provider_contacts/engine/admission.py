@@ -14,14 +14,13 @@ from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.engine.policy import Decision, decide
 from airflow_provider_contacts.engine.ports import States
 from airflow_provider_contacts.engine.seen_keys import Keys
-from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.errors import LedgerError
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import NOTHING, Batch, History, batch_of, records_of
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record, outcome_of, outcome_of_state, remembering
 from airflow_provider_contacts.records.record_state import SETTLING, RecordState
 from airflow_provider_contacts.records.stored_payloads import StoredPayload
-from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.vendor_kit.push_settings import OnUnknown, PushSettings
 
 ELSEWHERE = "another run of the same sync_id is sending this record"
@@ -63,7 +62,6 @@ class Admission:
     """The rows of one push, chunk by chunk.
 
     :param on_unknown: in place of that of the settings.
-    :param look_first: is given the first chunk's identifiers and payload digests; what it raises ends the push.
     """
 
     def __init__(
@@ -75,7 +73,6 @@ class Admission:
         settings: PushSettings,
         on_unknown: OnUnknown,
         monotonic: Callable[[], float] = time.monotonic,
-        look_first: LookFirst = look_at_nothing,
         interrupts: Interrupts | None = None,
         counts: Counts | None = None,
     ) -> None:
@@ -88,7 +85,6 @@ class Admission:
         # Seconds after its mark by which a request of any execution has ended.
         self._settling = settings.request_timeout + SETTLING
         self._monotonic = monotonic
-        self._look_first = look_first
         self._interrupts = interrupts or Interrupts()
         self._counts = counts or Counts()
         self._chunks = 0
@@ -109,14 +105,9 @@ class Admission:
         chunk = AdmittedChunk(looked_at=self._monotonic(), error=failure)
         identifiers = {*sound.identifiers, *(record.record_identifier for record in invalid)}
         try:
-            if not self._chunks:
-                hashes: dict[str, str] = {}
-                for record in records_of(sound, invalid):
-                    hashes.setdefault(record.record_identifier, record.payload_hash)
-                self._look_first(hashes)
             wanted = identifiers - self.keys.active.keys()
             states = self._ledger.states(wanted) if wanted else {}
-        except (ConfigError, LedgerError) as error:
+        except LedgerError as error:
             return AdmittedChunk(outcomes=not_attempted(sound, invalid), error=error)
         self._chunks += 1
         self._decide_all(sound, invalid, states, chunk)

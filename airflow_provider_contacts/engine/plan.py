@@ -12,7 +12,6 @@ from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.outcome import Outcome, digest_of
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.vendor_kit.push_settings import PushSettings
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 
@@ -68,13 +67,10 @@ def planned(
     ledger: States,
     settings: PushSettings,
     plan: Plan,
-    look_first: LookFirst = look_at_nothing,
 ) -> Iterator[Outcome]:
     """Yield the outcomes that need no request; count the others in ``plan``.
 
     Remembers the identifiers it would send, some hundred bytes each, to tell the duplicates among them.
-
-    :param look_first: see :class:`Admission`.
     """
     limits = settings.limits
     admission = Admission(
@@ -84,7 +80,6 @@ def planned(
         # Nothing is read back for a plan: what is in doubt counts as held.
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
         settings=settings,
-        look_first=look_first,
     )
     queue = Queue(limits, sum(map(len, mapper.vendor.envelope)))
     while (chunk := admission.take()) is not None:

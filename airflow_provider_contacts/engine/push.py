@@ -19,7 +19,6 @@ from airflow_provider_contacts.errors import InterruptedPushError
 from airflow_provider_contacts.pacing.shared import Budget
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.records.mapper import Mapper
-from airflow_provider_contacts.records.sync_ids import LookFirst, look_at_nothing
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock, PushSettings
 from airflow_provider_contacts.vendor_kit.results import Sender
 
@@ -36,7 +35,6 @@ class Push:
     :param stopping: asked often; once it is true, nothing new is sent.
     :param budget: the rate that this push shares with others.
     :param watch: called with the push again and again while it runs, also while nothing comes back.
-    :param look_first: see :class:`Admission`.
     :param interrupts: what signals raise, at safe points.
     """
 
@@ -52,7 +50,6 @@ class Push:
         budget: Budget | None = None,
         watch: Callable[[Push], None] = lambda _push: None,
         clock: Clock = SYSTEM_CLOCK,
-        look_first: LookFirst = look_at_nothing,
         interrupts: Interrupts | None = None,
     ) -> None:
         self.last_words: list[Finished] = []
@@ -72,7 +69,6 @@ class Push:
             rows,
             self._context,
             stopping=lambda: stopping() or interrupts.pending,
-            look_first=look_first,
             interrupts=interrupts,
         )
 

@@ -20,7 +20,6 @@ from airflow_provider_contacts.reconcile.findings import resolve
 from airflow_provider_contacts.reconcile.reconciler import Reconciler
 from airflow_provider_contacts.records.batch import Batch, Finished, batch_of
 from airflow_provider_contacts.records.record import outcome_of_state
-from airflow_provider_contacts.records.sync_ids import LookFirst
 
 LOST_CLAIMS = 3
 """Claims that a record may lose to others before it is left to them."""
@@ -40,7 +39,6 @@ class Steps:
         context: PushContext,
         *,
         stopping: Callable[[], bool],
-        look_first: LookFirst,
         interrupts: Interrupts,
     ) -> None:
         self.finished: deque[Finished] = deque()
@@ -56,7 +54,6 @@ class Steps:
             on_unknown=self.reconciler.on_unknown,
             settings=context.settings,
             monotonic=context.clock.monotonic,
-            look_first=look_first,
             interrupts=interrupts,
             counts=context.counts,
         )

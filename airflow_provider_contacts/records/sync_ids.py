@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.records.batch import records_of
 
-LookFirst = Callable[[Mapping[str, str]], None]
-"""Is given the first records of a push, as identifiers and payload digests; may raise ``ConfigError``."""
+if TYPE_CHECKING:
+    from airflow_provider_contacts.records.mapper import Mapper
 
-
-def look_at_nothing(hashes: Mapping[str, str]) -> None:
-    """Let a push begin with whatever records."""
+FIRST = 1000
+"""Records of a push by which a renamed task is known."""
 
 
 class Known(NamedTuple):
@@ -25,31 +25,23 @@ class Known(NamedTuple):
     place: str
 
 
-@runtime_checkable
-class KnowsOthers(Protocol):
-    """A memory that holds more than one ``sync_id``."""
-
-    def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
-        """Return the ``sync_id`` that has delivered at least half of these records, if this one has no rows yet."""
-
-
-def refuse_renamed(ledger: object, sync_id: str, *, given: str | None) -> LookFirst:
-    """Return what refuses to send the records of a renamed DAG, task or connection again, unless it is written out."""
-    if given is not None or not isinstance(ledger, KnowsOthers):
-        return look_at_nothing
-
-    def look(hashes: Mapping[str, str]) -> None:
-        known = ledger.known_elsewhere(hashes)
-        if known is not None:
-            old, new = (json.dumps(one, ensure_ascii=False) for one in (known.sync_id, sync_id))
-            raise ConfigError(
-                f"the default sync_id {new} is new, and {known.num_delivered} of the first {known.looked_at} records "
-                f"were delivered with the same payload to {known.place} under the sync_id {old}: a DAG, task or "
-                "connection was renamed, or another task pushes the same records. Nothing was sent. "
-                f"sync_id={old} goes on with what was delivered; sync_id={new}, written out, sends every record again"
-            )
-
-    return look
+def refuse_renamed(ledger: Any, sync_id: str, mapper: Mapper, first: Callable[[int], Sequence[Any]]) -> None:
+    """Refuse to send the first records of a renamed DAG, task or connection again under a default ``sync_id``."""
+    look = getattr(ledger, "known_elsewhere", None)
+    if look is None:
+        return
+    hashes: dict[str, str] = {}
+    for record in records_of(*mapper.prepare_chunk(0, first(FIRST))):
+        hashes.setdefault(record.record_identifier, record.payload_hash)
+    known: Known | None = look(hashes) if hashes else None
+    if known is not None:
+        old, new = (json.dumps(one, ensure_ascii=False) for one in (known.sync_id, sync_id))
+        raise ConfigError(
+            f"the default sync_id {new} is new, and {known.num_delivered} of the first {known.looked_at} records "
+            f"were delivered with the same payload to {known.place} under the sync_id {old}: a DAG, task or "
+            "connection was renamed, or another task pushes the same records. Nothing was sent. "
+            f"sync_id={old} goes on with what was delivered; sync_id={new}, written out, sends every record again"
+        )
 
 
 def default_sync_id(dag_id: str, task_id: str, contacts_conn_id: str, destination_object: str | None) -> str:

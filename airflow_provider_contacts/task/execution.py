@@ -18,7 +18,6 @@ from airflow_provider_contacts.engine.ports import Ledger
 from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.sync_ids import refuse_renamed
 from airflow_provider_contacts.sources import RowSource
 from airflow_provider_contacts.task.connections import contacts_hook, run_of
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
@@ -154,16 +153,14 @@ class Execution(Pushing):
         rows, mapper = intake
         report, parameters, ledger = self.report, self.parameters, self.ledger
         plan = Plan(parameters.plan_rows, parameters.plan_identifiers == "clear")
-        look = refuse_renamed(ledger, report.sync_id, given=parameters.sync_id)
-        settings = self.settings
-        for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=settings, plan=plan, look_first=look):
+        for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=self.settings, plan=plan):
             report.count(outcome)
         report.num_requests, report.status, report.wanted = plan.num_requests, "succeeded", "none"
         summary = report.summary()
         summary["num_planned"] += plan.num_to_send
         log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
         summary |= {"num_to_send": plan.num_to_send, "num_new": plan.num_new}
-        summary["estimated_minutes"] = plan.minutes(settings.limits)
+        summary["estimated_minutes"] = plan.minutes(self.settings.limits)
         return summary | ({"plan": plan.listed} if plan.most else {})
 
 

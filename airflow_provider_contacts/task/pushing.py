@@ -163,6 +163,8 @@ class Pushing:
             mapper = self.mapper(source.columns)
             check_key(source, mapper.sync_key)
             self.report.total = source.total
+            if self.parameters.sync_id is None:
+                refuse_renamed(self.ledger, self.report.sync_id, mapper, source.look_ahead)
             yield source, mapper
 
     @contextmanager
@@ -201,7 +203,6 @@ class Pushing:
                 settings=self.settings,
                 stopping=self.stopping,
                 budget=budget,
-                look_first=refuse_renamed(self.ledger, self.report.sync_id, given=self.parameters.sync_id),
                 watch=Progress(self.report).tell,
                 interrupts=self.interrupts,
             )
