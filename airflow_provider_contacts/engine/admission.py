@@ -38,23 +38,17 @@ OUTDATED = {
 class AdmittedChunk:
     """What is decided about one chunk of the source.
 
-    :param batch: records to send, not cut into requests yet.
-    :param later: batches of one record each, which have a moment of their own.
-    :param outcomes: records that are decided already.
-    :param unsent: those among them that want a row.
     :param interrupted: those whose row a dead execution left ``sending``, and that are ``unknown`` now.
-    :param in_doubt: records to look for at the vendor first.
-    :param looked_at: the moment (monotonic) before their rows were read.
     :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
     """
 
-    batch: Batch = NOTHING
-    later: list[Batch] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    unsent: list[Outcome] = field(default_factory=list)
+    batch: Batch = NOTHING  # records to send, not cut into requests yet
+    later: list[Batch] = field(default_factory=list)  # batches of one record each, which have a moment of their own
+    outcomes: list[Outcome] = field(default_factory=list)  # records that are decided already
+    unsent: list[Outcome] = field(default_factory=list)  # those among them that want a row
     interrupted: list[Outcome] = field(default_factory=list)
-    in_doubt: list[tuple[Record, RecordState]] = field(default_factory=list)
-    looked_at: float = 0.0
+    in_doubt: list[tuple[Record, RecordState]] = field(default_factory=list)  # records to look for at the vendor first
+    looked_at: float = 0.0  # the moment (monotonic) before their rows were read
     error: Exception | None = None
 
 

@@ -46,33 +46,22 @@ class Brake:
 
 @dataclass(slots=True)
 class Counts:
-    """How far a push is.
+    """How far a push is."""
 
-    :param num_read: rows that the source has given.
-    :param is_read: whether it is known to have given all.
-    :param num_requests: create requests that were sent.
-    :param num_sent: records in those.
-    :param num_answered: records whose request was answered, each time that it was.
-    :param trouble: why the last request that got no usable answer got none.
-    """
-
-    num_read: int = 0
-    is_read: bool = False
-    num_requests: int = 0
-    num_sent: int = 0
-    num_answered: int = 0
-    trouble: str | None = None
+    num_read: int = 0  # rows that the source has given
+    is_read: bool = False  # whether it is known to have given all
+    num_requests: int = 0  # create requests that were sent
+    num_sent: int = 0  # records in those
+    num_answered: int = 0  # records whose request was answered, each time that it was
+    trouble: str | None = None  # why the last request that got no usable answer got none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushContext(ReadContext):
-    """What one push is made of.
-
-    :param brake: is pulled where the push cannot go on.
-    """
+    """What one push is made of."""
 
     ledger: Ledger
-    brake: Brake
+    brake: Brake  # is pulled where the push cannot go on
     counts: Counts = field(default_factory=Counts)
 
 

@@ -23,19 +23,14 @@ ANSWER_SECONDS = 0.5
 class Plan:
     """What outcomes do not tell.
 
-    :param most: keys of each kind that are listed.
-    :param clear: list them in clear; else as digests, as logs show them.
-    :param num_to_send: records that a push would send now.
-    :param num_new: those of them that have no row.
-    :param num_requests: create requests that it would take if none is refused.
     :param listed: kind to keys: ``new`` and ``again`` are to be sent, the others are statuses.
     """
 
-    most: int = 0
-    clear: bool = False
-    num_to_send: int = 0
-    num_new: int = 0
-    num_requests: int = 0
+    most: int = 0  # keys of each kind that are listed
+    clear: bool = False  # list them in clear; else as digests, as logs show them
+    num_to_send: int = 0  # records that a push would send now
+    num_new: int = 0  # those of them that have no row
+    num_requests: int = 0  # create requests that it would take if none is refused
     listed: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:

@@ -28,23 +28,15 @@ from airflow_provider_contacts.vendor_kit.vendor import (
 
 
 class Disposition(Value, frozen=True, kw_only=True):
-    """What one result means for the records of its request.
-
-    :param halve: refused without naming anybody: ask again with each half.
-    :param progress: the result settled at least one record, so that ``Again`` costs the others no attempt.
-    :param wait: seconds to wait, as the vendor's ``Retry-After`` says.
-    :param renew: the credential was refused; a fresh one may be taken.
-    :param later: the vendor asks for fewer requests, whatever becomes of the records.
-    :param usable: the vendor is there and says sensible things, whatever it says.
-    """
+    """What one result means for the records of its request."""
 
     replies: Replies
-    halve: bool = False
-    progress: bool = False
-    wait: float | None = None
-    renew: bool = False
-    later: bool = False
-    usable: bool = True
+    halve: bool = False  # refused without naming anybody: ask again with each half
+    progress: bool = False  # the result settled at least one record, so that ``Again`` costs the others no attempt
+    wait: float | None = None  # seconds to wait, as the vendor's ``Retry-After`` says
+    renew: bool = False  # the credential was refused; a fresh one may be taken
+    later: bool = False  # the vendor asks for fewer requests, whatever becomes of the records
+    usable: bool = True  # the vendor is there and says sensible things, whatever it says
 
 
 def judge(  # noqa: C901, PLR0911  # one return a row of the table

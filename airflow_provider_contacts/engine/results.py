@@ -19,15 +19,13 @@ from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, R
 class Judged(Value, frozen=True, kw_only=True):
     """A result, and what becomes of its records.
 
-    :param again: batches to be sent again.
     :param in_doubt: by place, those that are looked for at the vendor: whether the vendor says that they exist.
-    :param finished: the others; ``identifiers`` are theirs.
     """
 
     result: BatchResult
-    again: Sequence[Batch]
+    again: Sequence[Batch]  # batches to be sent again
     in_doubt: Mapping[int, bool]
-    finished: Finished
+    finished: Finished  # the others; ``identifiers`` are theirs
     identifiers: Sequence[str]
 
 

@@ -25,16 +25,13 @@ class History(Value, frozen=True, kw_only=True):
     :param state: its row as last read or written, ``None`` without one; a claim is made against this version.
     :param doubted: it may exist already, and is sent again because the user asked for it: whatever comes of it but
         success is ``unknown``.
-    :param reconciled: it was in doubt once, and a reading or a person said that it does not exist.
-    :param claims: claims that were lost to another execution.
-    :param rounds: readings in this try that it has been through.
     """
 
     state: RecordState | None = None
     doubted: bool = False
-    reconciled: bool = False
-    claims: int = 0
-    rounds: int = 0
+    reconciled: bool = False  # it was in doubt once, and a reading or a person said that it does not exist
+    claims: int = 0  # claims that were lost to another execution
+    rounds: int = 0  # readings in this try that it has been through
 
 
 NO_HISTORY = History()
@@ -43,31 +40,21 @@ NO_HISTORY = History()
 class Batch(Value, frozen=True, kw_only=True):
     """Records of one request, in the order of the request: columns of equal length.
 
-    :param row_indexes: positions in the input, from 0.
-    :param payloads: as they are sent, destination and generated fields included.
-    :param bodies: the payloads as JSON text.
-    :param payload_hashes: digests of the mapped payloads, with their version.
     :param histories: by place, of those of which anything was known before.
-    :param tries: results so far that settled nothing, in this try of the task.
-    :param renewed: the credential has been renewed for it already.
-    :param due: the moment (monotonic) before which it must not leave.
-    :param batch_id: of the request that carries it; begins with the execution's token and a dot.
-    :param marked_at: the moment (monotonic) before its claim was written.
-    :param sent_at: the moment (monotonic) at which it was handed to the sender.
     """
 
     identifiers: Sequence[str] = ()
-    row_indexes: Sequence[int] = ()
-    payloads: Sequence[Payload] = ()
-    bodies: Sequence[bytes] = ()
-    payload_hashes: Sequence[str] = ()
+    row_indexes: Sequence[int] = ()  # positions in the input, from 0
+    payloads: Sequence[Payload] = ()  # as they are sent, destination and generated fields included
+    bodies: Sequence[bytes] = ()  # the payloads as JSON text
+    payload_hashes: Sequence[str] = ()  # digests of the mapped payloads, with their version
     histories: Mapping[int, History] = msgspec.field(default_factory=dict)
-    tries: int = 0
-    renewed: bool = False
-    due: float = 0.0
-    batch_id: str = ""
-    marked_at: float = 0.0
-    sent_at: float = 0.0
+    tries: int = 0  # results so far that settled nothing, in this try of the task
+    renewed: bool = False  # the credential has been renewed for it already
+    due: float = 0.0  # the moment (monotonic) before which it must not leave
+    batch_id: str = ""  # of the request that carries it; begins with the execution's token and a dot
+    marked_at: float = 0.0  # the moment (monotonic) before its claim was written
+    sent_at: float = 0.0  # the moment (monotonic) at which it was handed to the sender
 
     def __len__(self) -> int:
         """Return how many records it holds."""
@@ -140,14 +127,13 @@ def records_of(batch: Batch, others: Sequence[Record] = ()) -> list[Record]:
 class BatchResult(Value, frozen=True, kw_only=True):
     """What an answer, or the lack of one, makes of a batch's records.
 
-    :param ids: by place: the vendor's id of each record that it confirms; ``None`` where it tells none.
     :param exceptions: by place: the outcome of every record that the vendor does not confirm.
     """
 
     batch: Batch
     batch_id: str
     http_status: int | None = None
-    ids: Sequence[str | None]
+    ids: Sequence[str | None]  # by place: the vendor's id of each record that it confirms; ``None`` where it tells none
     exceptions: Mapping[int, Outcome] = msgspec.field(default_factory=dict)
 
     def confirmed(self) -> Iterator[Outcome]:

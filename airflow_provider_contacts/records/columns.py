@@ -20,19 +20,13 @@ TEXTS_AND_GAPS = frozenset({str, type(None)})
 
 
 class Column(NamedTuple):
-    """One column that means something to the vendor.
-
-    :param field: of the vendor: native, or a shorthand.
-    :param nested: JSON text is read.
-    :param nullable: a given ``None`` stays.
-    :param required: an empty text stays, so that the contract can refuse it.
-    """
+    """One column that means something to the vendor."""
 
     name: str
-    field: str
-    nested: bool
-    nullable: bool
-    required: bool
+    field: str  # of the vendor: native, or a shorthand
+    nested: bool  # JSON text is read
+    nullable: bool  # a given ``None`` stays
+    required: bool  # an empty text stays, so that the contract can refuse it
 
     def clean(self, value: Any) -> Any:
         """Return a value as its field gets it, ``MISSING`` for one that is left out."""
@@ -66,20 +60,13 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """How rows of one set of columns are read.
+    """How rows of one set of columns are read."""
 
-    :param columns: in the order of the rows, without those that mean nothing.
-    :param ignored: the other ones.
-    :param shorthands: the fields that fill another one of these columns, with that one.
-    :param words: those of the vendor's that can mean one of the fields.
-    :param refusal: why no row of these columns can be read.
-    """
-
-    columns: tuple[Column, ...] = ()
-    ignored: tuple[str, ...] = ()
-    shorthands: tuple[tuple[str, str], ...] = ()
-    words: tuple[Shorthand, ...] = ()
-    refusal: Reasons = ()
+    columns: tuple[Column, ...] = ()  # in the order of the rows, without those that mean nothing
+    ignored: tuple[str, ...] = ()  # the other ones
+    shorthands: tuple[tuple[str, str], ...] = ()  # the fields that fill another one of these columns, with that one
+    words: tuple[Shorthand, ...] = ()  # those of the vendor's that can mean one of the fields
+    refusal: Reasons = ()  # why no row of these columns can be read
 
     def read(self, rows: Sequence[Mapping[str, Any]], refused: dict[int, Reasons]) -> list[Payload]:
         """Return the fields of rows, without missing values; ``refused`` takes the first reason against each row."""

@@ -24,19 +24,14 @@ MOST_COLUMNS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapper:
-    """How rows of one push become payloads of one vendor.
-
-    :param sync_key: source columns that identify a record; empty: its payload does.
-    :param field_map: source column to vendor field.
-    :param unmapped: what a column is that means nothing to the vendor.
-    """
+    """How rows of one push become payloads of one vendor."""
 
     vendor: Vendor
     destination: Destination
     sync_id: str
-    sync_key: tuple[str, ...] = ()
-    field_map: Mapping[str, str] = field(default_factory=dict)
-    unmapped: Literal["error", "ignore"] = "error"
+    sync_key: tuple[str, ...] = ()  # source columns that identify a record; empty: its payload does
+    field_map: Mapping[str, str] = field(default_factory=dict)  # source column to vendor field
+    unmapped: Literal["error", "ignore"] = "error"  # what a column is that means nothing to the vendor
     # What follows from the fields above, for the sets of columns that were met.
     _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -15,20 +15,14 @@ CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
 
 class Record(Value, frozen=True, kw_only=True):
-    """One record by itself.
-
-    :param payload: as it is sent; of a refused record what is kept of it, ``None`` for what is no mapping.
-    :param body: the payload as it is sent, as JSON text.
-    :param payload_hash: digest of the mapped payload alone, with its version.
-    :param errors: why our own check refuses it; empty: it may be sent.
-    """
+    """One record by itself."""
 
     record_identifier: str
     row_index: int
-    payload: Any
-    body: bytes = b""
-    payload_hash: str
-    errors: Reasons = ()
+    payload: Any  # as it is sent; of a refused record what is kept of it, ``None`` for what is no mapping
+    body: bytes = b""  # the payload as it is sent, as JSON text
+    payload_hash: str  # digest of the mapped payload alone, with its version
+    errors: Reasons = ()  # why our own check refuses it; empty: it may be sent
 
 
 def outcome_of(

@@ -26,18 +26,15 @@ SETTLING = 5.0
 class RecordState(Value, frozen=True, kw_only=True):
     """What the ledger holds of one record.
 
-    :param age: seconds since the row's mark (``batch_started_at``), by the ledger's own clock.
     :param oldest: seconds since its mark at most, where ``age`` is only the least; ``None``: ``age`` is exact.
     :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
-    :param sync_run_id: the run that wrote it last.
-    :param batch_id: with ``status`` the version of the row: every mark draws a new one.
     :param was_in_doubt: an earlier request may have created it after all, although a reading or a person said no.
     """
 
     record_identifier: str
     status: Status
-    batch_id: str | None = None
-    sync_run_id: str | None = None
+    batch_id: str | None = None  # with ``status`` the version of the row: every mark draws a new one
+    sync_run_id: str | None = None  # the run that wrote it last
     payload_hash: str | None = None
     destination_record_id: str | None = None
     error_code: str | None = None
@@ -45,7 +42,7 @@ class RecordState(Value, frozen=True, kw_only=True):
     status_message: str | None = None
     http_status: int | None = None
     attempts: int = 0
-    age: float = 0.0
+    age: float = 0.0  # seconds since the row's mark (``batch_started_at``), by the ledger's own clock
     oldest: float | None = None
     ended: float | None = None
     was_in_doubt: bool = False
@@ -71,10 +68,7 @@ def state_after(outcome: Outcome, sync_run_id: str, *, was_in_doubt: bool) -> Re
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A row whose record is a contact at the vendor.
-
-    :param record_identifier: ``None`` for a row of another ``sync_id``.
-    """
+    """A row whose record is a contact at the vendor."""
 
     id: str = field(repr=False)
-    record_identifier: str | None = field(repr=False)
+    record_identifier: str | None = field(repr=False)  # ``None`` for a row of another ``sync_id``

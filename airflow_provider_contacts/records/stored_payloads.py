@@ -32,18 +32,12 @@ REPLACED = "\ufffd"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which rows of a ``sync_id`` are sent again.
+    """Which rows of a ``sync_id`` are sent again."""
 
-    :param statuses: of the rows; ``UNKNOWN`` names what was left ``sending``, too.
-    :param error_codes: ``None`` for any.
-    :param since: aware; rows whose outcome was written earlier are left alone.
-    :param max_attempts: rows that so many requests have carried are left alone.
-    """
-
-    statuses: frozenset[Status]
-    error_codes: tuple[str, ...] | None = None
-    since: datetime | None = None
-    max_attempts: int | None = None
+    statuses: frozenset[Status]  # of the rows; ``UNKNOWN`` names what was left ``sending``, too
+    error_codes: tuple[str, ...] | None = None  # ``None`` for any
+    since: datetime | None = None  # aware; rows whose outcome was written earlier are left alone
+    max_attempts: int | None = None  # rows that so many requests have carried are left alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
