@@ -76,17 +76,18 @@ def planned(
         on_unknown="hold" if settings.on_unknown == "reconcile" else settings.on_unknown,
         settings=settings,
     )
-    queue = Queue(limits, sum(map(len, mapper.vendor.envelope)))
+    queue = Queue(limits, mapper.vendor.envelope)
     while (chunk := admission.take()) is not None:
         if chunk.error is not None:
             raise chunk.error
         for outcome in chunk.outcomes:
             plan.show(outcome.status.value, outcome.record_identifier)
         yield from chunk.outcomes
-        queue.add(chunk.batch)
-        queue.wait(chunk.later)
         for batch in (chunk.batch, *chunk.later):
             plan.add(batch)
-        plan.num_requests += queue.forget(ended=False)
-    plan.num_requests += queue.forget(ended=True)
+        queue.add(chunk.batch)
+        queue.cut(ended=False)
+        plan.num_requests += len(chunk.later) + len(queue.take(len(queue)))
+    queue.cut(ended=True)
+    plan.num_requests += len(queue.take(len(queue)))
     admission.keys.warn()

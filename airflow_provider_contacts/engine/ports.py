@@ -1,7 +1,4 @@
-"""What an execution must remember, as a protocol: claims before a request leaves, outcomes after it.
-
-One ledger value belongs to one execution of one push. It is used from one thread.
-"""
+"""What an execution must remember: claims before a request leaves, outcomes after it."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ class States(Protocol):
 
 
 class Ledger(States, Protocol):
-    """The memory of one execution.
+    """The memory of one execution, used from one thread.
 
     Every method that writes is one transaction, durable when it returns. Each raises ``LedgerError`` when the store
     cannot be used, and ``SupersededError`` when a newer execution of the same ``sync_run_id`` has registered.
@@ -56,23 +53,13 @@ class Ledger(States, Protocol):
         """Write what answers say of this execution's own requests, where the row still carries their ``batch_id``."""
 
     def record_outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Write outcomes where the row still carries the outcome's ``batch_id``.
-
-        For an inherited ``sending`` that becomes ``unknown``, for what a reading finds out, and for a claim that is
-        given up.
-        """
+        """Write outcomes where the row still carries the outcome's ``batch_id``."""
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
-        """Write ``invalid`` and ``failed`` outcomes of records that this execution has not sent.
-
-        They never replace ``succeeded``, ``unknown`` or ``sending``.
-        """
+        """Write outcomes of records that were not sent, never over ``succeeded``, ``unknown`` or ``sending``."""
 
     def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` rows of this destination, of any ``sync_id``, that name one of these contacts.
-
-        An id that stands beside a doubt is evidence for a person, and holds nothing.
-        """
+        """Return the ``succeeded`` rows of this destination, of any ``sync_id``, that name one of these contacts."""

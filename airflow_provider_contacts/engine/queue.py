@@ -10,14 +10,11 @@ from airflow_provider_contacts.vendor_kit.vendor import Limits
 
 
 class Queue:
-    """The batches of one push that have not been sent.
+    """The batches of one push that have not been sent."""
 
-    :param overhead: bytes of the envelope.
-    """
-
-    def __init__(self, limits: Limits, overhead: int) -> None:
+    def __init__(self, limits: Limits, envelope: tuple[bytes, bytes] = (b"", b"")) -> None:
         self._limits = limits
-        self._overhead = overhead
+        self._overhead = sum(map(len, envelope))
         self._loose = NOTHING
         self.ready: deque[Batch] = deque()
         self.waiting: list[Batch] = []
@@ -42,10 +39,7 @@ class Queue:
             self._loose = joined([self._loose, records])
 
     def cut(self, *, ended: bool) -> None:
-        """Cut loose records into batches; an unfilled last one waits for more.
-
-        :param ended: there is no more.
-        """
+        """Cut loose records into batches; unless the source has ended, an unfilled last one waits for more."""
         loose, self._loose = self._loose, NOTHING
         for places in cuts([len(body) for body in loose.bodies], self._limits, self._overhead):
             if places.stop == len(loose) and not ended and len(places) < self._limits.batch_size:
@@ -67,14 +61,6 @@ class Queue:
     def take(self, count: int) -> list[Batch]:
         """Return the first batches."""
         return [self.ready.popleft() for _ in range(count)]
-
-    def forget(self, *, ended: bool) -> int:
-        """Cut, and forget the batches; return how many there were: a plan only counts them."""
-        self.cut(ended=ended)
-        count = len(self)
-        self.ready.clear()
-        self.waiting = []
-        return count
 
     def clear(self) -> Batch:
         """Return all records that are left."""

@@ -18,7 +18,7 @@ from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.vendor_ids import but
 from airflow_provider_contacts.vendor_kit.push_settings import refusal_text, trouble_text
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
-from airflow_provider_contacts.vendor_kit.vendor import Again, Replies, Response, Stop
+from airflow_provider_contacts.vendor_kit.vendor import Replies, Response, Stop
 
 log = logging.getLogger(__name__)
 
@@ -180,10 +180,8 @@ class Responses:
         wait = said.wait or 0.0
         if wait > self._settings.max_wait:
             until = self._clock.now() + timedelta(seconds=wait)
-            text = (
-                f"{self._who(said)} asked to wait {wait:.0f} s (Retry-After), longer than "
-                f"max_wait={self._settings.max_wait:g}"
-            )
+            who = f"{self._vendor.title}{self._settings.place.named}"
+            text = f"{who} asked to wait {wait:.0f} s (Retry-After), longer than max_wait={self._settings.max_wait:g}"
             self._brake.pull(RetryLaterError(text, until))
         self._context.pace.pause(now + wait)
         if self._brake.code:
@@ -192,13 +190,6 @@ class Responses:
             return now + wait
         tries = batch.tries + 1
         return None if tries >= self._settings.request_attempts else now + max(wait, backoff(tries, self._clock.random))
-
-    def _who(self, said: Disposition) -> str:
-        """Return who asks for a wait: a request without a token has not reached the vendor's API."""
-        others = said.replies.exceptions.values()
-        tokens = any(isinstance(reply, Again) and reply.code.startswith("token_") for reply in others)
-        name = f"{self._vendor.title}'s token endpoint" if tokens else self._vendor.title
-        return name + self._settings.place.named
 
     def _count_unusable(self, said: Disposition, found: Judged) -> None:
         """Count requests that ended without a usable answer; too many in a row, and the vendor is away."""

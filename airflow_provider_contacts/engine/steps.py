@@ -57,7 +57,7 @@ class Steps:
             interrupts=interrupts,
             counts=context.counts,
         )
-        self.queue = Queue(self._limits, sum(map(len, context.vendor.envelope)))
+        self.queue = Queue(self._limits, context.vendor.envelope)
         self.responses = Responses(context, self.reconciler)
         self.departures = Departures(context, self.queue, self.responses)
         self._recorder = Recorder(context, wait=self.responses.collect, stopping=stopping)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import nearest
 from airflow_provider_contacts.records.columns import shorthand_target
-from airflow_provider_contacts.records.row_values import Reasons
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 log = logging.getLogger(__name__)
@@ -16,7 +15,7 @@ log = logging.getLogger(__name__)
 FEW = 20
 """Names that an error lists; of more it names the nearest alone."""
 
-CASE = 'only the case differs: name them in field_map, or give them lower-case aliases in quotes (AS "first_name")'
+WAYS = 'name them in field_map, give them aliases (AS "first_name")'
 
 
 def check_columns(
@@ -44,23 +43,19 @@ def check_columns(
     if twice := sorted({target for target in targets if targets.count(target) > 1}):
         raise ConfigError(f"more than one column becomes the field {twice} of {title}")
     extra = [one for one in columns if one not in field_map and one not in sync_key and not is_field(one)]
-    near = differing_in_case(extra, fields)
     if extra and unmapped == "error":
-        ways = CASE if near == extra else 'name them in field_map, leave them out, or set unmapped="ignore"'
-        raise ConfigError(f"columns {cut(extra)} are no fields of {title}{meant(extra, fields)}: {ways}")
-    if near and not any(map(is_field, targets)):
-        raise ConfigError(f"no column is a field of {title}{meant(near, fields)}: {CASE}")
-    if near:
-        log.warning('unmapped="ignore" leaves out columns %s: %s', near, CASE)
+        told = f"columns {cut(extra)} are no fields of {title}{meant(extra, fields)}"
+        raise ConfigError(f'{told}: {WAYS}, leave them out, or set unmapped="ignore"')
+    if near := [one for one in extra if one.casefold() in fields]:
+        log.warning('unmapped="ignore" leaves out columns %s, which differ from fields in case alone: %s', near, WAYS)
 
 
 def check_present(parameter: str, wanted: Iterable[str], columns: Collection[str]) -> None:
     """Check that the source has the columns that a parameter names."""
     absent = [column for column in wanted if column not in columns]
     if absent:
-        hint = "; only the case differs" if differing_in_case(absent, columns) == absent else ""
-        told = meant(absent, columns)
-        raise ConfigError(f"{parameter} names columns {cut(absent)} that the source does not have{told}{hint}")
+        told = f"{parameter} names columns {cut(absent)} that the source does not have"
+        raise ConfigError(f"{told}{meant(absent, columns)}")
 
 
 def meant(names: Sequence[str], known: Collection[str]) -> str:
@@ -76,25 +71,3 @@ def cut(names: Sequence[str]) -> str:
     """Return the first names of many."""
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
     return f"{list(names[:FEW])}{more}"
-
-
-def differing_in_case(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return the names that differ from known ones in case alone."""
-    folded = {one.casefold() for one in known}
-    return [name for name in names if name not in known and name.casefold() in folded]
-
-
-def about_the_key(reasons: Reasons, sync_key: Sequence[str], field_map: Mapping[str, str], title: str) -> Reasons:
-    """Return the reasons; one about a key column that is a field, too, says how to keep the key from being sent."""
-    columns = {field_map.get(column, column): column for column in sync_key}
-    return tuple(
-        (
-            code,
-            field,
-            f"{text or code}; the sync_key's column {columns[field]!r} is a field of {title}, too: "
-            f"give the key another name (SELECT {columns[field]} AS contact_{columns[field]})"
-            if field in columns
-            else text,
-        )
-        for code, field, text in reasons
-    )

@@ -19,6 +19,7 @@ HASH_VERSION = "v1"
 """Begins every ``payload_hash``: two digests are comparable only under one version."""
 
 IDENTIFIER_LENGTH = 255
+LONGEST_INTEGER = 800  # bits, which are fewer digits than an identifier may have
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -90,7 +91,10 @@ def identifiers_of(
     """Return the identifiers of many rows; ``refused`` takes, by place, why a row has none."""
     if len(columns) == 1:
         values: list[Any] = [row.get(columns[0]) for row in rows]
-        if set(map(type, values)) == {str} and all(values):
+        kinds = set(map(type, values))
+        if kinds == {int} and max(map(int.bit_length, values)) <= LONGEST_INTEGER:
+            return list(map(str, values))
+        if kinds == {str} and all(values):
             text = "".join(values)
             if text.isascii() and "\x00" not in text and max(map(len, values)) <= IDENTIFIER_LENGTH:
                 return values

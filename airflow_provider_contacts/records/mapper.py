@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow_provider_contacts.errors import InvalidRecordError
 from airflow_provider_contacts.records.batch import Batch, joined, records_of
-from airflow_provider_contacts.records.column_check import about_the_key, check_columns
+from airflow_provider_contacts.records.column_check import check_columns
 from airflow_provider_contacts.records.columns import Columns, columns_of
 from airflow_provider_contacts.records.keys import HASH_VERSION, PLAIN, canonical, digest, identifiers_of, rough_digest
 from airflow_provider_contacts.records.record import Record
@@ -91,8 +91,8 @@ class Mapper:
             payloads = each(partial(self._sent, added), refused, payloads, known)
             bodies = each(self.encode, refused, payloads)
         for place, reasons in refused.items():
-            told = keyless.get(place, ()) + about_the_key(reasons, self.sync_key, self.field_map, self.vendor.title)
             identifier = identifiers[place] if identifiers else None
+            told = keyless.get(place, ()) + reasons
             invalid.append(refuse(indexes[place], columns.readable(rows[place]), told, identifier))
         hashes = [f"{HASH_VERSION}:{found}" for found in digests]
         batch = Batch(identifiers=known, row_indexes=indexes, payloads=payloads, bodies=bodies, payload_hashes=hashes)

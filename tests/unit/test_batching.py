@@ -53,7 +53,7 @@ def test_nothing_in_nothing_out() -> None:
 
 @given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 7))
 def test_a_queue_keeps_every_record_in_order_whatever_comes_when(counts: list[int], batch_size: int) -> None:
-    queue = Queue(Limits(batch_size=batch_size), 0)
+    queue = Queue(Limits(batch_size=batch_size))
     names = (f"n{number}" for number in itertools.count())
     added: list[str] = []
     for count in counts:
@@ -75,7 +75,7 @@ def test_a_queue_keeps_every_record_in_order_whatever_comes_when(counts: list[in
 
 
 def test_what_waits_goes_first_when_its_moment_has_come() -> None:
-    queue = Queue(Limits(batch_size=1), 0)
+    queue = Queue(Limits(batch_size=1))
     queue.add(batch_of("new"))
     queue.cut(ended=True)
     queue.wait([batch_of("later", due=9.0), batch_of("first", due=1.0), batch_of("second", due=2.0)])

@@ -287,3 +287,11 @@ def test_a_rough_digest_is_there_for_anything_and_tells_records_apart() -> None:
 )
 def test_a_rough_digest_is_what_it_always_was(record: Any, text: bytes) -> None:
     assert rough_digest(record) == digest(text)
+
+
+@pytest.mark.parametrize("number", [0, -7, 2**63, 2**799, 2**801, -(2**900)])
+def test_a_column_of_integers_is_read_as_its_numbers_are(number: int) -> None:
+    refused: dict[int, Any] = {}
+    several = identifiers_of([{"id": 5}, {"id": number}], ["id"], refused)
+    assert several == ["5", *identifiers_of([{"id": number}, {"id": "a"}], ["id"], {})[:1]]
+    assert refused == {}

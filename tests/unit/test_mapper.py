@@ -273,14 +273,6 @@ def test_a_record_is_identified_by_its_key_or_else_by_its_payload() -> None:
     assert invalid({"id": 1, "name": 7}, found).record_identifier == "1"
 
 
-def test_a_key_column_that_is_a_field_too_is_told_with_the_way_out() -> None:
-    ((code, where, text),) = invalid({"name": "Ada", "uid": 17}, mapper(sync_key=("uid",))).errors
-    assert (code, where) == ("wrong_type", "uid")
-    assert (text or "").endswith(
-        "; the sync_key's column 'uid' is a field of Fake, too: give the key another name (SELECT uid AS contact_uid)"
-    )
-
-
 def test_the_digest_leaves_out_what_we_add() -> None:
     result = prepared({"id": 1, "name": "Ada"}, mapper(ADDING, sync_key=("id",)))
     assert result.payload == {"name": "Ada", "extra": {"list": 7}, "uid": "made-from-sync-1"}
