@@ -161,6 +161,8 @@ class Responses:
         }
         masked: Replies = self._settings.secrets.replies(but(said.replies, hints))
         replies = self._context.ids.sift(masked, batch.identifiers)
+        if replies is said.replies:
+            return said
         usable = said.usable and (replies is masked or not all_in_doubt(replies))
         return replace(said, replies=replies, usable=usable)
 

@@ -48,7 +48,7 @@ class VendorIds:
         places = [place for place, one in enumerate(replies.ids) if one is not None]
         keys = keys_of([one for one in replies.ids if one is not None])
         held = {key: identifiers[place] for key, place in zip(keys, places, strict=True)}
-        if len(held) == len(keys) and held.keys().isdisjoint(self._new) and held.keys().isdisjoint(self._old):
+        if len(held) == len(keys) and self._new.keys().isdisjoint(held) and self._old.keys().isdisjoint(held):
             self._remember(held)
             return replies
         times = Counter(keys)
