@@ -94,7 +94,10 @@ class Secrets:
 
     def replies(self, replies: Replies) -> Replies:
         """Return what an answer says of its records, fit to be kept."""
-        return Replies(self._ids(replies.ids), {place: self.reply(one) for place, one in replies.exceptions.items()})
+        ids = self._ids(replies.ids)
+        if ids is replies.ids and not replies.exceptions:
+            return replies
+        return Replies(ids, {place: self.reply(one) for place, one in replies.exceptions.items()})
 
     def _ids(self, ids: Sequence[str | None]) -> Sequence[str | None]:
         """Return ids as :meth:`clean` does; nearly always nothing is to be cleaned, and all are seen at once."""
