@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_contacts.engine.admission import Admission
+from airflow_provider_contacts.engine.departures import Queue
 from airflow_provider_contacts.engine.ports import States
-from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.outcome import Outcome, digest_of
 from airflow_provider_contacts.records.batch import Batch
 from airflow_provider_contacts.records.mapper import Mapper

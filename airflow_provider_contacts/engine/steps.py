@@ -8,9 +8,8 @@ from typing import Any
 
 from airflow_provider_contacts.engine.admission import Admission, AdmittedChunk
 from airflow_provider_contacts.engine.context import PushContext
-from airflow_provider_contacts.engine.departures import Departures
+from airflow_provider_contacts.engine.departures import Departures, Queue
 from airflow_provider_contacts.engine.interrupts import Interrupts
-from airflow_provider_contacts.engine.queue import Queue
 from airflow_provider_contacts.engine.recorder import Recorder
 from airflow_provider_contacts.engine.responses import Responses
 from airflow_provider_contacts.engine.results import not_sent

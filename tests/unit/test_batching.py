@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.engine.queue import Queue, cuts
+from airflow_provider_contacts.engine.departures import Queue, cuts
 from airflow_provider_contacts.records.batch import History, joined
 from airflow_provider_contacts.vendor_kit.vendor import Limits
 from tests.support.batches import batch_of
