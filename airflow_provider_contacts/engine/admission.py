@@ -36,27 +36,20 @@ OUTDATED = {
 
 @dataclass(slots=True, kw_only=True)
 class AdmittedChunk:
-    """What is decided about one chunk of the source.
-
-    :param interrupted: those whose row a dead execution left ``sending``, and that are ``unknown`` now.
-    :param error: why nothing follows, of the source or of the ledger; what was read before it is above.
-    """
+    """What is decided about one chunk of the source."""
 
     batch: Batch = NOTHING  # records to send, not cut into requests yet
     later: list[Batch] = field(default_factory=list)  # batches of one record each, which have a moment of their own
     outcomes: list[Outcome] = field(default_factory=list)  # records that are decided already
     unsent: list[Outcome] = field(default_factory=list)  # those among them that want a row
-    interrupted: list[Outcome] = field(default_factory=list)
+    interrupted: list[Outcome] = field(default_factory=list)  # those that a dead execution left ``sending``
     in_doubt: list[tuple[Record, RecordState]] = field(default_factory=list)  # records to look for at the vendor first
     looked_at: float = 0.0  # the moment (monotonic) before their rows were read
-    error: Exception | None = None
+    error: Exception | None = None  # why nothing follows, of the source or of the ledger
 
 
 class Admission:
-    """The rows of one push, chunk by chunk.
-
-    :param on_unknown: in place of that of the settings.
-    """
+    """The rows of one push, chunk by chunk; ``on_unknown`` stands in place of that of the settings."""
 
     def __init__(
         self,

@@ -32,10 +32,7 @@ class Brake:
         self.drain = True
 
     def pull(self, error: ContactsError | None, code: str = "not_attempted") -> None:
-        """Send nothing more; the first reason counts.
-
-        :param code: of what is not sent, where there is no error.
-        """
+        """Send nothing more; the first reason counts. ``code`` is for one without an error."""
         if self.code:
             return
         self.code, self.error = error.code if error is not None else code, error

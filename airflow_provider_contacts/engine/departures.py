@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from math import inf
 
 from msgspec.structs import replace
@@ -67,9 +68,9 @@ class Queue:
             self.ready.extendleft(reversed(due))
             self.waiting = [batch for batch in self.waiting if batch.due > now]
 
-    def take(self, count: int) -> list[Batch]:
+    def take(self, number: int) -> list[Batch]:
         """Return the first batches."""
-        return [self.ready.popleft() for _ in range(count)]
+        return [self.ready.popleft() for _ in range(number)]
 
     def clear(self) -> Batch:
         """Return all records that are left."""
@@ -83,10 +84,8 @@ def cuts(sizes: Sequence[int], limits: Limits, overhead: int = 0) -> Iterator[ra
     """Yield the places of each request; together they are all places, in order.
 
     A record that is larger than ``body_bytes`` by itself comes alone: the vendor, not we, gets to refuse it.
-
-    :param sizes: encoded bytes of each record.
-    :param overhead: encoded bytes of the envelope; each record but the first costs one more byte for its comma.
     """
+    # Each record but the first costs one more byte for its comma.
     start, total = 0, overhead
     for place, size in enumerate(sizes):
         if place > start and (place - start >= limits.batch_size or total + 1 + size > limits.body_bytes):
@@ -105,7 +104,7 @@ class Departures:
         self._queue = queue
         self._responses = responses
         self._path = context.vendor.request_path(context.mapper.destination)
-        self._drawn = 0
+        self._tags = count(1)
 
     @property
     def free(self) -> int:
@@ -119,13 +118,16 @@ class Departures:
         now = context.clock.monotonic()
         self._queue.promote(now)
         try:
-            count = context.pace.available(now, min(self.free, len(self._queue.ready)))
+            number = context.pace.available(now, min(self.free, len(self._queue.ready)))
         except BudgetError as error:
             context.brake.pull(error)
             return {}
         marked_at = context.clock.monotonic()
-        batches = [replace(one, batch_id=self._batch_id(), marked_at=marked_at) for one in self._queue.take(count)]
-        return {batch.batch_id: batch for batch in batches}
+        claims: dict[str, Batch] = {}
+        for batch in self._queue.take(number):
+            batch_id = f"{context.ledger.token}.{next(self._tags)}"
+            claims[batch_id] = replace(batch, batch_id=batch_id, marked_at=marked_at)
+        return claims
 
     def send(self, batches: Mapping[str, Batch], lost: Mapping[str, Collection[int]]) -> Batch:
         """Hand over the records that are claimed; return those whose claim was lost."""
@@ -141,7 +143,7 @@ class Departures:
 
     def _submit(self, batch: Batch) -> None:
         before, after = self._context.vendor.envelope
-        tag, now = self._tag(), self._context.clock.monotonic()
+        tag, now = next(self._tags), self._context.clock.monotonic()
         self._responses.expect(tag, replace(batch, sent_at=now))
         self._context.pace.take(now, 1)
         self._context.counts.num_requests += 1
@@ -152,13 +154,6 @@ class Departures:
 
     def ask(self, request: Request) -> int:
         """Send a read request; return its tag."""
-        tag, timeout = self._tag(), self._context.settings.request_timeout
+        tag, timeout = next(self._tags), self._context.settings.request_timeout
         self._context.sender.submit(tag, request, not_after=inf, timeout=timeout)
         return tag
-
-    def _batch_id(self) -> str:
-        return f"{self._context.ledger.token}.{self._tag()}"
-
-    def _tag(self) -> int:
-        self._drawn += 1
-        return self._drawn

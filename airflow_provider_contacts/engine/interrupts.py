@@ -91,8 +91,6 @@ class Interrupts:
         """Append the next rows; what ends the reading from outside is raised by the next :meth:`check`.
 
         Rows that were read before stay in the list. A signal that comes in this very frame, between two rows, waits.
-
-        :raises Exception: whatever the source raises.
         """
         self._reader = inspect.currentframe()
         try:

@@ -21,17 +21,14 @@ ANSWER_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Plan:
-    """What outcomes do not tell.
-
-    :param listed: kind to keys: ``new`` and ``again`` are to be sent, the others are statuses.
-    """
+    """What outcomes do not tell."""
 
     most: int = 0  # keys of each kind that are listed
     clear: bool = False  # list them in clear; else as digests, as logs show them
     num_to_send: int = 0  # records that a push would send now
     num_new: int = 0  # those of them that have no row
     num_requests: int = 0  # create requests that it would take if none is refused
-    listed: dict[str, list[str]] = field(default_factory=dict)
+    listed: dict[str, list[str]] = field(default_factory=dict)  # ``new`` and ``again``, to be sent, and statuses
 
     def add(self, batch: Batch) -> None:
         """Count records that are to be sent."""

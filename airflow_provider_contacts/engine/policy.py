@@ -42,11 +42,7 @@ class Disposition(Value, frozen=True, kw_only=True):
 def judge(  # noqa: C901, PLR0911  # one return a row of the table
     result: Result, sent: Sequence[Payload], vendor: Vendor, assumptions: Assumptions, now: datetime
 ) -> Disposition:
-    """Return what a result means for its records: this is the table.
-
-    :param sent: the payloads of the request, in order.
-    :param now: the wall clock (UTC), for ``Retry-After`` as a date.
-    """
+    """Return what a result means for its records: this is the table. ``now`` is for ``Retry-After`` as a date."""
     match result:
         case NotSent(code=code, refused=True, message=message):
             return same(Stop(code, message), sent)
@@ -80,10 +76,7 @@ def judge(  # noqa: C901, PLR0911  # one return a row of the table
 
 
 def same(reply: Reply, sent: Sequence[Payload], **more: Any) -> Disposition:
-    """Return the same reply to every record.
-
-    :param more: fields of the disposition.
-    """
+    """Return the same reply to every record; ``more`` are fields of the disposition."""
     return Disposition(replies=Replies([None] * len(sent), dict.fromkeys(range(len(sent)), reply)), **more)
 
 
@@ -141,14 +134,11 @@ def decide(  # noqa: PLR0911  # one return a row of the table
     sync_run_id: str,
     on_unknown: OnUnknown,
 ) -> Decision:
-    """Return what becomes of a record before anything is sent. Its state comes before our own check.
-
-    :param fit: whether our own check lets the record pass.
-    :param token: of this execution: a row that carries it was decided in this very input.
-    """
+    """Return what becomes of a record before anything is sent. Its state comes before our own check (``fit``)."""
     if state is None:
         return Decision.SEND if fit else Decision.INVALID
     if (state.batch_id or "").startswith(f"{token}."):
+        # This execution wrote the row: the key came before in this very input.
         return Decision.DUPLICATE if state.payload_hash in {None, payload_hash} else Decision.NOT_UNIQUE
     this_run = state.sync_run_id == sync_run_id
     match state.status:

@@ -31,11 +31,8 @@ class Push:
 
     ``last_words`` is what was finished after the caller had stopped listening; ``counts`` tells how far it is.
 
-    :param rows: mappings, or anything: what is not a mapping becomes ``invalid``.
     :param stopping: asked often; once it is true, nothing new is sent.
-    :param budget: the rate that this push shares with others.
     :param watch: called with the push again and again while it runs, also while nothing comes back.
-    :param interrupts: what signals raise, at safe points.
     """
 
     def __init__(
@@ -75,9 +72,7 @@ class Push:
     def run(self) -> Generator[Finished]:
         """Yield records as they are finished, each once; raise at the end what the push could not go on for.
 
-        Closing the iterator early stops the push as a signal would: what is in flight gets three seconds.
-
-        :raises ContactsError: see ``errors``; every record that was read has been yielded before.
+        Every record that was read is yielded before. Closing the iterator early stops the push as a signal would.
         """
         steps = self._steps
         try:

@@ -21,8 +21,7 @@ ATTEMPTS = 7
 class Recorder:
     """Writes outcomes patiently: what was sent must not be forgotten because a database restarts.
 
-    :param wait: lets so many seconds pass, or fewer when something comes back.
-    :param stopping: whether the push is to end, and there is no time to wait.
+    ``wait`` lets so many seconds pass, or fewer when something comes back.
     """
 
     def __init__(self, context: PushContext, *, wait: Callable[[float], None], stopping: Callable[[], bool]) -> None:

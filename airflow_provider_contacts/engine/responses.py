@@ -33,10 +33,7 @@ PATIENCE = 0.03
 
 
 class Responses:
-    """The results of one push's requests, from the sender to their rows.
-
-    :param reconciler: takes in what comes back for its own questions, and records that end in doubt.
-    """
+    """The results of one push's requests, from the sender to their rows."""
 
     def __init__(self, context: PushContext, reconciler: Reconciler) -> None:
         self._context = context
@@ -90,9 +87,8 @@ class Responses:
     def gather(self, seconds: float, *, writing: float) -> None:
         """Wait for results, and a moment longer for those that come right behind: many are written as fast as one.
 
-        Another one is waited for where it can be expected sooner than it would be written by itself.
-
-        :param writing: seconds that the last write took.
+        Another one is waited for where it can be expected sooner than it would be written by itself; ``writing`` are
+        the seconds that the last write took.
         """
         self.collect(seconds)
         if not self._results:

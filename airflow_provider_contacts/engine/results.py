@@ -17,14 +17,11 @@ from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, R
 
 
 class Judged(Value, frozen=True, kw_only=True):
-    """A result, and what becomes of its records.
-
-    :param in_doubt: by place, those that are looked for at the vendor: whether the vendor says that they exist.
-    """
+    """A result, and what becomes of its records."""
 
     result: BatchResult
     again: Sequence[Batch]  # batches to be sent again
-    in_doubt: Mapping[int, bool]
+    in_doubt: Mapping[int, bool]  # by place, those that are looked for: whether the vendor says that they exist
     finished: Finished  # the others; ``identifiers`` are theirs
     identifiers: Sequence[str]
 
@@ -51,7 +48,6 @@ def judged(
     """Return which records of a result are sent again, and which are looked for.
 
     :param again_due: the moment from which records may be sent again; ``None``: not in this try.
-    :param read_back: whether records in doubt are looked for at the vendor.
     """
     # By place, in their order.
     repeated = {
@@ -135,13 +131,12 @@ def unconfirmed(batch: Batch, place: int, reply: Reply, http_status: int | None)
 
 def not_sent(batch: Batch, code: str, batch_id: str | None, sync_run_id: str) -> list[Outcome]:
     """Return the outcomes of records that do not leave in this try; one in doubt stays as it stands."""
-    return [not_sent_at(batch, place, code, batch_id, sync_run_id) for place in range(len(batch))]
-
-
-def not_sent_at(batch: Batch, place: int, code: str, batch_id: str | None, sync_run_id: str) -> Outcome:
-    """Return the outcome of one record that does not leave in this try."""
-    record, history = batch.record(place), batch.history(place)
-    if history.doubted and history.state is not None:
-        return outcome_of_state(record, history.state, Status.UNKNOWN, sync_run_id)
-    outcome = outcome_of(record, Status.FAILED, code=code, attempts=batch.attempts(place), batch_id=batch_id)
-    return remembering(outcome) if history.reconciled else outcome
+    outcomes = []
+    for place in range(len(batch)):
+        record, history = batch.record(place), batch.history(place)
+        if history.doubted and history.state is not None:
+            outcomes.append(outcome_of_state(record, history.state, Status.UNKNOWN, sync_run_id))
+            continue
+        outcome = outcome_of(record, Status.FAILED, code=code, attempts=batch.attempts(place), batch_id=batch_id)
+        outcomes.append(remembering(outcome) if history.reconciled else outcome)
+    return outcomes

@@ -22,9 +22,9 @@ DIFFERS = (
 
 
 class Met:
-    """Keys and the payloads under which they were met first, as digests of 8 bytes each; the older half is forgotten.
+    """Keys and the payloads under which they were met first, as digests of 8 bytes each.
 
-    :param most: how many are remembered at most.
+    Of more than ``most`` of them the older half is forgotten.
     """
 
     def __init__(self, most: int = MOST_MET) -> None:
@@ -57,9 +57,6 @@ class Keys:
 
     ``active`` has the records queued, waiting or in flight, by identifier, with the digest of their payload;
     ``not_unique`` counts the records that differ from the first one of their key.
-
-    :param sync_key: the columns, for the log.
-    :param token: of the execution: a row that carries it tells of its record.
     """
 
     def __init__(self, sync_key: Sequence[str], *, token: str) -> None:

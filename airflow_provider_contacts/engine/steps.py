@@ -28,8 +28,6 @@ class Steps:
     """The parts of one push, and what is done with them in each turn.
 
     ``finished`` holds what is finished, whose rows are written, until it is yielded.
-
-    :param stopping: whether there is no time to wait for a ledger.
     """
 
     def __init__(
@@ -223,10 +221,10 @@ class Steps:
         self._finish(in_doubt.outcomes)
         left = self.queue.clear()
         outcomes = self._not_sent(left, self._brake.code, f"{self._context.ledger.token}.n")
+        # Those whose row a dead execution left ``sending`` are in doubt, and their rows say so.
         states = [left.history(place).state for place in range(len(left))]
-        self._recorder.outcomes(
-            [one for one, state in zip(outcomes, states, strict=True) if state and state.status is Status.SENDING]
-        )
+        pairs = zip(outcomes, states, strict=True)
+        self._recorder.outcomes([one for one, state in pairs if state and state.status is Status.SENDING])
         if not isinstance(self._brake.error, SupersededError):
             self._recorder.unsent([outcome for outcome in outcomes if outcome.status is Status.FAILED])
         self._finish(outcomes)

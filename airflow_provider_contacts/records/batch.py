@@ -20,14 +20,10 @@ COLUMNS = ("identifiers", "row_indexes", "payloads", "bodies", "payload_hashes")
 
 
 class History(Value, frozen=True, kw_only=True):
-    """What was known of a record before it joined its batch.
+    """What was known of a record before it joined its batch."""
 
-    :param state: its row as last read or written, ``None`` without one; a claim is made against this version.
-    :param doubted: it may exist already, and is sent again because the user asked for it: whatever comes of it but
-        success is ``unknown``.
-    """
-
-    state: RecordState | None = None
+    state: RecordState | None = None  # its row as last read or written; a claim is made against this version
+    # It may exist already, and is sent again because the user asked for it: all but success is ``unknown``.
     doubted: bool = False
     reconciled: bool = False  # it was in doubt once, and a reading or a person said that it does not exist
     claims: int = 0  # claims that were lost to another execution
@@ -38,17 +34,14 @@ NO_HISTORY = History()
 
 
 class Batch(Value, frozen=True, kw_only=True):
-    """Records of one request, in the order of the request: columns of equal length.
-
-    :param histories: by place, of those of which anything was known before.
-    """
+    """Records of one request, in the order of the request: columns of equal length."""
 
     identifiers: Sequence[str] = ()
     row_indexes: Sequence[int] = ()  # positions in the input, from 0
     payloads: Sequence[Payload] = ()  # as they are sent, destination and generated fields included
     bodies: Sequence[bytes] = ()  # the payloads as JSON text
     payload_hashes: Sequence[str] = ()  # digests of the mapped payloads, with their version
-    histories: Mapping[int, History] = msgspec.field(default_factory=dict)
+    histories: Mapping[int, History] = msgspec.field(default_factory=dict)  # by place, where anything was known before
     tries: int = 0  # results so far that settled nothing, in this try of the task
     renewed: bool = False  # the credential has been renewed for it already
     due: float = 0.0  # the moment (monotonic) before which it must not leave
@@ -125,16 +118,13 @@ def records_of(batch: Batch, others: Sequence[Record] = ()) -> list[Record]:
 
 
 class BatchResult(Value, frozen=True, kw_only=True):
-    """What an answer, or the lack of one, makes of a batch's records.
-
-    :param exceptions: by place: the outcome of every record that the vendor does not confirm.
-    """
+    """What an answer, or the lack of one, makes of a batch's records."""
 
     batch: Batch
     batch_id: str
     http_status: int | None = None
     ids: Sequence[str | None]  # by place: the vendor's id of each record that it confirms; ``None`` where it tells none
-    exceptions: Mapping[int, Outcome] = msgspec.field(default_factory=dict)
+    exceptions: Mapping[int, Outcome] = msgspec.field(default_factory=dict)  # by place: of those it does not confirm
 
     def confirmed(self) -> Iterator[Outcome]:
         """Make the outcome of every record that the vendor confirms."""

@@ -145,10 +145,7 @@ def each(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequen
 
 
 def one_by_one(work: Callable[..., Any], refused: dict[int, Reasons], *columns: Sequence[Any]) -> list[Any]:
-    """Return what a function makes of each place of some columns, ``None`` for a place that is refused.
-
-    :param refused: takes, by place, why the function raises.
-    """
+    """Return what a function makes of each place of some columns; ``refused`` takes, by place, why it raises."""
     found: list[Any] = []
     for place, values in enumerate(zip(*columns, strict=True)):
         made = None

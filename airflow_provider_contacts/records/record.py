@@ -28,10 +28,9 @@ class Record(Value, frozen=True, kw_only=True):
 def outcome_of(
     record: Record, status: Status, errors: tuple[RecordError, ...] = (), code: str | None = None, **more: Any
 ) -> Outcome:
-    """Return the outcome of a record; ``more`` are other fields of it, which come before those found here.
+    """Return the outcome of a record; ``more`` are other fields of it, and ``code`` is for one without reasons.
 
-    :param errors: the reasons; of an ``invalid`` record those of our own check, unless others are given.
-    :param code: for an outcome without a list of reasons.
+    The reasons of an ``invalid`` record are those of our own check, unless others are given.
     """
     if status is Status.INVALID and not errors:
         errors = tuple(RecordError(*reason) for reason in record.errors)

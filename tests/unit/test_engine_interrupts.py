@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.engine import admission, departures, push, queue, recorder, responses, results, steps
+from airflow_provider_contacts.engine import admission, departures, push, recorder, responses, results, steps
 from airflow_provider_contacts.engine.interrupts import Interrupts
 from airflow_provider_contacts.errors import LedgerError, SupersededError
 from airflow_provider_contacts.outcome import Outcome, Status
@@ -37,7 +37,7 @@ from tests.support.fake_vendor import (
 )
 
 FILES = frozenset(
-    str(one.__file__) for one in (admission, departures, push, queue, recorder, responses, results, steps, summary)
+    str(one.__file__) for one in (admission, departures, push, recorder, responses, results, steps, summary)
 )
 
 
