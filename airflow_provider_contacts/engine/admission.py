@@ -198,7 +198,8 @@ class Admission:
 
     def _decided(self, record: Record, state: RecordState | None, decision: Decision) -> Outcome:
         if decision is Decision.ELSEWHERE:
-            return outcome_of(record, Status.FAILED, code="claimed_elsewhere", status_message=ELSEWHERE)
+            outcome = outcome_of(record, Status.FAILED, code="claimed_elsewhere")
+            return structs.replace(outcome, status_message=ELSEWHERE)
         if decision is Decision.INVALID or state is None:
             outcome = self._outcome(record, Status.INVALID)
             return remembering(outcome) if state is not None and state.was_in_doubt else outcome

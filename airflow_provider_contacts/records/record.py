@@ -11,6 +11,7 @@ from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.record_state import ABSENT, INTERRUPTED, RecordState
 from airflow_provider_contacts.records.row_values import Reasons
 
+NO_ERROR = RecordError("")
 CERTAIN = frozenset({Status.FAILED, Status.REJECTED, Status.INVALID})
 
 
@@ -28,36 +29,37 @@ class Record(Value, frozen=True, kw_only=True):
 def outcome_of(
     record: Record, status: Status, errors: tuple[RecordError, ...] = (), code: str | None = None, **more: Any
 ) -> Outcome:
-    """Return the outcome of a record; ``more`` are other fields of it, and ``code`` is for one without reasons.
+    """Return the outcome of a record; ``more`` are its other fields, and ``code`` is for one without reasons.
 
     The reasons of an ``invalid`` record are those of our own check, unless others are given.
     """
     if status is Status.INVALID and not errors:
         errors = tuple(RecordError(*reason) for reason in record.errors)
-    first = errors[0] if errors else RecordError(code or "")
-    fields = {
-        "record_identifier": record.record_identifier,
-        "row_index": record.row_index,
-        "error_code": first.code or None,
-        "error_field": first.field,
-        "status_message": first.message,
-        "errors": errors,
-        "payload_hash": record.payload_hash,
-        "payload": record.payload,
-    }
-    return Outcome(status=status, **(fields | more))
+    first = errors[0] if errors else NO_ERROR
+    return Outcome(
+        record_identifier=record.record_identifier,
+        row_index=record.row_index,
+        status=status,
+        error_code=first.code or code,
+        error_field=first.field,
+        status_message=first.message,
+        errors=errors,
+        payload_hash=record.payload_hash,
+        payload=record.payload,
+        **more,
+    )
 
 
 def outcome_of_state(record: Record, state: RecordState, status: Status, sync_run_id: str) -> Outcome:
     """Return the outcome of a record that this execution does not send because of its state in the ledger."""
     same = state.payload_hash == record.payload_hash
-    return outcome_of(
-        record,
-        status,
-        code=INTERRUPTED if state.status is Status.SENDING else state.error_code,
+    return replace(
+        outcome_of(record, status),
+        destination_record_id=state.destination_record_id,
+        error_code=INTERRUPTED if state.status is Status.SENDING else state.error_code,
         error_field=state.error_field,
         status_message=state.status_message,
-        destination_record_id=state.destination_record_id,
+        errors=(),
         http_status=state.http_status,
         attempts=state.attempts,
         payload_hash=state.payload_hash,

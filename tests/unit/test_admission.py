@@ -86,6 +86,11 @@ def test_what_was_sent_is_not_what_is_there_today(status: Status) -> None:
     assert said == outcome(status, **STOOD, payload_hash="v1:old", payload=None, changed=status is Status.SKIPPED)
 
 
+def test_what_was_refused_keeps_the_words_of_its_row() -> None:
+    said = outcome_of_state(UNFIT, changed(STANDING, status=Status.INVALID), Status.INVALID, "run-0")
+    assert (said.error_code, said.status_message, said.errors) == ("code", "a text", ())
+
+
 def test_a_request_that_nobody_saw_the_end_of_was_interrupted() -> None:
     said = outcome_of_state(RECORD, changed(STANDING, status=Status.SENDING), Status.UNKNOWN, "run-0")
     assert said == outcome(Status.UNKNOWN, **{**STOOD, "error_code": "interrupted"})
