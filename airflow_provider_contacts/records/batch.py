@@ -76,7 +76,10 @@ class Batch(Value, frozen=True, kw_only=True):
         """Return the records at some places, in that order."""
         if len(places) == len(self) and list(places) == list(range(len(self))):
             return self
-        columns = {name: list(map(getattr(self, name).__getitem__, places)) for name in COLUMNS}
+        if isinstance(places, range):
+            columns = {name: getattr(self, name)[places.start : places.stop] for name in COLUMNS}
+        else:
+            columns = {name: list(map(getattr(self, name).__getitem__, places)) for name in COLUMNS}
         histories = {new: self.histories[old] for new, old in enumerate(places) if old in self.histories}
         return replace(self, **columns, histories=histories)
 

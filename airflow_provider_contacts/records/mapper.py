@@ -60,8 +60,9 @@ class Mapper:
             sound.append(found)
             invalid += refused
         batch = joined(sound)
-        in_order = sorted(range(len(batch)), key=batch.row_indexes.__getitem__)
-        return batch.select(in_order), sorted(invalid, key=attrgetter("row_index"))
+        if len(alike) > 1:
+            batch = batch.select(sorted(range(len(batch)), key=batch.row_indexes.__getitem__))
+        return batch, sorted(invalid, key=attrgetter("row_index"))
 
     def _prepare_alike(
         self,
