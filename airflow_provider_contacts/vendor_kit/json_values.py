@@ -47,10 +47,10 @@ def as_mapping(value: Any) -> dict[str, Any]:
 
 
 def fold_text(value: Any) -> str:
-    """Return a text for comparing: composed, case-folded, spaces collapsed; empty for anything else."""
+    """Return a text for comparing: in compatibility form, case-folded, spaces collapsed; empty for anything else."""
     if not isinstance(value, str):
         return ""
-    text = value if value.isascii() else unicodedata.normalize("NFC", value)
+    text = value if value.isascii() else unicodedata.normalize("NFKC", value)
     return " ".join(text.casefold().split())
 
 
