@@ -80,7 +80,7 @@ def test_a_database_with_another_encoding(postgres: Postgres, encoding: str, dri
     url = sqlalchemy.make_url(postgres.url(driver=driver)).set(database=name)
     database = Database(url.render_as_string(hide_password=False))
     text = refused(database)
-    assert f"database {name} " in text
+    assert f"postgresql:///{name})" in text
     assert f"the encoding {encoding}" in text
     assert "ENCODING 'UTF8'" in text
     database.close()
