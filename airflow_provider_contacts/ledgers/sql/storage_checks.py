@@ -114,18 +114,18 @@ def warnings_of_postgresql(connection: Connection, table: Table) -> list[str]:
 
 def refuse_mysql(connection: Connection, table: Table, collation: str) -> None:
     """Refuse temporary tables, other engines, and keys that do not compare byte for byte."""
+    # Not asked of information_schema, which lists neither a temporary table nor one that another task is just creating.
+    name = connection.dialect.identifier_preparer.format_table(table)
+    if connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1].startswith("CREATE TEMPORARY"):
+        raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it (see the server's init_connect)")
     query = text(
-        "SELECT t.table_type, t.engine, c.column_name, c.collation_name FROM information_schema.tables t "
+        "SELECT t.engine, c.column_name, c.collation_name FROM information_schema.tables t "
         "LEFT JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name "
         "AND c.column_name IN ('sync_id', 'record_identifier', 'sync_run_id') "
         "WHERE t.table_schema = coalesce(:schema, database()) AND t.table_name = :name"
     )
-    rows = connection.execute(query, {"schema": table.schema, "name": table.name}).all()
-    # Most versions do not list temporary tables.
-    if not rows or rows[0][0] == "TEMPORARY":
-        raise refuse(connection, f"{table.fullname}: {TEMPORARY}. Drop it (see the server's init_connect)")
-    for _, engine, column, found in rows:
-        if engine != "InnoDB":
+    for engine, column, found in connection.execute(query, {"schema": table.schema, "name": table.name}):
+        if engine not in {"InnoDB", None}:
             reason = f"has ENGINE={engine}, which may lose rows that were written, so that {FORGETS}"
             raise refuse(connection, f"{table.fullname} {reason}. ALTER TABLE {table.fullname} ENGINE=InnoDB")
         if column is not None and found != collation:
