@@ -62,15 +62,24 @@ class TokenSource:
         self._credential, self._post, self._on_secret, self._monotonic = credential, post, on_secret, monotonic
         self._lock = asyncio.Lock()
         self._token = ""
+        self._failures, self._failure = 0, TokenError("token_unavailable", "")
         self.good_until = 0.0  # the moment (monotonic) at which the token is renewed
 
     async def get(self) -> str:
         """Return a token that is good for a while, or raise :class:`TokenError`."""
+        failures = self._failures
         async with self._lock:
+            if self._failures != failures:
+                # Shared by all who have waited for it: one by one, they would ask, and wait, a hundred times.
+                raise self._failure
             asked_at = self._monotonic()
             if not self._token or asked_at >= self.good_until:
                 self._token = ""
-                token, life = read_token(await self._post(*token_request(self._credential)), self._credential)
+                try:
+                    token, life = read_token(await self._post(*token_request(self._credential)), self._credential)
+                except TokenError as error:
+                    self._failures, self._failure = self._failures + 1, error
+                    raise
                 self._on_secret(token)
                 self._token, self.good_until = token, asked_at + life
             return self._token

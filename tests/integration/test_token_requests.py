@@ -144,6 +144,24 @@ def test_what_cannot_be_warmed_is_the_result_of_the_requests(serve: Serve) -> No
     assert tokens.calls() == []
 
 
+@pytest.mark.parametrize("status", [401, 503])
+def test_requests_that_wait_for_one_token_share_its_failure(serve: Serve, status: int) -> None:
+    def reply(_: int) -> tuple[int, bytes]:
+        time.sleep(0.2)
+        return status, b"{}"
+
+    tokens = Tokens(serve, reply)
+    with client_to(tokens.server, tokens.credential(**BASIC_CREDENTIAL)) as client:
+        for tag in range(20):
+            client.submit(tag, POST, not_after=time.monotonic() + 5, timeout=5)
+        assert all(isinstance(result, NotSent) for result in gather(client, 20).values())
+        assert tokens.number == 1
+        # Who asks later asks anew.
+        tokens.reply = Tokens.reply
+        assert isinstance(result_of(client), Response)
+    assert tokens.number == 2
+
+
 def test_a_token_is_dropped_only_while_it_is_the_current_one(serve: Serve) -> None:
     tokens = Tokens(serve)
     tokens.api = lambda wire: wire.say(401 if wire.heard.headers["authorization"].endswith("-1") else 200)
