@@ -24,7 +24,7 @@ import httptools
 if TYPE_CHECKING:
     from airflow_provider_contacts.transport.pool import Pool
 
-# Bytes that may come before the head of an answer has been read.
+# Bytes of an answer that may come without any of its body: its head, what frames its body, and what is behind that.
 MOST_OF_A_HEAD = 1024 * 1024
 
 # SO_LINGER of no seconds: what the other side has not received is dropped, and never sent later.
@@ -47,8 +47,8 @@ class Transfer:
     unread: bool = False  # its answer began before the other side had acknowledged all of it
     status: int = 0  # 0 until the head of its answer is known
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0  # bytes of the head that have come, then of the body
+    body: bytearray = field(default_factory=bytearray)  # thousands of small chunks cost no more than one
+    besides: int = 0  # bytes that have come since the head, or a part of the body, was read
     over: bool = False  # nothing more is read for it
     surplus: bool = False  # more came behind its answer
     trouble: str = ""  # why there is no answer, or none of its body
@@ -75,12 +75,12 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, pool: Pool, layers: list[Any]) -> None:
         self._pool, self._layers, self._transport = pool, layers, layers[-1]
-        self._line: socket.socket = self._transport.get_extra_info("socket")
+        self._socket: socket.socket = self._transport.get_extra_info("socket")
         self._poll = select.poll()
-        self._poll.register(self._line.fileno(), select.POLLIN)
+        self._poll.register(self._socket.fileno(), select.POLLIN)
         self._parser = httptools.HttpResponseParser(self)
         # Until there is a request, and after its answer, whatever comes is surplus.
-        self._transfer = Transfer(b"", 0, asyncio.get_running_loop().create_future(), over=True)
+        self._unasked = self._transfer = Transfer(b"", 0, asyncio.get_running_loop().create_future(), over=True)
         self._another: asyncio.Future[bool] | None = None
         self._served = self._spent = self._recounting = False
         self.idle_since = 0.0
@@ -95,7 +95,7 @@ class HttpConnection(asyncio.Protocol):
         # Session tickets may be waiting on a new TLS connection.
         if (encrypted and not self._served) or not self._poll.poll(0):
             return True
-        if not encrypted and ioctl_count(self._line, termios.FIONREAD):
+        if not encrypted and ioctl_count(self._socket, termios.FIONREAD):
             self._distrust()
         return False
 
@@ -129,11 +129,11 @@ class HttpConnection(asyncio.Protocol):
             self._surplus()
         if transfer.over:
             return
-        if not transfer.status:
-            transfer.size += len(data)
-            if transfer.size > MOST_OF_A_HEAD:
-                self.end("the head of the answer is longer than 1 MiB, which is not read")
-                return
+        transfer.besides += len(data)
+        if transfer.besides > MOST_OF_A_HEAD:
+            which = "end" if transfer.status else "head"
+            self.end(f"the {which} of the answer is longer than 1 MiB, which is not read")
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -150,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
         if transfer.over:
             return
         transfer.early = any(one.get_write_buffer_size() for one in self._layers if not one.is_closing())
-        transfer.unread = transfer.early or unacknowledged(self._line) > 0
+        transfer.unread = transfer.early or unacknowledged(self._socket) > 0
         if transfer.unread and not transfer.early:
             self._recounting = True
             asyncio.get_running_loop().call_later(RECOUNT_AFTER, self._recount)
@@ -163,39 +163,51 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Keep the status; behind a 1xx the answer itself is still to come."""
         transfer, status = self._transfer, self._parser.get_status_code()
+        if transfer.status or transfer.over:
+            return
         if status < 200:  # noqa: PLR2004  # RFC 9110
             transfer.headers.clear()
-        elif not transfer.status:
-            transfer.status, transfer.size = status, 0
+        else:
+            transfer.status, transfer.besides = status, 0
             self._spent = not self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body, up to the bound."""
         transfer = self._transfer
-        if not transfer.over:
-            transfer.size += len(data)
-            transfer.parts.append(data)
-            if transfer.size > transfer.largest:
-                self.end(too_large(f"{transfer.largest} bytes"))
+        if transfer.over:
+            return
+        if not transfer.status:
+            self.end("a body came before the answer itself")
+            return
+        transfer.besides = 0
+        transfer.body += data
+        if len(transfer.body) > transfer.largest:
+            self.end(too_large(f"{transfer.largest} bytes"))
 
     def on_message_complete(self) -> None:
         """End the answer."""
         if self._transfer.status:
             self.end()
 
+    def eof_received(self) -> None:
+        """Close: no answer can come any more, and what has not left yet must not leave later."""
+        self.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """End an answer that the end of its connection ends, or that is lost with it."""
         self._pool.connections.discard(self)
         self._recount()
-        self._hear(another=False)
+        self._end_waiting(another=False)
         transfer = self._transfer
-        names = {name.lower(): text for name, text in transfer.headers}
-        chunked = names.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        # One that says either of them ends before its connection does.
+        framed = {name.lower() for name, _ in transfer.headers} & {b"content-length", b"transfer-encoding"}
         if not transfer.status:
-            known = errno.errorcode.get(getattr(exc, "errno", None) or 0, type(exc).__name__)
+            number = errno.errorcode.get(getattr(exc, "errno", None) or 0, type(exc).__name__)
+            # Of an alert of TLS, the reason; its number is none of the system's.
+            known = getattr(exc, "reason", None) or number
             broke = f"the connection broke before the answer had come ({known})"
             self.end(broke if exc else "the server closed the connection before it answered")
-        elif exc or chunked or b"content-length" in names:
+        elif exc or framed:
             self.end("the body of the answer broke off")
         else:
             self.end()
@@ -210,14 +222,16 @@ class HttpConnection(asyncio.Protocol):
         if transfer.whole:
             pool.on_answer(time.monotonic() - transfer.left_at, refused=transfer.refused)
             if transfer.good and not (transfer.unread or self._spent) and pool.reusable:
+                # While it is idle, neither the request nor its answer is held.
+                self._transfer = self._unasked
                 pool.keep(self)
                 return False
             if transfer.refused and transfer.reused and not self._transport.is_closing():
-                transfer.surplus = await self._listen(min(pool.listening, most))
+                transfer.surplus = await self._wait_for_another(min(pool.listening, most))
         self.close()
         return transfer.surplus
 
-    async def _listen(self, seconds: float) -> bool:
+    async def _wait_for_another(self, seconds: float) -> bool:
         self._another = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):
@@ -228,26 +242,26 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close; what the other side has not received is dropped."""
         self._spent = True
-        if self._transport.is_closing():
+        if self._socket.fileno() < 0:
             return
-        if unacknowledged(self._line) or any(one.get_write_buffer_size() for one in self._layers):
+        if unacknowledged(self._socket) or any(one.get_write_buffer_size() for one in self._layers):
             with suppress(OSError):
-                self._line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_UNSENT)
         self._transport.abort()
 
     def _surplus(self) -> None:
         self._transfer.surplus = True
         self._distrust()
-        self._hear(another=True)
+        self._end_waiting(another=True)
         self.close()
 
-    def _hear(self, *, another: bool) -> None:
+    def _end_waiting(self, *, another: bool) -> None:
         if self._another is not None and not self._another.done():
             self._another.set_result(another)
 
     def _recount(self) -> None:
-        if self._recounting and self._line.fileno() >= 0:
-            self._transfer.unread = unacknowledged(self._line) > 0
+        if self._recounting and self._socket.fileno() >= 0:
+            self._transfer.unread = unacknowledged(self._socket) > 0
         self._recounting = False
 
     def _distrust(self) -> None:

@@ -109,7 +109,7 @@ async def concluded(connection: HttpConnection, transfer: Transfer, bound: Bound
     headers = headers_of(transfer)
     body, trouble = b"", transfer.trouble
     if transfer.whole:
-        body, trouble = body_of(b"".join(transfer.parts), headers.get("content-encoding", ""), bound)
+        body, trouble = body_of(bytes(transfer.body), headers.get("content-encoding", ""), bound)
     return Response(transfer.status, headers, body, took, trouble)
 
 
