@@ -389,7 +389,8 @@ def test_a_task_ends_in_seconds_while_its_query_runs(
         world.connect("warehouse", **request.getfixturevalue("postgres").connection())
     limited = how == "execution_timeout"
     timeout = {"execution_timeout": timedelta(seconds=3)} if limited else {}
-    op = sql_push(WAREHOUSES[warehouse], chunk_size=2, **timeout)
+    # Under a default sync_id, the first thousand rows are looked at before a push begins.
+    op = sql_push(WAREHOUSES[warehouse], chunk_size=2, sync_id="slow", **timeout)
     timer = threading.Timer(3.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.signal(signal.SIGTERM, lambda *_: op.on_kill())
     began = time.monotonic()
