@@ -105,16 +105,14 @@ def build(table: str, flavour: Flavour) -> Tables:
     options: dict[str, Any] = {}
     if flavour in COLLATIONS:
         options = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": COLLATIONS[flavour]}
-    # Batches and records are written twice. With room beside a row, PostgreSQL writes it there again, and no index.
-    room = {**options, "postgresql_with": {"fillfactor": 60}}
     found = Tables(
         flavour=flavour,
         schema=schema,
         outcomes=name,
         syncs=sa.Table(f"{name}_syncs", metadata, *sync_columns(), **options),
         runs=sa.Table(f"{name}_runs", metadata, *run_columns(), **options),
-        batches=sa.Table(f"{name}_batches", metadata, *batch_columns(), **room),
-        records=sa.Table(f"{name}_records", metadata, *record_columns(), **room),
+        batches=sa.Table(f"{name}_batches", metadata, *batch_columns(), **options),
+        records=sa.Table(f"{name}_records", metadata, *record_columns(), **options),
     )
     sa.Index(f"{name}_batches_ix", found.batches.c.run_no)
     sa.Index(f"{name}_records_ix", found.records.c.batch_no)
