@@ -96,7 +96,7 @@ def distributed(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def bench(session: nox.Session) -> None:
-    """How fast, and in how much memory, beside other tools: half an hour; SMALL=1: three minutes, printed only."""
+    """How fast, and in how much memory, beside other tools: 20 minutes; SMALL=1: three minutes, printed only."""
     venv = session.virtualenv.location
     # Without what they ask for: the file names all of it but Airflow, which is found in the environment that asks.
     peers = "bench/peers-requirements.txt"
@@ -109,7 +109,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def campaign(session: nox.Session) -> None:
-    """Random pushes, kills, lost answers, lies: 40 minutes; SMALL=1: three, printed only; SEED, ON_UNKNOWN."""
+    """Random pushes, kills, lost answers, lies: 15 minutes; SMALL=1: three, printed only; SEED, ON_UNKNOWN."""
     venv, small, seed = session.virtualenv.location, os.environ.get("SMALL"), os.environ.get("SEED", "1")
     peers = "campaigns/peers-requirements.txt"
     install(session, venv, "--requirement", peers, constraints=peers)

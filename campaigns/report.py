@@ -18,9 +18,6 @@ from campaigns.kills import MOMENTS, Tally
 from campaigns.lost import Row
 
 HERE = Path(__file__).resolve().parent
-BY_HAND = "## Breaking it on purpose"
-"""What follows this heading in the file is written by hand, and kept."""
-
 PACKAGES = (
     "apache-airflow",
     "apache-airflow-providers-common-sql",
@@ -151,9 +148,3 @@ def lies_of(rows: Sequence[Row]) -> Iterator[str]:
             for row, one in found
         ),
     )  # fmt: skip
-
-
-def write(file: Path, text: str) -> None:
-    """Write the figures, and keep what was written by hand."""
-    _, heading, kept = (file.read_text() if file.exists() else "").partition(BY_HAND)
-    file.write_text(f"{text.rstrip()}\n" + (f"\n{heading}{kept}" if heading else ""))
