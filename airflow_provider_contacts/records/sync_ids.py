@@ -26,9 +26,12 @@ class Known(NamedTuple):
 
 
 def refuse_renamed(ledger: Any, sync_id: str, mapper: Mapper, first: Callable[[int], Sequence[Any]]) -> None:
-    """Refuse to send the first records of a renamed DAG, task or connection again under a default ``sync_id``."""
+    """Refuse to send the first records of a renamed DAG, task or connection again under a default ``sync_id``.
+
+    :param first: gives so many records, which come again. It is not asked under a ``sync_id`` that is remembered.
+    """
     look = getattr(ledger, "known_elsewhere", None)
-    if look is None:
+    if look is None or not ledger.is_new():
         return
     hashes: dict[str, str] = {}
     for record in records_of(*mapper.prepare_chunk(0, first(FIRST))):

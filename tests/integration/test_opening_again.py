@@ -37,14 +37,14 @@ class Rests:
         threading.Event().wait(seconds)
 
 
-def opens_after(database: Database, end: Callable[[], object]) -> None:
-    """Check that opening fails, and succeeds once the trouble has ended."""
+def claimed_after(database: Database, end: Callable[[], object]) -> set[str]:
+    """Check that opening fails, and succeeds once the trouble has ended; return what can be claimed then."""
     with pytest.raises(MomentaryError):
         database.open()
     rests = Rests(end)
     ledger = database.open(patience=Patience(30, sleep=rests))
     assert rests.count >= 2
-    assert claim(ledger, "one") == {"one"}
+    return claim(ledger, "one")
 
 
 def holding(url: str, **how: Any) -> sqlalchemy.Connection:
@@ -83,7 +83,7 @@ def test_postgresql_that_is_read_only(postgres: Postgres, there: bool) -> None:
         for engine in database.engines:
             engine.dispose()
 
-    opens_after(database, end)
+    assert claimed_after(database, end) == {"one"}
     database.close()
 
 
@@ -93,14 +93,14 @@ def test_postgresql_whose_lock_is_held(postgres: Postgres, limit: str, table: st
     database.open("before").close()
     holder = holding(postgres.url())
     holder.exec_driver_sql(f"LOCK TABLE held_{limit}.{table} IN ACCESS EXCLUSIVE MODE")
-    opens_after(database, holder.close)
+    assert claimed_after(database, holder.close) == {"one"}
     database.close()
 
 
 def test_postgresql_that_has_no_connection_left(postgres: Postgres) -> None:
     database = postgres_role(postgres, "crowd")
     run(postgres.url(), "ALTER ROLE crowd CONNECTION LIMIT 0")
-    opens_after(database, lambda: run(postgres.url(), "ALTER ROLE crowd CONNECTION LIMIT 5"))
+    assert claimed_after(database, lambda: run(postgres.url(), "ALTER ROLE crowd CONNECTION LIMIT 5")) == {"one"}
     database.close()
 
 
@@ -108,7 +108,7 @@ def test_postgresql_that_is_down() -> None:
     with running_postgres() as server:
         server.stop()
         database = Database(server.url())
-        opens_after(database, server.start)
+        assert claimed_after(database, server.start) == {"one"}
         database.close()
 
 
@@ -126,7 +126,7 @@ def test_mariadb_that_is_read_only(mariadb: MariaDB, there: bool) -> None:
         database.open("before").close()
     run(mariadb.url(), "SET GLOBAL read_only = 1")
     try:
-        opens_after(database, lambda: run(mariadb.url(), "SET GLOBAL read_only = 0"))
+        assert claimed_after(database, lambda: run(mariadb.url(), "SET GLOBAL read_only = 0")) == {"one"}
     finally:
         run(mariadb.url(), "SET GLOBAL read_only = 0")
     database.close()
@@ -142,7 +142,7 @@ def test_mariadb_whose_lock_is_held(mariadb: MariaDB) -> None:
     before = holder.exec_driver_sql("SELECT @@GLOBAL.lock_wait_timeout").scalar()
     run(mariadb.url(), "SET GLOBAL lock_wait_timeout = 1")
     try:
-        opens_after(database, holder.close)
+        assert claimed_after(database, holder.close) == {"one"}
     finally:
         run(mariadb.url(), f"SET GLOBAL lock_wait_timeout = {before}")
     database.close()

@@ -128,6 +128,7 @@ def test_the_table_finds_what_another_sync_id_delivered(database: Database) -> N
     assert new.known_elsewhere(hashes("1", "2", digest="v1:other")) is None
     assert new.known_elsewhere({}) is None
     assert database.open("again", sync_id="b").known_elsewhere(hashes("1", "2")) is None, "it has rows of its own"
+    assert (new.is_new(), database.open("once more", sync_id="b").is_new()) == (True, False)
     claim(new, "9")
     assert new.known_elsewhere(hashes("1", "2")) is None
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
 
-from airflow_provider_contacts.records.sync_ids import default_sync_id
+from airflow_provider_contacts.records.sync_ids import default_sync_id, refuse_renamed
 
 
 def test_its_parts() -> None:
@@ -30,3 +31,26 @@ def test_airflow_lets_no_separator_into_ids(wrong: str) -> None:
         BaseOperator(task_id=wrong)
     with pytest.raises(ValueError, match="alphanumeric"):
         DAG(wrong, schedule=None)
+
+
+class Remembering:
+    """A ledger that holds records of this sync_id."""
+
+    def is_new(self) -> bool:
+        return False
+
+    def known_elsewhere(self, hashes: Any) -> None:
+        raise AssertionError(hashes)
+
+
+def test_a_task_that_is_remembered_reads_nothing_ahead() -> None:
+    # What is read before a push begins has no outcome if the source hangs then.
+    asked: list[int] = []
+    mapper: Any = None
+
+    def first(count: int) -> list[Any]:
+        asked.append(count)
+        return []
+
+    refuse_renamed(Remembering(), "s", mapper, first)
+    assert asked == []

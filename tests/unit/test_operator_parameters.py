@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, task
+from airflow.sdk.definitions.param import DagParam
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.errors import ConfigError
@@ -234,18 +235,22 @@ TEMPLATES: dict[str, Any] = {
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_waits_until_the_task_runs(operator: Any, name: str) -> None:
     with DAG("d", schedule=None) as dag:
-        operator(**{**NEEDED[operator], name: TEMPLATES[name]})
-        operator(**{**NEEDED[operator], "task_id": "u", name: task(task_id="up")(lambda: 1)()})
-        operator(**{**NEEDED[operator], "task_id": "v", name: dag.param("p", default="x")})
+        template = operator(**{**NEEDED[operator], name: TEMPLATES[name]})
+        upstream = operator(**{**NEEDED[operator], "task_id": "u", name: task(task_id="up")(lambda: 1)()})
+        param = operator(**{**NEEDED[operator], "task_id": "v", name: dag.param("p", default="x")})
+    assert getattr(template, name) == TEMPLATES[name]
+    assert upstream.upstream_task_ids == {"up"}
+    assert isinstance(getattr(param, name), DagParam)
 
 
 def test_what_fits_together_only_when_it_is_known_is_not_refused_early() -> None:
     needed = NEEDED[ReplayContactsOperator]
-    with DAG("d", schedule=None):
+    with DAG("d", schedule=None) as dag:
         ReplayContactsOperator(**needed, statuses="{{ params.statuses | tojson }}")
         ReplayContactsOperator(**{**needed, "task_id": "u"}, sql="{{ params.sql }}")
         ReplayContactsOperator(**{**needed, "task_id": "v"}, sql="again.sql", sql_conn_id="{{ params.conn }}")
         ReplayContactsOperator.partial(**{**needed, "task_id": "w"}, statuses=["unknown"]).expand(on_unknown=["resend"])
+    assert dag.task_ids == [needed["task_id"], "u", "v", "w"]
 
 
 def test_default_args_still_fill_in_what_is_not_given() -> None:

@@ -97,6 +97,10 @@ class LedgerReader:
 
         return self.read(look) if self._exists else []
 
+    def is_new(self) -> bool:
+        """Tell whether others may be remembered here, and this ``sync_id`` is not."""
+        return self._exists and self.read(self.sync_no) is None
+
     def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
         """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet."""
 
