@@ -1,8 +1,8 @@
-"""Eight processes share fifty requests a second for a minute, through each kind of store that can be started here.
+"""Eight processes share fifty requests a second for a minute, through each database that can be started here.
 
 usage: python -m bench.budget [--seconds 60] [--rate 50] [--burst N] [--senders 8] [--ready-token] [--write FILE]
                               [STORE ...]
-STORE: postgresql, mariadb, redis; all without one.
+STORE: postgresql, mariadb; both without one.
 
 They push by the hook to a simulator (``shared.py``). A table is printed, and it ends with 1 if a bound is broken.
 """
@@ -23,14 +23,12 @@ from bench.shared import HEAD, Found, share_by_pushing
 from bench.verdict import conclude
 from campaigns.report import table
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_mariadb, running_postgres
-from tests.support.sharing import RedisServer, running_redis
 
-Server = Postgres | MariaDB | RedisServer
+Server = Postgres | MariaDB
 
 STORES: Mapping[str, Callable[[], AbstractContextManager[Server]]] = {
     "postgresql": running_postgres,
     "mariadb": running_mariadb,
-    "redis": running_redis,
 }
 
 

@@ -49,7 +49,7 @@ class Pace:
     def available(self, now: float, wanted: int) -> int:
         """Return how many of ``wanted`` requests may leave at ``now``.
 
-        :raises BudgetError: when the store of the shared rate cannot be used.
+        :raises BudgetError: when the database of the shared rate cannot be used.
         """
         if now < self._paused_until:
             return 0

@@ -13,8 +13,8 @@ SETTINGS = (
     Setting(
         name="rate_limit_conn_id",
         label="Rate limit connection",
-        description="ID of an Airflow connection (postgres, mysql or redis) through which all tasks share the requests "
-        "per second. Default: each task has a rate of its own",
+        description="ID of an Airflow connection (postgres or mysql) through which all tasks share the requests per "
+        "second. Default: each task has a rate of its own",
     ),
     Setting(
         name="requests_per_second",
@@ -44,19 +44,19 @@ class Budget(Protocol):
     def take(self, wanted: int) -> int:
         """Return how many of ``wanted`` requests may leave now, without waiting; they count, sent or not.
 
-        :raises BudgetError: when the store cannot be used; nothing may be sent then.
+        :raises BudgetError: when the database cannot be used; nothing may be sent then.
         """
 
     def wait(self) -> float:
         """Return the seconds after which asking again makes sense; until then :meth:`take` gives nothing."""
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedRate:
-    """The limit of one account, shared through a store, an Airflow connection.
+    """The limit of one account, shared through a database, an Airflow connection.
 
     :param burst: requests that may leave at once after a pause, on top of the rate. ``None``: they leave one by one, a
         little slower than the rate, so that the vendor sees no second with more than ``requests_per_second``.
@@ -78,8 +78,8 @@ def shared_rate(extra: Mapping[str, Any], where: str) -> SharedRate | None:
     if conn_id is None:
         if lonely := [setting.name for setting in SETTINGS if setting.name in extra]:
             raise ConfigError(
-                f"{where}: {lonely} need rate_limit_conn_id, the connection (postgres, mysql or redis) through which "
-                "the tasks share the rate; a limit for one task is requests_per_second on the task"
+                f"{where}: {lonely} need rate_limit_conn_id, the connection (postgres or mysql) through which the "
+                "tasks share the rate; a limit for one task is requests_per_second on the task"
             )
         return None
     if rate is None:

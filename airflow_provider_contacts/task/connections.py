@@ -14,7 +14,7 @@ from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 
 if TYPE_CHECKING:
-    from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
+    from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
     from airflow_provider_contacts.pacing.shared import SharedRate
     from airflow_provider_contacts.task.contacts_hook import ContactsHook
     from airflow_provider_contacts.transport.connection import Target
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 WITH_TABLE = ("sqlite", "postgres", "mysql")
 """Connection types that hold the outcome table."""
 
-STORES = ("postgres", "mysql", "redis")
-"""Connection types of a shared rate's store."""
+WITH_RATE = ("postgres", "mysql")
+"""Connection types through which a rate is shared."""
 
 ROUNDS = 200_000
 """Of the digest, which takes a tenth of a second: a credential that a person made up cannot be tried out fast."""
@@ -92,8 +92,7 @@ def missing_package(kind: str, error: Exception) -> str:
     """Say why connections of a type have no hook, and what to install."""
     if not kind:
         return "set its conn_type, such as postgres"
-    ours = kind in {*WITH_TABLE, *STORES}
-    package = f"airflow-provider-contacts[{kind}]" if ours else f"Airflow's provider package of {kind!r}"
+    package = f"airflow-provider-contacts[{kind}]" if kind in WITH_TABLE else f"Airflow's provider package of {kind!r}"
     if isinstance(error, ImportError) and error.name:
         return f"its hook needs the module {error.name!r}: install {package}"
     return f"no installed provider package serves it: install {package}"
@@ -108,7 +107,7 @@ def run_of(ti: Any) -> RunIdentity:
 
 
 def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_id: str) -> LimiterBudget:
-    """Open a task's part of the rate; a store that cannot be reached is a ``BudgetError``."""
+    """Open a task's part of the rate; a database that cannot be reached is a ``BudgetError``."""
     where = f"rate_limit_conn_id in connection {contacts_conn_id!r} names {shared.conn_id!r}"
     try:
         from pyrate_limiter import GCRA  # noqa: F401  # older versions of the library have none
@@ -118,38 +117,26 @@ def open_budget(vendor: str, target: Target, shared: SharedRate, contacts_conn_i
             "install airflow-provider-contacts[rate-limit]"
         ) from None
     from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+    from airflow_provider_contacts.ledgers.shared_rate.rate_table import RateRow, connect
 
-    kind, hook = store_hook(shared.conn_id, where)
-    name = account_name(vendor, target)
-    store: StateStore
-    if kind == "redis":
-        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisStore
-
-        store = RedisStore(hook.get_conn(), name, where)
-    else:
-        from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
-
-        store = sql.SqlStore(sql.connect(hook, where), name, where)
+    engine = connect(rate_hook(shared.conn_id, where), where)
+    row = RateRow(engine, account_name(vendor, target), where)
     log.info("At most %g requests a second, shared through %r", shared.requests_per_second, shared.conn_id)
-    return LimiterBudget(store, shared)
+    return LimiterBudget(row, shared)
 
 
-def store_hook(conn_id: str, where: str) -> tuple[str, Any]:
-    """Return the type of the store's connection, and its hook."""
-    conn = connection(conn_id, where)
-    kind = conn.conn_type or ""
-    if kind not in STORES:
-        raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(STORES)}")
-    if kind == "redis" and conn.extra_dejson.get("cluster"):
-        # Its nodes have clocks of their own.
-        raise ConfigError(f"{where}, a cluster; a rate is shared through one Redis server")
+def rate_hook(conn_id: str, where: str) -> Any:
+    """Return the hook of the connection through which a rate is shared."""
+    kind = connection(conn_id, where).conn_type or ""
+    if kind not in WITH_RATE:
+        raise ConfigError(f"{where}, of the type {kind!r}; a rate is shared through one of {list(WITH_RATE)}")
     if isinstance(hook := registered_hook(conn_id), Exception):
         raise ConfigError(f"{where}, of the type {kind!r}; {missing_package(kind, hook)}")
-    return kind, hook
+    return hook
 
 
 def account_name(vendor: str, target: Target) -> str:
-    """Return the name of a vendor's account in the store: the same for every connection with the same credential.
+    """Return the name of a vendor's account in the database: the same for every connection with the same credential.
 
     Of a client id and secret only the id counts, so that a new secret is the same account. The credential cannot be
     read back from the name: see :data:`ROUNDS`.

@@ -1,4 +1,4 @@
-"""One rate for many tasks, in real stores: eight processes at once, and a hook's connection from end to end."""
+"""One rate for many tasks, in real databases: eight processes at once, and a hook's connection from end to end."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy  # noqa: TID253  # what is in the store is looked at
-from redis import Redis
 
 from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
-from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
 from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.rate_table import prepare
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.airflow_fixtures import SetConnections
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
-from tests.support.sharing import RedisServer, running_redis, share, store_of
+from tests.support.sharing import row_of, share
 
 SECONDS = float(os.environ.get("CONTACTS_BUDGET_SECONDS", "5"))
 """60 for the full run."""
@@ -29,24 +28,10 @@ KEY = "dex_canary4711"
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="session")
-def redis() -> Iterator[RedisServer]:
-    try:
-        with running_redis() as server:
-            yield server
-    except NoServerError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(params=["postgresql", "mariadb", "redis"])
-def store(request: pytest.FixtureRequest) -> str:
-    """Return where an empty store is."""
-    if request.param == "redis":
-        server_of_redis: RedisServer = request.getfixturevalue("redis")
-        with Redis(port=server_of_redis.port) as client:
-            client.flushall()
-        return server_of_redis.store
-    server: Postgres | MariaDB = request.getfixturevalue({"postgresql": "postgres"}.get(request.param, request.param))
+@pytest.fixture(params=["postgres", "mariadb"])
+def database(request: pytest.FixtureRequest) -> str:
+    """Return where an empty database is."""
+    server: Postgres | MariaDB = request.getfixturevalue(request.param)
     name = f"budget_{next(NUMBERS)}"
     run(server.url(), f"CREATE DATABASE {name}")
     return server.url(database=name)
@@ -63,8 +48,8 @@ def run(url: str, *statements: str) -> list[Any]:
 # Eight processes.
 
 
-def test_eight_processes_share_fifty_requests_a_second(store: str) -> None:
-    found = share(store, SharedRate(conn_id="store", requests_per_second=50.0), seconds=SECONDS)
+def test_eight_processes_share_fifty_requests_a_second(database: str) -> None:
+    found = share(database, SharedRate(conn_id="store", requests_per_second=50.0), seconds=SECONDS)
     print(found)  # noqa: T201  # what -s and a failure show
     # The mean is 47 and a machine that is busy with other tests lets requests arrive late, never too many in all.
     assert 0.8 * 47 * SECONDS < found.total <= 50 * SECONDS
@@ -73,12 +58,12 @@ def test_eight_processes_share_fifty_requests_a_second(store: str) -> None:
     assert max(found.shares) < 0.16
 
 
-def test_no_request_is_given_away_twice(store: str) -> None:
-    """Nobody waits here: all take from one large burst as fast as they can, and the store has counted each."""
+def test_no_request_is_given_away_twice(database: str) -> None:
+    """Nobody waits here: all take from one large burst as fast as they can, and the row has counted each."""
     seconds_each = 1000
     shared = SharedRate(conn_id="store", requests_per_second=1 / seconds_each, burst=10_000)
-    found = share(store, shared, seconds=0.5, wanted=1)
-    kept = store_of(store)
+    found = share(database, shared, seconds=0.5, wanted=1)
+    kept = row_of(database)
     text, now = kept.read()
     kept.close()
     assert found.total > 50
@@ -106,16 +91,12 @@ def opened(conn_id: str = "dex_default") -> Iterator[Any]:
         yield budget
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mariadb", "redis"])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_connections_with_one_credential_share_and_others_do_not(
     kind: str, request: pytest.FixtureRequest, set_connections: SetConnections
 ) -> None:
     server = request.getfixturevalue(kind)
-    client = Redis(port=server.port, decode_responses=True) if kind == "redis" else None
-    if client is None:
-        run(server.url(), "DROP TABLE IF EXISTS contacts_rate_budgets")
-    else:
-        client.flushall()
+    run(server.url(), "DROP TABLE IF EXISTS contacts_rate_budgets")
     set_connections(
         {
             "rate_store": connection_to(server),
@@ -129,12 +110,7 @@ def test_connections_with_one_credential_share_and_others_do_not(
         assert one.take(2) == 2
         assert same.take(3) == 1
         assert other.take(3) == 3
-    if client is None:
-        rows = run(server.url(), "SELECT * FROM contacts_rate_budgets")
-    else:
-        rows = [(key.removeprefix("contacts:rate:"), str(client.get(key))) for key in client.scan_iter()]
-        assert all(0 < int(str(client.pttl(key))) <= 7 * 24 * 3600 * 1000 for key in client.scan_iter())
-        client.close()
+    rows = run(server.url(), "SELECT * FROM contacts_rate_budgets")
     assert len(rows) == 2
     assert all(name.startswith("dex:") and len(name) == 36 and state.isdigit() for name, state in rows)
     assert KEY not in str(rows)
@@ -152,16 +128,6 @@ def test_a_new_secret_is_the_same_account() -> None:
     assert len({name(), name(login="other"), name(host="https://vendor.example")}) == 3
 
 
-def test_a_redis_that_is_gone_is_told(redis: RedisServer, set_connections: SetConnections) -> None:
-    away = {**redis.connection(), "port": 1, "password": KEY}
-    set_connections({"rate_store": away, "dex_default": vendor_connection()})
-    with pytest.raises(
-        BudgetError, match=r"'rate_store': the shared rate's Redis cannot be used: Conn.* at .*:1;"
-    ) as caught:
-        opened().__enter__()
-    assert KEY not in str(caught.value)
-
-
 def unreachable(_: Postgres) -> dict[str, Any]:
     return {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "somebody", "password": KEY}
 
@@ -169,14 +135,14 @@ def unreachable(_: Postgres) -> dict[str, Any]:
 WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Exception], str]] = {
     "none": (lambda _: None, ConfigError, "there is no connection 'rate_store'"),
     "another type": (
-        lambda _: {"conn_type": "http", "host": "h"},
+        lambda _: {"conn_type": "sqlite", "host": "/no/such.db"},
         ConfigError,
-        r"of the type 'http'; a rate is shared through one of \['postgres', 'mysql', 'redis'\]",
+        r"of the type 'sqlite'; a rate is shared through one of \['postgres', 'mysql'\]",
     ),
-    "a cluster": (
-        lambda _: {"conn_type": "redis", "host": "h", "extra": {"cluster": True}},
+    "redis": (
+        lambda _: {"conn_type": "redis", "host": "h"},
         ConfigError,
-        "a cluster; a rate is shared through one Redis server",
+        r"of the type 'redis'; a rate is shared through one of \['postgres', 'mysql'\]",
     ),
     "nobody listens": (
         unreachable,
@@ -218,16 +184,16 @@ def test_the_right_to_create_is_needed_only_to_create(postgres: Postgres) -> Non
     run(postgres.url(), f"CREATE DATABASE {name}", f"CREATE ROLE writer_{name} LOGIN")
     owner, writer = postgres.url(database=name), postgres.url(database=name, user=f"writer_{name}")
     with pytest.raises(BudgetError, match="permission denied for schema public"):
-        store_of(writer)
-    store_of(owner).close()
+        row_of(writer)
+    row_of(owner).close()
     run(owner, f"GRANT SELECT, INSERT, UPDATE ON contacts_rate_budgets TO writer_{name}")
-    store_of(writer).close()
+    row_of(writer).close()
 
 
 def test_a_server_that_restarts_is_come_back_to() -> None:
     try:
         with running_postgres_for_kills() as server:
-            store = store_of(server.url())
+            store = row_of(server.url())
             budget = LimiterBudget(store, SharedRate(conn_id="s", requests_per_second=1000.0, burst=5))
             assert budget.take(5) == 5
             server.kill()
@@ -241,5 +207,5 @@ def test_a_server_that_restarts_is_come_back_to() -> None:
 
 
 def test_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ConfigError, match="PostgreSQL, MySQL, MariaDB or Redis, not sqlite"):
-        sql.prepare(sqlalchemy.create_engine("sqlite://"), "here")
+    with pytest.raises(ConfigError, match="PostgreSQL, MySQL or MariaDB, not sqlite"):
+        prepare(sqlalchemy.create_engine("sqlite://"), "here")

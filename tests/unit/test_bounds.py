@@ -23,7 +23,6 @@ BROUGHT_BY = {
     "pandas": "apache-airflow-providers-common-sql",  # an extra, and the user's own frames
     "psycopg": "apache-airflow-providers-postgres",  # its own driver, where a connection uses it
     "pydantic_core": "pydantic",
-    "redis": "apache-airflow-providers-redis",
     "sqlparse": "apache-airflow-providers-common-sql",
     "starlette": "apache-airflow-core",  # of one version with apache-airflow
     "uvicorn": "apache-airflow-core",
@@ -31,7 +30,7 @@ BROUGHT_BY = {
 
 
 # Extras without which a part of the package says what to install.
-ON_REQUEST = ("postgres", "rate-limit", "redis")
+ON_REQUEST = ("postgres", "rate-limit")
 
 
 def requirements() -> list[Requirement]:

@@ -1,4 +1,4 @@
-"""One rate for many tasks: on a clock that a test turns, and a store that is a variable."""
+"""One rate for many tasks: on a clock that a test turns, and a row that is a variable."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import BudgetError, ConfigError, ContactsError
 from airflow_provider_contacts.ledgers.shared_rate.limiter import AGAIN, LATE, TRIES, LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.rate_table import RateRow
 from airflow_provider_contacts.pacing.shared import SETTINGS, SharedRate
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
@@ -24,11 +25,11 @@ FIFTY = SharedRate(conn_id="store", requests_per_second=50.0)
 
 
 @dataclass(slots=True)
-class Store:
-    """A store and the time."""
+class Row(RateRow):
+    """The shared row and the time."""
 
     now: float = 1e6
-    behind: float = 0.0  # seconds that the store's clock is behind the workers'
+    behind: float = 0.0  # seconds that the database's clock is behind the workers'
     trip: float = 0.0  # seconds that a question takes
     losing: int = 0  # questions to which others are always faster
     text: str = ""
@@ -62,17 +63,17 @@ class Store:
         return LimiterBudget(self, shared, clock=self.clock)
 
 
-def drain(store: Store, budgets: list[LimiterBudget], seconds: float, wanted: int = 50) -> list[tuple[float, int]]:
+def drain(row: Row, budgets: list[LimiterBudget], seconds: float, wanted: int = 50) -> list[tuple[float, int]]:
     """Let tasks send all they can; return the moment and the task of each request."""
     sent: list[tuple[float, int]] = []
-    end = store.now + seconds
-    while store.now < end:
+    end = row.now + seconds
+    while row.now < end:
         for number, budget in enumerate(budgets):
             if not budget.wait():
                 granted = budget.take(wanted)
                 assert 0 <= granted <= wanted
-                sent += [(store.now, number)] * granted
-        store.now += max(1e-4, min(budget.wait() for budget in budgets))
+                sent += [(row.now, number)] * granted
+        row.now += max(1e-4, min(budget.wait() for budget in budgets))
     return sent
 
 
@@ -129,40 +130,40 @@ def test_what_makes_no_sense_is_refused_by_name(extra: dict[str, Any], text: str
 
 @pytest.mark.parametrize("rate", [0.5, 1.0, 3.3, 10.0, 1000.0, 10_000.0])
 def test_slow_and_fast_rates(rate: float) -> None:
-    store = Store()
+    row = Row()
     seconds = max(4.0 / rate, 2.0)
-    sent = drain(store, [store.task(SharedRate(conn_id="s", requests_per_second=rate))], seconds, wanted=500)
+    sent = drain(row, [row.task(SharedRate(conn_id="s", requests_per_second=rate))], seconds, wanted=500)
     assert 0.9 * rate * seconds - 1 <= len(sent) <= rate * seconds + 1
     assert most_within_a_second(sent) <= math.ceil(rate)
 
 
 def test_a_stated_burst_leaves_at_once_and_then_the_whole_rate() -> None:
-    store = Store()
-    budget = store.task(SharedRate(conn_id="s", requests_per_second=10.0, burst=25))
+    row = Row()
+    budget = row.task(SharedRate(conn_id="s", requests_per_second=10.0, burst=25))
     assert budget.take(100) == 25
-    sent = drain(store, [budget], 5.0)
+    sent = drain(row, [budget], 5.0)
     assert len(sent) == pytest.approx(50, abs=1)
-    store.now += 60
+    row.now += 60
     assert budget.take(10) == 10
     assert budget.take(100) == 15
 
 
 def test_what_is_not_due_yet_asks_nothing() -> None:
-    store = Store()
-    budget = store.task()
+    row = Row()
+    budget = row.task()
     assert budget.take(50) == 1
     assert 0 < budget.wait() <= 0.0225
     assert [budget.take(50) for _ in range(5)] == [0] * 5
-    assert store.asked == 1
-    store.now += budget.wait()
-    assert (budget.wait(), budget.take(50), store.asked) == (0.0, 1, 1)
+    assert row.asked == 1
+    row.now += budget.wait()
+    assert (budget.wait(), budget.take(50), row.asked) == (0.0, 1, 1)
 
 
 def test_no_more_than_a_run_is_booked_ahead_however_large_the_burst() -> None:
-    store = Store()
+    row = Row()
     shared = SharedRate(conn_id="s", requests_per_second=100.0, burst=1000)
-    assert store.task(shared).take(5000) == 1000
-    greedy, modest = store.task(shared), store.task(shared)
+    assert row.task(shared).take(5000) == 1000
+    greedy, modest = row.task(shared), row.task(shared)
     assert (greedy.take(5000), modest.take(1)) == (0, 0)
     assert modest.wait() == pytest.approx(6 * 0.01, abs=0.002), "behind five of the other"
 
@@ -171,22 +172,22 @@ def test_no_more_than_a_run_is_booked_ahead_however_large_the_burst() -> None:
 
 
 @pytest.mark.parametrize("trips", [[0.0] * 8, [0.03] + [0.0] * 7])
-def test_eight_tasks_share_evenly_however_far_they_are_from_the_store(trips: list[float]) -> None:
-    store = Store()
+def test_eight_tasks_share_evenly_however_far_they_are_from_the_database(trips: list[float]) -> None:
+    row = Row()
 
     class Far(LimiterBudget):
         trip = 0.0
 
         def take(self, wanted: int) -> int:
-            store.trip = self.trip
+            row.trip = self.trip
             return super().take(wanted)
 
     budgets: list[LimiterBudget] = []
     for trip in trips:
-        far = Far(store, FIFTY, clock=store.clock)
+        far = Far(row, FIFTY, clock=row.clock)
         far.trip = trip
         budgets.append(far)
-    sent = drain(store, budgets, 20.0)
+    sent = drain(row, budgets, 20.0)
     shares = [sum(number == one for _, number in sent) / len(sent) for one in range(8)]
     assert min(shares) > 0.1
     assert max(shares) < 0.15
@@ -197,45 +198,45 @@ def test_eight_tasks_share_evenly_however_far_they_are_from_the_store(trips: lis
 @given(seed=st.integers(0, 2**32), tasks=st.integers(1, 6), rate=st.sampled_from([0.7, 5.0, 50.0, 333.3]))
 def test_no_second_holds_more_whoever_comes_and_goes_and_dawdles(seed: int, tasks: int, rate: float) -> None:
     chance = Random(seed)
-    store = Store(chance=Random(seed))
+    row = Row(chance=Random(seed))
     shared = SharedRate(conn_id="s", requests_per_second=rate)
-    budgets = [store.task(shared) for _ in range(tasks)]
+    budgets = [row.task(shared) for _ in range(tasks)]
     sent: list[tuple[float, int]] = []
     for _ in range(300):
-        store.now += chance.choice([0.0, 0.0, 0.001, 0.02, 0.3, 2.0])
+        row.now += chance.choice([0.0, 0.0, 0.001, 0.02, 0.3, 2.0])
         number = chance.randrange(tasks)
         if chance.random() < 0.05:
-            budgets[number] = store.task(shared)
-        sent += [(store.now, number)] * budgets[number].take(chance.randrange(5))
+            budgets[number] = row.task(shared)
+        sent += [(row.now, number)] * budgets[number].take(chance.randrange(5))
     # Who asks late sends late: what leaves in a second was meant for that second, or for the moments before it.
     assert most_within_a_second(sent) <= shared.sustained * (1 + LATE) + 1
 
 
 def test_tasks_that_were_all_held_up_do_not_all_go_at_once() -> None:
-    store = Store()
-    budgets = [store.task() for _ in range(8)]
-    drain(store, budgets, 2.0)
-    store.now += 5.0
+    row = Row()
+    budgets = [row.task() for _ in range(8)]
+    drain(row, budgets, 2.0)
+    row.now += 5.0
     assert sum(budget.take(50) for budget in budgets) == 1
-    sent = drain(store, budgets, 3.0)
+    sent = drain(row, budgets, 3.0)
     assert most_within_a_second(sent) <= 50
 
 
 def test_who_finds_no_place_comes_back_by_chance() -> None:
-    store = Store(losing=TRIES)
-    budget = store.task()
+    row = Row(losing=TRIES)
+    budget = row.task()
     assert budget.take(50) == 0
     assert AGAIN <= budget.wait() <= 2 * AGAIN
     assert budget.take(50) == 0
-    assert store.asked == TRIES
-    store.now += budget.wait()
-    assert (budget.take(50), store.asked) == (1, TRIES + 1)
+    assert row.asked == TRIES
+    row.now += budget.wait()
+    assert (budget.take(50), row.asked) == (1, TRIES + 1)
 
 
 def test_a_queue_has_an_end() -> None:
-    store = Store()
+    row = Row()
     shared = SharedRate(conn_id="s", requests_per_second=1.0)
-    waiting = [store.task(shared) for _ in range(150)]
+    waiting = [row.task(shared) for _ in range(150)]
     for budget in waiting:
         budget.take(1)
     longest = max(budget.wait() for budget in waiting)
@@ -243,29 +244,29 @@ def test_a_queue_has_an_end() -> None:
     assert 1.0 <= waiting[-1].wait() <= 2.1, "no place: it asks again when one may be free"
 
 
-def test_a_clock_of_the_store_that_went_back_holds_everyone_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    store = Store()
-    drain(store, [store.task()], 1.0)
-    store.behind = 3600.0
-    budget = store.task()
+def test_a_clock_of_the_database_that_went_back_holds_everyone_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    row = Row()
+    drain(row, [row.task()], 1.0)
+    row.behind = 3600.0
+    budget = row.task()
     with caplog.at_level(logging.WARNING):
         assert budget.take(50) == 0
     assert sum(budget.take(50) for _ in range(3)) == 0
-    store.behind = 0.0
-    store.now += budget.wait()
+    row.behind = 0.0
+    row.now += budget.wait()
     assert budget.take(50) == 1
     slow = SharedRate(conn_id="s", requests_per_second=0.01)
-    assert Store().task(slow).take(1) == 1
-    queued = Store()
+    assert Row().task(slow).take(1) == 1
+    queued = Row()
     queued.task(slow).take(1)
     with caplog.at_level(logging.WARNING):
         assert queued.task(slow).take(1) == 0
     assert "has room in 106 s" in caplog.text
 
 
-def test_a_store_that_fails_is_an_error_that_may_be_retried() -> None:
-    store = Store(error=BudgetError("away"))
+def test_a_database_that_fails_is_an_error_that_may_be_retried() -> None:
+    row = Row(error=BudgetError("away"))
     with pytest.raises(BudgetError, match="away"):
-        store.task().take(1)
+        row.task().take(1)
     assert issubclass(BudgetError, ContactsError)
     assert not issubclass(BudgetError, ConfigError)

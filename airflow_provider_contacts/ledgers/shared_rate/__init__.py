@@ -1,1 +1,1 @@
-"""Stores of a rate that many tasks share."""
+"""A rate that many tasks share through a database."""

@@ -1,7 +1,7 @@
 """A task's part of a shared rate: it books moments at which its next requests may leave, in one queue with all others.
 
 The limiter library says when: its GCRA keeps one number an account, the moment up to which the rate is spoken for.
-Each task holds one short run of moments at a time, so that tasks take turns, however near they are to the store.
+Each task holds one short run of moments at a time, so that tasks take turns, however near they are to the database.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_contacts.pacing.shared import SharedRate
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
@@ -17,9 +17,11 @@ from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clo
 if TYPE_CHECKING:
     from pyrate_limiter import Rate
 
+    from airflow_provider_contacts.ledgers.shared_rate.rate_table import RateRow
+
 log = logging.getLogger(__name__)
 
-RUN = 0.05  # seconds of the whole rate that a task books at once: few questions to the store, and nobody waits long
+RUN = 0.05  # seconds of the whole rate that a task books at once: few questions to the database, and nobody waits long
 LATE = 0.25  # seconds after which an unused moment is lost: tasks that were all held up must not all go at once
 QUEUE_SECONDS, QUEUE_REQUESTS = 10.0, 100  # how far ahead all tasks together may book: the longer of the two
 INTERVAL_MS = 1_000_000_000  # what rates are stated for: the library counts whole requests, and rates have fractions
@@ -28,26 +30,13 @@ LONG = 60.0  # seconds of waiting that are told to a person
 TRIES = 5  # times that the state is read again because another task has changed it
 
 
-class StateStore(Protocol):
-    """One short text in a store that many tasks change; raises ``BudgetError`` when the store cannot be used."""
-
-    def read(self) -> tuple[str, int]:
-        """Return the text (empty: nothing yet) and the store's clock in milliseconds since 1970."""
-
-    def replace(self, before: str, after: str) -> bool:
-        """Write the text if it still is ``before``; return whether it was."""
-
-    def close(self) -> None:
-        """Close the connection to the store."""
-
-
 class LimiterBudget:
     """See :class:`airflow_provider_contacts.pacing.shared.Budget`."""
 
-    def __init__(self, store: StateStore, shared: SharedRate, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, row: RateRow, shared: SharedRate, *, clock: Clock = SYSTEM_CLOCK) -> None:
         from pyrate_limiter import GCRA
 
-        self._store = store
+        self._row = row
         self._clock = clock
         self._algorithm = GCRA()
         self._rate = rate_of(shared, shared.burst or 1)
@@ -58,7 +47,7 @@ class LimiterBudget:
         self._not_before = -math.inf
 
     def take(self, wanted: int) -> int:
-        """Return how many of ``wanted`` requests may leave now, from one state of the store at most."""
+        """Return how many of ``wanted`` requests may leave now, from one state of the row at most."""
         if wanted < 1:
             return 0
         now = self._clock.monotonic()
@@ -78,12 +67,12 @@ class LimiterBudget:
         return max(0.0, (self._booked[0] if self._booked else self._not_before) - self._clock.monotonic())
 
     def close(self) -> None:
-        """Close the store; what is booked is lost."""
-        self._store.close()
+        """Close the connection; what is booked is lost."""
+        self._row.close()
 
     def _book(self, count: int) -> None:
         waits = self._reserve(count)
-        # Counted from the answer: later than the store meant, never earlier.
+        # Counted from the answer: later than the database meant, never earlier.
         now = self._clock.monotonic()
         self._booked.extend(now + wait for wait in waits or ())
         if not waits:
@@ -91,14 +80,14 @@ class LimiterBudget:
             pause = AGAIN if waits is None else max(AGAIN, 1 / self._sustained)
             self._not_before = now + pause * (1 + self._clock.random())
         elif waits[0] > LONG:
-            log.warning("The shared rate has room in %.0f s: it is slow, or the store's clock went back", waits[0])
+            log.warning("The shared rate has room in %.0f s: it is slow, or the database's clock went back", waits[0])
 
     def _reserve(self, count: int) -> list[float] | None:
         """Return the seconds until each request that has a place now; ``None`` where others were faster every time."""
         for _ in range(TRIES):
-            before, now = self._store.read()
+            before, now = self._row.read()
             after, waits = self._places(before, now, count)
-            if not waits or self._store.replace(before, after):
+            if not waits or self._row.replace(before, after):
                 return waits
         return None
 

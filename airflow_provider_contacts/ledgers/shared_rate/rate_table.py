@@ -54,9 +54,7 @@ def prepare(engine: sa.Engine, where: str) -> None:
     """Let every new connection wait for nobody long."""
     settings = SETTINGS.get(engine.dialect.name)
     if settings is None:
-        raise ConfigError(
-            f"{where}: a rate is shared through PostgreSQL, MySQL, MariaDB or Redis, not {engine.dialect.name}"
-        )
+        raise ConfigError(f"{where}: a rate is shared through PostgreSQL, MySQL or MariaDB, not {engine.dialect.name}")
 
     def set_up(connection: Any, _: Any) -> None:
         if hasattr(connection, "prepare_threshold"):
@@ -67,8 +65,8 @@ def prepare(engine: sa.Engine, where: str) -> None:
     sa.event.listen(engine, "connect", set_up)
 
 
-class SqlStore:
-    """One row of the table; see :class:`airflow_provider_contacts.ledgers.shared_rate.limiter.StateStore`.
+class RateRow:
+    """One row of the table: a short text that many tasks change. ``BudgetError``: the database cannot be used.
 
     :param engine: whose statements commit by themselves.
     :param name: of the account, 64 characters at most.
@@ -86,12 +84,12 @@ class SqlStore:
             raise
 
     def read(self) -> tuple[str, int]:
-        """Return the row's text and the database's clock."""
+        """Return the text (empty: nothing yet) and the database's clock in milliseconds since 1970."""
         state, now = self._transact(self._read)
         return str(state), int(now)
 
     def replace(self, before: str, after: str) -> bool:
-        """Write the text if the row is as it was read."""
+        """Write the text if it still is ``before``; return whether it was."""
         as_read = sa.update(BUDGETS).where(BUDGETS.c.budget == self._name, BUDGETS.c.state == before)
         return self._transact(lambda connection: connection.execute(as_read.values(state=after)).rowcount) == 1
 
