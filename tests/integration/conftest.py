@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("tests.support.ledger_conformance")
 
-MARIADB = pytest.StashKey[MariaDB]()
-CRASHES = pytest.StashKey[int]()
-
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
@@ -33,36 +28,12 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
+def mariadb() -> Iterator[MariaDB]:
     try:
         with running_mariadb() as server:
-            request.config.stash[MARIADB] = server
             yield server
     except NoServerError as reason:
         pytest.skip(str(reason))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Start MariaDB again where it has crashed; the first test to meet a crash is skipped, and the log is shown.
-
-    10.11 has been seen to crash once in some dozens of runs, each time in another test. A test that crashes it every
-    time meets a second crash, and fails.
-    """
-    report = yield
-    server = item.config.stash.get(MARIADB, None)
-    if server is None or not report.failed or (log := server.crash()) is None:
-        return report
-    server.start()
-    with warnings.catch_warnings(action="ignore"):
-        gc.collect()  # the sockets that the driver has left open: no later test is to blame
-    item.config.stash[CRASHES] = crashes = item.config.stash.get(CRASHES, 0) + 1
-    report.sections.append(("MariaDB", log))
-    if crashes == 1:
-        item.config.get_terminal_writer().line(f"\n{log}")
-        file, line, _ = item.location
-        report.outcome, report.longrepr = "skipped", (file, (line or 0) + 1, log.partition(";")[0])
-    return report
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])

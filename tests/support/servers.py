@@ -217,14 +217,6 @@ class MariaDB:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
-    def crash(self) -> str | None:
-        """Return what the server left in its log if it has ended by itself."""
-        code = None if self.process is None else self.process.poll()
-        if code is None:
-            return None
-        tail = (self.folder / "log").read_text("utf-8", "replace").splitlines()[-60:]
-        return "\n".join([f"MariaDB {self.version} ended by itself with {code}; the end of its log:", *tail])
-
     def _end(self, how: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(how)
@@ -246,6 +238,8 @@ class MariaDB:
             str(self.program),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
+            # A server that starts removes all temporary tables in this folder, another server's too.
+            f"--tmpdir={self.folder}",
             f"--socket={self.socket}",
             f"--pid-file={self.folder / 'pid'}",
             f"--lc-messages-dir={self.root / 'usr/share/mysql'}",
