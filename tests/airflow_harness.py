@@ -2,6 +2,7 @@
 
 Everything that leans on Airflow's inner parts is in this file and in ``airflow_fixtures.py``, so that a new Airflow
 breaks two files. Airflow is imported inside functions only: its home must be set first, see ``airflow_fixtures.py``.
+It speaks to 3.2, 3.3 and 3.4 alike.
 """
 
 from __future__ import annotations
@@ -12,21 +13,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest.mock import patch
 from urllib.parse import parse_qsl, unquote
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+import pytest
+
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor, TaskRunResult
-    from httpx import Request, Response
+
+AIRFLOW = tuple(map(int, version("apache-airflow-core").split(".")[:2]))
+needs_state_store = pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow has a task state store from 3.3 on")
+needs_loops = pytest.mark.skipif(AIRFLOW < (3, 4), reason="Airflow has task loops from 3.4 on")
+
+Request: TypeAlias = Any  # both of :func:`http`'s library
+Response: TypeAlias = Any
 
 RUN = "run"
 MOMENT = "2026-01-02T03:04:05Z"
 CONNECTION_KEYS = ("conn_type", "host", "schema", "login", "password", "port")
 
-Scope = tuple[str, str, str, int]
-"""Dag, run, task and map index: what an XCom and a state store belong to."""
+Scope = tuple[str, str, str, int] | tuple[str, str, str, int, str]
+"""Dag, run, task and map index, in a loop its region and iteration: what an XCom and a state store belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Execution:
     scope: Scope
     max_tries: int
     should_retry: bool
+    iteration: int | None = None  # of a loop
 
 
 @dataclass(slots=True)
@@ -69,12 +81,13 @@ class MemAPI:
     # asked before each call; a status that it returns is the answer. It may raise httpx errors
     refuse: Callable[[Call], int | None] = lambda call: None  # noqa: ARG005  # nothing is refused
     executions: dict[str, Execution] = field(default_factory=dict)
+    running: Execution | None = None  # the one that asks
     newest: dict[Scope, str] = field(default_factory=dict)
     reschedules: dict[str, int] = field(default_factory=dict)
 
     def begin(self, execution: Execution) -> None:
         """Make this execution the one whose writes count: those of earlier tries are refused from now on."""
-        self.executions[str(execution.ti_id)] = execution
+        self.executions[str(execution.ti_id)] = self.running = execution
         self.newest[execution.scope] = str(execution.ti_id)
 
     def __call__(self, request: Request) -> Response:
@@ -86,7 +99,7 @@ class MemAPI:
             json.loads(request.content) if request.content else None,
         )
         self.calls.append(call)
-        if (status := self.refuse(call)) is not None:
+        if (status := self._refused(call)) is not None:
             return answer(status, {"detail": {"reason": "refused", "message": "refused by the test"}})
         served = {
             "task-instances": self._task_instance,
@@ -97,6 +110,14 @@ class MemAPI:
             "store": self._store,
         }.get(call.path[0], self._unknown)(call)
         return served or self._unknown(call)
+
+    def _refused(self, call: Call) -> int | None:
+        from httpx import HTTPError
+
+        try:
+            return self.refuse(call)
+        except HTTPError as error:
+            raise getattr(http(), type(error).__name__)(str(error)) from error
 
     def _unknown(self, call: Call) -> Response:
         self.unserved.append(call)
@@ -124,8 +145,11 @@ class MemAPI:
                 return None
 
     def _run_context(self, execution: Execution) -> dict[str, Any]:
-        dag_id, run_id, _, _ = execution.scope
+        dag_id, run_id, task_id, *_ = execution.scope
+        gate = {"max_iterations": 100, "terminal_task_id": task_id, "terminal_is_mapped": False}
+        loop = {"node_id": "loop", "index": execution.iteration, **gate}
         return {
+            **({} if execution.iteration is None else {"loop": loop}),
             "dag_run": {
                 "dag_id": dag_id,
                 "run_id": run_id,
@@ -174,10 +198,14 @@ class MemAPI:
 
     def _xcom(self, call: Call) -> Response | None:  # noqa: PLR0911  # one a route
         dag_id, run_id, task_id, key, *rest = call.path[1:]
-        one = ((dag_id, run_id, task_id, int(call.query.get("map_index", -1))), key)
+        scope: Scope = (dag_id, run_id, task_id, int(call.query.get("map_index", -1)))
+        region: Any = self.running.scope[4:] if self.running else ()
+        # a task of the same loop means that of the same iteration
+        one = ((*scope, *region) if (*scope, *region) in self.newest else scope, key)
         # what a mapped task pushed, in the order of the map index
-        of_all = [value for (scope, name), value in sorted(self.xcoms.items(), key=lambda item: item[0][0][3])
-                  if (scope[:3], name) == ((dag_id, run_id, task_id), key)]  # fmt: skip
+        pushed = [(kept, value) for (kept, name), value in sorted(self.xcoms.items(), key=lambda item: item[0][0][3])
+                  if (kept[:3], name) == (scope[:3], key)]  # fmt: skip
+        of_all = [value for kept, value in pushed if kept[4:] == region] or [value for _, value in pushed]
         match (call.method, *rest):
             case ("HEAD",):
                 return answer(200, headers={"Content-Range": f"map_indexes {len(of_all)}"})
@@ -219,11 +247,15 @@ class MemAPI:
                 return answer(200, {"value": kept[key]}) if key in kept else not_found("no such key")
 
 
+def http() -> Any:
+    """Return the library of Airflow's client, which 3.4 has changed."""
+    return import_module("httpx" if AIRFLOW < (3, 4) else "httpx2")
+
+
 def answer(status: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Response:
     """Return a JSON answer; 204 and HEAD answers have no body."""
-    from httpx import Response  # here, since it is slow
-
-    return Response(status, json=body, headers=headers) if body is not None else Response(status, headers=headers)
+    response = http().Response
+    return response(status, json=body, headers=headers) if body is not None else response(status, headers=headers)
 
 
 def not_found(message: str) -> Response:
@@ -231,9 +263,12 @@ def not_found(message: str) -> Response:
     return answer(404, {"detail": {"reason": "not_found", "message": message}})
 
 
-def scope_of(op: Any, *, run_id: str = RUN, map_index: int = -1) -> Scope:
+def scope_of(
+    op: Any, *, run_id: str = RUN, map_index: int = -1, region_id: UUID | None = None, region_index: int | None = None
+) -> Scope:
     """Return the scope of an operator's task instance."""
-    return (op.dag.dag_id, run_id, op.task_id, map_index)
+    scope = (op.dag.dag_id, run_id, op.task_id, map_index)
+    return scope if region_id is None else (*scope, f"{region_id}/{region_index}")
 
 
 @cache
@@ -246,33 +281,44 @@ def worker_like() -> type[InProcessTestSupervisor]:
     from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse
     from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
-    from httpx import HTTPError, HTTPStatusError
 
     class WorkerLike(InProcessTestSupervisor):
         def _handle_request(self, msg: Any, log: Any, req_id: int) -> None:
             try:
                 super()._handle_request(msg, log, req_id)
-            except HTTPError as error:
-                status = error.response.status_code if isinstance(error, HTTPStatusError) else None
+            except http().HTTPError as error:
+                status = error.response.status_code if isinstance(error, http().HTTPStatusError) else None
                 detail = {"status_code": status, "message": str(error)}
                 raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail)) from None
 
     return WorkerLike
 
 
-def run_op(op: Any, api: MemAPI, try_number: int = 1, *, run_id: str = RUN, map_index: int = -1) -> TaskRunResult:
+def run_op(
+    op: Any,
+    api: MemAPI,
+    try_number: int = 1,
+    *,
+    run_id: str = RUN,
+    map_index: int = -1,
+    region_id: UUID | None = None,
+    region_index: int | None = None,
+) -> TaskRunResult:
     """Run one try of an operator, templates and XCom push included, and return its state, message and error.
 
     A try number given again is what follows a reschedule: the same task instance, its reschedule count one higher.
 
     :param op: an operator with a Dag; a mapped one too, with its ``map_index``.
+    :param region_id: of the loop that the task is in, whose iterations differ in ``region_index`` alone.
     """
     from airflow.sdk.api.datamodels._generated import TaskInstance
-    from httpx import MockTransport
 
-    scope = scope_of(op, run_id=run_id, map_index=map_index)
+    region: dict[str, Any] = {} if region_id is None else {"region_id": region_id, "region_index": region_index}
+    if region and AIRFLOW < (3, 4):
+        raise NotImplementedError("Airflow has task loops from 3.4 on: mark the test with needs_loops")
+    scope = scope_of(op, run_id=run_id, map_index=map_index, **region)
     ti_id = uuid5(NAMESPACE_OID, repr((scope, try_number)))
-    api.begin(Execution(ti_id, scope, op.retries, should_retry=try_number <= op.retries))
+    api.begin(Execution(ti_id, scope, op.retries, try_number <= op.retries, region_index))
     instance = TaskInstance(
         id=ti_id,
         task_id=op.task_id,
@@ -281,11 +327,15 @@ def run_op(op: Any, api: MemAPI, try_number: int = 1, *, run_id: str = RUN, map_
         try_number=try_number,
         map_index=map_index,
         dag_version_id=uuid5(NAMESPACE_OID, "version"),
+        **region,
     )
     # this kind of client does not repeat a failing request with real sleeps
     supervisor = worker_like()
-    with supervisor._Client(base_url=None, dry_run=True, token="", transport=MockTransport(api)) as client:
-        result = supervisor.start(what=instance, task=op, client=client)
+    transport = http().MockTransport(api)
+    with supervisor._Client(base_url=None, dry_run=True, token="", transport=transport) as client:
+        # Every version asks this for its client; from 3.3 on it could be given, too.
+        asked: Any = type("Asked", (supervisor,), {"_api_client": staticmethod(lambda *_: client)})
+        result: TaskRunResult = asked.start(what=instance, task=op)
     if api.unserved:
         raise AssertionError("the harness does not serve", api.unserved)
     return result

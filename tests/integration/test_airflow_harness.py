@@ -5,7 +5,9 @@ import signal
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+import httpx  # noqa: TID253  # a test of its errors
 import pytest
 from airflow.sdk import DAG, BaseHook, BaseOperator, Variable, XComArg, task
 from airflow.sdk.exceptions import (
@@ -15,14 +17,24 @@ from airflow.sdk.exceptions import (
     AirflowRuntimeError,
 )
 
-from tests.airflow_harness import MemAPI, airflow_connections, run_op, scope_of, states_of
+from tests.airflow_harness import (
+    AIRFLOW,
+    Call,
+    MemAPI,
+    airflow_connections,
+    needs_loops,
+    needs_state_store,
+    run_op,
+    scope_of,
+    states_of,
+)
 from tests.support.airflow_fixtures import RunDag, SetConnections
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class ProbeOperator(BaseOperator):
-    """Does what ``plan`` says, a word a try, and keeps what it saw in its result."""
+    """Does what ``plan`` says, a word an execution, and keeps what it saw in its result."""
 
     template_fields: Sequence[str] = ("text",)
 
@@ -31,11 +43,11 @@ class ProbeOperator(BaseOperator):
         self.plan, self.text = plan, text
 
     def execute(self, context: Any) -> Any:
-        store = context["task_state_store"]
-        seen = [*store.get("seen", default=[]), context["ti"].try_number]
-        store.set("seen", seen)
+        number, reschedules = context["ti"].try_number, context["task_reschedule_count"]
+        if store := context.get("task_state_store"):
+            store.set("seen", [*store.get("seen", default=[]), number])
         words = self.plan.split()
-        match words[min(len(seen), len(words)) - 1]:
+        match words[min(number + reschedules, len(words)) - 1]:
             case "fail":
                 raise RuntimeError("no luck")
             case "stop":
@@ -44,7 +56,7 @@ class ProbeOperator(BaseOperator):
                 raise AirflowRescheduleException(LATER)  # type: ignore[no-untyped-call]  # Airflow leaves it bare
             case _:
                 pass
-        return {"text": self.text, "seen": seen, "reschedules": context["task_reschedule_count"]}
+        return {"text": self.text, "try_number": number, "reschedules": reschedules}
 
 
 def probe(dag_id: str = "probe", **arguments: Any) -> ProbeOperator:
@@ -59,7 +71,7 @@ def test_success_pushes_the_return_value_and_renders_templates() -> None:
     assert (result.state, result.error) == ("success", None)
     assert states_of(api) == ["success"]
     text = "run task 2026-01-02"
-    assert api.xcoms == {(scope_of(op), "return_value"): {"text": text, "seen": [1], "reschedules": 0}}
+    assert api.xcoms == {(scope_of(op), "return_value"): {"text": text, "try_number": 1, "reschedules": 0}}
     assert api.rendered[scope_of(op)] == {"text": text}
 
 
@@ -81,7 +93,7 @@ def test_tries_end_as_in_a_worker_and_share_the_state_store(
     results = [run_op(op, api, number) for number in numbers]
     assert [result.state for result in results] == states == states_of(api)
     assert error is None or isinstance(results[-1].error, error)
-    assert api.store[scope_of(op)] == {"seen": numbers}
+    assert api.store == ({} if AIRFLOW < (3, 3) else {scope_of(op): {"seen": numbers}})
     if error is None:
         assert datetime.fromisoformat(api.states[0]["reschedule_date"]) == LATER
         assert api.xcoms[scope_of(op), "return_value"]["reschedules"] == 2
@@ -98,6 +110,7 @@ def in_a_task(function: Callable[[Any], Any]) -> Any:
     return dag.get_task("task")
 
 
+@needs_state_store
 def test_the_state_store_puts_gets_deletes_and_clears() -> None:
     def use(context: Any) -> Any:
         store, answers = context["task_state_store"], []
@@ -174,6 +187,7 @@ def test_a_mapped_upstream_is_a_lazy_sequence_in_the_order_of_the_map_index() ->
     }
 
 
+@needs_state_store
 def test_an_overtaken_try_cannot_write_its_state() -> None:
     api = MemAPI()
 
@@ -186,6 +200,42 @@ def test_an_overtaken_try_cannot_write_its_state() -> None:
     result = run_op(op, api)
     assert (result.state, type(result.error)) == ("failed", AirflowRuntimeError)
     assert api.store[scope_of(op)] == {"by": "first"}
+
+
+@needs_loops
+def test_the_iterations_of_a_loop_share_neither_xcoms_nor_the_state_store() -> None:
+    loop, api = uuid4(), MemAPI()
+
+    def write(context: Any) -> Any:
+        instance, store = context["ti"], context["task_state_store"]
+        instance.xcom_push(key="mine", value=context["loop"].index)
+        found = [store.get("by"), instance.xcom_pull(task_ids="task", key="mine")]
+        store.set("by", instance.region_index)
+        return [*found, str(instance.region_id), instance.map_index, instance.xcom_pull(task_ids="before")]
+
+    op = in_a_task(write)
+    api.xcoms[("d", "run", "before", -1), "return_value"] = "outside"
+    for index in range(2):
+        assert run_op(op, api, region_id=loop, region_index=index).error is None
+        scope = scope_of(op, region_id=loop, region_index=index)
+        assert api.xcoms[scope, "return_value"] == [None, index, str(loop), -1, "outside"]
+        assert (api.xcoms[scope, "mine"], api.store[scope]) == (index, {"by": index})
+
+
+@pytest.mark.skipif(AIRFLOW >= (3, 4), reason="this Airflow has loops")
+def test_a_loop_below_its_airflow_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="needs_loops"):
+        run_op(probe(), MemAPI(), region_id=uuid4(), region_index=0)
+
+
+def test_an_error_of_httpx_reaches_the_task_as_airflows_own() -> None:
+    def refuse(call: Call) -> None:
+        if call.path[0] == "xcoms":
+            raise httpx.ConnectError("no way")
+
+    result = run_op(in_a_task(lambda context: context["ti"].xcom_push("x", 1)), MemAPI(refuse=refuse))
+    assert isinstance(result.error, AirflowRuntimeError)
+    assert "no way" in str(result.error)
 
 
 def test_what_the_harness_does_not_know_fails_loudly() -> None:
