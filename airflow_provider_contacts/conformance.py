@@ -32,6 +32,7 @@ from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain_row
+from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.answers import first_shape, read_refusal, read_replies
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.reads import Contact
@@ -62,8 +63,10 @@ def check_vendor(vendor: Vendor) -> None:
     else:
         raise AssertionError("an empty connection gives a credential")
     form = vendor.destination
-    names = [setting.name for setting in (*form.settings, *vendor.form.settings)]
+    names = [setting.name for setting in settings_of(vendor)]
     assert len(names) == len(set(names)), f"a setting is declared twice: {names}"
+    assert parse_settings({}, settings_of(vendor), "the defaults")
+    assert not parse_settings({}, form.settings, "the destination"), "a key of the destination has a default"
     keys = {*form.required, *form.exactly_one, *([form.object_key] if form.object_key else [])}
     assert keys <= {setting.name for setting in form.settings}, f"the destination has no settings for all of {keys}"
     fields = vendor.contract.fields

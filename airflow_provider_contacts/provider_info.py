@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.transport.settings import KINDS, settings_of
+from airflow_provider_contacts.transport.settings import settings_of
+from airflow_provider_contacts.vendor_kit.forms import Account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_contacts.vendor_kit.forms import Setting
+    from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
     from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 
@@ -55,18 +56,18 @@ def provider_info(package: str, name: str, description: str, hooks: Sequence[tup
 
 def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
     """Return one connection type with its form."""
-    form = vendor.form
+    auth = vendor.auth
     return {
         "connection-type": vendor.name,
         "hook-class-name": hook_class,
         "hook-name": vendor.title,
         "ui-field-behaviour": {
-            "hidden-fields": list(form.hidden),
-            "relabeling": dict(form.relabeling),
-            "placeholders": dict(form.placeholders),
+            "hidden-fields": list(auth.hidden),
+            "relabeling": dict(auth.relabeling),
+            "placeholders": {"host": vendor.base_url(Account()), **auth.examples},
         },
         "conn-fields": {
-            one.name: conn_field(one, vendor)
+            one.name: conn_field(one, vendor.destination)
             for one in settings_of(vendor)
             # Which says nothing of single records.
             if one.name != "refusals_atomic" or vendor.limits.batch_size > 1
@@ -74,25 +75,28 @@ def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
     }
 
 
-def conn_field(setting: Setting, vendor: Vendor) -> dict[str, Any]:
+def conn_field(setting: Setting, destination: DestinationForm) -> dict[str, Any]:
     """Return one field of the form.
 
     Every one may be left empty, those of the destination too: the task can give it. Airflow's form would not save a
     connection without a field whose type lacks null, so the label marks what is required.
     """
-    schema: dict[str, Any] = {"type": [KINDS[setting.kind].json_type, "null"]}
+    schema: dict[str, Any] = {"type": [setting.kind.json_type, "null"]}
     if setting.allowed:
         # Without null, which the form would offer by this word; nothing chosen is saved as null all the same.
         schema["enum"] = list(setting.allowed)
+    if setting.between:
+        schema["minimum"], schema["maximum"] = setting.between
     if setting.default is not None:
         schema["default"] = setting.default
     if setting.secret:
         schema["format"] = "password"
-    label, place = setting.label, vendor.destination
-    if setting in place.settings:
+    label, needed = setting.label, setting.name in {*destination.required, *destination.exactly_one}
+    if setting in destination.settings:
         # A part of the form of its own, and the first one.
         schema["section"] = "Destination"
-        which = "one of these is required" if setting.name in place.exactly_one else "required"
-        needed = setting.name in {*place.required, *place.exactly_one}
+        which = "one of these is required" if setting.name in destination.exactly_one else "required"
         label = f"{label} ({f'{which}, here or on the task' if needed else 'optional'})"
-    return {"label": label, "description": setting.description, "schema": schema}
+    description = setting.description + (setting.bounds and f",{setting.bounds}")
+    default = "" if needed else f". Default: {setting.otherwise}"
+    return {"label": label, "description": description + default, "schema": schema}

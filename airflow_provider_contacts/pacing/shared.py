@@ -7,32 +7,33 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.vendor_kit.forms import Setting
+from airflow_provider_contacts.vendor_kit.forms import INTEGER, NUMBER, Setting
 
 SETTINGS = (
     Setting(
         name="rate_limit_conn_id",
         label="Rate limit connection",
         description="ID of an Airflow connection (postgres or mysql) through which all tasks share the requests per "
-        "second. Default: each task has a rate of its own",
+        "second",
+        absent="each task has a rate of its own",
     ),
     Setting(
         name="requests_per_second",
-        kind="number",
         label="Requests per second",
-        description="The account's limit, shared by all tasks; needs the rate limit connection. Default: none",
+        description="The account's limit, shared by all tasks; needs the rate limit connection",
+        kind=NUMBER,
+        between=(0.001, 10_000),
     ),
     Setting(
         name="burst",
-        kind="integer",
         label="Burst",
-        description="Requests that may leave at once, on top of the rate. Default: none, no second holds more than the "
-        "rate",
+        description="Requests that may leave at once, on top of the rate",
+        kind=INTEGER,
+        between=(1, 10_000),
+        absent="none, no second holds more than the rate",
     ),
 )
 """Extra keys of every connection type."""
-
-SLOWEST, FASTEST, LARGEST_BURST = 0.001, 10_000.0, 10_000
 
 HEADROOM = 0.06
 """Part of the rate that is kept back where no burst is stated: requests arrive nearer together than they leave."""
@@ -84,8 +85,4 @@ def shared_rate(extra: Mapping[str, Any], where: str) -> SharedRate | None:
         return None
     if rate is None:
         raise ConfigError(f"{where}: rate_limit_conn_id needs requests_per_second, the account's limit")
-    if not SLOWEST <= rate <= FASTEST:
-        raise ConfigError(f"{where}: requests_per_second is a number from {SLOWEST:g} to {FASTEST:.0f}")
-    if burst is not None and not 1 <= burst <= LARGEST_BURST:
-        raise ConfigError(f"{where}: burst is a whole number from 1 to {LARGEST_BURST}")
     return SharedRate(conn_id=conn_id, requests_per_second=rate, burst=burst)

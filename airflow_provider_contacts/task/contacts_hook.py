@@ -94,11 +94,10 @@ class ContactsHook(BaseHook):
         Paths are relative to the vendor's base URL; the credential goes to its host alone. The caller closes the
         client. Nothing that it does is retried or remembered.
         """
-        from airflow_provider_contacts.task.parameters import DEFAULT_TIMEOUT
         from airflow_provider_contacts.transport.client import plain_client
 
         target = self.target()
-        return plain_client(target.endpoint, timeout=target.request_timeout or DEFAULT_TIMEOUT, on_secret=mask_secret)
+        return plain_client(target.endpoint, timeout=target.request_timeout, on_secret=mask_secret)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make a real read request, where the vendor documents one."""
@@ -146,8 +145,8 @@ class ContactsHook(BaseHook):
         )
         target = resolve(self.vendor, stored)
         # Airflow masks the extra as one text, and by the names of its keys; a proxy's password is behind neither.
-        if target.endpoint.proxy:
-            mask_secret(target.endpoint.proxy)
+        for secret in target.masked:
+            mask_secret(secret)
         return target
 
     @contextmanager

@@ -18,9 +18,6 @@ XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
 Parser = Callable[[Any, str], Any]
 """Takes a value and its parameter's name; returns the value in its type, or raises ``ConfigError``."""
 
-DEFAULT_TIMEOUT = 60.0
-"""Seconds that a request may take, where neither the task nor the connection sets them."""
-
 MOST_LISTED = 1000
 """Keys of each kind that a plan lists at most: XCom keeps them in Airflow's database."""
 
@@ -233,10 +230,6 @@ class PushParameters:
             raise ConfigError(f"batch_size is at most {most} for {vendor.title}{not_this(self.batch_size)}")
         limits = {name: getattr(self, name) for name in ("batch_size", "max_in_flight", "requests_per_second")}
         return replace(vendor.limits, **{name: value for name, value in limits.items() if value is not None})
-
-    def timeout(self, of_connection: float | None) -> float:
-        """Return the seconds that a request may take: the task's, else the connection's, else the default."""
-        return next(one for one in (self.request_timeout, of_connection, DEFAULT_TIMEOUT) if one is not None)
 
 
 PUSH_PARSERS: Mapping[str, Parser] = {one.name: one.metadata["parse"] for one in fields(PushParameters)}

@@ -55,7 +55,7 @@ class Pushing:
         self.settings = PushSettings(
             limits=parameters.limits(hook.vendor),
             request_attempts=parameters.request_attempts,
-            request_timeout=parameters.timeout(target.request_timeout),
+            request_timeout=parameters.request_timeout or target.request_timeout,
             max_wait=parameters.max_wait,
             on_unknown=parameters.on_unknown,
             reconcile_delay=target.reconcile_delay,

@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.pacing.shared import SharedRate, shared_rate
-from airflow_provider_contacts.transport.settings import parse_settings, settings_of
+from airflow_provider_contacts.transport.settings import ASSUMPTIONS, parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendor_kit.push_settings import NOWHERE, Assumptions, Place
@@ -61,45 +61,45 @@ class Target:
 
     endpoint: Endpoint
     host: str  # the host name that the outcome table binds a ``sync_id`` to
-    request_timeout: float | None
+    request_timeout: float
     reconcile_delay: float
     assumptions: Assumptions
     defaults: Destination  # destination keys that the connection states
     plain_http: bool  # whether credentials and contacts leave this machine without TLS
     shared_rate: SharedRate | None
     place: Place = NOWHERE
+    masked: tuple[str, ...] = field(default=(), repr=False)  # values of the extra that no log may show
 
 
 def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
     """Return where and how to reach the vendor; an error names the connection, the field and what is allowed."""
     where = f"connection {stored.conn_id!r}"
-    extra = parse_settings(stored.extra, settings_of(vendor), f"the extra of {where}")
+    settings = settings_of(vendor)
+    extra = parse_settings(stored.extra, settings, f"the extra of {where}")
+    masked = tuple(str(extra[one.name]) for one in settings if one.secret and one.name in extra)
     try:
         check_account(stored)
         account = Account(login=stored.login, password=stored.password, extra=extra)
         base_url = stated_url(stored) or vendor.base_url(account)
         credential = vendor.auth.credential(account)
         urls = [base_url, *([credential.token_url] if isinstance(credential, ClientCredentials) else [])]
-        plain = [check_url(url, allow_http=extra.get("allow_http", False)) for url in urls]
-        verify, proxy = extra.get("verify", True), extra.get("proxy", "")
+        plain = [check_url(url, allow_http=extra["allow_http"]) for url in urls]
+        verify, proxy = extra["verify"], extra.get("proxy", "")
         endpoint = Endpoint(base_url=base_url.rstrip("/"), credential=credential, verify=verify, proxy=proxy)
         check_endpoint(endpoint, urls)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    assumed = Assumptions(
-        refusals_atomic=extra.get("refusals_atomic", vendor.refusals_atomic),
-        retry_after_is_refusal=extra.get("retry_after_is_refusal", vendor.retry_after_is_refusal),
-    )
     return Target(
         endpoint=endpoint,
         host=(urlsplit(base_url).hostname or "").lower(),
-        request_timeout=extra.get("request_timeout"),
-        reconcile_delay=extra.get("reconcile_delay", 5.0),
-        assumptions=assumed,
+        request_timeout=extra["request_timeout"],
+        reconcile_delay=extra.get("reconcile_delay", 0.0),
+        assumptions=Assumptions(**{name: extra[name] for name in ASSUMPTIONS}),
         defaults={one.name: extra[one.name] for one in vendor.destination.settings if one.name in extra},
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
         place=Place(conn_id=stored.conn_id, host=urlsplit(base_url).netloc),
+        masked=masked,
     )
 
 

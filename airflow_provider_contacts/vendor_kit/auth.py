@@ -53,11 +53,6 @@ class Auth:
     examples: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
 
-    @property
-    def placeholders(self) -> Mapping[str, str]:
-        """Field to example text, extra keys included."""
-        return {**self.examples, **{one.name: one.example for one in self.settings if one.example}}
-
 
 def bearer(token: str) -> FixedHeader:
     """Return the header for a ready token or API key."""
@@ -96,8 +91,8 @@ def login_and_password(login: str, password: str, example: str = "") -> Auth:
 
 
 def client_credentials(
-    token_url: Callable[[Account], str],
-    where: str,
+    token_url: str | Callable[[Account], str],
+    where: str = "",
     *,
     method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_post",
     encoding: Literal["form", "json"] = "form",
@@ -106,8 +101,8 @@ def client_credentials(
 ) -> Auth:
     """Return the word for OAuth 2 client credentials; with an empty login the password is a ready bearer token.
 
-    :param token_url: of an account; the extra key of this name overrides it.
-    :param where: what the form says of its default.
+    :param token_url: one for all, or that of an account; the extra key of this name overrides it.
+    :param where: what the form says of its default, if it depends on the account.
     :param parameters: extra keys that are sent to the token endpoint, with their defaults.
     :param scope: default of the extra key of this name; empty: no scope is asked for.
     """
@@ -118,9 +113,10 @@ def client_credentials(
             raise ConfigError("the password is missing: the client secret, or a bearer token if the login is empty")
         if not account.login:
             return bearer(account.password)
-        given = {name: account.extra.get(name) or default for name, default in named.items()}
+        given = {name: account.extra.get(name, default) for name, default in named.items()}
         return ClientCredentials(
-            token_url=account.extra.get("token_url") or token_url(account),
+            token_url=account.extra.get("token_url")
+            or (token_url if isinstance(token_url, str) else token_url(account)),
             client_id=account.login,
             client_secret=account.password,
             method=method,
@@ -129,11 +125,12 @@ def client_credentials(
             parameters=tuple(given.items()),
         )
 
-    address = where if "://" in where else ""
+    absent = where or str(token_url)
     settings = (
-        Setting("token_url", "Token URL", f"Where tokens are requested. Default: {where}", example=address),
+        # No default in the form: Airflow shows no value of a saved key whose name has "token" in it.
+        Setting("token_url", "Token URL", "Where tokens are requested", absent=absent),
         *(
-            Setting(name, name.capitalize(), f"{name.capitalize()} of the token. Default: {default}", example=default)
+            Setting(name, name.capitalize(), f"{name.capitalize()} of the token", default=default)
             for name, default in named.items()
         ),
     )

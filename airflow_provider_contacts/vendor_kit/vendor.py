@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -211,9 +211,3 @@ class Vendor:
     read_back: ReadBack | None = None
     refusals_atomic: bool = True
     retry_after_is_refusal: bool = True
-
-    @property
-    def form(self) -> Auth:
-        """The connection's form: what authentication asks for, the host, and the vendor's own extra keys."""
-        examples = {"host": self.base_url(Account()), **self.auth.examples}
-        return replace(self.auth, examples=examples, settings=(*self.settings, *self.auth.settings))

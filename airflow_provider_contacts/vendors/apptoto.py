@@ -44,7 +44,7 @@ from airflow_provider_contacts.vendor_kit.auth import login_and_password
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import by_name, in_records, made_id, path
 from airflow_provider_contacts.vendor_kit.fields import Email, Flag, not_beside
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import INTEGER, DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.json_values import as_count, as_id, as_list, as_mapping, fold_phone, fold_text
 from airflow_provider_contacts.vendor_kit.matching import Content, by, identified, in_order, matched
 from airflow_provider_contacts.vendor_kit.reads import Page, Question, ReadBack, entries_of
@@ -205,7 +205,7 @@ VENDOR = Vendor(
     auth=login_and_password("Account email", "API key", example="owner@company.example"),
     destination=DestinationForm(
         settings=(
-            Setting("address_book_id", "Address book ID", "The address book that the contacts go into", kind="integer"),
+            Setting("address_book_id", "Address book ID", "The address book that the contacts go into", kind=INTEGER),
             Setting(
                 "address_book",
                 "Address book name",

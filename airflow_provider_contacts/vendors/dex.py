@@ -35,7 +35,7 @@ from airflow_provider_contacts.vendor_kit.vendor import Doubt, Limits, Payload, 
 from airflow_provider_contacts.vendors.dex_reads import READ_BACK, own_id
 
 
-class Place(TypedDict, total=False):
+class Position(TypedDict, total=False):
     """Degrees."""
 
     latitude: Number
@@ -46,7 +46,7 @@ class Coordinates(TypedDict, total=False):
     """``operation`` is an enumeration of which ``set`` is known."""
 
     operation: StrictStr
-    data: Place
+    data: Position
 
 
 class Address(TypedDict, total=False):

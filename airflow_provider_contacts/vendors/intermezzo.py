@@ -51,7 +51,6 @@ from airflow_provider_contacts.vendor_kit.refusals import UNSPECIFIED, Reason, f
 from airflow_provider_contacts.vendor_kit.shorthands import join, wrap
 from airflow_provider_contacts.vendor_kit.vendor import Again, Doubt, Limits, Rejected, Replies, Reply, Response, Vendor
 
-TOKEN_URL = "https://auth.intermezzo.ai/oauth/token"  # noqa: S105  # an address, no secret
 ORGANIZATION = get("/organizations/{organization_id}", "/organizations")
 PHONE = (("phoneNumber", "phone_number"), ("phoneType", "phone_type"))
 COUNTERS = ("total", "succeeded", "failed", "unprocessed")
@@ -232,7 +231,7 @@ VENDOR = Vendor(
     docs_url="https://docs.intermezzo.ai/api-reference/core/create-multiple-contacts-in-bulk",
     base_url=lambda _account: "https://preview.intermezzo.ai",
     auth=client_credentials(
-        lambda _account: TOKEN_URL, TOKEN_URL, encoding="json", parameters={"audience": "https://api.intermezzo.ai"}
+        "https://auth.intermezzo.ai/oauth/token", encoding="json", parameters={"audience": "https://api.intermezzo.ai"}
     ),
     destination=one_key(
         "organization_id", "Organization ID", "The organization that the contacts are attached to, such as org_…"

@@ -129,7 +129,7 @@ VENDOR = Vendor(
     destination=one_key(
         "contact_list_id",
         "Contact list ID",
-        "UUID of the list that the contacts join; a list may belong to a campaign. Default: none",
+        "UUID of the list that the contacts join; a list may belong to a campaign",
         required=False,
     ),
     contract=RecordContract(record=Contact, flat=(entries("custom_fields", "custom_field_id", "value"),)),

@@ -48,6 +48,7 @@ HOSTS = {
     "eu": ("https://api.talkdeskapp.eu", "talkdeskid.eu"),
     "ca": ("https://api.talkdeskappca.com", "talkdeskidca.com"),
 }
+REGION = "us"
 ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 # How the documented words of a record's ``errors`` begin (SEED), and the field that each is about.
@@ -86,7 +87,7 @@ class Record(TypedDict, total=False):
 
 def hosts_of(account: Account) -> tuple[str, str]:
     """Return the hosts of the account's region."""
-    return HOSTS[account.extra.get("region") or "us"]
+    return HOSTS[account.extra.get("region", REGION)]
 
 
 def token_url_of(account: Account) -> str:
@@ -236,17 +237,15 @@ VENDOR = Vendor(
         Setting(
             "region",
             "Region",
-            "Chooses the hosts of API and tokens; elsewhere give host and token URL. Default: us",
+            "Chooses the hosts of API and tokens; elsewhere give host and token URL",
             allowed=tuple(HOSTS),
-            default="us",
-            example="us",
+            default=REGION,
         ),
         Setting(
             "account",
             "Account",
-            "The first word of https://<account>.talkdeskid.com, where tokens are requested: needed with a client ID, "
-            "unless there is a token URL. Default: none",
-            example="my-company",
+            "The first word of https://<account>.talkdeskid.com, where tokens are requested: my-company, say. Needed "
+            "with a client ID, unless there is a token URL",
         ),
     ),
     destination=one_key("record_list_id", "Record list ID", "The record list that the records join"),

@@ -222,7 +222,10 @@ def test_batches_and_attempts_are_the_tasks(world: World) -> None:
     assert (summary["num_requests"], world.sent()) == (5, 5)
 
 
-@pytest.mark.parametrize(("connection", "of_task"), [({}, {"request_timeout": 0.2}), ({"request_timeout": "0.2"}, {})])
+@pytest.mark.parametrize(
+    ("connection", "of_task"),
+    [({"request_timeout": 30}, {"request_timeout": 0.2}), ({"request_timeout": "0.2"}, {})],
+)
 def test_the_tasks_timeout_counts_else_the_connections(world: World, connection: Any, of_task: Any) -> None:
     world.set(store_then_hang="always")
     world.connect("dex_default", extra=connection)

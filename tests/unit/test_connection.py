@@ -12,8 +12,9 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, is_loopback, resolve
-from airflow_provider_contacts.transport.settings import SHARED_SETTINGS
+from airflow_provider_contacts.transport.settings import settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
+from airflow_provider_contacts.vendor_kit.forms import INTEGER, Setting
 
 DEX = vendors.load("dex")
 NEDZO = vendors.load("nedzo")
@@ -138,8 +139,15 @@ def test_extras_are_parsed_from_text() -> None:
     target = dex(extra=extra)
     assert (target.endpoint.verify, target.request_timeout, target.reconcile_delay) == (False, 12.5, 3.0)
     assert (target.assumptions.refusals_atomic, target.assumptions.retry_after_is_refusal) == (False, False)
-    assert target.endpoint.proxy == extra["proxy"]
+    assert (target.endpoint.proxy, target.masked) == (extra["proxy"], (extra["proxy"],))
     assert "pw" not in repr(target)
+
+
+def test_a_secret_setting_of_a_vendor_is_masked() -> None:
+    vendor = replace(DEX, settings=(Setting("pin", "PIN", "Of the account", INTEGER, secret=True),))
+    target = resolve(vendor, StoredConnection(conn_id="c", password="k", extra={"pin": "4711"}))
+    assert target.masked == ("4711",)
+    assert "4711" not in repr(target)
 
 
 @pytest.mark.parametrize(
@@ -160,10 +168,10 @@ def test_what_is_just_allowed_is_taken(key: str, value: Any, taken: Any) -> None
 
 @pytest.mark.parametrize("nothing", [None, "", "  ", math.nan])
 def test_null_and_empty_mean_absent(nothing: Any) -> None:
-    names = [setting.name for setting in (*SHARED_SETTINGS, *TALKDESK.form.settings, *TALKDESK.destination.settings)]
+    names = [setting.name for setting in settings_of(TALKDESK)]
     stored = StoredConnection(conn_id="c", password="token", extra=dict.fromkeys(names, nothing))
     target = resolve(TALKDESK, stored)
-    assert (target.endpoint.verify, target.request_timeout, target.reconcile_delay) == (True, None, 5.0)
+    assert (target.endpoint.verify, target.request_timeout, target.reconcile_delay) == (True, 60.0, 5.0)
     assert (target.assumptions.refusals_atomic, target.defaults, target.endpoint.proxy) == (True, {}, "")
 
 
@@ -250,9 +258,9 @@ def test_an_error_names_the_connection_and_the_field(stored: dict[str, Any], sai
     assert str(caught.value) == f"connection 'dex_default': {said}"
 
 
-SECONDS = "is no number of seconds above 0, 600 at most"
+SECONDS = "is no number from 0.001 to 600"
 WRONG_SECONDS = [
-    *(("request_timeout", value) for value in ("soon", 0, 601, True, "inf", "nan", 10**400)),
+    *(("request_timeout", value) for value in ("soon", 0, 0.0009, 601, 600.1, True, "inf", "nan", 10**400)),
     ("reconcile_delay", -1),
 ]
 
@@ -261,9 +269,9 @@ WRONG_SECONDS = [
     ("key", "value", "said"),
     [
         ("verify", 2, "is neither true, nor false, nor a path"),
-        ("burst", 1.5, "is no whole number"),
-        ("requests_per_second", "inf", "is no number"),
-        ("requests_per_second", True, "is no number"),
+        ("burst", 1.5, "is no whole number from 1 to 10000"),
+        ("requests_per_second", "inf", "is no number from 0.001 to 10000"),
+        ("requests_per_second", True, "is no number from 0.001 to 10000"),
         ("allow_http", "maybe", "is neither true nor false"),
         ("allow_http", 2, "is neither true nor false"),
         ("refusals_atomic", [], "is neither true nor false"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.provider_info import get_provider_info
+from airflow_provider_contacts.provider_info import connection_type, get_provider_info
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
@@ -17,6 +18,7 @@ TYPES = {one["connection-type"]: one for one in get_provider_info()["connection-
 FIELDS = [(name, key, field) for name, one in TYPES.items() for key, field in one["conn-fields"].items()]
 IDS = [f"{name}.{key}" for name, key, _ in FIELDS]
 SWITCHES = [one for one in FIELDS if "boolean" in one[2]["schema"]["type"]]
+BOUNDED = [one for one in FIELDS if "minimum" in one[2]["schema"]]
 CHOICES = [one for one in FIELDS if "enum" in one[2]["schema"]]
 LOGINS = {"apptoto": "owner@company.example", "intermezzo": "id", "talkdesk": "id"}
 DESTINATIONS: dict[str, dict[str, Any]] = {
@@ -71,9 +73,53 @@ def test_every_description_says_the_default(name: str, key: str, field: dict[str
     found = re.search(r"Default: (\S.*)$", field["description"])
     assert found, field["description"]
     default = field["schema"].get("default")
-    words = {True: "on", False: "off"}
     if default is not None:
-        assert found[1] == (words[default] if isinstance(default, bool) else default)
+        assert found[1] == ({True: "on", False: "off"}[default] if isinstance(default, bool) else str(default))
+
+
+SECONDS = {"type": ["number", "null"], "minimum": 0.001, "maximum": 600}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "schema"),
+    [
+        ("dex", "request_timeout", {**SECONDS, "default": 60}),
+        ("dex", "reconcile_delay", {**SECONDS, "default": 5}),
+        ("dex", "verify", {"type": ["string", "null"], "default": "true"}),
+        ("dex", "proxy", {"type": ["string", "null"], "format": "password"}),
+        ("dex", "allow_http", {"type": ["boolean", "null"], "default": False}),
+        ("dex", "rate_limit_conn_id", {"type": ["string", "null"]}),
+        ("dex", "requests_per_second", {"type": ["number", "null"], "minimum": 0.001, "maximum": 10_000}),
+        ("dex", "burst", {"type": ["integer", "null"], "minimum": 1, "maximum": 10_000}),
+        ("talkdesk", "region", {"type": ["string", "null"], "enum": ["us", "eu", "ca"], "default": "us"}),
+        ("talkdesk", "scope", {"type": ["string", "null"], "default": "record-lists:manage"}),
+        ("talkdesk", "record_list_id", {"type": ["string", "null"], "section": "Destination"}),
+        ("apptoto", "address_book_id", {"type": ["integer", "null"], "section": "Destination"}),
+        ("intermezzo", "audience", {"type": ["string", "null"], "default": "https://api.intermezzo.ai"}),
+        ("intermezzo", "token_url", {"type": ["string", "null"]}),
+    ],
+)
+def test_type_bounds_and_default_are_in_the_form(name: str, key: str, schema: dict[str, Any]) -> None:
+    assert TYPES[name]["conn-fields"][key]["schema"] == schema
+
+
+def test_the_form_shows_what_the_vendor_assumes() -> None:
+    fields = connection_type(replace(vendors.load("dex"), refusals_atomic=False), "x.Hook")["conn-fields"]
+    assert [fields[key]["schema"]["default"] for key in sorted(ON)] == [False, True]
+    assert fields["refusals_atomic"]["description"].endswith("Default: off")
+
+
+@pytest.mark.parametrize(("name", "key", "field"), BOUNDED)
+def test_the_form_and_the_parser_have_the_same_bounds(name: str, key: str, field: dict[str, Any]) -> None:
+    vendor, bounds = vendors.load(name), (field["schema"]["minimum"], field["schema"]["maximum"])
+    rest = {"rate_limit_conn_id": "store", "requests_per_second": 1}
+    told = "from {:g} to {:g}".format(*bounds)
+    assert told in field["description"]
+    for taken in bounds:
+        assert read(vendor, {**rest, key: taken}) == read(vendor, {**rest, key: f" {taken} "})
+    for refused in (bounds[0] / 2, bounds[1] * 2, 0, -1):
+        with pytest.raises(ConfigError, match=rf"'{key}' in the extra of connection 'c' is no (whole )?number {told}$"):
+            read(vendor, {**rest, key: refused})
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -94,7 +140,6 @@ def test_the_destination_comes_first_in_a_part_of_its_own_and_says_whether_it_mu
 def test_a_choice_does_not_offer_null(name: str, key: str, field: dict[str, Any]) -> None:
     assert None not in field["schema"]["enum"], f"{name}.{key}"
     assert field["schema"]["default"] in field["schema"]["enum"]
-    assert TYPES["talkdesk"]["conn-fields"]["region"]["schema"]["enum"] == ["us", "eu", "ca"]
 
 
 def test_a_setting_is_there_only_where_it_means_something() -> None:

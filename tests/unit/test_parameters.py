@@ -113,12 +113,3 @@ def test_the_users_limits_lie_over_the_vendors() -> None:
     assert parsed(batch_size=DEX.limits.batch_size).limits(DEX) == DEX.limits
     with pytest.raises(ConfigError, match="batch_size is at most 100 for Dex, not 101"):
         parsed(batch_size=DEX.limits.batch_size + 1).limits(DEX)
-
-
-@pytest.mark.parametrize(
-    ("task", "of_connection", "used"), [(None, None, 60), (None, 5.0, 5), (30.0, 5.0, 30), (60.0, 5.0, 60)]
-)
-def test_the_tasks_timeout_lies_over_the_connections(
-    task: float | None, of_connection: float | None, used: float
-) -> None:
-    assert parsed(request_timeout=task).timeout(of_connection) == used

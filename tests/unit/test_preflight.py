@@ -18,7 +18,7 @@ from airflow_provider_contacts.errors import (
 )
 from airflow_provider_contacts.transport.preflight import check_destination, exact_destination, read
 from airflow_provider_contacts.vendor_kit.destinations import Lookup
-from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
+from airflow_provider_contacts.vendor_kit.forms import INTEGER, DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.fake_vendor import VENDOR
@@ -158,7 +158,7 @@ LISTED = replace(
     destination=DestinationForm(
         settings=(
             Setting(name="list", label="List", description="its name"),
-            Setting(name="list_id", kind="integer", label="List id", description="its id"),
+            Setting(name="list_id", kind=INTEGER, label="List id", description="its id"),
         ),
         exactly_one=("list", "list_id"),
     ),
