@@ -62,8 +62,8 @@ def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
         "hook-class-name": hook_class,
         "hook-name": vendor.title,
         "ui-field-behaviour": {
-            "hidden-fields": list(auth.hidden),
-            "relabeling": dict(auth.relabeling),
+            "hidden-fields": [one for one in ("login", "password") if one not in auth.labels],
+            "relabeling": dict(auth.labels),
             "placeholders": {"host": vendor.base_url(Account()), **auth.examples},
         },
         "conn-fields": {

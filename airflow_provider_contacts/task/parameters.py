@@ -10,6 +10,7 @@ from typing import Any, Literal
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.table_names import names
 from airflow_provider_contacts.nearest import did_you_mean, not_this
+from airflow_provider_contacts.vendor_kit.forms import LONGEST_TIMEOUT
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Vendor
 
 StorePayload = Literal["undelivered", "all", "never"]
@@ -170,7 +171,11 @@ COUNT = "a whole number of at least 1"
 STORE_PAYLOAD = parse_one_of("undelivered", "all", "never")
 STATED_COUNT = parse_if(is_count, f"{COUNT}, or None for the vendor's own", optional=True)
 RATE = parse_up_to(1e6, "a number above 0, or None for the vendor's own", optional=True)
-TIMEOUT = parse_up_to(600, "a number of seconds above 0, 600 at most, or None for the connection's own", optional=True)
+TIMEOUT = parse_up_to(
+    LONGEST_TIMEOUT,
+    f"a number of seconds above 0, {LONGEST_TIMEOUT} at most, or None for the connection's own",
+    optional=True,
+)
 WAIT = parse_up_to(86_400, "a number of seconds above 0, 86400 at most")
 FIELD_MAP = parse_if(is_field_map, "a mapping of source columns to vendor fields, both texts", optional=True)
 PLAN_ROWS = parse_if(

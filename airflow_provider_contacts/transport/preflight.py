@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -22,13 +20,10 @@ class Caller(Protocol):
         """Send one request and wait for its result."""
 
 
-def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: str) -> dict[str, Any]:
-    """Return the destination, as far as it is known without asking the vendor: the task's keys over the connection's.
-
-    :param given: a mapping, its JSON text, or nothing.
-    """
-    form, place = vendor.destination, f"destination for {vendor.title}, {where}"
-    stated = parse_settings(as_mapping(given, vendor, place), form.settings, place)
+def check_destination(vendor: Vendor, given: Destination | None, defaults: Destination, where: str) -> dict[str, Any]:
+    """Return the destination, as far as it is known without asking the vendor: the task's over the connection's."""
+    form = vendor.destination
+    stated = parse_settings(given or {}, form.settings, f"destination for {vendor.title}, {where}")
     chosen = form.exactly_one if any(key in stated for key in form.exactly_one) else ()
     merged = {key: value for key, value in defaults.items() if key not in chosen} | stated
     if missing := [key for key in form.required if key not in merged]:
@@ -47,25 +42,10 @@ def check_destination(vendor: Vendor, given: Any, defaults: Destination, where: 
     return merged
 
 
-def as_mapping(given: Any, vendor: Vendor, place: str) -> Mapping[str, Any]:
-    """Return the destination of a mapping, its JSON text, or nothing."""
-    if isinstance(given, str):
-        try:
-            given = json.loads(given) if given.strip() else None
-        except ValueError:
-            given = ()
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        keys = [setting.name for setting in vendor.destination.settings]
-        raise ConfigError(f"{place} is a mapping, or the JSON text of one, with the keys {keys or 'none'}")
-    return given
-
-
 def exact_destination(
     vendor: Vendor,
     caller: Caller,
-    given: Any,
+    given: Destination | None,
     defaults: Destination,
     where: str,
     *,

@@ -11,10 +11,10 @@ from typing import Any
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.pacing.shared import SETTINGS as RATE_SETTINGS
-from airflow_provider_contacts.vendor_kit.forms import BOOLEAN, BOOLEAN_OR_PATH, NUMBER, Setting
+from airflow_provider_contacts.vendor_kit.forms import BOOLEAN, BOOLEAN_OR_PATH, LONGEST_TIMEOUT, NUMBER, Setting
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
-SECONDS = partial(Setting, kind=NUMBER, between=(0.001, 600))
+SECONDS = partial(Setting, kind=NUMBER, between=(0.001, LONGEST_TIMEOUT))
 SWITCH = partial(Setting, kind=BOOLEAN)
 OFF = "off makes its records unknown"
 

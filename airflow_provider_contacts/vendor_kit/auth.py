@@ -43,13 +43,14 @@ Credential = FixedHeader | ClientCredentials
 class Auth:
     """How an account gives a credential, and what becomes of the connection form's standard fields for it.
 
+    :param labels: what the form calls login and password; one without a label is hidden.
+    :param examples: what it shows in an empty one.
     :param credential: raises ``ConfigError`` for an account that makes none.
     :param settings: extra keys of the connection.
     """
 
     credential: Callable[[Account], Credential]
-    hidden: tuple[str, ...] = ()
-    relabeling: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     examples: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ()
 
@@ -72,8 +73,7 @@ def api_key(example: str = "") -> Auth:
             raise ConfigError(f"the password is missing: the API key, such as {example}")
         return bearer(account.password)
 
-    labels, examples = {"password": "API key"}, {"password": example}
-    return Auth(credential=credential, hidden=("login",), relabeling=labels, examples=examples)
+    return Auth(credential=credential, labels={"password": "API key"}, examples={"password": example})
 
 
 def login_and_password(login: str, password: str, example: str = "") -> Auth:
@@ -86,8 +86,7 @@ def login_and_password(login: str, password: str, example: str = "") -> Auth:
             raise ConfigError("the login must not hold a colon: Basic authentication cuts there")
         return basic(account.login, account.password)
 
-    labels = {"login": login, "password": password}
-    return Auth(credential=credential, relabeling=labels, examples={"login": example})
+    return Auth(credential=credential, labels={"login": login, "password": password}, examples={"login": example})
 
 
 def client_credentials(
@@ -135,4 +134,4 @@ def client_credentials(
         ),
     )
     labels = {"login": "Client ID", "password": "Client secret (or bearer token, with an empty client ID)"}
-    return Auth(credential=credential, relabeling=labels, settings=settings)
+    return Auth(credential=credential, labels=labels, settings=settings)

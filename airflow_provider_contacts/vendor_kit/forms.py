@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
 
+LONGEST_TIMEOUT = 600
+"""Seconds that a request and its answer may take."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:

@@ -17,9 +17,7 @@ from airflow_provider_contacts.vendor_kit.vendor import Vendor
 TYPES = {one["connection-type"]: one for one in get_provider_info()["connection-types"]}
 FIELDS = [(name, key, field) for name, one in TYPES.items() for key, field in one["conn-fields"].items()]
 IDS = [f"{name}.{key}" for name, key, _ in FIELDS]
-SWITCHES = [one for one in FIELDS if "boolean" in one[2]["schema"]["type"]]
 BOUNDED = [one for one in FIELDS if "minimum" in one[2]["schema"]]
-CHOICES = [one for one in FIELDS if "enum" in one[2]["schema"]]
 LOGINS = {"apptoto": "owner@company.example", "intermezzo": "id", "talkdesk": "id"}
 DESTINATIONS: dict[str, dict[str, Any]] = {
     "apptoto": {"address_book_id": 7},
@@ -28,7 +26,6 @@ DESTINATIONS: dict[str, dict[str, Any]] = {
     "nedzo": {},
     "talkdesk": {"record_list_id": "list"},
 }
-ON = {"refusals_atomic", "retry_after_is_refusal"}
 
 
 def shown(name: str) -> dict[str, Any]:
@@ -43,11 +40,6 @@ def read(vendor: Vendor, extra: dict[str, Any]) -> Target:
         conn_id="c", login=LOGINS.get(name, ""), password="p", extra={**extra, **DESTINATIONS[name], **account}
     )
     return resolve(vendor, stored)
-
-
-@pytest.mark.parametrize(("name", "key", "field"), SWITCHES)
-def test_a_switch_shows_what_counts(name: str, key: str, field: dict[str, Any]) -> None:
-    assert field["schema"]["default"] is (key in ON), name
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -105,7 +97,8 @@ def test_type_bounds_and_default_are_in_the_form(name: str, key: str, schema: di
 
 def test_the_form_shows_what_the_vendor_assumes() -> None:
     fields = connection_type(replace(vendors.load("dex"), refusals_atomic=False), "x.Hook")["conn-fields"]
-    assert [fields[key]["schema"]["default"] for key in sorted(ON)] == [False, True]
+    defaults = [fields[key]["schema"]["default"] for key in ("refusals_atomic", "retry_after_is_refusal")]
+    assert defaults == [False, True]
     assert fields["refusals_atomic"]["description"].endswith("Default: off")
 
 
@@ -134,12 +127,6 @@ def test_the_destination_comes_first_in_a_part_of_its_own_and_says_whether_it_mu
         assert marked in fields[key]["label"]
         # A task can give it instead: the form must let such a connection be saved.
         assert "null" in fields[key]["schema"]["type"]
-
-
-@pytest.mark.parametrize(("name", "key", "field"), CHOICES)
-def test_a_choice_does_not_offer_null(name: str, key: str, field: dict[str, Any]) -> None:
-    assert None not in field["schema"]["enum"], f"{name}.{key}"
-    assert field["schema"]["default"] in field["schema"]["enum"]
 
 
 def test_a_setting_is_there_only_where_it_means_something() -> None:
