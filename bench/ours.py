@@ -16,7 +16,6 @@ from bench.clock import timed
 from bench.job import CHUNK, COLUMNS, Job
 
 NEEDED = (
-    "httpx",
     "airflow.sdk.api.datamodels._generated",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",

@@ -28,7 +28,6 @@ LONGEST_TRY = 300.0
 """Seconds after which a try that nobody kills counts as hanging."""
 
 NEEDED = (
-    "httpx",
     "airflow.providers.common.sql.hooks.sql",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",

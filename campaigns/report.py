@@ -22,7 +22,6 @@ PACKAGES = (
     "apache-airflow",
     "apache-airflow-providers-common-sql",
     "httptools",
-    "httpx",
     "SQLAlchemy",
     "psycopg2-binary",
     "PyMySQL",

@@ -94,7 +94,7 @@ class ContactsHook(BaseHook):
         Paths are relative to the vendor's base URL; the credential goes to its host alone. The caller closes the
         client. Nothing that it does is retried or remembered.
         """
-        from airflow_provider_contacts.transport.client import plain_client
+        from airflow_provider_contacts.transport.plain_client import plain_client
 
         target = self.target()
         return plain_client(target.endpoint, timeout=target.request_timeout, on_secret=mask_secret)

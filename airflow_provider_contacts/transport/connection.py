@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,7 +152,8 @@ def http_parts(url: str) -> SplitResult | None:
         _ = parts.port
     except ValueError:
         return None
-    fine = url.isprintable() and " " not in url and parts.scheme in {"http", "https"} and parts.hostname
+    host = parts.hostname or ""
+    fine = url.isprintable() and " " not in url and parts.scheme in {"http", "https"} and host and host.isascii()
     return parts if fine else None
 
 
@@ -159,7 +161,10 @@ def check_url(url: str, *, allow_http: bool) -> bool:
     """Return whether a URL leads to another machine without TLS; refuse it where that is not allowed."""
     parts = http_parts(url)
     if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError("host and token_url are https URLs without spaces, credentials, query or fragment")
+        raise ConfigError(
+            "host and token_url are https URLs without spaces, credentials, query or fragment, with a host in ASCII "
+            "(an international name as xn--…)"
+        )
     host = parts.hostname or ""
     if parts.scheme == "https" or is_loopback(host):
         return False
@@ -197,9 +202,16 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
     """Return a TLS context that trusts what a connection says: the usual ones, nothing, or a CA bundle."""
     import ssl
 
-    if isinstance(verify, bool):
-        import httpx
+    import certifi
 
-        return httpx.create_ssl_context(verify=verify)
-    folder = Path(verify).is_dir()
-    return ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+    if verify is False:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    if verify is not True:
+        file, folder = (None, verify) if Path(verify).is_dir() else (verify, None)
+    elif file := os.environ.get("SSL_CERT_FILE"):
+        folder = None
+    elif not (folder := os.environ.get("SSL_CERT_DIR")):
+        file = certifi.where()
+    return ssl.create_default_context(cafile=file or None, capath=folder or None)

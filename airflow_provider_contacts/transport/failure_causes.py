@@ -8,10 +8,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import httpx
+from airflow_provider_contacts.transport.address import Address
 
 HOST = "check the connection's host and port"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
@@ -36,20 +34,15 @@ class NotConnectedError(Exception):
 
 
 @contextmanager
-def explained(url: httpx.URL, *, proxied: bool) -> Iterator[None]:
+def explained(address: Address, *, proxied: bool) -> Iterator[None]:
     """Turn any error while a host or a proxy is connected to into :class:`NotConnectedError`."""
     try:
         yield
     except NotConnectedError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, no byte of a request has left
-        name, advice = (f"the proxy {url.host}", PROXY) if proxied else (url.host, HOST)
-        raise NotConnectedError(cause(error, name, port_of(url), advice)) from None
-
-
-def port_of(url: httpx.URL) -> int:
-    """Return the port of a URL."""
-    return url.port or (443 if url.scheme == "https" else 80)
+        name, advice = (f"the proxy {address.host}", PROXY) if proxied else (address.host, HOST)
+        raise NotConnectedError(cause(error, name, address.port, advice)) from None
 
 
 def too_late(host: str, seconds: float) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_provider_contacts.transport.address import address_of, proxy_authorization, request_target
 from airflow_provider_contacts.transport.connection import Endpoint, proxy_for, tls_context
 from airflow_provider_contacts.transport.failure_causes import (
     NotConnectedError,
     explained,
-    port_of,
     too_late,
     tunnel_refusal,
 )
 from airflow_provider_contacts.transport.http_connection import HttpConnection
-
-if TYPE_CHECKING:
-    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +46,13 @@ class Pool:
     """The connections to one host, used from one event loop."""
 
     def __init__(self, endpoint: Endpoint, url: str) -> None:
-        import httpx
-
-        self._target = httpx.URL(url)
+        self._target = address_of(url)
         proxy = proxy_for(url, endpoint.proxy)
-        self._proxy = httpx.URL(proxy) if proxy else None
+        self._proxy = address_of(proxy) if proxy else None
+        self._proxy_headers = proxy_authorization(proxy) if proxy else {}
         # Reading the usual certificates takes longer than a hundred requests; without TLS, nobody needs them.
-        plain = self._target.scheme == "http" and (self._proxy is None or self._proxy.scheme == "http")
-        self._tls: Any = None if plain else tls_context(endpoint.verify)
+        encrypted = self._target.tls or (self._proxy is not None and self._proxy.tls)
+        self._tls: Any = tls_context(endpoint.verify) if encrypted else None
         self._asked: Any = None
         self._head = b""
         self._idle: list[HttpConnection] = []
@@ -70,7 +65,7 @@ class Pool:
     @property
     def host(self) -> str:
         """The host, as it is asked for."""
-        return self._target.raw_host.decode()
+        return self._target.host
 
     @property
     def listening(self) -> float:
@@ -123,15 +118,11 @@ class Pool:
         return self._head + (b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def _head_of(self, method: str, url: str, query: tuple[tuple[str, str], ...], headers: dict[str, str]) -> bytes:
-        import httpx
-
-        # As get_conn() sends it, too.
-        parts = httpx.URL(url, params=query) if query else httpx.URL(url)
-        host, path = parts.netloc.decode(), parts.raw_path.decode()
+        host, path = self._target.host_header, request_target(url, query)
         lines = {"Host": host, **COMMON_HEADERS, **headers}
-        if self._proxy is not None and self._target.scheme == "http":
+        if self._proxy is not None and not self._target.tls:
             path = f"http://{host}{path}"
-            lines |= proxy_authorization(self._proxy)
+            lines |= self._proxy_headers
         texts = [f"{method} {path} HTTP/1.1", *(f"{name}: {text}" for name, text in lines.items())]
         if not all(map(str.isprintable, texts)):
             raise ValueError("no header can carry this")
@@ -159,14 +150,12 @@ class Pool:
 
     async def _connect(self, layers: list[Any]) -> HttpConnection:
         """Connect, through a proxy and with TLS where they are asked for; ``layers`` receives what is opened."""
-        loop, proxy, encrypted = asyncio.get_running_loop(), self._proxy, self._target.scheme == "https"
+        loop, proxy = asyncio.get_running_loop(), self._proxy
         reader = asyncio.StreamReader()
         opening = asyncio.StreamReaderProtocol(reader)
         first = proxy or self._target
         with explained(first, proxied=proxy is not None):
-            making = loop.create_connection(
-                lambda: opening, first.raw_host.decode(), port_of(first), happy_eyeballs_delay=NEXT_ADDRESS
-            )
+            making = loop.create_connection(lambda: opening, first.host, first.port, happy_eyeballs_delay=NEXT_ADDRESS)
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     layers.append((await making)[0])
@@ -174,22 +163,18 @@ class Pool:
                 if error.errno is not None:
                     raise
                 raise NotConnectedError(too_late(self.host, CONNECT_TIMEOUT)) from None
-            if proxy is not None and proxy.scheme == "https":
-                name = proxy.raw_host.decode()
-                layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=name))
-            if proxy is not None and encrypted:
-                await self._ask_for_tunnel(proxy, layers[-1], reader)
+            if proxy is not None and proxy.tls:
+                layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=proxy.host))
+            if proxy is not None and self._target.tls:
+                await self._ask_for_tunnel(layers[-1], reader)
         with explained(self._target, proxied=False):
-            if encrypted:
+            if self._target.tls:
                 layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=self.host))
             return HttpConnection(self, layers)
 
-    async def _ask_for_tunnel(
-        self, proxy: httpx.URL, transport: asyncio.Transport, reader: asyncio.StreamReader
-    ) -> None:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        where = f"{host}:{port_of(self._target)}"
-        lines = {"Host": where, **proxy_authorization(proxy)}
+    async def _ask_for_tunnel(self, transport: asyncio.Transport, reader: asyncio.StreamReader) -> None:
+        where = self._target.authority
+        lines = {"Host": where, **self._proxy_headers}
         head = "\r\n".join([f"CONNECT {where} HTTP/1.1", *(f"{one}: {lines[one]}" for one in lines), "", ""])
         transport.write(head.encode("ascii"))
         said = re.match(rb"HTTP/1\.[01] (\d{3})", await reader.readuntil(b"\r\n\r\n"))
@@ -203,11 +188,3 @@ class Pool:
             connection.close()
         for _ in range(TURNS):
             await asyncio.sleep(0)
-
-
-def proxy_authorization(proxy: httpx.URL) -> dict[str, str]:
-    """Return the header with the user and the password of a proxy's URL."""
-    if not proxy.userinfo:
-        return {}
-    account = f"{proxy.username}:{proxy.password}".encode()
-    return {"Proxy-Authorization": "Basic " + base64.b64encode(account).decode()}

@@ -6,6 +6,7 @@ import base64
 import re
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.transport.connection import proxy_for
+from airflow_provider_contacts.transport.connection import proxy_for, tls_context
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.sockets import Serve, Wire, client_to, fine, free_port, make_certificate, result_of, silent, tls_of
@@ -119,6 +120,26 @@ def test_a_certificate_that_is_not_trusted_is_proof_and_one_that_is_is_fine(
         with client_to(server, verify=verify) as client:
             assert isinstance(result_of(client), Response)
     assert len(server.heard) == 2
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_of_the_environment_take_the_place_of_the_usual_ones(
+    serve: Serve, certificate: tuple[str, str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(one, raising=False)
+    usual = len(tls_context(verify=True).get_ca_certs())
+    server = serve(fine, tls_of(certificate))
+    command = ["openssl", "x509", "-in", certificate[0], "-noout", "-subject_hash"]
+    named = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / f"{named}.0").write_bytes(Path(certificate[0]).read_bytes())
+    monkeypatch.setenv(name, certificate[0] if name == "SSL_CERT_FILE" else f"/no/such:{tmp_path}")
+    assert usual > 50 > len(tls_context(verify=True).get_ca_certs())
+    with client_to(server) as client:
+        assert isinstance(result_of(client), Response)
+    monkeypatch.setenv(name, "")
+    with client_to(server) as client:
+        assert result_of(client) == NotSent("not_connected")
 
 
 # Proxies.

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_provider_contacts.transport.client import plain_client
 from airflow_provider_contacts.transport.connection import Endpoint
+from airflow_provider_contacts.transport.plain_client import plain_client
 from airflow_provider_contacts.vendor_kit.auth import bearer
 from airflow_provider_contacts.vendor_kit.results import NoAnswer
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from airflow_provider_contacts.errors import LookupFailedError
-from airflow_provider_contacts.transport.client import plain_client
 from airflow_provider_contacts.transport.connection import Endpoint
+from airflow_provider_contacts.transport.plain_client import plain_client
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response

@@ -75,6 +75,7 @@ def test_host_schema_and_port_make_the_url(stored: dict[str, Any], url: str, hos
         {"host": "https://vendor.example:1", "port": 2},
         {"host": "https://ven dor.example"},
         {"host": "https://vendor.example/a\nb"},
+        {"host": "https://bücher.example"},
     ],
 )
 def test_what_is_no_url_is_refused(stored: dict[str, Any]) -> None:

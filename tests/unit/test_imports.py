@@ -16,7 +16,7 @@ PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
 # Where no library that takes long to import may be loaded.
 LIGHT = ("engine", "pacing", "reconcile", "records", "transport", "vendor_kit", "vendors")
-HEAVY = frozenset({"aiohttp", "httpx", "numpy", "pandas", "sqlalchemy"})
+HEAVY = frozenset({"aiohttp", "httpx", "httpx2", "numpy", "pandas", "sqlalchemy"})
 # What every DAG file has loaded before it comes to us.
 AS_A_DAG_FILE = "from airflow.sdk import DAG, BaseHook, BaseOperator, task"
 MODULE_BUDGET = 15
