@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 MOST_WITHOUT_TABLE = 20_000
 """Records of a push without an outcome table; only a table can remember more."""
 
+FROZEN_BY_PYTHON = 1000
+"""Objects that a heap may hold frozen which nobody has frozen: Python 3.12 begins with some hundreds."""
+
 MOST_RESCHEDULES = 100
 """Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
 
@@ -171,7 +174,7 @@ def frozen_heap() -> Iterator[None]:
     An Airflow task begins with more than a hundred thousand objects that live as long as the process; collections
     that walk them were a fifth of a push's CPU. Not for a hook's ``push``, which runs in somebody else's code.
     """
-    if gc.get_freeze_count():
+    if gc.get_freeze_count() > FROZEN_BY_PYTHON:
         yield
         return
     gc.freeze()

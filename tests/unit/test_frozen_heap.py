@@ -4,14 +4,14 @@ import gc
 
 import pytest
 
-from airflow_provider_contacts.task.execution import frozen_heap
+from airflow_provider_contacts.task.execution import FROZEN_BY_PYTHON, frozen_heap
 
 
 def test_what_exists_is_left_out_of_collections_until_the_end() -> None:
     before = gc.get_freeze_count()
-    assert before == 0, "somebody else has frozen this process"
+    assert before <= FROZEN_BY_PYTHON, "somebody else has frozen this process"
     with frozen_heap():
-        assert gc.get_freeze_count() > 1000
+        assert gc.get_freeze_count() > before + FROZEN_BY_PYTHON
     assert gc.get_freeze_count() == 0
 
 
