@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
 from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
 from airflow_provider_contacts.ledgers.sql.settlement import open_tables
@@ -32,11 +32,16 @@ def at(url: str, table: str = "contact_outcomes") -> Opening:
     return opening(hook=UrlHook(url), table=table)
 
 
+def settled(url: str) -> None:
+    with kept_open(connect(UrlHook(url))) as engine:
+        open_tables(engine, "contact_outcomes", create_tables=True)
+
+
 TASKS: dict[str, Callable[[str], Any]] = {
     "push": lambda url: open_ledger(at(url)),
     "plan": lambda url: open_ledger(at(url), plan_only=True),
     "replay": lambda url: SelectedRows.open(at(url), Selection(statuses=frozenset())),
-    "settle": lambda url: open_tables(connect(UrlHook(url)), "contact_outcomes", create_tables=True),
+    "settle": settled,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Engine, event  # noqa: TID253  # this module is imported only by what uses a table
@@ -56,6 +57,16 @@ def connect(hook: Any) -> Engine:
     named = getattr(hook, "get_conn_id", None)
     remember(engine, conn_id=named() if named is not None else None)
     return engine
+
+
+@contextmanager
+def kept_open(engine: Engine) -> Iterator[Engine]:
+    """Close the connections of an engine if what is done with it fails; else they stay open."""
+    try:
+        yield engine
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def engine_of(hook: Any, needs: str, **settings: Any) -> Engine:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.executions import Execution, number_of_sync
 from airflow_provider_contacts.ledgers.sql.rows import Policy
@@ -49,8 +49,8 @@ def open_ledger(opening: Opening, engine: Engine | None = None, *, plan_only: bo
     :raises ConfigError: for a database, table or destination that cannot be used, or that forgets what it keeps.
     """
     opening.binding.check()
-    engine = engine or connect(opening.hook)
-    ledger = opening.patience.run(lambda: opened(engine, opening, plan_only=plan_only))
+    with kept_open(engine or connect(opening.hook)) as found:
+        ledger = opening.patience.run(lambda: opened(found, opening, plan_only=plan_only))
     for warning in ledger.warnings:
         log.warning("%s", warning)
     return ledger

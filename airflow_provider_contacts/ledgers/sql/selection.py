@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.sql.database import connect
+from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
 from airflow_provider_contacts.ledgers.sql.expressions import joined, own, payload_of, seconds_since, status_of
 from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
@@ -48,8 +48,8 @@ class SelectedRows:
     @classmethod
     def open(cls, opening: Opening, selection: Selection) -> SelectedRows:
         """Connect, and look whether there is anything."""
-        engine = connect(opening.hook)
-        return opening.patience.run(lambda: cls(engine, open_store(engine, opening.table), opening, selection))
+        with kept_open(connect(opening.hook)) as engine:
+            return opening.patience.run(lambda: cls(engine, open_store(engine, opening.table), opening, selection))
 
     def pages(self) -> Iterator[list[Stored]]:
         """Yield all records in order of their identifiers, each once, as they are when their page is read.
