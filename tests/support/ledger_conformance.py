@@ -33,7 +33,7 @@ from airflow_provider_contacts.ledgers.sql.database import prepare
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
-from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
+from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE, Patience
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult, History
 from airflow_provider_contacts.records.record_state import Holder, RecordState
@@ -1020,7 +1020,7 @@ class LedgerConformance(EveryLedger):
 
         def begin(number: int) -> set[str]:
             start.wait(timeout=30)
-            return claim(database.open(f"run-{number}"), f"key-{number}")
+            return claim(database.open(f"run-{number}", patience=Patience()), f"key-{number}")
 
         with ThreadPoolExecutor(4) as threads:
             assert len(list(threads.map(begin, range(4)))) == 4

@@ -92,7 +92,10 @@ def driver_error(*arguments: object, kind: type[DBAPIError] = OperationalError, 
     "error",
     [
         *(driver_error("x", sqlstate=one) for one in ("25006", "57014", "55P03", "40P01", "57P03", "53300", "57P01")),
-        *(driver_error(number, "x") for number in (1205, 1213, 1290, 1836, 1792, 3024, 1969, 1040, 1053, 2002, 2013)),
+        *(
+            driver_error(number, "x")
+            for number in (1205, 1213, 1290, 1684, 1836, 1792, 3024, 1969, 1040, 1053, 2002, 2013)
+        ),
         *(driver_error("database is locked", sqlite_errorcode=one) for one in (5, 5 | (2 << 8))),
         driver_error("connection failed: FATAL:  the database system is starting up"),
         driver_error("connection failed: FATAL:  sorry, too many clients already"),

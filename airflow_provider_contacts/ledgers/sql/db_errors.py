@@ -70,7 +70,7 @@ NO_FILE = Cause(
 # SQLSTATE where the driver tells one, else the number of a MySQL error, or of an SQLite one after "sqlite".
 CAUSES: Mapping[str, Cause] = {
     **dict.fromkeys(("25006", "1290", "1792", "1836"), READ_ONLY),
-    **dict.fromkeys(("40001", "40P01", "55P03", "57014", "1205", "1213", "1317", "1969", "3024"), LOCKED),
+    **dict.fromkeys(("40001", "40P01", "55P03", "57014", "1205", "1213", "1317", "1684", "1969", "3024"), LOCKED),
     **dict.fromkeys(("sqlite 5", "sqlite 6"), LOCKED),
     **dict.fromkeys(("53300", "1040", "1203", "1226", "08004"), CROWDED),
     **dict.fromkeys(("57P01", "57P02", "57P03", "08000", "08001", "08003", "08006", "08P01"), AWAY),
