@@ -128,7 +128,7 @@ def test_lists_and_objects_of_other_classes_are_read_at_any_depth() -> None:
     taken("dex", "linkedin_data", deep, {"a": {"b": [1, ["l", "r"]]}, "c": [[1, 2], [3, 4]]})
     assert plain(np.array(["2026-01-02T03:04:05"], dtype="M8[ns]")) == ["2026-01-02T03:04:05"]
     assert plain(pd.Series([1.0, math.nan])) == [1.0, None]
-    assert plain({"a": pd.NA, "b": pd.NaT, "c": np.datetime64("NaT"), "d": Decimal("NaN"), "e": None}) == {}
+    assert plain({"a": pd.NA, "b": pd.NaT, "c": np.datetime64("NaT", "s"), "d": Decimal("NaN"), "e": None}) == {}
 
 
 @pytest.mark.parametrize("value", [pd.NA, pd.NaT, np.float64("nan"), Decimal("NaN"), Decimal("sNaN"), np.ma.masked])
