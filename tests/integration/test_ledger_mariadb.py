@@ -53,7 +53,7 @@ def test_rights_to_create_are_needed_only_to_create(mariadb: MariaDB, database: 
     reading = f"reader_{name}"
     database.run(f"CREATE USER {reading}@localhost", f"GRANT SELECT ON {name}.contact_outcomes TO {reading}@localhost")
     reader = Database(mariadb.url(user=reading, database=str(name)))
-    with pytest.raises(sqlalchemy.exc.DBAPIError, match="invoker of view lack rights"):
+    with pytest.raises(sqlalchemy.exc.DBAPIError, match=r"invoker of view lack rights|command denied"):
         reader.rows()
     database.run(f"GRANT SELECT ON {name}.* TO {reading}@localhost")
     assert {row["status"] for row in reader.rows()} == {"succeeded", "sending"}
