@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil  # type: ignore[import-untyped]  # Airflow brings it, without types
 
@@ -157,21 +157,20 @@ def running_postgres(settings: str = "") -> Iterator[Postgres]:
             server.stop()
 
 
-# MariaDB.
+# MariaDB, and MySQL in its place.
 
 MARIADB_SQL = (
     *("mysql_system_tables.sql", "mysql_performance_tables.sql"),
     *("mysql_system_tables_data.sql", "maria_add_gis_sp_bootstrap.sql"),
 )
-MARIADB_SETTINGS = (
-    *("--skip-networking", "--performance-schema=OFF"),
-    *("--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M"),
-)
+INNODB_SETTINGS = ("--skip-networking", "--performance-schema=OFF", "--innodb-buffer-pool-size=64M")
 
 
 @dataclass(slots=True)
 class MariaDB:
     """One MariaDB server; ``root`` is ``/``, or where its packages were unpacked."""
+
+    settings: ClassVar[tuple[str, ...]] = ("--innodb-log-file-size=32M",)
 
     root: Path
     program: Path
@@ -235,8 +234,9 @@ class MariaDB:
 
     def _command(self, *arguments: str) -> list[str]:
         return [
-            str(self.program),
+            *started_by(self.root, self.program),
             "--no-defaults",
+            f"--basedir={self.root / 'usr'}",
             f"--datadir={self.folder / 'data'}",
             # A server that starts removes all temporary tables in this folder, another server's too.
             f"--tmpdir={self.folder}",
@@ -245,9 +245,34 @@ class MariaDB:
             f"--lc-messages-dir={self.root / 'usr/share/mysql'}",
             f"--character-sets-dir={self.root / 'usr/share/mysql/charsets'}",
             *(["--user=root"] if os.geteuid() == 0 else []),
-            *MARIADB_SETTINGS,
+            *INNODB_SETTINGS,
+            *self.settings,
             *arguments,
         ]
+
+
+@dataclass(slots=True)
+class MySQL(MariaDB):
+    """One MySQL server, in the place of a MariaDB."""
+
+    settings = ("--innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=NULL")
+
+    def create(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = self._command("--initialize-insecure")
+            subprocess.run(command, check=True, stdout=log, stderr=log, env=environment(self.root))
+
+
+def found_mariadb() -> tuple[type[MariaDB], Path, Path]:
+    """Return what is to be run, its root and its program: MySQL where ``CONTACTS_MYSQL`` names a folder with one."""
+    mysql = os.environ.get("CONTACTS_MYSQL")
+    if mysql:
+        return MySQL, Path(mysql), Path(mysql) / "usr/sbin/mysqld"
+    for root in mariadb_roots():
+        program = root / "usr/sbin/mariadbd"
+        if program.exists():
+            return MariaDB, root, program
+    raise NoServerError("no MariaDB: none is installed, and .ci/mariadb has unpacked none")
 
 
 def mariadb_roots() -> Iterator[Path]:
@@ -257,27 +282,34 @@ def mariadb_roots() -> Iterator[Path]:
     yield Path(os.environ.get("CONTACTS_MARIADB") or cache / "airflow-provider-contacts" / "mariadb")
 
 
+def started_by(root: Path, program: Path) -> list[str]:
+    """Return the command that starts a program: what was unpacked with a C library of its own needs its loader."""
+    loader = next(root.glob("usr/lib64/ld-linux*"), None) if root != Path("/") else None
+    return [*([str(loader), "--library-path", libraries(root)] if loader else []), str(program)]
+
+
 def environment(root: Path) -> dict[str, str]:
-    """Return the environment in which unpacked programs find their libraries."""
-    folders = [str(folder) for folder in root.glob("usr/lib/*-linux-gnu*")] if root != Path("/") else []
-    return {**os.environ, **({"LD_LIBRARY_PATH": os.pathsep.join(folders)} if folders else {})}
+    """Return the environment in which other unpacked programs find their libraries."""
+    own = {"LD_LIBRARY_PATH": libraries(root)} if len(started_by(root, root)) == 1 and libraries(root) else {}
+    return {**os.environ, **own}
+
+
+def libraries(root: Path) -> str:
+    """Return the folders with the libraries of what was unpacked."""
+    return os.pathsep.join(map(str, root.glob("usr/lib/*-linux-gnu*"))) if root != Path("/") else ""
 
 
 @contextmanager
 def running_mariadb() -> Iterator[MariaDB]:
     """Start a MariaDB of one's own, and remove it afterwards; ``NoServerError`` where there is none."""
-    for root in mariadb_roots():
-        program = root / "usr/sbin/mariadbd"
-        if program.exists():
-            break
-    else:
-        raise NoServerError("no MariaDB: none is installed, and .ci/mariadb has unpacked none")
+    kind, root, program = found_mariadb()
     if importlib.util.find_spec("pymysql") is None:
         raise NoServerError("no MariaDB: its driver, PyMySQL, is not installed")
-    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, env=environment(root))
+    command = [*started_by(root, program), "--version"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(root))
     version = told.stdout.partition("Ver ")[2].split()[0]
     with temporary_folder("ledger-my-") as folder:
-        server = MariaDB(root, program, version, folder)
+        server = kind(root, program, version, folder)
         server.create()
         try:
             server.start()
