@@ -43,7 +43,6 @@ MARKS = ("SEED", "FOUND", "INFERRED", "UNKNOWN")
 KINDS = {kind: kind.__name__.lower() for kind in get_args(Reply)}
 GARBAGE = (b"", b"<html>", b"\xff", b"null", b"[]", b"{}", b"7", b'"x"', b"[[]]", b"[" * 100_000, b'{"id":')
 STRANGE: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**30, "", "x", "1", [], [None], {}, {"id": "1"})
-ACCOUNT = Account(login="login", password="password")  # noqa: S106  # no secret
 
 
 def same(found: object, wanted: object, what: str) -> None:
@@ -54,19 +53,19 @@ def same(found: object, wanted: object, what: str) -> None:
 def check_vendor(vendor: Vendor) -> None:
     """Check what holds of a vendor before anything is sent or read."""
     assert re.fullmatch(r"[a-z][a-z0-9_]*", vendor.name), f"the name {vendor.name!r} is no connection type"
-    for url in (vendor.docs_url, vendor.base_url(ACCOUNT)):
+    settings, form = settings_of(vendor), vendor.destination
+    names = [setting.name for setting in settings]
+    assert len(names) == len(set(names)), f"a setting is declared twice: {names}"
+    assert not parse_settings({}, form.settings, "the destination"), "a key of the destination has a default"
+    nothing = Account(extra=parse_settings({}, settings, "an empty extra"))
+    for url in (vendor.docs_url, vendor.base_url(nothing)):
         assert url.startswith("https://"), f"{url!r} is no https address"
     try:
-        vendor.auth.credential(Account())
+        vendor.auth.credential(nothing)
     except ConfigError:
         pass
     else:
         raise AssertionError("an empty connection gives a credential")
-    form = vendor.destination
-    names = [setting.name for setting in settings_of(vendor)]
-    assert len(names) == len(set(names)), f"a setting is declared twice: {names}"
-    assert parse_settings({}, settings_of(vendor), "the defaults")
-    assert not parse_settings({}, form.settings, "the destination"), "a key of the destination has a default"
     keys = {*form.required, *form.exactly_one, *([form.object_key] if form.object_key else [])}
     assert keys <= {setting.name for setting in form.settings}, f"the destination has no settings for all of {keys}"
     fields = vendor.contract.fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.transport.settings import settings_of
+from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.forms import Account
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def provider_info(package: str, name: str, description: str, hooks: Sequence[tup
 
 def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
     """Return one connection type with its form."""
-    auth = vendor.auth
+    auth, settings = vendor.auth, settings_of(vendor)
+    nothing = Account(extra=parse_settings({}, settings, "an empty extra"))
     return {
         "connection-type": vendor.name,
         "hook-class-name": hook_class,
@@ -64,11 +65,11 @@ def connection_type(vendor: Vendor, hook_class: str) -> dict[str, Any]:
         "ui-field-behaviour": {
             "hidden-fields": [one for one in ("login", "password") if one not in auth.labels],
             "relabeling": dict(auth.labels),
-            "placeholders": {"host": vendor.base_url(Account()), **auth.examples},
+            "placeholders": {"host": vendor.base_url(nothing), **auth.examples},
         },
         "conn-fields": {
             one.name: conn_field(one, vendor.destination)
-            for one in settings_of(vendor)
+            for one in settings
             # Which says nothing of single records.
             if one.name != "refusals_atomic" or vendor.limits.batch_size > 1
         },

@@ -112,7 +112,7 @@ def client_credentials(
             raise ConfigError("the password is missing: the client secret, or a bearer token if the login is empty")
         if not account.login:
             return bearer(account.password)
-        given = {name: account.extra.get(name, default) for name, default in named.items()}
+        given = {name: account.extra[name] for name in named}
         return ClientCredentials(
             token_url=account.extra.get("token_url")
             or (token_url if isinstance(token_url, str) else token_url(account)),

@@ -17,7 +17,7 @@ LONGEST_TIMEOUT = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A connection's values, extras parsed to their types; what has neither value nor default is left out."""
+    """A connection's values, extras parsed to their types, defaults filled in; what has neither is left out."""
 
     login: str = ""
     password: str = field(default="", repr=False)

@@ -48,7 +48,6 @@ HOSTS = {
     "eu": ("https://api.talkdeskapp.eu", "talkdeskid.eu"),
     "ca": ("https://api.talkdeskappca.com", "talkdeskidca.com"),
 }
-REGION = "us"
 ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 # How the documented words of a record's ``errors`` begin (SEED), and the field that each is about.
@@ -87,7 +86,7 @@ class Record(TypedDict, total=False):
 
 def hosts_of(account: Account) -> tuple[str, str]:
     """Return the hosts of the account's region."""
-    return HOSTS[account.extra.get("region", REGION)]
+    return HOSTS[account.extra["region"]]
 
 
 def token_url_of(account: Account) -> str:
@@ -239,7 +238,7 @@ VENDOR = Vendor(
             "Region",
             "Chooses the hosts of API and tokens; elsewhere give host and token URL",
             allowed=tuple(HOSTS),
-            default=REGION,
+            default="us",
         ),
         Setting(
             "account",

@@ -61,4 +61,9 @@ def test_its_form_is_what_airflow_wants(place: Path) -> None:
     [described] = info["connection-types"]
     assert next(iter(described["conn-fields"])) == "folder_id"
     assert described["conn-fields"]["folder_id"]["label"] == "Folder ID (required, here or on the task)"
-    assert described["ui-field-behaviour"]["placeholders"] == {"host": "https://api.acme.example", "password": "acme_…"}
+    assert described["conn-fields"]["region"] == {
+        "label": "Region",
+        "description": "Where the account is. Default: eu",
+        "schema": {"type": ["string", "null"], "enum": ["eu", "us"], "default": "eu"},
+    }
+    assert described["ui-field-behaviour"]["placeholders"] == {"host": "https://eu.acme.example", "password": "acme_…"}

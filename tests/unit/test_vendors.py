@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
 from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendors import load
@@ -28,6 +29,10 @@ TALKDESK = ClientCredentials(
     scope="record-lists:manage",
 )
 STATED = "https://t.example/token"
+
+
+def account_of(name: str, extra: Mapping[str, Any], **stated: str) -> Account:
+    return Account(**stated, extra=parse_settings(extra, settings_of(load(name)), "the extra"))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ STATED = "https://t.example/token"
 def test_host_and_credential(
     name: str, login: str, extra: Mapping[str, Any], host: str, credential: Credential
 ) -> None:
-    vendor, account = load(name), Account(login=login, password="hidden", extra=extra)
+    vendor, account = load(name), account_of(name, extra, login=login, password="hidden")
     assert vendor.base_url(account) == f"https://{host}"
     found = vendor.auth.credential(account)
     assert found == credential
@@ -76,13 +81,13 @@ def test_host_and_credential(
 @pytest.mark.parametrize(
     ("name", "account", "missing"),
     [
-        ("apptoto", Account(password="k"), "login"),
-        ("apptoto", Account(login="a"), "login"),
-        ("apptoto", Account(login="a:b", password="k"), "colon"),
-        ("nedzo", Account(login="k"), "API key"),
-        ("intermezzo", Account(login="me"), "password"),
+        ("apptoto", account_of("apptoto", {}, password="k"), "login"),
+        ("apptoto", account_of("apptoto", {}, login="a"), "login"),
+        ("apptoto", account_of("apptoto", {}, login="a:b", password="k"), "colon"),
+        ("nedzo", account_of("nedzo", {}, login="k"), "API key"),
+        ("intermezzo", account_of("intermezzo", {}, login="me"), "password"),
         *(
-            ("talkdesk", Account(login="me", password="s", extra=extra), "account")
+            ("talkdesk", account_of("talkdesk", extra, login="me", password="s"), "account")
             for extra in ({}, {"account": "evil.example/"}, {"account": "-a"})
         ),
     ],

@@ -19,7 +19,7 @@ from airflow_provider_contacts.vendor_kit.auth import api_key
 from airflow_provider_contacts.vendor_kit.contract import RecordContract
 from airflow_provider_contacts.vendor_kit.destinations import get, path
 from airflow_provider_contacts.vendor_kit.fields import Email
-from airflow_provider_contacts.vendor_kit.forms import one_key
+from airflow_provider_contacts.vendor_kit.forms import Setting, one_key
 from airflow_provider_contacts.vendor_kit.json_values import as_list, as_mapping, fold_text
 from airflow_provider_contacts.vendor_kit.matching import by, identified, matched
 from airflow_provider_contacts.vendor_kit.refusals import fastapi
@@ -52,8 +52,9 @@ VENDOR = Vendor(
     name="acme",
     title="Acme",
     docs_url="https://acme.example/docs",
-    base_url=lambda _account: "https://api.acme.example",
+    base_url=lambda account: f"https://{account.extra['region']}.acme.example",
     auth=api_key("acme_…"),
+    settings=(Setting("region", "Region", "Where the account is", allowed=("eu", "us"), default="eu"),),
     destination=one_key("folder_id", "Folder ID", "The folder that the people join"),
     contract=RecordContract(record=Person, flat=(join("name", "first_name", "last_name"),)),
     limits=Limits(batch_size=10),
