@@ -13,18 +13,24 @@ SYNC_LENGTH = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIdentity:
-    """One try of one task instance, by Airflow's ids of it; ``map_index`` is -1 for a task that is not mapped."""
+    """One try of one task instance, by Airflow's ids of it.
+
+    :param map_index: -1 for a task that is not mapped.
+    :param region: ``region_id/region_index`` of a task in a loop, whose iterations share all other ids.
+    """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
     try_number: int
+    region: str | None = None
 
     @property
     def sync_run_id(self) -> str:
         """The same for every try and every reschedule."""
-        return f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}"
+        text = f"{self.dag_id}/{self.run_id}/{self.task_id}/{self.map_index}"
+        return text if self.region is None else f"{text}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from hashlib import pbkdf2_hmac
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +99,23 @@ def missing_package(kind: str, error: Exception) -> str:
     return f"no installed provider package serves it: install {package}"
 
 
-def run_of(ti: Any) -> RunIdentity:
-    """Return the run that a task instance's rows belong to."""
+def run_of(context: Mapping[str, Any]) -> RunIdentity:
+    """Return the run that the rows of a task with this context belong to."""
+    ti = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
+    region = None
+    # Below Airflow 3.4 there is none. There, mapped tasks have one too, all of one expansion the same, and their map
+    # index in it: only in a loop does it tell executions apart.
+    region_id = getattr(ti, "region_id", None)
+    if region_id is not None and region_id.int and ("loop" in context or ti.region_index != map_index):
+        region = f"{region_id}/{ti.region_index}"
     return RunIdentity(
-        dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=map_index, try_number=ti.try_number
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=map_index,
+        try_number=ti.try_number,
+        region=region,
     )
 
 

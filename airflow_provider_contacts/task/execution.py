@@ -71,7 +71,7 @@ class Execution(Pushing):
         if parse_text(operator.outcomes_conn_id, "outcomes_conn_id") is None:
             # Before anything can go wrong, so that a later execution knows of this one.
             begin_memory(self._store, first=self._is_first, resend=operator.on_unknown == "resend")
-        identity = run_of(self._ti)
+        identity = run_of(context)
         self.parsed = operator.parsed()
         parameters = PushParameters.of(self.parsed)
         hook = contacts_hook(parameters.contacts_conn_id)

@@ -137,7 +137,7 @@ class Outcomes(Iterator[Outcome]):
 def run_of_caller() -> RunIdentity:
     """Return the run that the rows belong to: that of the task which calls, else one of its own."""
     try:
-        return run_of(get_current_context()["ti"])
+        return run_of(get_current_context())
     except RuntimeError:
         run_id = f"push__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}__{secrets.token_hex(8)}"
         return RunIdentity(dag_id=NO_TASK, run_id=run_id, task_id=NO_TASK, map_index=-1, try_number=1)

@@ -775,6 +775,13 @@ class LedgerConformance(EveryLedger):
         found = [(row["num_planned"], row["status"], row["sync_no"]) for row in database.rows(runs)]
         assert found == [(4, "succeeded", sync["sync_no"]), (None, "running", sync["sync_no"])]
 
+    def test_iterations_of_a_loop_are_runs_of_their_own(self, database: Database) -> None:
+        run = opening().run
+        first, second = (database.open(run=replace(run, region=f"region/{index}")) for index in (0, 1))
+        assert claim(first, "a") | claim(second, "b") == {"a", "b"}
+        found = [(row["sync_run_id"], row["region"]) for row in database.rows("contact_outcomes_runs")]
+        assert found == [(f"dag/run/task/-1/region/{index}", f"region/{index}") for index in (0, 1)]
+
     # Keys, texts, payloads
 
     @pytest.mark.parametrize("texts", [["\x1e", "\x1f"], ["", None], [""], ["a\x1fb", "", None], [None], ["a", None]])

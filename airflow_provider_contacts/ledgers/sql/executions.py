@@ -16,7 +16,7 @@ from airflow_provider_contacts.ledgers.sql.tables import COUNTERS, Flavour, Tabl
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, clean
 
 RUNNING = "running"  # from a try's beginning on; also of one that has freed its worker and comes back
-IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index")
+IDENTITY = ("sync_run_id", "try_number", "dag_id", "run_id", "task_id", "map_index", "region")
 
 SHARED: dict[Flavour, str] = {
     "sqlite": "",
