@@ -32,14 +32,21 @@ class RefusedError(ContactsError):
     """The vendor refuses credential, destination or address (401, 403, 404, a redirect); the rest is ``failed``."""
 
 
+MOST_RESCHEDULES = 100
+"""Times that one try may wait without a worker; a vendor that never lets anything in is an error."""
+
+
 class RetryLaterError(ContactsError):
-    """The vendor asked to come back later than this try may wait: at ``until`` (UTC). The rest is ``failed``."""
+    """The vendor asked to come back later than this try may wait: at ``until`` (UTC). The rest is ``failed``.
+
+    ``remembered`` tells whether who comes back knows what was sent.
+    """
 
     code = "rate_limited"
 
-    def __init__(self, message: str, until: datetime) -> None:
+    def __init__(self, message: str, until: datetime, *, remembered: bool = False) -> None:
         super().__init__(message)
-        self.until = until
+        self.until, self.remembered = until, remembered
 
 
 class InterruptedPushError(ContactsError):

@@ -21,9 +21,9 @@ class ContactsRetryPolicy(RetryPolicy):
     """Wait as long as the failure asks for, or give up at once if no further try can help.
 
     Airflow asks it after each failed try, within ``retries``. It waits until the moment that a vendor's
-    ``Retry-After`` names. After another failure of a push that could end better it waits ``delay``, then twice as
-    long, and so on. A refused credential, a wrong parameter and records that no try can deliver fail the task for
-    good. Other exceptions are left to Airflow.
+    ``Retry-After`` names; from Airflow 3.4 on this costs no try where a table remembers the push. After another
+    failure of a push that could end better it waits ``delay``, then twice as long, and so on. A refused credential, a
+    wrong parameter and records that no try can deliver fail the task for good. Other exceptions are left to Airflow.
 
     :param delay: after the first try.
     :param longest: the longest such wait.
@@ -50,8 +50,7 @@ class ContactsRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return what Airflow is to do after a failure."""
         if isinstance(exception, errors.RetryLaterError):
-            wait = min(max(exception.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
-            return RetryDecision.retry(wait, reason=f"{exception}; the wait ends then")
+            return self._wait(exception)
         if isinstance(exception, errors.ConfigError):
             return RetryDecision.fail(reason="configured wrongly: a further try would find the same")
         if isinstance(exception, errors.RefusedError):
@@ -65,6 +64,16 @@ class ContactsRetryPolicy(RetryPolicy):
             wait = timedelta(seconds=min(seconds, self.longest.total_seconds()))
             return RetryDecision.retry(wait, reason="a further try may deliver more")
         return RetryDecision.default()
+
+    def _wait(self, error: errors.RetryLaterError) -> RetryDecision:
+        delay = min(max(error.until - datetime.now(UTC), timedelta(0)), self.longest_wait)
+        reason = f"{error}; the wait ends then"
+        reschedule = getattr(RetryDecision, "reschedule", None)  # from Airflow 3.4 on
+        # A push without a memory would send everything again up to a hundred times a try.
+        if reschedule is None or not error.remembered:
+            return RetryDecision.retry(delay, reason=reason)
+        decision: RetryDecision = reschedule(delay, max_reschedules=errors.MOST_RESCHEDULES, reason=reason)
+        return decision
 
     def serialize(self) -> dict[str, Any]:
         """Return the three lengths in seconds."""

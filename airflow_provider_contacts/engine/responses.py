@@ -180,7 +180,7 @@ class Responses:
             until = self._clock.now() + timedelta(seconds=wait)
             who = f"{self._vendor.title}{self._settings.place.named}"
             text = f"{who} asked to wait {wait:.0f} s (Retry-After), longer than max_wait={self._settings.max_wait:g}"
-            self._brake.pull(RetryLaterError(text, until))
+            self._brake.pull(RetryLaterError(text, until, remembered=self._context.ledger.durable))
         self._context.pace.pause(now + wait)
         if self._brake.code:
             return None

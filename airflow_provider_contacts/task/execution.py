@@ -15,7 +15,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from airflow_provider_contacts.engine.memory_ledger import MemoryLedger
 from airflow_provider_contacts.engine.plan import Plan, planned
 from airflow_provider_contacts.engine.ports import Ledger
-from airflow_provider_contacts.errors import ConfigError, RefusedError, RetryLaterError, UndeliveredError
+from airflow_provider_contacts.errors import (
+    MOST_RESCHEDULES,
+    ConfigError,
+    RefusedError,
+    RetryLaterError,
+    UndeliveredError,
+)
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.sources import RowSource
@@ -36,9 +42,6 @@ MOST_WITHOUT_TABLE = 20_000
 FROZEN_BY_PYTHON = 1000
 """Objects that a heap may hold frozen which nobody has frozen: Python 3.12 begins with some hundreds."""
 
-MOST_RESCHEDULES = 100
-"""Times that one try may wait for a vendor's ``Retry-After``; a vendor that never lets anything in is an error."""
-
 
 def run_task(kind: type[Execution], operator: ContactsOperator, context: Context) -> dict[str, Any]:
     """Execute, push the summary to XCom also when the task fails, and end the task as the outcomes say."""
@@ -52,7 +55,7 @@ def run_task(kind: type[Execution], operator: ContactsOperator, context: Context
             raise
         raise AirflowFailException(str(error)) from error
     except RetryLaterError as error:
-        if not execution.may_come_back:
+        if not execution.comes_back(error):
             raise
         log.warning("%s: the task frees its worker and comes back at %s", error, error.until.isoformat())
         raise AirflowRescheduleException(error.until) from error  # type: ignore[no-untyped-call]  # Airflow's own
@@ -76,12 +79,6 @@ class Execution(Pushing):
         parameters = PushParameters.of(self.parsed)
         hook = contacts_hook(parameters.contacts_conn_id)
         super().__init__(hook, parameters, identity, self.parsed.get("sql_conn_id"))
-        self._remembers = False
-
-    @property
-    def may_come_back(self) -> bool:
-        """Whether the task may reschedule itself: without a memory, it would send everything again."""
-        return self._remembers and self._num_reschedules < MOST_RESCHEDULES
 
     def execute(self) -> dict[str, Any]:
         """Check, push, count; see :func:`run_task`."""
@@ -90,7 +87,6 @@ class Execution(Pushing):
             if self.parameters.plan_only:
                 with self.intake() as intake:
                     return self._plan(intake)
-            self._remembers = self.ledger.durable
             with self.pushed() as portions:
                 with frozen_heap(), self.interrupts.deferred():
                     deque(portions, maxlen=0)
@@ -134,8 +130,8 @@ class Execution(Pushing):
             self._tell_place()
 
     def comes_back(self, error: BaseException) -> bool:
-        """Tell whether the task reschedules itself for an error."""
-        return isinstance(error, RetryLaterError) and self.may_come_back
+        """Tell whether the task reschedules itself for an error: without a memory, it would send everything again."""
+        return isinstance(error, RetryLaterError) and error.remembered and self._num_reschedules < MOST_RESCHEDULES
 
     def _tell_place(self) -> None:
         log.info("Outcome of each record: %s", self.report.place_of_rows(self.parameters.outcomes_conn_id))

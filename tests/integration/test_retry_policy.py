@@ -151,3 +151,33 @@ def test_it_serializes_and_so_does_a_dag_with_it() -> None:
 def test_lengths_that_make_no_sense_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ContactsRetryPolicy(**wrong)
+
+
+class Remembered(BaseOperator):
+    """The same with an outcome table."""
+
+    def execute(self, context: Any) -> list[str]:  # noqa: ARG002  # Airflow's signature
+        given: dict[str, Any] = {"outcomes_conn_id": "outcomes", "sync_id": "own", "batch_size": 2, "max_in_flight": 1}
+        return [one.status.value for one in DexHook("dex_default").push(people(6), sync_key="key", **given)]
+
+
+def test_a_long_wait_of_what_a_table_remembers_costs_no_try(world: World) -> None:
+    is_free = hasattr(RetryAction, "RESCHEDULE")  # from Airflow 3.4 on
+    world.set(http_429="nth:2", retry_after="600")
+    with DAG("d", schedule=None):
+        op = Remembered(task_id="own", retries=3, retry_policy=POLICY)
+    with airflow_connections(world.api.connections):
+        before = datetime.now(UTC)
+        assert world.run(op).state == ("up_for_reschedule" if is_free else "up_for_retry")
+        if is_free:
+            until = datetime.fromisoformat(world.api.states[-1]["reschedule_date"])
+            assert timedelta(seconds=590) < until - before < timedelta(seconds=660)
+            # A vendor that never lets anything in costs a try at last.
+            world.api.reschedules = dict.fromkeys(world.api.reschedules, errors.MOST_RESCHEDULES)
+            world.set(http_429="always")
+            assert world.run(op).state == "up_for_retry"
+        world.set(http_429="never")
+        assert world.run(op, 2).error is None
+    (seen,) = world.api.xcoms.values()
+    assert seen == ["skipped"] * 2 + ["succeeded"] * 4
+    assert len(world.stored()) == 6

@@ -18,8 +18,8 @@ import pytest
 from airflow.sdk import DAG
 
 import airflow_provider_contacts
+from airflow_provider_contacts.errors import MOST_RESCHEDULES
 from airflow_provider_contacts.operators import PushContactsOperator
-from airflow_provider_contacts.task.execution import MOST_RESCHEDULES
 from tests.support.by_hand import change
 from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, postgres_connection, push, sql_push
 
