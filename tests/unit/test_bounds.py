@@ -20,17 +20,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 # Imported names whose distribution is called otherwise, or comes with one that pyproject.toml names.
 BROUGHT_BY = {
     "airflow": "apache-airflow",
-    "pandas": "apache-airflow-providers-common-sql",  # an extra, and the user's own frames
-    "psycopg": "apache-airflow-providers-postgres",  # its own driver, where a connection uses it
+    "airflow.providers.common.sql": "apache-airflow-providers-common-sql",
     "pydantic_core": "pydantic",
-    "sqlparse": "apache-airflow-providers-common-sql",
-    "starlette": "apache-airflow-core",  # of one version with apache-airflow
-    "uvicorn": "apache-airflow-core",
+    "uvicorn": "apache-airflow-core",  # of one version with apache-airflow
 }
-
-
-# Extras without which a part of the package says what to install.
-ON_REQUEST = ("postgres", "rate-limit")
 
 
 def requirements() -> list[Requirement]:
@@ -83,18 +76,19 @@ def imported_roots() -> set[str]:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return {name.partition(".")[0] for name in names} - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
+    roots = {".".join(name.split(".")[: 4 if name.startswith("airflow.providers.") else 1]) for name in names}
+    return roots - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
 
 
-def test_what_is_imported_is_required() -> None:
-    texts = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"][name][0] for name in ON_REQUEST)]
+def test_what_is_imported_is_required_and_nothing_else() -> None:
+    # Without the extra, a shared rate says what to install.
+    texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["rate-limit"]]
     declared = {canonicalize_name(Requirement(text).name) for text in texts}
-    assert {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()} <= declared | {
-        "apache-airflow-core"
-    }
+    imported = {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()}
+    assert imported == declared | {"apache-airflow-core"}
 
 
-@pytest.mark.parametrize("root", sorted(set(BROUGHT_BY) - {"airflow"}))
+@pytest.mark.parametrize("root", ["pydantic_core", "uvicorn"])
 def test_what_is_brought_along_is_required_there(root: str) -> None:
     names = {canonicalize_name(Requirement(text).name) for text in requires(BROUGHT_BY[root]) or ()}
     assert canonicalize_name(root) in names
