@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, Param
 
 from airflow_provider_contacts.operators import ReplayContactsOperator, SettleContactsOperator
-from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 
 with DAG(
     dag_id="example_replay",
@@ -28,7 +27,7 @@ with DAG(
     catchup=False,
     tags=["contacts", "talkdesk", "replay"],
     doc_md=__doc__,
-    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_policy": ContactsRetryPolicy()},
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     params={
         "sync_id": Param(
             "example_talkdesk/push@talkdesk_default:demo-list",

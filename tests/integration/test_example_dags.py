@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.outcome import digest_of
 from demo.airflow_home import load, returned_by
 from tests.support.airflow_fixtures import RunDag, SetConnections
+from tests.support.mailbox import running_mailbox
 from tests.support.pushing import CALLS, SUM, World, callees, push
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,80 @@ def test_the_upstream_example_hands_its_outcomes_on(
     logged = [*caplog.messages, *capfd.readouterr()]
     assert any("signups" in text for text in logged)
     assert [text for text in logged if "ada@example.com" in text] == [], "nobody is in a log"
+
+
+def test_the_sharded_example_loses_no_row_and_sends_none_twice_when_its_ranges_move(
+    warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    file = world.folder / "warehouse.db"
+    shutil.copy(warehouse, file)
+    set_connections(world.api.connections)
+    dag = load(ROOT / "example_dags" / "example_sharded.py")
+    without = world.one("SELECT COUNT(*) FROM contacts WHERE contact_id IS NULL", file.name)
+    world.query("UPDATE contacts SET contact_id = NULL WHERE contact_id = 'C000100'", file.name)
+    keys = {row["contact_id"] for row in world.query("SELECT DISTINCT contact_id FROM contacts", file.name)} - {None}
+    assert run_dag(dag).state == "success"
+    planned = world.query("SELECT map_index, num_planned FROM contact_outcomes_runs ORDER BY map_index")
+    assert [one["map_index"] for one in planned] == [0, 1, 2, 3]
+    assert sum(one["num_planned"] for one in planned) == ROWS
+    assert min(one["num_planned"] for one in planned) > ROWS / 5
+    statuses = world.statuses()
+    assert {key for key in statuses if not key.startswith("sha256:")} == keys
+    assert world.one("SELECT COUNT(*) FROM contact_outcomes WHERE error_code = 'missing_key'") == without + 1
+    stored = Counter(statuses.values())["succeeded"]
+    assert stored == len(world.stored("talkdesk")) > ROWS / 2
+    # Fifty new keys before the others: each range begins elsewhere.
+    world.query(
+        """INSERT INTO contacts (contact_id, first_name, last_name, phone)
+        SELECT 'A' || contact_id, 'New', last_name, phone FROM contacts WHERE contact_id < 'C000051'""",
+        file.name,
+    )
+    assert run_dag(dag).state == "success"
+    assert sum(one["first_name"] == "New" for one in world.stored("talkdesk")) == len(world.stored("talkdesk")) - stored
+    assert len(world.stored("talkdesk")) > stored + 40
+    delivered = "SELECT COUNT(DISTINCT destination_record_id) FROM contact_outcomes WHERE status = 'succeeded'"
+    assert world.one(delivered) == len(world.stored("talkdesk"))
+
+
+def test_the_alerts_example_writes_a_mail_of_losses_and_of_nothing_else(
+    world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    world.fill([{"contact_id": f"c{n}", "first_name": "Ada", "last_name": f"Person{n}", "email": f"p{n}@example.com"}
+                for n in range(40)])  # fmt: skip
+    world.query("ALTER TABLE people RENAME TO contacts", "warehouse.db")
+    with running_mailbox() as mailbox:
+        set_connections({**world.api.connections, "smtp_default": mailbox.connection})
+
+        def ended() -> tuple[str, int]:
+            # A file is read anew for each task: a notifier renders itself in its place.
+            dag = load(ROOT / "example_dags" / "example_alerts.py")
+            dag.get_task("push").retries = 0  # every try is the last
+            return str(run_dag(dag).state), len(world.stored())
+
+        # Two of forty have no address of a kind: within the tolerance.
+        world.query("UPDATE contacts SET email = 'nowhere' WHERE contact_id IN ('c3', 'c4')", "warehouse.db")
+        world.set(http_401="always")
+        assert ended() == ("failed", 0)
+        (failed,) = mailbox.take()
+        world.set(http_401="never")
+        assert ended() == ("success", 38)
+        (partial,) = mailbox.take()
+        world.query("UPDATE contacts SET email = 'p3@example.com' WHERE contact_id IN ('c3', 'c4')", "warehouse.db")
+        assert ended() == ("success", 40)
+        assert mailbox.take() == [], "nothing is lost"
+        world.query("ALTER TABLE contacts RENAME COLUMN last_name TO surname", "warehouse.db")
+        assert ended() == ("failed", 40)
+        (broken,) = mailbox.take()
+    assert [mail["subject"] for mail in (failed, partial, broken)] == [
+        "example_alerts: push aborted, 40 of 40 contacts not delivered",
+        "example_alerts: push partial, 2 of 40 contacts not delivered",
+        "example_alerts: push aborted, 0 of 0 contacts not delivered",
+    ]
+    texts = [mail.get_body().get_content() for mail in (failed, partial, broken)]  # type: ignore[union-attr]
+    assert "<li>failed: 38</li>" in texts[0]
+    assert "<li>succeeded: 38</li>" in texts[1]
+    assert "<li>invalid_email: 2</li>" in texts[1]
+    assert [text for text in texts if "Person" in text or "example.com" in text or "nowhere" in text] == []
 
 
 def doubts(world: World) -> None:

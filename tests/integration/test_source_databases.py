@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,6 +27,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import rows_of_query
+from demo.airflow_home import load
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World, counts, sql_push
 from tests.support.rows import CANARY, after, read
@@ -31,6 +35,7 @@ from tests.support.rows import CANARY, after, read
 if TYPE_CHECKING:
     from tests.support.servers import MariaDB, Postgres
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 NAME = "contacts-source-test"
 MYSQL = {
     name: module
@@ -154,6 +159,19 @@ def test_parameters_in_the_drivers_own_style(hook: Hook, condition: str, paramet
         assert sorted(row["id"] for row in rows) == [4, 5]
 
 
+@pytest.mark.parametrize("starts", [[], ["2@example.com"], ["10@example.com", "7@example.com"]])
+def test_the_sharded_examples_ranges_give_every_row_once(hook: Hook, starts: list[str]) -> None:
+    push: Any = load(EXAMPLES / "example_sharded.py").get_task("push")
+    condition = re.sub(":(low|high)", r"%(\1)s", push.partial_kwargs["sql"].partition("WHERE")[2])
+    people = f"SELECT id, NULLIF(email, '5@example.com') AS contact_id FROM ({hook.rows.format(count=12)}) t"
+    found = []
+    for low, high in pairwise([None, *starts, None]):
+        sql = f"SELECT id FROM ({people}) keys_ WHERE {condition}"
+        with rows_of_query(hook, sql, {"low": low, "high": high}, 5) as rows:
+            found += [row["id"] for row in rows]
+    assert sorted(found) == list(range(1, 13))
+
+
 @pytest.mark.parametrize("cursor", [None, "dictcursor", "namedtuplecursor"])
 def test_a_connection_of_airflow_that_asks_for_other_rows_changes_nothing(
     postgres: Postgres, cursor: str | None
@@ -223,6 +241,8 @@ def test_a_lost_connection_is_an_error_not_an_end(postgres_hook: Hook) -> None:
 MEASURE = """
     import sys, psutil
     from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
     from airflow_provider_contacts.sources import rows_of_query
 
     class Hook:
