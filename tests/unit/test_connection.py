@@ -193,6 +193,20 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(m
     assert dex().endpoint.proxy == ""
 
 
+def test_certificates_of_the_environment_that_are_not_there_are_found_before_a_push(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+    with pytest.raises(ConfigError, match=r"'dex_default': SSL_CERT_FILE names '/no/such.pem', which cannot be read"):
+        dex()
+    for needless in (
+        {"host": "http://localhost"},
+        {"extra": {"verify": certifi.where()}},
+        {"extra": {"verify": False}},
+    ):
+        assert dex(**needless).endpoint.credential == FixedHeader(f"Bearer {SECRET}")
+
+
 # Credentials.
 
 
