@@ -9,17 +9,19 @@ from inspect import signature
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
+from airflow_provider_contacts.task.links import VendorDocumentationLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.parameters import Parser
+    from airflow_provider_contacts.task.signals import Delivery
 
 NO_PARAMETERS = frozenset({"self", "kwargs", "__class__"})
 
@@ -148,6 +150,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"destination": "json"}
     ui_color = "#d8e8d0"
+    operator_extra_links = (VendorDocumentationLink(),)
     contacts_conn_id: Any
     outcomes_conn_id: Any
     sync_id: Any
@@ -157,6 +160,20 @@ class ContactsOperator(LiteralsCheckedOperator):
     _is_stopped = False
     wake: Callable[[], None] | None = None
     """Ends the engine's wait."""
+    docs_url = ""
+    """The vendor's page, once it is known that the task pushes."""
+    delivery: Delivery | None = None
+    """What the execution brought where, at its end."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # The default of `outlets`; Airflow gives mapped tasks an empty list. Not where the task runs many times in a
+        # dag run: each would send an event, and Airflow fails one of two that make a new asset at the same moment.
+        runs_once = self.has_dag() and not any(self.iter_mapped_task_groups())  # type: ignore[no-untyped-call]  # Airflow's
+        if runs_once and "outlets" not in kwargs and not self.outlets:
+            from airflow_provider_contacts.task.signals import alias_name
+
+            self.outlets = [AssetAlias(alias_name(self.dag_id, self.task_id))]
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:
@@ -173,6 +190,12 @@ class ContactsOperator(LiteralsCheckedOperator):
         from airflow_provider_contacts.task.execution import Execution, run_task
 
         return run_task(Execution, self, context)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002  # its signature
+        """Return the lineage of the push; OpenLineage's provider asks, where it is installed."""
+        from airflow_provider_contacts.task.lineage import lineage_of
+
+        return lineage_of(self)
 
     def on_kill(self) -> None:
         """Send nothing more; what is in flight gets its last three seconds."""

@@ -28,6 +28,7 @@ from airflow_provider_contacts.sources import RowSource
 from airflow_provider_contacts.task.connections import contacts_hook, run_of
 from airflow_provider_contacts.task.parameters import PushParameters, parse_text
 from airflow_provider_contacts.task.pushing import Intake, Pushing
+from airflow_provider_contacts.task.signals import Delivery, add_asset_event, asset_uri, emit_metrics, warn_if_partial
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -66,6 +67,7 @@ class Execution(Pushing):
 
     def __init__(self, operator: ContactsOperator, context: Context) -> None:
         self._operator = operator
+        self._context = context
         self._ti: Any = context["ti"]
         self._store = context.get("task_state_store")
         self._num_reschedules = context.get("task_reschedule_count") or 0
@@ -78,6 +80,8 @@ class Execution(Pushing):
         self.parsed = operator.parsed()
         parameters = PushParameters.of(self.parsed)
         hook = contacts_hook(parameters.contacts_conn_id)
+        if not parameters.plan_only:
+            operator.docs_url = hook.vendor.docs_url
         super().__init__(hook, parameters, identity, self.parsed.get("sql_conn_id"))
 
     def execute(self) -> dict[str, Any]:
@@ -117,7 +121,8 @@ class Execution(Pushing):
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Write down how the push ends, and push the summary of one that fails."""
+        """Write down how the push ends, push the summary of one that fails, and send the signals."""
+        uri = asset_uri(self.binding())
         try:
             with super().reported():
                 yield
@@ -126,6 +131,11 @@ class Execution(Pushing):
                 self._tell_place()
             push_summary(self._ti, self.report.summary())
             raise
+        finally:
+            self._operator.delivery = Delivery(uri, self.report.statuses[Status.SUCCEEDED])
+            emit_metrics(self.report, self.run)
+        warn_if_partial(self.report)
+        add_asset_event(self._context, self.report, self.run, uri)
         if self.report.num_undelivered > self.report.num_held:
             self._tell_place()
 

@@ -149,9 +149,12 @@ class Report:
             reasons.append(f"{unknown} unknown (tolerated: {max_unknown:g})")
         if not reasons:
             return None
-        first = [f"{code} ({count})" for code, count in self.codes.most_common(5)]
-        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {', '.join(first) or 'none'}"
+        text = f"of {sum(counted.values())} records {', '.join(reasons)}; first codes: {self.first_codes()}"
         return UndeliveredError(text, retryable=bool(counted[Status.FAILED]))
+
+    def first_codes(self) -> str:
+        """Return the most frequent codes with their counts."""
+        return ", ".join(f"{code} ({count})" for code, count in self.codes.most_common(5)) or "none"
 
     def summary(self) -> dict[str, Any]:
         """Return the value that goes to XCom: built-in types alone."""

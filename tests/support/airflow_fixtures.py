@@ -12,9 +12,12 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from inspect import signature
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
@@ -50,33 +53,71 @@ def airflow_db() -> Path:
     return HOME
 
 
+def run_stored(dag: DAG, **arguments: Any) -> DagRun:
+    """Store a Dag as the Dag processor does, run it by ``dag.test()``, and return its Dag run."""
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        if session.get(DagBundleModel, "testing") is None:
+            session.add(DagBundleModel(name="testing"))
+    # dag.test() refuses a Dag that no Dag processor has stored
+    lazy = LazyDeserializedDAG.from_dag(dag)
+    SerializedDAG.bulk_write_to_db("testing", None, [lazy])
+    SerializedDagModel.write_dag(lazy, bundle_name="testing")
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        finished: DagRun = dag.test(**arguments)
+    finally:
+        # Airflow leaves its own, which ignores SIGTERM once the task is over.
+        signal.signal(signal.SIGTERM, handler)
+    return finished
+
+
 @pytest.fixture
 def run_dag(airflow_db: Path) -> RunDag:  # noqa: ARG001  # its database is needed
-    """Return a function that runs a Dag defined in a test by ``dag.test()`` and returns its Dag run."""
+    """Return :func:`run_stored`."""
+    return run_stored
 
-    def run(dag: DAG, **arguments: Any) -> DagRun:
-        from airflow.models.dagbundle import DagBundleModel
-        from airflow.models.serialized_dag import SerializedDagModel
-        from airflow.serialization.definitions.dag import SerializedDAG
-        from airflow.serialization.serialized_objects import LazyDeserializedDAG
-        from airflow.utils.session import create_session
 
-        with create_session() as session:
-            if session.get(DagBundleModel, "testing") is None:
-                session.add(DagBundleModel(name="testing"))
-        # dag.test() refuses a Dag that no Dag processor has stored
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDAG.bulk_write_to_db("testing", None, [lazy])
-        SerializedDagModel.write_dag(lazy, bundle_name="testing")
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            finished: DagRun = dag.test(**arguments)
-        finally:
-            # Airflow leaves its own, which ignores SIGTERM once the task is over.
-            signal.signal(signal.SIGTERM, handler)
-        return finished
+def begin_metrics(client: Any = None) -> Any:
+    """Begin metrics anew, as a worker does when it starts; return the client: the configured one, if none is given."""
+    from airflow.sdk.observability.metrics import stats_utils
+    from airflow.sdk.observability.stats import Stats
 
-    return run
+    begin: Any = Stats.initialize
+    make: Any = stats_utils.get_stats_factory
+    is_old = bool(signature(make).parameters)  # Airflow 3.2
+    found = client or make(*[Stats] * is_old)()
+    begin(factory=lambda: found, **({} if is_old else {"export_legacy_names": False}))
+    return found
+
+
+@pytest.fixture
+def metrics() -> Iterator[Callable[[], list[str]]]:
+    """Return what gives the metrics of this package that Airflow's own StatsD client has sent since, in order."""
+    pytest.importorskip("statsd")
+    with socket(AF_INET, SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)  # noqa: FBT003  # loopback: what was sent is here
+        names = {"ON": "True", "PORT": str(receiver.getsockname()[1]), "INFLUXDB_ENABLED": "True", "HOST": "127.0.0.1"}
+
+        def received() -> list[str]:
+            lines: list[str] = []
+            with suppress(BlockingIOError):
+                while True:
+                    lines += receiver.recv(65535).decode().splitlines()
+            assert lines, "Airflow's own have arrived"
+            return [line.removeprefix("airflow.") for line in lines if line.startswith("airflow.contacts.")]
+
+        with patch.dict(os.environ, {f"AIRFLOW__METRICS__STATSD_{name}": value for name, value in names.items()}):
+            client = begin_metrics()
+            yield received
+        begin_metrics()
+        client.statsd.close()
 
 
 @pytest.fixture
