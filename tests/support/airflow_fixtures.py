@@ -85,6 +85,7 @@ def run_dag(airflow_db: Path) -> RunDag:  # noqa: ARG001  # its database is need
 
 def begin_metrics(client: Any = None) -> Any:
     """Begin metrics anew, as a worker does when it starts; return the client: the configured one, if none is given."""
+    import airflow.sdk.serde  # noqa: F401  # which begins metrics by itself when it is first imported
     from airflow.sdk.observability.metrics import stats_utils
     from airflow.sdk.observability.stats import Stats
 

@@ -1,0 +1,71 @@
+"""What OpenLineage is told, read from the file that its own client writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pushing import World, postgres_connection
+from tests.support.servers import Postgres
+
+pytest.importorskip("airflow.providers.openlineage")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def told(world: World, postgres: Postgres, tmp_path: Path) -> list[dict[str, Any]]:
+    """Return the events of the tasks of ``lineage_run``, run by a process of its own."""
+    import psycopg
+
+    with closing(psycopg.connect(f"host={postgres.folder} user=postgres dbname=postgres", autocommit=True)) as database:
+        database.execute("DROP SCHEMA IF EXISTS crm CASCADE")
+        database.execute("CREATE SCHEMA crm")
+        database.execute("CREATE TABLE crm.people AS SELECT 'p' || n AS key, 'First' AS first_name, "
+                         "'p' || n || '@example.com' AS email FROM generate_series(1, 3) n")  # fmt: skip
+    file = tmp_path / "events.jsonl"
+    warehouse = postgres_connection(postgres)
+    known = {**world.api.connections, "warehouse": warehouse, "away": {**warehouse, "host": "127.0.0.1", "port": 1}}
+    environment = {
+        **os.environ,
+        **{f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(dict(value)) for conn_id, value in known.items()},
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "file", "log_file_path": str(file), "append": True}),
+        "AIRFLOW__OPENLINEAGE__INCLUDE_FULL_TASK_INFO": "True",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "tests.support.lineage_run"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def test_lineage_arrives_and_names_nobody(told: list[dict[str, Any]]) -> None:
+    found = {
+        event["job"]["name"].removesuffix(".push"): event
+        for event in told
+        if event["eventType"] in {"COMPLETE", "FAIL"} and event["job"]["name"].endswith(".push")
+    }
+    types = {name: event["eventType"] for name, event in found.items()}
+    assert types == {"listed": "COMPLETE", "queried": "COMPLETE", "planned": "COMPLETE", "refused": "FAIL"}
+    for name, count in {"listed": 1, "queried": 3, "refused": 0}.items():
+        (output,) = found[name]["outputs"]
+        assert (output["namespace"], output["name"]) == ("contacts://dex", "127.0.0.1")
+        assert output["outputFacets"]["outputStatistics"]["rowCount"] == count
+    (table,) = found["queried"]["inputs"]
+    assert table["namespace"].startswith("postgres://")
+    assert table["name"] == "postgres.crm.people"
+    assert [found[name]["inputs"] for name in ("listed", "planned", "refused")] == [[], [], []]
+    assert found["planned"]["outputs"] == []
+    tasks = [event["run"]["facets"]["airflow"]["task"] for event in found.values()]
+    # Which the provider itself adds for those who ask for the full task info.
+    assert sum("querycanary" in task.pop("sql", "") for task in tasks) == 3
+    texts = [json.dumps(event) for event in [*found.values(), *(one for one in told if one["eventType"] != "START")]]
+    assert len(texts) >= 8
+    assert [text for text in texts if "canary" in text] == []
