@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow_provider_contacts.task.connections import sql_hook
 
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 
 def lineage_of(operator: ContactsOperator) -> Any:
-    """Return input and output datasets, or ``None`` for a task that has not begun to push."""
-    if (delivery := operator.delivery) is None:
-        return None
+    """Return input and output datasets: none of a plan, or of a task that has not begun to push."""
     from airflow.providers.common.compat.openlineage.facet import OutputDataset, OutputStatisticsOutputDatasetFacet
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    if (delivery := operator.delivery) is None:
+        return OperatorLineage()
     place = urlsplit(delivery.uri)
     output = OutputDataset(
         namespace=f"{place.scheme}://{place.netloc}",
-        name=unquote(place.path.removeprefix("/")),
+        name=place.path.removeprefix("/"),
         outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=delivery.num_succeeded)},
     )
     return OperatorLineage(inputs=tables_of(getattr(operator, "sql", None), operator), outputs=[output])
