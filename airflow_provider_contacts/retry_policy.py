@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import RetryDecision, RetryPolicy
 
 from airflow_provider_contacts import errors
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryDecision, RetryPolicy
+else:
+    try:
+        from airflow.sdk import RetryDecision, RetryPolicy
+    except ImportError:  # Airflow 3.2
+        RetryPolicy = object
 
 DELAY = timedelta(minutes=1)
 LONGEST = timedelta(hours=1)
@@ -24,6 +28,7 @@ class ContactsRetryPolicy(RetryPolicy):
     ``Retry-After`` names; from Airflow 3.4 on this costs no try where a table remembers the push. After another
     failure of a push that could end better it waits ``delay``, then twice as long, and so on. A refused credential, a
     wrong parameter and records that no try can deliver fail the task for good. Other exceptions are left to Airflow.
+    It needs Airflow 3.3.
 
     :param delay: after the first try.
     :param longest: the longest such wait.
@@ -33,6 +38,11 @@ class ContactsRetryPolicy(RetryPolicy):
     def __init__(
         self, delay: timedelta = DELAY, longest: timedelta = LONGEST, longest_wait: timedelta = LONGEST_WAIT
     ) -> None:
+        if RetryPolicy is object:
+            raise errors.ConfigError(
+                f"ContactsRetryPolicy needs Airflow 3.3; this is {version('apache-airflow-core')}. Leave retry_policy "
+                "out, and give the task retries, retry_delay and retry_exponential_backoff instead"
+            )
         given: dict[str, Any] = {"delay": delay, "longest": longest, "longest_wait": longest_wait}
         for name, value in given.items():
             if not isinstance(value, timedelta) or value <= timedelta(0):

@@ -59,7 +59,7 @@ class AirflowStore:
 
     def set(self, key: str, value: Any) -> None:
         """Write a value that no retention ends: a retry may come later than the store's default of days."""
-        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # exported when asked for
+        from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]  # until 3.3
 
         attempted(lambda: self._accessor.set(key, msgspec.to_builtins(value), retention=NEVER_EXPIRE))
 

@@ -19,6 +19,7 @@ NOTHING_KNOWN = (
     'missing there, or set on_unknown="resend" to send all records again. With an outcome table (outcomes_conn_id) '
     "every try knows what was sent"
 )
+NO_STORE = "this Airflow has no task state store, which comes with 3.3"
 NO_TABLE = "No outcomes_conn_id: outcomes go to XCom alone"
 FORGOTTEN = (
     'Nothing is remembered when this try ends: a retry is refused (unless on_unknown="resend"), and the next run sends '
@@ -35,7 +36,7 @@ def begin_memory(accessor: Any, *, first: bool, resend: bool) -> None:
     may_begin = first or resend
     if accessor is None:
         if not may_begin:
-            raise ConfigError(f"this Airflow has no task state store, {NOTHING_KNOWN}")
+            raise ConfigError(f"{NO_STORE}, {NOTHING_KNOWN}")
         return
     store = AirflowStore(accessor)
     try:
@@ -56,7 +57,7 @@ def open_task_state(
     Only a first execution may go on without: a later one would send again what an earlier one has sent.
     """
     if accessor is None:
-        log.warning("%s: this Airflow has no task state store. %s", NO_TABLE, FORGOTTEN)
+        log.warning("%s: %s. %s", NO_TABLE, NO_STORE, FORGOTTEN)
         return None
     try:
         ledger = TaskStateLedger.open(AirflowStore(accessor), sync_run_id, binding, register=not plan_only)
