@@ -17,10 +17,11 @@ from airflow.sdk import DAG
 import airflow_provider_contacts
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from airflow_provider_contacts.outcome import digest_of
-from tests.airflow_harness import Call, Execution, scope_of, states_of
+from tests.airflow_harness import Call, Execution, needs_state_store, scope_of, states_of
 from tests.support.airflow_fixtures import RunDag, SetConnections
 from tests.support.pushing import World, callees, people
 
+pytestmark = needs_state_store
 ROOT = Path(__file__).resolve().parents[2]
 assert airflow_provider_contacts.__file__ is not None
 PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent

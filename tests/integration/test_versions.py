@@ -6,6 +6,7 @@ import logging
 from importlib.metadata import version
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
@@ -26,10 +27,10 @@ def test_without_table_and_state_store_a_push_warns_and_its_retry_is_refused(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    world.simulator.set("dex.http_500", "always")
-    op = push(people(2), outcomes_conn_id=None, retries=3)
+    world.simulator.set("dex.http_429", "always")
+    op = push(people(2), outcomes_conn_id=None, request_attempts=1, retries=3)
     assert world.run(op).state == "up_for_retry"
     assert "this Airflow has no task state store, which comes with 3.3. Nothing is remembered" in caplog.text
     again = world.run(op, 2)
     assert "this Airflow has no task state store, which comes with 3.3" in str(again.error)
-    assert isinstance(again.error, ConfigError)
+    assert isinstance(again.error, AirflowFailException)

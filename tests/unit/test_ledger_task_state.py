@@ -21,6 +21,7 @@ from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
+from tests.airflow_harness import needs_state_store
 from tests.support.ledger_conformance import (
     HOST,
     OBJECT,
@@ -33,6 +34,7 @@ from tests.support.ledger_conformance import (
 )
 from tests.support.state_store import StateStore, batch
 
+pytestmark = needs_state_store
 PLACE: dict[str, Any] = {"destination": "dex", "destination_host": HOST, "destination_object": OBJECT}
 
 

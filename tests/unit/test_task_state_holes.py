@@ -15,9 +15,11 @@ from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory, open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status
+from tests.airflow_harness import needs_state_store
 from tests.support.ledger_conformance import HOST, OBJECT, claim, outcome, settle
 from tests.support.state_store import StateStore
 
+pytestmark = needs_state_store
 RUN = "dag/run/task/-1"
 NAMES = [f"k{number}" for number in range(6)]
 
