@@ -21,6 +21,9 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 BROUGHT_BY = {
     "airflow": "apache-airflow",
     "airflow.providers.common.sql": "apache-airflow-providers-common-sql",
+    # Lineage is asked for by the provider, so it is there then.
+    "airflow.providers.common.compat": "apache-airflow-providers-openlineage",
+    "airflow.providers.openlineage": "apache-airflow-providers-openlineage",
     "pydantic_core": "pydantic",
     "uvicorn": "apache-airflow-core",  # of one version with apache-airflow
 }
@@ -77,8 +80,8 @@ def imported_roots() -> set[str]:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    roots = {".".join(name.split(".")[: 4 if name.startswith("airflow.providers.") else 1]) for name in names}
-    return roots - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
+    roots = {re.match(r"airflow\.providers\.(common\.)?\w+|\w+", name) for name in names if name}
+    return {root[0] for root in roots if root} - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
 
 
 def test_what_is_imported_is_required_and_nothing_else() -> None:
@@ -86,7 +89,7 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
     texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["rate-limit"]]
     declared = {canonicalize_name(Requirement(text).name) for text in texts}
     imported = {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()}
-    assert imported == declared | {"apache-airflow-core"}
+    assert imported == declared | {"apache-airflow-core", "apache-airflow-providers-openlineage"}
 
 
 @pytest.mark.parametrize("root", ["pydantic_core", "uvicorn"])
