@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.support.servers import Postgres
 from tests.support.whole_airflow import WholeAirflow, running_airflow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
-DAGS = [EXAMPLES / f"example_{name}.py" for name in ("sharded", "approval")]
+DAGS = [EXAMPLES / f"example_{name}.py" for name in ("sharded", "approval", "dex", "follow_up")]
 ROWS, RATE = 2_000, 5
 
 
@@ -63,6 +64,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Itera
             "outcomes": postgres.connection(database="outcomes"),
         }
         with running_airflow(folder, postgres, DAGS, connections) as airflow:
+            # The time that a test may take begins here: processes of our own outlive a pytest that ends itself.
+            faulthandler.dump_traceback_later(120, exit=True)
             yield Stage(airflow, simulator, warehouse, postgres)
 
 
@@ -117,3 +120,25 @@ def test_nothing_is_pushed_before_a_person_says_yes(stage: Stage) -> None:
     assert summary["num_succeeded"] + summary["num_rejected"] == plan["num_to_send"]
     statuses = Counter(row["status"] for row in stage.rows("sync_id = 'example_approval'"))
     assert statuses["succeeded"] == summary["num_succeeded"] == intermezzo.counts["stored"] > ROWS / 2
+
+
+def ids_written(stage: Stage, runs: int) -> list[tuple[str, str]]:
+    """Wait for so many runs of the follow-up, and return what the warehouse has."""
+    path = "dags/example_follow_up/dagRuns"
+    stage.airflow.wait_for(path, total_entries={runs})
+    for run in stage.airflow.ask(path)["dag_runs"]:
+        assert stage.airflow.state("example_follow_up", run["dag_run_id"]) == "success"
+    with closing(sqlite3.connect(stage.warehouse)) as connection:
+        return connection.execute("SELECT contact_id, dex_id FROM dex_ids ORDER BY contact_id").fetchall()
+
+
+def test_a_push_that_succeeds_starts_its_follow_up(stage: Stage) -> None:
+    airflow, dex = stage.airflow, stage.simulator.dex
+    with closing(sqlite3.connect(stage.warehouse)) as connection:
+        connection.execute("CREATE TABLE dex_ids (contact_id VARCHAR(255) PRIMARY KEY, dex_id VARCHAR(255))")
+    airflow.trigger("example_dex", "one")
+    assert airflow.state("example_dex", "one") == "success"
+    written = ids_written(stage, 1)
+    delivered = stage.rows("destination = 'dex' AND status = 'succeeded'")
+    assert written == sorted((row["record_identifier"], row["destination_record_id"]) for row in delivered)
+    assert len(written) == dex.counts["stored"] > ROWS / 2

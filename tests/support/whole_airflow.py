@@ -26,7 +26,7 @@ from tests.distributed.deployment import free_port
 from tests.distributed.processes import Processes
 from tests.support.servers import Postgres, wait_until
 
-PATIENCE = 45.0  # seconds for anything, on a machine that is busy with other tests; a test may take 120
+PATIENCE = 90.0  # seconds for anything, on a machine that is busy with other tests; a test may take 120
 SLOTS = 4
 
 
