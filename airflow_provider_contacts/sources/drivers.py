@@ -87,10 +87,13 @@ class MySqlConnector(RowByRow):
 
     def prepare(self) -> None:
         """Let the server wait for a reader that is as slow as the vendor."""
+        # Known before it is needed: from another thread, mysqlclient tells nothing of a connection that is busy.
+        self.number = self.session()
         try:
             self.connection.cursor().execute(
-                f"SET SESSION net_write_timeout = GREATEST(@@SESSION.net_write_timeout, {LONGEST_PUSH}), "
-                f"SESSION wait_timeout = GREATEST(@@SESSION.wait_timeout, {LONGEST_PUSH})"
+                # The cast is for MySQL, whose GREATEST of these is a decimal.
+                f"SET SESSION net_write_timeout = CAST(GREATEST(@@net_write_timeout, {LONGEST_PUSH}) AS UNSIGNED), "
+                f"SESSION wait_timeout = CAST(GREATEST(@@wait_timeout, {LONGEST_PUSH}) AS UNSIGNED)"
             )
         except Exception as error:  # noqa: BLE001  # a proxy that lets nobody set anything
             self.warn("net_write_timeout and wait_timeout", error)
@@ -103,7 +106,7 @@ class MySqlConnector(RowByRow):
         """End the query over a second connection: the first one is busy with it."""
         other = self.hook.get_conn()
         try:
-            other.cursor().execute(f"KILL QUERY {self.session()}")
+            other.cursor().execute(f"KILL QUERY {self.number}")
         finally:
             other.close()
 

@@ -170,7 +170,7 @@ INNODB_SETTINGS = ("--skip-networking", "--performance-schema=OFF", "--innodb-bu
 class MariaDB:
     """One MariaDB server; ``root`` is ``/``, or where its packages were unpacked."""
 
-    settings: ClassVar[tuple[str, ...]] = ("--innodb-log-file-size=32M",)
+    settings: ClassVar[tuple[str, ...]] = ("--innodb-log-file-size=32M", "--max-recursive-iterations=1000000")
 
     root: Path
     program: Path
@@ -234,7 +234,7 @@ class MariaDB:
 
     def _command(self, *arguments: str) -> list[str]:
         return [
-            *started_by(self.root, self.program),
+            str(self.program),
             "--no-defaults",
             f"--basedir={self.root / 'usr'}",
             f"--datadir={self.folder / 'data'}",
@@ -255,7 +255,10 @@ class MariaDB:
 class MySQL(MariaDB):
     """One MySQL server, in the place of a MariaDB."""
 
-    settings = ("--innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=NULL")
+    settings = (
+        *("--innodb-redo-log-capacity=64M", "--mysqlx=OFF", "--skip-log-bin", "--secure-file-priv=NULL"),
+        "--cte-max-recursion-depth=1000000",
+    )
 
     def create(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -264,7 +267,7 @@ class MySQL(MariaDB):
 
 
 def found_mariadb() -> tuple[type[MariaDB], Path, Path]:
-    """Return what is to be run, its root and its program: MySQL where ``CONTACTS_MYSQL`` names a folder with one."""
+    """Return what is to be run, its root and its program: MySQL where ``CONTACTS_MYSQL`` names its folder."""
     mysql = os.environ.get("CONTACTS_MYSQL")
     if mysql:
         return MySQL, Path(mysql), Path(mysql) / "usr/sbin/mysqld"
@@ -282,21 +285,10 @@ def mariadb_roots() -> Iterator[Path]:
     yield Path(os.environ.get("CONTACTS_MARIADB") or cache / "airflow-provider-contacts" / "mariadb")
 
 
-def started_by(root: Path, program: Path) -> list[str]:
-    """Return the command that starts a program: what was unpacked with a C library of its own needs its loader."""
-    loader = next(root.glob("usr/lib64/ld-linux*"), None) if root != Path("/") else None
-    return [*([str(loader), "--library-path", libraries(root)] if loader else []), str(program)]
-
-
 def environment(root: Path) -> dict[str, str]:
-    """Return the environment in which other unpacked programs find their libraries."""
-    own = {"LD_LIBRARY_PATH": libraries(root)} if len(started_by(root, root)) == 1 and libraries(root) else {}
-    return {**os.environ, **own}
-
-
-def libraries(root: Path) -> str:
-    """Return the folders with the libraries of what was unpacked."""
-    return os.pathsep.join(map(str, root.glob("usr/lib/*-linux-gnu*"))) if root != Path("/") else ""
+    """Return the environment in which unpacked programs find their libraries."""
+    folders = [str(folder) for folder in root.glob("usr/lib/*-linux-gnu*")] if root != Path("/") else []
+    return {**os.environ, **({"LD_LIBRARY_PATH": os.pathsep.join(folders)} if folders else {})}
 
 
 @contextmanager
@@ -305,8 +297,7 @@ def running_mariadb() -> Iterator[MariaDB]:
     kind, root, program = found_mariadb()
     if importlib.util.find_spec("pymysql") is None:
         raise NoServerError("no MariaDB: its driver, PyMySQL, is not installed")
-    command = [*started_by(root, program), "--version"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment(root))
+    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, env=environment(root))
     version = told.stdout.partition("Ver ")[2].split()[0]
     with temporary_folder("ledger-my-") as folder:
         server = kind(root, program, version, folder)
