@@ -19,6 +19,8 @@ nox.options.sessions = ["check", "tests"]
 CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "noxfile.py")
 PARTS = ("tests/unit", "tests/integration")
 MUTMUT = "mutmut==3.8.1"
+PYTHONS = ("3.12", "3.13", "3.14")
+CONNECTOR = "mysql-connector-python==26.10.0"
 MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
 INSTALLED: dict[str, str | None] = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
@@ -43,6 +45,13 @@ ONCE_INTEGRATION = (
     "settle", "shared_budget", "task_ends",
 )  # fmt: skip
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
+
+# Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.
+WITH_MYSQL = (
+    "changed_marks", "concurrent_processes", "database_away", "ledger_mariadb", "opening_again", "renamed", "selection",
+    "shared_budget", "source_databases", "sync_id_bound_meanwhile", "tables_that_forget",
+)  # fmt: skip
+WITHOUT_MYSQL = "postgres or psycopg or sqlite"
 
 
 def uv(session: nox.Session, what: str, *arguments: str) -> None:
@@ -119,6 +128,28 @@ def airflow(version: str) -> Callable[[nox.Session], None]:
 
 for one in AIRFLOWS:
     nox.session(name=f"airflow-{one}", venv_backend="uv")(airflow(one))
+
+
+@nox.session(venv_backend="uv", python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the tests with another Python that is on PATH: `--session pythons-3.14`."""
+    venv = session.virtualenv.location
+    install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt")
+    pytest(session, venv=venv)
+
+
+@nox.session(venv_backend="uv")
+def mysql(session: nox.Session) -> None:
+    """Run MariaDB's tests against MySQL, which Debian's newest packages bring; CONTACTS_MYSQL: a folder with one."""
+    venv = session.virtualenv.location
+    folder = os.environ.get("CONTACTS_MYSQL") or str(session.cache_dir / "mysql")
+    session.run_install(".ci/lasting", "looking for MySQL", ".ci/newer", folder, "mysql-server-core", external=True)
+    install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt", CONNECTOR)
+    drivers = os.environ.get("CONTACTS_MYSQL_DRIVERS", "pymysql,mysqlconnector")
+    env = {**INSTALLED, "CONTACTS_MYSQL": folder, "CONTACTS_MYSQL_DRIVERS": drivers}
+    files = [f"tests/integration/test_{name}.py" for name in WITH_MYSQL]
+    command = (f"{venv}/bin/python", "-m", "pytest", *files, "-k", f"not ({WITHOUT_MYSQL})", *session.posargs)
+    session.run(*command, env=env, external=True)
 
 
 @nox.session(venv_backend="none")
