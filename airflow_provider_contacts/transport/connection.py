@@ -69,15 +69,12 @@ class Target:
     plain_http: bool  # whether credentials and contacts leave this machine without TLS
     shared_rate: SharedRate | None
     place: Place = NOWHERE
-    masked: tuple[str, ...] = field(default=(), repr=False)  # values of the extra that no log may show
 
 
 def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
     """Return where and how to reach the vendor; an error names the connection, the field and what is allowed."""
     where = f"connection {stored.conn_id!r}"
-    settings = settings_of(vendor)
-    extra = parse_settings(stored.extra, settings, f"the extra of {where}")
-    masked = tuple(str(extra[one.name]) for one in settings if one.secret and one.name in extra)
+    extra = parse_settings(stored.extra, settings_of(vendor), f"the extra of {where}")
     try:
         check_account(stored)
         account = Account(login=stored.login, password=stored.password, extra=extra)
@@ -100,7 +97,6 @@ def resolve(vendor: Vendor, stored: StoredConnection) -> Target:
         plain_http=any(plain),
         shared_rate=shared_rate(extra, where),
         place=Place(conn_id=stored.conn_id, host=urlsplit(base_url).netloc),
-        masked=masked,
     )
 
 

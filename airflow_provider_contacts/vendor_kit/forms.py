@@ -90,7 +90,7 @@ class Setting:
     :param absent: in words, what counts where the key is absent and there is no default.
     :param allowed: the only values, for texts.
     :param between: the smallest and the largest number.
-    :param secret: a password field of the form, masked in logs.
+    :param secret: a password field of the form. Airflow masks it in logs where its name tells: proxy, secret, token …
     """
 
     name: str

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
+from airflow.sdk._shared.secrets_masker import redact
 
 from airflow_provider_contacts.errors import ConfigError, LookupFailedError, RefusedError
 from airflow_provider_contacts.hooks import (
@@ -264,6 +265,13 @@ def test_plain_http_to_this_machine_is_no_warning(
         outcomes = list(DexHook().push(people(1), sync_key="key", request_attempts=1))
     assert any("dex_default sends contacts and credentials without TLS" in text for text in caplog.messages)
     assert [(one.status, one.error_code) for one in outcomes] == [("failed", "not_connected")]
+
+
+def test_a_proxy_is_masked_in_logs(vendor_connections: dict[str, dict[str, Any]]) -> None:
+    proxy = "http://user:pass-4711@proxy.example:3128"
+    with airflow_connections(changed(vendor_connections, "dex_default", extra={"proxy": proxy})):
+        DexHook().target()
+    assert redact(f"sent through {proxy} today") == "sent through *** today"
 
 
 def test_no_proxy_is_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.provider_info import connection_type, get_provider_info
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
+from airflow_provider_contacts.vendor_kit.forms import BOOLEAN, INTEGER, NUMBER, Kind, Setting
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 TYPES = {one["connection-type"]: one for one in get_provider_info()["connection-types"]}
@@ -93,6 +94,42 @@ SECONDS = {"type": ["number", "null"], "minimum": 0.001, "maximum": 600}
 )
 def test_type_bounds_and_default_are_in_the_form(name: str, key: str, schema: dict[str, Any]) -> None:
     assert TYPES[name]["conn-fields"][key]["schema"] == schema
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden", "placeholders"),
+    [
+        ("dex", ["login"], {"host": "https://api.prod.getdex.com", "password": "dex_…"}),
+        ("apptoto", [], {"host": "https://api.apptoto.com", "login": "owner@company.example"}),
+        ("talkdesk", [], {"host": "https://api.talkdeskapp.com"}),
+    ],
+)
+def test_the_standard_fields(name: str, hidden: list[str], placeholders: dict[str, str]) -> None:
+    shown = TYPES[name]["ui-field-behaviour"]
+    assert (shown["hidden-fields"], shown["placeholders"]) == (hidden, placeholders)
+    assert set(shown["relabeling"]) | set(hidden) == {"login", "password"}
+
+
+READ: list[tuple[Kind, Any, list[Any]]] = [
+    (BOOLEAN, True, [True, 1, "1", "Yes", " on ", "TRUE"]),
+    (BOOLEAN, False, [False, 0, "0", "no", "OFF", "false"]),
+    (BOOLEAN, None, [2, "maybe", None, []]),
+    (INTEGER, -5, [-5, " -5 "]),
+    (INTEGER, None, [True, 1.0, "1.0", "1" * 19, "\u0663", []]),
+    (NUMBER, -0.5, [-0.5, "-0.5"]),
+    (NUMBER, None, [True, "inf", "nan", 10**400, []]),
+]
+
+
+@pytest.mark.parametrize(("kind", "parsed", "values"), READ)
+def test_a_value_is_read_by_its_kind(kind: Kind, parsed: Any, values: list[Any]) -> None:
+    found = [kind.parse(value) for value in values]
+    assert found == [parsed] * len(values)
+    assert {type(one) for one in found} == {type(parsed)}
+
+
+def test_a_number_is_no_switch() -> None:
+    assert [Setting("key", "", "", default=one).otherwise for one in (1, True, 0.5)] == ["1", "on", "0.5"]
 
 
 def test_the_form_shows_what_the_vendor_assumes() -> None:

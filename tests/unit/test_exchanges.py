@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_contacts import conformance, vendors
 from airflow_provider_contacts.vendor_kit.auth import Auth, FixedHeader
+from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.vendor import Created, Replies, Response
 from tests.support.vendors import words_of
 
@@ -73,6 +74,8 @@ CREATED = load(FOLDER / "dex" / "all_created.json")
         ({"name": "De x"}, "no connection type"),
         ({"docs_url": "http://dex"}, "no https address"),
         ({"envelope": (b"", b"")}, "batch_size"),
+        ({"settings": (Setting("verify", "Verify", "", default="x"),)}, "declared twice"),
+        ({"destination": DestinationForm(settings=(Setting("a", "A", "", default="x"),))}, "has a default"),
         ({"auth": Auth(credential=lambda _account: FixedHeader("Bearer x"))}, "empty connection"),
         ({"contract": replace(DEX.contract, flat=vendors.load("nedzo").contract.flat, record=dict)}, "no field"),
     ],
