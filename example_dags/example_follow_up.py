@@ -14,9 +14,11 @@ from typing import Any
 
 from airflow.sdk import DAG, AssetAlias, task
 
+PUSHED = AssetAlias("contacts/example_dex/push")
+
 with DAG(
     dag_id="example_follow_up",
-    schedule=AssetAlias("contacts/example_dex/push"),
+    schedule=PUSHED,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     tags=["contacts", "dex", "assets"],
@@ -32,7 +34,7 @@ with DAG(
         outcomes, warehouse = DbApiHook.get_hook("outcomes"), DbApiHook.get_hook("warehouse")
         count = 0
         # Several pushes may have succeeded before this DAG runs; one that found nothing new has an event, too.
-        for event in (event for events in triggering_asset_events.values() for event in events):
+        for event in triggering_asset_events[PUSHED]:
             rows = outcomes.get_records(
                 f"""
                 SELECT record_identifier, destination_record_id FROM contact_outcomes

@@ -142,3 +142,5 @@ def test_a_push_that_succeeds_starts_its_follow_up(stage: Stage) -> None:
     delivered = stage.rows("destination = 'dex' AND status = 'succeeded'")
     assert written == sorted((row["record_identifier"], row["destination_record_id"]) for row in delivered)
     assert len(written) == dex.counts["stored"] > ROWS / 2
+    (run,) = airflow.ask("dags/example_follow_up/dagRuns")["dag_runs"]
+    assert airflow.returned("example_follow_up", run["dag_run_id"], "write_ids") == len(written), "no event twice"
