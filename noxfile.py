@@ -121,6 +121,7 @@ def airflow(version: str) -> Callable[[nox.Session], None]:
         install(session, venv, *packages, constraints=constraints)
         session.posargs[:] = session.posargs or [PARTS[1]]
         pytest(session, venv=venv)
+        session.run(f"{venv}/bin/python", "tests/quickstart.py", env=INSTALLED, external=True)
 
     run.__doc__ = f"Run the integration tests, the README's first push among them, on Airflow {AIRFLOWS[version][0]}."
     return run
