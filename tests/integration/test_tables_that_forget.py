@@ -12,6 +12,7 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql import ddl, tables
+from airflow_provider_contacts.ledgers.sql.database import flavour_of
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database, claim
 
@@ -97,7 +98,13 @@ def test_a_client_with_another_encoding(postgres: Postgres, postgresql: Database
     database.close()
 
 
-# MariaDB.
+# MariaDB, or MySQL in its place.
+
+
+def built_for(database: Database) -> tables.Tables:
+    engine = database.engine()
+    engine.connect().close()
+    return tables.build("contact_outcomes", flavour_of(engine))
 
 
 @contextmanager
@@ -117,7 +124,7 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
     name = sqlalchemy.make_url(maria.url).database
     maria.run(f"CREATE USER temp_{name}@localhost", f"GRANT ALL ON {name}.* TO temp_{name}@localhost")
     user = Database(mariadb.url(user=f"temp_{name}", database=str(name)))
-    built = tables.build("contact_outcomes", "mariadb")
+    built = built_for(maria)
     statement, _ = (" ".join(text.split()) for text in ddl.create_table(built, built.records))
     with settings(maria, init_connect=statement.replace("CREATE TABLE", "CREATE TEMPORARY TABLE")):
         assert "it is temporary" in refused(user)
@@ -127,7 +134,7 @@ def test_temporary_tables(mariadb: MariaDB, maria: Database) -> None:
 @pytest.mark.parametrize("engine", ["MEMORY", "MyISAM"])
 @pytest.mark.parametrize("name", EVERY)
 def test_an_engine_that_keeps_nothing_for_sure(maria: Database, name: str, engine: str) -> None:
-    built = tables.build("contact_outcomes", "mariadb")
+    built = built_for(maria)
     for table in built.every:
         statement, *_ = ddl.create_table(built, table)
         if table.name == name:
@@ -160,7 +167,8 @@ def test_a_key_with_another_character_set(maria: Database, name: str, column: st
 
 def test_a_key_that_does_not_compare_byte_for_byte(maria: Database) -> None:
     maria.open().close()
-    for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb4_unicode_nopad_ci"):
+    without_padding = {"mariadb": "utf8mb4_unicode_nopad_ci", "mysql": "utf8mb4_0900_ai_ci"}[built_for(maria).flavour]
+    for collation in ("utf8mb4_general_ci", "utf8mb4_bin", without_padding):
         maria.run(f"ALTER TABLE contact_outcomes_records CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
         text = refused(maria)
         assert f"has the collation {collation}, which may take different keys for one" in text
