@@ -131,16 +131,16 @@ def check_endpoint(endpoint: Endpoint, urls: Sequence[str]) -> None:
     credential = endpoint.credential
     if isinstance(credential, FixedHeader) and not AUTHORIZATION.fullmatch(credential.value):
         raise ConfigError("the password holds spaces or characters that no header can carry; enter it again, in ASCII")
-    if isinstance(endpoint.verify, str):
+    encrypted = any(urlsplit(url).scheme == "https" for url in urls)
+    usual = os.environ.get("SSL_CERT_FILE") if endpoint.verify is True and encrypted else None
+    if usual or isinstance(endpoint.verify, str):
         try:
             tls_context(endpoint.verify)
         except (OSError, ValueError):
-            raise ConfigError("verify is true, false, or the path of a CA bundle that can be read") from None
-    usual = os.environ.get("SSL_CERT_FILE") if endpoint.verify is True else None
-    if usual and not os.access(usual, os.R_OK) and any(url.startswith("https:") for url in urls):
-        raise ConfigError(
-            f"SSL_CERT_FILE names {usual!r}, which cannot be read: correct it, or set verify in the extra"
-        )
+            text = "verify is true, false, or the path of a CA bundle that can be read"
+            if usual:
+                text = f"SSL_CERT_FILE names {usual!r}, no CA bundle that can be read: correct it, or set verify"
+            raise ConfigError(text) from None
     if not all(map(http_parts, filter(None, (proxy_for(url, endpoint.proxy) for url in urls)))):
         origin = "proxy" if endpoint.proxy else "the environment's proxy (HTTPS_PROXY and such)"
         raise ConfigError(f"{origin} is no URL of the form http://host:port")

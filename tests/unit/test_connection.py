@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -185,12 +186,16 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_found_before_a_push(m
     assert dex().endpoint.proxy == ""
 
 
-def test_certificates_of_the_environment_that_are_not_there_are_found_before_a_push(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["absent.pem", "garbage.pem", "empty.pem", "."])
+def test_certificates_of_the_environment_that_cannot_be_used_are_found_before_a_push(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
-    with pytest.raises(ConfigError, match=r"'dex_default': SSL_CERT_FILE names '/no/such.pem', which cannot be read"):
-        dex()
+    (tmp_path / "garbage.pem").write_text("no certificate", "utf-8")
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    for host in ("", "HTTPS://vendor.example"):
+        with pytest.raises(ConfigError, match=r"'dex_default': SSL_CERT_FILE names '.*', no CA bundle"):
+            dex(host=host)
     for needless in (
         {"host": "http://localhost"},
         {"extra": {"verify": certifi.where()}},
