@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.task.signals import asset_uri
+from airflow_provider_contacts.task.signals import alias_name, asset_uri
 
 
 def binding(destination: str, host: str, place: str | None) -> Binding:
@@ -34,6 +34,11 @@ def test_the_uri_of_an_asset_is_one_that_airflow_leaves_alone(host: str, place: 
 def test_two_places_are_two_assets() -> None:
     places = [("h", "a/b"), ("h/a", "b"), ("h", "a%2Fb"), ("h", "a"), ("h", None), ("h", "A")]
     assert len({asset_uri(binding("v", host, place)) for host, place in places}) == len(places)
+
+
+def test_an_alias_is_one_that_airflow_takes_on_every_database() -> None:
+    assert alias_name("a.dag-1", "group.push_it") == "contacts/a.dag-1/group.push_it"
+    assert alias_name("größe", "t") == "contacts/gr%C3%B6%C3%9Fe/t"
 
 
 @pytest.mark.parametrize("name", vendors.names())
