@@ -28,24 +28,27 @@ with DAG(
 
     @task
     def write_ids(triggering_asset_events: Any = None) -> int:
-        """Copy what was delivered since the last time; return how many."""
+        """Copy what was delivered; return how many."""
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
         outcomes, warehouse = DbApiHook.get_hook("outcomes"), DbApiHook.get_hook("warehouse")
-        count = 0
-        # Several pushes may have succeeded before this DAG runs; one that found nothing new has an event, too.
+        ids: dict[str, str] = {}
+        # Several pushes may have succeeded before this DAG runs.
         for event in triggering_asset_events[PUSHED]:
+            # All of the sync: an earlier run that failed has delivered contacts, too, and has no event.
             rows = outcomes.get_records(
                 f"""
                 SELECT record_identifier, destination_record_id FROM contact_outcomes
-                WHERE sync_run_id = {outcomes.placeholder} AND status = 'succeeded'
+                WHERE status = 'succeeded' AND sync_id IN (
+                    SELECT sync_id FROM contact_outcomes_runs WHERE sync_run_id = {outcomes.placeholder}
+                )
                 """,  # noqa: S608  # the driver's own "?" or "%s"
                 (event.extra["sync_run_id"],),
             )
-            # Replaced, so that a retry may do it again.
-            names = ["contact_id", "dex_id"]
-            warehouse.insert_rows("dex_ids", rows, names, replace=True, replace_index="contact_id")
-            count += len(rows)
-        return count
+            ids.update(rows)
+        # Replaced, since most of them are there already.
+        names = ["contact_id", "dex_id"]
+        warehouse.insert_rows("dex_ids", list(ids.items()), names, replace=True, replace_index="contact_id")
+        return len(ids)
 
     write_ids()

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import AssetAlias
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.outcome import digest_of
 from demo.airflow_home import load, returned_by
 from tests.support.airflow_fixtures import RunDag, SetConnections
 from tests.support.mailbox import running_mailbox
-from tests.support.pushing import CALLS, SUM, World, callees, push
+from tests.support.pushing import CALLS, SUM, World, callees, people, push
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "example_dags").glob("*.py"))
@@ -209,3 +211,24 @@ def test_the_replay_examples_parameters_are_described() -> None:
     described = {name: dag.params.get_param(name).description for name in dag.params}
     assert set(described) == {"sync_id", "found", "missing", "settled_by"}
     assert all(described.values())
+
+
+def test_the_follow_up_example_copies_what_a_run_delivered_that_failed(
+    world: World, set_connections: SetConnections
+) -> None:
+    world.query("CREATE TABLE dex_ids (contact_id VARCHAR(255) PRIMARY KEY, dex_id VARCHAR(255))", "warehouse.db")
+    world.set(reject="first_name~First0")
+    assert world.run(push(people(3), "example_dex"), run_id="one").state == "failed"
+    world.set(reject="")
+    world.done(push(people(3), "example_dex"), run_id="two")
+    (told,) = world.api.states[-1]["outlet_events"]
+    set_connections(world.api.connections)
+    dag = load(ROOT / "example_dags" / "example_follow_up.py")
+    event = SimpleNamespace(extra=told["extra"])
+    write_ids: Any = dag.get_task("write_ids")
+    count = write_ids.python_callable({AssetAlias(told["source_alias_name"]): [event, event]})
+    written = world.query("SELECT contact_id, dex_id FROM dex_ids ORDER BY contact_id", "warehouse.db")
+    delivered = world.query(
+        "SELECT record_identifier AS contact_id, destination_record_id AS dex_id FROM contact_outcomes ORDER BY 1"
+    )
+    assert (count, written) == (3, delivered)
