@@ -24,11 +24,11 @@ LONGEST_WAIT = timedelta(hours=24)
 class ContactsRetryPolicy(RetryPolicy):
     """Wait as long as the failure asks for, or give up at once if no further try can help.
 
-    Airflow asks it after each failed try, within ``retries``. It waits until the moment that a vendor's
-    ``Retry-After`` names; from Airflow 3.4 on this costs no try where a table remembers the push. After another
-    failure of a push that could end better it waits ``delay``, then twice as long, and so on. A refused credential, a
-    wrong parameter and records that no try can deliver fail the task for good. Other exceptions are left to Airflow.
-    It needs Airflow 3.3.
+    Airflow asks it after each failed try; it gives no more of them than ``retries``. It waits until the moment that a
+    vendor's ``Retry-After`` names; from Airflow 3.4 on this costs no try where a table remembers the push. After
+    another failure of a push that could end better it waits ``delay``, then twice as long, and so on. A refused
+    credential, a wrong parameter and records that no try can deliver fail the task for good. Other exceptions are left
+    to Airflow. It needs Airflow 3.3.
 
     :param delay: after the first try.
     :param longest: the longest such wait.
