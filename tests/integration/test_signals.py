@@ -7,12 +7,13 @@ import logging
 import re
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias, task_group
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator
 from tests.airflow_harness import scope_of
 from tests.support.airflow_fixtures import RunDag, SetConnections, begin_metrics
 from tests.support.pushing import DEX, TABLED, World, callees, people, push
@@ -70,19 +71,14 @@ def test_a_task_that_comes_back_counts_what_it_did_until_then(world: World, metr
     assert counted(metrics()) == {"records.succeeded": 2, "records.invalid": 1, "requests": 1}
 
 
-class Broken:
-    """A metrics client that fails, but not at what Airflow itself counts."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def send(stat: str = "", *_: Any, **__: Any) -> None:
-            if stat.startswith("contacts."):
-                raise ConnectionError("p0@example.com")
-
-        return send
+def refuse(stat: str, *_: Any, **__: Any) -> None:
+    """Fail, but not at what Airflow itself counts."""
+    if stat.startswith("contacts."):
+        raise ConnectionError("p0@example.com")
 
 
 def test_metrics_that_cannot_be_sent_end_no_push(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    begin_metrics(Broken())
+    begin_metrics(MagicMock(incr=refuse))
     try:
         world.done(push(people(2)))
     finally:
@@ -171,6 +167,22 @@ def test_a_push_to_an_object_names_it(world: World) -> None:
     (event,) = events(world)
     place = world.summary(op)["destination_object"]
     assert event["dest_asset_key"]["uri"] == f"contacts://talkdesk/127.0.0.1/{place}"
+
+
+def test_a_replay_tells_as_much(world: World, metrics: Metrics) -> None:
+    world.set(reject="email~p1@")
+    sync_id = world.done(push(people(2), max_rejected=1))["sync_id"]
+    assert counted(metrics())["records.rejected"] == 1
+    world.simulator.reset(knobs=True)
+    with DAG("d", schedule=None):
+        op = ReplayContactsOperator(
+            task_id="again", sync_id=sync_id, contacts_conn_id="dex_default", outcomes_conn_id="outcomes"
+        )
+    world.done(op)
+    assert counted(metrics(), TAGS.replace("push", "again")) == {"records.succeeded": 1, "requests": 1}
+    (event,) = events(world)
+    assert (event["source_alias_name"], event["extra"]["num_succeeded"]) == ("contacts/d/again", 1)
+    assert world.api.xcoms[scope_of(op), LINK] == vendors.load("dex").docs_url
 
 
 def mapped(dag_id: str, **given: Any) -> Any:
