@@ -24,12 +24,9 @@ CONNECTOR = "mysql-connector-python==26.10.0"
 MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
 # The tests must meet the installed wheel: neither pytest nor a process that a test starts may find the checkout.
 INSTALLED: dict[str, str | None] = {"PYTHONPATH": None, "PYTHONSAFEPATH": "1", "CONTACTS_TEST_INSTALLED": "1"}
-# The Airflow of each session, and the file that holds its libraries. 3.2.1 and 3.3.1 are what managed services run.
-AIRFLOWS = {
-    "3.2": ("3.2.1", "constraints-3.2.txt"),
-    "3.3": ("3.3.1", "constraints-3.3.txt"),
-    "3.4": ("3.4.0b2", "constraints.txt"),
-}
+# The Airflow of each session, with the libraries of its time; 3.2.1 and 3.3.1 are what managed services run.
+CONSTRAINTS = {"3.2": "constraints-3.2.txt", "3.3": "constraints-3.3.txt", "3.4": "constraints.txt"}
+RELEASES = {"3.2": "3.2.1", "3.3": "3.3.1"}
 # 3.4.0 is not on every index yet: CONTRIBUTING.md says how to move on. A pre-release is taken only where one is named.
 NEWEST = "apache-airflow>=3.4.0b2\napache-airflow-core>=3.4.0b2\napache-airflow-task-sdk>=1.4.0b2\n"
 # What the oldest Airflow does not run with, and does not exclude: from here on its API server cannot be built.
@@ -39,11 +36,10 @@ OWN = os.environ.get(
     "AIRFLOW_CONSTRAINTS",
     "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.11.txt",
 )
+# Integration tests that meet no Airflow, and take minutes.
+ONCE_WITHOUT_AIRFLOW = ("bench", "campaigns", "concurrent_processes", "database_away", "shared_budget")
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
-ONCE_INTEGRATION = (
-    "bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "reconcile", "replay", "selection",
-    "settle", "shared_budget", "task_ends",
-)  # fmt: skip
+ONCE_INTEGRATION = ("foreign_vendor", "reconcile", "replay", "selection", "settle", "task_ends")
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
 # Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.
@@ -107,7 +103,7 @@ def lower(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml admits."""
     venv = session.virtualenv.location
     install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt", constraints="constraints-lower.txt")
-    ignored = [f"--ignore-glob=tests/integration/test_{name}.py" for name in ONCE_INTEGRATION]
+    ignored = [f"--ignore-glob=tests/integration/test_{name}.py" for name in ONCE_WITHOUT_AIRFLOW + ONCE_INTEGRATION]
     ignored += [f"--ignore-glob=tests/unit/test_{name}.py" for name in ONCE_UNIT]
     pytest(session, *ignored, venv=venv)
 
@@ -116,18 +112,17 @@ def airflow(version: str) -> Callable[[nox.Session], None]:
     """Return the session of one Airflow, with the libraries of its time."""
 
     def run(session: nox.Session) -> None:
-        venv, (release, constraints) = session.virtualenv.location, AIRFLOWS[version]
-        packages = (f"apache-airflow=={release}", "--group", "test", "--requirement", ".ci/wheel.txt")
-        install(session, venv, *packages, constraints=constraints)
+        venv, packages = session.virtualenv.location, ("--group", "test", "--requirement", ".ci/wheel.txt")
+        install(session, venv, *packages, constraints=CONSTRAINTS[version])
         session.posargs[:] = session.posargs or [PARTS[1]]
-        pytest(session, venv=venv)
+        pytest(session, *(f"--ignore=tests/integration/test_{name}.py" for name in ONCE_WITHOUT_AIRFLOW), venv=venv)
         session.run(f"{venv}/bin/python", "tests/quickstart.py", env=INSTALLED, external=True)
 
-    run.__doc__ = f"Run the integration tests, the README's first push among them, on Airflow {AIRFLOWS[version][0]}."
+    run.__doc__ = f"Run what meets Airflow of the integration tests, and the README's first push, on Airflow {version}."
     return run
 
 
-for one in AIRFLOWS:
+for one in CONSTRAINTS:
     nox.session(name=f"airflow-{one}", venv_backend="uv")(airflow(one))
 
 
@@ -220,7 +215,7 @@ def constraints(session: nox.Session) -> None:
     uv(session, "the lowest", *compiled, "--resolution", "lowest-direct", "--no-deps", "--output-file", lowest)
     group = ("--group", "test", "--constraint", lowest, "--constraint", too_new)
     uv(session, "the lowest", *compiled, *group, "--output-file", "constraints-lower.txt")
-    for release, file in list(AIRFLOWS.values())[:-1]:
+    for version, release in RELEASES.items():
         pin = written("release.txt", f"apache-airflow=={release}\n")
         group = ("--group", "test", "--constraint", pin, "--constraint", OWN.format(release))
-        uv(session, f"those of Airflow {release}", *compiled, *group, "--output-file", file)
+        uv(session, f"those of Airflow {release}", *compiled, *group, "--output-file", CONSTRAINTS[version])

@@ -6,6 +6,7 @@ Airflow reads it when it is first imported.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
@@ -45,12 +46,16 @@ os.environ.update(
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> Path:
+def airflow_db() -> Iterator[Path]:
     """Make the metadata database, once a session, and return Airflow's home."""
+    from airflow import settings
     from airflow.utils.db import initdb
 
     initdb()
-    return HOME
+    yield HOME
+    if settings.async_engine is not None:
+        # Airflow 3.4 leaves connections open that it then fails to close, which it logs at the very end.
+        asyncio.run(settings.async_engine.dispose())
 
 
 def run_stored(dag: DAG, **arguments: Any) -> DagRun:
