@@ -19,6 +19,7 @@ from airflow_provider_contacts.operators import SqlToContactsOperator
 
 PUSH: dict[str, Any] = {
     "sql_conn_id": "warehouse",
+    # Bind a real query to the run's dates: what arrives after the plan would be pushed, too.
     "sql": "SELECT contact_id, full_name AS name, email, phone AS phone_number FROM contacts",
     "sync_key": "contact_id",
     "contacts_conn_id": "intermezzo_default",

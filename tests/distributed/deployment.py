@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +16,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.distributed.processes import Processes
+from tests.support import whole_airflow
+from tests.support.processes import Processes
 from tests.support.servers import Postgres, running_postgres
+from tests.support.whole_airflow import fetch, free_port
 
 HERE = Path(__file__).resolve().parent
 DAG, TASK, RUN = "shards", "push", "killed"
@@ -42,43 +39,13 @@ with kombu.Connection(os.environ["AIRFLOW__CELERY__BROKER_URL"]) as connection:
 """
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
-def fetch(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the JSON object behind a loopback URL, by POST where there is a body."""
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data=data, headers={"Content-Type": "application/json"})  # noqa: S310  # loopback
-    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
-
-
 def settings(folder: Path, database: Postgres, port: int) -> dict[str, str]:
     """Return the environment of every process: CeleryExecutor, nothing but PostgreSQL behind it."""
-    # Whoever is asked listens at loopback: no proxy of this machine has a part in it.
-    unwanted = re.compile(r"AIRFLOW.*|.*_PROXY", re.IGNORECASE)
-    kept = {name: value for name, value in os.environ.items() if not unwanted.fullmatch(name)}
     broker = database.url(database="celery", driver="psycopg2")
     airflow = {
         "core.executor": "CeleryExecutor",
-        "core.load_examples": "False",
         "core.dags_folder": str(HERE / "dags"),
-        "core.dags_are_paused_at_creation": "False",
-        "core.simple_auth_manager_all_admins": "True",
-        "core.fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "core.execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
         "core.hostname_callable": "worker_name.worker_name",
-        "api.host": "127.0.0.1",
-        "api.port": str(port),
-        "api.workers": "1",
-        "api.secret_key": secrets.token_hex(32),
-        "api_auth.jwt_secret": secrets.token_hex(32),
-        "database.sql_alchemy_conn": database.url(database="airflow", driver="psycopg2"),
         # Celery without a server of its own: fine for a test, not for production.
         "celery.broker_url": f"sqla+{broker}",
         "celery.result_backend": f"db+{broker}",
@@ -90,22 +57,16 @@ def settings(folder: Path, database: Postgres, port: int) -> dict[str, str]:
         "scheduler.task_queued_timeout": "60",
         "scheduler.task_queued_timeout_check_interval": "5",
     }
-    return (
-        kept
-        | {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in airflow.items()}
-        | {
-            "AIRFLOW_HOME": str(folder / "airflow"),
-            "C_FORCE_ROOT": "1",
-            # The installed package, not the checkout; and the one module that names a worker.
-            "PYTHONSAFEPATH": "1",
-            "PYTHONPATH": str(HERE / "names"),
-            "PYTHONUNBUFFERED": "1",
-            **{
-                f"AIRFLOW_CONN_{name.upper()}": json.dumps(database.connection(database=name))
-                for name in ("warehouse", "outcomes")
-            },
-        }
-    )
+    return whole_airflow.settings(folder, database.url(database="airflow", driver="psycopg2"), port, airflow) | {
+        "C_FORCE_ROOT": "1",
+        # The installed package, not the checkout; and the one module that names a worker.
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": str(HERE / "names"),
+        **{
+            f"AIRFLOW_CONN_{name.upper()}": json.dumps(database.connection(database=name))
+            for name in ("warehouse", "outcomes")
+        },
+    }
 
 
 def make_tables(processes: Processes) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 import psycopg
 
-from tests.distributed.deployment import DAG, DATABASES, RUN, TASK, WORKERS, Stage, fetch, make_tables, stage, start
+from tests.distributed.deployment import DAG, DATABASES, RUN, TASK, WORKERS, Stage, make_tables, stage, start
 from tests.distributed.promises import Contact, Evidence, Kill, Row, Try, broken, dead_requests
+from tests.support.whole_airflow import fetch
 
 LIMIT = 360
 RECORDS, SHARDS, BATCH_SIZE, IN_FLIGHT = 20_000, 8, 50, 2

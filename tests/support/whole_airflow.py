@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,12 +23,28 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from packaging.version import Version
 
-from tests.distributed.deployment import free_port
-from tests.distributed.processes import Processes
+from tests.support.processes import Processes
 from tests.support.servers import Postgres, wait_until
 
 PATIENCE = 90.0  # seconds for anything, on a machine that is busy with other tests; a test may take 120
 SLOTS = 4
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def fetch(url: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
+    """Return the JSON object behind a loopback URL, by POST where there is a body and no other method."""
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310  # loopback
+    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +55,7 @@ class WholeAirflow:
     processes: Processes
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
-        """Return the answer, to POST where there is a body and no other method."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(
-            f"http://127.0.0.1:{self.port}/api/v2/{path}",
-            data=data,
-            headers={"Content-Type": "application/json"},
-            method=method,
-        )
-        with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+        return fetch(f"http://127.0.0.1:{self.port}/api/v2/{path}", body, method)
 
     def wait_for(self, path: str, **wanted: Any) -> dict[str, Any]:
         """Ask until the answer is there and has a value that is wanted, and return it."""
@@ -88,16 +95,13 @@ class WholeAirflow:
         return json.loads(value) if isinstance(value, str) else value
 
 
-def settings(folder: Path, database: str, port: int) -> dict[str, str]:
-    """Return the environment of every process."""
+def settings(folder: Path, database: str, port: int, airflow: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of every process; ``airflow`` is what is set besides, by section and name."""
     # Whoever is asked listens at loopback: no proxy of this machine has a part in it.
     unwanted = re.compile(r"AIRFLOW.*|.*_PROXY", re.IGNORECASE)
     kept = {name: value for name, value in os.environ.items() if not unwanted.fullmatch(name)}
-    airflow = {
-        "core.executor": "LocalExecutor",
-        "core.parallelism": str(SLOTS),
+    common = {
         "core.load_examples": "False",
-        "core.dags_folder": str(folder / "dags"),
         "core.dags_are_paused_at_creation": "False",
         "core.simple_auth_manager_all_admins": "True",
         "core.fernet_key": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -109,7 +113,7 @@ def settings(folder: Path, database: str, port: int) -> dict[str, str]:
         "api_auth.jwt_secret": secrets.token_hex(32),
         "database.sql_alchemy_conn": database,
     }
-    variables = {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in airflow.items()}
+    variables = {f"AIRFLOW__{name.replace('.', '__').upper()}": value for name, value in {**common, **airflow}.items()}
     return kept | variables | {"AIRFLOW_HOME": str(folder / "airflow"), "PYTHONUNBUFFERED": "1"}
 
 
@@ -129,7 +133,12 @@ def running_airflow(
     for file in dags:
         shutil.copy(file, folder / "dags")
     port = free_port()
-    environment = settings(folder, database.url(database="airflow", driver="psycopg2"), port)
+    airflow_settings = {
+        "core.executor": "LocalExecutor",
+        "core.parallelism": str(SLOTS),
+        "core.dags_folder": str(folder / "dags"),
+    }
+    environment = settings(folder, database.url(database="airflow", driver="psycopg2"), port, airflow_settings)
     environment |= {f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()}
     processes = Processes(folder, environment)
     try:
