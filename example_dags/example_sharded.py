@@ -4,7 +4,7 @@ How many shards, and when one task is faster: docs/scale.md.
 
 Connections: ``warehouse`` (any SQL database), ``outcomes`` (PostgreSQL, MySQL or MariaDB), ``talkdesk_default``, whose
 extra says how many requests a second the account may get from all shards together, and through which database they
-share it:
+share it (``airflow-provider-contacts[rate-limit]``):
 
     {"record_list_id": "demo-list", "requests_per_second": 20, "rate_limit_conn_id": "outcomes"}
 """
