@@ -22,7 +22,7 @@ from tests.support.whole_airflow import WholeAirflow, running_airflow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 DAGS = [EXAMPLES / f"example_{name}.py" for name in ("sharded", "approval", "dex", "follow_up")]
-ROWS, RATE = 2_000, 5
+ROWS, RATE = 2_000, 3
 
 
 @dataclass(frozen=True, slots=True)
