@@ -235,6 +235,13 @@ def test_the_link_leads_to_the_vendors_documentation(world: World, fails: bool) 
     assert world.api.xcoms[scope_of(op), LINK] == vendors.load("dex").docs_url
 
 
+def test_the_link_of_a_mapped_task_that_cannot_be_built_is_empty(world: World) -> None:
+    with DAG("d", schedule=None):
+        op = PushContactsOperator.partial(**TABLED).expand(records=[people(1)], on_unknown=["retry"])
+    assert world.run(op, map_index=0).state == "failed"
+    assert world.api.xcoms[scope_of(op, map_index=0), LINK] == ""
+
+
 def test_nobody_is_in_a_signal(world: World, metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:
     person = "personcanary"
     records = [{"key": f"{person}-{n}", "first_name": person, "email": f"{person}{n}@example.com"} for n in range(3)]
