@@ -106,6 +106,8 @@ def begin_metrics(client: Any = None) -> Any:
 def metrics() -> Iterator[Callable[[], list[str]]]:
     """Return what gives the metrics of this package that Airflow's own StatsD client has sent since, in order."""
     pytest.importorskip("statsd")
+    # What begins them by itself must not open a client that nobody closes.
+    begin_metrics()
     with socket(AF_INET, SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.setblocking(False)  # noqa: FBT003  # loopback: what was sent is here
