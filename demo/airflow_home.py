@@ -53,6 +53,13 @@ def make_database() -> None:
     initdb()
 
 
+def close() -> None:
+    """Let go of the metadata database; at the end of the process, Airflow 3.4 would print an error of its own."""
+    from airflow.settings import dispose_orm
+
+    dispose_orm()
+
+
 def run(file: Path) -> dict[str, Any]:
     """Run the DAG of a file, as ``airflow dags test`` does; return its state and its push's summary."""
     run = load(file).test()

@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with simulator(folder, screen) as (url, connections):
         prepare(folder, options.rows, connections, screen)
         complaints = list(both_runs(folder, url, screen))
+    with airflow_home.printing_to(folder / "airflow.log"):
+        airflow_home.close()
     screen.say("Some that were not delivered, as the outcome table has them:")
     for row in examples(folder / "outcomes.db"):
         screen.say("  {:9} {:11} {:9} {:22} {}".format(*row))
