@@ -130,7 +130,7 @@ for one in CONSTRAINTS:
 def pythons(session: nox.Session) -> None:
     """Run the tests with another Python that is on PATH: `--session pythons-3.14`."""
     venv = session.virtualenv.location
-    install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt")
+    install(session, venv, "--group", "dev", "--requirement", ".ci/wheel.txt")
     pytest(session, venv=venv)
 
 

@@ -32,7 +32,8 @@ NUMBERS = count(1)
 AWAY = {"LedgerError", "MomentaryError"}  # what a push ends with whose database does not come back in time
 
 pytestmark = pytest.mark.filterwarnings(
-    r"ignore:Exception ignored in. <socket\.socket .*family=1,:pytest.PytestUnraisableExceptionWarning"
+    # Of "in:" or, from Python 3.14 on, "while finalizing socket".
+    r"ignore:Exception ignored [^<]*<socket\.socket .*family=1,:pytest.PytestUnraisableExceptionWarning"
 )
 
 

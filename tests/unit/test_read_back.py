@@ -227,7 +227,7 @@ def test_a_nesting_without_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_a_true_answer_with_one_thing_changed_loses_no_contact(name: str, data: st.DataObject, seed: int) -> None:
     answers = [(answer, question) for answer, question in ANSWERS[name] if answer.status == 200]
