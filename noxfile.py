@@ -39,7 +39,7 @@ OWN = os.environ.get(
 # Integration tests that meet no Airflow, and take minutes.
 ONCE_WITHOUT_AIRFLOW = ("bench", "campaigns", "concurrent_processes", "database_away", "shared_budget")
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
-ONCE_INTEGRATION = ("foreign_vendor", "reconcile", "replay", "selection", "settle", "task_ends")
+ONCE_INTEGRATION = ("demo", "foreign_vendor", "reconcile", "replay", "selection", "settle", "task_ends")
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
 # Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.
