@@ -36,10 +36,12 @@ OWN = os.environ.get(
     "AIRFLOW_CONSTRAINTS",
     "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.11.txt",
 )
-# Integration tests that meet no Airflow, and take minutes.
-ONCE_WITHOUT_AIRFLOW = ("bench", "campaigns", "concurrent_processes", "database_away", "shared_budget")
+# Integration tests that meet no Airflow and take minutes, or need what builds a distribution.
+ONCE_WITHOUT_AIRFLOW = (
+    "bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "shared_budget",
+)  # fmt: skip
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
-ONCE_INTEGRATION = ("demo", "foreign_vendor", "reconcile", "replay", "selection", "settle", "task_ends")
+ONCE_INTEGRATION = ("demo", "reconcile", "replay", "selection", "settle", "task_ends")
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
 # Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.
