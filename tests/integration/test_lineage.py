@@ -26,9 +26,9 @@ def told(world: World, postgres: Postgres, tmp_path: Path) -> list[dict[str, Any
     import psycopg
 
     with closing(psycopg.connect(f"host={postgres.folder} user=postgres dbname=postgres", autocommit=True)) as database:
-        database.execute("DROP SCHEMA IF EXISTS crm CASCADE")
-        database.execute("CREATE SCHEMA crm")
-        database.execute("CREATE TABLE crm.people AS SELECT 'p' || n AS key, 'First' AS first_name, "
+        database.execute("DROP SCHEMA IF EXISTS sales CASCADE")
+        database.execute("CREATE SCHEMA sales")
+        database.execute("CREATE TABLE sales.people AS SELECT 'p' || n AS key, 'First' AS first_name, "
                          "'p' || n || '@example.com' AS email FROM generate_series(1, 3) n")  # fmt: skip
     file = tmp_path / "events.jsonl"
     warehouse = postgres_connection(postgres)
@@ -59,7 +59,7 @@ def test_lineage_arrives_and_names_nobody(told: list[dict[str, Any]]) -> None:
         assert output["outputFacets"]["outputStatistics"]["rowCount"] == count
     (table,) = found["queried"]["inputs"]
     assert table["namespace"].startswith("postgres://")
-    assert table["name"] == "postgres.crm.people"
+    assert table["name"] == "postgres.sales.people"
     assert [found[name]["inputs"] for name in ("listed", "planned", "refused")] == [[], [], []]
     assert found["planned"]["outputs"] == []
     assert len(told) >= 8

@@ -248,8 +248,6 @@ def test_a_lost_connection_is_an_error_not_an_end(postgres_hook: Hook) -> None:
 MEASURE = """
     import sys, psutil
     from importlib import import_module
-from itertools import pairwise
-from pathlib import Path
     from airflow_provider_contacts.sources import rows_of_query
 
     class Hook:

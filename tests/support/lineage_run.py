@@ -15,7 +15,7 @@ def main() -> None:
 
     initdb()
     person = {"key": "personcanary", "first_name": "personcanary", "email": "personcanary@example.com"}
-    query = {"sql_conn_id": "warehouse", "sql": "SELECT * FROM crm.people WHERE email <> 'querycanary'"}
+    query = {"sql_conn_id": "warehouse", "sql": "SELECT * FROM sales.people WHERE email <> 'querycanary'"}
     nowhere = {**query, "sql_conn_id": "away"}
     cases: dict[str, tuple[type[Any], dict[str, Any]]] = {
         "listed": (PushContactsOperator, {"records": [person, {**person, "key": "odd", "email": 7}]}),
