@@ -111,7 +111,10 @@ class MySqlConnector(RowByRow):
             other.close()
 
     def close(self) -> None:
-        """Close the connection alone."""
+        """Close the connection alone, after ending a query that is not read to its end: C code reads the rest."""
+        if getattr(self.connection, "unread_result", False):
+            with suppress(Exception):
+                self.cancel()
         self.connection.close()
 
 
