@@ -320,11 +320,23 @@ def test_mysql_is_read_unbuffered_and_not_read_on_when_the_reading_ends_early(
     monkeypatch.setitem(sys.modules, "MySQLdb.cursors", cursors)
     hook = faked([(1, "a")], [(2, "b")], module=module)
     connection = hook.get_conn()
+    connection.unread_result = False
     with rows_of_query(hook, "SELECT 1", None, 1) as rows:
         next(rows)
     assert (call(unbuffered) in connection.cursor.mock_calls) == module.startswith("MySQLdb")
     connection.close.assert_called_once_with()
     connection.cursor().close.assert_not_called()
+
+
+def test_a_query_of_mysqls_own_driver_is_ended_before_its_connection_would_read_the_rest() -> None:
+    hook = faked([(1, "a")], [(2, "b")], module="mysql.connector.connection_cext")
+    connection = hook.get_conn()
+    connection.unread_result, connection.connection_id = True, 7
+    with rows_of_query(hook, "SELECT 1", None, 1) as rows:
+        next(rows)
+        connection.cursor().execute.reset_mock()
+    assert connection.cursor().execute.mock_calls == [call("KILL QUERY 7")]
+    assert connection.close.call_count == 2  # and that of the connection which has ended it
 
 
 # The end of a query that runs on.
