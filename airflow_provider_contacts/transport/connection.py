@@ -150,12 +150,12 @@ def http_parts(url: str) -> SplitResult | None:
     """Return the parts of an http or https URL; ``None`` for anything else."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        has_port_0 = parts.port == 0  # which would count as none stated
     except ValueError:
         return None
     host = parts.hostname or ""
     fine = url.isprintable() and " " not in url and parts.scheme in {"http", "https"} and host and host.isascii()
-    return parts if fine else None
+    return parts if fine and not has_port_0 else None
 
 
 def check_url(url: str, *, allow_http: bool) -> bool:
@@ -164,7 +164,7 @@ def check_url(url: str, *, allow_http: bool) -> bool:
     if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError(
             "host and token_url are https URLs without spaces, credentials, query or fragment, with a host in ASCII "
-            "(an international name as xn--…)"
+            "(an international name as xn--…) and a port from 1 to 65535, if any"
         )
     host = parts.hostname or ""
     if parts.scheme == "https" or is_loopback(host):
