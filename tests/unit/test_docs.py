@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_contacts import vendors
+from airflow_provider_contacts.error_codes import CODES as CODES_OF_STATUS
 from airflow_provider_contacts.hooks import HOOKS
 from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
@@ -28,6 +29,7 @@ from airflow_provider_contacts.task.replay import HINTS
 from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.transport.settings import settings_of
 from airflow_provider_contacts.vendor_kit.contract import CODES
+from tests.support import code_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -121,9 +123,8 @@ def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
     assert shown["num_planned"] == sum(shown[name] for name in seven)
 
 
-def test_every_word_of_an_outcome_a_replay_and_a_verdict_is_explained() -> None:
+def test_every_word_of_an_outcome_and_a_verdict_is_explained() -> None:
     assert {status.value for status in Status} <= words(text_of("README.md"))
-    assert set(HINTS) <= words(text_of("docs/outcomes.md"))
     assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
 
 
@@ -154,7 +155,12 @@ def codes_in_the_source() -> set[str]:
 def test_every_code_of_ours_is_explained() -> None:
     found = codes_in_the_source() | set(CODES.values()) | {"wrong_type"}
     assert {"missing_key", "interrupted", "not_a_mapping", "counters_disagree", "unspecified"} <= found
-    assert found - words(text_of("docs/outcomes.md")) == set()
+    assert (found | set(HINTS)) - {code for codes in CODES_OF_STATUS.values() for code in codes} == set()
+
+
+def test_the_tables_of_codes_are_those_of_the_package() -> None:
+    page = text_of("docs/outcomes.md")
+    assert code_tables.written(page) == page, "python -m tests.support.code_tables writes them"
 
 
 def named_knobs() -> list[str]:
