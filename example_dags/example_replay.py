@@ -1,15 +1,18 @@
 """Settle what a person has looked up at the vendor, then send again what is certainly not there.
 
-Trigger it with a configuration such as this one, from the outcome table and a look into the vendor's account; ``found``
-and ``missing`` may come alone:
+Trigger it with a configuration such as these. The page *Contacts* offers them filled in; ``found`` and ``missing`` may
+come alone, and their records may be digests, the twelve digits of page and logs, since Airflow keeps and shows this:
 
     {"sync_id": "example_talkdesk/push@talkdesk_default:demo-list",
-     "found": {"lead-17": "the-vendors-id"}, "missing": ["lead-18"], "settled_by": "ada"}
+     "found": {"lead-17": "the-vendors-id"}, "missing": ["a6fee9d7b22a"], "settled_by": "ada"}
 
-Airflow keeps and shows this configuration. Where an identifier is personal, give its digest, the twelve digits that
-logs show.
+What is missing is sent again at once. To send what was refused, after a mistake is mended at the vendor:
 
-Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``talkdesk_default``.
+    {"sync_id": "example_talkdesk/push@talkdesk_default:demo-list",
+     "statuses": ["rejected"], "error_codes": ["PHONE_NUMBER_INVALID"]}
+
+Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), and the one that a default ``sync_id`` names, as
+``talkdesk_default`` above.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    tags=["contacts", "talkdesk", "replay"],
+    tags=["contacts", "replay"],
     doc_md=__doc__,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
     params={
@@ -51,6 +54,17 @@ with DAG(
             minLength=1,
             description="Who has looked; stands in the rows.",
         ),
+        "statuses": Param(
+            None,
+            type=["array", "null"],
+            items={"enum": ["failed", "rejected", "invalid"]},
+            description="What is sent again: failed, rejected, invalid. Empty: what is settled as missing.",
+        ),
+        "error_codes": Param(
+            None,
+            type=["array", "null"],
+            description="Of these statuses, only records with one of these codes. Empty: any code.",
+        ),
     },
 ) as dag:
     found = SettleContactsOperator(
@@ -72,10 +86,11 @@ with DAG(
     replay = ReplayContactsOperator(
         task_id="replay",
         sync_id="{{ params.sync_id }}",
-        contacts_conn_id="talkdesk_default",
+        # Behind the "@" of a default sync_id; where yours have another form, name the connection here.
+        contacts_conn_id="{{ params.sync_id.partition('@')[2].partition(':')[0] or 'talkdesk_default' }}",
         outcomes_conn_id="outcomes",
-        statuses=["failed"],
-        error_codes=["settled_by_hand"],
+        statuses="{{ (params.statuses or ['failed']) | tojson }}",
+        error_codes="{{ (params.error_codes or (none if params.statuses else ['settled_by_hand'])) | tojson }}",
         max_attempts=5,
     )
     [found, missing] >> replay

@@ -64,11 +64,11 @@ def parse_statuses(value: Any, name: str) -> tuple[str, ...]:
 
 
 def parse_words(value: Any, name: str) -> tuple[str, ...] | None:
-    """Return a list of words, also from one word and from a rendered JSON list; nothing is ``None``."""
+    """Return a list of words, also from one word and from a rendered JSON list or null; nothing is ``None``."""
     found = value
     if isinstance(value, str):
         text = value.strip()
-        found = parse_json(text, name) if text.startswith("[") else [text] if text else None
+        found = parse_json(text, name) if text.startswith("[") or text == "null" else [text] if text else None
     if found is None:
         return None
     if not isinstance(found, list | tuple | set | frozenset) or not all(isinstance(one, str) and one for one in found):

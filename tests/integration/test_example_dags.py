@@ -206,10 +206,34 @@ def test_the_replay_example_settles_either_kind_and_sends_again(  # noqa: PLR091
     assert [one["first_name"] for one in world.stored("talkdesk")] == ["First1"] * settled[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, set()),
+        ({"statuses": None, "error_codes": []}, set()),
+        ({"statuses": ["rejected"]}, {"First1", "First2"}),
+        ({"statuses": ["rejected", "failed"], "error_codes": ["http_400", "X"]}, {"First1", "First2"}),
+        ({"statuses": ["rejected"], "error_codes": ["another"]}, set()),
+        ({"statuses": ["failed"], "error_codes": []}, set()),
+    ],
+)
+def test_the_replay_example_sends_what_was_refused_by_the_connection_of_its_sync(
+    given: dict[str, Any], sent: set[str], world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    set_connections(world.api.connections)
+    world.set(reject="first_name~First[12]")
+    sync_id = world.done(push(people(4), max_rejected=2))["sync_id"]
+    world.set(reject="")
+    world.simulator.reset(knobs=False)
+    run = run_dag(load(ROOT / "example_dags" / "example_replay.py"), run_conf={"sync_id": sync_id, **given})
+    assert run.state == "success"
+    assert {one["first_name"] for one in world.stored("dex")} == sent
+
+
 def test_the_replay_examples_parameters_are_described() -> None:
     dag = load(ROOT / "example_dags" / "example_replay.py")
     described = {name: dag.params.get_param(name).description for name in dag.params}
-    assert set(described) == {"sync_id", "found", "missing", "settled_by"}
+    assert set(described) == {"sync_id", "found", "missing", "settled_by", "statuses", "error_codes"}
     assert all(described.values())
 
 

@@ -92,6 +92,7 @@ def test_what_was_refused_is_sent_again_and_keeps_its_row(world: World) -> None:
         ({"statuses": "{{ ['failed', 'invalid'] | tojson }}"}, {"c2", "bad"}),
         ({"error_codes": ["PHONE", "later"]}, {"c1", "c2"}),
         ({"error_codes": "missing_field"}, {"bad"}),
+        ({"error_codes": "{{ none | tojson }}"}, {"c0", "c1", "c2", "bad"}),
         ({"max_attempts": 3}, {"c0", "c2", "bad"}),
         ({"max_attempts": "{{ 1 }}"}, {"bad"}),
         ({"since": datetime(2026, 3, 1, 12, tzinfo=UTC)}, {"c2", "bad"}),
