@@ -1,0 +1,127 @@
+"""A real API server with the page in it, people who log in to it, and requests exactly as they are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.support.page_people import FAB, Manager, people
+from tests.support.processes import Processes
+from tests.support.whole_airflow import PATIENCE, free_port, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server has said."""
+
+    request: str = field(repr=False)
+    status: int
+    headers: Mapping[str, str]
+    text: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class PageServer:
+    """One server; ``asked`` is every answer that it has given."""
+
+    manager: Manager
+    port: int
+    folder: Path
+    processes: Processes
+    tokens: dict[str, str] = field(default_factory=dict)
+    asked: list[Answer] = field(default_factory=list)
+
+    def ask(self, who: str | None, path: str, method: str = "GET", *, form: Mapping[str, str] | None = None,
+            cookie: bool = False, **headers: str) -> Answer:  # fmt: skip
+        """Ask for a path, which is sent as it is, as somebody: by bearer token, or by the browser's cookie."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        token = None if who is None else self.tokens.get(who, who)
+        if token is not None:
+            sent |= {"Cookie": f"_token={token}"} if cookie else {"Authorization": f"Bearer {token}"}
+        body = None if form is None else urlencode(form).encode("utf-8", "surrogatepass")
+        if body is not None:
+            sent |= {"Content-Type": "application/x-www-form-urlencoded"}
+        found = self.send(method, path, sent, body)
+        self.asked.append(found)
+        return found
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+        said = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(f"{method} {path}", response.status, said, text)
+
+    def log_in(self) -> None:
+        """Get everybody's token."""
+        for person in people(self.manager):
+            body = json.dumps({"username": person.name, "password": person.password}).encode()
+            found = self.send("POST", "/auth/token", {"Content-Type": "application/json"}, body)
+            assert found.status in (200, 201), (person.name, found.text)
+            self.tokens[person.name] = json.loads(found.text)["access_token"]
+
+    def looks(self) -> list[dict[str, Any]]:
+        """Return the audit log's rows of looks at records, oldest first."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'airflow.db'}?mode=ro", uri=True)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute("SELECT * FROM log WHERE event LIKE 'contacts%' ORDER BY id")]
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            self.processes.check()
+            try:
+                if self.send("GET", "/api/v2/version", {}, None).status == 200:
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError("\n".join(self.processes.tails()))
+
+    def said(self) -> str:
+        return self.processes.text("api-server")
+
+
+@contextmanager
+def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any], **contacts: str) -> Iterator[PageServer]:
+    """Run a server on a metadata database of its own; ``contacts`` are settings of its section."""
+    port = free_port()
+    mine = {f"contacts.{name}": value for name, value in {"outcomes_conn_id": "outcomes", **contacts}.items()}
+    if manager == "fab":
+        mine |= {"core.auth_manager": FAB, "fab.auth_rate_limited": "False"}
+    else:
+        passwords = folder / "passwords.json"
+        passwords.write_text(json.dumps({one.name: one.password for one in people(manager)}), "utf-8")
+        mine |= {
+            "core.multi_team": "True",
+            "core.simple_auth_manager_all_admins": "False",
+            "core.simple_auth_manager_users": ",".join(one.user for one in people(manager)),
+            "core.simple_auth_manager_passwords_file": str(passwords),
+        }
+    environment = settings(folder, f"sqlite:///{folder / 'airflow.db'}", port, mine)
+    environment |= {"AIRFLOW_CONN_OUTCOMES": json.dumps(connection), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    processes = Processes(folder, environment)
+    try:
+        path = os.pathsep.join(filter(None, [environment["PYTHONPATH"], str(ROOT)]))
+        processes.start("people", "-m", "tests.support.page_people", manager, PYTHONPATH=path)
+        if processes.running.pop("people").wait():
+            raise RuntimeError("\n".join(processes.tails()))
+        processes.start("api-server", "-m", "airflow", "api-server")
+        server = PageServer(manager, port, folder, processes)
+        server.wait()
+        server.log_in()
+        yield server
+    finally:
+        processes.end()
