@@ -18,6 +18,9 @@ NO_TLS = {
     *("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 }
 
+OF_ITS_TIME = {9, 10}
+"""What OpenSSL says of a certificate that is not valid yet, or any more."""
+
 ERRNOS = {
     errno.ECONNREFUSED: "refuses connections on port {port}: nothing listens there",
     errno.ENETUNREACH: "cannot be reached: there is no route to its network",
@@ -65,6 +68,8 @@ def cause(error: Exception, name: str, port: int, advice: str) -> str:
     if isinstance(error, ssl.CertificateError):
         told = getattr(error, "verify_message", "") or "no reason told"
         text = f"the certificate of {name} is not accepted ({told.rstrip('.')})"
+        if getattr(error, "verify_code", None) in OF_ITS_TIME:
+            return f"{text}: check the clock of the worker, and tell the owner of {name}"
         return f"{text}: check the connection's host, and name its CA bundle in verify if it is one of your own"
     if isinstance(error, ssl.SSLError):
         if error.reason in NO_TLS:

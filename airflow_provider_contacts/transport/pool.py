@@ -57,6 +57,7 @@ class Pool:
         self._head = b""
         self._idle: list[HttpConnection] = []
         self.connections: set[HttpConnection] = set()
+        self.stage = ""  # of the opening of the latest connection: connect, proxy, tls
         self.distrusted = False  # the server has sent what no request had asked for: no connection is used twice
         self.slowest = 0.0  # seconds that answers take at most
         self.connecting = LEAST_CONNECTING  # seconds that a new connection takes
@@ -154,6 +155,7 @@ class Pool:
         reader = asyncio.StreamReader()
         opening = asyncio.StreamReaderProtocol(reader)
         first = proxy or self._target
+        self.stage = "connect"
         with explained(first, proxied=proxy is not None):
             making = loop.create_connection(lambda: opening, first.host, first.port, happy_eyeballs_delay=NEXT_ADDRESS)
             try:
@@ -163,12 +165,15 @@ class Pool:
                 if error.errno is not None:
                     raise
                 raise NotConnectedError(too_late(self.host, CONNECT_TIMEOUT)) from None
+            if proxy is not None:
+                self.stage = "proxy"
             if proxy is not None and proxy.tls:
                 layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=proxy.host))
             if proxy is not None and self._target.tls:
                 await self._ask_for_tunnel(layers[-1], reader)
         with explained(self._target, proxied=False):
             if self._target.tls:
+                self.stage = "tls"
                 layers.append(await loop.start_tls(layers[-1], opening, self._tls, server_hostname=self.host))
             return HttpConnection(self, layers)
 

@@ -91,7 +91,11 @@ def read(vendor: Vendor, caller: Caller, request: Request, trouble: str, place: 
     :param trouble: begins the error text; ``place`` says what it tells to check.
     :raises RefusedError: where another try cannot help, else ``LookupFailedError``.
     """
-    result = caller.call(request)
+    return answer_of(vendor, caller.call(request), trouble, place)
+
+
+def answer_of(vendor: Vendor, result: Result, trouble: str, place: Place = NOWHERE) -> Response:
+    """Return the 2xx answer that a read request got; see :func:`read`."""
     refused = False
     if not isinstance(result, Response):
         refused = isinstance(result, NotSent) and result.refused

@@ -20,6 +20,7 @@ HINTS = {
     "http_401": CREDENTIAL,
     "http_403": f"the credential lacks a right, or the plan does not include this request: {CREDENTIAL}",
     "http_404": "check the connection's host and path",
+    "http_407": "the proxy asks for a user and a password, or refuses them: check the connection's proxy",
     **dict.fromkeys(
         ("http_301", "http_302", "http_303", "http_307", "http_308"),
         "redirects are never followed; check scheme, name and path of the connection's host",
