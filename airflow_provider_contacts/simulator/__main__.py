@@ -8,43 +8,18 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
+from airflow_provider_contacts.cli import program
+from airflow_provider_contacts.cli.definition import SIMULATE
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.asgi import is_loopback
-from airflow_provider_contacts.simulator.knobs import FORMS, Knob
+from airflow_provider_contacts.simulator.knobs import Knob
 from airflow_provider_contacts.simulator.server import listen, serve, url_of
-
-EXAMPLES = f"""\
-examples:
-  --set all.latency=80ms --set all.rate=60/min      slow, and choosy
-  --set talkdesk.store_then_drop=0.02               2 answers in 100 are lost after the records are stored
-  --set talkdesk.store_then_drop=next:1             exactly the next one is
-  --set apptoto.read.http_500=always                look-ups fail, creating works
-  --set 'nedzo.reject=email~@bad\\.example$'         refuse some contacts
-  --set intermezzo.mode=partial --set intermezzo.token_life=30
-  --set talkdesk.record_lists=warm,cold=PHONE_NUMBER --set dex.credential=dex_one,dex_two      lists, accounts
-
-A fault happens as its trigger says: {FORMS}.
-A name is vendor.knob for requests that create, vendor.read.knob for those that read, vendor.token.knob for the token
-endpoint; "all" stands for every vendor. --list-knobs shows them all.
-"""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(
-        prog="python -m airflow_provider_contacts.simulator",
-        description="Serve Intermezzo, Nedzo, Dex, Apptoto and Talkdesk on this machine, faults on demand.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    made.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name of this host")
-    made.add_argument("--port", type=_port, default=8780, help="port, 0 for a free one (default: %(default)s)")
-    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated")
-    made.add_argument("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)")
-    made.add_argument("--forget", action="store_true", help="count contacts instead of keeping them (reads find none)")
-    made.add_argument("--list-knobs", action="store_true", help="print every knob, its default and meaning, and end")
-    return made
+    name = "python -m airflow_provider_contacts.simulator"
+    return program.fill(argparse.ArgumentParser(prog=name, description=f"{SIMULATE.help}."), SIMULATE)
 
 
 def settings_of(pairs: Sequence[str]) -> dict[str, str]:
@@ -87,8 +62,12 @@ def start_lines(simulator: Simulator, url: str) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    options = parser().parse_args(arguments)
+    """Run the command; return its exit code."""
+    return program.run(SIMULATE, parser().parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until somebody stops it."""
     try:
         settings, hosts = settings_of(options.set), options.allow_host
         simulator = Simulator(settings, seed=options.seed, forget=options.forget, hosts=hosts)
@@ -109,12 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(start_lines(simulator, url_of(listener))), flush=True)  # noqa: T201  # likewise
     serve(simulator, listener)
     return 0
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and len(text) < 6 and int(text) < 65536):  # noqa: PLR2004  # what a port can be
-        raise argparse.ArgumentTypeError("a number from 0 to 65535 is wanted")
-    return int(text)
 
 
 def _line(name: str, knob: Knob) -> str:

@@ -74,6 +74,13 @@ def test_provider_info_loads_nothing_heavy(tmp_path: Path) -> None:
     assert roots(loaded_by(code, tmp_path)) & (HEAVY | {"airflow"}) == frozenset()
 
 
+def test_every_call_of_airflow_pays_little_for_our_commands(tmp_path: Path) -> None:
+    code = f"from {NAME}.cli.definition import get_cli_commands\n(group,) = get_cli_commands()"
+    loaded = loaded_by(code, tmp_path, before="import airflow.cli.cli_config")
+    assert f"{NAME}.cli.definition" in loaded
+    assert len(loaded) <= 5, sorted(loaded)
+
+
 @pytest.mark.parametrize("name", ["operators", "hooks", "retry_policy"])
 def test_a_dag_file_pays_little_for_us(name: str, tmp_path: Path) -> None:
     loaded = loaded_by(f"import {NAME}.{name}", tmp_path, before=AS_A_DAG_FILE)

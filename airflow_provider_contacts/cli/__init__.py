@@ -1,0 +1,1 @@
+"""The command line: ``airflow contacts …`` and ``python -m airflow_provider_contacts …``."""

@@ -1,0 +1,181 @@
+"""Every command and its arguments, declared once for both ways in.
+
+Airflow imports this module at every call of ``airflow``: it loads no other of ours, and nothing that takes time.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import GroupCommand
+
+PURPOSE = "Find out what became of contacts, and settle what is in doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument: what ``add_argument`` of argparse takes."""
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    :param function: path of the function that runs it: it takes the parsed arguments and returns the exit code.
+    :param epilog: below the arguments in its help.
+    """
+
+    name: str
+    help: str
+    function: str
+    arguments: tuple[Argument, ...]
+    epilog: str | None = None
+
+
+def argument(*flags: str, **settings: Any) -> Argument:
+    """Return one argument."""
+    return Argument(flags, settings)
+
+
+def whole_number(least: int, most: int, text: str) -> int:
+    """Return a number between two."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise ArgumentTypeError(f"a number from {least} to {most} is wanted")
+    return int(text)
+
+
+def day(text: str) -> date:
+    """Return a day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError("a day is wanted, such as 2026-01-31") from None
+
+
+# No square brackets in any help: Airflow's prints them as markup.
+OUTPUT = argument(
+    "-o",
+    "--output",
+    choices=("table", "json", "yaml", "plain"),
+    default="table",
+    metavar="FORMAT",
+    help="table, json, yaml or plain (default: %(default)s)",
+)
+YES = argument("-y", "--yes", action="store_true", help="do not ask before anything is written")
+TABLE = (
+    argument(
+        "--outcomes-conn-id",
+        metavar="CONN_ID",
+        help="connection of the outcome table (default: outcomes_conn_id in section contacts of Airflow's options)",
+    ),
+    argument(
+        "--outcomes-table",
+        metavar="NAME",
+        help="name or schema.name of the outcome table (default: outcomes_table of that section, contact_outcomes)",
+    ),
+)
+ROWS = argument(
+    "--limit",
+    type=partial(whole_number, 1, 1_000_000),
+    default=50,
+    metavar="NUMBER",
+    help="rows at most (default: %(default)s)",
+)
+STATUS = argument("--status", metavar="STATUS", help="only those with this status")
+SIMULATOR_EXAMPLES = """\
+examples:
+  --set all.latency=80ms --set all.rate=60/min      slow, and choosy
+  --set talkdesk.store_then_drop=0.02               2 answers in 100 are lost after the records are stored
+  --set talkdesk.store_then_drop=next:1             exactly the next one is
+  --set apptoto.read.http_500=always                look-ups fail, creating works
+  --set 'nedzo.reject=email~@bad\\.example$'         refuse some contacts
+  --set intermezzo.mode=partial --set intermezzo.token_life=30
+  --set talkdesk.record_lists=warm,cold=PHONE_NUMBER --set dex.credential=dex_one,dex_two      lists, accounts
+
+A fault happens as its trigger says: never, always, a chance such as 0.02, nth:3 or nth:3,7, every:10, next:5.
+A name is vendor.knob for requests that create, vendor.read.knob for those that read, vendor.token.knob for the token
+endpoint; "all" stands for every vendor. --list-knobs shows them all.
+"""
+DDL = Command(
+    "ddl",
+    "Print the statements that create the outcome table",
+    "airflow_provider_contacts.ledgers.__main__.run",
+    (
+        argument(
+            "database",
+            choices=("sqlite", "postgresql", "mysql", "mariadb"),
+            help="the kind of database that holds the tables",
+        ),
+        argument(
+            "--table",
+            default="contact_outcomes",
+            metavar="NAME",
+            help="name or schema.name, as outcomes_table on the task (default: %(default)s)",
+        ),
+    ),
+    "They create a view and the tables behind it, for databases where tasks may not create any (create_tables=False).\n"
+    "Nothing is connected to.\n\nexample: %(prog)s postgresql --table crm.contact_outcomes",
+)
+SIMULATE = Command(
+    "simulate",
+    "Serve the five vendors on this machine, faults on demand",
+    "airflow_provider_contacts.simulator.__main__.run",
+    (
+        argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)"),
+        argument("--allow-host", action="append", default=[], metavar="NAME", help="another name of this host"),
+        argument(
+            "--port",
+            type=partial(whole_number, 0, 65535),
+            default=8780,
+            help="port, 0 for a free one (default: %(default)s)",
+        ),
+        argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set a knob; may be repeated"),
+        argument("--seed", type=int, default=0, help="seed of the random faults (default: %(default)s)"),
+        argument("--forget", action="store_true", help="count contacts instead of keeping them (reads find none)"),
+        argument("--list-knobs", action="store_true", help="print every knob, its default and meaning, and end"),
+    ),
+    SIMULATOR_EXAMPLES,
+)
+COMMANDS = (
+    DDL,
+    SIMULATE,
+    Command(
+        "vendors",
+        "Show what is known of the vendors: fields, shorthands, limits, destination, and from where",
+        "airflow_provider_contacts.cli.vendor_facts.vendors",
+        (argument("name", nargs="?", metavar="NAME", help="one vendor, whole (default: all, a line each)"), OUTPUT),
+    ),
+)
+
+
+def get_cli_commands() -> list[GroupCommand]:
+    """Return the commands as Airflow wants them."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    def action(command: Command) -> ActionCommand:
+        # No action_cli around it: that would write the arguments, a person's address, into Airflow's log table.
+        return ActionCommand(
+            name=command.name,
+            help=command.help,
+            func=partial(ended, command),
+            args=[Arg(one.flags, **one.settings) for one in command.arguments],  # type: ignore[no-untyped-call]  # Airflow's
+            epilog=command.epilog,
+        )
+
+    return [GroupCommand(name="contacts", help=PURPOSE, subcommands=[action(one) for one in COMMANDS])]
+
+
+def ended(command: Command, options: Any) -> None:
+    """Run a command, and end the process with its exit code."""
+    from airflow_provider_contacts.cli.program import run
+
+    raise SystemExit(run(command, options))
