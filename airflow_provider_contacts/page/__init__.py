@@ -1,0 +1,1 @@
+"""The page in Airflow: what became of the contacts, without SQL."""

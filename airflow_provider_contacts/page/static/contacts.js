@@ -1,0 +1,52 @@
+// What the page adds to plain HTML: Airflow's choice of light or dark, copying, and words for what htmx does.
+"use strict";
+(() => {
+  const root = document.documentElement;
+
+  // Airflow keeps the choice of its user here, also for the page in its frame: both are of one origin.
+  function dress() {
+    let theme = null;
+    try { theme = localStorage.getItem("theme"); } catch { /* storage is closed to this page */ }
+    root.classList.toggle("dark", theme === "dark");
+    root.classList.toggle("light", theme === "light");
+  }
+  dress();
+  addEventListener("storage", dress);
+
+  const say = (text) => { const told = document.getElementById("told"); if (told) told.textContent = text; };
+
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copy);
+    const text = source.dataset.path ? location.origin + source.dataset.path : source.value ?? source.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      say("Copied.");
+    } catch {
+      if (source.select) source.select(); else getSelection().selectAllChildren(source);
+      say("Selected: press Ctrl+C, or Cmd+C, to copy.");
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+
+  // Further rows take the place of their link: the first of them takes the focus.
+  let before = null;
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    before = detail.target.id === "more" ? detail.target.previousElementSibling : null;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const first = before && before.nextElementSibling;
+    before = null;
+    if (!first) return;
+    first.querySelector("a, summary")?.focus();
+    say(`${first.rows.length} further rows.`);
+  });
+
+  const trouble = "The page could not be brought up to date. Load it again if this stays.";
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, () => say(trouble));
+  }
+})();
