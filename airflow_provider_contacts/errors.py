@@ -57,6 +57,10 @@ class LedgerError(ContactsError):
     """The memory of what was sent cannot be kept, so nothing more may be sent."""
 
 
+class TooSlowError(LedgerError):
+    """A question about the outcome table took longer than it may, and was given up."""
+
+
 class SupersededError(LedgerError):
     """A newer execution of the same task instance has registered; this one must not send any more."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import mysql, postgresql, sqlite  # noqa: TID253  # likewise
@@ -68,14 +68,27 @@ def view_name(tables: Tables) -> str:
     return f"{quoted.quote_schema(tables.schema)}.{name}" if tables.schema else name
 
 
-def view_columns(tables: Tables) -> dict[str, sa.ColumnElement[Any]]:
+class Sides(NamedTuple):
+    """The tables by the names that the view gives them: records, syncs, batches, runs."""
+
+    r: sa.FromClause
+    s: sa.FromClause
+    b: sa.FromClause
+    u: sa.FromClause
+
+    @classmethod
+    def of(cls, tables: Tables) -> Sides:
+        """Name the tables."""
+        sides = (tables.records.alias("r"), tables.syncs.alias("s"), tables.batches.alias("b"), tables.runs.alias("u"))
+        return cls(*sides)
+
+
+def view_columns(tables: Tables, sides: Sides | None = None) -> dict[str, sa.ColumnElement[Any]]:
     """Return the view's columns in their order; new ones come last.
 
     A record without a status of its own has its batch's, and no word of an earlier status.
     """
-    r, s = tables.records.alias("r").c, tables.syncs.alias("s").c
-    b, u = tables.batches.alias("b").c, tables.runs.alias("u").c
-
+    r, s, b, u = (side.c for side in sides or Sides.of(tables))
     completed = sa.case((sa.or_(r.status.is_(None), r.settled_at.is_(None)), b.batch_completed_at), else_=r.settled_at)
     by_hand = sa.and_(r.status.is_not(None), r.settled_by.is_not(None))
     return {

@@ -1,0 +1,1 @@
+"""Read-only questions about the outcome table, for people: the page in Airflow and the command line ask them."""
