@@ -29,7 +29,6 @@ def get_provider_info() -> dict[str, Any]:
     return {
         **found,
         "operators": [{"integration-name": vendor.title, "python-modules": operators} for vendor in loaded],
-        "cli": ["airflow_provider_contacts.cli.definition.get_cli_commands"],
         "extra-links": ["airflow_provider_contacts.task.links.VendorDocumentationLink"],
     }
 

@@ -14,11 +14,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import did_you_mean
-from airflow_provider_contacts.task.links import VendorDocumentationLink
+from airflow_provider_contacts.task.links import OutcomesLink, VendorDocumentationLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_contacts.ledgers.run_identity import RunIdentity
     from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.parameters import Parser
     from airflow_provider_contacts.task.signals import Delivery
@@ -150,7 +151,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"destination": "json"}
     ui_color = "#d8e8d0"
-    operator_extra_links = (VendorDocumentationLink(),)
+    operator_extra_links = (OutcomesLink(), VendorDocumentationLink())
     contacts_conn_id: Any
     outcomes_conn_id: Any
     sync_id: Any
@@ -162,6 +163,8 @@ class ContactsOperator(LiteralsCheckedOperator):
     """Ends the engine's wait."""
     docs_url = ""
     """The vendor's page, once it is known that the task pushes."""
+    identity: RunIdentity | None = None
+    """The run that the task is, once it is known that it pushes."""
     delivery: Delivery | None = None
     """What the execution brought where, at its end."""
 

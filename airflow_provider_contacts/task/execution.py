@@ -81,7 +81,7 @@ class Execution(Pushing):
         parameters = PushParameters.of(self.parsed)
         hook = contacts_hook(parameters.contacts_conn_id)
         if not parameters.plan_only:
-            operator.docs_url = hook.vendor.docs_url
+            operator.docs_url, operator.identity = hook.vendor.docs_url, identity
         super().__init__(hook, parameters, identity, self.parsed.get("sql_conn_id"))
 
     def execute(self) -> dict[str, Any]:

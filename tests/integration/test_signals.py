@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Asset, AssetAlias, task_group
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator
-from tests.airflow_harness import scope_of
+from tests.airflow_harness import RUN, scope_of
 from tests.support.airflow_fixtures import RunDag, SetConnections, begin_metrics
 from tests.support.pushing import DEX, TABLED, World, callees, people, push
 
@@ -22,6 +22,7 @@ Metrics = Callable[[], list[str]]
 TAGS = ",vendor=dex,dag_id=d,task_id=push"
 URI = "contacts://dex/127.0.0.1"
 LINK = "_link_VendorDocumentationLink"
+OUTCOMES = "_link_OutcomesLink"
 
 
 def odd(count: int = 1) -> list[dict[str, Any]]:
@@ -229,17 +230,19 @@ def test_a_task_of_a_group_is_named_with_it_and_of_a_mapped_group_has_none() -> 
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_link_leads_to_the_vendors_documentation(world: World, fails: bool) -> None:
+def test_the_links_lead_to_the_runs_page_and_the_vendors_documentation(world: World, fails: bool) -> None:
     op = push([*people(1), *(odd() if fails else [])])
     world.run(op)
     assert world.api.xcoms[scope_of(op), LINK] == vendors.load("dex").docs_url
+    page = f"contacts/dags/d/task?run_id={RUN}&task_id=push&map_index=-1"
+    assert world.api.xcoms[scope_of(op), OUTCOMES] == page
 
 
-def test_the_link_of_a_mapped_task_that_cannot_be_built_is_empty(world: World) -> None:
+def test_the_links_of_a_mapped_task_that_cannot_be_built_are_empty(world: World) -> None:
     with DAG("d", schedule=None):
         op = PushContactsOperator.partial(**TABLED).expand(records=[people(1)], on_unknown=["retry"])
     assert world.run(op, map_index=0).state == "failed"
-    assert world.api.xcoms[scope_of(op, map_index=0), LINK] == ""
+    assert {world.api.xcoms[scope_of(op, map_index=0), one] for one in (LINK, OUTCOMES)} == {""}
 
 
 def test_nobody_is_in_a_signal(world: World, metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,57 @@
+"""What the addresses of the page may hold; anything else is refused with 422."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from fastapi import Depends, Path
+from pydantic import BeforeValidator
+
+from airflow_provider_contacts.ledgers.reports.shapes import RowFilter, RunFilter
+
+
+def given(value: object) -> object:
+    """Return what a form gives for a field; an empty one is none. No database takes a NUL character."""
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError
+    return value or None
+
+
+Text = Annotated[str | None, BeforeValidator(given)]
+Day = Annotated[date | None, BeforeValidator(given)]
+RunNo = Annotated[int, Path(ge=0, lt=2**63)]
+
+
+def run_filter(
+    dag_id: Text = None, destination: Text = None, status: Text = None, since: Day = None, until: Day = None
+) -> RunFilter:
+    """Return which runs are asked for."""
+    return RunFilter(dag_id=dag_id, destination=destination, status=status, since=since, until=until)
+
+
+def row_filter(status: Text = None, error_code: Text = None) -> RowFilter:
+    """Return which rows of a run are asked for."""
+    return RowFilter(status=status, error_code=error_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKey:
+    """A task instance; ``region`` tells iterations of a loop apart."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    region: str | None
+
+
+def task_key(*, dag_id: str, run_id: str, task_id: str, map_index: int = -1, region: Text = None) -> TaskKey:
+    """Return which task instance is asked for."""
+    return TaskKey(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, region=region)
+
+
+Task = Annotated[TaskKey, Depends(task_key)]
+WhichRuns = Annotated[RunFilter, Depends(run_filter)]
+WhichRows = Annotated[RowFilter, Depends(row_filter)]
