@@ -18,7 +18,6 @@ from airflow_provider_contacts.outcome import RecordError, digest_of
 NUMBERS = (*COUNTERS, "num_total")
 MOMENTS = ("started_at", "updated_at", "completed_at", "batch_started_at", "batch_completed_at", "settled_at")
 PLACE = ("destination", "destination_host", "destination_object")
-HIDDEN = ("payload_hash",)  # of the view, and of no use to a reader
 
 CURSOR = re.compile(r"[0-9]{1,19}(?:-[0-9]{1,19}){0,2}")
 
@@ -79,7 +78,7 @@ def run_of(row: sa.RowMapping) -> RunRow:
 
 def record_columns(tables: Tables, sides: Sides) -> list[sa.ColumnElement[Any]]:
     """Return the columns of :func:`record_of`: the view's, and the numbers by which rows are ordered."""
-    columns = {name: one for name, one in view_columns(tables, sides).items() if name not in HIDDEN}
+    columns = view_columns(tables, sides)
     if tables.flavour == "postgresql":  # as text: drivers read JSON each in its own way
         columns |= {name: sa.cast(columns[name], sa.Text) for name in ("errors", "record_payload")}
     labelled = [one.label(name) for name, one in columns.items()]

@@ -160,6 +160,7 @@ class RecordRow:
     batch_completed_at: datetime | None
     settled_at: datetime | None
     settled_by: str | None
+    payload_hash: str | None = None
 
     def __repr__(self) -> str:
         """Name the record by its digest alone: all else may be personal data."""

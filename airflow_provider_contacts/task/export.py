@@ -1,0 +1,202 @@
+"""The rows of one run, streamed into one object that a warehouse loads or a person opens."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from airflow_provider_contacts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_contacts.ledgers.reports.shapes import RecordRow
+
+FileFormat = Literal["parquet", "ndjson", "csv"]
+Identifiers = Literal["clear", "digest"]
+Row = Sequence[Any]
+
+LOCAL = {"", "file", "local"}
+
+ROWS_AT_ONCE = 10_000
+"""Rows that are held at a time, and that a row group of Parquet has."""
+
+TEXT, NUMBER, MOMENT = "text", "number", "moment"
+COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(("sync_id", "record_identifier", "destination", "destination_host", "destination_object"), TEXT),
+    **dict.fromkeys(("status", "destination_record_id", "error_code", "error_field", "status_message", "errors"), TEXT),
+    **dict.fromkeys(("http_status", "attempts"), NUMBER),
+    **dict.fromkeys(("payload_hash", "record_payload"), TEXT),
+    "row_index": NUMBER,
+    **dict.fromkeys(("batch_id", "sync_run_id", "dag_id", "run_id", "task_id"), TEXT),
+    **dict.fromkeys(("map_index", "try_number"), NUMBER),
+    **dict.fromkeys(("batch_started_at", "batch_completed_at"), MOMENT),
+    "settled_by": TEXT,
+    **dict.fromkeys(("settled_at", "exported_at"), MOMENT),
+}
+"""The columns of the view, and the moment of the export, with the kind of each."""
+
+PAYLOADS = frozenset({"record_payload", "status_message", "errors"})
+"""Columns that show what was sent, or what the vendor says of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What an object holds, and how.
+
+    :param payloads: whether it has the columns :data:`PAYLOADS`.
+    :param identifiers: ``"digest"`` puts the twelve digits of logs in the place of each identifier.
+    """
+
+    file_format: FileFormat = "parquet"
+    payloads: bool = False
+    identifiers: Identifiers = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An object that is complete."""
+
+    path: str
+    num_rows: int
+
+
+def folder_at(path: str, path_conn_id: str | None = None) -> ObjectStoragePath:
+    """Return a folder of any storage that Airflow knows; raises ``ConfigError`` for another one."""
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_contacts.task.connections import connection
+    from airflow_provider_contacts.task.parameters import parse_needed
+
+    path = parse_needed(path, "path")
+    if path_conn_id:
+        connection(path_conn_id, "path_conn_id")
+    try:
+        folder = ObjectStoragePath(path, conn_id=path_conn_id)
+        folder.fs  # noqa: B018  # is made here, or fails here
+    except (ImportError, ValueError) as error:
+        raise ConfigError(
+            f"path: no storage serves {path!r} ({error}); it is a folder such as /var/exports or s3://bucket/folder, "
+            "and the provider package of its storage is installed"
+        ) from None
+    return folder
+
+
+def export_rows(
+    rows: Iterable[RecordRow], folder: ObjectStoragePath, form: Form, *, sync_id: str, sync_run_id: str
+) -> Exported:
+    """Write the rows of a run to ``{folder}/{sync_id}/{sync_run_id}.{suffix}``; it is there when it is whole, or not.
+
+    A repeat replaces it. What is killed may leave an object whose name begins with ``_``, which query engines skip.
+
+    :raises OSError: if the storage takes no object.
+    """
+    at_sync = folder / named(sync_id)
+    final = at_sync / f"{named(sync_run_id)}.{form.file_format}"
+    unfinished = at_sync / f"_{final.name}.{secrets.token_hex(4)}"
+    store = folder.fs
+    with suppress(FileExistsError):
+        # Elsewhere the parents would be a bucket or a container, made for a name that is misspelt.
+        store.mkdir(at_sync.path, create_parents=folder.protocol in LOCAL)
+    try:
+        # Not by the path itself, which notes every single write as lineage.
+        with store.open(unfinished.path, "wb") as file:
+            num_rows = written(rows, file, form)
+        store.mv(unfinished.path, final.path)
+    except BaseException:
+        with suppress(OSError):
+            store.rm_file(unfinished.path)
+        raise
+    return Exported(str(final), num_rows)
+
+
+def named(text: str) -> str:
+    """Return a text as one part of a path."""
+    part = quote(text, safe="")
+    return part if part.strip(".") else part.replace(".", "%2E")
+
+
+def written(rows: Iterable[RecordRow], file: BinaryIO, form: Form) -> int:
+    """Write rows to a file; return their number."""
+    now, left, num_rows = datetime.now(UTC), iter(rows), 0
+    names = [name for name in COLUMNS if form.payloads or name not in PAYLOADS]
+    with WRITERS[form.file_format](file, names) as write:
+        while some := [values_of(row, names, form, now) for row in islice(left, ROWS_AT_ONCE)]:
+            write(some)
+            num_rows += len(some)
+    return num_rows
+
+
+def values_of(row: RecordRow, names: Iterable[str], form: Form, exported_at: datetime) -> Row:
+    """Return a row in the order of the columns."""
+    found: dict[str, Any] = {"exported_at": exported_at}
+    if form.identifiers == "digest":
+        found["record_identifier"] = row.digest
+    if form.payloads:
+        found["errors"] = msgspec.json.encode(row.errors).decode() if row.errors else None
+    return [found[name] if name in found else getattr(row, name) for name in names]
+
+
+Writer = Callable[[Sequence[Row]], object]
+
+
+@contextmanager
+def parquet_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
+    """Write row groups of declared types, whatever the rows happen to hold."""
+    try:
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+    except ImportError:
+        raise ConfigError("parquet needs pyarrow: install it, or choose ndjson or csv") from None
+    kinds = {TEXT: pa.string(), NUMBER: pa.int64(), MOMENT: pa.timestamp("us", tz="UTC")}
+    schema = pa.schema([(name, kinds[COLUMNS[name]]) for name in names])
+
+    def write(rows: Sequence[Row]) -> None:
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+    with ParquetWriter(file, schema) as writer:
+        yield write
+
+
+@contextmanager
+def ndjson_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
+    """Write one JSON object a line."""
+    encode = msgspec.json.Encoder().encode_lines
+    yield lambda rows: file.write(encode([dict(zip(names, row, strict=True)) for row in rows]))
+
+
+@contextmanager
+def csv_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
+    """Write values as they are, for a warehouse; a spreadsheet may run what begins with ``=``."""
+
+    def write(rows: Sequence[Row]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([shown(one) for one in row] for row in rows)
+        file.write(text.getvalue().encode())
+
+    write([names])
+    yield write
+
+
+def shown(value: Any) -> Any:
+    """Return a value as CSV shows it: moments as everywhere in ISO 8601."""
+    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
+
+
+WRITERS: Mapping[FileFormat, Callable[[BinaryIO, Sequence[str]], AbstractContextManager[Writer]]] = {
+    "parquet": parquet_writer,
+    "ndjson": ndjson_writer,
+    "csv": csv_writer,
+}
