@@ -10,7 +10,7 @@ ARGS ?=
 NOX := .venv/bin/nox --non-interactive --session
 SESSIONS := check lower airflow-3.2 airflow-3.3 airflow-3.4 mysql distributed bench campaign mutants constraints
 
-.PHONY: help setup demo test test-unit test-integration $(SESSIONS) format clean
+.PHONY: help setup demo ui test test-unit test-integration $(SESSIONS) format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -22,6 +22,9 @@ setup: .venv/bin/nox ## make .venv: the wheel of this checkout, and what tests a
 
 demo: setup ## the main job, end to end, on this machine alone
 	.venv/bin/python -m demo.run
+
+ui: setup ## the page in Airflow's UI, with pushes to look at; Ctrl-C ends it
+	.venv/bin/python -m demo.ui $(ARGS)
 
 test: test-unit test-integration ## unit and integration tests, against the installed wheel; -j2 for both at once
 test-unit test-integration: test-%: setup
@@ -35,7 +38,7 @@ format: setup ## write the formats and the safe fixes
 	.venv/bin/ruff check --fix .
 
 clean: ## remove everything that these targets made
-	rm -rf .venv .nox mutants .demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .nox mutants .demo .demo-ui build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	.ci/mariadb --remove
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

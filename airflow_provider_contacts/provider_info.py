@@ -15,6 +15,31 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
 
+def option(description: str, kind: str, default: str | None, example: str | None = None) -> dict[str, Any]:
+    """Return one option of Airflow's configuration."""
+    words = {"description": description, "version_added": "0.1.0", "type": kind}
+    return {**words, "example": example, "default": default}
+
+
+OPTIONS = {
+    "outcomes_conn_id": option(
+        "Connection of the database that holds the outcome table, as the pushes name it; best one whose user may only "
+        "read. Without it the page shows summaries out of XCom alone.",
+        "string",
+        default=None,
+        example="outcomes",
+    ),
+    "outcomes_table": option("Name of the outcome table, as the pushes name it.", "string", "contact_outcomes"),
+    "show_records": option(
+        "Show identifiers, texts of the vendor and payloads to users who may edit the tasks of the DAG. Each such look "
+        "is written into Airflow's audit log. Else records are shown by digest.",
+        "boolean",
+        "False",
+    ),
+}
+"""Of the section ``[contacts]`` of Airflow's configuration."""
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the description of this package, as Airflow's ``provider_info`` schema wants it."""
     loaded = [vendors.load(name) for name in vendors.names()]
@@ -29,7 +54,12 @@ def get_provider_info() -> dict[str, Any]:
     return {
         **found,
         "operators": [{"integration-name": vendor.title, "python-modules": operators} for vendor in loaded],
-        "extra-links": ["airflow_provider_contacts.task.links.VendorDocumentationLink"],
+        "cli": ["airflow_provider_contacts.cli.definition.get_cli_commands"],
+        "extra-links": [
+            "airflow_provider_contacts.task.links.OutcomesLink",
+            "airflow_provider_contacts.task.links.VendorDocumentationLink",
+        ],
+        "config": {"contacts": {"description": "The page of outcomes; a push never reads this.", "options": OPTIONS}},
     }
 
 

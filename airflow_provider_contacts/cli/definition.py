@@ -145,9 +145,52 @@ SIMULATE = Command(
     ),
     SIMULATOR_EXAMPLES,
 )
+CHECK = Command(
+    "check",
+    "Check a vendor's connection: name, port, proxy, TLS, credential, destination",
+    "airflow_provider_contacts.cli.connection_check.check",
+    (
+        argument("conn_id", metavar="CONN_ID", help="connection of a vendor"),
+        argument("--destination", metavar="JSON", help="as on the task, over what the connection says"),
+        OUTPUT,
+    ),
+    "It opens what a push opens, and sends only requests that the vendor documents as reads: nothing is created.\n\n"
+    """example: %(prog)s talkdesk_default --destination '{"record_list_id": "leads"}'""",
+)
+SETTLE = Command(
+    "settle",
+    "Write your verdict on records that may or may not exist",
+    "airflow_provider_contacts.cli.verdicts.settle",
+    (
+        argument("sync_id", metavar="SYNC_ID", help="the sync_id of the records"),
+        argument(
+            "--found",
+            nargs="+",
+            metavar="KEY=ID",
+            help="records that exist, and the vendor's ids; - reads lines of these",
+        ),
+        argument("--missing", nargs="+", metavar="KEY", help="records that do not exist; - reads lines of these"),
+        argument("--settled-by", required=True, metavar="NAME", help="who says so; written into the rows"),
+        argument(
+            "--store-payload",
+            choices=("undelivered", "all", "never"),
+            default="undelivered",
+            help="as on the task: all keeps the payload of what exists (default: %(default)s)",
+        ),
+        *TABLE,
+        OUTPUT,
+        YES,
+    ),
+    "A key may be the record's digest, the twelve digits in logs; one that has = in it must. Only records in doubt\n"
+    "change.\n\nexamples:\n"
+    "  %(prog)s crm/push@dex --found 3f2a91c04b7d=9b2e --settled-by ada\n"
+    "  %(prog)s crm/push@dex --missing - --settled-by ada --yes < missing.txt",
+)
 COMMANDS = (
     DDL,
     SIMULATE,
+    CHECK,
+    SETTLE,
     Command(
         "vendors",
         "Show what is known of the vendors: fields, shorthands, limits, destination, and from where",

@@ -53,11 +53,17 @@ class Plot:
     """Columns under one scale.
 
     :param most: records of the highest column.
+    :param totals: records of each status over all columns.
     """
 
     columns: Sequence[Column]
     most: int
-    total: int
+    totals: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Records of all columns."""
+        return sum(self.totals.values())
 
 
 def plot_of(days: Sequence[Any], statuses: Sequence[str]) -> Plot:
@@ -66,7 +72,7 @@ def plot_of(days: Sequence[Any], statuses: Sequence[str]) -> Plot:
     totals = [sum(one.values()) for one in counts]
     most = max(totals, default=0)
     columns = [Column(day.day, total, stacked(one, most)) for day, one, total in zip(days, counts, totals, strict=True)]
-    return Plot(columns, most, sum(totals))
+    return Plot(columns, most, {status: sum(one[status] for one in counts) for status in statuses})
 
 
 def stacked(counts: Mapping[str, int], most: int) -> list[Segment]:

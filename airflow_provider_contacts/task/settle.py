@@ -62,15 +62,19 @@ def run_settle(operator: RecordsOperator, context: Context) -> dict[str, Any]:
     if not summary["places"]:
         return summary
     push_summary(context["ti"], summary)
+    raise AirflowFailException(unsettled(summary))
+
+
+def unsettled(summary: Mapping[str, Any]) -> str:
+    """Return the error about records that could not be settled, by their places in what was given, and digests."""
     reasons = []
     for kind, places in summary["places"].items():
-        # Named by their places in what was given, and by their digests.
         pairs = zip(places, summary["digests"][kind], strict=True)
         names = [f"place {place}, digest {digest}" for place, digest in pairs]
         if more := summary[f"num_{kind}"] - len(names):
             names.append(f"{more} more")
         reasons.append(f"{summary[f'num_{kind}']} {WHY[kind]} ({', '.join(names)})")
-    raise AirflowFailException(
+    return (
         f"of {summary['num_named']} named records {summary['num_settled']} were settled under {summary['sync_id']} in "
         f"{summary['outcomes_table']}; the others are not changed: {'; '.join(reasons)}"
     )

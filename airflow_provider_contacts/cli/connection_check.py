@@ -1,0 +1,20 @@
+"""``check``: whether a vendor's connection works, and where it stops working."""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow_provider_contacts.cli.outcome_table import find_connections
+from airflow_provider_contacts.cli.output import write
+from airflow_provider_contacts.cli.program import FAILED
+from airflow_provider_contacts.task.check import checked
+from airflow_provider_contacts.task.parameters import parse_destination
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print every step; fail if one of them did."""
+    destination = parse_destination(options.destination, "--destination")
+    find_connections()
+    steps = list(checked(options.conn_id, destination))
+    write(options.output, [step._asdict() for step in steps])
+    return FAILED if any(step.result == "failed" for step in steps) else 0
