@@ -83,14 +83,15 @@ TABLE = (
         help="name or schema.name of the outcome table (default: outcomes_table of that section, contact_outcomes)",
     ),
 )
-ROWS = argument(
+WITH_STATUS = "only those with this status"
+LIMIT = argument(
     "--limit",
     type=partial(whole_number, 1, 1_000_000),
     default=50,
     metavar="NUMBER",
     help="rows at most (default: %(default)s)",
 )
-STATUS = argument("--status", metavar="STATUS", help="only those with this status")
+KEY = argument("key", metavar="KEY", help="a record's key or digest; - reads keys from standard input, a line each")
 SIMULATOR_EXAMPLES = """\
 examples:
   --set all.latency=80ms --set all.rate=60/min      slow, and choosy
@@ -187,6 +188,52 @@ SETTLE = Command(
     "  %(prog)s crm/push@dex --missing - --settled-by ada --yes < missing.txt",
 )
 COMMANDS = (
+    Command(
+        "why",
+        "Tell why a contact did not arrive, and what to do",
+        "airflow_provider_contacts.cli.why.why",
+        (KEY, *TABLE, OUTPUT),
+        "example: %(prog)s ada@example.com\n\nPrints a block for each sync that knows the record.",
+    ),
+    Command(
+        "runs",
+        "List pushes, newest first",
+        "airflow_provider_contacts.cli.pushes.runs",
+        (
+            argument("--dag-id", help="only those of this DAG"),
+            argument("--destination", metavar="VENDOR", help="only those to this vendor"),
+            argument("--status", choices=("running", "succeeded", "partial", "failed", "aborted"), help=WITH_STATUS),
+            argument("--since", type=day, metavar="DAY", help="only those that began on this day (UTC) or later"),
+            argument("--until", type=day, metavar="DAY", help="only those that began on this day (UTC) or earlier"),
+            LIMIT,
+            *TABLE,
+            OUTPUT,
+        ),
+    ),
+    Command(
+        "show",
+        "Show one push: counts, what each code means and what to do, rows",
+        "airflow_provider_contacts.cli.pushes.show",
+        (
+            argument("run", metavar="RUN", help="its number, as runs prints it, or its sync_run_id"),
+            argument(
+                "--status",
+                choices=("succeeded", "rejected", "invalid", "failed", "unknown", "sending"),
+                help=WITH_STATUS,
+            ),
+            argument("--code", help="only rows with this error code"),
+            LIMIT,
+            *TABLE,
+            OUTPUT,
+        ),
+    ),
+    Command(
+        "unknown",
+        "List what is in doubt: by sync, or the records of one",
+        "airflow_provider_contacts.cli.doubts.unknown",
+        (argument("--sync-id", help="the records of this sync, oldest first"), LIMIT, *TABLE, OUTPUT),
+        "What is in doubt may exist at the vendor, or may not. Look there, then settle it.",
+    ),
     DDL,
     SIMULATE,
     CHECK,

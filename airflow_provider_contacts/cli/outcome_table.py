@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.cli.program import UsageError
+
+if TYPE_CHECKING:
+    from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+
+STATEMENT_SECONDS = 60.0
+"""Who asks at a terminal can wait longer than a page."""
 
 
 def find_connections() -> None:
@@ -32,8 +40,25 @@ def named_by(options: argparse.Namespace) -> tuple[str, str]:
 
 def hook_of(options: argparse.Namespace) -> tuple[Any, str]:
     """Return the hook of the outcome table's connection, and the table's name."""
-    from airflow_provider_contacts.task.connections import sql_hook
-
     find_connections()
-    conn_id, table = named_by(options)
-    return sql_hook(conn_id, "outcomes_conn_id"), table
+    # Airflow's loggers write to what is standard output when they are first used.
+    with redirect_stdout(sys.stderr):
+        from airflow_provider_contacts.task.connections import sql_hook
+
+        conn_id, table = named_by(options)
+        return sql_hook(conn_id, "outcomes_conn_id"), table
+
+
+def reports_of(options: argparse.Namespace) -> OutcomeReports:
+    """Open the outcome table for reading."""
+    from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+
+    return OutcomeReports.open(*hook_of(options), statement_seconds=STATEMENT_SECONDS)
+
+
+def keys_of(given: str) -> list[str]:
+    """Return the keys that an argument names: itself, or the lines of standard input."""
+    keys = [one for one in sys.stdin.read().splitlines() if one] if given == "-" else [given]
+    if not keys or not given:
+        raise UsageError("no key is given: name one, or write one a line to standard input")
+    return keys

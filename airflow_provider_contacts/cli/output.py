@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 Row = Mapping[str, Any]
 """A line of a table: built-in types that JSON knows."""
 
 
-def write(output: str, found: Sequence[Row] | Mapping[str, Row | Sequence[Row] | str], *, blocks: bool = False) -> None:
+def write(
+    output: str,
+    found: Sequence[Row] | Mapping[str, Row | Sequence[Row] | str],
+    *,
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    blocks: Collection[str] = (),
+) -> None:
     """Print rows, or parts under titles: one row, rows, or a text.
 
     :param output: ``table``, ``json``, ``yaml`` or ``plain``.
-    :param blocks: as a table, a block for each row rather than a line.
+    :param columns: by title, empty for mere rows: the columns that tables show, if not all.
+    :param blocks: titles of the rows that tables show as blocks, not as lines.
     """
     if output == "json":
         # ASCII alone: what a program reads is no place for a terminal's codes either.
@@ -24,21 +34,22 @@ def write(output: str, found: Sequence[Row] | Mapping[str, Row | Sequence[Row] |
         from airflow.utils import yaml
 
         sys.stdout.write(yaml.dump(found, sort_keys=False))
-    elif isinstance(found, Mapping):
-        for title, part in found.items():
-            sys.stdout.write(f"{title.replace('_', ' ').upper()}\n")
+    else:
+        for title, part in found.items() if isinstance(found, Mapping) else [("", found)]:
+            if title:
+                sys.stdout.write(f"{title.replace('_', ' ').upper()}\n")
             if isinstance(part, str):
                 sys.stdout.writelines(f"{shown(line)}\n" for line in part.splitlines())
             else:
-                write_rows(output, [part] if isinstance(part, Mapping) else part, blocks=isinstance(part, Mapping))
-            sys.stdout.write("\n")
-    else:
-        write_rows(output, found, blocks=blocks)
+                rows, chosen = [part] if isinstance(part, Mapping) else part, columns.get(title)
+                lines = [{name: shown(row[name]) for name in chosen or row} for row in rows]
+                write_lines(output, lines, blocks=rows is not part or title in blocks)
+            if title:
+                sys.stdout.write("\n")
 
 
-def write_rows(output: str, rows: Sequence[Row], *, blocks: bool) -> None:
-    """Print rows for people."""
-    lines = [{name: shown(value) for name, value in row.items()} for row in rows]
+def write_lines(output: str, lines: Sequence[Mapping[str, str]], *, blocks: bool) -> None:
+    """Print rows of texts for people."""
     if not lines:
         sys.stdout.write("none\n")
     elif blocks and output == "table":
@@ -49,25 +60,33 @@ def write_rows(output: str, rows: Sequence[Row], *, blocks: bool) -> None:
     elif output == "table":
         from airflow.cli.simple_table import AirflowConsole
 
-        AirflowConsole(markup=False, emoji=False, highlight=False).print_as_table(lines)
+        AirflowConsole(markup=False, emoji=False, highlight=False).print_as_table([dict(line) for line in lines])
     else:
         # Airflow's own would take texts for numbers: the identifier 1.10 would become 1.1.
         table = [list(lines[0]), *(list(line.values()) for line in lines)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for row_cells in table:
-            cells = (f"{cell:{width}}" for cell, width in zip(row_cells, widths, strict=True))
-            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        for cells in table:
+            sys.stdout.write("  ".join(map(str.ljust, cells, widths)).rstrip() + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Return a value of the reports as built-in types that JSON knows; times in UTC."""
+    if is_dataclass(value):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def shown(value: Any) -> str:
     """Return a value as one line of printable characters; all others as Python would write them."""
-    if value is None:
-        return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value))
+        return "; ".join(map(shown, value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{shown(name)}: {shown(one)}" for name, one in value.items())
-    text = str(value)
+        return ", ".join(f"{shown(name)}: {shown(one)}" for name, one in value.items() if one is not None)
+    text = "" if value is None else str(value)
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)

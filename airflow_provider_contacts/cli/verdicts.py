@@ -36,7 +36,7 @@ def settle(options: argparse.Namespace) -> int:
         raise ContactsError("nothing is written")
     summary = settled(parsed, records)
     told = {name: value for name, value in summary.items() if name not in {"places", "digests"}}
-    write(options.output, [told], blocks=True)
+    write(options.output, [told], blocks=[""])
     if summary["places"]:
         raise ContactsError(unsettled(summary))
     return 0

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,12 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.cli.definition import COMMANDS, get_cli_commands
 from airflow_provider_contacts.cli.output import shown, write
 from airflow_provider_contacts.cli.program import main
+from airflow_provider_contacts.cli.why import COLUMNS, NEXT
+from airflow_provider_contacts.error_codes import explain
+from airflow_provider_contacts.ledgers.run_identity import RunIdentity
+from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
+from airflow_provider_contacts.outcome import RecordError, Status, digest_of
+from tests.support.ledger_conformance import Database, answer, batch_of, make, put, results
 
 MODULE = (sys.executable, "-m", "airflow_provider_contacts")
 AIRFLOW = (sys.executable, "-m", "airflow", "contacts")
@@ -59,7 +68,7 @@ def test_a_table_shows_hostile_text_as_it_is(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_value_is_shown_on_one_line() -> None:
-    assert shown({"a": ["b\r", 1], "c": None}) == "a: b\\r, 1, c: "
+    assert shown({"a": ["b\r", 1], "c": None}) == "a: b\\r; 1"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,173 @@ def test_a_vendor_is_shown_whole(name: str, capsys: pytest.CaptureFixture[str]) 
     assert {one["column"]: one["field"] for one in found["shorthands"]} == vendor.contract.shorthands
     assert found["vendor"]["base_url"].startswith("https://")
     assert "SEED" in found["evidence"]
+
+
+# The outcome table.
+
+HOSTILE = "is \x1b[31mtaken\n[red]"
+REASONS = (RecordError("taken", "email", HOSTILE), RecordError("short"))
+
+
+def execution(database: Database, dag_id: str, **changes: Any) -> SqlLedger:
+    run = RunIdentity(dag_id=dag_id, run_id="r", task_id="t", map_index=-1, try_number=changes.pop("try_number", 1))
+    return database.open(run=run, **changes)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the environment in which Airflow knows a table that two DAGs have pushed into."""
+    file = tmp_path_factory.mktemp("table") / "outcomes.db"
+    with closing(Database(f"sqlite:///{file}")) as database:
+        first = execution(database, "a", sync_id="shared")
+        good, claimed = batch_of(first, "ada", "1.10"), batch_of(first, "bob", "eve")
+        put(first, [*good, *claimed])
+        first.record_results(results(good, Status.SUCCEEDED, http_status=201, destination_record_id="id"))
+        said = {"error_code": "taken", "error_field": "email", "status_message": HOSTILE, "errors": REASONS}
+        answer(first, claimed[:1], Status.REJECTED, http_status=422, **said)
+        answer(first, claimed[1:], Status.UNKNOWN, error_code="timeout")
+        put(first, batch_of(first, "sent"))
+        first.finish({"num_planned": 5, "num_succeeded": 2, "num_undelivered": 2}, "failed", "why")
+        execution(database, "a", sync_id="shared", try_number=2)
+        make(execution(database, "b", sync_id="own", destination="nedzo"), "bob", Status.UNKNOWN)
+    connection = json.dumps({"conn_type": "sqlite", "host": str(file)})
+    return {"AIRFLOW_CONN_TABLE": connection, "AIRFLOW__CONTACTS__OUTCOMES_CONN_ID": "table"}
+
+
+@pytest.fixture
+def known(table: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.configuration import conf
+
+    assert conf.getboolean("core", "unit_test_mode")  # else it is read, and logged, in the middle of a test
+    for name, value in {**table, "_AIRFLOW_PROCESS_CONTEXT": ""}.items():
+        monkeypatch.setenv(name, value)
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
+    """Run a command, and return what it prints as JSON."""
+    assert main([*arguments, "--output", "json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("key", ["bob", digest_of("bob")])
+def test_why_tells_what_became_of_a_record_under_every_sync(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {one["sync_id"]: one for one in asked(capsys, "why", key)}
+    assert {name: (one["status"], one["error_code"], one["run_no"]) for name, one in found.items()} == {
+        "own": ("unknown", None, 3),
+        "shared": ("rejected", "taken", 1),
+    }
+    for one in found.values():
+        words = explain(one["status"], one["error_code"], one["destination"])
+        assert (one["meaning"], one["advice"]) == words
+        assert (one["next_try"], one["next_run"]) == NEXT[one["status"]]
+        assert set(chain.from_iterable(COLUMNS.values())) <= set(one)
+    assert main(["why", key]) == 0
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "\\n[red]" in told
+    assert "Correct the record at its source" in told
+
+
+@pytest.mark.usefixtures("known")
+def test_why_tells_of_a_record_that_was_never_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["why", "zoe@example.com"]) == 1
+    told = capsys.readouterr()
+    assert f"error: no push has a row for this key (digest {digest_of('zoe@example.com')})" in told.err
+    assert "the query or the upstream task did not give it" in told.err
+    assert [line.split()[0] for line in told.out.splitlines()[3:5]] == ["own", "shared"]
+    # Of several, those that are there are shown all the same.
+    monkeypatch.setattr("sys.stdin", io.StringIO("zoe\nada\n\n"))
+    assert [one["record_identifier"] for one in asked(capsys, "why", "-", code=1)] == ["ada"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert main(["why", "-"]) == main(["why", ""]) == 2
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        ([], [3, 2, 1]),
+        (["--limit", "1"], [3]),
+        (["--dag-id", "a"], [2, 1]),
+        (["--destination", "nedzo"], [3]),
+        (["--status", "failed"], [1]),
+        (["--since", "2020-01-01", "--until", "2020-01-02"], []),
+    ],
+)
+def test_runs_are_listed(arguments: list[str], numbers: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert [one["run_no"] for one in asked(capsys, "runs", *arguments)] == numbers
+    assert main(["runs", *arguments]) == 0
+    told = capsys.readouterr()
+    assert told.out == "none\n" if not numbers else told.out.startswith("run_no | started_at")
+    assert ("--limit NUMBER prints more" in told.err) == ("--limit" in arguments)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("arguments", "number", "keys"),
+    [
+        (["1"], 1, ["ada", "1.10", "bob", "eve", "sent"]),
+        (["a/r/t/-1", "--status", "unknown"], 2, ["eve"]),
+        (["2", "--code", "taken"], 2, ["bob"]),
+    ],
+)
+def test_a_run_is_shown(arguments: list[str], number: int, keys: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "show", *arguments)
+    assert (found["run"]["run_no"], [one["run_no"] for one in found["other_tries"]]) == (number, [3 - number])
+    assert [one["record_identifier"] for one in found["rows"]] == keys
+    assert {(one["status"], one["count"]) for one in found["codes"]} >= {("succeeded", 2), ("rejected", 1)}
+    assert main(["show", *arguments]) == 0
+    told = capsys.readouterr().out
+    assert "Correct the record at its source" in told
+    assert "\x1b" not in told
+
+
+@pytest.mark.usefixtures("known")
+def test_what_is_in_doubt_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = asked(capsys, "unknown")
+    assert [(one["sync_id"], one["num_unknown"], one["num_sending"], one["hour"]) for one in groups] == [
+        ("shared", 1, 1, 2),
+        ("own", 1, 0, 1),
+    ]
+    assert [one["record_identifier"] for one in asked(capsys, "unknown", "--sync-id", "shared")] == ["eve", "sent"]
+    assert asked(capsys, "unknown", "--sync-id", "absent") == []
+    assert main(["unknown", "-o", "plain"]) == 0
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["show", "99"], 1, "there is no run '99' in the outcome table: the command runs lists their numbers"),
+        (["show", "9" * 40], 1, "there is no run '9999"),
+        (["runs", "--outcomes-table", "other"], 1, "has no other_"),
+        (["runs", "--outcomes-table", "a b"], 1, "outcomes_table must be a name"),
+        (["runs", "--outcomes-conn-id", "nope"], 1, "outcomes_conn_id: there is no connection 'nope'; make it"),
+    ],
+)
+def test_what_is_not_found_is_named(
+    arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert told in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_table_that_is_not_named_is_usage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
+    assert main(["runs"]) == 2
+    assert "give --outcomes-conn-id, or set outcomes_conn_id" in capsys.readouterr().err
+
+
+# Processes.
 
 
 def run(way: tuple[str, ...], *arguments: str, home: Path, **given: Any) -> subprocess.CompletedProcess[str]:

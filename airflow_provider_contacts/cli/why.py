@@ -1,0 +1,79 @@
+"""``why``: what became of one record under every sync, in words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from airflow_provider_contacts.cli.outcome_table import keys_of, reports_of
+from airflow_provider_contacts.cli.output import Row, plain, write
+from airflow_provider_contacts.cli.pushes import RUN_COLUMNS, run_row
+from airflow_provider_contacts.error_codes import explain
+from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+from airflow_provider_contacts.ledgers.reports.shapes import EVERYTHING, RecordRow
+from airflow_provider_contacts.outcome import digest_of
+
+UNLESS_CHANGED = "counts it as it stands; sends it if its data has changed"
+ON_UNKNOWN = "as on_unknown says: hold keeps it and sends nothing, reconcile asks the vendor, resend sends it"
+NEXT = {
+    "succeeded": ("skips it", "skips it"),
+    "rejected": (UNLESS_CHANGED, "sends it again"),
+    "invalid": (UNLESS_CHANGED, "checks it again"),
+    "failed": ("sends it", "sends it"),
+    "unknown": (ON_UNKNOWN, ON_UNKNOWN),
+    "sending": ("takes it as unknown", "leaves it alone for an hour (claimed_elsewhere), then takes it as unknown"),
+}
+"""What the next try of the same run and the next run do with a record."""
+
+NEVER_READ = """\
+It can mean:
+- the query or the upstream task did not give it: look for the key there
+- the key is spelt otherwise: 1 or 1.0, white space, capitals, several columns as a JSON array, another sync_key
+- its push keeps no outcome table, or another one: look at outcomes_conn_id and outcomes_table of the task
+- its push has not come to it yet, or ended before: look at the newest runs
+- it is another Airflow's, or the vendor's own id: look for the record under the key of its source
+"""
+NEWEST, LOOKED_THROUGH = 20, 500
+
+COLUMNS = {"": ("sync_id", "record_identifier", "digest", "status", "error_code", "error_field", "meaning", "advice",
+                "status_message", "errors", "next_try", "next_run", "destination", "destination_object",
+                "destination_record_id", "http_status", "attempts", "dag_id", "run_id", "task_id", "map_index",
+                "try_number", "run_no", "row_index", "batch_started_at", "batch_completed_at", "settled_by",
+                "settled_at")}  # fmt: skip
+"""Of the blocks; the other formats have the rest of the row, too."""
+NEWEST_COLUMNS = {"newest_run_of_each_sync": ("sync_id", *RUN_COLUMNS)}
+
+
+def why(options: argparse.Namespace) -> int:
+    """Print what became of the records that are named."""
+    keys = keys_of(options.key)
+    with reports_of(options) as reports:
+        found = {key: reports.record(EVERYTHING, key) for key in keys}
+        rows = [record_row(row) for some in found.values() for row in some]
+        if rows or options.output in {"json", "yaml"}:
+            write(options.output, rows, columns=COLUMNS, blocks=[""])
+        absent = [key for key, some in found.items() if not some]
+        if not absent:
+            return 0
+        sys.stdout.flush()
+        names = ", ".join(map(digest_of, absent))
+        sys.stderr.write(f"error: no push has a row for this key (digest {names}): it was never read, or not kept\n")
+        sys.stderr.write(NEVER_READ)
+        if options.output in {"table", "plain"}:
+            write(options.output, {"newest_run_of_each_sync": newest_runs(reports)}, columns=NEWEST_COLUMNS)
+    return 1
+
+
+def newest_runs(reports: OutcomeReports) -> list[Row]:
+    """Return the newest run of each sync, of the newest syncs."""
+    newest: dict[str, Row] = {}
+    for run in reports.runs(EVERYTHING, limit=LOOKED_THROUGH).items:
+        newest.setdefault(run.sync_id, run_row(run))
+    return list(newest.values())[:NEWEST]
+
+
+def record_row(row: RecordRow) -> Row:
+    """Return one record under one sync, with what its status and code mean."""
+    words = explain(row.status, row.error_code, row.destination)
+    next_try, next_run = NEXT.get(row.status, ("", ""))
+    return {**plain(row), **words._asdict(), "next_try": next_try, "next_run": next_run}
