@@ -101,8 +101,13 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def moment(value: datetime | date) -> str:
-    """Return a moment as people read it, in UTC."""
+def moment(value: datetime | date | str) -> str:
+    """Return a moment as people read it, in UTC; a text of ISO 8601, as summaries have it, is one too."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return str(value)
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"{value:%Y-%m-%d}"

@@ -13,7 +13,13 @@
   dress();
   addEventListener("storage", dress);
 
-  const say = (text) => { const told = document.getElementById("told"); if (told) told.textContent = text; };
+  let fading;
+  function say(text) {
+    const told = document.getElementById("told");
+    told.textContent = text;
+    clearTimeout(fading);
+    fading = setTimeout(() => { told.textContent = ""; }, 8000);
+  }
 
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
@@ -32,17 +38,21 @@
     if (button) copy(button);
   });
 
-  // Further rows take the place of their link: the first of them takes the focus.
+  // Further rows take the place of their link: the first of them takes the focus. A run that ends says so.
   let before = null;
-  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    before = detail.target.id === "more" ? detail.target.previousElementSibling : null;
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    before = { rows: target.id === "more" && target.previousElementSibling, status: target.dataset.status };
   });
   document.addEventListener("htmx:afterSettle", () => {
-    const first = before && before.nextElementSibling;
+    const first = before?.rows && before.rows.nextElementSibling;
+    const status = document.getElementById("live")?.dataset.status;
+    if (first) {
+      first.querySelector("a, button, summary")?.focus();
+      say(`${first.rows.length} further rows.`);
+    } else if (before?.status && before.status !== status) {
+      say(`The run has ended: ${status}. Load the page again to see its records.`);
+    }
     before = null;
-    if (!first) return;
-    first.querySelector("a, summary")?.focus();
-    say(`${first.rows.length} further rows.`);
   });
 
   const trouble = "The page could not be brought up to date. Load it again if this stays.";
