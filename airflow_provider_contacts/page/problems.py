@@ -82,7 +82,7 @@ class NoSummaryError(LookupError):
 BY_KIND: tuple[tuple[type[Exception], Problem], ...] = (
     (NotConfiguredError, Problem(503, "The page does not know the outcome table yet", "", SET_IT)),
     (ConfigError, Problem(503, "The outcome table cannot be used", "", SET_IT)),
-    (TooSlowError, Problem(504, "The answer takes too long", "", "Narrow the list by its filters.")),
+    (TooSlowError, Problem(504, "The answer takes too long", "", "")),
     (
         LedgerError,
         Problem(

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.reports.shapes import Page, RecordRow, RunRow, Scope
+from airflow_provider_contacts.outcome import UNDELIVERED
 from airflow_provider_contacts.page.airflow_data import replay_dags, summary_of
 from airflow_provider_contacts.page.answers import Answering, Reports, open_reports
 from airflow_provider_contacts.page.confs import replay_conf, settle_conf
@@ -20,6 +21,8 @@ from airflow_provider_contacts.page.queries import RunNo, Task, TaskKey, Text, W
 from airflow_provider_contacts.page.viewer import OfOneDag, Readable, Seeing, of_dag
 
 router = APIRouter()
+
+MOST_ENTRIES = 200
 
 
 @router.get("/")
@@ -95,7 +98,7 @@ def rows_csv(run_no: RunNo, scope: OfOneDag, which: WhichRows, reports: Reports,
 
 
 @router.get("/dags/{dag_id}/task", dependencies=of_dag)
-def task(key: Task, scope: OfOneDag, answer: Answering) -> Response:
+def task(key: Task, scope: OfOneDag, sight: Seeing, answer: Answering) -> Response:
     """Show the run of a task instance: its page, or its summary alone where there is no table to ask."""
     found, why = run_of_task(scope, key)
     if found is not None:
@@ -104,7 +107,8 @@ def task(key: Task, scope: OfOneDag, answer: Answering) -> Response:
     if summary is None:
         raise NoSummaryError
     ids = {name: value for name, value in asdict(key).items() if name != "region"}
-    return answer("summary.html", "runs", summary=summary, why=why, **ids)
+    entries = [one for one in summary.pop("outcomes", ()) if one["status"] in UNDELIVERED][:MOST_ENTRIES]
+    return answer("summary.html", "runs", summary=summary, why=why, entries=sight.entries(key.dag_id, entries), **ids)
 
 
 def run_of_task(scope: Scope, key: TaskKey) -> tuple[RunRow | None, str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -14,9 +14,8 @@ from airflow.models.dag import DagModel
 from fastapi import Depends, Request
 
 from airflow_provider_contacts.ledgers.reports.shapes import Page, RecordRow, Scope
+from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.page.airflow_data import write_look
-
-NO_TEAM = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +40,15 @@ def viewer_of(request: Request, name: str = "") -> Viewer:
     return Viewer(name=name, in_frame=in_frame, base=scope["root_path"], airflow=scope.get("app_root_path", ""))
 
 
-def readable(dags: ReadableDagsFilterDep) -> Scope:
-    """Return the rows of all DAGs that the user may read."""
-    return Scope(dag_ids=frozenset(dags.value or ()))
+def readable(dags: ReadableDagsFilterDep, user: GetUserDep) -> Scope:
+    """Return the rows of all DAGs that the user may read; none for a user who may read no XComs."""
+    may = get_auth_manager().is_authorized_dag(method="GET", access_entity=DagAccessEntity.XCOM, user=user)
+    return Scope(frozenset(dags.value or ()) if may else frozenset())
 
 
 def of_one_dag(dag_id: str) -> Scope:
     """Return the rows of the DAG in the path, to which access was asked for. ``~`` is no DAG: it has no rows."""
-    return Scope(dag_ids=frozenset({dag_id}))
+    return Scope(frozenset({dag_id}))
 
 
 Readable = Annotated[Scope, Depends(readable)]
@@ -68,13 +68,10 @@ class Sight:
         """Tell whether the user may see identifiers, texts and payloads of a DAG's records: who may edit its tasks."""
         if not self._is_on or dag_id is None:
             return False
-        # Teams are only asked for where Airflow has them.
-        team = DagModel.get_team_name(dag_id) if conf.getboolean("core", "multi_team", fallback=False) else NO_TEAM
+        # As Airflow's own dependency asks.
+        details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
         return get_auth_manager().is_authorized_dag(
-            method="PUT",
-            access_entity=DagAccessEntity.TASK_INSTANCE,
-            details=DagDetails(id=dag_id, team_name=team),
-            user=self._user,
+            method="PUT", access_entity=DagAccessEntity.TASK_INSTANCE, details=details, user=self._user
         )
 
     def shown(self, rows: Iterable[RecordRow]) -> tuple[RecordRow, ...]:
@@ -89,6 +86,14 @@ class Sight:
     def page(self, page: Page[RecordRow]) -> Page[RecordRow]:
         """Return a page of rows as :meth:`shown` shows them."""
         return Page(self.shown(page.items), page.after)
+
+    def entries(self, dag_id: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return outcomes that XCom holds as :meth:`shown` shows rows."""
+        found = [{**one, "record": digest_of(one["record_identifier"])} for one in entries]
+        if found and self.is_clear(dag_id):
+            self.write_down(dag_id, digests=[one["record"] for one in found])
+            return [{**one, "record": one["record_identifier"]} for one in found]
+        return [{**one, "status_message": None} for one in found]
 
     def write_down(self, dag_id: str | None, **extra: object) -> None:
         """Write down a look at records in clear. If that fails, nothing is shown."""

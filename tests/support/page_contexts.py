@@ -312,6 +312,10 @@ def of_summary(**given: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {
         "section": "runs",
         "summary": summary,
+        "entries": [
+            {"record": "0123456789ab", "status": "rejected", "error_code": "taken", "error_field": None}
+            | {"status_message": None}
+        ],
         "dag_id": "crm_nightly",
         "run_id": RUN.run_id,
         "task_id": RUN.task_id,
