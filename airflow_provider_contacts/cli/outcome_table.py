@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ def find_connections() -> None:
     Airflow's own commands that open a connection do the same; else the metadata database would be left out.
     """
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    # By which Airflow 3.4 means its own code, at every connection that it finds elsewhere than in the environment.
+    warnings.filterwarnings("ignore", "ProvidersManager.hooks is deprecated")
 
 
 def named_by(options: argparse.Namespace) -> tuple[str, str]:
@@ -61,4 +64,6 @@ def keys_of(given: str) -> list[str]:
     keys = [one for one in sys.stdin.read().splitlines() if one] if given == "-" else [given]
     if not keys or not given:
         raise UsageError("no key is given: name one, or write one a line to standard input")
+    if any(one.encode("utf-8", "ignore").decode() != one for one in keys):
+        raise UsageError("a key is no text in UTF-8: look at the encoding of this terminal")
     return keys

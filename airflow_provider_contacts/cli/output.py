@@ -60,7 +60,10 @@ def write_lines(output: str, lines: Sequence[Mapping[str, str]], *, blocks: bool
     elif output == "table":
         from airflow.cli.simple_table import AirflowConsole
 
-        AirflowConsole(markup=False, emoji=False, highlight=False).print_as_table([dict(line) for line in lines])
+        console = AirflowConsole(markup=False, emoji=False, highlight=False)
+        with console.capture() as printed:
+            console.print_as_table([dict(line) for line in lines])
+        sys.stdout.write(printed.get())
     else:
         # Airflow's own would take texts for numbers: the identifier 1.10 would become 1.1.
         table = [list(lines[0]), *(list(line.values()) for line in lines)]

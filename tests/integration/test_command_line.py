@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -15,7 +16,7 @@ import pytest
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.cli.definition import COMMANDS, get_cli_commands
 from airflow_provider_contacts.cli.output import shown, write
-from airflow_provider_contacts.cli.program import main
+from airflow_provider_contacts.cli.program import main, prepare_streams
 from airflow_provider_contacts.cli.why import COLUMNS, NEXT
 from airflow_provider_contacts.error_codes import explain
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
@@ -23,8 +24,6 @@ from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
 from tests.support.ledger_conformance import Database, answer, batch_of, make, put, results
 
-MODULE = (sys.executable, "-m", "airflow_provider_contacts")
-AIRFLOW = (sys.executable, "-m", "airflow", "contacts")
 ROWS = [{"name": "1.10", "text": "\x1b[31m[red]a\nb[/red]\u202e :smile:", "number": 3, "none": None}]
 
 
@@ -180,7 +179,7 @@ def test_why_tells_of_a_record_that_was_never_read(
     monkeypatch.setattr("sys.stdin", io.StringIO("zoe\nada\n\n"))
     assert [one["record_identifier"] for one in asked(capsys, "why", "-", code=1)] == ["ada"]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    assert main(["why", "-"]) == main(["why", ""]) == 2
+    assert main(["why", "-"]) == main(["why", ""]) == main(["why", "\udcff"]) == 2
 
 
 @pytest.mark.usefixtures("known")
@@ -265,20 +264,86 @@ def test_a_table_that_is_not_named_is_usage(
     assert "give --outcomes-conn-id, or set outcomes_conn_id" in capsys.readouterr().err
 
 
-# Processes.
+# Processes, and streams.
+
+AIRFLOW = (sys.executable, "-m", "airflow")
+WAYS = {"airflow": (*AIRFLOW, "contacts"), "module": (sys.executable, "-m", "airflow_provider_contacts")}
 
 
-def run(way: tuple[str, ...], *arguments: str, home: Path, **given: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), **given.pop("env", {})}
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "AIRFLOW__CORE__UNIT_TEST_MODE": "False", **changes}
+
+
+def run(*command: str, **changes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*way, *arguments], check=False, capture_output=True, text=True, env=environment, timeout=100, **given
+        command, check=False, capture_output=True, text=True, env=environment(**changes), timeout=100, errors="replace"
     )
 
 
-@pytest.mark.parametrize("way", [AIRFLOW, MODULE], ids=["airflow", "module"])
-def test_both_ways_in_say_the_same(way: tuple[str, ...], tmp_path: Path) -> None:
-    told = run(way, "vendors", "nedzo", "-o", "json", home=tmp_path)
-    assert (told.returncode, json.loads(told.stdout)["vendor"]["title"]) == (0, "Nedzo")
-    told = run(way, "vendors", "nope", home=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+@pytest.fixture(scope="module")
+def sources(table: dict[str, str], airflow_db: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return environments in which the table's connection is known in one way each."""
+    name, uri = "AIRFLOW_CONN_TABLE", table["AIRFLOW_CONN_TABLE"]
+    added = run(*AIRFLOW, "connections", "add", "added", "--conn-json", uri)
+    assert added.returncode == 0, added.stderr
+    file = tmp_path_factory.mktemp("secrets") / "connections.json"
+    file.write_text(json.dumps({"secret": json.loads(uri)}), "utf-8")
+    backend = {
+        "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(file)}),
+    }
+    return {"table": {name: uri}, "added": {}, "secret": backend, "file": airflow_db / "airflow.db"}
+
+
+@pytest.mark.parametrize(
+    ("way", "conn_id"), [("airflow", "added"), ("module", "added"), ("module", "table"), ("module", "secret")]
+)
+def test_a_connection_is_found_wherever_airflow_keeps_it(way: str, conn_id: str, sources: dict[str, Any]) -> None:
+    asked = ("why", "bob", "-o", "json", "--outcomes-conn-id", conn_id)
+    told = run(*WAYS[way], *asked, **sources[conn_id], PYTHONIOENCODING="ascii")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert {one["sync_id"] for one in json.loads(told.stdout)} == {"own", "shared"}
+    with closing(sqlite3.connect(sources["file"])) as database:
+        logged = database.execute("SELECT event, extra FROM log").fetchall()
+    assert "cli_connections_add" in [event for event, _ in logged]  # so Airflow does log commands
+    assert "bob" not in str(logged)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_in_end_alike(way: str, tmp_path: Path) -> None:
+    told = run(*WAYS[way], "vendors", "nope", AIRFLOW_HOME=str(tmp_path))
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.splitlines()[-1].startswith("error: there is no vendor 'nope'")
+    command = (*WAYS[way], "vendors", "dex", "-o", "plain")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # as head does
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_terminal_of_any_encoding_takes_every_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", stream := io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    prepare_streams()
+    for output in ("table", "plain"):
+        write(output, [{"name": "Žofie \U0001f600"}])
+    stream.flush()
+    assert stream.buffer.getvalue().count(b"\\u017dofie \\U0001f600") == 2
+
+
+def test_who_interrupts_sees_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted(io.StringIO):
+        def read(self, _: int | None = -1) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    assert main(["why", "-"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("key", ["a\0b", "x" * 10_000, "' OR 1=1 --"])
+def test_a_strange_key_is_only_not_found(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", key]) == 1
+    assert capsys.readouterr().err.startswith("error: no push has a row for this key")
