@@ -19,8 +19,14 @@ def given(value: object) -> object:
     return value or None
 
 
+def index(value: object) -> object:
+    """Return a map index; Airflow's tab fills in its placeholder for mapped tasks alone."""
+    return -1 if value == "{MAP_INDEX}" else value
+
+
 Text = Annotated[str | None, BeforeValidator(given)]
 Day = Annotated[date | None, BeforeValidator(given)]
+MapIndex = Annotated[int, BeforeValidator(index)]
 RunNo = Annotated[int, Path(ge=0, lt=2**63)]
 
 
@@ -47,7 +53,7 @@ class TaskKey:
     region: str | None
 
 
-def task_key(*, dag_id: str, run_id: str, task_id: str, map_index: int = -1, region: Text = None) -> TaskKey:
+def task_key(*, dag_id: str, run_id: str, task_id: str, map_index: MapIndex = -1, region: Text = None) -> TaskKey:
     """Return which task instance is asked for."""
     return TaskKey(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, region=region)
 
