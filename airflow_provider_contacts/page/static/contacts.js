@@ -55,8 +55,10 @@
     before = null;
   });
 
-  const trouble = "The page could not be brought up to date. Load it again if this stays.";
-  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
-    document.addEventListener(name, () => say(trouble));
-  }
+  // A run in progress is asked for every few seconds: trouble is told once, until it has passed.
+  let troubled = false;
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (!detail.successful && !troubled) say("The page could not be brought up to date. Load it again if it stays as it is.");
+    troubled = !detail.successful;
+  });
 })();
