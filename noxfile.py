@@ -41,7 +41,7 @@ ONCE_WITHOUT_AIRFLOW = (
     "bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "shared_budget",
 )  # fmt: skip
 # What one version of each library proves enough: tests that take minutes, and tests that import no library.
-ONCE_INTEGRATION = ("demo", "example_dags_at_work", "reconcile", "replay", "selection", "settle", "task_ends")
+ONCE_INTEGRATION = ("demo", "example_dags_at_work", "page*", "reconcile", "replay", "selection", "settle", "task_ends")
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
 # Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.

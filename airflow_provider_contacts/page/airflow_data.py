@@ -22,6 +22,8 @@ def summary_of(dag_id: str, run_id: str, task_id: str, map_index: int, region: s
     # Below Airflow 3.4 there are no loops.
     loop: dict[str, Any] = {}
     if region is not None:
+        if not hasattr(XComModel, "region_id"):
+            return None
         region_id, _, index = region.partition("/")
         loop, map_index = {"region_id": UUID(region_id)}, int(index)
     statement = XComModel.get_many(

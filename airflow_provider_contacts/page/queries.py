@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, Path
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from airflow_provider_contacts.ledgers.reports.shapes import RowFilter, RunFilter
 
@@ -24,9 +24,15 @@ def index(value: object) -> object:
     return -1 if value == "{MAP_INDEX}" else value
 
 
+REGION = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,9}$"
+"""A region as the runs name it; Airflow knows it by its two parts."""
+
 Text = Annotated[str | None, BeforeValidator(given)]
-Day = Annotated[date | None, BeforeValidator(given)]
-MapIndex = Annotated[int, BeforeValidator(index)]
+# A month before the first day, and a day after the last, are asked for, too.
+Day = Annotated[Annotated[date, Field(ge=date(1970, 1, 1), lt=date(9999, 1, 1))] | None, BeforeValidator(given)]
+Id = Annotated[str, BeforeValidator(given)]
+MapIndex = Annotated[int, BeforeValidator(index), Field(ge=-1, lt=2**31)]
+Region = Annotated[Annotated[str, Field(pattern=REGION)] | None, BeforeValidator(given)]
 RunNo = Annotated[int, Path(ge=0, lt=2**63)]
 
 
@@ -53,7 +59,7 @@ class TaskKey:
     region: str | None
 
 
-def task_key(*, dag_id: str, run_id: str, task_id: str, map_index: MapIndex = -1, region: Text = None) -> TaskKey:
+def task_key(*, dag_id: str, run_id: Id, task_id: Id, map_index: MapIndex = -1, region: Region = None) -> TaskKey:
     """Return which task instance is asked for."""
     return TaskKey(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, region=region)
 

@@ -58,7 +58,8 @@ def run(
         raise HTTPException(404)
     facts = reports.rows_of_run(scope, found)
     # A run that goes on is asked for every few seconds; no row is in that answer, so that none is looked at.
-    rows = Page[RecordRow]((), None) if answer.block == "live" else reports.rows(scope, found.sync_run_id, which, after)
+    none: Page[RecordRow] = Page((), None)
+    rows = none if answer.block == "live" else reports.rows(scope, found.sync_run_id, which, after)
     return answer(
         "run.html",
         "runs",

@@ -42,12 +42,13 @@ class Person:
     @property
     def user(self) -> str:
         """The person as the simple auth manager's configuration has it; FAB's reader of all is its viewer."""
-        teams = "|".join(sorted(self.reads)) or "nobodys"
+        teams = "|".join(sorted(self.reads)) or NOBODYS
         if self.name == "admin":
             return "admin:admin"
         return f"{self.name}:{'user' if self.edits else 'viewer'}:{teams}"
 
 
+NOBODYS = "nobodys"  # a team without DAGs
 JUST_A, BOTH = frozenset({A.dag_id}), frozenset({A.dag_id, B.dag_id})
 PEOPLE = (
     Person("stranger"),
@@ -74,6 +75,7 @@ def add_dags() -> None:
 
     dag_model: Any = DagModel
     with create_session() as session:
+        session.add(Team(name=NOBODYS))
         for dag_id in (A.dag_id, B.dag_id, REPLAY):
             bundle = DagBundleModel(name=f"bundle of {dag_id}")
             if dag_id != REPLAY:

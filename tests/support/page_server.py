@@ -33,28 +33,33 @@ class Answer:
 
 @dataclass(slots=True)
 class PageServer:
-    """One server; ``asked`` is every answer that it has given."""
+    """One server, and everybody's token."""
 
     manager: Manager
     port: int
     folder: Path
     processes: Processes
     tokens: dict[str, str] = field(default_factory=dict)
-    asked: list[Answer] = field(default_factory=list)
 
-    def ask(self, who: str | None, path: str, method: str = "GET", *, form: Mapping[str, str] | None = None,
-            cookie: bool = False, **headers: str) -> Answer:  # fmt: skip
+    def ask(
+        self,
+        who: str | None,
+        path: str,
+        method: str = "GET",
+        *,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        cookie: bool = False,
+    ) -> Answer:
         """Ask for a path, which is sent as it is, as somebody: by bearer token, or by the browser's cookie."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = dict(headers or {})
         token = None if who is None else self.tokens.get(who, who)
         if token is not None:
             sent |= {"Cookie": f"_token={token}"} if cookie else {"Authorization": f"Bearer {token}"}
-        body = None if form is None else urlencode(form).encode("utf-8", "surrogatepass")
+        body = None if form is None else urlencode(form, errors="surrogatepass").encode()
         if body is not None:
             sent |= {"Content-Type": "application/x-www-form-urlencoded"}
-        found = self.send(method, path, sent, body)
-        self.asked.append(found)
-        return found
+        return self.send(method, path, sent, body)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
@@ -99,6 +104,7 @@ def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any], *
     """Run a server on a metadata database of its own; ``contacts`` are settings of its section."""
     port = free_port()
     mine = {f"contacts.{name}": value for name, value in {"outcomes_conn_id": "outcomes", **contacts}.items()}
+    mine["core.simple_auth_manager_all_admins"] = "False"
     if manager == "fab":
         mine |= {"core.auth_manager": FAB, "fab.auth_rate_limited": "False"}
     else:
@@ -106,7 +112,6 @@ def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any], *
         passwords.write_text(json.dumps({one.name: one.password for one in people(manager)}), "utf-8")
         mine |= {
             "core.multi_team": "True",
-            "core.simple_auth_manager_all_admins": "False",
             "core.simple_auth_manager_users": ",".join(one.user for one in people(manager)),
             "core.simple_auth_manager_passwords_file": str(passwords),
         }
