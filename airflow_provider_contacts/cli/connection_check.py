@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_contacts.cli.outcome_table import find_connections
+from airflow_provider_contacts.cli.outcome_table import find_connections, logs_to_stderr
 from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import FAILED
 from airflow_provider_contacts.task.check import checked
@@ -15,6 +15,7 @@ def check(options: argparse.Namespace) -> int:
     """Print every step; fail if one of them did."""
     destination = parse_destination(options.destination, "--destination")
     find_connections()
-    steps = list(checked(options.conn_id, destination))
+    with logs_to_stderr():
+        steps = list(checked(options.conn_id, destination))
     write(options.output, [step._asdict() for step in steps])
     return FAILED if any(step.result == "failed" for step in steps) else 0

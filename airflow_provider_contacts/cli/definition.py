@@ -187,6 +187,23 @@ SETTLE = Command(
     "  %(prog)s crm/push@dex --found 3f2a91c04b7d=9b2e --settled-by ada\n"
     "  %(prog)s crm/push@dex --missing - --settled-by ada --yes < missing.txt",
 )
+EXPORT = Command(
+    "export",
+    "Write the rows of one push into a file, or an object of any storage",
+    "airflow_provider_contacts.cli.run_export.export",
+    (
+        argument("run", metavar="RUN", help="its number, as runs prints it, or its sync_run_id"),
+        argument("--path", required=True, metavar="FOLDER", help="such as /var/exports or s3://bucket/folder"),
+        argument("--path-conn-id", metavar="CONN_ID", help="connection of the storage"),
+        argument("--format", choices=("parquet", "ndjson", "csv"), default="parquet", help="default: %(default)s"),
+        argument("--payloads", action="store_true", help="with payloads, and what the vendor says"),
+        argument("--identifiers", choices=("clear", "digest"), default="clear", help="default: %(default)s"),
+        *TABLE,
+        OUTPUT,
+    ),
+    "Writes {folder}/{sync_id}/{sync_run_id}.{format}, both ids percent-encoded; a repeat replaces it. Rows that a\n"
+    "later push has taken over are no longer there.",
+)
 COMMANDS = (
     Command(
         "why",
@@ -238,6 +255,7 @@ COMMANDS = (
     SIMULATE,
     CHECK,
     SETTLE,
+    EXPORT,
     Command(
         "vendors",
         "Show what is known of the vendors: fields, shorthands, limits, destination, and from where",

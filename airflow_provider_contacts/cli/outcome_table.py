@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import warnings
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.cli.program import UsageError
@@ -28,6 +28,11 @@ def find_connections() -> None:
     warnings.filterwarnings("ignore", "ProvidersManager.hooks is deprecated")
 
 
+def logs_to_stderr() -> AbstractContextManager[object]:
+    """Keep logs out of the output: Airflow's loggers write to what is standard output when they are first used."""
+    return redirect_stdout(sys.stderr)
+
+
 def named_by(options: argparse.Namespace) -> tuple[str, str]:
     """Return the connection id and the name of the outcome table."""
     from airflow.configuration import conf
@@ -44,8 +49,7 @@ def named_by(options: argparse.Namespace) -> tuple[str, str]:
 def hook_of(options: argparse.Namespace) -> tuple[Any, str]:
     """Return the hook of the outcome table's connection, and the table's name."""
     find_connections()
-    # Airflow's loggers write to what is standard output when they are first used.
-    with redirect_stdout(sys.stderr):
+    with logs_to_stderr():
         from airflow_provider_contacts.task.connections import sql_hook
 
         conn_id, table = named_by(options)

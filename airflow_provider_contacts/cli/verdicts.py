@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_contacts.cli.outcome_table import find_connections, named_by
+from airflow_provider_contacts.cli.outcome_table import find_connections, logs_to_stderr, named_by
 from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import UsageError
 from airflow_provider_contacts.errors import ContactsError
@@ -34,7 +34,8 @@ def settle(options: argparse.Namespace) -> int:
     parsed = parse_all(SETTLE_PARSERS, {**given, "verdict": "succeeded" if options.found else "failed"})
     if not options.yes and not agreed(parsed, len(records)):
         raise ContactsError("nothing is written")
-    summary = settled(parsed, records)
+    with logs_to_stderr():
+        summary = settled(parsed, records)
     told = {name: value for name, value in summary.items() if name not in {"places", "digests"}}
     write(options.output, [told], blocks=[""])
     if summary["places"]:

@@ -1,4 +1,4 @@
-"""``check`` and ``settle`` from the command line: what is printed, and the exit code."""
+"""``check``, ``settle`` and ``export`` from the command line: what is printed, and the exit code."""
 
 from __future__ import annotations
 
@@ -140,3 +140,33 @@ def test_nothing_is_written_where_nobody_can_be_asked(
     assert main(["settle", SYNC, "--missing", "c0", *OPTIONS]) == 2
     assert capsys.readouterr().err == "error: no terminal is there to ask at, so nothing is written: give --yes\n"
     assert doubts.statuses()["c0"] == "unknown"
+
+
+@pytest.mark.parametrize("run", ["1", "d/run/push/-1"])
+def test_a_run_is_exported(doubts: World, run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = doubts.folder / "exports"
+    options = ("--path", str(folder), "--format", "ndjson", "--identifiers", "digest")
+    assert main(["export", run, *options, "--outcomes-conn-id", "outcomes", "-o", "json"]) == 0
+    path = folder / SYNC / "d%2Frun%2Fpush%2F-1.ndjson"
+    assert json.loads(capsys.readouterr().out) == [{"path": str(path), "num_rows": 3, "status": "partial"}]
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {one["record_identifier"] for one in found} == set(map(digest_of, ("c0", "c1", "c2")))
+    assert {(one["status"], one["error_code"], one["payload_hash"][:3]) for one in found} == {
+        ("unknown", "connection_lost", "v1:")
+    }
+    assert "record_payload" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("run", "path", "told"),
+    [
+        ("99", "", "there is no run '99' in the outcome table"),
+        ("1", "/proc/nowhere", "--path: '/proc/nowhere' takes no object (No such file or directory)"),
+        ("1", "gs://bucket/x", "path: no storage serves 'gs://bucket/x'"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(
+    doubts: World, run: str, path: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", run, "--path", path or str(doubts.folder), "--outcomes-conn-id", "outcomes"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {told}")
