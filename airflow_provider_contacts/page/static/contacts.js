@@ -24,11 +24,12 @@
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
     const text = source.dataset.path ? location.origin + source.dataset.path : source.value ?? source.textContent;
+    if (source.select) source.select(); else getSelection().selectAllChildren(source);
     try {
       await navigator.clipboard.writeText(text);
       say("Copied.");
     } catch {
-      if (source.select) source.select(); else getSelection().selectAllChildren(source);
+      source.focus?.();
       say("Selected: press Ctrl+C, or Cmd+C, to copy.");
     }
   }
