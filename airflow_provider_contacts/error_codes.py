@@ -39,8 +39,9 @@ STATUS_WORDS: Mapping[str, Explanation] = {
     ),
     "unknown": Explanation(
         "The contact may exist at the vendor, or may not: no answer proved either. It is held and not sent again.",
-        "Search the vendor's account for it, then settle it as found (with the vendor's id) or as missing. Where the "
-        'vendor can be read, a push with on_unknown="reconcile" does both by itself.',
+        "Search the vendor's account for it, then settle it as found (with the vendor's id) or as missing: the page In "
+        "doubt and airflow contacts settle do that. Where the vendor can be read, a push with "
+        'on_unknown="reconcile" does both by itself.',
     ),
     "sending": Explanation(
         "A request with the record is under way, or its worker died before it noted an answer.",
@@ -81,7 +82,7 @@ RUN_STATUS_WORDS: Mapping[str, Explanation] = {
 
 VALUE = "Correct the value in error_field at its source, or convert it in the query."
 MAPPING = "Correct the query's column, or rename it with field_map."
-VENDOR = "Read the message, and correct the field in the record's source."
+VENDOR = "Read the message, if there is one, or compare the record with what the vendor documents; correct its source."
 ACCOUNT = "Correct the connection or the destination, then clear the task."
 WAIT = "Nothing while retries are left. If it keeps coming, lower requests_per_second or max_in_flight."
 NOTHING = "Nothing: the next try or run sends it."
