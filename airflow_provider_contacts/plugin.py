@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -38,9 +40,9 @@ class Page:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
-        from airflow_provider_contacts.page.app import page
-
-        await page()(scope, receive, send)
+        # Its imports take a second, in which the others' requests go on.
+        page = await to_thread(import_module, "airflow_provider_contacts.page.app")
+        await page.app()(scope, receive, send)
 
 
 def views() -> list[Any]:

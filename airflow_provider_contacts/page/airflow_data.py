@@ -52,7 +52,7 @@ def write_look(user: Any, dag_id: str | None, extra: Mapping[str, object]) -> No
             Log(
                 event="contacts.show_records",
                 owner=user.get_name(),
-                owner_display_name=user.get_display_name(),
+                owner_display_name=user.get_name(),
                 dag_id=dag_id,
                 extra=json.dumps(extra),
             )

@@ -24,10 +24,10 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @cache
-def page() -> App:
+def app() -> App:
     """Return the application."""
     # The descriptions of an application are public, whatever its routes ask for.
-    app = FastAPI(
+    made = FastAPI(
         title="Contacts",
         openapi_url=None,
         docs_url=None,
@@ -36,14 +36,14 @@ def page() -> App:
         dependencies=[Depends(requires_authenticated())],
     )
     # Airflow's own dependencies look for it in the state of the application, which is Airflow's and not this one.
-    app.dependency_overrides[auth_manager_from_app] = get_auth_manager
+    made.dependency_overrides[auth_manager_from_app] = get_auth_manager
     for module in (runs, records, static_files):
-        app.include_router(module.router)
-    problems.handle(app)
-    return with_headers(app)
+        made.include_router(module.router)
+    problems.handle(made)
+    return with_headers(made)
 
 
-def with_headers(app: App) -> App:
+def with_headers(inner: App) -> App:
     """Return an application whose every answer has our headers, errors that nobody has foreseen included."""
 
     async def answering(scope: Any, receive: Any, send: Any) -> None:
@@ -52,6 +52,6 @@ def with_headers(app: App) -> App:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await app(scope, receive, send_with_headers)
+        await inner(scope, receive, send_with_headers)
 
     return answering

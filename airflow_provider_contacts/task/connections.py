@@ -83,7 +83,7 @@ def sql_hook(conn_id: str, parameter: str) -> Any:
     if not isinstance(hook, Exception):
         raise ConfigError(f"{parameter}: connection {conn_id!r} is no SQL connection; its type is {kind!r}")
     reason = missing_package(kind, hook)
-    if parameter == "outcomes_conn_id" and kind and kind not in WITH_TABLE:
+    if parameter.endswith("outcomes_conn_id") and kind and kind not in WITH_TABLE:
         # A package for it would not help.
         reason = f"the outcome table needs one of {list(WITH_TABLE)}"
     raise ConfigError(f"{parameter}: connection {conn_id!r} has the type {kind!r}; {reason}")

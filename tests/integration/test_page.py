@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
+from airflow.sdk import DAG
 
+from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.plugin import views
+from tests.airflow_harness import AIRFLOW
+from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
 from tests.support.page_rows import A, B, fill
+from tests.support.pushing import DEX, World
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -24,6 +35,16 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
+KEY = A.key("rejected")
+TASK = f"/dags/{A.dag_id}/task?run_id={A.run_id}&task_id={A.marker}.push&map_index=-1"
+CLEAR = {"show_records": "True"}
+
+
+@contextmanager
+def configured(**options: str) -> Iterator[None]:
+    """Set options of ``[contacts]``."""
+    with patch.dict(os.environ, {f"AIRFLOW__CONTACTS__{name.upper()}": value for name, value in options.items()}):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -31,28 +52,33 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]
     file = tmp_path_factory.mktemp("page") / "outcomes.db"
     found = fill(f"sqlite:///{file}")
     settings = {
-        "AIRFLOW_CONN_OUTCOMES": json.dumps({"conn_type": "sqlite", "host": str(file)}),
-        "AIRFLOW__CONTACTS__OUTCOMES_CONN_ID": "outcomes",
+        "AIRFLOW_CONN_PAGE": json.dumps({"conn_type": "sqlite", "host": str(file)}),
+        "AIRFLOW_CONN_NO_TABLE": json.dumps({"conn_type": "sqlite", "host": str(HOME / "airflow.db")}),
+        "AIRFLOW_CONN_AWAY": json.dumps({"conn_type": "sqlite", "host": str(file.parent / "away.db")}),
+        "AIRFLOW_CONN_NO_SQL": json.dumps({"conn_type": "http", "host": "example.com"}),
         "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
     }
-    with patch.dict(os.environ, settings):
+    with patch.dict(os.environ, settings), configured(outcomes_conn_id="page"):
         yield found
 
 
 @pytest.fixture(scope="module")
 def client(airflow_db: Path, numbers: dict[str, int]) -> Iterator[TestClient]:  # noqa: ARG001  # both are needed
     from airflow.api_fastapi.app import create_app
-    from airflow.models.dag import DagModel
+    from airflow.models.dag import DagModel, DagTag
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.session import create_session
     from starlette.testclient import TestClient
 
+    dag: Any = DagModel
     with create_session() as session:
         session.merge(DagBundleModel(name="testing"))
         session.flush()
-        for side in (A, B):
-            made: Any = DagModel
-            session.merge(made(dag_id=side.dag_id, bundle_name="testing", fileloc="dag.py", is_stale=False))
+        for dag_id in (A.dag_id, B.dag_id, "again", "contacts_alone"):
+            session.merge(dag(dag_id=dag_id, bundle_name="testing", fileloc="dag.py", is_stale=False))
+        session.flush()
+        for dag_id, name in (("again", "contacts"), ("again", "replay"), ("contacts_alone", "contacts")):
+            session.merge(DagTag(dag_id=dag_id, name=name))
     with TestClient(create_app(), follow_redirects=False, raise_server_exceptions=False) as asking:
         yield asking
 
@@ -63,14 +89,21 @@ def ask(client: TestClient) -> Ask:
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    def asked(path: str, role: str | None = "ADMIN", method: str = "GET", **request: Any) -> Any:
+    def asked(path: str, role: str | None = "admin", method: str = "GET", **request: Any) -> Any:
         headers = request.pop("headers", {})
         if role is not None:
-            token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role.lower(), role=role))
+            token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role.upper()))
             headers |= {"Authorization": f"Bearer {token}"}
         return client.request(method, f"/contacts{path}", headers=headers, **request)
 
     return asked
+
+
+def looks() -> list[dict[str, Any]]:
+    """Return what the audit log says of looks at records, oldest first."""
+    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
+        rows = database.execute("SELECT owner, dag_id, extra FROM log WHERE event LIKE 'contacts.%' ORDER BY id")
+        return [{"owner": owner, "dag_id": dag_id, **json.loads(extra)} for owner, dag_id, extra in rows]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +113,9 @@ def ask(client: TestClient) -> Ask:
         ("/?dag_id=&since=&until=", 200, A.dag_id),
         (f"/dags/{A.dag_id}/runs/{{a}}", 200, A.marker),
         (f"/dags/{A.dag_id}/runs/{{a}}/rows.csv", 200, "digest"),
+        (f"/dags/{A.dag_id}/runs/{{a}}?after=made-up", 200, A.marker),
+        (f"/dags/{A.dag_id}/runs/{{a}}?status=rejected&error_code=", 200, A.marker),
+        (f"/dags/{A.dag_id}/runs/{{a}}", 200, 'href="/dags/again"'),
         ("/record", 200, "key"),
         ("/doubts", 200, A.sync_id),
         (f"/dags/{A.dag_id}/doubts?sync_id={A.sync_id}", 200, A.sync_id),
@@ -87,6 +123,7 @@ def ask(client: TestClient) -> Ask:
         (f"/dags/{A.dag_id}/runs/{{b}}", 404, "belongs to another DAG"),
         (f"/dags/{A.dag_id}/runs/{{b}}/rows.csv", 404, "belongs to another DAG"),
         ("/dags/~/runs/{a}", 404, "belongs to another DAG"),
+        (f"/dags/{A.dag_id}/task?run_id=r&task_id=t", 404, "has left no outcomes"),
         ("/static/../app.py", 404, "nothing here"),
         ("/docs", 404, "nothing here"),
         ("/openapi.json", 404, "nothing here"),
@@ -101,3 +138,193 @@ def test_each_route_answers(ask: Ask, numbers: dict[str, int], path: str, status
     found = ask(path.format(a=numbers[A.dag_id], b=numbers[B.dag_id]))
     assert (found.status_code, shown in found.text) == (status, True), found.text
     assert {name: found.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_the_way_of_a_task_instance_leads_to_its_run(ask: Ask, numbers: dict[str, int]) -> None:
+    found = ask(TASK)
+    assert (found.status_code, found.headers["location"]) == (
+        303,
+        f"/contacts/dags/{A.dag_id}/runs/{numbers[A.dag_id]}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "location"),
+    [
+        ({}, 401, None),
+        ({"Sec-Fetch-Dest": "iframe"}, 401, None),
+        ({"Sec-Fetch-Dest": "document"}, 303, "/api/v2/auth/login?next=%2Fcontacts%2Fdoubts%3Fa%3Db"),
+    ],
+)
+def test_a_browser_without_a_login_is_sent_where_airflow_sends_it(
+    ask: Ask, headers: dict[str, str], status: int, location: str | None
+) -> None:
+    found = ask("/doubts?a=b", None, headers=headers)
+    assert (found.status_code, found.headers.get("location")) == (status, location)
+
+
+def test_below_a_path_of_airflow_every_address_begins_with_it(client: TestClient, ask: Ask) -> None:
+    with patch.object(client.app, "root_path", "/airflow"):
+        found = ask("/").text
+    assert 'href="/airflow/contacts/static/contacts.css"' in found
+    assert 'href="/airflow/"' in found
+    assert not {'="/contacts', '="/static'} & {one for one in ('="/contacts', '="/static') if one in found}
+
+
+@pytest.mark.parametrize(
+    ("headers", "link"), [({}, 'href="/dags/again"'), ({"Sec-Fetch-Dest": "iframe"}, 'data-path="/dags/again"')]
+)
+def test_in_the_frame_a_link_out_of_it_is_an_address(
+    ask: Ask, numbers: dict[str, int], headers: dict[str, str], link: str
+) -> None:
+    found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}", headers=headers).text
+    assert (link in found, "contacts_alone" in found) == (True, False)
+
+
+@pytest.mark.parametrize(("block", "shows_rows"), [("more", True), ("live", False)])
+def test_htmx_gets_the_block_that_it_puts_in_place(
+    ask: Ask, numbers: dict[str, int], block: str, shows_rows: bool
+) -> None:
+    known = len(looks())
+    with configured(**CLEAR):
+        found = ask(
+            f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}", headers={"HX-Request": "true", "HX-Target": block}
+        ).text
+    assert "<html" not in found, found
+    assert (A.canary in found) == shows_rows
+    assert len(looks()) - known == shows_rows, "a run that is asked for every five seconds shows nobody"
+
+
+# What is shown in clear, to whom, and what is written down of it.
+
+
+def seen(ask: Ask, role: str, path: str) -> tuple[bool, list[dict[str, Any]]]:
+    """Return whether a page shows a person, and the looks that were written down."""
+    known = len(looks())
+    form = {"method": "POST", "data": {"key": KEY}} if path == "/record" else {}
+    found = ask(path, role, **form)
+    assert found.status_code == 200, found.text
+    assert "<script>alert" not in found.text or path.endswith(".csv")
+    return A.canary in found.text.replace(KEY, "") or "canary-a-person-rejected" in found.text, looks()[known:]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/dags/crm_a/runs/{a}", "/dags/crm_a/runs/{a}/rows.csv", "/record", f"/dags/crm_a/doubts?sync_id={A.sync_id}"],
+)
+def test_only_an_editor_sees_records_in_clear_and_each_look_is_written_down(
+    ask: Ask, numbers: dict[str, int], path: str
+) -> None:
+    path = path.format(a=numbers[A.dag_id])
+    assert seen(ask, "admin", path) == (False, []), "off by default"
+    with configured(**CLEAR):
+        assert seen(ask, "viewer", path) == (False, [])
+        shows, (look,) = seen(ask, "user", path)
+    assert shows
+    assert (look.pop("owner"), look.pop("dag_id")) == ("user", A.dag_id)
+    told = look.pop("digests", None)
+    assert told is None or set(told) <= A.digests
+    assert "canary" not in json.dumps(look)
+
+
+def test_what_cannot_be_written_down_is_not_shown(ask: Ask, numbers: dict[str, int]) -> None:
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(HOME / "airflow.db")) as database:
+            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    rename("log", "log_away")
+    try:
+        with configured(**CLEAR):
+            found = [ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}{end}") for end in ("", "/rows.csv")]
+    finally:
+        rename("log_away", "log")
+    assert [one.status_code for one in found] == [500, 500]
+    assert not any("canary" in one.text for one in found)
+    assert {name: found[0].headers[name] for name in HEADERS} == HEADERS
+
+
+def test_no_cell_of_the_csv_is_a_formula(ask: Ask, numbers: dict[str, int]) -> None:
+    with configured(**CLEAR):
+        found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}/rows.csv?status=rejected")
+    assert found.headers["content-disposition"] == f'attachment; filename="contacts-run-{numbers[A.dag_id]}.csv"'
+    assert found.content.startswith(b"\xef\xbb\xbf")
+    (row,) = csv.DictReader(io.StringIO(found.content.decode("utf-8-sig"), newline=""))
+    assert (row["digest"], row["record_identifier"], row["status"]) == (digest_of(KEY), f"'{KEY}", "rejected")
+    assert not [value for value in row.values() if value.lstrip()[:1] in {"=", "+", "-", "@"}]
+
+
+# Where there is no outcome table.
+
+LEVELS = {
+    "not configured": ({"outcomes_conn_id": ""}, "does not know the outcome table yet"),
+    "no such connection": ({"outcomes_conn_id": "nobody"}, "there is no connection &#39;nobody&#39;"),
+    "no database of ours": ({"outcomes_conn_id": "no_sql"}, "the outcome table needs one of"),
+    "not there": ({"outcomes_conn_id": "away"}, "cannot be reached"),
+    "no table": ({"outcomes_conn_id": "no_table"}, "cannot be used"),
+    "another table": ({"outcomes_table": "others"}, "cannot be used"),
+    "no name": ({"outcomes_table": "a b; c"}, "cannot be used"),
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_without_the_table_each_page_says_what_to_do(ask: Ask, numbers: dict[str, int], level: str) -> None:
+    options, words = LEVELS[level]
+    with configured(**options):
+        for path in ("/", "/doubts", f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}"):
+            found = ask(path)
+            assert (found.status_code, words in found.text) == (503, True), found.text
+        assert ask("/record").status_code == 200, "a form needs no table"
+        assert ask(TASK).status_code == 404, "nor is there a summary of this run"
+
+
+def test_without_a_table_the_link_of_a_task_shows_its_summary(
+    ask: Ask, world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    set_connections(world.api.connections)
+    with DAG("page_xcom", schedule=None) as dag:
+        PushContactsOperator(**DEX, records=[{"key": "canary-a-person-rejected", "first_name": 7}], max_rejected=1)
+    run = run_dag(dag)
+    path = f"/dags/page_xcom/task?run_id={run.run_id.replace('+', '%2B')}&task_id=push"
+    for options, why in (({}, "has no run of this task"), ({"outcomes_conn_id": ""}, "names no connection")):
+        with configured(**options):
+            found = ask(path).text
+            assert why in found
+            assert (digest_of("canary-a-person-rejected") in found, "wrong_type" in found) == (True, True)
+            assert seen(ask, "user", path) == (False, [])
+            with configured(**CLEAR):
+                assert seen(ask, "viewer", path) == (False, [])
+                shows, (look,) = seen(ask, "user", path)
+            assert (shows, look["dag_id"]) == (True, "page_xcom")
+
+
+# One record.
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ({"key": KEY}, "rejected"),
+        ({"key": digest_of(KEY)}, "rejected"),
+        ({"key": "nobody@example.com"}, f"{A.marker}.push"),
+        ({"key": ""}, "key"),
+        ({}, "key"),
+    ],
+)
+def test_a_record_is_found_by_its_key_or_digest(ask: Ask, form: dict[str, str], shown: str) -> None:
+    found = ask("/record", method="POST", data=form)
+    assert (found.status_code, shown in found.text) == (200, True)
+
+
+def test_a_key_that_no_table_can_hold_is_refused(ask: Ask) -> None:
+    assert ask("/record", method="POST", data={"key": "a\x00"}).status_code == 422
+
+
+def test_what_is_offered_to_copy_has_digests_alone_and_is_refused_as_it_is(ask: Ask, numbers: dict[str, int]) -> None:
+    with configured(**CLEAR):
+        found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}?status=unknown").text
+    assert f"&#34;{digest_of(A.keys[Status.UNKNOWN])}&#34;: &#34;&#34;" in found
+    assert "&#34;settled_by&#34;: &#34;&#34;" in found
+
+
+def test_below_airflow_3_4_no_task_of_others_gets_a_tab() -> None:
+    assert [one["destination"] for one in views()] == ["nav", "task_instance"][: 1 + (AIRFLOW >= (3, 4))]

@@ -81,6 +81,13 @@ def test_every_call_of_airflow_pays_little_for_our_commands(tmp_path: Path) -> N
     assert len(loaded) <= 5, sorted(loaded)
 
 
+def test_the_plugin_loads_nothing_but_itself(tmp_path: Path) -> None:
+    # Airflow loads it in every process; the page comes with its first request.
+    loaded = loaded_by(f"import {NAME}.plugin", tmp_path, before="import airflow.plugins_manager, asyncio")
+    assert {module for module in loaded if "airflow" in module} - {NAME} == {f"{NAME}.plugin"}
+    assert roots(loaded) & {*HEAVY, "fastapi", "jinja2", "starlette"} == frozenset()
+
+
 @pytest.mark.parametrize("name", ["operators", "hooks", "retry_policy"])
 def test_a_dag_file_pays_little_for_us(name: str, tmp_path: Path) -> None:
     loaded = loaded_by(f"import {NAME}.{name}", tmp_path, before=AS_A_DAG_FILE)
