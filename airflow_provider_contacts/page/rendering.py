@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from airflow_provider_contacts.error_codes import CODES, RUN_STATUS_WORDS, STATUS_WORDS, explain
@@ -73,7 +74,7 @@ def segment(value: str) -> str:
 
 
 def query(values: Mapping[str, Any]) -> str:
-    """Return a query string of what is given; nothing is left out that is not ``None`` or empty."""
+    """Return a query string of what is given, without what is ``None`` or empty."""
     given = {name: value for name, value in values.items() if value not in {None, ""}}
     return "?" + urlencode(given, errors="replace") if given else ""
 
@@ -84,10 +85,10 @@ def conf(value: object) -> Markup:
 
 
 def pretty(text: str) -> Markup:
-    """Return JSON text with indents where it is JSON."""
+    """Return JSON text with indents where it is JSON; its numbers and escapes stay as they were sent."""
     try:
-        return block(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
-    except ValueError:
+        return block(msgspec.json.format(text, indent=2))
+    except (ValueError, RecursionError):
         return block(text)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from airflow_provider_contacts.ledgers.reports.shapes import Page
 from airflow_provider_contacts.page.hostile_text import foreign
 from airflow_provider_contacts.page.plots import bar_of, plot_of
-from airflow_provider_contacts.page.rendering import environment, query, render, seconds
+from airflow_provider_contacts.page.rendering import environment, pretty, query, render, seconds
 from tests.support.page_contexts import CONTEXTS, FACTS, IN_DOUBT, NO_FACTS, RUNNING, Viewer, days, of_run
 
 STATIC = Path(__file__).resolve().parents[2] / "airflow_provider_contacts/page/static"
@@ -143,6 +144,10 @@ def test_htmx_gets_the_block_of_its_target() -> None:
 
 
 def test_airflow_is_a_link_outside_of_its_frame_and_an_address_inside() -> None:
+    framed = Viewer(airflow="/af", base="/af/contacts", in_frame=True)
+    addresses = [str(one.get("data-path")) for one in Seen(shown("run", framed)).of("code") if "data-path" in one]
+    assert [one for one in addresses if not one.startswith("/af/") or "/af/af" in one] == []
+    assert "/af/contacts/dags/crm_nightly/runs/7" in addresses
     path = "/dags/crm_nightly/runs/scheduled__2026-12-01T03%3A00%3A00%2B00%3A00/tasks/push_contacts?try_number=1"
     assert f'<a href="/af{path}">' in shown("run", Viewer(airflow="/af"))
     inside = shown("run", Viewer(airflow="/af", in_frame=True))
@@ -171,6 +176,19 @@ def test_a_plot_has_one_scale_for_its_days() -> None:
     assert (len(drawn.columns), drawn.most) == (30, 11800)
     assert max(part.size for column in drawn.columns for part in column.segments) == 100
     assert plot_of([], ["succeeded"]).most == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ('{"a":1.10,"b":["<"]}', '{\n  "a": 1.10,\n  "b": [\n    "<"\n  ]\n}'),
+        ('{"a": "\ud800\u202e"}', '{"a": "[U+D800][U+202E]"}'),
+        ("no JSON", "no JSON"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_a_payload_is_shown_as_it_was_sent(text: str, html: str) -> None:
+    assert pretty(text) == escape(html)
 
 
 def test_small_words() -> None:
