@@ -301,7 +301,8 @@ def sources(table: dict[str, str], airflow_db: Path, tmp_path_factory: pytest.Te
 def test_a_connection_is_found_wherever_airflow_keeps_it(way: str, conn_id: str, sources: dict[str, Any]) -> None:
     asked = ("why", "bob", "-o", "json", "--outcomes-conn-id", conn_id)
     told = run(*WAYS[way], *asked, **sources[conn_id], PYTHONIOENCODING="ascii")
-    assert (told.returncode, told.stderr) == (0, "")
+    # Airflow 3.2 has one of its libraries say there that it is set up.
+    assert (told.returncode, "warning" in told.stderr, "error" in told.stderr) == (0, False, False), told.stderr
     assert {one["sync_id"] for one in json.loads(told.stdout)} == {"own", "shared"}
     with closing(sqlite3.connect(sources["file"])) as database:
         logged = database.execute("SELECT event, extra FROM log").fetchall()
