@@ -7,11 +7,15 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from types import MappingProxyType
 from typing import Any
 
 Row = Mapping[str, Any]
 """A line of a table: built-in types that JSON knows."""
+
+WIDTH = 200
+"""Characters that a table may always have, as Airflow's own where there is no terminal."""
 
 
 def write(
@@ -51,7 +55,7 @@ def write(
 def write_lines(output: str, lines: Sequence[Mapping[str, str]], *, blocks: bool) -> None:
     """Print rows of texts for people."""
     if not lines:
-        sys.stdout.write("none\n")
+        sys.stdout.write("none\n" if output == "table" else "")
     elif blocks and output == "table":
         for line in lines:
             width = max(map(len, line))
@@ -60,7 +64,9 @@ def write_lines(output: str, lines: Sequence[Mapping[str, str]], *, blocks: bool
     elif output == "table":
         from airflow.cli.simple_table import AirflowConsole
 
-        console = AirflowConsole(markup=False, emoji=False, highlight=False)
+        # In a narrow terminal a line goes on below; folded into its cell, an id could not be copied.
+        wide = max(WIDTH, get_terminal_size().columns)
+        console = AirflowConsole(width=wide, markup=False, emoji=False, highlight=False)
         with console.capture() as printed:
             console.print_as_table([dict(line) for line in lines])
         sys.stdout.write(printed.get())

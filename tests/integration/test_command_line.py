@@ -136,7 +136,9 @@ def known(table: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk.configuration import conf
 
     assert conf.getboolean("core", "unit_test_mode")  # else it is read, and logged, in the middle of a test
-    for name, value in {**table, "_AIRFLOW_PROCESS_CONTEXT": ""}.items():
+    away = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "ada", "password": "secret-word"}
+    others = {"AIRFLOW_CONN_AWAY": json.dumps(away), "AIRFLOW_CONN_WEB": json.dumps({"conn_type": "nedzo"})}
+    for name, value in {**table, **others, "_AIRFLOW_PROCESS_CONTEXT": ""}.items():
         monkeypatch.setenv(name, value)
 
 
@@ -243,6 +245,8 @@ def test_what_is_in_doubt_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["runs", "--outcomes-table", "other"], 1, "has no other_"),
         (["runs", "--outcomes-table", "a b"], 1, "outcomes_table must be a name"),
         (["runs", "--outcomes-conn-id", "nope"], 1, "outcomes_conn_id: there is no connection 'nope'; make it"),
+        (["unknown", "--outcomes-conn-id", "web"], 1, "connection 'web' is no SQL connection; its type is 'nedzo'"),
+        (["why", "bob", "--outcomes-conn-id", "away"], 1, "connection 'away'"),
     ],
 )
 def test_what_is_not_found_is_named(
@@ -254,6 +258,7 @@ def test_what_is_not_found_is_named(
     assert said.err.startswith("error: ")
     assert told in said.err
     assert len(said.err.splitlines()) == 1
+    assert "secret-word" not in said.err
 
 
 def test_a_table_that_is_not_named_is_usage(
