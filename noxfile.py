@@ -19,6 +19,7 @@ nox.options.sessions = ["check", "tests"]
 CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "noxfile.py")
 PARTS = ("tests/unit", "tests/integration")
 MUTMUT = "mutmut==3.8.1"
+BROWSER = ("playwright==1.65.2", "axe-playwright-python==0.1.8", "pytest")
 PYTHONS = ("3.12", "3.13", "3.14")
 CONNECTOR = "mysql-connector-python==26.10.0"
 MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
@@ -157,6 +158,17 @@ def distributed(session: nox.Session) -> None:
     venv, groups = session.virtualenv.location, ("--group", "test", "--group", "distributed")
     install(session, venv, *groups, "--requirement", ".ci/wheel.txt", constraints=CONSTRAINTS["3.3"])
     session.run(f"{venv}/bin/python", "-m", "tests.distributed.run", external=True)
+
+
+@nox.session(venv_backend="uv")
+def browser(session: nox.Session) -> None:
+    """Drive the page in Airflow by the distribution's Chromium; SCREENSHOTS=1 takes those of docs/images anew."""
+    venv = session.virtualenv.location
+    install(session, venv, *BROWSER)
+    # Airflow is served out of .venv, or of another environment; the browser's has no Airflow.
+    env = {"CONTACTS_UI_PYTHON": os.environ.get("CONTACTS_UI_PYTHON", sys.executable), "PYTHONPATH": str(Path.cwd())}
+    command = (f"{venv}/bin/python", "-m", "pytest", "--confcutdir=tests/browser", "tests/browser", *session.posargs)
+    session.run(*command, env=env, external=True)
 
 
 @nox.session(venv_backend="uv")

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True)
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # no proxy reaches the simulator
     screen = Screen(os.fdopen(os.dup(1), "w"))
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell lets what it starts in the background ignore it, and so would Airflow.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), simulator(folder, screen) as (vendors, connections):
         write_warehouse(folder / "warehouse.db")
