@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+from airflow import __version__
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, ReadableDagsFilterDep, requires_access_dag
@@ -17,27 +19,38 @@ from airflow_provider_contacts.ledgers.reports.shapes import Page, RecordRow, Sc
 from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.page.airflow_data import write_look
 
+DOWNLOADS = tuple(map(int, re.findall(r"\d+", __version__)[:3])) >= (3, 3, 2)
+"""Whether the frame of this Airflow allows them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
     """Who looks, and from where.
 
     :param in_frame: inside Airflow's UI, whose frame lets no link out of it.
+    :param can_download: a frame of Airflow below 3.3.2 lets nothing be downloaded.
     :param base: path of the page, such as ``/contacts``.
     :param airflow: path of Airflow's UI, empty at the root of the host.
     """
 
     name: str
     in_frame: bool
+    can_download: bool
     base: str
     airflow: str
 
 
 def viewer_of(request: Request, name: str = "") -> Viewer:
     """Return who sends a request."""
-    in_frame = request.headers.get("sec-fetch-dest") == "iframe" or "x-in-frame" in request.headers
+    in_frame = request.headers.get("sec-fetch-dest") == "iframe"
     scope = request.scope
-    return Viewer(name=name, in_frame=in_frame, base=scope["root_path"], airflow=scope.get("app_root_path", ""))
+    return Viewer(
+        name=name,
+        in_frame=in_frame,
+        can_download=DOWNLOADS or not in_frame,
+        base=scope["root_path"],
+        airflow=scope.get("app_root_path", ""),
+    )
 
 
 def readable(dags: ReadableDagsFilterDep, user: GetUserDep) -> Scope:

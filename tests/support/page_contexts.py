@@ -28,6 +28,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u2
 class Viewer:
     name: str = "Ada Lovelace"
     in_frame: bool = False
+    can_download: bool = True
     base: str = "/contacts"
     airflow: str = ""
 

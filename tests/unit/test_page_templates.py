@@ -144,7 +144,7 @@ def test_htmx_gets_the_block_of_its_target() -> None:
 
 
 def test_airflow_is_a_link_outside_of_its_frame_and_an_address_inside() -> None:
-    framed = Viewer(airflow="/af", base="/af/contacts", in_frame=True)
+    framed = Viewer(airflow="/af", base="/af/contacts", in_frame=True, can_download=False)
     addresses = [str(one.get("data-path")) for one in Seen(shown("run", framed)).of("code") if "data-path" in one]
     assert [one for one in addresses if not one.startswith("/af/") or "/af/af" in one] == []
     assert "/af/contacts/dags/crm_nightly/runs/7" in addresses
