@@ -200,7 +200,7 @@ class Report:
         query = f"SELECT {columns} FROM {self.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
         twins = self.codes["key_not_unique"]
         named = f"rows (connection {outcomes_conn_id!r}{f'; none for the {twins} of key_not_unique' if twins else ''})"
-        return f"{named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")
+        return f"the link Outcomes of this task, or {named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")
 
 
 class Progress:

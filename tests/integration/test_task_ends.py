@@ -86,7 +86,7 @@ def test_failed_records_are_a_plain_failure_with_the_summary_in_xcom(world: Worl
     assert str(result.error) == (
         "of 2 records 2 failed; first codes: rate_limited (2); last cause: Dex at "
         f"{world.served.url.removeprefix('http://')} (connection 'dex_default') answered HTTP 429; "
-        "rows (connection 'outcomes'): SELECT record_identifier, "
+        "the link Outcomes of this task, or rows (connection 'outcomes'): SELECT record_identifier, "
         "status, error_code, error_field, status_message FROM contact_outcomes WHERE sync_run_id = 'd/run/push/-1' "
         "AND status IN ('failed')"
     )

@@ -102,11 +102,14 @@ def outcome(status: Status, code: str | None = None) -> Outcome:
 def test_the_place_of_the_rows_is_a_query_and_says_which_records_have_none() -> None:
     unknown = report_of(outcome(Status.UNKNOWN, "lost"), outcome(Status.SUCCEEDED), sync_run_id="it's/r/t/-1")
     assert unknown.place_of_rows("outcomes") == (
-        "rows (connection 'outcomes'): SELECT record_identifier, status, error_code, error_field, status_message "
+        "the link Outcomes of this task, or rows (connection 'outcomes'): "
+        "SELECT record_identifier, status, error_code, error_field, status_message "
         "FROM contact_outcomes WHERE sync_run_id = 'it''s/r/t/-1' AND status IN ('unknown')"
     )
     twins = report_of(outcome(Status.INVALID, "key_not_unique"), outcome(Status.INVALID, "missing_field"))
-    assert twins.place_of_rows("db").startswith("rows (connection 'db'; none for the 1 of key_not_unique): SELECT ")
+    assert twins.place_of_rows("db").startswith(
+        "the link Outcomes of this task, or rows (connection 'db'; none for the 1 of key_not_unique): SELECT "
+    )
 
 
 def test_without_a_table_the_place_is_xcom_or_none() -> None:
