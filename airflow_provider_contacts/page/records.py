@@ -12,7 +12,7 @@ from airflow_provider_contacts.ledgers.reports.shapes import RunRow, Scope
 from airflow_provider_contacts.page.airflow_data import replay_dags
 from airflow_provider_contacts.page.answers import Answering, Reports
 from airflow_provider_contacts.page.confs import settle_conf
-from airflow_provider_contacts.page.queries import Text
+from airflow_provider_contacts.page.queries import Id, Text
 from airflow_provider_contacts.page.viewer import OfOneDag, Readable, Seeing, of_dag
 
 router = APIRouter()
@@ -62,7 +62,7 @@ def doubts(scope: Readable, reports: Reports, answer: Answering) -> HTMLResponse
 def sync_doubts(
     *,
     dag_id: str,
-    sync_id: str,
+    sync_id: Id,
     scope: OfOneDag,
     readable: Readable,
     reports: Reports,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.support.page_rows import A, B
+from tests.support.page_rows import A, B, summary
 
 Manager = Literal["simple", "fab"]
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -34,6 +34,11 @@ class Person:
     xcoms: bool = True
     managers: tuple[Manager, ...] = field(default=("simple", "fab"))
     role: str = ""  # one that FAB brings
+
+    @property
+    def sees(self) -> frozenset[str]:
+        """DAGs whose outcomes are shown."""
+        return self.reads if self.xcoms else frozenset()
 
     @property
     def password(self) -> str:
@@ -89,6 +94,34 @@ def add_dags() -> None:
         session.add_all(DagTag(name=name, dag_id=REPLAY) for name in ("contacts", "replay"))
 
 
+def add_summaries() -> None:
+    """Leave in XCom of both DAGs what a push without a table leaves."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.utils.session import create_session
+
+    dag_run: Any = DagRun
+    task_instance: Any = TaskInstance
+    for side in (A, B):
+        task = BaseOperator(task_id=f"{side.marker}.untold", dag=DAG(side.dag_id, schedule=None))
+        with create_session() as session:
+            session.add(dag_run(dag_id=side.dag_id, run_id=side.run_id, run_type="manual", state="success"))
+            session.flush()
+            session.add(task_instance(task, dag_version_id=None, run_id=side.run_id))
+            session.flush()
+            XComModel.set(
+                "return_value",
+                summary(side),
+                dag_id=side.dag_id,
+                task_id=task.task_id,
+                run_id=side.run_id,
+                serialize=False,
+                session=session,
+            )
+
+
 def add_people_to_fab() -> None:
     """Add a role for each person whom no role of FAB's own fits, and the people."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
@@ -119,6 +152,7 @@ def main() -> None:
 
     upgradedb()
     add_dags()
+    add_summaries()
     if sys.argv[1:] == ["fab"]:
         add_people_to_fab()
 

@@ -111,3 +111,25 @@ def told(side: Side) -> dict[str, Any]:
         "status_message": text,
         "errors": (RecordError(code, "email", text), RecordError("second", "phone", f"{side.canary}-second")),
     }
+
+
+def summary(side: Side) -> dict[str, Any]:
+    """Return what a push of a side without an outcome table leaves in XCom."""
+    outcomes = [
+        {"record_identifier": key, "row_index": place, "status": status.value, **told(side)}
+        for place, (status, key) in enumerate(side.keys.items())
+    ]
+    for one in outcomes:
+        del one["errors"]
+    return {
+        "sync_id": side.sync_id,
+        "sync_run_id": f"{side.dag_id}/{side.run_id}/{side.marker}.untold/-1",
+        "destination": "dex",
+        "destination_object": None,
+        "status": "failed",
+        "num_planned": len(outcomes),
+        **{f"num_{one.value}": 1 for one in ENDS if one is not Status.SENDING},
+        "error_codes": {told(side)["error_code"]: len(outcomes)},
+        "outcomes": outcomes,
+        "outcomes_complete": True,
+    }
