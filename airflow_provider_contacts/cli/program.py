@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from airflow_provider_contacts.cli.definition import COMMANDS, PURPOSE, Command
 from airflow_provider_contacts.cli.output import shown
@@ -48,7 +49,9 @@ def run(command: Command, options: argparse.Namespace) -> int:
     prepare_streams()
     module, _, function = command.function.rpartition(".")
     try:
-        code: int = getattr(importlib.import_module(module), function)(options)
+        with redirect_stdout(sys.stderr):  # to which Airflow then writes its logs, if it is imported here
+            work = getattr(importlib.import_module(module), function)
+        code: int = work(options)
         sys.stdout.flush()
     except UsageError as error:
         return say(error, USAGE)
