@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from airflow_provider_contacts.ledgers.reports.shapes import RecordRow, RowFilte
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
+from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import (
     Database,
     answer,
@@ -28,6 +31,7 @@ from tests.support.ledger_conformance import (
     put,
     results,
 )
+from tests.support.pushing import World, push
 from tests.support.table_pushing import UrlHook
 
 if TYPE_CHECKING:
@@ -309,3 +313,48 @@ def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="outcomes_db"):
         OutcomeReports.open(UrlHook(f"sqlite:///{tmp_path}/absent.db"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hook = UrlHook(f"postgresql+psycopg://127.0.0.1:{silent.getsockname()[1]}/any")
+        begun = time.monotonic()
+        with pytest.raises(LedgerError, match=r"outcomes_db.*cannot be used"):
+            OutcomeReports.open(hook, connect_seconds=1)
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "mysqlconnector", "pymysql", "psycopg"])
+def test_a_stream_that_is_left_ends_its_query(driver: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    kind = "postgresql" if driver.startswith("psycopg") else "mariadb"
+    with closing(fresh_database(kind, request, tmp_path, driver)) as database:
+        ledger = execution(database, "a")
+        put(ledger, batch_of(ledger, *(f"key {number}" for number in range(5000))))
+        with closing(reports_of(database)) as reports:
+            for _ in range(2):
+                stream = reports.each_row(A, "a/r/t/-1")
+                assert next(stream).status == "sending"
+                stream.close()  # type: ignore[attr-defined]  # a generator's
+                assert len(keys(reports.each_row(A, "a/r/t/-1"))) == 5000
+            assert reports.rows_of_run(A, reports.runs(A).items[0]).num_rows == 5000
+
+
+def test_the_counts_of_real_pushes_add_up(world: World) -> None:
+    ada, ben, cleo = ({"key": key, "first_name": key} for key in ("ada", "ben", "cleo"))
+    wrong: dict[str, Any] = {"key": "wrong", "first_name": 7}
+    records = [ada, ada, {**ada, "first_name": "Another"}, ben, wrong, {**cleo, "key": None}]
+    settings: dict[str, Any] = {"sync_id": "shared", "max_rejected": 5}
+    world.done(push(records, "a", **settings))
+    with OutcomeReports.open(UrlHook(f"sqlite:///{world.folder}/outcomes.db")) as reports:
+        (run,) = reports.runs(ALL).items
+        facts = reports.rows_of_run(ALL, run)
+        # The second of the key, and the one of another payload.
+        assert (facts.num_rows, facts.num_taken_over, facts.num_without_row) == (4, 0, 2)
+        world.done(push([ada, {**wrong, "first_name": "Right"}], "b", **settings))
+        facts = reports.rows_of_run(ALL, run)
+        # The two kinds cannot be told apart any more.
+        assert (facts.num_rows, facts.num_taken_over, facts.num_without_row) == (3, 2, 1)
+        assert sum(one.count for one in facts.codes) == facts.num_rows
+        newest = reports.runs(B).items[0]
+        later = reports.rows_of_run(ALL, newest)
+        assert (later.num_rows, later.num_taken_over, later.num_without_row) == (1, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,7 +14,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewi
 from airflow_provider_contacts.errors import ConfigError, LedgerError, TooSlowError
 from airflow_provider_contacts.ledgers.sql.database import KINDS, engine_of, in_unicode
 from airflow_provider_contacts.ledgers.sql.db_errors import code_of, failure_of, place_of, remember, sqlstate
-from airflow_provider_contacts.outcome import digest_of
 
 Result = TypeVar("Result")
 
@@ -22,7 +22,7 @@ ERRORS = (SQLAlchemyError, UnicodeError, OverflowError)
 SECONDS = "contacts_statement_seconds"
 STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
 
-# Drivers' parameters; libpq takes whole seconds.
+# Drivers' parameters, in whole seconds.
 CONNECT_SECONDS: Mapping[str, str] = {
     "psycopg": "connect_timeout",
     "psycopg2": "connect_timeout",
@@ -31,6 +31,9 @@ CONNECT_SECONDS: Mapping[str, str] = {
     "mysqlconnector": "connection_timeout",
     "pysqlite": "timeout",  # for a lock
 }
+# Where the other does not cover a server that accepts the connection and then says nothing.
+SILENT_SECONDS: Mapping[str, str] = {"pymysql": "read_timeout"}
+LONGEST_SILENCE = 30
 
 # PostgreSQL: query_canceled; MySQL: max_execution_time; MariaDB: max_statement_time; SQLite: SQLITE_INTERRUPT.
 TOO_SLOW_STATES, TOO_SLOW_CODES, INTERRUPTED = frozenset({"57014"}), frozenset({1969, 3024}), 9
@@ -50,6 +53,8 @@ def open_engine(hook: Any, connect_seconds: float, statement_seconds: float) -> 
     def give_up(dialect: sa.Dialect, _: Any, given: list[Any], parameters: dict[str, Any]) -> None:
         if (name := CONNECT_SECONDS.get(dialect.driver)) is not None:
             parameters[name] = max(1, round(connect_seconds))
+        if (name := SILENT_SECONDS.get(dialect.driver)) is not None:
+            parameters.setdefault(name, LONGEST_SILENCE)
         if dialect.name == "sqlite" and given and not parameters.get("uri"):
             # Else a name that is wrong would make an empty file.
             given[0], parameters["uri"] = f"file:{quote(given[0])}?mode=ro", True
@@ -60,6 +65,7 @@ def open_engine(hook: Any, connect_seconds: float, statement_seconds: float) -> 
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", set_up_sqlite)
     else:
+        sa.event.listen(engine, "connect", set_up_server)
         engine.update_execution_options(isolation_level="REPEATABLE READ")
     engine.update_execution_options(**{SECONDS: statement_seconds})
     named = getattr(hook, "get_conn_id", None)
@@ -106,7 +112,18 @@ def set_up_sqlite(connection: Any, _: Any) -> None:
     """Refuse writes also where the file's name is a URI of its own, and leave transactions to :func:`begin_sqlite`."""
     connection.isolation_level = None
     connection.execute("PRAGMA query_only = ON").close()
-    connection.create_function("digest_of", 1, digest_of, deterministic=True)
+    connection.create_function("has_digest", 2, has_digest, deterministic=True)
+
+
+def set_up_server(connection: Any, _: Any) -> None:
+    """Let psycopg prepare nothing on the server, which poolers do not take."""
+    if hasattr(connection, "prepare_threshold"):
+        connection.prepare_threshold = None
+
+
+def has_digest(identifier: str, digest: bytes) -> bool:
+    """Tell whether an identifier has a digest; SQLite asks that of every key, so that each step counts."""
+    return hashlib.sha256(identifier.encode()).digest()[:6] == digest
 
 
 def seconds_of(connection: sa.Connection) -> float | None:

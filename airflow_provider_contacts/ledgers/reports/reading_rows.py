@@ -49,9 +49,9 @@ def moment_of(value: datetime | str | None) -> datetime | None:
     return value.replace(tzinfo=UTC)
 
 
-def plain(row: sa.RowMapping) -> dict[str, Any]:
+def plain(row: sa.Row[Any]) -> dict[str, Any]:
     """Return the values of a row by their columns, moments as such."""
-    return {str(name): moment_of(value) if name in MOMENTS else value for name, value in row.items()}
+    return {name: moment_of(value) if name in MOMENTS else value for name, value in row._asdict().items()}
 
 
 def run_columns(tables: Tables) -> list[sa.ColumnElement[Any]]:
@@ -69,7 +69,7 @@ def runs_with_place(tables: Tables) -> sa.FromClause:
     return tables.runs.outerjoin(tables.syncs, tables.syncs.c.sync_id == tables.runs.c.sync_id)
 
 
-def run_of(row: sa.RowMapping) -> RunRow:
+def run_of(row: sa.Row[Any]) -> RunRow:
     """Return a row of :func:`run_columns` as a value."""
     values = plain(row)
     counters = {name: int(number) for name in NUMBERS if (number := values.pop(name)) is not None}
@@ -85,7 +85,14 @@ def record_columns(tables: Tables, sides: Sides) -> list[sa.ColumnElement[Any]]:
     return [*labelled, sides.u.c.run_no, sides.b.c.batch_no, sides.r.c.place]
 
 
-def record_of(row: sa.RowMapping) -> RecordRow:
+def record_tables(sides: Sides) -> sa.FromClause:
+    """Return records, each with its batch, and its run and ``sync_id`` where they are there."""
+    r, s, b, u = sides
+    with_batch = r.join(b, b.c.batch_no == r.c.batch_no)
+    return with_batch.outerjoin(u, u.c.run_no == b.c.run_no).outerjoin(s, s.c.sync_no == r.c.sync_no)
+
+
+def record_of(row: sa.Row[Any]) -> RecordRow:
     """Return a row of :func:`record_columns` as a value."""
     values = plain(row)
     del values["batch_no"], values["place"]

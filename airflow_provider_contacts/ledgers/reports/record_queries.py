@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
@@ -13,6 +16,7 @@ from airflow_provider_contacts.ledgers.reports.reading_rows import (
     numbers_of,
     record_columns,
     record_of,
+    record_tables,
 )
 from airflow_provider_contacts.ledgers.reports.shapes import (
     CodeCount,
@@ -24,10 +28,12 @@ from airflow_provider_contacts.ledgers.reports.shapes import (
     Scope,
 )
 from airflow_provider_contacts.ledgers.sql.ddl import Sides
-from airflow_provider_contacts.ledgers.sql.expressions import own, status_of
 from airflow_provider_contacts.ledgers.sql.settlement import DIGEST
-from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
+from airflow_provider_contacts.outcome import Status
 
+SUCCEEDED, SENDING = OF_BATCHES = Status.SUCCEEDED.value, Status.SENDING.value  # what a record can have from its batch
+MANY = 30_000
 CHUNK = 1000  # rows that are fetched at once where all of them are read
 
 
@@ -38,31 +44,85 @@ class RecordQueries:
         self._connection = connection
         self._tables = tables
         self._scope = scope
-        self._sides = Sides.of(tables)
-        self._status = status_of(self._sides.r.c, self._sides.b.c)
+        self._sides = r, _, b, _ = Sides.of(tables)
+        self._with_batch = b.join(r, r.c.batch_no == b.c.batch_no)
 
     def page(self, sync_run_id: str, which: RowFilter, after: str | None, limit: int) -> Page[RecordRow]:
         """Return rows of a run, in the order in which their requests were made."""
+        numbers = numbers_of(after, 3) or (0, 0, 0)
+        rows = list[sa.Row[Any]]()
+        for run in self._runs_of(sync_run_id):
+            if run.run_no >= numbers[0] and len(rows) <= limit:
+                behind = numbers[1:] if run.run_no == numbers[0] else None
+                rows += self._first_rows(run, which, behind, limit + 1 - len(rows))
+        last = rows[limit - 1] if len(rows) > limit else None
+        rest = None if last is None else cursor_of(last.run_no, last.batch_no, last.place)
+        return Page(tuple(record_of(row) for row in rows[:limit]), rest)
+
+    def _first_rows(
+        self, run: Any, which: RowFilter, behind: tuple[int, ...] | None, limit: int
+    ) -> Sequence[sa.Row[Any]]:
+        """Return the first rows of a try, or those behind a batch and place.
+
+        Where the last of them is, is asked first: no database then sorts more than a few batches.
+        """
         r, _, b, _ = (side.c for side in self._sides)
-        query = self._of_run(sync_run_id, which)
-        if (numbers := numbers_of(after, 2)) is not None:
-            batch_no, place = numbers
-            query = query.where(b.batch_no >= batch_no, sa.or_(b.batch_no > batch_no, r.place > place))
-        return self._page(query.order_by(b.batch_no, r.place), limit)
+        wanted = wanted_rows(self._sides, which)
+        if behind is not None:
+            # Said of both tables, so that neither is read from its beginning.
+            wanted += [b.batch_no >= behind[0], r.batch_no >= behind[0]]
+            wanted.append(sa.or_(b.batch_no > behind[0], r.place > behind[1]))
+        query = sa.select(b.batch_no)
+        if which == RowFilter() or which.status in OF_BATCHES or not self._reads_all(run.num_planned):
+            query = self._in_order(query.select_from(self._with_batch))
+        else:
+            query = self._without_index(query).order_by(b.batch_no)
+        query = query.where(b.run_no == run.run_no, *wanted).limit(limit)
+        found = self._connection.execute(query).scalars().all()
+        if not found:
+            return []
+        few = (b.batch_no.between(found[0], found[-1]), r.batch_no.between(found[0], found[-1]))
+        query = sa.select(*record_columns(self._tables, self._sides)).select_from(record_tables(self._sides))
+        query = query.where(b.run_no == run.run_no, *few, *wanted).order_by(b.batch_no, r.place).limit(limit)
+        return self._connection.execute(query).all()
 
     def each(self, sync_run_id: str, which: RowFilter) -> Iterator[RecordRow]:
-        """Yield all rows of a run, some at a time."""
-        r, _, b, _ = (side.c for side in self._sides)
-        query = self._of_run(sync_run_id, which).order_by(b.batch_no, r.place)
-        rows = self._connection.execute(query, execution_options={"stream_results": True, "yield_per": CHUNK})
-        yield from map(record_of, rows.mappings())
+        """Yield all rows of a run in that order, some at a time."""
+        _, s, b, u = self._sides
+        whole = self._with_batch.join(u, u.c.run_no == b.c.run_no).join(s, s.c.sync_no == self._sides.r.c.sync_no)
+        options = {"stream_results": True, "yield_per": CHUNK}
+        for run in self._runs_of(sync_run_id):
+            query = self._in_order(sa.select(*record_columns(self._tables, self._sides)).select_from(whole))
+            query = query.where(b.c.run_no == run.run_no, *wanted_rows(self._sides, which))
+            rows = self._connection.execute(query, execution_options=options)
+            for _, of_batch in groupby(rows, attrgetter("batch_no")):
+                yield from map(record_of, sorted(of_batch, key=attrgetter("place")))
+
+    def _runs_of(self, sync_run_id: str) -> Sequence[Any]:
+        """Return number and size of the tries of a run, in their order."""
+        runs = self._tables.runs.c
+        query = sa.select(runs.run_no, runs.num_planned).where(runs.sync_run_id == sync_run_id)
+        return self._connection.execute(query.where(in_scope(self._scope, runs.dag_id)).order_by(runs.run_no)).all()
+
+    def _in_order(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """Return a query about the records of a try by batch, for which an index has the order."""
+        if self._tables.flavour in COLLATIONS:  # which would begin with the records, and sort them
+            query = query.prefix_with("STRAIGHT_JOIN")
+        return query.order_by(self._sides.b.c.batch_no)
+
+    def _reads_all(self, num_planned: int | None) -> bool:
+        """Tell whether a look at each record of a run is faster over the whole table (InnoDB)."""
+        return self._tables.flavour in COLLATIONS and (num_planned or 0) > MANY
+
+    def _without_index(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        _, _, b, _ = self._sides
+        r = self._sides.r
+        joined = r.join(b, b.c.batch_no == r.c.batch_no)
+        return query.select_from(joined).with_hint(r, f"IGNORE INDEX ({self._tables.outcomes}_records_ix)")
 
     def facts(self, run: RunRow, newest: RunRow) -> RowsOfRun:
         """Count the rows of a run, and what it counts without one; ``newest`` is its newest try with counters."""
-        r = self._sides.r.c
-        words = [self._status, own(r, "error_code"), own(r, "error_field")]
-        query = self._joined(sa.select(*words, sa.func.count()), run.sync_run_id).group_by(*words)
-        codes = tuple(CodeCount(*row) for row in self._connection.execute(query.order_by(sa.func.count().desc())))
+        codes = self._codes(run.sync_run_id, newest.counters.get("num_planned"))
         num_rows = sum(one.count for one in codes)
         counted = newest.counters
         if not counted:
@@ -75,19 +135,62 @@ class RecordQueries:
             return RowsOfRun(codes=codes, num_rows=num_rows, num_taken_over=0, num_without_row=without + missing)
         return RowsOfRun(codes=codes, num_rows=num_rows, num_taken_over=missing, num_without_row=without)
 
+    def _codes(self, sync_run_id: str, num_planned: int | None) -> tuple[CodeCount, ...]:
+        """Count rows by status and code.
+
+        All of them are counted by the index. What is looked at is those that did not simply succeed.
+        """
+        r, _, b, _ = (side.c for side in self._sides)
+        number, of_runs = sa.func.count(), b.run_no.in_([run.run_no for run in self._runs_of(sync_run_id)])
+        every = sa.select(number).select_from(self._with_batch).where(of_runs)
+        sending = every.where(b.status == SENDING, r.status.is_(None))
+        words = (r.status, r.error_code, r.error_field)
+        others = sa.select(*words, number).where(of_runs, r.status != SUCCEEDED).group_by(*words)
+        others = self._without_index(others) if self._reads_all(num_planned) else others.select_from(self._with_batch)
+        found = Counter[tuple[str, str | None, str | None]]()
+        for status, code, field, count in self._connection.execute(others):
+            found[status, code, field] += count
+        found[SENDING, None, None] += self._connection.execute(sending).scalar_one()
+        found[SUCCEEDED, None, None] += self._connection.execute(every).scalar_one() - found.total()
+        return tuple(CodeCount(*words, count) for words, count in found.most_common() if count)
+
     def record(self, name: str, limit: int) -> list[RecordRow]:
         """Return the rows of a key, else those of a digest, newest first."""
-        identifier = self._sides.r.c.record_identifier
-        found = self._named(identifier == name, limit)
+        found = self._of_keys([name], limit)
         if not found and DIGEST.fullmatch(name):
-            found = self._named(digest(identifier, self._tables.flavour) == name.lower(), limit)
+            found = self._of_keys(self._keys(name.lower(), limit), limit)
         return found
 
-    def _named(self, condition: sa.ColumnElement[bool], limit: int) -> list[RecordRow]:
-        r, _, b, _ = (side.c for side in self._sides)
-        changed = sa.func.coalesce(r.settled_at, b.batch_completed_at, b.batch_started_at)
-        query = self._rows().where(condition).order_by(changed.desc(), b.batch_no.desc()).limit(limit)
-        return [record_of(row) for row in self._connection.execute(query).mappings()]
+    def _of_keys(self, keys: Sequence[str], limit: int) -> list[RecordRow]:
+        r, _, b, u = (side.c for side in self._sides)
+        query = (
+            sa.select(*record_columns(self._tables, self._sides))
+            .select_from(record_tables(self._sides))
+            # By number, so that SQLite finds each in the primary key too.
+            .where(r.sync_no.in_(sa.select(self._tables.syncs.c.sync_no)), r.record_identifier.in_(keys))
+            .where(in_scope(self._scope, u.dag_id))
+            .order_by(
+                sa.func.coalesce(r.settled_at, b.batch_completed_at, b.batch_started_at).desc(), b.batch_no.desc()
+            )
+            .limit(limit)
+        )
+        return [record_of(row) for row in self._connection.execute(query)] if keys else []
+
+    def _keys(self, digits: str, limit: int) -> Sequence[str]:
+        """Return the keys with a digest: all keys of the ``sync_id``s under which the scope has pushed are tried."""
+        r, runs, syncs = self._tables.records.c, self._tables.runs.c, self._tables.syncs.c
+        query = (
+            sa.select(r.record_identifier)
+            .distinct()
+            .where(has_digest(r.record_identifier, digits, self._tables.flavour))
+        )
+        if self._scope.dag_ids is not None:
+            pushed = sa.select(runs.sync_id).where(in_scope(self._scope, runs.dag_id))
+            numbers = (
+                self._connection.execute(sa.select(syncs.sync_no).where(syncs.sync_id.in_(pushed))).scalars().all()
+            )
+            query = query.where(r.sync_no.in_(numbers))
+        return self._connection.execute(query.limit(limit)).scalars().all()
 
     def _followed(self, run: RunRow) -> bool:
         """Tell whether another run of the ``sync_id`` has gone on since, and so may have taken over rows."""
@@ -97,40 +200,27 @@ class RecordQueries:
         query = sa.select(sa.literal(1)).where(*others).limit(1)
         return self._connection.execute(query).first() is not None
 
-    def _of_run(self, sync_run_id: str, which: RowFilter) -> sa.Select[Any]:
-        query = self._joined(sa.select(*record_columns(self._tables, self._sides)), sync_run_id)
-        if which.status is not None:
-            query = query.where(self._status == which.status)
-        if which.error_code is not None:
-            query = query.where(own(self._sides.r.c, "error_code") == which.error_code)
-        return query
 
-    def _joined(self, query: sa.Select[Any], sync_run_id: str) -> sa.Select[Any]:
-        r, s, b, u = self._sides
-        joined = u.join(b, b.c.run_no == u.c.run_no).join(r, r.c.batch_no == b.c.batch_no)
-        joined = joined.join(s, s.c.sync_no == r.c.sync_no)
-        return query.select_from(joined).where(u.c.sync_run_id == sync_run_id, in_scope(self._scope, u.c.dag_id))
-
-    def _rows(self) -> sa.Select[Any]:
-        r, s, b, u = self._sides
-        joined = s.join(r, r.c.sync_no == s.c.sync_no).outerjoin(b, b.c.batch_no == r.c.batch_no)
-        query = sa.select(*record_columns(self._tables, self._sides))
-        return query.select_from(joined.outerjoin(u, u.c.run_no == b.c.run_no)).where(in_scope(self._scope, u.c.dag_id))
-
-    def _page(self, query: sa.Select[Any], limit: int) -> Page[RecordRow]:
-        rows = self._connection.execute(query.limit(limit + 1)).mappings().all()
-        last = rows[limit - 1] if len(rows) > limit else None
-        rest = None if last is None else cursor_of(last["batch_no"], last["place"])
-        return Page(tuple(map(record_of, rows[:limit])), rest)
+def wanted_rows(sides: Sides, which: RowFilter) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions of a filter."""
+    r, b = sides.r.c, sides.b.c
+    wanted = list[sa.ColumnElement[bool]]()
+    if which.status in OF_BATCHES:
+        wanted.append(sa.or_(r.status == which.status, sa.and_(r.status.is_(None), b.status == which.status)))
+    elif which.status is not None:
+        wanted.append(r.status == which.status)
+    if which.error_code is not None:
+        wanted += [r.status.is_not(None), r.error_code == which.error_code]
+    return wanted
 
 
-def digest(identifier: sa.ColumnElement[str], flavour: Flavour) -> sa.ColumnElement[str]:
-    """Return the twelve digits of an identifier, as ``outcome.digest_of`` makes them."""
+def has_digest(identifier: sa.ColumnElement[str], digits: str, flavour: Flavour) -> sa.ColumnElement[bool]:
+    """Return whether an identifier has a digest, as ``outcome.digest_of`` makes it."""
     match flavour:
         case "sqlite":
-            return sa.func.digest_of(identifier)
+            return sa.func.has_digest(identifier, bytes.fromhex(digits))
         case "postgresql":
-            whole = sa.func.encode(sa.func.sha256(sa.func.convert_to(identifier, "UTF8")), "hex")
+            whole = sa.func.sha256(sa.func.convert_to(identifier, "UTF8"))
+            return sa.func.substring(whole, 1, len(digits) // 2) == bytes.fromhex(digits)
         case "mysql" | "mariadb":
-            whole = sa.func.sha2(identifier, 256)
-    return sa.func.substr(whole, 1, 12)
+            return sa.func.left(sa.func.sha2(identifier, 256), len(digits)) == digits

@@ -132,7 +132,7 @@ class RunQueries:
         return query.order_by(self._runs.try_number.desc(), self._runs.run_no.desc())
 
     def _found(self, query: sa.Select[Any]) -> list[RunRow]:
-        return [run_of(row) for row in self._connection.execute(query).mappings()]
+        return [run_of(row) for row in self._connection.execute(query)]
 
 
 def midnight(day: date) -> datetime:
