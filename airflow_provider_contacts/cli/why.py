@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from shlex import quote
 
 from airflow_provider_contacts.cli.outcome_table import keys_of, reports_of
 from airflow_provider_contacts.cli.output import Row, plain, write
@@ -36,7 +37,7 @@ It can mean:
 NEWEST, LOOKED_THROUGH = 20, 500
 
 COLUMNS = {"": ("sync_id", "record_identifier", "digest", "status", "error_code", "error_field", "meaning", "advice",
-                "status_message", "errors", "next_try", "next_run", "destination", "destination_object",
+                "settle", "status_message", "errors", "next_try", "next_run", "destination", "destination_object",
                 "destination_record_id", "http_status", "attempts", "dag_id", "run_id", "task_id", "map_index",
                 "try_number", "run_no", "row_index", "batch_started_at", "batch_completed_at", "settled_by",
                 "settled_at")}  # fmt: skip
@@ -76,4 +77,6 @@ def record_row(row: RecordRow) -> Row:
     """Return one record under one sync, with what its status and code mean."""
     words = explain(row.status, row.error_code, row.destination)
     next_try, next_run = NEXT.get(row.status, ("", ""))
-    return {**plain(row), **words._asdict(), "next_try": next_try, "next_run": next_run}
+    command = f"airflow contacts settle {quote(row.sync_id)} --settled-by YOU"
+    ways = f"{command} --found {row.digest}=VENDOR_ID, or --missing {row.digest}" if row.status == "unknown" else None
+    return {**plain(row), **words._asdict(), "settle": ways, "next_try": next_try, "next_run": next_run}

@@ -156,6 +156,8 @@ def test_why_tells_what_became_of_a_record_under_every_sync(key: str, capsys: py
         "own": ("unknown", None, 3),
         "shared": ("rejected", "taken", 1),
     }
+    command = f"airflow contacts settle own --settled-by YOU --found {digest_of('bob')}=VENDOR_ID"
+    assert (found["own"]["settle"].partition(", or ")[0], found["shared"]["settle"]) == (command, None)
     for one in found.values():
         words = explain(one["status"], one["error_code"], one["destination"])
         assert (one["meaning"], one["advice"]) == words
