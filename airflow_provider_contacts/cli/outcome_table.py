@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def named_by(options: argparse.Namespace) -> tuple[str, str]:
             "no outcome table is named: give --outcomes-conn-id, or set outcomes_conn_id in section [contacts] of "
             "Airflow's configuration (AIRFLOW__CONTACTS__OUTCOMES_CONN_ID)"
         )
-    return conn_id, options.outcomes_table or conf.get("contacts", "outcomes_table", fallback="contact_outcomes")
+    table = options.outcomes_table or conf.get("contacts", "outcomes_table", fallback="") or "contact_outcomes"
+    return conn_id, table
 
 
 def hook_of(options: argparse.Namespace) -> tuple[Any, str]:
@@ -65,9 +67,16 @@ def reports_of(options: argparse.Namespace) -> OutcomeReports:
 
 def keys_of(given: str) -> list[str]:
     """Return the keys that an argument names: itself, or the lines of standard input."""
-    keys = [one for one in sys.stdin.read().splitlines() if one] if given == "-" else [given]
+    keys = texts([given])
     if not keys or not given:
         raise UsageError("no key is given: name one, or write one a line to standard input")
-    if any(one.encode("utf-8", "ignore").decode() != one for one in keys):
-        raise UsageError("a key is no text in UTF-8: look at the encoding of this terminal")
     return keys
+
+
+def texts(given: Sequence[str]) -> list[str]:
+    """Return what is named; ``-`` stands for the lines of standard input."""
+    # Not splitlines(): it also parts at characters that a key may hold.
+    found = [line.rstrip("\n") for line in sys.stdin if line.strip()] if list(given) == ["-"] else list(given)
+    if any(one.encode("utf-8", "ignore").decode() != one for one in found):
+        raise UsageError("what is named is no text in UTF-8: look at the encoding of this terminal")
+    return found

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 
 from airflow_provider_contacts.cli.definition import COMMANDS, PURPOSE, Command
 from airflow_provider_contacts.cli.output import shown
@@ -74,6 +75,11 @@ def say(error: Exception, code: int) -> int:
 
 def prepare_streams() -> None:
     """Keep logs out of the output, and have every terminal take every text."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who has started this process
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # until the end
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # what is no text is refused where keys are read
     for handler in logging.getLogger().handlers:
         # Airflow's own do so from 3.3 on, for commands with an output format.
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:

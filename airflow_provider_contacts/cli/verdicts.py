@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_contacts.cli.outcome_table import find_connections, logs_to_stderr, named_by
+from airflow_provider_contacts.cli.outcome_table import find_connections, logs_to_stderr, named_by, texts
 from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import UsageError
 from airflow_provider_contacts.errors import ContactsError
@@ -41,11 +41,6 @@ def settle(options: argparse.Namespace) -> int:
     if summary["places"]:
         raise ContactsError(unsettled(summary))
     return 0
-
-
-def texts(given: Sequence[str]) -> list[str]:
-    """Return what is named; ``-`` stands for the lines of standard input."""
-    return [line.rstrip("\n") for line in sys.stdin if line.strip()] if list(given) == ["-"] else list(given)
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:

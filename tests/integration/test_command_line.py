@@ -340,9 +340,30 @@ def test_a_terminal_of_any_encoding_takes_every_text(monkeypatch: pytest.MonkeyP
     assert stream.buffer.getvalue().count(b"\\u017dofie \\U0001f600") == 2
 
 
+@pytest.mark.parametrize(
+    ("redirected", "code", "told"),
+    [
+        ("why - <&-", 2, "no key is given"),
+        ("settle s --missing - --settled-by a <&-", 2, "no terminal is there"),
+        (r"why - <<< $'\xff'", 2, "is no text in UTF-8"),
+        (r"settle s --missing - --settled-by a --yes <<< $'\xff'", 2, "is no text in UTF-8"),
+        ("runs >&-", 0, ""),
+        (r"why - <<< $'ada\u2028'", 1, f"digest {digest_of(chr(0x2028).join(('ada', '')))}"),
+    ],
+)
+def test_streams_may_be_closed_or_hold_no_text(redirected: str, code: int, told: str, table: dict[str, str]) -> None:
+    command = f"{' '.join(WAYS['module'])} {redirected}"
+    # An empty table's name is none, as on the page.
+    streams = {"PYTHONIOENCODING": "utf-8:strict", "AIRFLOW__CONTACTS__OUTCOMES_TABLE": "", "LC_ALL": "C.UTF-8"}
+    ended = run("bash", "-c", command, **table, **streams)
+    assert ended.returncode == code, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_who_interrupts_sees_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Interrupted(io.StringIO):
-        def read(self, _: int | None = -1) -> str:
+        def __next__(self) -> str:  # type: ignore[override]  # its stub has bytes
             raise KeyboardInterrupt
 
     monkeypatch.setattr("sys.stdin", Interrupted())
