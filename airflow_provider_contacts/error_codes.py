@@ -80,7 +80,7 @@ RUN_STATUS_WORDS: Mapping[str, Explanation] = {
 }
 """What the status of a try of a run means."""
 
-VALUE = "Correct the value in error_field at its source, or convert it in the query."
+VALUE = "Correct the value of the field at its source, or convert it in the query."
 MAPPING = "Correct the query's column, or rename it with field_map."
 VENDOR = "Read the message, if there is one, or compare the record with what the vendor documents; correct its source."
 ACCOUNT = "Correct the connection or the destination, then clear the task."
