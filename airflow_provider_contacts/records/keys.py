@@ -80,9 +80,12 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """Return a record's identifier: the key's text, or a compact JSON array of several texts."""
     texts = [key_text(row.get(column)) for column in columns]
     text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
-    if len(text) > IDENTIFIER_LENGTH:
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    return text
+    return stored(text)
+
+
+def stored(text: str) -> str:
+    """Return a key as a table holds it."""
+    return text if len(text) <= IDENTIFIER_LENGTH else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def identifiers_of(

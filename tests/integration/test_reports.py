@@ -18,6 +18,7 @@ from airflow_provider_contacts.ledgers.reports.shapes import RecordRow, RowFilte
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
+from airflow_provider_contacts.records.keys import identifier_of
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import (
     Database,
@@ -254,6 +255,7 @@ def test_days_count_a_run_once(filled: Filled) -> None:
     assert set(days[0].counts.values()) == {0}
     assert sum(filled.reports.days(A, RunFilter(status="failed"))[-1].counts.values()) == 0
     assert len(filled.reports.days(A, RunFilter(since=TODAY, until=TODAY))) == 1
+    assert len(filled.reports.days(A, RunFilter(since=TODAY + timedelta(9)))) == 1  # a clock was set back
     assert [one.try_number for one in filled.reports.tries(A, "a/r/t/-1")] == [2, 1]
 
 
@@ -301,6 +303,33 @@ def test_a_question_that_takes_too_long_is_given_up(filled: Filled) -> None:
         assert (caught.value.__cause__, caught.value.__context__) == (None, None)
         # The next one has its own time.
         assert reports.runs(A).items
+
+
+def test_a_reader_that_stops_holds_no_transaction_for_good(filled: Filled) -> None:
+    if filled.reports._engine.dialect.name == "postgresql":
+        shown = "SHOW idle_in_transaction_session_timeout"
+        assert ask(filled.reports._engine, lambda one: one.exec_driver_sql(shown).scalar_one()) == "1min"
+
+
+def test_a_key_that_is_too_long_is_found_as_it_is_stored(filled: Filled) -> None:
+    make(
+        execution(filled.database, "a", "long", sync_id="shared"),
+        key := identifier_of({"k": "k" * 256}, "k"),
+        Status.INVALID,
+    )
+    assert keys(filled.reports.record(ALL, "k" * 256)) == [key]
+
+
+def test_a_file_whose_pushes_would_be_locked_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "out comes.db"
+    with closing(Database(f"sqlite:///{made}")) as database:
+        make(database.open(), "key", Status.INVALID)
+        monkeypatch.setattr("os.geteuid", lambda: made.stat().st_uid + 1)
+        made.chmod(0o644)
+        with pytest.raises(ConfigError, match="belongs to another user"):
+            reports_of(database)
+        made.chmod(0o664)
+        reports_of(database).close()
 
 
 def test_a_table_that_is_not_there_is_told(database_of_any_kind: Database) -> None:

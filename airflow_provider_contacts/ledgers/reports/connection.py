@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewise
@@ -54,10 +57,12 @@ def open_engine(hook: Any, connect_seconds: float, statement_seconds: float) -> 
         if (name := CONNECT_SECONDS.get(dialect.driver)) is not None:
             parameters[name] = max(1, round(connect_seconds))
         if (name := SILENT_SECONDS.get(dialect.driver)) is not None:
-            parameters.setdefault(name, LONGEST_SILENCE)
-        if dialect.name == "sqlite" and given and not parameters.get("uri"):
-            # Else a name that is wrong would make an empty file.
-            given[0], parameters["uri"] = f"file:{quote(given[0])}?mode=ro", True
+            parameters.setdefault(name, max(LONGEST_SILENCE, round(2 * statement_seconds)))
+        if dialect.name == "sqlite" and given:
+            if not parameters.get("uri"):
+                # Else a name that is wrong would make an empty file.
+                given[0], parameters["uri"] = f"file:{quote(given[0])}?mode=ro", True
+            refuse_to_lock_out(Path(unquote(urlsplit(given[0]).path)))
 
     sa.event.listen(engine, "do_connect", in_unicode)
     sa.event.listen(engine, "do_connect", give_up)
@@ -108,6 +113,23 @@ def is_too_slow(error: BaseException) -> bool:
     return interrupted or sqlstate(cause) in TOO_SLOW_STATES or code_of(cause) in TOO_SLOW_CODES
 
 
+def refuse_to_lock_out(file: Path) -> None:
+    """Refuse a file of another user, beside which reading would leave a journal that its pushes cannot write.
+
+    :raises ConfigError: for such a file.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return  # opening it tells why
+    if os.geteuid() not in {0, found.st_uid} and not found.st_mode & stat.S_IWGRP:
+        raise ConfigError(
+            f"the SQLite file {file} belongs to another user, who could not write the journal that reading makes "
+            "beside it, so that pushes would fail: read as that user, or let the file's group write (chmod g+w) if "
+            "both are in it"
+        )
+
+
 def set_up_sqlite(connection: Any, _: Any) -> None:
     """Refuse writes also where the file's name is a URI of its own, and leave transactions to :func:`begin_sqlite`."""
     connection.isolation_level = None
@@ -145,7 +167,9 @@ def begin_postgresql(connection: sa.Connection) -> None:
     milliseconds = round((seconds_of(connection) or 0) * 1000)
     connection.exec_driver_sql(
         "SELECT set_config('transaction_read_only', 'on', true), set_config('jit', 'off', true), "
-        f"set_config('statement_timeout', '{milliseconds}', true)"
+        f"set_config('statement_timeout', '{milliseconds}', true), "
+        # Who downloads rows and stops would keep the server from cleaning up behind pushes.
+        f"set_config('idle_in_transaction_session_timeout', '60s', true)"
     )
 
 

@@ -31,6 +31,7 @@ from airflow_provider_contacts.ledgers.sql.ddl import Sides
 from airflow_provider_contacts.ledgers.sql.settlement import DIGEST
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
 from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.keys import stored
 
 SUCCEEDED, SENDING = OF_BATCHES = Status.SUCCEEDED.value, Status.SENDING.value  # what a record can have from its batch
 MANY = 30_000
@@ -156,7 +157,7 @@ class RecordQueries:
 
     def record(self, name: str, limit: int) -> list[RecordRow]:
         """Return the rows of a key, else those of a digest, newest first."""
-        found = self._of_keys([name], limit)
+        found = self._of_keys([stored(name)], limit)
         if not found and DIGEST.fullmatch(name):
             found = self._of_keys(self._keys(name.lower(), limit), limit)
         return found

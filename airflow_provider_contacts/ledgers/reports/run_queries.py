@@ -73,7 +73,8 @@ class RunQueries:
 
     def days(self, which: RunFilter, days: int) -> list[DayCounts]:
         """Return what the runs of each day counted, oldest first."""
-        last = which.until or datetime.now(UTC).date()
+        # A clock that was set back leaves runs of a day to come.
+        last = which.until or max(datetime.now(UTC).date(), which.since or date.min)
         first = max(last - timedelta(days - 1), which.since or date.min)
         every = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         found = {day: counts for day, *counts in self._connection.execute(self._by_day(which, first, last))}
