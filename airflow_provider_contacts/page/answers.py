@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -39,6 +40,15 @@ def reports() -> Iterator[OutcomeReports]:
 
 
 Reports = Annotated[OutcomeReports, Depends(reports)]
+
+
+def stack(reports: Reports) -> Iterator[ExitStack]:  # noqa: ARG001  # is closed after it
+    """Close what a streamed answer reads from, also when nobody reads it to its end."""
+    with ExitStack() as opened:
+        yield opened
+
+
+UntilTheEnd = Annotated[ExitStack, Depends(stack)]
 
 
 class Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.reports.shapes import Page, RecordRow, RunRow, Scope
 from airflow_provider_contacts.outcome import UNDELIVERED
 from airflow_provider_contacts.page.airflow_data import replay_dags, summary_of
-from airflow_provider_contacts.page.answers import Answering, Reports, open_reports
+from airflow_provider_contacts.page.answers import Answering, Reports, UntilTheEnd, open_reports
 from airflow_provider_contacts.page.confs import replay_conf, settle_conf
 from airflow_provider_contacts.page.csv_rows import csv_of
 from airflow_provider_contacts.page.problems import NoSummaryError
@@ -77,12 +78,14 @@ def run(
 
 
 @router.get("/dags/{dag_id}/runs/{run_no}/rows.csv", dependencies=of_dag)
-def rows_csv(run_no: RunNo, scope: OfOneDag, which: WhichRows, reports: Reports, sight: Seeing) -> Response:
+def rows_csv(
+    *, run_no: RunNo, scope: OfOneDag, which: WhichRows, reports: Reports, sight: Seeing, until_the_end: UntilTheEnd
+) -> Response:
     """Give the rows of a run as CSV."""
     found = reports.run(scope, run_no)
     if found is None:
         raise HTTPException(404)
-    rows = reports.each_row(scope, found.sync_run_id, which)
+    rows = until_the_end.enter_context(closing(reports.each_row(scope, found.sync_run_id, which)))
     if clear := sight.is_clear(found.dag_id):
         named = {"status": which.status, "error_code": which.error_code}
         sight.write_down(found.dag_id, sync_run_id=found.sync_run_id, rows_csv=named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import psutil  # type: ignore[import-untyped]  # Airflow brings it, without types
 import pytest
 from airflow.sdk import DAG
 
@@ -21,7 +23,8 @@ from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.plugin import views
 from tests.airflow_harness import AIRFLOW
 from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
-from tests.support.page_rows import A, B, fill
+from tests.support.ledger_conformance import Database, outcome
+from tests.support.page_rows import A, B, fill, opened
 from tests.support.pushing import DEX, World
 
 if TYPE_CHECKING:
@@ -251,6 +254,32 @@ def test_no_cell_of_the_csv_is_a_formula(ask: Ask, numbers: dict[str, int]) -> N
     (row,) = csv.DictReader(io.StringIO(found.content.decode("utf-8-sig"), newline=""))
     assert (row["digest"], row["record_identifier"], row["status"]) == (digest_of(KEY), f"'{KEY}", "rejected")
     assert not [value for value in row.values() if value.lstrip()[:1] in {"=", "+", "-", "@"}]
+
+
+def test_a_download_that_is_given_up_leaves_nothing_open(ask: Ask, numbers: dict[str, int], tmp_path: Path) -> None:
+    from airflow_provider_contacts.page.app import app
+
+    with closing(Database(f"sqlite:///{tmp_path / 'many.db'}")) as database:
+        ledger = opened(database, A, "push", A.sync_id)
+        ledger.record_unsent([outcome(f"key {n}", Status.INVALID, row_index=n) for n in range(2_000)])
+    many, begun = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "many.db")}), asyncio.Event()
+    token = ask("/record").request.headers["authorization"].encode()
+    path = f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}/rows.csv"
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"authorization", token)], "query_string": b""}
+
+    async def receive() -> dict[str, Any]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            begun.set()
+            await asyncio.sleep(60)
+
+    with patch.dict(os.environ, {"AIRFLOW_CONN_PAGE": many}):
+        asyncio.run(asyncio.wait_for(app()({**scope, "root_path": ""}, receive, send), 30))
+    assert begun.is_set()
+    assert [one.path for one in psutil.Process().open_files() if "many.db" in one.path] == []
 
 
 # Where there is no outcome table.

@@ -363,7 +363,7 @@ def test_a_stream_that_is_left_ends_its_query(driver: str, request: pytest.Fixtu
             for _ in range(2):
                 stream = reports.each_row(A, "a/r/t/-1")
                 assert next(stream).status == "sending"
-                stream.close()  # type: ignore[attr-defined]  # a generator's
+                stream.close()
                 assert len(keys(reports.each_row(A, "a/r/t/-1"))) == 5000
             assert reports.rows_of_run(A, reports.runs(A).items[0]).num_rows == 5000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_contacts.errors import ConfigError
@@ -140,7 +140,7 @@ class OutcomeReports:
         """Return rows of a run, in the order of their requests."""
         return self._of_records(scope, lambda records: records.page(sync_run_id, which, after, limit))
 
-    def each_row(self, scope: Scope, sync_run_id: str, which: RowFilter = EVERY_ROW) -> Iterator[RecordRow]:
+    def each_row(self, scope: Scope, sync_run_id: str, which: RowFilter = EVERY_ROW) -> Generator[RecordRow]:
         """Yield all rows of a run in that order, at constant memory and without a time-out for all of them.
 
         The transaction lasts until the iterator is exhausted or closed.
