@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote
@@ -14,6 +15,10 @@ from starlette.exceptions import HTTPException
 from airflow_provider_contacts.errors import ConfigError, LedgerError, TooSlowError
 from airflow_provider_contacts.page.answers import NotConfiguredError, html
 from airflow_provider_contacts.page.viewer import viewer_of
+
+log = logging.getLogger(__name__)
+
+AWAY = "The database of [contacts] outcomes_conn_id cannot be used now. The log of Airflow's API server says why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class NoSummaryError(LookupError):
     """A task has neither a run in the outcome table nor a summary in XCom."""
 
 
-# The first that fits; without a cause, the error's own text is it.
+# The first that fits; without a cause, the error has one.
 BY_KIND: tuple[tuple[type[Exception], Problem], ...] = (
     (NotConfiguredError, Problem(503, "The page does not know the outcome table yet", "", SET_IT)),
     (ConfigError, Problem(503, "The outcome table cannot be used", "", SET_IT)),
@@ -107,11 +112,19 @@ BY_KIND: tuple[tuple[type[Exception], Problem], ...] = (
 )
 
 
+def cause_of(error: Exception) -> str:
+    """Return why something fails. Drivers name hosts and logins, which not everybody may know: the log has those."""
+    if isinstance(error, LedgerError) and not isinstance(error, TooSlowError):
+        log.warning("%s", error)
+        return AWAY
+    return f"{error}."
+
+
 def problem_of(error: Exception) -> Problem:
     """Return what a page says about an error."""
     for kind, problem in BY_KIND:
         if isinstance(error, kind):
-            return problem if problem.cause else replace(problem, cause=f"{error}.")
+            return problem if problem.cause else replace(problem, cause=cause_of(error))
     return BY_STATUS.get(error.status_code, UNFORESEEN) if isinstance(error, HTTPException) else UNFORESEEN
 
 

@@ -17,7 +17,7 @@ from airflow_provider_contacts.page.airflow_data import replay_dags, summary_of
 from airflow_provider_contacts.page.answers import Answering, Reports, UntilTheEnd, open_reports
 from airflow_provider_contacts.page.confs import replay_conf, settle_conf
 from airflow_provider_contacts.page.csv_rows import csv_of
-from airflow_provider_contacts.page.problems import NoSummaryError
+from airflow_provider_contacts.page.problems import NoSummaryError, cause_of
 from airflow_provider_contacts.page.queries import RunNo, Task, TaskKey, Text, WhichRows, WhichRuns
 from airflow_provider_contacts.page.viewer import OfOneDag, Readable, Seeing, of_dag
 
@@ -121,5 +121,5 @@ def run_of_task(scope: Scope, key: TaskKey) -> tuple[RunRow | None, str]:
         with open_reports() as reports:
             found = reports.run_of_task(scope, **asdict(key))
     except (ConfigError, LedgerError) as error:
-        return None, f"{error}."
+        return None, cause_of(error)
     return found, "The outcome table of this page has no run of this task."

@@ -302,6 +302,7 @@ def test_without_the_table_each_page_says_what_to_do(ask: Ask, numbers: dict[str
         for path in ("/", "/doubts", f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}"):
             found = ask(path)
             assert (found.status_code, words in found.text) == (503, True), found.text
+            assert ".db" not in found.text, "an address is for those who may read connections"
         assert ask("/record").status_code == 200, "a form needs no table"
         assert ask(TASK).status_code == 404, "nor is there a summary of this run"
 

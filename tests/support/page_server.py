@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import airflow_provider_contacts
 from tests.support.page_people import FAB, Manager, people
 from tests.support.processes import Processes
 from tests.support.whole_airflow import PATIENCE, free_port, settings
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,10 @@ def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any], *
             "core.simple_auth_manager_passwords_file": str(passwords),
         }
     environment = settings(folder, f"sqlite:///{folder / 'airflow.db'}", port, mine)
-    environment |= {"AIRFLOW_CONN_OUTCOMES": json.dumps(connection), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    environment |= {"AIRFLOW_CONN_OUTCOMES": json.dumps(connection), "PYTHONPATH": str(PACKAGE.parent)}
     processes = Processes(folder, environment)
     try:
-        path = os.pathsep.join(filter(None, [environment["PYTHONPATH"], str(ROOT)]))
+        path = os.pathsep.join([str(PACKAGE.parent), str(ROOT)])
         processes.start("people", "-m", "tests.support.page_people", manager, PYTHONPATH=path)
         if processes.running.pop("people").wait():
             raise RuntimeError("\n".join(processes.tails()))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # noqa: TID253  # likewi
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError, TooSlowError
 from airflow_provider_contacts.ledgers.sql.database import KINDS, engine_of, in_unicode
-from airflow_provider_contacts.ledgers.sql.db_errors import code_of, failure_of, place_of, remember, sqlstate
+from airflow_provider_contacts.ledgers.sql.db_errors import UNPLACED, code_of, failure_of, place_of, remember, sqlstate
 
 Result = TypeVar("Result")
 
@@ -72,7 +72,7 @@ def open_engine(hook: Any, connect_seconds: float, statement_seconds: float) -> 
     else:
         sa.event.listen(engine, "connect", set_up_server)
         engine.update_execution_options(isolation_level="REPEATABLE READ")
-    engine.update_execution_options(**{SECONDS: statement_seconds})
+    engine.update_execution_options(**{SECONDS: statement_seconds, UNPLACED: True})
     named = getattr(hook, "get_conn_id", None)
     remember(engine, conn_id=named() if named is not None else None)
     return engine

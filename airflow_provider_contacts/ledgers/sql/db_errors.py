@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECTION = "contacts_conn_id_of_outcomes"
 TABLE = "contacts_outcomes_table"
+UNPLACED = "contacts_outcomes_unplaced"
 
 
 def remember(engine: Engine, *, conn_id: str | None = None, table: str | None = None) -> None:
@@ -34,10 +35,12 @@ def remember(engine: Engine, *, conn_id: str | None = None, table: str | None = 
 
 
 def place_of(engine: Engine) -> str:
-    """Return the table and its database for a message."""
+    """Return the table and its database for a message; not where readers may not know a connection's address."""
     options = engine.get_execution_options()
     table, conn_id = options.get(TABLE), options.get(CONNECTION)
     named = [f"connection {conn_id!r}"] if conn_id else []
+    if named and options.get(UNPLACED):
+        return f"the outcome table{f' {table}' if table else ''} ({named[0]})"
     return f"the outcome table{f' {table}' if table else ''} ({', '.join([*named, database_of(engine.url)])})"
 
 
