@@ -35,6 +35,13 @@ from airflow_provider_contacts.records.keys import stored
 
 SUCCEEDED, SENDING = OF_BATCHES = Status.SUCCEEDED.value, Status.SENDING.value  # what a record can have from its batch
 MANY = 30_000
+# For the transaction. A run that is being pushed has grown since its table was analysed: PostgreSQL then takes it for
+# small, and joins and sorts all of its rows for the first fifty.
+BY_INDEX = sa.text(
+    "SELECT set_config(name, 'off', true) FROM (VALUES ('enable_seqscan'), ('enable_bitmapscan'), ('enable_hashjoin'), "
+    "('enable_mergejoin')) "
+    "AS settings (name)"
+)
 CHUNK = 1000  # rows that are fetched at once where all of them are read
 
 
@@ -70,12 +77,12 @@ class RecordQueries:
         r, _, b, _ = (side.c for side in self._sides)
         wanted = wanted_rows(self._sides, which)
         if behind is not None:
-            # Said of both tables, so that neither is read from its beginning.
-            wanted += [b.batch_no >= behind[0], r.batch_no >= behind[0]]
-            wanted.append(sa.or_(b.batch_no > behind[0], r.place > behind[1]))
+            wanted += [b.batch_no >= behind[0], sa.or_(b.batch_no > behind[0], r.place > behind[1])]
         query = sa.select(b.batch_no)
         if which == RowFilter() or which.status in OF_BATCHES or not self._reads_all(run.num_planned):
             query = self._in_order(query.select_from(self._with_batch))
+            if self._tables.flavour == "postgresql":
+                self._connection.execute(BY_INDEX)
         else:
             query = self._without_index(query).order_by(b.batch_no)
         query = query.where(b.run_no == run.run_no, *wanted).limit(limit)
@@ -139,20 +146,24 @@ class RecordQueries:
     def _codes(self, sync_run_id: str, num_planned: int | None) -> tuple[CodeCount, ...]:
         """Count rows by status and code.
 
-        All of them are counted by the index. What is looked at is those that did not simply succeed.
+        PostgreSQL reads all of them at once. Elsewhere they are counted by the index, and only those that did not
+        simply succeed are looked at.
         """
         r, _, b, _ = (side.c for side in self._sides)
         number, of_runs = sa.func.count(), b.run_no.in_([run.run_no for run in self._runs_of(sync_run_id)])
         every = sa.select(number).select_from(self._with_batch).where(of_runs)
-        sending = every.where(b.status == SENDING, r.status.is_(None))
-        words = (r.status, r.error_code, r.error_field)
-        others = sa.select(*words, number).where(of_runs, r.status != SUCCEEDED).group_by(*words)
-        others = self._without_index(others) if self._reads_all(num_planned) else others.select_from(self._with_batch)
+        words = (b.status, r.status, r.error_code, r.error_field)
+        query = sa.select(*words, number).where(of_runs).group_by(*words)
+        query = self._without_index(query) if self._reads_all(num_planned) else query.select_from(self._with_batch)
+        at_once = self._tables.flavour == "postgresql"
         found = Counter[tuple[str, str | None, str | None]]()
-        for status, code, field, count in self._connection.execute(others):
-            found[status, code, field] += count
-        found[SENDING, None, None] += self._connection.execute(sending).scalar_one()
-        found[SUCCEEDED, None, None] += self._connection.execute(every).scalar_one() - found.total()
+        rows = self._connection.execute(query if at_once else query.where(r.status != SUCCEEDED))
+        for of_batch, status, code, field, count in rows:
+            found[(of_batch, None, None) if status is None else (status, code, field)] += count
+        if not at_once:
+            sending = every.where(b.status == SENDING, r.status.is_(None))
+            found[SENDING, None, None] += self._connection.execute(sending).scalar_one()
+            found[SUCCEEDED, None, None] += self._connection.execute(every).scalar_one() - found.total()
         return tuple(CodeCount(*words, count) for words, count in found.most_common() if count)
 
     def record(self, name: str, limit: int) -> list[RecordRow]:
@@ -180,18 +191,13 @@ class RecordQueries:
     def _keys(self, digits: str, limit: int) -> Sequence[str]:
         """Return the keys with a digest: all keys of the ``sync_id``s under which the scope has pushed are tried."""
         r, runs, syncs = self._tables.records.c, self._tables.runs.c, self._tables.syncs.c
-        query = (
-            sa.select(r.record_identifier)
-            .distinct()
-            .where(has_digest(r.record_identifier, digits, self._tables.flavour))
-        )
+        query = sa.select(r.record_identifier).where(has_digest(r.record_identifier, digits, self._tables.flavour))
         if self._scope.dag_ids is not None:
             pushed = sa.select(runs.sync_id).where(in_scope(self._scope, runs.dag_id))
-            numbers = (
-                self._connection.execute(sa.select(syncs.sync_no).where(syncs.sync_id.in_(pushed))).scalars().all()
-            )
-            query = query.where(r.sync_no.in_(numbers))
-        return self._connection.execute(query.limit(limit)).scalars().all()
+            numbers = sa.select(syncs.sync_no).where(syncs.sync_id.in_(pushed))
+            # As numbers, by which a planner sees how many rows it will be.
+            query = query.where(r.sync_no.in_(self._connection.execute(numbers).scalars().all()))
+        return sorted(set(self._connection.execute(query.limit(limit)).scalars()))
 
     def _followed(self, run: RunRow) -> bool:
         """Tell whether another run of the ``sync_id`` has gone on since, and so may have taken over rows."""
