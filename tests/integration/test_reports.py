@@ -222,6 +222,22 @@ def test_doubts_by_sync_and_age(filled: Filled) -> None:
     assert sorted(keys(found)) == ["failed", "s1", "s2", "theirs", "unknown"]
 
 
+def test_what_was_settled_hides_no_doubt(filled: Filled) -> None:
+    ledger = execution(filled.database, "a", "stale", sync_id="shared")
+    for number in range(5):
+        put(ledger, batch_of(ledger, f"gone {number}", f"gone too {number}"))
+    settled = (
+        "UPDATE contact_outcomes_records SET status = 'succeeded' WHERE record_identifier BETWEEN 'gone' AND 'gonf'"
+    )
+    filled.database.run(settled)  # as a verdict is written: the batch stays as it is
+    put(ledger, batch_of(ledger, "last"))
+    found, after = list[str](), "0-0-0"
+    while after:
+        page = filled.reports.rows_in_doubt(A, "shared", after, 1)
+        found, after = [*found, *keys(page.items)], page.after or ""
+    assert found[-1] == "last"
+
+
 def test_runs_and_their_filters(filled: Filled) -> None:
     reports = filled.reports
     page = reports.runs(ALL, limit=2)

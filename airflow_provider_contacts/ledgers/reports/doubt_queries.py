@@ -92,11 +92,13 @@ class DoubtQueries:
         r, s, b, u = (side.c for side in self._sides)
         of_sync = sa.select(s.sync_no).where(s.sync_id == sync_id).scalar_subquery()
         own = sa.select(r.batch_no).where(unindexed(r.sync_no) == of_sync, r.status.in_((UNKNOWN, SENDING)))
+        # What was settled or sent again since leaves its batch as it was.
+        left = sa.exists().where(r.batch_no == b.batch_no, r.status.is_(None))
         query = (
             sa.select(b.batch_no)
             .select_from(self._sides.b.join(self._sides.u, u.run_no == b.run_no))
             .where(u.sync_id == sync_id, in_scope(self._scope, u.dag_id))
-            .where(sa.or_(b.status == SENDING, b.batch_no.in_(own)))
+            .where(sa.or_(sa.and_(b.status == SENDING, left), b.batch_no.in_(own)))
             .order_by(b.batch_started_at, b.batch_no)
         )
         if after is None:
