@@ -36,7 +36,7 @@ CONNECT_SECONDS: Mapping[str, str] = {
 }
 # Where the other does not cover a server that accepts the connection and then says nothing.
 SILENT_SECONDS: Mapping[str, str] = {"pymysql": "read_timeout"}
-LONGEST_SILENCE = 30
+LONGEST_SILENCE = 120
 
 # PostgreSQL: query_canceled; MySQL: max_execution_time; MariaDB: max_statement_time; SQLite: SQLITE_INTERRUPT.
 TOO_SLOW_STATES, TOO_SLOW_CODES, INTERRUPTED = frozenset({"57014"}), frozenset({1969, 3024}), 9

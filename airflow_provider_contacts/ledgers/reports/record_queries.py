@@ -102,6 +102,8 @@ class RecordQueries:
         for run in self._runs_of(sync_run_id):
             query = self._in_order(sa.select(*record_columns(self._tables, self._sides)).select_from(whole))
             query = query.where(b.c.run_no == run.run_no, *wanted_rows(self._sides, which))
+            if self._tables.flavour in COLLATIONS:  # else small tables are joined by a buffer, which loses the order
+                query = query.with_hint(u, "FORCE INDEX (PRIMARY)").with_hint(s, "FORCE INDEX (PRIMARY)")
             rows = self._connection.execute(query, execution_options=options)
             for _, of_batch in groupby(rows, attrgetter("batch_no")):
                 yield from map(record_of, sorted(of_batch, key=attrgetter("place")))
@@ -114,8 +116,9 @@ class RecordQueries:
 
     def _in_order(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Return a query about the records of a try by batch, for which an index has the order."""
-        if self._tables.flavour in COLLATIONS:  # which would begin with the records, and sort them
-            query = query.prefix_with("STRAIGHT_JOIN")
+        if self._tables.flavour in COLLATIONS:  # which would begin with the records, or without the index, and sort
+            index = f"FORCE INDEX ({self._tables.outcomes}_batches_ix)"
+            query = query.prefix_with("STRAIGHT_JOIN").with_hint(self._sides.b, index)
         return query.order_by(self._sides.b.c.batch_no)
 
     def _reads_all(self, num_planned: int | None) -> bool:
