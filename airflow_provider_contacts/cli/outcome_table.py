@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_contacts.cli.program import UsageError
 
@@ -36,33 +36,28 @@ def logs_to_stderr() -> AbstractContextManager[object]:
 
 def named_by(options: argparse.Namespace) -> tuple[str, str]:
     """Return the connection id and the name of the outcome table."""
-    from airflow.configuration import conf
+    from airflow_provider_contacts.task.connections import named_table
 
-    conn_id = options.outcomes_conn_id or conf.get("contacts", "outcomes_conn_id", fallback="")
+    conn_id, table = named_table()
+    conn_id, table = options.outcomes_conn_id or conn_id, options.outcomes_table or table
     if not conn_id:
         raise UsageError(
             "no outcome table is named: give --outcomes-conn-id, or set outcomes_conn_id in section [contacts] of "
             "Airflow's configuration (AIRFLOW__CONTACTS__OUTCOMES_CONN_ID)"
         )
-    table = options.outcomes_table or conf.get("contacts", "outcomes_table", fallback="") or "contact_outcomes"
     return conn_id, table
-
-
-def hook_of(options: argparse.Namespace) -> tuple[Any, str]:
-    """Return the hook of the outcome table's connection, and the table's name."""
-    find_connections()
-    with logs_to_stderr():
-        from airflow_provider_contacts.task.connections import sql_hook
-
-        conn_id, table = named_by(options)
-        return sql_hook(conn_id, "outcomes_conn_id"), table
 
 
 def reports_of(options: argparse.Namespace) -> OutcomeReports:
     """Open the outcome table for reading."""
-    from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+    find_connections()
+    with logs_to_stderr():
+        from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+        from airflow_provider_contacts.task.connections import sql_hook
 
-    return OutcomeReports.open(*hook_of(options), statement_seconds=STATEMENT_SECONDS)
+        conn_id, table = named_by(options)
+        hook = sql_hook(conn_id, "outcomes_conn_id")
+    return OutcomeReports.open(hook, table, statement_seconds=STATEMENT_SECONDS)
 
 
 def keys_of(given: str) -> list[str]:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
-from airflow.configuration import conf
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
@@ -15,7 +14,7 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
 from airflow_provider_contacts.page.rendering import render
 from airflow_provider_contacts.page.viewer import viewer_of
-from airflow_provider_contacts.task.connections import sql_hook
+from airflow_provider_contacts.task.connections import named_table, sql_hook
 
 OUTCOMES = "[contacts] outcomes_conn_id"
 
@@ -26,10 +25,9 @@ class NotConfiguredError(ConfigError):
 
 def open_reports() -> OutcomeReports:
     """Open the outcome table that Airflow's configuration names."""
-    conn_id = conf.get("contacts", "outcomes_conn_id", fallback="")
+    conn_id, table = named_table()
     if not conn_id:
         raise NotConfiguredError(f"{OUTCOMES} names no connection, so that the page knows no outcome table")
-    table = conf.get("contacts", "outcomes_table", fallback="") or "contact_outcomes"
     return OutcomeReports.open(sql_hook(conn_id, OUTCOMES), table)
 
 

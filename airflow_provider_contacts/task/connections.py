@@ -64,6 +64,14 @@ def contacts_hook(conn_id: str) -> ContactsHook:
     )
 
 
+def named_table() -> tuple[str, str]:
+    """Return the connection id and table that Airflow's configuration names for page and command line, if it does."""
+    from airflow.configuration import conf
+
+    table = conf.get("contacts", "outcomes_table", fallback="") or "contact_outcomes"
+    return conf.get("contacts", "outcomes_conn_id", fallback=""), table
+
+
 def registered_hook(conn_id: str) -> Any:
     """Return the hook that a provider package registers for a connection; without one, the error that says why."""
     try:
