@@ -80,6 +80,18 @@ RUN_STATUS_WORDS: Mapping[str, Explanation] = {
 }
 """What the status of a try of a run means."""
 
+NEVER_READ = (
+    "The query or the upstream task did not give it: look for the key there.",
+    "The key is spelt otherwise: 1 or 1.0, upper or lower case, white space. Several columns are one JSON array.",
+    "Another column is the sync_key.",
+    "The key was empty: such a record stands under sha256: and the digest of its payload.",
+    "The contact came under another key, which was skipped or a duplicate.",
+    "Its push keeps no outcome table, or another one: look at outcomes_conn_id and outcomes_table of the task.",
+    "Its push has not come to it yet, or ended before: look at the newest runs.",
+    "It is the vendor's own id, or a key of another Airflow: look for the record under the key of its source.",
+)
+"""What it can mean that no push has a row for a key."""
+
 VALUE = "Correct the value of the field at its source, or convert it in the query."
 MAPPING = "Correct the query's column, or rename it with field_map."
 VENDOR = "Read the message, if there is one, or compare the record with what the vendor documents; correct its source."

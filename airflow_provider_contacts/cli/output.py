@@ -78,15 +78,15 @@ def write_lines(output: str, lines: Sequence[Mapping[str, str]], *, blocks: bool
             sys.stdout.write("  ".join(map(str.ljust, cells, widths)).rstrip() + "\n")
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """Return a value of the reports as built-in types that JSON knows; times in UTC."""
     if is_dataclass(value):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {one.name: jsonable(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: jsonable(one) for name, one in value.items()}
+    return [jsonable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def shown(value: Any) -> str:

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from airflow_provider_contacts.cli.outcome_table import reports_of
-from airflow_provider_contacts.cli.output import Row, plain, write
-from airflow_provider_contacts.error_codes import RUN_STATUS_WORDS, explain
+from airflow_provider_contacts.cli.output import Row, jsonable, write
+from airflow_provider_contacts.error_codes import RUN_STATUS_WORDS, Explanation, explain
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
 from airflow_provider_contacts.ledgers.reports.shapes import EVERYTHING, CodeCount, Page, RowFilter, RunFilter, RunRow
@@ -37,15 +37,15 @@ def show(options: argparse.Namespace) -> int:
         facts = reports.rows_of_run(EVERYTHING, run)
         which = RowFilter(status=options.status, error_code=options.code)
         page = reports.rows(EVERYTHING, run.sync_run_id, which, limit=options.limit)
-    meaning, advice = RUN_STATUS_WORDS.get(run.status, ("", ""))
+    words = RUN_STATUS_WORDS.get(run.status, Explanation(""))
     counts = {name: getattr(facts, name) for name in ("num_rows", "num_taken_over", "num_without_row")}
     write(
         options.output,
         {
-            "run": {**run_row(run), **counts, "meaning": meaning, "advice": advice},
+            "run": {**run_row(run), **counts, **words._asdict()},
             **({"other_tries": [run_row(one) for one in others]} if others else {}),
             "codes": [code_row(one, run.destination) for one in facts.codes],
-            "rows": [plain(row) for row in page.items],
+            "rows": [jsonable(row) for row in page.items],
         },
         columns={"other_tries": RUN_COLUMNS, "rows": RECORD_COLUMNS},
         blocks=["codes"],
@@ -70,7 +70,7 @@ def tries_of(reports: OutcomeReports, name: str) -> list[RunRow]:
 
 def run_row(run: RunRow) -> Row:
     """Return one try of a run, its counters beside the rest."""
-    row = plain(run)
+    row = jsonable(run)
     counters = row.pop("counters")
     # In a table, a column has a name even if no counter is known yet.
     return {**row, "duration_seconds": run.duration_seconds, **dict.fromkeys(RUN_COLUMNS[-3:]), **counters}
@@ -78,8 +78,7 @@ def run_row(run: RunRow) -> Row:
 
 def code_row(code: CodeCount, destination: str | None) -> Row:
     """Return how often a code came, and what it means."""
-    words = explain(code.status, code.error_code, destination)
-    return {**plain(code), "meaning": words.meaning, "advice": words.advice}
+    return {**jsonable(code), **explain(code.status, code.error_code, destination)._asdict()}
 
 
 def tell_of_more(page: Page[Any]) -> None:

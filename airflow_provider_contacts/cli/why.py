@@ -7,10 +7,9 @@ import sys
 from shlex import quote
 
 from airflow_provider_contacts.cli.outcome_table import keys_of, reports_of
-from airflow_provider_contacts.cli.output import Row, plain, write
+from airflow_provider_contacts.cli.output import Row, jsonable, write
 from airflow_provider_contacts.cli.pushes import RUN_COLUMNS, run_row
-from airflow_provider_contacts.error_codes import explain
-from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+from airflow_provider_contacts.error_codes import NEVER_READ, explain
 from airflow_provider_contacts.ledgers.reports.shapes import EVERYTHING, RecordRow
 from airflow_provider_contacts.outcome import digest_of
 
@@ -25,16 +24,6 @@ NEXT = {
     "sending": ("takes it as unknown", "leaves it alone for an hour (claimed_elsewhere), then takes it as unknown"),
 }
 """What the next try of the same run and the next run do with a record."""
-
-NEVER_READ = """\
-It can mean:
-- the query or the upstream task did not give it: look for the key there
-- the key is spelt otherwise: 1 or 1.0, white space, capitals, several columns as a JSON array, another sync_key
-- its push keeps no outcome table, or another one: look at outcomes_conn_id and outcomes_table of the task
-- its push has not come to it yet, or ended before: look at the newest runs
-- it is another Airflow's, or the vendor's own id: look for the record under the key of its source
-"""
-NEWEST, LOOKED_THROUGH = 20, 500
 
 COLUMNS = {"": ("sync_id", "record_identifier", "digest", "status", "error_code", "error_field", "meaning", "advice",
                 "settle", "status_message", "errors", "next_try", "next_run", "destination", "destination_object",
@@ -59,18 +48,11 @@ def why(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         names = ", ".join(map(digest_of, absent))
         sys.stderr.write(f"error: no push has a row for this key (digest {names}): it was never read, or not kept\n")
-        sys.stderr.write(NEVER_READ)
+        sys.stderr.writelines(["It can mean:\n", *(f"- {one}\n" for one in NEVER_READ)])
         if options.output in {"table", "plain"}:
-            write(options.output, {"newest_run_of_each_sync": newest_runs(reports)}, columns=NEWEST_COLUMNS)
+            newest = [run_row(run) for run in reports.newest_runs(EVERYTHING)]
+            write(options.output, {"newest_run_of_each_sync": newest}, columns=NEWEST_COLUMNS)
     return 1
-
-
-def newest_runs(reports: OutcomeReports) -> list[Row]:
-    """Return the newest run of each sync, of the newest syncs."""
-    newest: dict[str, Row] = {}
-    for run in reports.runs(EVERYTHING, limit=LOOKED_THROUGH).items:
-        newest.setdefault(run.sync_id, run_row(run))
-    return list(newest.values())[:NEWEST]
 
 
 def record_row(row: RecordRow) -> Row:
@@ -79,4 +61,4 @@ def record_row(row: RecordRow) -> Row:
     next_try, next_run = NEXT.get(row.status, ("", ""))
     command = f"airflow contacts settle {quote(row.sync_id)} --settled-by YOU"
     ways = f"{command} --found {row.digest}=VENDOR_ID, or --missing {row.digest}" if row.status == "unknown" else None
-    return {**plain(row), **words._asdict(), "settle": ways, "next_try": next_try, "next_run": next_run}
+    return {**jsonable(row), **words._asdict(), "settle": ways, "next_try": next_try, "next_run": next_run}

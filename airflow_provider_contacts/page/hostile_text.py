@@ -21,7 +21,7 @@ def parts_of(text: str) -> Iterator[tuple[bool, str]]:
         yield unseen, f"U+{ord(one):04X}" if unseen else one
 
 
-def plain(value: object) -> object:
+def visible(value: object) -> object:
     """Return what a template may write anywhere, an attribute included: text with its unseen characters as codes.
 
     It is applied to every expression of every template; what is markup already stays.
@@ -51,4 +51,4 @@ def foreign(value: object) -> Markup:
 
 def block(text: str) -> Markup:
     """Return a text of several lines, for an element that keeps them."""
-    return Markup("\n").join(escape(plain(line)) for line in text.split("\n"))
+    return Markup("\n").join(escape(visible(line)) for line in text.split("\n"))

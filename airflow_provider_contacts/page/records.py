@@ -7,8 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
-from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
-from airflow_provider_contacts.ledgers.reports.shapes import RunRow, Scope
 from airflow_provider_contacts.page.airflow_data import replay_dags
 from airflow_provider_contacts.page.answers import Answering, Reports
 from airflow_provider_contacts.page.confs import settle_conf
@@ -16,8 +14,6 @@ from airflow_provider_contacts.page.queries import Id, Text
 from airflow_provider_contacts.page.viewer import OfOneDag, Readable, Seeing, of_dag
 
 router = APIRouter()
-
-NEWEST_RUNS = 20
 
 
 @router.get("/record")
@@ -40,16 +36,8 @@ def record(
         key_given=True,
         rows=sight.shown(rows),
         clear={row.dag_id: sight.is_clear(row.dag_id) for row in rows},
-        newest_runs=() if rows else newest_runs(reports, scope),
+        newest_runs=() if rows else reports.newest_runs(scope),
     )
-
-
-def newest_runs(reports: OutcomeReports, scope: Scope) -> tuple[RunRow, ...]:
-    """Return the newest run of each sync: who misses a record looks whether they should have sent it."""
-    newest: dict[str, RunRow] = {}
-    for run in reports.runs(scope, limit=200).items:
-        newest.setdefault(run.sync_id, run)
-    return tuple(newest.values())[:NEWEST_RUNS]
 
 
 @router.get("/doubts")

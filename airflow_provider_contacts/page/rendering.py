@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from airflow_provider_contacts.error_codes import CODES, RUN_STATUS_WORDS, STATUS_WORDS, explain
-from airflow_provider_contacts.page.hostile_text import block, foreign, plain
+from airflow_provider_contacts.error_codes import CODES, NEVER_READ, RUN_STATUS_WORDS, STATUS_WORDS, explain
+from airflow_provider_contacts.page.hostile_text import block, foreign, visible
 from airflow_provider_contacts.page.plots import DELIVERED, TROUBLED, bar_of, plot_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("airflow_provider_contacts.page"),
         autoescape=True,
-        finalize=plain,
+        finalize=visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -59,6 +59,7 @@ def environment() -> Environment:
         "status_of_code": status_of_code,
         "status_words": STATUS_WORDS,
         "run_status_words": RUN_STATUS_WORDS,
+        "never_read": NEVER_READ,
         "bar_of": bar_of,
         "plot_of": plot_of,
         "DELIVERED": DELIVERED,

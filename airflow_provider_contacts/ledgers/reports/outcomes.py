@@ -88,6 +88,13 @@ class OutcomeReports:
         """Return tries of runs, newest first."""
         return self._of_runs(scope, lambda runs: runs.page(which, after, limit))
 
+    def newest_runs(self, scope: Scope) -> list[RunRow]:
+        """Return the newest run of each ``sync_id`` among the last 500 runs, newest first, at most 20."""
+        newest: dict[str, RunRow] = {}
+        for run in self.runs(scope, limit=500).items:
+            newest.setdefault(run.sync_id, run)
+        return list(newest.values())[:20]
+
     def days(self, scope: Scope, which: RunFilter = EVERY_RUN, days: int = 30) -> list[DayCounts]:
         """Return what the runs of each of so many days counted, up to ``which.until`` or today, oldest first.
 

@@ -49,7 +49,7 @@ def moment_of(value: datetime | str | None) -> datetime | None:
     return value.replace(tzinfo=UTC)
 
 
-def plain(row: sa.Row[Any]) -> dict[str, Any]:
+def values_of(row: sa.Row[Any]) -> dict[str, Any]:
     """Return the values of a row by their columns, moments as such."""
     return {name: moment_of(value) if name in MOMENTS else value for name, value in row._asdict().items()}
 
@@ -71,7 +71,7 @@ def runs_with_place(tables: Tables) -> sa.FromClause:
 
 def run_of(row: sa.Row[Any]) -> RunRow:
     """Return a row of :func:`run_columns` as a value."""
-    values = plain(row)
+    values = values_of(row)
     counters = {name: int(number) for name in NUMBERS if (number := values.pop(name)) is not None}
     return RunRow(**values, counters=counters)
 
@@ -94,7 +94,7 @@ def record_tables(sides: Sides) -> sa.FromClause:
 
 def record_of(row: sa.Row[Any]) -> RecordRow:
     """Return a row of :func:`record_columns` as a value."""
-    values = plain(row)
+    values = values_of(row)
     del values["batch_no"], values["place"]
     values["errors"] = errors_of(values["errors"])
     return RecordRow(**values, digest=digest_of(values["record_identifier"]))
