@@ -28,6 +28,9 @@ class Status(StrEnum):
 UNDELIVERED = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN})
 """The statuses whose record is not, or not surely, at the vendor."""
 
+IN_DOUBT = (Status.SENDING, Status.UNKNOWN)
+"""The statuses whose record may be at the vendor, or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordError:

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_contacts.ledgers.reports.shapes import CodeCount, RecordRow, RowFilter
+from airflow_provider_contacts.outcome import IN_DOUBT
 
-IN_DOUBT = ("unknown", "sending")
-SENT_AGAIN = ("failed", "rejected", "invalid")
+NOT_THERE = ("failed", "rejected", "invalid")
 """Statuses whose records certainly do not exist at the vendor."""
 
 
 def replay_conf(sync_id: str, codes: Iterable[CodeCount], which: RowFilter) -> dict[str, Any] | None:
     """Return what sends again the rows that are shown; ``None`` if none of them is certainly not at the vendor."""
     there = {one.status for one in codes}
-    statuses = [one for one in SENT_AGAIN if one in there and which.status in {None, one}]
+    statuses = [one for one in NOT_THERE if one in there and which.status in {None, one}]
     codes_of = [which.error_code] if which.error_code else []
     return {"sync_id": sync_id, "statuses": statuses, "error_codes": codes_of} if statuses else None
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
-NOTHING = frozenset({"null", "none", "nan", "nil", "undefined", "the vendor's id"})
-"""Words of templates and other tools for a missing id, and what the page writes in the place of one."""
+NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
+"""Words of templates and other tools for a missing id."""
 
 MOST_NAMED = 20
 """Records of each kind that the summary and the error name, by place and digest."""

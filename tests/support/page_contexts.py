@@ -198,8 +198,8 @@ NO_FACTS = RowsOfRun(codes=(), num_rows=0, num_taken_over=0, num_without_row=0)
 CONF = {"sync_id": RUN.sync_id, "statuses": ["failed", "rejected", "invalid"], "error_codes": ["INVALID_PHONE"]}
 SETTLE = {
     "sync_id": RUN.sync_id,
-    "found": {digest_of("mary@example.com"): "the vendor's id"},
-    "missing": [digest_of("joan@example.com")],
+    "found": {digest_of("mary@example.com"): "", digest_of("joan@example.com"): ""},
+    "missing": [],
     "settled_by": "",
 }
 

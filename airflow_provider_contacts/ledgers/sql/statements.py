@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Dialect, null, select, update  # noqa: TID253
 
 from airflow_provider_contacts.ledgers.sql.expressions import NOW, at_place
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
-from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.outcome import IN_DOUBT, Status
 
 Row = tuple[Any, ...]
 
@@ -39,7 +39,6 @@ TYPES = {
 """PostgreSQL's types of what is not text."""
 
 WEAK = (Status.REJECTED, Status.INVALID, Status.FAILED)
-DOUBTFUL = (Status.SENDING, Status.UNKNOWN)
 
 VALUE = re.compile(r"(?<!:):([a-z_]+)")
 # Between the values of a joined text, and in place of one that is null.
@@ -148,7 +147,7 @@ class Statements:
     # The same answer twice is one; and a creation confirmed late stands over whatever was concluded meanwhile. A record
     # without a status of its own is written by the owner of its batch alone.
     _awaits = (
-        f"r.batch_no + 0 = :batch_no AND (r.status IN {listed(DOUBTFUL)} OR :status IN (r.status, 'succeeded') "
+        f"r.batch_no + 0 = :batch_no AND (r.status IN {listed(IN_DOUBT)} OR :status IN (r.status, 'succeeded') "
         "OR (r.status IS NULL AND :is_late = 0))"
     )
 
