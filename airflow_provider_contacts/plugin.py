@@ -35,7 +35,7 @@ TAB = {
 }
 
 
-class Page:
+class LazyApp:
     """The application, which the process that serves it alone builds: a worker never pays for it."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -57,5 +57,5 @@ class ContactsPlugin(AirflowPlugin):
     name = "airflow_provider_contacts"
 
     def __init__(self) -> None:
-        self.fastapi_apps = [{"app": Page(), "url_prefix": "/contacts", "name": "contacts"}]
+        self.fastapi_apps = [{"app": LazyApp(), "url_prefix": "/contacts", "name": "contacts"}]
         self.external_views = views()

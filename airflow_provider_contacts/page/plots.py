@@ -44,7 +44,6 @@ class Column:
     """One day of a plot, its segments from the bottom up."""
 
     day: date
-    total: int
     segments: Sequence[Segment]
 
 
@@ -69,9 +68,8 @@ class Plot:
 def plot_of(days: Sequence[Any], statuses: Sequence[str]) -> Plot:
     """Return a column a day, of the statuses that are asked for."""
     counts = [{status: day.counts.get(status, 0) for status in statuses} for day in days]
-    totals = [sum(one.values()) for one in counts]
-    most = max(totals, default=0)
-    columns = [Column(day.day, total, stacked(one, most)) for day, one, total in zip(days, counts, totals, strict=True)]
+    most = max((sum(one.values()) for one in counts), default=0)
+    columns = [Column(day.day, stacked(one, most)) for day, one in zip(days, counts, strict=True)]
     return Plot(columns, most, {status: sum(one[status] for one in counts) for status in statuses})
 
 

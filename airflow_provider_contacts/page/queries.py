@@ -50,20 +50,15 @@ def row_filter(status: Text = None, error_code: Text = None) -> RowFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskKey:
-    """A task instance; ``region`` tells iterations of a loop apart."""
+    """Which task instance is asked for; ``region`` tells iterations of a loop apart."""
 
     dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    region: str | None
+    run_id: Id
+    task_id: Id
+    map_index: MapIndex = -1
+    region: Region = None
 
 
-def task_key(*, dag_id: str, run_id: Id, task_id: Id, map_index: MapIndex = -1, region: Region = None) -> TaskKey:
-    """Return which task instance is asked for."""
-    return TaskKey(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index, region=region)
-
-
-Task = Annotated[TaskKey, Depends(task_key)]
+Task = Annotated[TaskKey, Depends()]
 WhichRuns = Annotated[RunFilter, Depends(run_filter)]
 WhichRows = Annotated[RowFilter, Depends(row_filter)]
