@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from urllib.parse import quote
 
+from airflow.exceptions import AirflowConfigException
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
@@ -87,6 +88,10 @@ class NoSummaryError(LookupError):
 BY_KIND: tuple[tuple[type[Exception], Problem], ...] = (
     (NotConfiguredError, Problem(503, "The page does not know the outcome table yet", "", SET_IT)),
     (ConfigError, Problem(503, "The outcome table cannot be used", "", SET_IT)),
+    (
+        AirflowConfigException,
+        Problem(503, "The page's options are wrong", "", "Correct them in Airflow's configuration."),
+    ),
     (TooSlowError, Problem(504, "The answer takes too long", "", "")),
     (
         LedgerError,
@@ -117,7 +122,7 @@ def cause_of(error: Exception) -> str:
     if isinstance(error, LedgerError) and not isinstance(error, TooSlowError):
         log.warning("%s", error)
         return AWAY
-    return f"{error}."
+    return f"{error}".rstrip(".") + "."
 
 
 def problem_of(error: Exception) -> Problem:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.outcome import digest_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -30,6 +31,9 @@ LOCAL = {"", "file", "local"}
 
 ROWS_AT_ONCE = 10_000
 """Rows that are held at a time, and that a row group of Parquet has."""
+
+LONGEST_PART = 200
+"""Characters of an id in a path; a file's name may have 255, and has more than the id."""
 
 TEXT, NUMBER, MOMENT = "text", "number", "moment"
 COLUMNS: Mapping[str, str] = {
@@ -121,9 +125,12 @@ def export_rows(
 
 
 def named(text: str) -> str:
-    """Return a text as one part of a path."""
+    """Return a text as one part of a path; a long one is cut, and ends with its digest."""
     part = quote(text, safe="")
-    return part if part.strip(".") else part.replace(".", "%2E")
+    if len(part) > LONGEST_PART:
+        part = f"{part[:LONGEST_PART]}~{digest_of(text)}"
+    # Query engines skip what begins so.
+    return f"%{ord(part[0]):X}{part[1:]}" if part[0] in "._" else part
 
 
 def written(rows: Iterable[RecordRow], file: BinaryIO, form: Form) -> int:
@@ -183,7 +190,8 @@ def csv_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
 
     def write(rows: Sequence[Row]) -> None:
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows([shown(one) for one in row] for row in rows)
+        # A lone carriage return is quoted only where lines end with one.
+        csv.writer(text, lineterminator="\r\n").writerows([shown(one) for one in row] for row in rows)
         file.write(text.getvalue().encode())
 
     write([names])

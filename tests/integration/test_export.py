@@ -38,7 +38,7 @@ def row(number: int = 1, **changes: Any) -> RecordRow:
 
 BAD = row(
     2,
-    status_message='=1+1, "x"\nü',
+    status_message='=1+1, "x"\nü\rz',
     record_payload='{"a": 1}',
     errors=(RecordError("taken", None, "is\u2028taken"),),
     row_index=2**40,
@@ -53,7 +53,7 @@ def read(path: Path, file_format: str) -> list[dict[str, Any]]:
 
         found: Any = pd.read_parquet(path, dtype_backend="pyarrow").to_dict("records")
         return list(found)
-    text = path.read_text("utf-8")
+    text = path.read_bytes().decode()
     if file_format == "ndjson":
         return [json.loads(line) for line in text.removesuffix("\n").split("\n")] if text else []
     return list(csv.DictReader(io.StringIO(text, newline="")))
@@ -128,11 +128,12 @@ def test_what_is_interrupted_leaves_what_was_there(file_format: Any, error: Base
         assert [len(read(one, file_format)) for one in files] == ([] if wanted is None else [wanted])
 
 
-@pytest.mark.parametrize("name", [".", "..", "a/../b", "%", "/", "a?b#c"])
+@pytest.mark.parametrize("name", [".", "..", "a/../b", "%", "/", "a?b#c", "_skipped", "ü" * 255])
 def test_every_id_is_one_part_of_the_path(name: str, tmp_path: Path) -> None:
-    export_rows([row()], folder_at(str(tmp_path)), Form(file_format="csv"), sync_id=name, sync_run_id="r")
+    export_rows([row()], folder_at(str(tmp_path)), Form(file_format="csv"), sync_id=name, sync_run_id=name)
     (path,) = tmp_path.glob("*/*")
     assert path.parent.parent == tmp_path
+    assert (path.name[0] in "_.", path.parent.name[0] in "_.") == (False, False)
 
 
 def test_another_storage_takes_the_same() -> None:

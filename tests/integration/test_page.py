@@ -295,6 +295,12 @@ LEVELS = {
 }
 
 
+def test_an_option_that_is_none_is_told(ask: Ask, numbers: dict[str, int]) -> None:
+    with configured(show_records="perhaps"):
+        found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}")
+    assert (found.status_code, "show_records" in found.text) == (503, True), found.text
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_without_the_table_each_page_says_what_to_do(ask: Ask, numbers: dict[str, int], level: str) -> None:
     options, words = LEVELS[level]

@@ -124,9 +124,9 @@ def refuse_to_lock_out(file: Path) -> None:
         return  # opening it tells why
     if os.geteuid() not in {0, found.st_uid} and not found.st_mode & stat.S_IWGRP:
         raise ConfigError(
-            f"the SQLite file {file} belongs to another user, who could not write the journal that reading makes "
-            "beside it, so that pushes would fail: read as that user, or let the file's group write (chmod g+w) if "
-            "both are in it"
+            "the outcome table's SQLite file belongs to another user, who could not write the journal that reading "
+            "makes beside it, so that pushes would fail: read as that user, or let the file's group write (chmod g+w) "
+            "if both are in it"
         )
 
 
