@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -334,6 +335,22 @@ def test_a_key_that_is_too_long_is_found_as_it_is_stored(filled: Filled) -> None
         Status.INVALID,
     )
     assert keys(filled.reports.record(ALL, "k" * 256)) == [key]
+
+
+def test_who_reads_all_rows_keeps_nobody_from_writing_where_wal_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "outcomes.db"
+    with closing(Database(f"sqlite:///{file}")) as database:
+        names = [f"key {number}" for number in range(2500)]
+        ledger = execution(database, "a")
+        put(ledger, batch_of(ledger, *names))
+    with closing(sqlite3.connect(file, timeout=0.5)) as writer:
+        writer.execute("PRAGMA journal_mode = DELETE")
+        with OutcomeReports.open(UrlHook(f"sqlite:///{file}")) as reports:
+            rows = reports.each_row(A, "a/r/t/-1")
+            found = [next(rows).record_identifier]
+            writer.execute("UPDATE contact_outcomes_records SET attempts = 2")
+            writer.commit()
+            assert sorted([*found, *keys(rows)]) == sorted(names)
 
 
 def test_a_file_whose_pushes_would_be_locked_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

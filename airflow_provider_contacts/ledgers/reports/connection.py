@@ -148,6 +148,12 @@ def has_digest(identifier: str, digest: bytes) -> bool:
     return hashlib.sha256(identifier.encode()).digest()[:6] == digest
 
 
+def readers_block(connection: sa.Connection) -> bool:
+    """Tell whether who writes must wait for who reads: SQLite's file has refused the WAL journal."""
+    is_file = connection.dialect.name == "sqlite"
+    return is_file and connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() != "wal"
+
+
 def seconds_of(connection: sa.Connection) -> float | None:
     """Return how long a statement may take; ``None`` without an end."""
     seconds: float | None = connection.get_execution_options().get(SECONDS)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.reports.connection import ERRORS, SECONDS, ask, open_engine, told
+from airflow_provider_contacts.ledgers.reports.connection import ERRORS, SECONDS, ask, open_engine, readers_block, told
 from airflow_provider_contacts.ledgers.reports.doubt_queries import DoubtQueries
-from airflow_provider_contacts.ledgers.reports.record_queries import RecordQueries
+from airflow_provider_contacts.ledgers.reports.record_queries import CHUNK, RecordQueries
 from airflow_provider_contacts.ledgers.reports.run_queries import RunQueries
 from airflow_provider_contacts.ledgers.reports.shapes import (
     DayCounts,
@@ -150,8 +150,16 @@ class OutcomeReports:
     def each_row(self, scope: Scope, sync_run_id: str, which: RowFilter = EVERY_ROW) -> Generator[RecordRow]:
         """Yield all rows of a run in that order, at constant memory and without a time-out for all of them.
 
-        The transaction lasts until the iterator is exhausted or closed.
+        The transaction lasts until the iterator is exhausted or closed. Where it would keep pushes from writing, each
+        thousand rows have one of their own, and a row that moves meanwhile may come twice or not at all.
         """
+        if ask(self._engine, readers_block):
+            after: str | None = ""
+            while after is not None:
+                page = self.rows(scope, sync_run_id, which, after, CHUNK)
+                yield from page.items
+                after = page.after
+            return
         engine = self._engine.execution_options(**{SECONDS: None})
         try:
             with engine.connect() as connection, connection.begin():
