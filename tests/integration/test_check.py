@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,23 +75,7 @@ def black_hole() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-def plain() -> Iterator[int]:
-    """Return a port that answers a TLS handshake in HTTP."""
-
-    def reply() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(1000)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-            connection.recv(1000)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=reply, daemon=True).start()
-        yield listener.getsockname()[1]
-
-
-def test_a_host_that_cannot_be_reached(serve: Serve, tmp_path: Path, black_hole: int, plain: int) -> None:
+def test_a_host_that_cannot_be_reached(serve: Serve, tmp_path: Path, black_hole: int, without_tls: int) -> None:
     def tls(files: tuple[str, str]) -> str:
         return f"https://localhost:{serve(fine, tls_of(files)).port}"
 
@@ -107,7 +90,11 @@ def test_a_host_that_cannot_be_reached(serve: Serve, tmp_path: Path, black_hole:
         (f"https://localhost:{port}", {}, f"connect: localhost refuses connections on port {port}: nothing listens"),
         ("http://192.0.2.1", hasty | {"allow_http": True}, "connect: "),
         (f"https://localhost:{black_hole}", hasty, "tls: no connection to localhost came about within 0.3 s"),
-        (f"https://localhost:{plain}", {}, f"tls: localhost speaks no TLS on port {plain}: name its TLS port"),
+        (
+            f"https://localhost:{without_tls}",
+            {},
+            f"tls: localhost speaks no TLS on port {without_tls}: name",
+        ),
         (tls(own), {}, "tls: the certificate of localhost is not accepted (self"),
         (tls(other), {"verify": other[0]}, "tls: the certificate of localhost is not accepted (Hostname mismatch"),
         (tls(old), {"verify": old[0]}, "tls: the certificate of localhost is not accepted (certificate has expired)"),

@@ -19,10 +19,8 @@ from airflow_provider_contacts.cli.output import shown, write
 from airflow_provider_contacts.cli.program import main, prepare_streams
 from airflow_provider_contacts.cli.why import COLUMNS, NEXT
 from airflow_provider_contacts.error_codes import NEVER_READ, explain
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
-from tests.support.ledger_conformance import Database, answer, batch_of, make, put, results
+from tests.support.ledger_conformance import Database, answer, batch_of, execution, make, put, results
 
 ROWS = [{"name": "1.10", "text": "\x1b[31m[red]a\nb[/red]\u202e :smile:", "number": 3, "none": None}]
 
@@ -104,11 +102,6 @@ def test_a_vendor_is_shown_whole(name: str, capsys: pytest.CaptureFixture[str]) 
 
 HOSTILE = "is \x1b[31mtaken\n[red]"
 REASONS = (RecordError("taken", "email", HOSTILE), RecordError("short"))
-
-
-def execution(database: Database, dag_id: str, **changes: Any) -> SqlLedger:
-    run = RunIdentity(dag_id=dag_id, run_id="r", task_id="t", map_index=-1, try_number=changes.pop("try_number", 1))
-    return database.open(run=run, **changes)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -238,18 +237,8 @@ def test_a_cause_is_told_where_nobody_is_there(serve: Serve) -> None:
     assert server.heard == []
 
 
-def test_a_cause_is_told_where_no_tls_is_spoken() -> None:
-    def reply() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(1000)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-            connection.recv(1000)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        threading.Thread(target=reply, daemon=True).start()
-        assert f"localhost speaks no TLS on port {port}" in told(f"https://localhost:{port}")
+def test_a_cause_is_told_where_no_tls_is_spoken(without_tls: int) -> None:
+    assert f"localhost speaks no TLS on port {without_tls}" in told(f"https://localhost:{without_tls}")
 
 
 def test_a_cause_is_told_where_the_certificate_is_wrong(serve: Serve, tmp_path: Path) -> None:

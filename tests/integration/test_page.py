@@ -24,7 +24,7 @@ from airflow_provider_contacts.plugin import views
 from tests.airflow_harness import AIRFLOW
 from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
 from tests.support.ledger_conformance import Database, outcome
-from tests.support.page_rows import A, B, fill, opened
+from tests.support.page_rows import HEADERS, A, B, fill, opened
 from tests.support.pushing import DEX, World
 
 if TYPE_CHECKING:
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
 
 Ask = Callable[..., Any]
 
-HEADERS = {
-    "content-security-policy": "default-src 'self'; frame-ancestors 'self'",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-}
 KEY = A.key("rejected")
 TASK = f"/dags/{A.dag_id}/task?run_id={A.run_id}&task_id={A.marker}.push&map_index=-1"
 CLEAR = {"show_records": "True"}
@@ -127,9 +121,6 @@ def looks() -> list[dict[str, Any]]:
         (f"/dags/{A.dag_id}/runs/{{b}}/rows.csv", 404, "belongs to another DAG"),
         ("/dags/~/runs/{a}", 404, "belongs to another DAG"),
         (f"/dags/{A.dag_id}/task?run_id=r&task_id=t", 404, "has left no outcomes"),
-        ("/static/../app.py", 404, "nothing here"),
-        ("/docs", 404, "nothing here"),
-        ("/openapi.json", 404, "nothing here"),
         (f"/dags/{A.dag_id}/runs/x", 422, "cannot be understood"),
         (f"/dags/{A.dag_id}/runs/{2**63}", 422, "cannot be understood"),
         (f"/dags/{A.dag_id}/doubts", 422, "cannot be understood"),
@@ -151,27 +142,13 @@ def test_the_way_of_a_task_instance_leads_to_its_run(ask: Ask, numbers: dict[str
     )
 
 
-@pytest.mark.parametrize(
-    ("headers", "status", "location"),
-    [
-        ({}, 401, None),
-        ({"Sec-Fetch-Dest": "iframe"}, 401, None),
-        ({"Sec-Fetch-Dest": "document"}, 303, "/api/v2/auth/login?next=%2Fcontacts%2Fdoubts%3Fa%3Db"),
-    ],
-)
-def test_a_browser_without_a_login_is_sent_where_airflow_sends_it(
-    ask: Ask, headers: dict[str, str], status: int, location: str | None
-) -> None:
-    found = ask("/doubts?a=b", None, headers=headers)
-    assert (found.status_code, found.headers.get("location")) == (status, location)
-
-
 def test_below_a_path_of_airflow_every_address_begins_with_it(client: TestClient, ask: Ask) -> None:
     with patch.object(client.app, "root_path", "/airflow"):
         found = ask("/").text
     assert 'href="/airflow/contacts/static/contacts.css"' in found
     assert 'href="/airflow/"' in found
-    assert not {'="/contacts', '="/static'} & {one for one in ('="/contacts', '="/static') if one in found}
+    assert '="/contacts' not in found
+    assert '="/static' not in found
 
 
 @pytest.mark.parametrize(
@@ -204,46 +181,9 @@ def test_htmx_gets_the_block_that_it_puts_in_place(
 def seen(ask: Ask, role: str, path: str) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether a page shows a person, and the looks that were written down."""
     known = len(looks())
-    form = {"method": "POST", "data": {"key": KEY}} if path == "/record" else {}
-    found = ask(path, role, **form)
+    found = ask(path, role)
     assert found.status_code == 200, found.text
-    assert "<script>alert" not in found.text or path.endswith(".csv")
-    return A.canary in found.text.replace(KEY, "") or "canary-a-person-rejected" in found.text, looks()[known:]
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["/dags/crm_a/runs/{a}", "/dags/crm_a/runs/{a}/rows.csv", "/record", f"/dags/crm_a/doubts?sync_id={A.sync_id}"],
-)
-def test_only_an_editor_sees_records_in_clear_and_each_look_is_written_down(
-    ask: Ask, numbers: dict[str, int], path: str
-) -> None:
-    path = path.format(a=numbers[A.dag_id])
-    assert seen(ask, "admin", path) == (False, []), "off by default"
-    with configured(**CLEAR):
-        assert seen(ask, "viewer", path) == (False, [])
-        shows, (look,) = seen(ask, "user", path)
-    assert shows
-    assert (look.pop("owner"), look.pop("dag_id")) == ("user", A.dag_id)
-    told = look.pop("digests", None)
-    assert told is None or set(told) <= A.digests
-    assert "canary" not in json.dumps(look)
-
-
-def test_what_cannot_be_written_down_is_not_shown(ask: Ask, numbers: dict[str, int]) -> None:
-    def rename(old: str, new: str) -> None:
-        with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-            database.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
-    rename("log", "log_away")
-    try:
-        with configured(**CLEAR):
-            found = [ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}{end}") for end in ("", "/rows.csv")]
-    finally:
-        rename("log_away", "log")
-    assert [one.status_code for one in found] == [500, 500]
-    assert not any("canary" in one.text for one in found)
-    assert {name: found[0].headers[name] for name in HEADERS} == HEADERS
+    return "canary-a-person-rejected" in found.text, looks()[known:]
 
 
 def test_no_cell_of_the_csv_is_a_formula(ask: Ask, numbers: dict[str, int]) -> None:

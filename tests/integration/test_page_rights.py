@@ -20,17 +20,11 @@ import pytest
 from airflow_provider_contacts.outcome import digest_of
 from tests.support.ledger_conformance import Database
 from tests.support.page_people import Manager, Person, people
-from tests.support.page_rows import CONTESTED, ENDS, SHARED, A, B, Side, fill
+from tests.support.page_rows import CONTESTED, ENDS, HEADERS, SHARED, A, B, Side, fill
 from tests.support.page_server import PACKAGE, Answer, PageServer, page_server
 
 TABLES = [f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records")]
 CANARY = re.compile("canary-[a-z-]*")
-HEADERS = {
-    "content-security-policy": "default-src 'self'; frame-ancestors 'self'",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-}
 INVISIBLE = re.compile(r"[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]")
 OF_NOBODY, INVALID = None, "garbage"
 
@@ -254,7 +248,8 @@ def test_rights_are_asked_for_before_anything_else(world: World) -> None:
     for path in paths:
         assert (path, world.server.ask("editor_of_a", path).status) == (path, 403)
     for path in [*paths, "/contacts/?since=x", "/contacts/static/nothing"]:
-        assert (path, world.server.ask(OF_NOBODY, path).status) == (path, 401)
+        for headers in ({}, {"Sec-Fetch-Dest": "iframe"}):
+            assert (path, world.server.ask(OF_NOBODY, path, headers=headers).status) == (path, 401)
         page = world.server.ask(OF_NOBODY, path, headers={"Sec-Fetch-Dest": "document"})
         assert (page.status, page.headers["location"]) == (303, f"/api/v2/auth/login?next={quote(path, safe='')}")
     assert world.get(OF_NOBODY, Route("/contacts/record", form={"wrong": "x"})).status == 401
@@ -349,6 +344,7 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(world: World) -> None:
             asks = world.shows and (route.rows or bool(route.form))
             assert (name, answer.status) == (name, 500 if asks else route.status)
             assert (name, CANARY.findall(answer.text)) == (name, [])
+            assert {one: answer.headers.get(one) for one in HEADERS} == HEADERS
     finally:
         run_in(world.server.folder / "airflow.db", "DROP TRIGGER full")
 

@@ -16,8 +16,6 @@ from airflow_provider_contacts.errors import ConfigError, LedgerError, TooSlowEr
 from airflow_provider_contacts.ledgers.reports.connection import ask
 from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
 from airflow_provider_contacts.ledgers.reports.shapes import RecordRow, RowFilter, RunFilter, Scope
-from airflow_provider_contacts.ledgers.run_identity import RunIdentity
-from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
 from airflow_provider_contacts.records.keys import identifier_of
 from tests.support.fresh_databases import fresh_database
@@ -28,6 +26,7 @@ from tests.support.ledger_conformance import (
     claim,
     conclude,
     decoded,
+    execution,
     make,
     outcome,
     put,
@@ -43,13 +42,6 @@ ALL, A, B, NONE = Scope(None), Scope(frozenset({"a"})), Scope(frozenset({"b"})),
 BOTH = Scope(frozenset({"a", "b", "absent"}))
 TODAY = datetime.now(UTC).date()
 REASONS = (RecordError("taken", "email", "is taken"), RecordError("short", None, None))
-
-
-def execution(database: Database, dag_id: str, run_id: str = "r", try_number: int = 1, **changes: Any) -> SqlLedger:
-    """Open the table as a task of a DAG does."""
-    region = changes.pop("region", None)
-    run = RunIdentity(dag_id=dag_id, run_id=run_id, task_id="t", map_index=-1, try_number=try_number, region=region)
-    return database.open(run=run, **changes)
 
 
 def reports_of(database: Database, **settings: Any) -> OutcomeReports:
@@ -322,10 +314,12 @@ def test_a_question_that_takes_too_long_is_given_up(filled: Filled) -> None:
         assert reports.runs(A).items
 
 
-def test_a_reader_that_stops_holds_no_transaction_for_good(filled: Filled) -> None:
-    if filled.reports._engine.dialect.name == "postgresql":
-        shown = "SHOW idle_in_transaction_session_timeout"
-        assert ask(filled.reports._engine, lambda one: one.exec_driver_sql(shown).scalar_one()) == "1min"
+def test_a_reader_that_stops_holds_no_transaction_for_good(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    with closing(fresh_database("postgresql", request, tmp_path)) as database:
+        database.open()
+        with closing(reports_of(database)) as reports:
+            shown = "SHOW idle_in_transaction_session_timeout"
+            assert ask(reports._engine, lambda one: one.exec_driver_sql(shown).scalar_one()) == "1min"
 
 
 def test_a_key_that_is_too_long_is_found_as_it_is_stored(filled: Filled) -> None:

@@ -166,6 +166,13 @@ class Database:
             engine.dispose()
 
 
+def execution(database: Database, dag_id: str, run_id: str = "r", try_number: int = 1, **changes: Any) -> SqlLedger:
+    """Open the table as a task of a DAG does."""
+    region = changes.pop("region", None)
+    run = RunIdentity(dag_id=dag_id, run_id=run_id, task_id="t", map_index=-1, try_number=try_number, region=region)
+    return database.open(run=run, **changes)
+
+
 NUMBERS = count(1)
 
 

@@ -17,6 +17,14 @@ HOSTILE = (
     "=cmd|'/c calc'!A1 <script>alert(1)</script> \"><img src=x onerror=alert(1)> {{7*7}} "
     "\u202egpj.exe\u2066 \x1b[31m\x00 \r\nSet-Cookie: a=b"
 )
+HEADERS = {
+    "content-security-policy": "default-src 'self'; frame-ancestors 'self'",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+"""Of every answer of the page, whatever it is."""
+
 REFUSED = (Status.REJECTED, Status.FAILED, Status.UNKNOWN)
 ENDS = (*REFUSED, Status.SUCCEEDED, Status.INVALID, Status.SENDING)
 

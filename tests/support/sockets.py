@@ -141,6 +141,22 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
+@pytest.fixture
+def without_tls() -> Iterator[int]:
+    """Return a port that answers a TLS handshake in HTTP."""
+
+    def reply() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=reply, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
 @contextmanager
 def client_to(where: Server | str, credential: Credential | None = None, **options: Any) -> Iterator[Client]:
     url = where if isinstance(where, str) else f"{'https' if where.tls else 'http'}://127.0.0.1:{where.port}"
