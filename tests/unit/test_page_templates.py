@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from airflow_provider_contacts.ledgers.reports.shapes import Page
+from airflow_provider_contacts.ledgers.reports.shapes import CodeCount, Page
 from airflow_provider_contacts.page.hostile_text import foreign
 from airflow_provider_contacts.page.plots import bar_of, plot_of
 from airflow_provider_contacts.page.rendering import environment, pretty, query, render, seconds
@@ -161,6 +162,9 @@ def test_a_run_says_what_its_rows_do_not() -> None:
         assert text in words
     assert "taken over" not in shown("run", facts=NO_FACTS)
     assert "33<span" in shown("run", facts=FACTS)
+    cased = replace(FACTS, codes=tuple(CodeCount("rejected", code, None, 1) for code in ("TAKEN", "taken")))
+    assert shown("run", facts=cased).count('<option value="TAKEN"') == 1
+    assert shown("run", facts=cased).count('<option value="taken"') == 1
 
 
 def test_a_bar_shows_one_of_a_million_and_what_is_left() -> None:
