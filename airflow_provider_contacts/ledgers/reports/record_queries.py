@@ -104,9 +104,9 @@ class RecordQueries:
             query = query.where(b.c.run_no == run.run_no, *wanted_rows(self._sides, which))
             if self._tables.flavour in COLLATIONS:  # else small tables are joined by a buffer, which loses the order
                 query = query.with_hint(u, "FORCE INDEX (PRIMARY)").with_hint(s, "FORCE INDEX (PRIMARY)")
-            rows = self._connection.execute(query, execution_options=options)
-            for _, of_batch in groupby(rows, attrgetter("batch_no")):
-                yield from map(record_of, sorted(of_batch, key=attrgetter("place")))
+            with self._connection.execute(query, execution_options=options) as rows:
+                for _, of_batch in groupby(rows, attrgetter("batch_no")):
+                    yield from map(record_of, sorted(of_batch, key=attrgetter("place")))
 
     def _runs_of(self, sync_run_id: str) -> Sequence[Any]:
         """Return number and size of the tries of a run, in their order."""
