@@ -1,4 +1,4 @@
-"""What every status and error code means, and what to do about it: for the page, the command line and the documents.
+"""The meaning of every status and error code, and advice, for the page, the command line and the documents.
 
 The tables of codes in ``docs/outcomes.md`` are written from here: ``python -m tests.support.code_tables``.
 """
@@ -56,7 +56,7 @@ STATUS_WORDS: Mapping[str, Explanation] = {
         "Nothing, or select each row once. The outcome stands under the same key.",
     ),
 }
-"""What a record's status means."""
+"""The meaning of a record's status."""
 
 RUN_STATUS_WORDS: Mapping[str, Explanation] = {
     "running": Explanation(
@@ -78,7 +78,7 @@ RUN_STATUS_WORDS: Mapping[str, Explanation] = {
         "Mend what the run's message names, then clear the task: it sends only what is certainly not there.",
     ),
 }
-"""What the status of a try of a run means."""
+"""The meaning of the status of a try of a run."""
 
 NEVER_READ = (
     "The query or the upstream task did not give it: look for the key there.",
@@ -90,7 +90,7 @@ NEVER_READ = (
     "Its push has not come to it yet, or ended before: look at the newest runs.",
     "It is the vendor's own id, or a key of another Airflow: look for the record under the key of its source.",
 )
-"""What it can mean that no push has a row for a key."""
+"""Reasons why no push has a row for a key."""
 
 VALUE = "Correct the value of the field at its source, or convert it in the query."
 MAPPING = "Correct the query's column, or rename it with field_map."
@@ -269,7 +269,7 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
         "unmatched": Explanation("The answer is good, and this record cannot be told from others in it."),
     },
 }
-"""What this package's own codes mean, by the status that they come with; without advice, that of the status."""
+"""The package's own codes, by the status that they come with; one without advice has that of its status."""
 
 
 def explain(status: str, code: str | None, destination: str | None = None) -> Explanation:

@@ -1,4 +1,4 @@
-"""What Airflow loads in every one of its processes: where the page is. The page itself comes with its first request."""
+"""The plugin, which Airflow loads in every process: it tells where the page is. The first request imports the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPERATORS = (
     "SqlToContactsOperator",
     "ReplayContactsOperator",
 )
-"""Whose task instances get a tab."""
+"""Operators whose task instances get a tab."""
 
 # Relative addresses, which a browser takes from the root of Airflow's UI, wherever that is.
 NAVIGATION = {

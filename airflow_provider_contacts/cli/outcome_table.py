@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
 
 STATEMENT_SECONDS = 60.0
-"""Who asks at a terminal can wait longer than a page."""
+"""Longer than the page waits: its request must not keep a thread of the API server."""
 
 
 def find_connections() -> None:

@@ -1,4 +1,4 @@
-"""What a command prints, in four formats. Texts of vendors and people are shown, and never drive the terminal."""
+"""Print rows in four formats. Text of vendors and people is shown, and never drives the terminal."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ NEXT = {
     "unknown": (ON_UNKNOWN, ON_UNKNOWN),
     "sending": ("takes it as unknown", "leaves it alone for an hour (claimed_elsewhere), then takes it as unknown"),
 }
-"""What the next try of the same run and the next run do with a record."""
+"""For each status: how the next try of the same run treats the record, and how the next run does."""
 
 COLUMNS = {"": ("sync_id", "record_identifier", "digest", "status", "error_code", "error_field", "meaning", "advice",
                 "settle", "status_message", "errors", "next_try", "next_run", "destination", "destination_object",
                 "destination_record_id", "http_status", "attempts", "dag_id", "run_id", "task_id", "map_index",
                 "try_number", "run_no", "row_index", "batch_started_at", "batch_completed_at", "settled_by",
                 "settled_at")}  # fmt: skip
-"""Of the blocks; the other formats have the rest of the row, too."""
+"""Columns of the blocks; the other formats have the rest of the row, too."""
 NEWEST_COLUMNS = {"newest_run_of_each_sync": ("sync_id", *RUN_COLUMNS)}
 
 

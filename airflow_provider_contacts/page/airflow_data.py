@@ -1,4 +1,4 @@
-"""What the page reads and writes in Airflow's own database: summaries, DAGs to trigger, the audit log."""
+"""Airflow's own database: summaries in XCom and DAGs to trigger are read, the audit log is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select  # noqa: TID253  # nothing but the API server imports this
 
 REPLAY_TAGS = ("contacts", "replay")
-"""Of the DAGs that settle records and send them again."""
+"""Tags of the DAGs that settle records and send them again."""
 
 
 def summary_of(dag_id: str, run_id: str, task_id: str, map_index: int, region: str | None) -> dict[str, Any] | None:

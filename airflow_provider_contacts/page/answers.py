@@ -1,4 +1,4 @@
-"""How a route answers: a page, or the one block of it that htmx has asked for."""
+"""The answer of a route: a page, or the one block of it that htmx has asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to copy into the trigger form of a DAG that settles records or sends them again: digests, never keys."""
+"""Configurations for the trigger form of a DAG that settles records or sends them again: digests, never keys."""
 
 from __future__ import annotations
 

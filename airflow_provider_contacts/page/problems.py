@@ -24,7 +24,7 @@ AWAY = "The database of [contacts] outcomes_conn_id cannot be used now. The log 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a page about a problem says."""
+    """The text of a page about a problem."""
 
     status_code: int
     title: str

@@ -1,4 +1,4 @@
-"""What the addresses of the page may hold; anything else is refused with 422."""
+"""Parameters of the page's addresses; a value that does not fit is refused with 422."""
 
 from __future__ import annotations
 

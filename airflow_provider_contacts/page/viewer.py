@@ -1,4 +1,4 @@
-"""Who looks, from where, and what that person may see in clear."""
+"""The user of a request, the DAGs that this user may read, and the records that are shown in clear."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOWNLOADS = tuple(map(int, re.findall(r"\d+", __version__)[:3])) >= (3, 3, 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """Who looks, and from where.
+    """The user of a request, and the place that it comes from.
 
     :param in_frame: inside Airflow's UI, whose frame lets no link out of it.
     :param can_download: a frame of Airflow below 3.3.2 lets nothing be downloaded.
@@ -67,11 +67,11 @@ def of_one_dag(dag_id: str) -> Scope:
 Readable = Annotated[Scope, Depends(readable)]
 OfOneDag = Annotated[Scope, Depends(of_one_dag)]
 of_dag = [Depends(requires_access_dag("GET", DagAccessEntity.XCOM))]
-"""What each route of one DAG asks for: the right to its XComs, where the summaries are."""
+"""Each route of one DAG asks for the right to read its XComs, where the summaries are."""
 
 
 class Sight:
-    """What the user may see in clear; every look is written down before it is shown."""
+    """Shows records in clear where the user may see them; each such answer is written into the audit log first."""
 
     def __init__(self, user: GetUserDep) -> None:
         self._user = user

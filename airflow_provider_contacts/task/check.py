@@ -1,4 +1,4 @@
-"""Whether a vendor's connection works, step by step; nothing is created at the vendor."""
+"""Check a vendor's connection step by step; nothing is created at the vendor."""
 
 from __future__ import annotations
 

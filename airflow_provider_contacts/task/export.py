@@ -56,7 +56,7 @@ PAYLOADS = frozenset({"record_payload", "status_message", "errors"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What an object holds, and how.
+    """The format and the columns of an object.
 
     :param payloads: whether it has the columns :data:`PAYLOADS`.
     :param identifiers: ``"digest"`` puts the twelve digits of logs in the place of each identifier.

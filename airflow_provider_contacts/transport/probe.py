@@ -1,4 +1,4 @@
-"""How far a connection to a host comes: its name, the socket, the proxy, TLS; opened just as a push opens it."""
+"""Open a connection to a host as a push opens it, and tell each step: name, socket, proxy, TLS."""
 
 from __future__ import annotations
 

@@ -88,12 +88,12 @@ def ask(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
         with engine.connect() as connection, connection.begin():
             return work(connection)
     except ERRORS as error:
-        failure = told(engine, error)
+        failure = ledger_error(engine, error)
     # Raised outside of the handler: chained to nothing that holds a row.
     raise failure
 
 
-def told(engine: sa.Engine, error: BaseException) -> LedgerError:
+def ledger_error(engine: sa.Engine, error: BaseException) -> LedgerError:
     """Return what is raised for one of ``ERRORS``."""
     if not is_too_slow(error):
         return failure_of(engine, error)

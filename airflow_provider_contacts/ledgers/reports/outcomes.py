@@ -6,7 +6,14 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.ledgers.reports.connection import ERRORS, SECONDS, ask, open_engine, readers_block, told
+from airflow_provider_contacts.ledgers.reports.connection import (
+    ERRORS,
+    SECONDS,
+    ask,
+    ledger_error,
+    open_engine,
+    readers_block,
+)
 from airflow_provider_contacts.ledgers.reports.doubt_queries import DoubtQueries
 from airflow_provider_contacts.ledgers.reports.record_queries import CHUNK, RecordQueries
 from airflow_provider_contacts.ledgers.reports.run_queries import RunQueries
@@ -166,7 +173,7 @@ class OutcomeReports:
                 yield from RecordQueries(connection, self._tables, scope).each(sync_run_id, which)
                 return
         except ERRORS as error:
-            failure = told(self._engine, error)
+            failure = ledger_error(self._engine, error)
         raise failure
 
     def record(self, scope: Scope, name: str, limit: int = 200) -> list[RecordRow]:

@@ -1,4 +1,4 @@
-"""What every question about the tables shares: whose rows may be seen, moments, and rows as values."""
+"""The parts that all queries share: the scope, cursors, moments, and rows as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reports ask for and return: frozen values, times aware and in UTC."""
+"""Arguments and results of the reports: frozen values, times aware and in UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose rows may be seen: those whose run is of one of these DAGs; ``None`` for all of them."""
+    """The rows that may be seen: those whose run is of one of these DAGs; ``None`` for all of them."""
 
     dag_ids: frozenset[str] | None
 
@@ -110,7 +110,7 @@ class CodeCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsOfRun:
-    """What the rows of a run say beside its counters.
+    """The rows of a run, counted beside its counters.
 
     :param codes: of the rows that still belong to it, most first.
     :param num_rows: how many these are.
