@@ -19,7 +19,7 @@ router = APIRouter()
 @router.get("/record")
 def ask_for_record(answer: Answering) -> HTMLResponse:
     """Show the form that asks for a key. The key is sent in a body: addresses are written into logs."""
-    return answer("record.html", "record", key_given=False, rows=(), clear={}, newest_runs=())
+    return answer("record.html", "record", key_given=False, rows=(), clear={}, newest_runs=(), settle={})
 
 
 @router.post("/record")
@@ -30,6 +30,7 @@ def record(
     if key is None:
         return ask_for_record(answer)
     rows = reports.record(scope, key)
+    settle = {row.sync_id: conf for row in rows if (conf := settle_conf(row.sync_id, [row]))}
     return answer(
         "record.html",
         "record",
@@ -37,6 +38,8 @@ def record(
         rows=sight.shown(rows),
         clear={row.dag_id: sight.is_clear(row.dag_id) for row in rows},
         newest_runs=() if rows else reports.newest_runs(scope),
+        settle=settle,
+        replay_dags=replay_dags(scope.dag_ids or ()) if settle else (),
     )
 
 

@@ -296,10 +296,14 @@ def test_a_key_that_no_table_can_hold_is_refused(ask: Ask) -> None:
 
 
 def test_what_is_offered_to_copy_has_digests_alone_and_is_refused_as_it_is(ask: Ask, numbers: dict[str, int]) -> None:
+    key = A.keys[Status.UNKNOWN]
     with configured(**CLEAR):
-        found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}?status=unknown").text
-    assert f"&#34;{digest_of(A.keys[Status.UNKNOWN])}&#34;: &#34;&#34;" in found
-    assert "&#34;settled_by&#34;: &#34;&#34;" in found
+        of_run = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}?status=unknown").text
+        of_record = ask("/record", method="POST", data={"key": key}).text
+    for found in (of_run, of_record):
+        assert f"&#34;{digest_of(key)}&#34;: &#34;&#34;" in found
+        assert "&#34;settled_by&#34;: &#34;&#34;" in found
+    assert "Settle it" not in ask("/record", method="POST", data={"key": KEY}).text
 
 
 def test_below_airflow_3_4_no_task_of_others_gets_a_tab() -> None:

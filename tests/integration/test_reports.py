@@ -291,6 +291,15 @@ def test_a_verdict_and_a_hostile_text_are_read_as_the_view_shows_them(filled: Fi
     assert json.loads(row.record_payload or "") == {"email": "ada@example.com"}
 
 
+def test_what_is_not_delivered_comes_before_what_was_delivered_later(filled: Filled) -> None:
+    later = execution(filled.database, "a", "later", sync_id="later")
+    sent = batch_of(later, "g1")
+    put(later, sent)
+    conclude(later, [outcome("g1", Status.SUCCEEDED, sent[0].batch_id, destination_record_id="id")])
+    found = [(row.sync_id, row.status) for row in filled.reports.record(ALL, "g1")]
+    assert found == [("own", "unknown"), ("later", "succeeded"), ("shared", "succeeded")]
+
+
 def test_nothing_can_be_written(filled: Filled) -> None:
     def write(connection: Any) -> None:
         connection.exec_driver_sql("UPDATE contact_outcomes_records SET attempts = 7")

@@ -259,6 +259,7 @@ def of_runs(**given: Any) -> dict[str, Any]:
 def of_record(**given: Any) -> dict[str, Any]:
     """Return the context of the search for one record."""
     usual: dict[str, Any] = {"section": "record", "key_given": True, "clear": {"crm_nightly": True}, "newest_runs": []}
+    usual |= {"settle": {}, "replay_dags": ["example_replay"]}
     return usual | {"rows": [refused("ada@example.com"), SETTLED]} | given
 
 
@@ -360,6 +361,7 @@ CONTEXTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "record": ("record.html", of_record()),
     "record_asked": ("record.html", of_record(key_given=False, rows=[])),
     "record_none": ("record.html", of_record(rows=[], newest_runs=[CLEAN, FAILED])),
+    "record_in_doubt": ("record.html", of_record(rows=[IN_DOUBT, SETTLED], settle={IN_DOUBT.sync_id: SETTLE})),
     "record_hostile": ("record.html", of_record(rows=[VILE])),
     "doubts": ("doubts.html", of_doubts()),
     "doubts_none": ("doubts.html", of_doubts(groups=[])),

@@ -128,6 +128,13 @@ def test_keys_and_texts_are_hidden_unless_they_may_be_seen(case: str) -> None:
     assert "example.com" in clear
 
 
+def test_a_record_in_doubt_has_its_own_configuration() -> None:
+    text = shown("record_in_doubt")
+    assert text.count("<summary>Settle it</summary>") == 1
+    assert f"&#34;{IN_DOUBT.digest}&#34;: &#34;&#34;" in text
+    assert "settle-record1" in text
+
+
 def test_only_a_run_in_progress_is_asked_for_again() -> None:
     running, over = shown("run_running"), shown("run")
     assert 'hx-get="/contacts/dags/crm_nightly/runs/9" hx-trigger="every 5s"' in running

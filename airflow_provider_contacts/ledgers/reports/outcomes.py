@@ -177,7 +177,10 @@ class OutcomeReports:
         raise failure
 
     def record(self, scope: Scope, name: str, limit: int = 200) -> list[RecordRow]:
-        """Return the rows of a record under every ``sync_id``, newest first; ``name`` is its key, or its digest."""
+        """Return the rows of a record under every ``sync_id``; ``name`` is its key, or its digest.
+
+        What is not delivered comes first, each part newest first.
+        """
         return self._of_records(scope, lambda records: records.record(name, limit))
 
     def doubts(self, scope: Scope) -> list[DoubtGroup]:

@@ -170,11 +170,11 @@ class RecordQueries:
         return tuple(CodeCount(*words, count) for words, count in found.most_common() if count)
 
     def record(self, name: str, limit: int) -> list[RecordRow]:
-        """Return the rows of a key, else those of a digest, newest first."""
+        """Return the rows of a key, else those of a digest: what is not delivered, then the rest, newest first."""
         found = self._of_keys([stored(name)], limit)
         if not found and DIGEST.fullmatch(name):
             found = self._of_keys(self._keys(name.lower(), limit), limit)
-        return found
+        return sorted(found, key=lambda row: row.status == SUCCEEDED)
 
     def _of_keys(self, keys: Sequence[str], limit: int) -> list[RecordRow]:
         r, _, b, u = (side.c for side in self._sides)

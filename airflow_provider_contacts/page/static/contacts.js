@@ -13,6 +13,9 @@
   dress();
   addEventListener("storage", dress);
 
+  // In Airflow's frame, a browser leaves the focus where it was.
+  addEventListener("DOMContentLoaded", () => document.querySelector("[autofocus]")?.focus());
+
   let fading;
   function say(text) {
     const told = document.getElementById("told");
