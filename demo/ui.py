@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -45,11 +46,15 @@ TIMES = {
     "batches": ("batch_started_at", "batch_completed_at"),
     "records": ("settled_at",),
 }
+FILES = {"table": "outcomes.db", "log": "airflow.log", "home": "airflow"}
 WORDS = """
 The page         {url}/contacts/   or "Contacts" in Airflow's own navigation
 Airflow          {url}/
 Log in as        admin, who may see records, or viewer, who may not; password: {password}
 Outcome table    {table}
+Look up          C000003, which one vendor refused, or C999999, which was never read; at a terminal:
+                 AIRFLOW_HOME={home} AIRFLOW_CONN_OUTCOMES={outcomes} \\
+                   .venv/bin/airflow contacts why C000003 --outcomes-conn-id outcomes
 The simulator    {simulator}/_simulator   what it has stored, and faults to set: docs/simulator.md
 Logs             {log}
 
@@ -79,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for day in range(len(DAYS)):
                 pushes_of(day, airflow, vendors, screen)
             told = {"url": airflow.url, "password": airflow.password, "simulator": vendors}
-            screen.say(WORDS.format(**told, table=shown(folder / "outcomes.db"), log=shown(folder / "airflow.log")))
+            told |= {name: shown(folder / file) for name, file in FILES.items()}
+            screen.say(WORDS.format(**told, outcomes=shlex.quote(os.environ["AIRFLOW_CONN_OUTCOMES"])))
             while True:
                 airflow.check()
                 time.sleep(1)
@@ -120,7 +126,7 @@ def pushes_of(day: int, airflow: Airflow, vendors: str, screen: Screen) -> None:
     with screen.during(f"pushes of day {day + 1} of {len(DAYS)}"):
         states = [airflow.wait_for(run) for run in runs]
     said = f"{states.count('failed')} of {len(states)} failed, as they should where answers were lost"
-    screen.say(f"{'4. Pushes' if day == 0 else '':14} {rows} contacts to {len(VENDORS)} vendors: {said}")
+    screen.say(f"{'2. Pushes' if day == 0 else '':14} {rows} contacts to {len(VENDORS)} vendors: {said}")
     if back:
         with closing(sqlite3.connect(airflow.folder / "outcomes.db")) as connection, connection:
             for table, columns in TIMES.items():
@@ -162,6 +168,9 @@ class Airflow:
             "api__host": "127.0.0.1",
             "api__port": self.url.rpartition(":")[2],
             "api__workers": "1",
+            # On a busy machine its first answers take longer than the usual 5 seconds, and a task that gives up on
+            # them comes again only after the retry_delay of its DAG.
+            "workers__execution_api_timeout": "60",
             "logging__worker_log_server_port": str(free_port()),
             "logging__trigger_log_server_port": str(free_port()),
             "contacts__outcomes_conn_id": "outcomes",
@@ -180,14 +189,15 @@ class Airflow:
                     self.wait_until_it_answers()
                 yield
             finally:
-                self.end()
+                with screen.during("Airflow ends"):
+                    self.end()
 
     def end(self) -> None:
-        """Interrupt it, as Ctrl-C in its terminal does; after a while, kill whatever is left."""
+        """Interrupt it, as Ctrl-C in its terminal does; after a while, or a second Ctrl-C, kill whatever is left."""
         for number, seconds in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
                 self.process.wait(seconds)
 
     def check(self) -> None:
