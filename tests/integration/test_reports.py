@@ -237,6 +237,7 @@ def test_runs_and_their_filters(filled: Filled) -> None:
     assert [one.dag_id for one in page.items] == ["c", "b"]
     rest = reports.runs(ALL, after=page.after, limit=2)
     assert ([one.dag_id for one in rest.items], rest.after) == (["a"], None)
+    assert [one.dag_id for one in reports.newest_runs(ALL)] == ["c", "b"], "b has pushed under the sync_id of a since"
     (run,) = rest.items
     assert (run.sync_id, run.destination, run.status, run.status_message) == ("shared", "dex", "failed", "why")
     assert (run.counters["num_planned"], run.is_running) == (13, False)
