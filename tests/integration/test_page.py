@@ -7,9 +7,11 @@ import csv
 import io
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -19,7 +21,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import PushContactsOperator
-from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.outcome import IN_DOUBT, Status, digest_of
 from airflow_provider_contacts.plugin import views
 from tests.airflow_harness import AIRFLOW
 from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
@@ -295,15 +297,21 @@ def test_a_key_that_no_table_can_hold_is_refused(ask: Ask) -> None:
     assert ask("/record", method="POST", data={"key": "a\x00"}).status_code == 422
 
 
-def test_what_is_offered_to_copy_has_digests_alone_and_is_refused_as_it_is(ask: Ask, numbers: dict[str, int]) -> None:
-    key = A.keys[Status.UNKNOWN]
+def test_what_is_offered_to_copy_is_what_is_shown_by_digests_alone(ask: Ask, numbers: dict[str, int]) -> None:
+    def confs(path: str, **request: Any) -> list[Any]:
+        found = ask(path, **request).text
+        return [json.loads(unescape(one)) for one in re.findall(r"<textarea[^>]*>(.*?)</textarea>", found, re.DOTALL)]
+
+    doubts = {digest_of(A.keys[status]): "" for status in IN_DOUBT}
+    settle = {"sync_id": A.sync_id, "found": doubts, "missing": [], "settled_by": ""}
+    replay = {"sync_id": A.sync_id, "statuses": ["failed", "rejected", "invalid"], "error_codes": []}
+    run, key = f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}", A.keys[Status.UNKNOWN]
     with configured(**CLEAR):
-        of_run = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}?status=unknown").text
-        of_record = ask("/record", method="POST", data={"key": key}).text
-    for found in (of_run, of_record):
-        assert f"&#34;{digest_of(key)}&#34;: &#34;&#34;" in found
-        assert "&#34;settled_by&#34;: &#34;&#34;" in found
-    assert "Settle it" not in ask("/record", method="POST", data={"key": KEY}).text
+        assert confs(run) == [settle, replay]
+        assert confs(f"{run}?status=failed&error_code=a") == [{**replay, "statuses": ["failed"], "error_codes": ["a"]}]
+        assert confs(f"{run}?status=succeeded") == confs("/record", method="POST", data={"key": KEY}) == []
+        (offered,) = confs("/record", method="POST", data={"key": key})
+        assert offered == {**settle, "found": {digest_of(key): ""}}
 
 
 def test_below_airflow_3_4_no_task_of_others_gets_a_tab() -> None:
