@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -14,12 +13,13 @@ from airflow.api_fastapi.core_api.security import GetUserDep, ReadableDagsFilter
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from fastapi import Depends, Request
+from packaging.version import Version
 
 from airflow_provider_contacts.ledgers.reports.shapes import Page, RecordRow, Scope
 from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.page.airflow_data import write_look
 
-DOWNLOADS = tuple(map(int, re.findall(r"\d+", __version__)[:3])) >= (3, 3, 2)
+DOWNLOADS = Version(__version__) >= Version("3.3.2")
 """Whether the frame of this Airflow allows them."""
 
 

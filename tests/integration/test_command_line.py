@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.cli.definition import COMMANDS, get_cli_commands
+from airflow_provider_contacts.cli.definition import COMMANDS, SIMULATE, get_cli_commands
 from airflow_provider_contacts.cli.output import shown, write
 from airflow_provider_contacts.cli.program import main, prepare_streams
 from airflow_provider_contacts.cli.why import COLUMNS, NEXT
-from airflow_provider_contacts.error_codes import NEVER_READ, explain
+from airflow_provider_contacts.error_codes import NEVER_READ, RUN_STATUS_WORDS, STATUS_WORDS, explain
+from airflow_provider_contacts.ledgers.sql.tables import FLAVOURS
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
+from airflow_provider_contacts.simulator.knobs import FORMS
 from tests.support.ledger_conformance import Database, answer, batch_of, execution, make, put, results
 
 ROWS = [{"name": "1.10", "text": "\x1b[31m[red]a\nb[/red]\u202e :smile:", "number": 3, "none": None}]
@@ -39,6 +41,16 @@ def test_the_function_of_a_command_exists_and_its_help_holds_no_markup(name: str
     assert callable(getattr(import_module(module), function))
     told = [command.help, command.epilog or "", *(str(one.settings.get("help")) for one in command.arguments)]
     assert [text for text in told if "[" in text] == []
+
+
+def test_what_the_declaration_repeats_since_it_imports_nothing_is_what_the_package_says() -> None:
+    stated = {
+        (command.name, one.flags[0]): one.settings.get("choices") for command in COMMANDS for one in command.arguments
+    }
+    assert stated["runs", "--status"] == tuple(RUN_STATUS_WORDS)
+    assert stated["show", "--status"] == tuple(one for one in STATUS_WORDS if one not in {"skipped", "duplicate"})
+    assert stated["ddl", "database"] == FLAVOURS
+    assert FORMS in (SIMULATE.epilog or "")
 
 
 @pytest.mark.parametrize(
