@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from html import unescape
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -26,7 +27,7 @@ from airflow_provider_contacts.plugin import views
 from tests.airflow_harness import AIRFLOW
 from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
 from tests.support.ledger_conformance import Database, outcome
-from tests.support.page_rows import HEADERS, A, B, fill, opened
+from tests.support.page_rows import HEADERS, SHARED, A, B, fill, opened
 from tests.support.pushing import DEX, World
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ def client(airflow_db: Path, numbers: dict[str, int]) -> Iterator[TestClient]:  
     with create_session() as session:
         session.merge(DagBundleModel(name="testing"))
         session.flush()
-        for dag_id in (A.dag_id, B.dag_id, "again", "contacts_alone"):
-            session.merge(dag(dag_id=dag_id, bundle_name="testing", fileloc="dag.py", is_stale=False))
+        for dag_id in (A.dag_id, B.dag_id, "again", "removed", "untagged"):
+            stale = dag_id == "removed"
+            session.merge(dag(dag_id=dag_id, bundle_name="testing", fileloc="dag.py", is_stale=stale))
         session.flush()
-        for dag_id, name in (("again", "contacts"), ("again", "replay"), ("contacts_alone", "contacts")):
+        session.merge(DagTag(dag_id="untagged", name="contacts"))
+        for dag_id, name in product(("again", "removed"), ("contacts", "replay")):
             session.merge(DagTag(dag_id=dag_id, name=name))
     with TestClient(create_app(), follow_redirects=False, raise_server_exceptions=False) as asking:
         yield asking
@@ -160,7 +163,7 @@ def test_in_the_frame_a_link_out_of_it_is_an_address(
     ask: Ask, numbers: dict[str, int], headers: dict[str, str], link: str
 ) -> None:
     found = ask(f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}", headers=headers).text
-    assert (link in found, "contacts_alone" in found) == (True, False)
+    assert (link in found, "/dags/untagged" in found, "/dags/removed" in found) == (True, False, False)
 
 
 @pytest.mark.parametrize(("block", "shows_rows"), [("more", True), ("live", False)])
@@ -198,13 +201,34 @@ def test_no_cell_of_the_csv_is_a_formula(ask: Ask, numbers: dict[str, int]) -> N
     assert not [value for value in row.values() if value.lstrip()[:1] in {"=", "+", "-", "@"}]
 
 
-def test_a_download_that_is_given_up_leaves_nothing_open(ask: Ask, numbers: dict[str, int], tmp_path: Path) -> None:
-    from airflow_provider_contacts.page.app import app
-
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[None]:
+    """Let the page read a table in which the run has 2,000 rows."""
     with closing(Database(f"sqlite:///{tmp_path / 'many.db'}")) as database:
         ledger = opened(database, A, "push", A.sync_id)
         ledger.record_unsent([outcome(f"key {n}", Status.INVALID, row_index=n) for n in range(2_000)])
-    many, begun = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "many.db")}), asyncio.Event()
+    connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "many.db")})
+    with patch.dict(os.environ, {"AIRFLOW_CONN_PAGE": connection}):
+        yield
+
+
+@pytest.mark.usefixtures("many")
+def test_further_rows_follow_the_first(ask: Ask, numbers: dict[str, int]) -> None:
+    path, seen = f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}?status=invalid", list[str]()
+    for _ in range(3):
+        found = ask(path).text
+        seen += re.findall(r'name="key" value="(\w+)"', found)
+        (further,) = re.findall(r'hx-get="/contacts([^"]+)" hx-target="#more"', found)
+        path = unescape(further)
+    assert "status=invalid" in path
+    assert len(set(seen)) == len(seen) == 150
+
+
+@pytest.mark.usefixtures("many")
+def test_a_download_that_is_given_up_leaves_nothing_open(ask: Ask, numbers: dict[str, int]) -> None:
+    from airflow_provider_contacts.page.app import app
+
+    begun = asyncio.Event()
     token = ask("/record").request.headers["authorization"].encode()
     path = f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}/rows.csv"
     scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"authorization", token)], "query_string": b""}
@@ -218,8 +242,7 @@ def test_a_download_that_is_given_up_leaves_nothing_open(ask: Ask, numbers: dict
             begun.set()
             await asyncio.sleep(60)
 
-    with patch.dict(os.environ, {"AIRFLOW_CONN_PAGE": many}):
-        asyncio.run(asyncio.wait_for(app()({**scope, "root_path": ""}, receive, send), 30))
+    asyncio.run(asyncio.wait_for(app()({**scope, "root_path": ""}, receive, send), 30))
     assert begun.is_set()
     assert [one.path for one in psutil.Process().open_files() if "many.db" in one.path] == []
 
@@ -309,6 +332,8 @@ def test_what_is_offered_to_copy_is_what_is_shown_by_digests_alone(ask: Ask, num
     with configured(**CLEAR):
         assert confs(run) == [settle, replay]
         assert confs(f"{run}?status=failed&error_code=a") == [{**replay, "statuses": ["failed"], "error_codes": ["a"]}]
+        (offered,) = confs(f"/dags/{A.dag_id}/runs/{numbers['crm_a shared']}")
+        assert offered == {"sync_id": SHARED, "statuses": ["rejected"], "error_codes": []}
         assert confs(f"{run}?status=succeeded") == confs("/record", method="POST", data={"key": KEY}) == []
         (offered,) = confs("/record", method="POST", data={"key": key})
         assert offered == {**settle, "found": {digest_of(key): ""}}
