@@ -253,7 +253,7 @@ LEVELS = {
     "not configured": ({"outcomes_conn_id": ""}, "does not know the outcome table yet"),
     "no such connection": ({"outcomes_conn_id": "nobody"}, "there is no connection &#39;nobody&#39;"),
     "no database of ours": ({"outcomes_conn_id": "no_sql"}, "the outcome table needs one of"),
-    "not there": ({"outcomes_conn_id": "away"}, "cannot be reached"),
+    "not there": ({"outcomes_conn_id": "away"}, "outcomes_conn_id cannot be used now"),
     "no table": ({"outcomes_conn_id": "no_table"}, "cannot be used"),
     "another table": ({"outcomes_table": "others"}, "cannot be used"),
     "no name": ({"outcomes_table": "a b; c"}, "cannot be used"),
