@@ -116,6 +116,22 @@ def test_a_doubt_is_settled_with_the_conf_that_the_page_offers(
             expect(record).to_contain_text(word)
 
 
+def test_a_contact_in_doubt_stands_first_with_its_own_conf(visit: Visit) -> None:
+    frame = contacts(visit())
+    frame.get_by_role("link", name="In doubt").click()
+    frame.get_by_role("link", name="Records of example_dex").click()
+    digest = list(json.loads(frame.get_by_role("textbox", name=re.compile("to settle")).input_value())["found"])[-1]
+    frame.get_by_role("link", name="One contact").click()
+    key = frame.get_by_label("Key, or its digest")
+    expect(key).to_be_focused()
+    key.fill(digest)
+    key.press("Enter")
+    first = frame.locator(".timeline > li").first
+    expect(first).to_contain_text("unknown")
+    first.locator("summary", has_text="Settle it").click()
+    assert list(json.loads(first.get_by_role("textbox").input_value())["found"]) == [digest]
+
+
 def test_a_task_instance_leads_to_its_outcomes(visit: Visit, airflow: Airflow) -> None:
     page = visit()
     task = f"{airflow.run_of('example_apptoto')}/tasks/push"
