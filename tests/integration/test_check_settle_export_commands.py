@@ -63,7 +63,7 @@ def test_a_connection_is_checked(
 
 
 def test_a_destination_that_is_no_json_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "dex_default", "--destination", "{"]) == 1
+    assert main(["check", "dex_default", "--destination", "{"]) == 2
     assert capsys.readouterr().err == "error: --destination is a mapping, or the JSON text of one, not '{'\n"
 
 
