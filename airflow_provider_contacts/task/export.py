@@ -164,7 +164,9 @@ def parquet_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
     except ImportError:
-        raise ConfigError("parquet needs pyarrow: install it, or choose ndjson or csv") from None
+        raise ConfigError(
+            "parquet needs pyarrow: install airflow-provider-contacts[parquet], or choose ndjson or csv"
+        ) from None
     kinds = {TEXT: pa.string(), NUMBER: pa.int64(), MOMENT: pa.timestamp("us", tz="UTC")}
     schema = pa.schema([(name, kinds[COLUMNS[name]]) for name in names])
 

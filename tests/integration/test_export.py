@@ -159,6 +159,9 @@ def test_a_folder_that_is_none(path: str, conn_id: str | None, told: str) -> Non
 
 
 def test_parquet_needs_its_library(tmp_path: Path) -> None:
-    with patch.dict("sys.modules", {"pyarrow": None}), pytest.raises(ConfigError, match="install it, or choose ndjson"):
+    with (
+        patch.dict("sys.modules", {"pyarrow": None}),
+        pytest.raises(ConfigError, match=r"install airflow-provider-contacts\[parquet\], or"),
+    ):
         export_rows([row()], folder_at(str(tmp_path)), Form(), sync_id="s", sync_run_id="r")
     assert list(tmp_path.glob("*/*")) == []

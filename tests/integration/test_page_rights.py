@@ -108,13 +108,13 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     connection: dict[str, Any] = {"conn_type": "sqlite", "host": str(folder / "outcomes.db")}
     if not shows:
         postgres = request.getfixturevalue("postgres")
-        url, connection = postgres.url(), {**postgres.connection(), "login": "reader"}
+        url, connection = postgres.url(), {**postgres.connection(), "login": "page_reader"}
     runs = fill(url)
     if not shows:
         with closing(Database(url)) as database:
             database.run(
-                "CREATE ROLE reader LOGIN",
-                *(f"GRANT SELECT ON {one} TO reader" for one in [*TABLES, "contact_outcomes"]),
+                "CREATE ROLE page_reader LOGIN",
+                *(f"GRANT SELECT ON {one} TO page_reader" for one in [*TABLES, "contact_outcomes"]),
             )
     with page_server(folder, manager, connection, **settings) as server:
         found = World(server, runs, url, shows)

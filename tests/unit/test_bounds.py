@@ -25,7 +25,9 @@ BROUGHT_BY = {
     "airflow.providers.common.compat": "apache-airflow-providers-openlineage",
     "airflow.providers.openlineage": "apache-airflow-providers-openlineage",
     "pydantic_core": "pydantic",
-    "uvicorn": "apache-airflow-core",  # of one version with apache-airflow
+    # Of one version with apache-airflow, which the page and the simulator are a part of.
+    **dict.fromkeys(("fastapi", "jinja2", "packaging", "starlette", "uvicorn"), "apache-airflow-core"),
+    "markupsafe": "jinja2",
 }
 
 
@@ -84,15 +86,23 @@ def imported_roots() -> set[str]:
     return {root[0] for root in roots if root} - {"airflow_provider_contacts"} - set(sys.stdlib_module_names)
 
 
+def brings(root: str) -> str:
+    """Return the distribution that is named where a name is imported."""
+    return brings(BROUGHT_BY[root]) if root in BROUGHT_BY else root
+
+
 def test_what_is_imported_is_required_and_nothing_else() -> None:
-    # Without the extra, a shared rate says what to install.
-    texts = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["rate-limit"]]
+    # Without their extra, a shared rate and an export to Parquet say what to install.
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *extras["rate-limit"], *extras["parquet"]]
     declared = {canonicalize_name(Requirement(text).name) for text in texts}
-    imported = {canonicalize_name(BROUGHT_BY.get(root, root)) for root in imported_roots()}
+    imported = {canonicalize_name(brings(root)) for root in imported_roots()}
     assert imported == declared | {"apache-airflow-core", "apache-airflow-providers-openlineage"}
 
 
-@pytest.mark.parametrize("root", ["pydantic_core", "uvicorn"])
+@pytest.mark.parametrize(
+    "root", ["fastapi", "jinja2", "markupsafe", "packaging", "pydantic_core", "starlette", "uvicorn"]
+)
 def test_what_is_brought_along_is_required_there(root: str) -> None:
     names = {canonicalize_name(Requirement(text).name) for text in requires(BROUGHT_BY[root]) or ()}
     assert canonicalize_name(root) in names
