@@ -89,7 +89,7 @@ def pretty(text: str) -> Markup:
     """Return JSON text with indents where it is JSON; its numbers and escapes stay as they were sent."""
     try:
         return block(msgspec.json.format(text, indent=2))
-    except (ValueError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # an older msgspec's is no ValueError
         return block(text)
 
 

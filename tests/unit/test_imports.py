@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 import airflow_provider_contacts
 
@@ -99,5 +100,7 @@ def test_a_dag_file_pays_little_for_us(name: str, tmp_path: Path) -> None:
 
 
 def test_every_module_can_be_imported(tmp_path: Path) -> None:
-    modules = [module for module in MODULES if not module.endswith("__main__")]
+    # Airflow's API server, of which the page is a part, needs a newer pydantic than our lowest one.
+    absent = set() if hasattr(FieldInfo, "_copy") else {"page"}
+    modules = [module for module in MODULES if not module.endswith("__main__") and part_of(module) not in absent]
     assert set(modules) <= loaded_by("\n".join(f"import {module}" for module in modules), tmp_path)
