@@ -155,7 +155,7 @@ def readers_block(connection: sa.Connection) -> bool:
 
 
 def seconds_of(connection: sa.Connection) -> float | None:
-    """Return how long a statement may take; ``None`` without an end."""
+    """Return how long a statement may take; ``None`` for no limit."""
     seconds: float | None = connection.get_execution_options().get(SECONDS)
     return seconds
 
