@@ -1,14 +1,15 @@
-"""The operators: they push, send undelivered records again, and settle records in doubt."""
+"""The operators: they push, send undelivered records again, and work on the outcome table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
+from airflow_provider_contacts.table_operators import SettleContactsOperator
 from airflow_provider_contacts.task.base_operator import ContactsOperator, QueryOperator, naming_task
-from airflow_provider_contacts.task.hidden_records import RecordsOperator
+from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-class PushContactsOperator(RecordsOperator, ContactsOperator):
+class PushContactsOperator(HidingOperator, ContactsOperator):
     """Push records of an upstream task into a vendor, and record what became of each.
 
     :class:`ContactsOperator` describes the other parameters.
@@ -39,37 +40,10 @@ class PushContactsOperator(RecordsOperator, ContactsOperator):
     """
 
     template_fields: Sequence[str] = ("records", *ContactsOperator.template_fields)
+    hidden: ClassVar[Sequence[str]] = ("records",)
     rendered: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        *,
-        records: Any,
-        contacts_conn_id: str | XComArg,
-        destination: Mapping[str, Any] | str | XComArg | None = None,
-        sync_key: str | Sequence[str] | None = None,
-        field_map: Mapping[str, str] | None = None,
-        unmapped: Literal["error", "ignore"] = "error",
-        outcomes_conn_id: str | XComArg | None = None,
-        outcomes_table: str | XComArg = "contact_outcomes",
-        create_tables: bool = True,
-        sync_id: str | XComArg | None = None,
-        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
-        max_rejected: float | str | XComArg = 0,
-        max_unknown: float | str | XComArg = 0,
-        batch_size: int | None = None,
-        max_in_flight: int | None = None,
-        requests_per_second: float | None = None,
-        request_attempts: int = 5,
-        request_timeout: float | None = None,
-        max_wait: float = 60.0,
-        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
-        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
-        plan_only: bool | str | XComArg = False,
-        plan_rows: int = 0,
-        plan_identifiers: Literal["digest", "clear"] = "digest",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, records: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(records, list | tuple) and any(isinstance(one, XComArg) for one in records):
             raise ValueError("records is a list of upstream outputs: give one output, or a.output.concat(b.output)")
@@ -79,7 +53,7 @@ class PushContactsOperator(RecordsOperator, ContactsOperator):
         """Open the records."""
         from airflow_provider_contacts.sources import rows_of_records
 
-        return rows_of_records(self.given_records())
+        return rows_of_records(self.given("records"))
 
 
 class SqlToContactsOperator(QueryOperator):
@@ -96,48 +70,15 @@ class SqlToContactsOperator(QueryOperator):
         columns changes.
     """
 
-    template_fields: Sequence[str] = ("sql", "sql_conn_id", "parameters", *ContactsOperator.template_fields)
-
     def __init__(
         self,
         *,
         sql: str | XComArg,
         sql_conn_id: str | XComArg,
         sync_key: str | Sequence[str] | None,
-        parameters: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
-        chunk_size: int = 5000,
-        contacts_conn_id: str | XComArg,
-        destination: Mapping[str, Any] | str | XComArg | None = None,
-        field_map: Mapping[str, str] | None = None,
-        unmapped: Literal["error", "ignore"] = "error",
-        outcomes_conn_id: str | XComArg | None = None,
-        outcomes_table: str | XComArg = "contact_outcomes",
-        create_tables: bool = True,
-        sync_id: str | XComArg | None = None,
-        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
-        max_rejected: float | str | XComArg = 0,
-        max_unknown: float | str | XComArg = 0,
-        batch_size: int | None = None,
-        max_in_flight: int | None = None,
-        requests_per_second: float | None = None,
-        request_attempts: int = 5,
-        request_timeout: float | None = None,
-        max_wait: float = 60.0,
-        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
-        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
-        plan_only: bool | str | XComArg = False,
-        plan_rows: int = 0,
-        plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self._keep(locals())
-
-    @classmethod
-    def _parsers(cls) -> Mapping[str, Parser]:
-        from airflow_provider_contacts.task.parameters import PUSH_PARSERS, SQL_PARSERS
-
-        return {**PUSH_PARSERS, **SQL_PARSERS}
+        super().__init__(sql=sql, sql_conn_id=sql_conn_id, sync_key=sync_key, **kwargs)
 
 
 class ReplayContactsOperator(QueryOperator):
@@ -161,8 +102,8 @@ class ReplayContactsOperator(QueryOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("statuses", "error_codes", "since", "max_attempts", "sql", "sql_conn_id", "parameters"),
-        *ContactsOperator.template_fields,
+        *("statuses", "error_codes", "since", "max_attempts"),
+        *QueryOperator.template_fields,
     )
 
     def __init__(
@@ -174,34 +115,9 @@ class ReplayContactsOperator(QueryOperator):
         error_codes: Sequence[str] | str | XComArg | None = None,
         since: datetime | str | XComArg | None = None,
         max_attempts: int | str | XComArg | None = None,
-        sql: str | XComArg | None = None,
-        sql_conn_id: str | XComArg | None = None,
-        parameters: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
-        chunk_size: int = 5000,
-        contacts_conn_id: str | XComArg,
-        destination: Mapping[str, Any] | str | XComArg | None = None,
-        sync_key: str | Sequence[str] | None = None,
-        field_map: Mapping[str, str] | None = None,
-        unmapped: Literal["error", "ignore"] = "error",
-        outcomes_table: str | XComArg = "contact_outcomes",
-        create_tables: bool = True,
-        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
-        max_rejected: float | str | XComArg = 0,
-        max_unknown: float | str | XComArg = 0,
-        batch_size: int | None = None,
-        max_in_flight: int | None = None,
-        requests_per_second: float | None = None,
-        request_attempts: int = 5,
-        request_timeout: float | None = None,
-        max_wait: float = 60.0,
-        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
-        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
-        plan_only: bool | str | XComArg = False,
-        plan_rows: int = 0,
-        plan_identifiers: Literal["digest", "clear"] = "digest",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(outcomes_conn_id=outcomes_conn_id, sync_id=sync_id, **kwargs)
         parsed = self._keep(locals())
         if {"statuses", "sql", "sql_conn_id"} <= parsed.keys():
             from airflow_provider_contacts.task.replay_parameters import check_together
@@ -221,61 +137,3 @@ class ReplayContactsOperator(QueryOperator):
         from airflow_provider_contacts.task.replay import ReplayExecution
 
         return run_task(ReplayExecution, self, context)
-
-
-class SettleContactsOperator(RecordsOperator):
-    """Write a person's verdict on named records that may or may not exist.
-
-    Only ``unknown`` rows change, and rows left ``sending`` for an hour. Every other named record is counted in the
-    summary, and fails the task without a retry, unless it has the same verdict already. Needs no vendor connection.
-
-    :param sync_id: the ``sync_id`` in the summary of the push.
-    :param records: for ``succeeded`` a mapping of ``record_identifier`` to the vendor's id of the contact, for
-        ``failed`` a list of identifiers; JSON text of either, as a template leaves it, or an upstream task's output. An
-        identifier's digest, the twelve digits in logs, does as well. Nothing given is no error. The UI and the stored
-        DAG do not show them.
-    :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not exist, and the
-        next run or a replay sends them.
-    :param settled_by: the person who settles; written into the rows, with the time.
-    :param outcomes_conn_id: SQL connection with the outcome table.
-    :param outcomes_table: its name, ``schema.table`` allowed.
-    :param create_tables: add columns that a table of an earlier version lacks, else the error prints the DDL.
-    :param store_payload: as in the push: ``"all"`` keeps the payload of what exists.
-    """
-
-    template_fields: Sequence[str] = (
-        *("sync_id", "records", "verdict", "settled_by"),
-        *("outcomes_conn_id", "outcomes_table"),
-    )
-    rendered: ClassVar[bool] = True
-    ui_color = ContactsOperator.ui_color
-
-    def __init__(
-        self,
-        *,
-        sync_id: str | XComArg,
-        records: Any,
-        verdict: Literal["succeeded", "failed"] | str | XComArg,  # noqa: PYI051  # or a template
-        settled_by: str | XComArg,
-        outcomes_conn_id: str | XComArg,
-        outcomes_table: str | XComArg = "contact_outcomes",
-        create_tables: bool = True,
-        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self._keep(locals())
-        # Airflow does not look for them behind the word.
-        XComArg.apply_upstream_relationship(self, self.given_records())
-
-    @classmethod
-    def _parsers(cls) -> Mapping[str, Parser]:
-        from airflow_provider_contacts.task.settle import SETTLE_PARSERS
-
-        return SETTLE_PARSERS
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Settle, and return the summary."""
-        from airflow_provider_contacts.task.settle import run_settle
-
-        return run_settle(self, context)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from inspect import signature
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -17,14 +17,14 @@ from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.task.links import OutcomesLink, VendorDocumentationLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_contacts.ledgers.run_identity import RunIdentity
     from airflow_provider_contacts.sources import RowSource
     from airflow_provider_contacts.task.parameters import Parser
     from airflow_provider_contacts.task.signals import Delivery
 
-NO_PARAMETERS = frozenset({"self", "kwargs", "__class__"})
+NO_PARAMETERS = frozenset({"self", "args", "kwargs", "__class__"})
 
 
 class WrongParameterError(ConfigError, AirflowFailException):
@@ -63,11 +63,15 @@ class LiteralsCheckedOperator(BaseOperator):
         return made
 
     def _keep(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the ``locals()`` of ``__init__`` as attributes; return the parameters that could be parsed already."""
+        """Keep the ``locals()`` of an ``__init__`` as attributes.
+
+        Return all parameters kept so far, its bases' too, that could be parsed already.
+        """
         for name, value in given.items():
             if name not in NO_PARAMETERS:
                 setattr(self, name, value)
-        return self._parse_literals(given, self.task_id)
+        kept = vars(self)
+        return self._parse_literals({name: kept[name] for name in self._parsers() if name in kept}, self.task_id)
 
     @classmethod
     def _parse_literals(cls, given: Mapping[str, Any], task_id: Any) -> dict[str, Any]:
@@ -83,9 +87,10 @@ class LiteralsCheckedOperator(BaseOperator):
 
 
 @cache
-def parameters_of(operator: type[BaseOperator]) -> frozenset[str]:
-    """Return the names of an operator's own parameters."""
-    return frozenset(signature(operator.__init__).parameters) - NO_PARAMETERS
+def parameters_of(operator: type) -> frozenset[str]:
+    """Return the names of an operator's parameters, its bases' too."""
+    made = [vars(kind)["__init__"] for kind in operator.__mro__ if "__init__" in vars(kind)]
+    return frozenset(name for one in made for name in signature(one).parameters) - NO_PARAMETERS
 
 
 @contextmanager
@@ -110,7 +115,7 @@ def is_template(value: Any) -> bool:
 
 
 class ContactsOperator(LiteralsCheckedOperator):
-    """The base of the operators that send; a subclass writes its parameters out and gives its rows.
+    """The base of the operators that send, with the parameters of all; a subclass gives its rows.
 
     :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
     :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra:
@@ -168,8 +173,36 @@ class ContactsOperator(LiteralsCheckedOperator):
     delivery: Delivery | None = None
     """What the execution brought where, at its end."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        contacts_conn_id: str | XComArg,
+        destination: Mapping[str, Any] | str | XComArg | None = None,
+        sync_key: str | Sequence[str] | None = None,
+        field_map: Mapping[str, str] | None = None,
+        unmapped: Literal["error", "ignore"] = "error",
+        outcomes_conn_id: str | XComArg | None = None,
+        outcomes_table: str | XComArg = "contact_outcomes",
+        create_tables: bool = True,
+        sync_id: str | XComArg | None = None,
+        on_unknown: Literal["hold", "reconcile", "resend"] = "hold",
+        max_rejected: float | str | XComArg = 0,
+        max_unknown: float | str | XComArg = 0,
+        batch_size: int | None = None,
+        max_in_flight: int | None = None,
+        requests_per_second: float | None = None,
+        request_attempts: int = 5,
+        request_timeout: float | None = None,
+        max_wait: float = 60.0,
+        store_payload: Literal["undelivered", "all", "never"] = "undelivered",
+        xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = "auto",
+        plan_only: bool | str | XComArg = False,
+        plan_rows: int = 0,
+        plan_identifiers: Literal["digest", "clear"] = "digest",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self._keep(locals())
         # The default of `outlets`; Airflow gives mapped tasks an empty list. Not where the task runs many times in a
         # dag run: each would send an event, and Airflow fails one of two that make a new asset at the same moment.
         runs_once = self.has_dag() and not any(self.iter_mapped_task_groups())  # type: ignore[no-untyped-call]  # Airflow's
@@ -214,12 +247,31 @@ class ContactsOperator(LiteralsCheckedOperator):
 class QueryOperator(ContactsOperator):
     """The base of the operators that send the rows of a query."""
 
+    template_fields: Sequence[str] = ("sql", "sql_conn_id", "parameters", *ContactsOperator.template_fields)
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "parameters": "json", "destination": "json"}
     sql: Any
     sql_conn_id: Any
     parameters: Any
     chunk_size: int
+
+    def __init__(
+        self,
+        *,
+        sql: str | XComArg | None = None,
+        sql_conn_id: str | XComArg | None = None,
+        parameters: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
+        chunk_size: int = 5000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._keep(locals())
+
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.parameters import PUSH_PARSERS, SQL_PARSERS
+
+        return {**PUSH_PARSERS, **SQL_PARSERS}
 
     def rows(self) -> AbstractContextManager[RowSource]:
         """Run the query."""

@@ -27,7 +27,7 @@ from airflow_provider_contacts.task.parameters import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.task.hidden_records import RecordsOperator
+    from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ WHY = {
 }
 
 
-def run_settle(operator: RecordsOperator, context: Context) -> dict[str, Any]:
+def run_settle(operator: HidingOperator, context: Context) -> dict[str, Any]:
     """Settle, and return the summary; fail for good if a named record could not be settled.
 
     The others are settled all the same, and the summary is in XCom also when the task fails.
@@ -55,7 +55,7 @@ def run_settle(operator: RecordsOperator, context: Context) -> dict[str, Any]:
     from airflow_provider_contacts.task.execution import push_summary
 
     try:
-        summary = settled(operator.parsed(), operator.given_records())
+        summary = settled(operator.parsed(), operator.given("records"))
     except ConfigError as error:
         raise AirflowFailException(str(error)) from error
     log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], summary["verdict"])

@@ -14,7 +14,7 @@ from airflow.sdk import DAG, task
 
 from airflow_provider_contacts.errors import ConfigError, RefusedError, SupersededError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
-from airflow_provider_contacts.operators import PushContactsOperator
+from airflow_provider_contacts.operators import ContactsOperator
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World, callees, counts, people, push
 
@@ -165,7 +165,7 @@ def test_a_push_that_is_refused_says_so_in_its_run(outside: World) -> None:
 
 def test_its_parameters_are_the_operators() -> None:
     own = inspect.signature(DexHook.push).parameters
-    operators = inspect.signature(PushContactsOperator.__init__).parameters
+    operators = inspect.signature(ContactsOperator.__init__).parameters
     shared = [name for name in own if name not in {"self", "records"}]
     assert len(shared) == 16
     assert {name: own[name].default for name in shared} == {name: operators[name].default for name in shared}

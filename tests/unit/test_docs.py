@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow.sdk import BaseOperator
 
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.error_codes import CODES as CODES_OF_STATUS
@@ -25,6 +26,7 @@ from airflow_provider_contacts.operators import (
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from airflow_provider_contacts.simulator.app import Simulator
+from airflow_provider_contacts.task.base_operator import parameters_of
 from airflow_provider_contacts.task.replay import HINTS
 from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.transport.settings import settings_of
@@ -58,9 +60,8 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join(re.findall(r"`([^`\n]+)`", text))))
 
 
-def own_parameters(operator: type) -> set[str]:
-    names = set(inspect.signature(operator.__init__).parameters)  # type: ignore[misc]  # read, not called
-    return names - {"self", "args", "kwargs"}
+def own_parameters(operator: type) -> frozenset[str]:
+    return parameters_of(operator) - parameters_of(BaseOperator)
 
 
 @pytest.mark.parametrize("operator", [*OPERATORS, ContactsRetryPolicy])
@@ -79,7 +80,7 @@ def test_every_template_field_is_in_the_readme(operator: type[ContactsOperator])
 def test_a_default_in_the_readme_is_the_operators() -> None:
     defaults = {
         name: parameter.default
-        for name, parameter in inspect.signature(PushContactsOperator.__init__).parameters.items()
+        for name, parameter in inspect.signature(ContactsOperator.__init__).parameters.items()
         if parameter.default not in {inspect.Parameter.empty, None}
     }
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text_of("README.md"), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""A wrong literal is an error of the DAG file; a template waits for the task. Editors and type checkers know them."""
+"""A wrong literal is an error of the DAG file; a template waits for the task."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from airflow_provider_contacts.operators import (
     SettleContactsOperator,
     SqlToContactsOperator,
 )
+from airflow_provider_contacts.table_operators import TableOperator
+from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator
 
 NEEDED: dict[type, dict[str, Any]] = {
     PushContactsOperator: {"task_id": "t", "records": [], "contacts_conn_id": "dex_default"},
@@ -125,7 +127,10 @@ WRONG_ALONE = [case for case in WRONG if not any(text in case[2] for text in TOG
 
 
 def parameters_of(operator: type) -> dict[str, inspect.Parameter]:
-    found = inspect.signature(operator.__init__).parameters  # type: ignore[misc]  # read, not called
+    """Return the parameters that an operator takes over Airflow's own."""
+    found: dict[str, inspect.Parameter] = {}
+    for kind in reversed(operator.__mro__[: operator.__mro__.index(LiteralsCheckedOperator)]):
+        found |= inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # read, not called
     return {name: one for name, one in found.items() if name not in {"self", "kwargs"}}
 
 
@@ -163,8 +168,8 @@ def test_the_others_take_what_a_push_takes(operator: type, own: dict[str, Any], 
 @pytest.mark.parametrize("operator", NEEDED)
 def test_every_parameter_is_described_where_an_editor_looks(operator: Any) -> None:
     names = set(parameters_of(operator))
-    shared = ContactsOperator.__doc__ if issubclass(operator, ContactsOperator) else ""
-    text = f"{operator.__doc__}{shared}"
+    shared = ContactsOperator if issubclass(operator, ContactsOperator) else TableOperator
+    text = f"{operator.__doc__}{shared.__doc__}"
     linked = {"sql_conn_id", "parameters", "chunk_size"} if operator is ReplayContactsOperator else set()
     assert {name for name in names - linked if f":param {name}:" not in text} == set()
 
@@ -213,6 +218,13 @@ def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
             operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
 
 
+@pytest.mark.parametrize(("operator", "missing"), [(op, name) for op, needed in NEEDED.items() for name in needed])
+def test_a_missing_parameter_is_named(operator: Any, missing: str) -> None:
+    needed = {name: value for name, value in NEEDED[operator].items() if name != missing}
+    with DAG("d", schedule=None), pytest.raises(TypeError, match=f"missing .*argument:? '{missing}'"):
+        operator(**needed)
+
+
 def test_the_error_of_an_unknown_parameter_does_not_repeat_its_value() -> None:
     canary = "ada@example.com"
     for operator, needed in NEEDED.items():
@@ -258,7 +270,7 @@ def test_what_fits_together_only_when_it_is_known_is_not_refused_early() -> None
 def test_default_args_still_fill_in_what_is_not_given() -> None:
     given = {"contacts_conn_id": "dex_default", "on_unknown": "resend", "max_rejected": 0.1, "sync_key": "a"}
     with DAG("d", schedule=None, default_args=given):
-        op = PushContactsOperator(task_id="t", records=[], sync_key="b")  # type: ignore[call-arg]  # by default_args
+        op = PushContactsOperator(task_id="t", records=[], sync_key="b")
     assert (op.contacts_conn_id, op.on_unknown, op.max_rejected, op.sync_key) == ("dex_default", "resend", 0.1, "b")
 
 
@@ -266,6 +278,5 @@ if TYPE_CHECKING:
     # For a type checker alone, to which an ignore without an error is one.
     wait = timedelta(minutes=5)
     PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="hold", retry_delay=wait)
-    PushContactsOperator(task_id="t", records=[], contacts_conn_id="a", on_unknown="retry")  # type: ignore[arg-type]
     SqlToContactsOperator(task_id="t", sql="", sql_conn_id="b", contacts_conn_id="a")  # type: ignore[call-arg]
-    ReplayContactsOperator(task_id="t", sync_id="s", outcomes_conn_id="o", contacts_conn_id="a", batch_size="x")  # type: ignore[arg-type]
+    ReplayContactsOperator(task_id="t", sync_id=5, outcomes_conn_id="o", contacts_conn_id="a")  # type: ignore[arg-type]
