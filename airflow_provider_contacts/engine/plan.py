@@ -44,12 +44,10 @@ class Plan:
         if len(keys) < self.most:
             keys.append(identifier if self.clear else digest_of(identifier))
 
-    def minutes(self, limits: Limits) -> float:
-        """Return about how long the requests take, each :data:`ANSWER_SECONDS`, at the rate that is known before."""
-        seconds = self.num_requests * ANSWER_SECONDS / limits.max_in_flight
-        if limits.requests_per_second is not None:
-            seconds = max(seconds, self.num_requests / limits.requests_per_second)
-        return round(seconds / 60, 2)
+    def minutes(self, limits: Limits, shared_rate: float | None = None) -> float:
+        """Return about how long the requests take, each :data:`ANSWER_SECONDS`, at the rates that are known before."""
+        rates = [limits.max_in_flight / ANSWER_SECONDS, limits.requests_per_second, shared_rate]
+        return round(self.num_requests / min(rate for rate in rates if rate is not None) / 60, 2)
 
 
 def planned(
@@ -77,8 +75,6 @@ def planned(
     while (chunk := admission.take()) is not None:
         if chunk.error is not None:
             raise chunk.error
-        for outcome in chunk.outcomes:
-            plan.show(outcome.status.value, outcome.record_identifier)
         yield from chunk.outcomes
         for batch in (chunk.batch, *chunk.later):
             plan.add(batch)

@@ -160,17 +160,11 @@ class Execution(Pushing):
     def _plan(self, intake: Intake) -> dict[str, Any]:
         """Return the summary of what a push would do now."""
         rows, mapper = intake
-        report, parameters, ledger = self.report, self.parameters, self.ledger
-        plan = Plan(parameters.plan_rows, parameters.plan_identifiers == "clear")
-        for outcome in planned(rows, mapper=mapper, ledger=ledger, settings=self.settings, plan=plan):
+        report, parameters, shared = self.report, self.parameters, self.target.shared_rate
+        report.plan = plan = Plan(parameters.plan_rows, parameters.plan_identifiers == "clear")
+        for outcome in planned(rows, mapper=mapper, ledger=self.ledger, settings=self.settings, plan=plan):
             report.count(outcome)
-        report.num_requests, report.status, report.wanted = plan.num_requests, "succeeded", "none"
-        summary = report.summary()
-        summary["num_planned"] += plan.num_to_send
-        log.info("Plan only: %s to send in %s requests; nothing was sent", plan.num_to_send, plan.num_requests)
-        summary |= {"num_to_send": plan.num_to_send, "num_new": plan.num_new}
-        summary["estimated_minutes"] = plan.minutes(self.settings.limits)
-        return summary | ({"plan": plan.listed} if plan.most else {})
+        return report.planned(plan, plan.minutes(self.settings.limits, shared.sustained if shared else None))
 
 
 @contextmanager

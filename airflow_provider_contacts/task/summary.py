@@ -18,6 +18,7 @@ from airflow_provider_contacts.task.parameters import XcomOutcomes
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
 
 if TYPE_CHECKING:
+    from airflow_provider_contacts.engine.plan import Plan
     from airflow_provider_contacts.engine.push import Push
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Report:
     :param total: records that the source has, where it says so.
     :param trouble: why the last request that got no usable answer got none.
     :param entries: the outcomes for XCom, in the order in which they settled.
+    :param plan: lists the keys of what is counted, where nothing is pushed.
     """
 
     vendor: str
@@ -75,6 +77,7 @@ class Report:
     total: int | None = None
     trouble: str | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
+    plan: Plan | None = None
 
     def counted(self, push: Push) -> Generator[Finished]:
         """Run a push; count its records, each once, and hand them on."""
@@ -105,6 +108,8 @@ class Report:
         """Count one outcome."""
         status = outcome.status
         self.statuses[status] += 1
+        if self.plan is not None:
+            self.plan.show(status.value, outcome.record_identifier)
         if status is Status.SUCCEEDED:
             self.num_delivered += 1
         elif status is Status.SKIPPED:
@@ -178,6 +183,20 @@ class Report:
             "duration_seconds": round((completed_at - self.started_at).total_seconds(), 3),
             **({"outcomes": entries} if listed else {}),
         }
+
+    def planned(self, plan: Plan, minutes: float) -> dict[str, Any]:
+        """Return the summary of what a push would do now, and tell it."""
+        self.num_requests, self.status, self.wanted = plan.num_requests, "succeeded", "none"
+        summary = self.summary()
+        summary["num_planned"] += plan.num_to_send
+        others = "".join(f", {one.value} {count}" for one, count in self.statuses.items() if count)
+        log.info(
+            "Plan only, nothing was sent: of %s records a push would send %s (%s new) in %s requests, about %s min%s%s",
+            *(summary["num_planned"], plan.num_to_send, plan.num_new, plan.num_requests, minutes, others),
+            f"; first codes: {self.first_codes()}" if self.codes else "",
+        )
+        summary |= {"num_to_send": plan.num_to_send, "num_new": plan.num_new, "estimated_minutes": minutes}
+        return summary | ({"plan": plan.listed} if plan.most else {})
 
     def end(self, status: str, ledger: Any, message: str | None = None) -> None:
         """Log the counters, and write them into the run's row if the ledger has one."""

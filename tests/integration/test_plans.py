@@ -52,6 +52,16 @@ def test_a_plan_lists_the_first_keys_of_each_kind(world: World, how: str) -> Non
     assert summary["estimated_minutes"] == 0.67
 
 
+def test_a_plan_says_what_a_push_would_do(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.connect("dex_default", extra={"allow_http": True, "rate_limit_conn_id": "rates", "requests_per_second": 0.5})
+    summary = world.done(push([*people(5), BAD], plan_only=True, batch_size=1))
+    assert summary["estimated_minutes"] == 0.18, "five requests at the rate that the account's tasks share"
+    assert (
+        "Plan only, nothing was sent: of 6 records a push would send 5 (5 new) in 5 requests, about 0.18 min, "
+        "invalid 1; first codes: invalid_email (1)"
+    ) in caplog.messages
+
+
 def test_a_plan_creates_no_table_and_lists_nothing_unless_asked(world: World) -> None:
     summary = world.done(push(people(3), plan_only=True))
     assert (summary["num_to_send"], "plan" in summary) == (3, False)

@@ -384,11 +384,12 @@ def test_a_plan_counts_what_a_replay_then_does(world: World) -> None:
     refused(world, [*callees(5), BAD], "First[0-3]$")
     change(world, "c0", record_payload="NULL")
     before = world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")
-    plan = replay(plan_only=True)
+    plan = replay(plan_only=True, plan_rows=1, plan_identifiers="clear")
     assert world.run(plan, run_id="plan").error is None
     assert (world.query("SELECT * FROM contact_outcomes ORDER BY 1, 2"), world.runs(), world.sent("talkdesk")) == before
     summary = world.summary(plan, run_id="plan")
-    assert counts(summary, "planned", "to_send", "invalid", "failed") == (5, 3, 1, 1)
+    assert counts(summary, "planned", "to_send", "new", "invalid", "failed") == (5, 3, 0, 1, 1)
+    assert summary["plan"] == {"again": ["c1"], "invalid": ["bad"], "failed": ["c0"]}
 
 
 def test_a_plan_without_a_table_finds_nothing(world: World) -> None:

@@ -84,6 +84,23 @@ def test_a_push_then_does_what_the_plan_said(rows: list[dict[str, Any]], standin
     assert len(said) + plan.num_to_send == len(named)
 
 
+NEDZO = {"batch_size": 1, "max_in_flight": 2, "requests_per_second": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("limits", "shared_rate", "minutes"),
+    [
+        ({"batch_size": 100, "max_in_flight": 8}, None, 7.5),  # half a second an answer
+        (NEDZO, None, 120.0),
+        (NEDZO, 0.5, 240.0),  # the slower one counts
+        (NEDZO, 5.0, 120.0),
+        ({"batch_size": 100, "max_in_flight": 8}, 2.0, 60.0),
+    ],
+)
+def test_a_plan_lasts_as_long_as_the_slowest_rate_says(limits: Any, shared_rate: float | None, minutes: float) -> None:
+    assert Plan(num_requests=7200).minutes(Limits(**limits), shared_rate) == minutes
+
+
 def test_what_the_source_raises_is_raised() -> None:
     def rows() -> Any:
         yield {"key": "a", "name": "n"}
