@@ -2,73 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 
-import msgspec
-
-from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError, ContactsError
 from airflow_provider_contacts.outcome import digest_of
+from airflow_provider_contacts.task.export_formats import Form, written
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_contacts.ledgers.reports.shapes import RecordRow
-
-FileFormat = Literal["parquet", "ndjson", "csv"]
-Identifiers = Literal["clear", "digest"]
-Row = Sequence[Any]
+    from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+    from airflow_provider_contacts.ledgers.reports.shapes import RecordRow, RunRow
 
 LOCAL = {"", "file", "local"}
-
-ROWS_AT_ONCE = 10_000
-"""Rows that are held at a time, and that a row group of Parquet has."""
 
 LONGEST_PART = 200
 """Characters of an id in a path; a file's name may have 255, and has more than the id."""
 
-TEXT, NUMBER, MOMENT = "text", "number", "moment"
-COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("sync_id", "record_identifier", "destination", "destination_host", "destination_object"), TEXT),
-    **dict.fromkeys(("status", "destination_record_id", "error_code", "error_field", "status_message", "errors"), TEXT),
-    **dict.fromkeys(("http_status", "attempts"), NUMBER),
-    **dict.fromkeys(("payload_hash", "record_payload"), TEXT),
-    "row_index": NUMBER,
-    **dict.fromkeys(("batch_id", "sync_run_id", "dag_id", "run_id", "task_id"), TEXT),
-    **dict.fromkeys(("map_index", "try_number"), NUMBER),
-    **dict.fromkeys(("batch_started_at", "batch_completed_at"), MOMENT),
-    "settled_by": TEXT,
-    **dict.fromkeys(("settled_at", "exported_at"), MOMENT),
-}
-"""The columns of the view, and the moment of the export, with the kind of each."""
-
-PAYLOADS = frozenset({"record_payload", "status_message", "errors"})
-"""Columns that show what was sent, or what the vendor says of it."""
+LONGEST_CAUSE = 500
+"""Characters of what a storage says that an error repeats."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The format and the columns of an object.
-
-    :param payloads: whether it has the columns :data:`PAYLOADS`.
-    :param identifiers: ``"digest"`` puts the twelve digits of logs in the place of each identifier.
-    """
-
-    file_format: FileFormat = "parquet"
-    payloads: bool = False
-    identifiers: Identifiers = "clear"
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(NamedTuple):
     """An object that is complete."""
 
     path: str
@@ -83,17 +42,36 @@ def folder_at(path: str, path_conn_id: str | None = None) -> ObjectStoragePath:
     from airflow_provider_contacts.task.parameters import parse_needed
 
     path = parse_needed(path, "path")
-    if path_conn_id:
-        connection(path_conn_id, "path_conn_id")
     try:
         folder = ObjectStoragePath(path, conn_id=path_conn_id)
+        if folder.conn_id:
+            connection(folder.conn_id, "path_conn_id")
         folder.fs  # noqa: B018  # is made here, or fails here
     except (ImportError, ValueError) as error:
         raise ConfigError(
             f"path: no storage serves {path!r} ({error}); it is a folder such as /var/exports or s3://bucket/folder, "
             "and the provider package of its storage is installed"
         ) from None
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001  # each storage's library has exceptions of its own
+        raise no_object(path, path_conn_id, error) from None
     return folder
+
+
+def location(path: ObjectStoragePath) -> str:
+    """Return a path as other tools take it: without the connection that Airflow writes into it."""
+    return str(path).replace(f"://{path.conn_id}@", "://", 1)
+
+
+def export_run(reports: OutcomeReports, run: RunRow, folder: ObjectStoragePath, form: Form) -> Exported:
+    """Write the rows that a run has in the table now."""
+    from airflow_provider_contacts.ledgers.reports.shapes import EVERYTHING
+
+    with closing(reports.each_row(EVERYTHING, run.sync_run_id)) as rows:
+        # A task may have been given another sync_id between two of its tries.
+        own = (row for row in rows if row.sync_id == run.sync_id)
+        return export_rows(own, folder, form, sync_id=run.sync_id, sync_run_id=run.sync_run_id)
 
 
 def export_rows(
@@ -103,25 +81,26 @@ def export_rows(
 
     A repeat replaces it. What is killed may leave an object whose name begins with ``_``, which query engines skip.
 
-    :raises OSError: if the storage takes no object.
+    :raises ContactsError: if the storage takes no object.
     """
     at_sync = folder / named(sync_id)
     final = at_sync / f"{named(sync_run_id)}.{form.file_format}"
     unfinished = at_sync / f"_{final.name}.{secrets.token_hex(4)}"
     store = folder.fs
-    with suppress(FileExistsError):
+    # Where it cannot be made, opening the object says why; an object store needs none, nor the right to list.
+    with storing(folder), suppress(OSError):
         # Elsewhere the parents would be a bucket or a container, made for a name that is misspelt.
         store.mkdir(at_sync.path, create_parents=folder.protocol in LOCAL)
     try:
-        # Not by the path itself, which notes every single write as lineage.
-        with store.open(unfinished.path, "wb") as file:
+        with opened(folder, unfinished.path) as file:
             num_rows = written(rows, file, form)
-        store.mv(unfinished.path, final.path)
+        with storing(folder):
+            store.mv(unfinished.path, final.path)
     except BaseException:
-        with suppress(OSError):
+        with suppress(Exception):
             store.rm_file(unfinished.path)
         raise
-    return Exported(str(final), num_rows)
+    return Exported(location(final), num_rows)
 
 
 def named(text: str) -> str:
@@ -133,80 +112,55 @@ def named(text: str) -> str:
     return f"%{ord(part[0]):X}{part[1:]}" if part[0] in "._" else part
 
 
-def written(rows: Iterable[RecordRow], file: BinaryIO, form: Form) -> int:
-    """Write rows to a file; return their number."""
-    now, left, num_rows = datetime.now(UTC), iter(rows), 0
-    names = [name for name in COLUMNS if form.payloads or name not in PAYLOADS]
-    with WRITERS[form.file_format](file, names) as write:
-        while some := [values_of(row, names, form, now) for row in islice(left, ROWS_AT_ONCE)]:
-            write(some)
-            num_rows += len(some)
-    return num_rows
-
-
-def values_of(row: RecordRow, names: Iterable[str], form: Form, exported_at: datetime) -> Row:
-    """Return a row in the order of the columns."""
-    found: dict[str, Any] = {"exported_at": exported_at}
-    if form.identifiers == "digest":
-        found["record_identifier"] = row.digest
-    if form.payloads:
-        found["errors"] = msgspec.json.encode(row.errors).decode() if row.errors else None
-    return [found[name] if name in found else getattr(row, name) for name in names]
-
-
-Writer = Callable[[Sequence[Row]], object]
-
-
 @contextmanager
-def parquet_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
-    """Write row groups of declared types, whatever the rows happen to hold."""
+def storing(folder: ObjectStoragePath) -> Iterator[None]:
+    """Turn what a storage raises into one error that names folder, connection and cause.
+
+    :raises ContactsError: for it; another try may help.
+    """
     try:
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetWriter
-    except ImportError:
-        raise ConfigError(
-            "parquet needs pyarrow: install airflow-provider-contacts[parquet], or choose ndjson or csv"
-        ) from None
-    kinds = {TEXT: pa.string(), NUMBER: pa.int64(), MOMENT: pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, kinds[COLUMNS[name]]) for name in names])
+        yield
+    except Exception as error:  # noqa: BLE001  # each storage's library has exceptions of its own
+        raise no_object(location(folder), folder.conn_id, error) from None
 
-    def write(rows: Sequence[Row]) -> None:
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
 
-    with ParquetWriter(file, schema) as writer:
-        yield write
+def no_object(path: str, conn_id: str | None, error: Exception) -> ContactsError:
+    """Return the error of a storage that takes no object."""
+    told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    through = f" through connection {conn_id!r}" if conn_id else ""
+    return ContactsError(
+        f"path: {path!r} takes no object{through} ({' '.join(told.split())[:LONGEST_CAUSE]}): look at its name, at "
+        "the connection, and at rights and space"
+    )
 
 
 @contextmanager
-def ndjson_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
-    """Write one JSON object a line."""
-    encode = msgspec.json.Encoder().encode_lines
-    yield lambda rows: file.write(encode([dict(zip(names, row, strict=True)) for row in rows]))
+def opened(folder: ObjectStoragePath, path: str) -> Iterator[BinaryIO]:
+    """Open an object to write; one whose writer fails is closed all the same."""
+    # Not by the path itself, which notes every single write as lineage.
+    with storing(folder):
+        file = folder.fs.open(path, "wb")
+    try:
+        yield cast("BinaryIO", StoredFile(file, folder))
+    except BaseException:
+        with suppress(Exception):
+            file.close()
+        raise
+    with storing(folder):
+        file.close()
 
 
-@contextmanager
-def csv_writer(file: BinaryIO, names: Sequence[str]) -> Iterator[Writer]:
-    """Write values as they are, for a warehouse; a spreadsheet may run what begins with ``=``."""
+class StoredFile:
+    """A file whose writes raise the error of :func:`storing`."""
 
-    def write(rows: Sequence[Row]) -> None:
-        text = io.StringIO(newline="")
-        # A lone carriage return is quoted only where lines end with one.
-        csv.writer(text, lineterminator="\r\n").writerows([shown(one) for one in row] for row in rows)
-        file.write(text.getvalue().encode())
+    def __init__(self, file: BinaryIO, folder: ObjectStoragePath) -> None:
+        self._file = file
+        self._folder = folder
 
-    write([names])
-    yield write
+    def write(self, data: Any) -> int:
+        """Write, perhaps over a network."""
+        with storing(self._folder):
+            return self._file.write(data)
 
-
-def shown(value: Any) -> Any:
-    """Return a value as CSV shows it: moments as everywhere in ISO 8601."""
-    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
-
-
-WRITERS: Mapping[FileFormat, Callable[[BinaryIO, Sequence[str]], AbstractContextManager[Writer]]] = {
-    "parquet": parquet_writer,
-    "ndjson": ndjson_writer,
-    "csv": csv_writer,
-}
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

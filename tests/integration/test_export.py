@@ -19,7 +19,8 @@ from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.reports.shapes import RecordRow
 from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.outcome import RecordError, digest_of
-from airflow_provider_contacts.task.export import COLUMNS, PAYLOADS, ROWS_AT_ONCE, Form, export_rows, folder_at
+from airflow_provider_contacts.task.export import export_rows, folder_at
+from airflow_provider_contacts.task.export_formats import COLUMNS, PAYLOADS, ROWS_AT_ONCE, Form
 
 if TYPE_CHECKING:
     from pathlib import Path
