@@ -200,6 +200,9 @@ class Admission:
         if decision is Decision.ELSEWHERE:
             outcome = outcome_of(record, Status.FAILED, code="claimed_elsewhere")
             return structs.replace(outcome, status_message=ELSEWHERE)
+        if state is not None and state.is_forgotten:
+            is_own = state.status is Status.SUCCEEDED and state.sync_run_id == self._ledger.sync_run_id
+            return structs.replace(outcome_of(record, Status.SKIPPED), from_this_run=is_own)
         if decision is Decision.INVALID or state is None:
             outcome = self._outcome(record, Status.INVALID)
             return remembering(outcome) if state is not None and state.was_in_doubt else outcome

@@ -137,6 +137,8 @@ def decide(  # noqa: PLR0911  # one return a row of the table
     """Return what becomes of a record before anything is sent. Its state comes before our own check (``fit``)."""
     if state is None:
         return Decision.SEND if fit else Decision.INVALID
+    if state.is_forgotten:
+        return Decision.SKIP
     if (state.batch_id or "").startswith(f"{token}."):
         # This execution wrote the row: the key came before in this very input.
         return Decision.DUPLICATE if state.payload_hash in {None, payload_hash} else Decision.NOT_UNIQUE

@@ -29,6 +29,7 @@ class RecordState(Value, frozen=True, kw_only=True):
     :param oldest: seconds since its mark at most, where ``age`` is only the least; ``None``: ``age`` is exact.
     :param ended: seconds since its outcome was written (``batch_completed_at``), by the same clock; ``None`` without.
     :param was_in_doubt: an earlier request may have created it after all, although a reading or a person said no.
+    :param is_forgotten: a person has asked not to be remembered, nor pushed again.
     """
 
     record_identifier: str
@@ -46,6 +47,7 @@ class RecordState(Value, frozen=True, kw_only=True):
     oldest: float | None = None
     ended: float | None = None
     was_in_doubt: bool = False
+    is_forgotten: bool = False
 
 
 def state_after(outcome: Outcome, sync_run_id: str, *, was_in_doubt: bool) -> RecordState:

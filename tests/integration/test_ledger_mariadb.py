@@ -10,6 +10,7 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.outcome import Status
+from tests.support.forget_histories import ForgetHistories
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database, LedgerConformance, claim, make
 from tests.support.ledger_histories import LedgerHistories
@@ -28,7 +29,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield found
 
 
-class TestMariaDB(LedgerConformance, LedgerHistories):
+class TestMariaDB(LedgerConformance, ForgetHistories, LedgerHistories):
     pass
 
 

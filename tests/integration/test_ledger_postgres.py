@@ -18,6 +18,7 @@ from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.ledgers.sql.transactions import pipelined
 from airflow_provider_contacts.outcome import Status
+from tests.support.forget_histories import ForgetHistories
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import (
     Database,
@@ -46,11 +47,11 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield found
 
 
-class TestPostgres(LedgerConformance, LedgerHistories):
+class TestPostgres(LedgerConformance, ForgetHistories, LedgerHistories):
     pass
 
 
-class TestPsycopg2(EveryLedger, LedgerHistories):
+class TestPsycopg2(EveryLedger, ForgetHistories, LedgerHistories):
     """The older driver hands parameters over in its own way."""
 
     @pytest.fixture

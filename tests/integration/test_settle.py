@@ -21,6 +21,7 @@ from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.task.settle import WHY
 from tests.airflow_harness import scope_of
 from tests.support.by_hand import change, move_to_sync
+from tests.support.forget_histories import ALIKE
 from tests.support.pushing import CALLS, World, callees, postgres_connection, refusal
 from tests.support.pushing import push as push_task
 
@@ -267,10 +268,6 @@ def test_a_digest_names_its_record(doubts: World) -> None:
     assert (summary["num_named"], summary["num_already_settled"]) == (4, 2)
     assert summary["places"] == {"not_in_doubt": [3], "absent": [4]}
     assert summary["digests"]["not_in_doubt"] == [digest_of("c0")], "as it was given"
-
-
-# Two texts whose first twelve digits are the same.
-ALIKE = ("key-2ea38d69af64", "key-86b9943e9ec2")
 
 
 def test_a_digest_of_two_records_settles_none(doubts: World) -> None:

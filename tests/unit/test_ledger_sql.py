@@ -25,6 +25,7 @@ from airflow_provider_contacts.ledgers.sql.rows import payload_json
 from airflow_provider_contacts.ledgers.sql.statements import Statements
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.sanitize import UNSTORABLE, clean
+from tests.support.forget_histories import ForgetHistories
 from tests.support.ledger_conformance import PACKAGE_FOLDER, Database, LedgerConformance, claim, make, opening
 from tests.support.ledger_histories import LedgerHistories
 from tests.support.table_pushing import UrlHook
@@ -41,7 +42,7 @@ def database(file: Path) -> Iterator[Database]:
         yield found
 
 
-class TestSqlite(LedgerConformance, LedgerHistories):
+class TestSqlite(LedgerConformance, ForgetHistories, LedgerHistories):
     pass
 
 

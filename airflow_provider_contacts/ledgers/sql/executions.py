@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import IntegrityError  # noqa: TID253  # likewise
@@ -25,17 +25,31 @@ SHARED: dict[Flavour, str] = {
 }
 
 
-def number_of_sync(connection: sa.Connection, tables: Tables, binding: Binding) -> int | None:
-    """Return the number of a ``sync_id``, ``None`` while it is new.
+class Sync(NamedTuple):
+    """The row of a ``sync_id``.
 
+    :param forget_key: by which its forgotten records are known; ``None`` before the first.
+    :param num_forgets: how often it has forgotten somebody.
+    """
+
+    sync_no: int
+    forget_key: str | None = None
+    num_forgets: int | None = None
+
+
+def sync_of(connection: sa.Connection, tables: Tables, binding: Binding, *, hold: bool = False) -> Sync | None:
+    """Return the row of a ``sync_id``, ``None`` while it is new.
+
+    :param hold: so that nobody is forgotten until the transaction ends.
     :raises SyncTakenError: if it belongs to another destination: sandbox data must not silence production.
     """
-    row = connection.execute(sa.select(tables.syncs).where(tables.syncs.c.sync_id == binding.sync_id)).first()
+    query = sa.select(tables.syncs).where(tables.syncs.c.sync_id == binding.sync_id)
+    row = connection.execute(query.with_for_update(read=True) if hold else query).first()
     if row is None:
         return None
     held = binding_of(row)
     if held == binding:
-        return int(row.sync_no)
+        return Sync(int(row.sync_no), row.forget_key, row.num_forgets)
     msg = (
         f"sync_id {held.sync_id} remembers records of {held.place()}, and this push goes to {binding.place()}. Give "
         "this push another sync_id, or correct its connection or destination. If the records themselves have moved "
@@ -56,14 +70,26 @@ class Execution:
     before either can see the other's row, thus both stop rather than both go on.
 
     ``run_no`` is the number of its try's row, 0 before it has registered.
+
+    :param sync: its row before this execution has looked any record up.
     """
 
-    def __init__(self, tables: Tables, run: RunIdentity, binding: Binding, token: str, dialect: sa.Dialect) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        run: RunIdentity,
+        binding: Binding,
+        token: str,
+        dialect: sa.Dialect,
+        *,
+        sync: Sync | None = None,
+    ) -> None:
         self._tables = tables
         self.run = run
         self.binding = binding
         self.token = token
         self.run_no = 0
+        self._num_forgets = sync and sync.num_forgets
         quoted, mark = dialect.identifier_preparer.format_table, "?" if tables.flavour == "sqlite" else "%s"
         runs, syncs = quoted(tables.runs), quoted(tables.syncs)
         self._tokens = (
@@ -72,7 +98,8 @@ class Execution:
         self._fence = (
             f"SELECT 1 / CASE WHEN (SELECT bool_and(f.token = %s) FROM ({self._tokens}) AS f) "  # noqa: S608  # likewise
             f"AND EXISTS (SELECT FROM {syncs} AS s WHERE s.sync_no = %s AND s.sync_id = %s AND s.destination = %s "
-            "AND s.destination_host = %s AND s.destination_object IS NOT DISTINCT FROM %s) THEN 1 ELSE 0 END"
+            "AND s.destination_host = %s AND s.destination_object IS NOT DISTINCT FROM %s "
+            "AND s.num_forgets IS NOT DISTINCT FROM %s FOR SHARE) THEN 1 ELSE 0 END"
         )
 
     def register(self, connection: sa.Connection) -> int:
@@ -94,8 +121,8 @@ class Execution:
             connection.execute(sa.insert(runs).values(**named, **begun, token=self.token, started_at=moment))
         return int(connection.execute(sa.select(runs.c.run_no).where(self._own())).scalar_one())
 
-    def hold(self, connection: sa.Connection) -> int:
-        """Hold the run until the transaction ends; return the number of the ``sync_id``, which is bound if it is new.
+    def hold(self, connection: sa.Connection) -> Sync:
+        """Hold the run and its ``sync_id``, which is bound if it is new, until the transaction ends.
 
         :raises SupersededError: if a newer execution has registered.
         """
@@ -103,13 +130,21 @@ class Execution:
         if not tokens or any(token != self.token for token in tokens):
             msg = f"a newer execution of {self.run.sync_run_id} has taken over; this one sends nothing more"
             raise SupersededError(msg)
-        return number_of_sync(connection, self._tables, self.binding) or self._bind(connection)
+        return sync_of(connection, self._tables, self.binding, hold=True) or self._bind(connection)
 
     def fence(self, sync_no: int) -> tuple[str, tuple[Any, ...]]:
-        """Return a statement of PostgreSQL that does as :meth:`hold` does, and fails where that would."""
-        return self._fence, (self.token, self.run.sync_run_id, sync_no, *asdict(self.binding).values())
+        """Return a statement of PostgreSQL that does as :meth:`hold` does, and fails where that would.
 
-    def _bind(self, connection: sa.Connection) -> int:
+        It fails, too, where somebody was forgotten meanwhile.
+        """
+        bound = asdict(self.binding).values()
+        return self._fence, (self.token, self.run.sync_run_id, sync_no, *bound, self._num_forgets)
+
+    def is_current(self, sync: Sync) -> bool:
+        """Tell whether nobody was forgotten since before this execution looked any record up."""
+        return sync.num_forgets == self._num_forgets
+
+    def _bind(self, connection: sa.Connection) -> Sync:
         """Insert the row of a new ``sync_id``; its key makes those who begin together wait for each other."""
         tables = self._tables
         try:
@@ -117,12 +152,12 @@ class Execution:
                 connection.execute(sa.insert(tables.syncs).values(asdict(self.binding)))
         except IntegrityError:
             pass  # another execution has just inserted it, perhaps for another destination
-        number = number_of_sync(connection, tables, self.binding)
-        if number is None:
+        sync = sync_of(connection, tables, self.binding, hold=True)
+        if sync is None:
             raise LedgerError("the sync_id has vanished from the table while it was written")
         runs = tables.runs
-        connection.execute(sa.update(runs).where(runs.c.run_no == self.run_no).values(sync_no=number))
-        return number
+        connection.execute(sa.update(runs).where(runs.c.run_no == self.run_no).values(sync_no=sync.sync_no))
+        return sync
 
     def finish(
         self, connection: sa.Connection, summary: Mapping[str, Any], status: str | None, message: str | None

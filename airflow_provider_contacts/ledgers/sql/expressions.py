@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
+from airflow_provider_contacts.ledgers.forgotten import LENGTH, PREFIX
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
 
 SECONDS_OF_A_DAY = 86_400.0
@@ -58,6 +59,12 @@ def status_of(records: Any, batches: Any) -> sa.ColumnElement[Any]:
 def own(records: Any, name: str, otherwise: sa.ColumnElement[Any] | None = None) -> sa.ColumnElement[Any]:
     """Return a word of a record with a status of its own, ``otherwise`` of another."""
     return sa.case((records.status.is_(None), sa.null() if otherwise is None else otherwise), else_=records[name])
+
+
+def is_forgotten(identifier: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return whether a record is kept under the name of a forgotten one."""
+    begins = sa.func.substr(identifier, 1, len(PREFIX)) == PREFIX
+    return sa.and_(begins, sa.func.length(identifier) == LENGTH)
 
 
 def record_id_of(records: Any, batches: Any, flavour: Flavour) -> sa.ColumnElement[Any]:

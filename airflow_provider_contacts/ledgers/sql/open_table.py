@@ -10,7 +10,7 @@ from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.batch_numbers import draw_token
 from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
-from airflow_provider_contacts.ledgers.sql.executions import Execution, number_of_sync
+from airflow_provider_contacts.ledgers.sql.executions import Execution, sync_of
 from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.schema import ensure, look, look_at_view
 from airflow_provider_contacts.ledgers.sql.storage_checks import changes_rows, open_store
@@ -64,9 +64,8 @@ def opened(engine: Engine, opening: Opening, *, plan_only: bool) -> SqlLedger:
         warnings += look_at_view(engine, tables) or ()
     else:
         absent, warnings = [], ensure(engine, tables, create=opening.create_tables)
-    if not absent:
-        reading(engine, lambda connection: number_of_sync(connection, tables, opening.binding))
-    execution = Execution(tables, opening.run, opening.binding, draw_token(), engine.dialect)
+    sync = None if absent else reading(engine, lambda connection: sync_of(connection, tables, opening.binding))
+    execution = Execution(tables, opening.run, opening.binding, draw_token(), engine.dialect, sync=sync)
     triggers = False
     if not plan_only:
         register(engine, execution)

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module
 
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of, note_numbers, number_of
 from airflow_provider_contacts.ledgers.sql.db_errors import DataRefusedError
-from airflow_provider_contacts.ledgers.sql.executions import Execution
+from airflow_provider_contacts.ledgers.sql.executions import Execution, Sync
+from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.rows import (
     SUCCEEDED,
@@ -21,7 +22,14 @@ from airflow_provider_contacts.ledgers.sql.rows import (
     under,
     unsent,
 )
-from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Row, Statements, all_written, open_batches
+from airflow_provider_contacts.ledgers.sql.statements import (
+    RECORD,
+    ManyRows,
+    Row,
+    Statements,
+    all_written,
+    open_batches,
+)
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import (
     Call,
@@ -55,6 +63,7 @@ class OutcomeWriter(LedgerReader):
         self._statements = Statements(tables, engine.dialect, store)
         self._notes = note_numbers(execution.token)
         self._named = partial(name_of, token=execution.token)
+        self._present = Lookup(tables, (tables.records.c.record_identifier,))
         # Batches of this execution whose records have their status from them, as far as this execution knows.
         self._sending: set[int] = set()
 
@@ -143,17 +152,36 @@ class OutcomeWriter(LedgerReader):
         """
 
         def write(connection: Connection, *, is_refused: bool = False) -> Written:
-            sync_no = self._execution.hold(connection) if fenced else self.sync_no(connection) or 0
+            sync = self._execution.hold(connection) if fenced else None
+            sync_no = sync.sync_no if sync else self.sync_no(connection) or 0
             open_batches(connection, self._tables, unopened)
-            if is_refused:
-                return row_by_row(connection, (each or calls)(sync_no))
-            return in_steps(connection, calls(sync_no))
+            made = (each or calls)(sync_no) if is_refused else calls(sync_no)
+            if sync is not None:
+                made = self._remembered(connection, sync, made)
+            return row_by_row(connection, made) if is_refused else in_steps(connection, made)
 
         try:
             counts = None if unopened else self._exchanged(calls, fenced=fenced)
             return transact(self._engine, write, repeatable=True) if counts is None else counts
         except DataRefusedError:
             return transact(self._engine, partial(write, is_refused=True), repeatable=True)
+
+    def _remembered(self, connection: Connection, sync: Sync, calls: list[Call]) -> list[Call]:
+        """Return writes without the records that were forgotten since before this execution looked anything up.
+
+        Their rows in clear are gone, so that nothing else would keep them from being inserted anew. The transaction
+        holds the ``sync_id``: nobody else is forgotten until it ends.
+        """
+        if self._execution.is_current(sync) or sync.forget_key is None:
+            return calls
+        self._forget_key = sync.forget_key
+        names = self._names([row[1] for statement, rows in calls if statement.fields == RECORD for row in rows])
+        found = (row for some in chunks(names) for row in self._present.run(connection, sync.sync_no, some))
+        gone = {names[name] for (name,) in found if names[name] != name}
+        return [
+            (statement, [row for row in rows if row[1] not in gone] if statement.fields == RECORD else rows)
+            for statement, rows in calls
+        ]
 
     def _exchanged(
         self, calls: Calls, *, fenced: bool, whole: Collection[ManyRows] = (), repeatable: bool = True

@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module is imported only by what uses a table
 
+from airflow_provider_contacts.ledgers.forgotten import forgotten_as
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
-from airflow_provider_contacts.ledgers.sql.executions import number_of_sync
+from airflow_provider_contacts.ledgers.sql.executions import sync_of
 from airflow_provider_contacts.ledgers.sql.expressions import payload_of, status_of
 from airflow_provider_contacts.ledgers.sql.lookups import (
     Lookup,
@@ -49,6 +51,7 @@ class LedgerReader:
         self._binding = binding
         self._pipelines = takes_pipelines(engine)
         self._known: int | None = None
+        self._forget_key: str | None = None
         self._named: Callable[[int | None], str | None] = name_of
         records, batches = tables.records.c, tables.batches.c
         self._states = Lookup(tables, state_columns(tables))
@@ -65,19 +68,36 @@ class LedgerReader:
         :raises SyncTakenError: if it remembers records of another destination.
         """
         if self._known is None and self._exists:
-            self._known = number_of_sync(connection, self._tables, self._binding)
+            sync = sync_of(connection, self._tables, self._binding)
+            if sync is not None:
+                self._known, self._forget_key = sync.sync_no, sync.forget_key
         return self._known
 
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         """Return the state of each of these records that has a row; a status that is none of ours is an error."""
         known, dialect = self._known, self._engine.dialect
         if self._pipelines and known is not None and identifiers:
-            wanted = [self._states.statement(dialect, known, some) for some in chunks(identifiers)]
+            names = self._names(identifiers)
+            wanted = [self._states.statement(dialect, known, some) for some in chunks(names)]
             rows = [row for cursor in in_one_exchange(self._engine, lambda: wanted) or () for row in cursor.fetchall()]
         else:
-            rows = self._found(self._states, identifiers)
-        states = (state_of(row, self._named) for row in rows)
-        return {one.record_identifier: one for one in states}
+            rows, names = self._found(self._states, identifiers, forgotten=True), self._names(identifiers)
+        found = {row[0]: state_of(row, self._named) for row in rows}
+        states: dict[str, RecordState] = {}
+        # Those that are forgotten come last, and so stand over a row in clear.
+        for name, identifier in names.items():
+            if (state := found.get(name)) is not None:
+                is_forgotten = name != identifier
+                states[identifier] = (
+                    replace(state, record_identifier=identifier, is_forgotten=True) if is_forgotten else state
+                )
+        return states
+
+    def _names(self, identifiers: Collection[str]) -> dict[str, str]:
+        """Return what these records may be called in the table: as they are, or as they were forgotten."""
+        names = dict(zip(identifiers, identifiers, strict=True))
+        key = self._forget_key
+        return names if key is None else names | {forgotten_as(key, one): one for one in identifiers}
 
     def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
         """Return the payloads that were sent last, of those records for which one is stored."""
@@ -111,12 +131,13 @@ class LedgerReader:
 
         return self.read(look) if self._exists else None
 
-    def _found(self, lookup: Lookup, identifiers: Collection[str]) -> list[Any]:
+    def _found(self, lookup: Lookup, identifiers: Collection[str], *, forgotten: bool = False) -> list[Any]:
         def look(connection: Connection) -> list[Any]:
             number = self.sync_no(connection) if identifiers else None
             if number is None:
                 return []
-            return [row for some in chunks(identifiers) for row in lookup.run(connection, number, some)]
+            names = self._names(identifiers) if forgotten else identifiers
+            return [row for some in chunks(names) for row in lookup.run(connection, number, some)]
 
         return self.read(look)
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 
 from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
-from airflow_provider_contacts.ledgers.sql.expressions import joined, own, payload_of, seconds_since, status_of
+from airflow_provider_contacts.ledgers.sql.expressions import (
+    is_forgotten,
+    joined,
+    own,
+    payload_of,
+    seconds_since,
+    status_of,
+)
 from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.schema import look
@@ -105,7 +112,8 @@ def condition(tables: Tables, selection: Selection, sync_run_id: str) -> sa.Colu
     if selection.max_attempts is not None:
         wanted.append(records.attempts < selection.max_attempts)
     of_this_run = sa.func.coalesce(tables.runs.c.sync_run_id, "") == sync_run_id
-    return sa.or_(of_this_run, sa.and_(sa.true(), *wanted))
+    is_known = sa.not_(is_forgotten(records.record_identifier))
+    return sa.and_(is_known, sa.or_(of_this_run, sa.and_(sa.true(), *wanted)))
 
 
 def left_behind(tables: Tables) -> sa.ColumnElement[bool]:

@@ -79,7 +79,8 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
         if sync is None:
             names = verdict.records
             return dict.fromkeys(names, Finding.ABSENT), {name: digest_of(name) for name in names}
-        meant = meaning(connection, tables, verdict, sync.sync_no)
+        meant = meaning(connection, tables, verdict.records, [sync.sync_no])
+        check_distinct(meant, verdict.status)
         records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
         settler = Settler(connection, tables, replace(verdict, records=records), sync.sync_no, binding_of(sync))
         # In one order everywhere, so that two that settle wait for each other rather than block each other.
@@ -90,26 +91,31 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
     return transact(engine, write)
 
 
-def meaning(connection: Connection, tables: Tables, verdict: Verdict, sync_no: int) -> dict[str, list[str]]:
+def meaning(
+    connection: Connection, tables: Tables, names: Collection[str], sync_nos: Collection[int]
+) -> dict[str, list[str]]:
     """Return the identifiers that each name can mean: itself, where it has a row, else those with such a digest."""
-    columns, names = tables.records.c, sorted(verdict.records)
-    of_sync = select(columns.record_identifier).where(columns.sync_no == sync_no)
-    meant = {name: [name] for name in names}
-    digests = {name.lower(): name for name in names if DIGEST.fullmatch(name)}
+    columns = tables.records.c
+    of_syncs = select(columns.record_identifier).where(columns.sync_no.in_(sync_nos))
+    meant = {name: [name] for name in sorted(names)}
+    digests = {name.lower(): name for name in meant if DIGEST.fullmatch(name)}
     for chunk in chunks(list(digests.values())):
-        for (there,) in connection.execute(of_sync.where(columns.record_identifier.in_(chunk))):
+        for (there,) in connection.execute(of_syncs.where(columns.record_identifier.in_(chunk))):
             digests.pop(there.lower(), None)
     if digests:
-        found: dict[str, list[str]] = {}
-        for (identifier,) in connection.execute(of_sync.execution_options(yield_per=5000)):
+        found: dict[str, set[str]] = {}
+        for (identifier,) in connection.execute(of_syncs.execution_options(yield_per=5000)):
             if (name := digests.get(digest_of(identifier))) is not None:
-                found.setdefault(name, []).append(identifier)
-        meant |= found
-    if verdict.status is Status.SUCCEEDED:
-        alone = [one for one, *others in meant.values() if not others]
-        if len(set(alone)) != len(alone):
-            raise ConfigError("records names one record twice, once by its digest, with two of the vendor's ids")
+                found.setdefault(name, set()).add(identifier)
+        meant |= {name: sorted(some) for name, some in found.items()}
     return meant
+
+
+def check_distinct(meant: Mapping[str, Sequence[str]], status: Status) -> None:
+    """Refuse two of the vendor's ids for one record."""
+    alone = [one for one, *others in meant.values() if not others]
+    if status is Status.SUCCEEDED and len(set(alone)) != len(alone):
+        raise ConfigError("records names one record twice, once by its digest, with two of the vendor's ids")
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,13 +124,13 @@ class SqlLedger(OutcomeWriter):
             return [settled, answered, (statements.insert_batches, begun), inserted, answers, renewed]
 
         def write(connection: Connection) -> tuple[Written, dict[int, list[int]]]:
-            sync_no = self._execution.hold(connection)
+            sync = self._execution.hold(connection)
             open_batches(connection, self._tables, unopened)
-            counts = in_steps(connection, calls(sync_no))
+            counts = in_steps(connection, self._remembered(connection, sync, calls(sync.sync_no)))
             # The drivers of MySQL and MariaDB count a lost insertion as one.
             counted = self._tables.flavour not in COLLATIONS
             is_whole = counted and counts[insert] + counts[statements.move_records] == total
-            return counts, {} if is_whole else self._lost(connection, claims, sync_no)
+            return counts, {} if is_whole else self._lost(connection, claims, sync.sync_no)
 
         total = sum(len(claim.batch) for claim in claims)
         if not unopened and not self._triggers:

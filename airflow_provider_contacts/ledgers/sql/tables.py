@@ -120,13 +120,15 @@ def build(table: str, flavour: Flavour) -> Tables:
 
 
 def sync_columns() -> list[Any]:
-    """Return the columns of the table of syncs."""
+    """Return the columns of the table of syncs; the last two are null until somebody is forgotten."""
     return [
         counted("sync_no"),
         sa.Column("sync_id", key(SYNC_LENGTH), nullable=False, unique=True),
         sa.Column("destination", sa.String(64), nullable=False),
         sa.Column("destination_host", sa.String(NAME_LENGTH), nullable=False),
         sa.Column("destination_object", sa.String(NAME_LENGTH)),
+        sa.Column("forget_key", sa.String(32)),
+        sa.Column("num_forgets", sa.Integer),
     ]
 
 
