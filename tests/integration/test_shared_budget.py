@@ -134,27 +134,15 @@ def unreachable(_: Postgres) -> dict[str, Any]:
 
 WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Exception], str]] = {
     "none": (lambda _: None, ConfigError, "there is no connection 'rate_store'"),
-    "another type": (
-        lambda _: {"conn_type": "sqlite", "host": "/no/such.db"},
-        ConfigError,
-        r"of the type 'sqlite'; a rate is shared through one of \['postgres', 'mysql'\]",
-    ),
-    "redis": (
-        lambda _: {"conn_type": "redis", "host": "h"},
-        ConfigError,
-        r"of the type 'redis'; a rate is shared through one of \['postgres', 'mysql'\]",
-    ),
-    "nobody listens": (
-        unreachable,
-        BudgetError,
-        r"table contacts_rate_budgets, postgresql://127.0.0.1:1/?: Oper.*is the server up",
-    ),
-    "no such database": (
-        lambda server: connection_to(server, schema="nowhere"),
-        BudgetError,
-        'database "nowhere" does not exist',
-    ),
-}
+    "another type": (lambda _: {"conn_type": "sqlite", "host": "/no/such.db"}, ConfigError,
+        r"of the type 'sqlite'; a rate is shared through one of \['postgres', 'mysql'\]"),
+    "redis": (lambda _: {"conn_type": "redis", "host": "h"}, ConfigError,
+        r"of the type 'redis'; a rate is shared through one of \['postgres', 'mysql'\]"),
+    "nobody listens": (unreachable, BudgetError,
+        r"table contacts_rate_budgets, postgresql://127.0.0.1:1/?: Oper.*is the server up"),
+    "no such database": (lambda server: connection_to(server, schema="nowhere"), BudgetError,
+        'database "nowhere" does not exist'),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", WRONG)

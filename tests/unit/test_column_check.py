@@ -30,46 +30,26 @@ WAYS = 'name them in field_map, give them aliases (AS "first_name")'
 OTHERS = 'leave them out, or set unmapped="ignore"'
 
 
+KEY: dict[str, Any] = {"sync_key": ("id",)}
+FULL: dict[str, Any] = {"field_map": {"full": "name"}}
+NONE, LACKS, UNKNOWN = "field_map names no field of Fake:", "that the source does not have", "are no fields of Fake"
+BOTH_MEANT = "did you mean 'first_name' instead of 'frist_name'? did you mean 'name' instead of 'NAME'?"
+
+
 @pytest.mark.parametrize(
     ("options", "columns", "said"),
     [
-        ({"field_map": {"a": "x", "b": "name"}}, None, f"field_map names no field of Fake: ['x'] (there are {FIELDS})"),
-        (
-            {"field_map": {"a": "frist_name"}},
-            None,
-            "field_map names no field of Fake: ['frist_name'] (did you mean 'first_name' instead of 'frist_name'?)",
-        ),
-        (
-            {"sync_key": ("id",)},
-            ["name"],
-            "sync_key names columns ['id'] that the source does not have (there are ['name'])",
-        ),
-        (
-            {"sync_key": ("id",)},
-            ["ID", "name"],
-            "sync_key names columns ['id'] that the source does not have (did you mean 'ID' instead of 'id'?)",
-        ),
-        (
-            {"field_map": {"full": "name"}},
-            ["id", "name"],
-            "field_map names columns ['full'] that the source does not have (there are ['id', 'name'])",
-        ),
-        ({"field_map": {"full": "name"}}, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
-        (
-            {"sync_key": ("id",)},
-            ["id", "name", "colour"],
-            f"columns ['colour'] are no fields of Fake (there are {FIELDS}): {WAYS}, {OTHERS}",
-        ),
-        (
-            {"sync_key": ("id",)},
-            ["id", "frist_name", "NAME"],
-            (
-                "columns ['frist_name', 'NAME'] are no fields of Fake (did you mean 'first_name' instead of "
-                f"'frist_name'? did you mean 'name' instead of 'NAME'?): {WAYS}, {OTHERS}"
-            ),
-        ),
+        ({"field_map": {"a": "x", "b": "name"}}, None, f"{NONE} ['x'] (there are {FIELDS})"),
+        ({"field_map": {"a": "zid"}}, None, f"{NONE} ['zid'] (did you mean 'uid' instead of 'zid'?)"),
+        (KEY, ["name"], f"sync_key names columns ['id'] {LACKS} (there are ['name'])"),
+        (KEY, ["ID", "name"], f"sync_key names columns ['id'] {LACKS} (did you mean 'ID' instead of 'id'?)"),
+        (FULL, ["id", "name"], f"field_map names columns ['full'] {LACKS} (there are ['id', 'name'])"),
+        (FULL, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
+        (KEY, ["id", "colour"], f"columns ['colour'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {OTHERS}"),
+        (KEY, ["id", "frist_name", "NAME"],
+         f"columns ['frist_name', 'NAME'] {UNKNOWN} ({BOTH_MEANT}): {WAYS}, {OTHERS}"),
     ],
-)
+)  # fmt: skip
 def test_a_configuration_error_says_what_is_allowed(
     options: dict[str, Any], columns: list[str] | None, said: str
 ) -> None:

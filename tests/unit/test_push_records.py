@@ -73,23 +73,15 @@ def test_a_claim_is_durable_before_its_request_leaves_and_an_outcome_before_it_i
 
 ROWS: dict[str, tuple[list[Any], dict[str, Any], dict[int, str], dict[int, str | None]]] = {
     "refused by the vendor": (names(3), {"verdicts": {"n1": "rejected"}}, {1: "rejected"}, {1: "rejected"}),
-    "refused by our own check": (
-        [{"name": "a"}, {"name": 7}, {"name": "b", "age": -1}, None, {"name": "c"}],
-        {},
-        {1: "invalid", 2: "invalid", 3: "invalid"},
-        {1: "wrong_type", 2: "out_of_range", 3: "not_a_mapping"},
-    ),
+    "refused by our own check": ([{"name": "a"}, {"name": 7}, {"name": "b", "age": -1}, None, {"name": "c"}], {},
+        {1: "invalid", 2: "invalid", 3: "invalid"}, {1: "wrong_type", 2: "out_of_range", 3: "not_a_mapping"}),
     "shuffled": (names(4), {"script": first(SHUFFLED)}, {}, {}),
     "left out of an answer": (names(4), {"script": first(SHORT)}, {3: "unknown"}, {3: "not_returned"}),
     "in doubt in a good answer": (names(2), {"verdicts": {"n1": "doubt"}}, {1: "unknown"}, {1: "doubt"}),
     "refused for good in a good answer": (names(2), {"verdicts": {"n1": "stop"}}, {1: "failed"}, {1: "stop"}),
-    "named by a refusal": (
-        names(4),
-        {"refuses": {"n1", "n2"}, "names": True},
-        {1: "rejected", 2: "rejected"},
-        {1: "bad_name", 2: "bad_name"},
-    ),
-}
+    "named by a refusal": (names(4), {"refuses": {"n1", "n2"}, "names": True}, {1: "rejected", 2: "rejected"},
+        {1: "bad_name", 2: "bad_name"}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ROWS)
@@ -273,24 +265,16 @@ def test_a_resent_doubt_may_be_refused_for_now_and_then_created() -> None:
 
 AGAIN: dict[str, tuple[list[Deed], dict[str, Any], dict[str, int], int]] = {
     "never connected": ([NOT_CONNECTED, NOT_CONNECTED], {}, {"succeeded": 2}, 3),
-    "a status of the vendor's own": (
-        [answers(404)],
-        {"vendor": replace(VENDOR, again_statuses=frozenset({404}))},
-        {"succeeded": 2},
-        2,
-    ),
+    "a status of the vendor's own": ([answers(404)], {"vendor": replace(VENDOR, again_statuses=frozenset({404}))},
+        {"succeeded": 2}, 2),
     "503 with Retry-After": ([answers(503, retry_after="1")], {}, {"succeeded": 2}, 2),
-    "503 with Retry-After, which proves nothing": (
-        [answers(503, retry_after="1", applies=True)],
-        {"assumptions": Assumptions(retry_after_is_refusal=False)},
-        {"unknown": 2},
-        1,
-    ),
+    "503 with Retry-After, which proves nothing": ([answers(503, retry_after="1", applies=True)],
+        {"assumptions": Assumptions(retry_after_is_refusal=False)}, {"unknown": 2}, 1),
     "a wait just within bounds": ([answers(429, retry_after="60")], {"max_wait": 60.0}, {"succeeded": 2}, 2),
     "a credential that is renewed": ([UNAUTHORIZED], {"renewable": True, "request_attempts": 1}, {"succeeded": 2}, 2),
     "one attempt": ([NOT_CONNECTED] * 9, {"request_attempts": 1}, {"failed": 2}, 1),
     "seven attempts": ([NOT_CONNECTED] * 9, {"request_attempts": 7}, {"failed": 2}, 7),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", AGAIN)

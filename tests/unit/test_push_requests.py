@@ -122,31 +122,15 @@ HALTED = "Nothing more is sent: "
 TOLD: dict[str, tuple[World, list[Any], dict[str, Any], list[str]]] = {
     "undisturbed": (World(), names(9), {}, []),
     "refused": (World(first(then=answers(403))), names(40), {}, [HALTED + refusal_text("Fake", "http_403")]),
-    "vendor away": (
-        World(first(then=LOST)),
-        names(30),
-        {"limits": ALONE},
-        [
-            f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
-            HALTED + "vendor_unreachable",
-        ],
-    ),
-    "outcomes not written": (
-        World(),
-        names(3),
-        {"trouble": failing("settle:before")},
-        [
-            HALTED + "the database is away",
-            "3 outcomes could not be written; their rows stay as marked, and the next try holds them",
-        ],
-    ),
-    "records not recorded": (
-        World(),
-        [{"name": "a", "age": -1}, {"name": "b", "age": -1}],
+    "vendor away": (World(first(then=LOST)), names(30), {"limits": ALONE},
+        [f"{BREAKER} requests in a row without a usable answer; the rest is not sent. The last: no answer",
+        HALTED + "vendor_unreachable"]),
+    "outcomes not written": (World(), names(3), {"trouble": failing("settle:before")}, [HALTED + "the database is away",
+        "3 outcomes could not be written; their rows stay as marked, and the next try holds them"]),
+    "records not recorded": (World(), [{"name": "a", "age": -1}, {"name": "b", "age": -1}],
         {"trouble": failing("note:before")},
-        [HALTED + "the database is away", "2 records that were not sent have no row: the ledger is away"],
-    ),
-}
+        [HALTED + "the database is away", "2 records that were not sent have no row: the ledger is away"]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", TOLD)

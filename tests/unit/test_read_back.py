@@ -29,30 +29,16 @@ DESTINATIONS: Mapping[str, Destination] = {
 }
 ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "apptoto": [{"name": "Ann Ames", "phone": "650-555-1212", "email": "ann@example.com"}],
-    "dex": [
-        {"full_name": "Ann Ames", "email": "ann@example.com", "company": "Acme", "birthday": "1990-05-01"},
+    "dex": [{"full_name": "Ann Ames", "email": "ann@example.com", "company": "Acme", "birthday": "1990-05-01"},
         {"first_name": "Bob", "last_name": "Bell", "phone_number": "+1 650 555 1212", "job_title": "Dentist"},
-        {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "full_name": "Cat Cole", "email": "cat@example.com"},
-    ],
-    "intermezzo": [
-        {"name": "Ann Ames", "email": "ann@example.com"},
-        {"name": "Bob Bell", "phone_number": "+44 7911 123456", "roles": ["admin"]},
-    ],
-    "talkdesk": [
-        {
-            "first_name": "Ann",
-            "last_name": "Ames",
-            "phone_number": "+351929312319",
-            "external_id": "1",
-            "priority": 7,
-            "timezone": "Europe/Lisbon",
-            "external_provider": "crm",
-            "extra_data.plan": "gold",
-        },
-        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312320"},
-        {"first_name": "Cat", "last_name": "Cole", "phone_number": "+351929312321"},
-    ],
-}
+        {"id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "full_name": "Cat Cole", "email": "cat@example.com"}],
+    "intermezzo": [{"name": "Ann Ames", "email": "ann@example.com"},
+        {"name": "Bob Bell", "phone_number": "+44 7911 123456", "roles": ["admin"]}],
+    "talkdesk": [{"first_name": "Ann", "last_name": "Ames", "phone_number": "+351929312319", "external_id": "1",
+        "priority": 7, "timezone": "Europe/Lisbon", "external_provider": "crm", "extra_data.plan": "gold"},
+        {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312320"}, {"first_name": "Cat",
+        "last_name": "Cole", "phone_number": "+351929312321"}],
+}  # fmt: skip
 NOBODIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "apptoto": [{"name": "Nobody"}],
     "dex": [{"first_name": "No", "last_name": "Body"}],
@@ -124,24 +110,14 @@ def test_any_answer(name: str, body: bytes, status: int) -> None:
 
 VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "apptoto": [{}, {"country": "DE"}, {"echo_external_id": False}],
-    "dex": [
-        {},
-        {"page_size": 2, "by_emails_shape": "map", "page_key": "contacts", "one_shape": "contact"},
+    "dex": [{}, {"page_size": 2, "by_emails_shape": "map", "page_key": "contacts", "one_shape": "contact"},
         {"page_size": 2, "client_ids": "ignore", "one_shape": "bare"},
-        {"page_size": 2, "stored_names": "whole", "last_cursor": "absent"},
-        {"page_size": 2, "reads_show": "fields"},
-    ],
-    "intermezzo": [
-        {},
-        {"contacts_in_organization": False, "paging": "array", "normalise": True},
-        {"contacts_in_organization": False, "paging": "items", "normalise": False},
-    ],
-    "talkdesk": [
-        {},
-        *({"page_size": 2, "page_totals": totals} for totals in ("both", "total", "whole_count", "none")),
-        {"page_size": 2, "next_href": "relative", "reformat_phones": True},
-    ],
-}
+        {"page_size": 2, "stored_names": "whole", "last_cursor": "absent"}, {"page_size": 2, "reads_show": "fields"}],
+    "intermezzo": [{}, {"contacts_in_organization": False, "paging": "array", "normalise": True},
+        {"contacts_in_organization": False, "paging": "items", "normalise": False}],
+    "talkdesk": [{}, *({"page_size": 2, "page_totals": totals} for totals in ("both", "total", "whole_count", "none")),
+        {"page_size": 2, "next_href": "relative", "reformat_phones": True}],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "knobs"), [(name, knobs) for name, found in VARIANTS.items() for knobs in found])
@@ -182,28 +158,19 @@ def test_every_field_that_is_shown_is_read(name: str) -> None:
 
 
 FAILING: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "apptoto": [
-        *({"absent_status": status} for status in (200, 400, 500)),
+    "apptoto": [*({"absent_status": status} for status in (200, 400, 500)),
         *({f"read.{fault}": "always"} for fault in ("http_429", "http_503", "http_401")),
-        {"read.garbage": "always", "absent_status": 200},
-    ],
-    "dex": [
-        *({f"read.{fault}": "always"} for fault in ("http_503", "http_404", "garbage", "nulls")),
-        *({"error_value": "text"}, {"error_value": "absent"}, {"endless_cursor": True}),
-    ],
-    "intermezzo": [
-        {"contacts_in_organization": False, "contacts_in_list": False},
+        {"read.garbage": "always", "absent_status": 200}],
+    "dex": [*({f"read.{fault}": "always"} for fault in ("http_503", "http_404", "garbage", "nulls")),
+        *({"error_value": "text"}, {"error_value": "absent"}, {"endless_cursor": True})],
+    "intermezzo": [{"contacts_in_organization": False, "contacts_in_list": False},
         *({"contacts_in_organization": False, f"read.{fault}": "nth:2"} for fault in ("http_503", "garbage")),
         *({f"read.{fault}": "always"} for fault in ("http_404", "http_403", "cut_json", "duplicate_ids")),
-        {"read.nulls": "always", "contacts_in_list": False},
-    ],
-    "talkdesk": [
-        {"read.http_403": "always"},
+        {"read.nulls": "always", "contacts_in_list": False}],
+    "talkdesk": [{"read.http_403": "always"},
         *({f"read.{fault}": "nth:2"} for fault in ("http_404", "garbage", "cut_json", "short", "duplicate_ids")),
-        *({f"read.{fault}": "nth:3"} for fault in ("http_503", "empty_body", "short")),
-        {"read.html_200": "nth:1"},
-    ],
-}
+        *({f"read.{fault}": "nth:3"} for fault in ("http_503", "empty_body", "short")), {"read.html_200": "nth:1"}],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "knobs"), [(name, knobs) for name, found in FAILING.items() for knobs in found])

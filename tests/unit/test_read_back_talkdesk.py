@@ -20,31 +20,14 @@ DEMO = {"record_list_id": "demo-list"}
 RECORDS = "/record-lists/demo-list/records"
 
 ROWS: list[dict[str, Any]] = [
-    {
-        "first_name": "Joey",
-        "last_name": "Tribbiani",
-        "phone_number": "+351 929-312-319",
-        "timezone": "Europe/Lisbon",
-        "priority": 7,
-        "external_provider": "crm",
-        "external_id": "1",
-        "external_url": "https://crm.example/1",
-        "sync_external_id": True,
-        "extra_data.plan": "gold",
-        "extra_data.years": 3,
-    },
-    {
-        "first_name": "Zoé",
-        "last_name": "Ames",
-        "phone_numbers": [
-            {"phone_number": "+351929312320", "phone_type": "HOME"},
-            {"phone_number": "+351929312321", "phone_type": "MOBILE"},
-        ],
-        "external_provider": "crm",
-        "external_id": "2",
-    },
+    {"first_name": "Joey", "last_name": "Tribbiani", "phone_number": "+351 929-312-319", "timezone": "Europe/Lisbon",
+        "priority": 7, "external_provider": "crm", "external_id": "1", "external_url": "https://crm.example/1",
+        "sync_external_id": True, "extra_data.plan": "gold", "extra_data.years": 3},
+    {"first_name": "Zoé", "last_name": "Ames",
+        "phone_numbers": [{"phone_number": "+351929312320", "phone_type": "HOME"},
+        {"phone_number": "+351929312321", "phone_type": "MOBILE"}], "external_provider": "crm", "external_id": "2"},
     {"first_name": "Bob", "last_name": "Bell", "phone_number": "+351929312322", "extra_data": {"a": {"b": [1, "x"]}}},
-]
+]  # fmt: skip
 JOEY, ZOE, BOB = payloads(VENDOR, DEMO, ROWS)
 
 

@@ -121,19 +121,10 @@ def test_a_record_that_did_not_leave_failed_as_it_stands() -> None:
 def test_a_doubt_that_did_not_leave_stays_one(run: str) -> None:
     state = changed(STATE, status=Status.UNKNOWN, payload_hash="v1:n0")
     assert not_sent(batch(doubted=True, state=state), "not_attempted", "t1.n", run) == [
-        outcome(
-            Status.UNKNOWN,
-            destination_record_id="id-old",
-            error_code="old",
-            error_field="name",
-            status_message="an old one",
-            errors=(),
-            http_status=503,
-            attempts=2,
-            batch_id="t0.4",
-            from_this_run=run == "run-0",
-        )
-    ]
+        outcome(Status.UNKNOWN, destination_record_id="id-old", error_code="old", error_field="name",
+            status_message="an old one", errors=(), http_status=503, attempts=2, batch_id="t0.4",
+            from_this_run=run == "run-0"),
+    ]  # fmt: skip
 
 
 # What is sent again.

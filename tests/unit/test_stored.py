@@ -31,28 +31,19 @@ PLACES: dict[str, list[dict[str, Any]]] = {
     "talkdesk": [{"record_list_id": "list"}],
 }
 ROWS: dict[str, list[dict[str, Any]]] = {
-    "apptoto": [
-        {"name": "Ada L", "email": "ada@example.com"},
+    "apptoto": [{"name": "Ada L", "email": "ada@example.com"},
         {"first_name": "Ada", "last_name": "L", "phone": "+15550100", "external_id": "mine"},
-        {"name": "Ada", "phone_numbers": [{"number": "+15550100"}]},
-    ],
-    "dex": [
-        {"email": "ada@example.com", "phone_number": "+15550100", "first_name": "Ada", "last_name": None},
-        {"contact_emails": '[{"email": "ada@example.com"}]', "birthday": "1990-01-31"},
-    ],
-    "intermezzo": [
-        {"first_name": "Ada", "last_name": "L", "email": None, "phone_number": "+15550100"},
-        {"name": "Ada", "email": "ada@example.com", "phone": {"phoneNumber": "+15550100", "phoneType": "work"}},
-    ],
-    "nedzo": [
-        {"email": "ada@example.com", "first_name": None, "city": "K\u00f6ln \U0001f600"},
-        {"email": "ada@example.com", "custom_fields": {LIST: "x"}},
-    ],
-    "talkdesk": [
-        {"first_name": "A", "last_name": "B", "phone_number": "+15550100", "extra_data.company": "C"},
-        {"first_name": "A", "last_name": "B", "phone_numbers": [{"phone_number": "+15550100", "phone_type": "MOBILE"}]},
-    ],
-}
+        {"name": "Ada", "phone_numbers": [{"number": "+15550100"}]}],
+    "dex": [{"email": "ada@example.com", "phone_number": "+15550100", "first_name": "Ada", "last_name": None},
+        {"contact_emails": '[{"email": "ada@example.com"}]', "birthday": "1990-01-31"}],
+    "intermezzo": [{"first_name": "Ada", "last_name": "L", "email": None, "phone_number": "+15550100"},
+        {"name": "Ada", "email": "ada@example.com", "phone": {"phoneNumber": "+15550100", "phoneType": "work"}}],
+    "nedzo": [{"email": "ada@example.com", "first_name": None, "city": "K\u00f6ln \U0001f600"},
+        {"email": "ada@example.com", "custom_fields": {LIST: "x"}}],
+    "talkdesk": [{"first_name": "A", "last_name": "B", "phone_number": "+15550100", "extra_data.company": "C"},
+        {"first_name": "A", "last_name": "B",
+        "phone_numbers": [{"phone_number": "+15550100", "phone_type": "MOBILE"}]}],
+}  # fmt: skip
 CASES = [
     pytest.param(name, place, row, key, id=f"{name}-{p}-{n}-{'keyed' if key else 'digest'}")
     for name in ROWS

@@ -179,24 +179,16 @@ def test_a_good_answer_stays_what_it_is() -> None:
     ("endpoint", "hidden"),
     [
         (Endpoint(base_url="https://v", credential=bearer("key-12345")), ["Bearer key-12345", "key-12345"]),
-        (
-            Endpoint(base_url="https://v", credential=basic("ada@example.com", "key-12345")),
-            ["key-12345", basic("ada@example.com", "key-12345").value, "ada@example.com:key-12345"],
-        ),
-        (
-            Endpoint(
-                base_url="https://v",
-                credential=ClientCredentials(token_url="https://t", client_id="client", client_secret="key-12345"),
-            ),
-            ["key-12345", basic("client", "key-12345").value.removeprefix("Basic ")],
-        ),
-        (
-            Endpoint(base_url="https://v", credential=bearer("key-12345"), proxy="http://ada:p%40ssword@proxy:3128"),
-            ["p@ssword", "p%40ssword", basic("ada", "p@ssword").value.removeprefix("Basic "), "ada:p%40ssword"],
-        ),
+        (Endpoint(base_url="https://v", credential=basic("ada@example.com", "key-12345")),
+            ["key-12345", basic("ada@example.com", "key-12345").value, "ada@example.com:key-12345"]),
+        (Endpoint(base_url="https://v",
+            credential=ClientCredentials(token_url="https://t", client_id="client", client_secret="key-12345")),
+            ["key-12345", basic("client", "key-12345").value.removeprefix("Basic ")]),
+        (Endpoint(base_url="https://v", credential=bearer("key-12345"), proxy="http://ada:p%40ssword@proxy:3128"),
+            ["p@ssword", "p%40ssword", basic("ada", "p@ssword").value.removeprefix("Basic "), "ada:p%40ssword"]),
     ],
     ids=["bearer", "basic", "client", "proxy"],
-)
+)  # fmt: skip
 def test_an_endpoint_knows_its_secrets(endpoint: Endpoint, hidden: list[str]) -> None:
     for text in hidden:
         cleaned = endpoint.secrets.clean(f"<{text}>", 1000) or ""

@@ -15,12 +15,9 @@ from airflow_provider_contacts.vendor_kit.forms import Account
 from airflow_provider_contacts.vendors import load
 
 INTERMEZZO = ClientCredentials(
-    token_url="https://auth.intermezzo.ai/oauth/token",
-    client_id="me",
-    client_secret="hidden",
-    encoding="json",
+    token_url="https://auth.intermezzo.ai/oauth/token", client_id="me", client_secret="hidden", encoding="json",
     parameters=(("audience", "https://api.intermezzo.ai"),),
-)
+)  # fmt: skip
 TALKDESK = ClientCredentials(
     token_url="https://acme.talkdeskid.com/oauth/token",
     client_id="me",
@@ -43,31 +40,16 @@ def account_of(name: str, extra: Mapping[str, Any], **stated: str) -> Account:
         ("nedzo", "", {}, "api.nedzo.ai", FixedHeader("Bearer hidden")),
         ("intermezzo", "", {}, "preview.intermezzo.ai", FixedHeader("Bearer hidden")),
         ("intermezzo", "me", {}, "preview.intermezzo.ai", INTERMEZZO),
-        (
-            "intermezzo",
-            "me",
-            {"token_url": STATED, "audience": "a"},
-            "preview.intermezzo.ai",
-            replace(INTERMEZZO, token_url=STATED, parameters=(("audience", "a"),)),
-        ),
+        ("intermezzo", "me", {"token_url": STATED, "audience": "a"}, "preview.intermezzo.ai",
+            replace(INTERMEZZO, token_url=STATED, parameters=(("audience", "a"),))),
         ("talkdesk", "me", {"account": "acme"}, "api.talkdeskapp.com", TALKDESK),
-        (
-            "talkdesk",
-            "me",
-            {"account": "acme-2", "region": "eu"},
-            "api.talkdeskapp.eu",
-            replace(TALKDESK, token_url="https://acme-2.talkdeskid.eu/oauth/token"),
-        ),
-        (
-            "talkdesk",
-            "me",
-            {"account": "acme", "region": "ca", "scope": "a b"},
-            "api.talkdeskappca.com",
-            replace(TALKDESK, token_url="https://acme.talkdeskidca.com/oauth/token", scope="a b"),
-        ),
+        ("talkdesk", "me", {"account": "acme-2", "region": "eu"}, "api.talkdeskapp.eu",
+            replace(TALKDESK, token_url="https://acme-2.talkdeskid.eu/oauth/token")),
+        ("talkdesk", "me", {"account": "acme", "region": "ca", "scope": "a b"}, "api.talkdeskappca.com",
+            replace(TALKDESK, token_url="https://acme.talkdeskidca.com/oauth/token", scope="a b")),
         ("talkdesk", "me", {"token_url": STATED}, "api.talkdeskapp.com", replace(TALKDESK, token_url=STATED)),
     ],
-)
+)  # fmt: skip
 def test_host_and_credential(
     name: str, login: str, extra: Mapping[str, Any], host: str, credential: Credential
 ) -> None:
