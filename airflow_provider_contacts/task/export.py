@@ -163,4 +163,5 @@ class StoredFile:
             return self._file.write(data)
 
     def __getattr__(self, name: str) -> Any:
+        """Return everything else of the file itself."""
         return getattr(self._file, name)

@@ -12,6 +12,7 @@ from airflow.sdk import DAG, task
 from airflow.sdk.definitions.param import DagParam
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_contacts import operators, plugin
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.operators import (
     ContactsOperator,
@@ -255,6 +256,11 @@ def test_a_template_waits_until_the_task_runs(operator: Any, name: str) -> None:
     assert getattr(template, name) == TEMPLATES[name]
     assert upstream.upstream_task_ids == {"up"}
     assert isinstance(getattr(param, name), DagParam)
+
+
+def test_the_task_of_every_operator_that_pushes_has_a_tab() -> None:
+    pushing = {name for name in operators.__all__ if issubclass(getattr(operators, name), ContactsOperator)}
+    assert pushing - {"ContactsOperator"} <= set(plugin.OPERATORS)
 
 
 def test_what_fits_together_only_when_it_is_known_is_not_refused_early() -> None:
