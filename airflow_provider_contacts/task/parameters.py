@@ -213,7 +213,9 @@ class PushParameters:
     request_timeout: float | None = parsed_by(TIMEOUT)
     max_wait: float = parsed_by(WAIT, 60.0)
     store_payload: Literal["undelivered", "all", "never"] = parsed_by(STORE_PAYLOAD, "undelivered")
-    xcom_outcomes: XcomOutcomes = parsed_by(parse_one_of("auto", "all", "undelivered", "none"), "auto")
+    xcom_outcomes: Literal["auto", "all", "undelivered", "none"] = parsed_by(
+        parse_one_of("auto", "all", "undelivered", "none"), "auto"
+    )
     plan_only: bool = parsed_by(parse_truth, default=False)
     plan_rows: int = parsed_by(PLAN_ROWS, 0)
     plan_identifiers: Literal["digest", "clear"] = parsed_by(parse_one_of("digest", "clear"), "digest")
