@@ -13,6 +13,7 @@ OPERATORS = (
     "PushContactsOperator",
     "SqlToContactsOperator",
     "ReplayContactsOperator",
+    "@task.contacts",
 )
 """Operators whose task instances get a tab."""
 

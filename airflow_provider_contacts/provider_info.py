@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         **found,
         "operators": [{"integration-name": vendor.title, "python-modules": operators} for vendor in loaded],
+        "task-decorators": [{"name": "contacts", "class-name": "airflow_provider_contacts.decorators.contacts_task"}],
         "cli": ["airflow_provider_contacts.cli.definition.get_cli_commands"],
         "extra-links": [
             "airflow_provider_contacts.task.links.OutcomesLink",

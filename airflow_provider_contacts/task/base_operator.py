@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.task.signals import Delivery
 
 NO_PARAMETERS = frozenset({"self", "args", "kwargs", "__class__"})
+AIRFLOWS_OWN = frozenset({"_airflow_mapped_validation_only"})
 
 
 class WrongParameterError(ConfigError, AirflowFailException):
@@ -39,11 +40,10 @@ class LiteralsCheckedOperator(BaseOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         # Airflow's own error repeats the values, which may be records.
-        strange = sorted(set(kwargs) - parameters_of(BaseOperator))
+        strange = sorted(set(kwargs) - parameters_of(BaseOperator) - AIRFLOWS_OWN)
         if strange:
             nearest = "".join(did_you_mean(name, parameters_of(type(self))) for name in strange)
-            name = type(self).__name__
-            raise TypeError(f"task {kwargs.get('task_id')!r}: {name} has no parameter {strange}{nearest}")
+            raise TypeError(f"task {kwargs.get('task_id')!r}: {self.operator_name} has no parameter {strange}{nearest}")
         super().__init__(**kwargs)
 
     @classmethod
@@ -91,6 +91,11 @@ def parameters_of(operator: type) -> frozenset[str]:
     """Return the names of an operator's parameters, its bases' too."""
     made = [vars(kind)["__init__"] for kind in operator.__mro__ if "__init__" in vars(kind)]
     return frozenset(name for one in made for name in signature(one).parameters) - NO_PARAMETERS
+
+
+def is_mapped(operator: BaseOperator) -> bool:
+    """Tell whether an operator is one of those that a mapped task becomes."""
+    return bool(getattr(operator, "_BaseOperator__from_mapped", False))  # as Airflow's decorators ask
 
 
 @contextmanager
@@ -203,9 +208,10 @@ class ContactsOperator(LiteralsCheckedOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
-        # The default of `outlets`; Airflow gives mapped tasks an empty list. Not where the task runs many times in a
-        # dag run: each would send an event, and Airflow fails one of two that make a new asset at the same moment.
-        runs_once = self.has_dag() and not any(self.iter_mapped_task_groups())  # type: ignore[no-untyped-call]  # Airflow's
+        # The default of `outlets`. Not where the task runs many times in a dag run: each would send an event, and
+        # Airflow fails one of two that make a new asset at the same moment.
+        mapped = is_mapped(self) or any(self.iter_mapped_task_groups())
+        runs_once = self.has_dag() and not mapped  # type: ignore[no-untyped-call]  # Airflow's
         if runs_once and "outlets" not in kwargs and not self.outlets:
             from airflow_provider_contacts.task.signals import alias_name
 

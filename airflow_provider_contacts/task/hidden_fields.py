@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
 from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
 
 class Hidden:
-    """A value that Airflow shows as a word: in the serialized DAG, among rendered fields, in its log.
-
-    Templates in it are rendered all the same.
-    """
-
-    template_fields: ClassVar[tuple[str, ...]] = ("value",)
+    """A value that Airflow shows as a word: in the serialized DAG, among rendered fields, in its log."""
 
     def __init__(self, value: Any, name: str) -> None:
         self.value, self.name = value, name
@@ -76,10 +75,17 @@ class HidingOperator(LiteralsCheckedOperator):
         """Return the value of a hidden field."""
         return HiddenField(name).given(self).value
 
+    def render_template(self, content: Any, context: Context, *rest: Any, **more: Any) -> Any:
+        """Render templates, also in what is hidden, and hide the result; see Airflow."""
+        if isinstance(content, Hidden):
+            # Anew: another try, or another run, of the same process renders the template again.
+            return Hidden(self.render_template(content.value, context, *rest, **more), content.name)
+        return super().render_template(content, context, *rest, **more)
+
 
 def is_output(value: Any) -> bool:
     """Tell whether a value is resolved when the task runs: an upstream output, or a mapped task group's argument."""
-    return callable(getattr(value, "resolve", None)) and not isinstance(value, Hidden)
+    return callable(getattr(value, "resolve", None)) and not isinstance(value, Hidden | PathLike)
 
 
 def hide_value(value: Any, name: str) -> Any:

@@ -95,6 +95,18 @@ def test_the_upstream_example_hands_its_outcomes_on(
     assert [text for text in logged if "ada@example.com" in text] == [], "nobody is in a log"
 
 
+def test_the_decorators_example_pushes_what_its_function_yields(
+    world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    set_connections(world.api.connections)
+    dag = load(ROOT / "example_dags" / "example_decorator.py")
+    for runs in (1, 2):
+        run = run_dag(dag)
+        assert run.state == "success"
+        assert returned_by(run, "push")["num_succeeded"] == 30
+        assert world.simulator.dex.counts["stored"] == 30 * runs, "each run has its own sign-ups"
+
+
 def test_the_sharded_example_loses_no_row_and_sends_none_twice_when_its_ranges_move(
     warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
 ) -> None:

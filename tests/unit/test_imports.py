@@ -89,7 +89,7 @@ def test_the_plugin_loads_nothing_but_itself(tmp_path: Path) -> None:
     assert roots(loaded) & {*HEAVY, "fastapi", "jinja2", "starlette"} == frozenset()
 
 
-@pytest.mark.parametrize("name", ["operators", "hooks", "retry_policy"])
+@pytest.mark.parametrize("name", ["operators", "decorators", "hooks", "retry_policy"])
 def test_a_dag_file_pays_little_for_us(name: str, tmp_path: Path) -> None:
     loaded = loaded_by(f"import {NAME}.{name}", tmp_path, before=AS_A_DAG_FILE)
     # Where the package is installed Airflow has called provider_info, and with it vendors, before any DAG file.

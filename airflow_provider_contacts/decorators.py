@@ -1,0 +1,132 @@
+"""``@task.contacts``: a function returns or yields records, and the rest is a push."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
+
+from airflow.sdk import XComArg, get_current_context
+from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
+
+from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.task.base_operator import ContactsOperator, is_mapped, naming_task
+from airflow_provider_contacts.task.hidden_fields import Hidden, HidingOperator, hide, hide_value
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import Task
+
+    from airflow_provider_contacts.sources import RowSource
+
+__all__ = ["contacts_task"]
+
+
+Params = ParamSpec("Params")
+Given = TypeVar("Given")
+
+
+@overload
+def contacts_task(python_callable: Callable[Params, Given]) -> Task[Params, Given]: ...
+@overload
+def contacts_task(**kwargs: Any) -> Callable[[Callable[Params, Given]], Task[Params, Given]]: ...
+def contacts_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
+    """Push the records that a function returns or yields: ``@task.contacts(contacts_conn_id=...)``.
+
+    Takes what :class:`~airflow_provider_contacts.operators.ContactsOperator` takes. The function gives whatever
+    ``PushContactsOperator`` takes as ``records``, the same ones to every try of a run. It is called once a try, when
+    connection, destination and outcome table are known to be usable; a generator is read as the vendor takes its
+    records. Its arguments are those of any ``@task``, and neither the UI nor the stored DAG shows them.
+
+    :param python_callable: the function, where the decorator is written without parentheses.
+    """
+    if python_callable is None:
+        return lambda function: contacts_task(function, **kwargs)
+    made: Any = task_decorator_factory(python_callable, decorated_operator_class=ContactsDecoratedOperator, **kwargs)
+    kind: Any = type(made)
+    made.__class__ = hiding_decorator(kind)
+    return made
+
+
+class ContactsDecoratedOperator(DecoratedOperator, HidingOperator, ContactsOperator):
+    """Push the records that a function gives."""
+
+    template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *ContactsOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = ContactsOperator.template_fields_renderers
+    hidden: ClassVar[Sequence[str]] = DecoratedOperator.template_fields
+    rendered: ClassVar[bool] = True
+    custom_operator_name = "@task.contacts"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        function = inspect.unwrap(self.python_callable)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            with naming_task(self.task_id):
+                raise ConfigError(
+                    "the function of @task.contacts is asynchronous: write def, and yield or return records"
+                )
+        if not is_mapped(self):
+            # Airflow does not look for them behind the word.
+            XComArg.apply_upstream_relationship(self, [self.given(name) for name in self.hidden])
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Push, and return the summary."""
+        return ContactsOperator.execute(self, context)
+
+    def rows(self) -> AbstractContextManager[RowSource]:
+        """Call the function."""
+        from airflow_provider_contacts.sources import rows_of_records
+
+        return rows_of_records(self._records())
+
+    def _records(self) -> Any:
+        args = tuple(map(shown, self.given("op_args")))
+        named = {name: shown(value) for name, value in self.given("op_kwargs").items()}
+        context: Mapping[str, Any] = {**get_current_context(), **named}
+        found = self.python_callable(*args, **determine_kwargs(self.python_callable, args, context))
+        # What a generator raises before its first record leaves as it is, like any function's error: nothing is sent.
+        return chain(list(islice(found, 1)), found) if inspect.isgenerator(found) else found
+
+
+def shown(value: Any) -> Any:
+    """Return a value that may be hidden."""
+    return value.value if isinstance(value, Hidden) else value
+
+
+@cache
+def hiding_decorator(kind: Any) -> Any:
+    """Return Airflow's class of decorated functions, hiding the arguments of those that are mapped."""
+
+    class HidingDecorator(kind):  # type: ignore[misc]  # Airflow's class, which is none of its public ones
+        __slots__ = ()
+
+        def partial(self, **given: Any) -> Any:
+            """Return the function with some of its arguments; see Airflow."""
+            return super().partial(**hide(given, list(given)))
+
+        def expand(self, **mapped: Any) -> Any:
+            """Return the mapped task; see Airflow."""
+            for name, values in mapped.items():
+                several = list(values.items()) if isinstance(values, Mapping) else values
+                if isinstance(several, list | tuple):
+                    mapped[name] = [hide_value(one, name) for one in several]
+            return self._checked(super().expand(**mapped))
+
+        def expand_kwargs(self, kwargs: Any, **more: Any) -> Any:
+            """Return the mapped task; see Airflow."""
+            if isinstance(kwargs, list | tuple):
+                kwargs = [hide(one, list(one)) if isinstance(one, Mapping) else one for one in kwargs]
+            return self._checked(super().expand_kwargs(kwargs, **more))
+
+        def _checked(self, made: XComArg) -> XComArg:
+            """Return a mapped task once its operator was built, which Airflow would do when it runs."""
+            given = {**self.kwargs, "task_id": made.operator.task_id}  # type: ignore[attr-defined]  # of an output
+            checked = {"_airflow_from_mapped": True, "_airflow_mapped_validation_only": True}
+            self.operator_class(python_callable=self.function, **given, **checked)
+            return made
+
+    return HidingDecorator
