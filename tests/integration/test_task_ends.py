@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 
-import airflow_provider_contacts
 from airflow_provider_contacts.errors import MOST_RESCHEDULES
 from airflow_provider_contacts.operators import PushContactsOperator
-from tests.support.by_hand import change
+from tests.support.processes import ROOT, child
 from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, postgres_connection, push, sql_push
 
-ROOT = Path(__file__).resolve().parents[2]
-assert airflow_provider_contacts.__file__ is not None
-PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 BAD: dict[str, Any] = {"key": "bad", "email": "none"}
 BAD_CALL: dict[str, Any] = {"key": "bad", "first_name": "A", "last_name": "B"}
 
@@ -258,37 +251,6 @@ def test_what_the_next_try_and_the_next_run_make_of_a_record(world: World, first
         assert (state == "success") == (is_held or status in {"succeeded", "skipped"})
 
 
-def test_a_payload_that_has_changed_is_sent_unless_its_record_is_there(world: World) -> None:
-    world.simulator.set("talkdesk.reject", "first_name~First0")
-    op = push([*callees(2), BAD_CALL], **CALLS)
-    world.refused(op)
-    # In the same run, too.
-    changed = [{**one, "first_name": "New"} for one in callees(2)] + [{**BAD_CALL, "phone_number": "+15550199"}]
-    summary = world.done(push(changed, **CALLS), 2)
-    assert counts(summary, "succeeded", "skipped", "changed", "delivered") == (2, 1, 1, 3)
-    assert sorted(one["first_name"] for one in world.stored("talkdesk")) == ["A", "First1", "New"]
-
-
-# The next run.
-
-
-def test_an_unknown_is_sent_again_where_that_is_asked_for(world: World) -> None:
-    world.set(close_before_store="next:1")
-    world.run(push(people(1)))
-    change(world, batch_started_at="datetime('now', '-1 hour')")
-    world.done(push(people(1), on_unknown="resend"), run_id="second")
-    assert world.statuses() == {"p0": "succeeded"}
-
-
-def test_another_runs_sending_is_left_alone(world: World) -> None:
-    world.run(push(people(2)))
-    change(world, "p0", status="'sending'")
-    op = push(people(2))
-    assert world.run(op, run_id="second").state == "up_for_retry"
-    assert world.summary(op, run_id="second")["error_codes"] == {"claimed_elsewhere": 1}
-    assert world.sent() == 1
-
-
 # Signals and time-outs: a real process, since Airflow's handler and the kill after it belong to one.
 
 CHILD = """
@@ -298,7 +260,6 @@ from datetime import timedelta
 from airflow.sdk import DAG
 from airflow_provider_contacts.operators import PushContactsOperator
 from tests.airflow_harness import MemAPI, run_op, scope_of
-from tests.support.by_hand import change
 from tests.support.pushing import people
 connections, limit = json.loads(sys.argv[1]), float(sys.argv[2])
 with DAG("d", schedule=None):
@@ -311,14 +272,6 @@ api = MemAPI(connections=connections)
 result = run_op(op, api)
 print(json.dumps([str(result.state), type(result.error).__name__, api.xcoms[scope_of(op), "return_value"]]))
 """
-
-
-def child(world: World, limit: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-P", "-c", CHILD, json.dumps(world.api.connections), str(limit)]
-    # The package that is tested comes first: it may be the installed one.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
-    environment.pop("AIRFLOW_HOME", None)
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=world.folder)
 
 
 def wait_for_requests(world: World, count: int) -> None:
@@ -338,7 +291,7 @@ def test_a_stopped_task_records_what_is_answered_in_time(world: World, limit: fl
     # One of two requests is answered within the three seconds that are left, the other never.
     world.simulator.set("dex.reply_delay", "1500ms" if not limit else "100ms")
     world.simulator.set("dex.store_then_hang", "nth:2")
-    process = child(world, limit)
+    process = child(CHILD, json.dumps(world.api.connections), str(limit), folder=world.folder)
     wait_for_requests(world, 2)
     if not limit:
         process.send_signal(signal.SIGTERM)

@@ -14,13 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import airflow_provider_contacts
 from tests.support.page_people import FAB, Manager, people
-from tests.support.processes import Processes
+from tests.support.processes import PACKAGE, ROOT, Processes
 from tests.support.whole_airflow import PATIENCE, free_port, settings
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)

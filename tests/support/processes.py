@@ -13,6 +13,10 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # Airflow brings it, without types
 
+import airflow_provider_contacts
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 TAIL = 40
 GONE_WITHIN = 20.0
 
@@ -52,6 +56,14 @@ def kill_session(session: int) -> int:
 def send(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def child(script: str, *arguments: str, folder: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Run a script in a Python of its own, with the package that is tested, which may be the installed one."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
+    environment.pop("AIRFLOW_HOME", None)
+    command = [sys.executable, "-P", "-c", script, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=stdout, text=True, cwd=folder)
 
 
 class Processes:
