@@ -21,7 +21,8 @@ from airflow_provider_contacts.outcome import digest_of
 from tests.support.ledger_conformance import Database
 from tests.support.page_people import Manager, Person, people
 from tests.support.page_rows import CONTESTED, ENDS, HEADERS, SHARED, A, B, Side, fill
-from tests.support.page_server import PACKAGE, Answer, PageServer, page_server
+from tests.support.page_server import Answer, PageServer, page_server
+from tests.support.processes import PACKAGE
 
 TABLES = [f"contact_outcomes_{name}" for name in ("syncs", "runs", "batches", "records")]
 CANARY = re.compile("canary-[a-z-]*")
