@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_contacts.outcome import digest_of
 from tests.support.by_hand import change
-from tests.support.pushing import World, people, push
+from tests.support.pushing import World, people, push, sql_push
 
 BAD = {"key": "bad", "email": "none"}
 
@@ -53,6 +53,7 @@ def test_a_plan_lists_the_first_keys_of_each_kind(world: World, how: str) -> Non
 
 
 def test_a_plan_says_what_a_push_would_do(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     world.connect("dex_default", extra={"allow_http": True, "rate_limit_conn_id": "rates", "requests_per_second": 0.5})
     summary = world.done(push([*people(5), BAD], plan_only=True, batch_size=1))
     assert summary["estimated_minutes"] == 0.18, "five requests at the rate that the account's tasks share"
@@ -60,6 +61,17 @@ def test_a_plan_says_what_a_push_would_do(world: World, caplog: pytest.LogCaptur
         "Plan only, nothing was sent: of 6 records a push would send 5 (5 new) in 5 requests, about 0.18 min, "
         "invalid 1; first codes: invalid_email (1)"
     ) in caplog.messages
+
+
+def test_a_plan_of_a_query_does_nothing_either(world: World) -> None:
+    world.fill([*people(3), {**people(1)[0], **BAD}, *people(1)])
+    listing: dict[str, Any] = {"plan_rows": 9, "max_rejected": 1}
+    planned = world.done(sql_push(plan_only=True, **listing))
+    assert (world.sent(), world.query("SELECT name FROM sqlite_master")) == (0, [])
+    done = world.done(sql_push(**listing), run_id="then")
+    assert (planned["num_planned"], planned["num_to_send"], planned["num_new"]) == (5, 3, 3)
+    assert {kind: len(keys) for kind, keys in planned["plan"].items()} == {"new": 3, "invalid": 1, "duplicate": 1}
+    assert (done["num_planned"], done["num_succeeded"], done["num_requests"]) == (5, 3, planned["num_requests"])
 
 
 def test_a_plan_creates_no_table_and_lists_nothing_unless_asked(world: World) -> None:
