@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.table_operators import SettleContactsOperator
+from airflow_provider_contacts.table_operators import PruneOutcomesOperator, SettleContactsOperator
 from airflow_provider_contacts.task.base_operator import ContactsOperator, QueryOperator, naming_task
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContactsOperator",
+    "PruneOutcomesOperator",
     "PushContactsOperator",
     "ReplayContactsOperator",
     "SettleContactsOperator",

@@ -11,6 +11,8 @@ from airflow_provider_contacts.task.base_operator import ContactsOperator, Liter
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.sdk import Context
 
     from airflow_provider_contacts.task.parameters import Parser
@@ -87,3 +89,44 @@ class SettleContactsOperator(HidingOperator, TableOperator):
         from airflow_provider_contacts.task.settle import run_settle
 
         return run_settle(self, context)
+
+
+class PruneOutcomesOperator(TableOperator):
+    """Remove what is old from the outcome table; pushes may run meanwhile.
+
+    Payloads, vendor texts and the headers of retried requests go; statuses, codes, ids, digests and times stay, and so
+    does all of a record in doubt: what a later push skips and counts is unchanged. A sync goes whole only if it is
+    named. :class:`TableOperator` describes the other parameters.
+
+    :param older_than: an age since the outcome was written, by the database's clock: a timedelta, or a text such as
+        ``"90d"``, ``"12h"`` or ``"8w"``; an hour at least.
+    :param sync_ids: each ``sync_id`` that goes whole, with its runs; JSON text of a list, as a template leaves it, does
+        as well. All stay if one of them is in doubt, younger, running or not in the table. The next push of such a sync
+        sends everybody again.
+    :param dry_run: count only.
+    """
+
+    template_fields: Sequence[str] = ("older_than", "sync_ids", "dry_run", *TableOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        older_than: timedelta | str | XComArg,
+        sync_ids: Sequence[str] | str | XComArg | None = None,
+        dry_run: bool | str | XComArg = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._keep(locals())
+
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.prune import PRUNE_PARSERS
+
+        return PRUNE_PARSERS
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
+        """Prune, and return the summary."""
+        from airflow_provider_contacts.task.prune import run_prune
+
+        return run_prune(self)

@@ -1,97 +1,32 @@
 """Every command and its arguments, declared once for both ways in.
 
-Airflow imports this module at every call of ``airflow``: it loads no other of ours, and nothing that takes time.
+Airflow imports this module at every call of ``airflow``: it loads no other of ours but ``arguments``, and nothing that
+takes time.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_contacts.cli.arguments import (
+    KEY,
+    LIMIT,
+    OUTPUT,
+    TABLE,
+    WITH_STATUS,
+    YES,
+    Command,
+    argument,
+    day,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import GroupCommand
 
 PURPOSE = "Find out what became of contacts, and settle what is in doubt"
 
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """One argument: what ``add_argument`` of argparse takes."""
-
-    flags: tuple[str, ...]
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    :param function: path of the function that runs it: it takes the parsed arguments and returns the exit code.
-    :param epilog: below the arguments in its help.
-    """
-
-    name: str
-    help: str
-    function: str
-    arguments: tuple[Argument, ...]
-    epilog: str | None = None
-
-
-def argument(*flags: str, **settings: Any) -> Argument:
-    """Return one argument."""
-    return Argument(flags, settings)
-
-
-def whole_number(least: int, most: int, text: str) -> int:
-    """Return a number between two."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
-        raise ArgumentTypeError(f"a number from {least} to {most} is wanted")
-    return int(text)
-
-
-def day(text: str) -> date:
-    """Return a day."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError("a day is wanted, such as 2026-01-31") from None
-
-
-# No square brackets in any help: Airflow's prints them as markup.
-OUTPUT = argument(
-    "-o",
-    "--output",
-    choices=("table", "json", "yaml", "plain"),
-    default="table",
-    metavar="FORMAT",
-    help="table, json, yaml or plain (default: %(default)s)",
-)
-YES = argument("-y", "--yes", action="store_true", help="do not ask before anything is written")
-TABLE = (
-    argument(
-        "--outcomes-conn-id",
-        metavar="CONN_ID",
-        help="connection of the outcome table (default: outcomes_conn_id in section contacts of Airflow's options)",
-    ),
-    argument(
-        "--outcomes-table",
-        metavar="NAME",
-        help="name or schema.name of the outcome table (default: outcomes_table of that section, contact_outcomes)",
-    ),
-)
-WITH_STATUS = "only those with this status"
-LIMIT = argument(
-    "--limit",
-    type=partial(whole_number, 1, 1_000_000),
-    default=50,
-    metavar="NUMBER",
-    help="rows at most (default: %(default)s)",
-)
-KEY = argument("key", metavar="KEY", help="a record's key or digest; - reads keys from standard input, a line each")
 SIMULATOR_EXAMPLES = """\
 examples:
   --set all.latency=80ms --set all.rate=60/min      slow, and choosy
@@ -187,6 +122,26 @@ SETTLE = Command(
     "  %(prog)s crm/push@dex --found 3f2a91c04b7d=9b2e --settled-by ada\n"
     "  %(prog)s crm/push@dex --missing - --settled-by ada --yes < missing.txt",
 )
+PRUNE = Command(
+    "prune",
+    "Remove old payloads, texts and request headers, and syncs that are named",
+    "airflow_provider_contacts.cli.keeping.prune",
+    (
+        argument("--older-than", required=True, metavar="AGE", help="such as 90d, 12h or 8w; an hour at least"),
+        argument(
+            "--sync-id",
+            action="append",
+            metavar="SYNC_ID",
+            help="this sync goes whole, and its next push sends everybody again; may be repeated",
+        ),
+        argument("--dry-run", action="store_true", help="count only"),
+        *TABLE,
+        OUTPUT,
+        YES,
+    ),
+    "Status, codes, ids and digests stay, and so does all of a record in doubt: what is delivered is still skipped.\n\n"
+    "examples:\n  %(prog)s --older-than 90d --dry-run\n  %(prog)s --older-than 90d --sync-id crm/push@dex",
+)
 EXPORT = Command(
     "export",
     "Write the rows of one push into a file, or an object of any storage",
@@ -256,6 +211,7 @@ COMMANDS = (
     CHECK,
     SETTLE,
     EXPORT,
+    PRUNE,
     Command(
         "vendors",
         "Show what is known of the vendors: fields, shorthands, limits, destination, and from where",

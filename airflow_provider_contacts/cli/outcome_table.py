@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING
 
 from airflow_provider_contacts.cli.program import UsageError
+from airflow_provider_contacts.errors import ContactsError
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
@@ -46,6 +47,22 @@ def named_by(options: argparse.Namespace) -> tuple[str, str]:
             "Airflow's configuration (AIRFLOW__CONTACTS__OUTCOMES_CONN_ID)"
         )
     return conn_id, table
+
+
+def check_terminal(options: argparse.Namespace) -> None:
+    """Refuse to write where nobody can be asked, and nobody has agreed before."""
+    if not options.yes and not sys.stdin.isatty():
+        raise UsageError("no terminal is there to ask at, so nothing is written: give --yes")
+
+
+def ask(options: argparse.Namespace, question: str) -> None:
+    """Go on only if a person agrees, or has agreed before."""
+    if options.yes:
+        return
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise ContactsError("nothing is written")
 
 
 def reports_of(options: argparse.Namespace) -> OutcomeReports:

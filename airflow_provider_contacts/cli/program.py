@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from airflow_provider_contacts.cli.definition import COMMANDS, PURPOSE, Command
+from airflow_provider_contacts.cli.arguments import Command
+from airflow_provider_contacts.cli.definition import COMMANDS, PURPOSE
 from airflow_provider_contacts.cli.output import shown
 from airflow_provider_contacts.errors import ContactsError
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_contacts.cli.outcome_table import find_connections, logs_to_stderr, named_by, texts
+from airflow_provider_contacts.cli.outcome_table import (
+    ask,
+    check_terminal,
+    find_connections,
+    logs_to_stderr,
+    named_by,
+    texts,
+)
 from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import UsageError
 from airflow_provider_contacts.errors import ContactsError
@@ -24,16 +30,18 @@ def settle(options: argparse.Namespace) -> int:
     """Ask, settle, and print how many of each kind there were; fail if a named record could not be settled."""
     if bool(options.found) == bool(options.missing):
         raise UsageError("give either --found KEY=ID or --missing KEY, each with one or more, or with -")
-    if not options.yes and not sys.stdin.isatty():
-        raise UsageError("no terminal is there to ask at, so nothing is written: give --yes")
+    check_terminal(options)
     records: Any = pairs(texts(options.found)) if options.found else texts(options.missing)
     find_connections()
     conn_id, table = named_by(options)
     given = {"outcomes_conn_id": conn_id, "outcomes_table": table, "create_tables": False}
     given |= {name: getattr(options, name) for name in ("sync_id", "settled_by", "store_payload")}
     parsed = parse_all(SETTLE_PARSERS, {**given, "verdict": "succeeded" if options.found else "failed"})
-    if not options.yes and not agreed(parsed, len(records)):
-        raise ContactsError("nothing is written")
+    ask(
+        options,
+        f"Settle {len(records)} records of {parsed['sync_id']!r} as {parsed['verdict']} "
+        f"({MEANING[parsed['verdict']]}), by {parsed['settled_by']!r}, in {table} of connection {conn_id!r}?",
+    )
     with logs_to_stderr():
         summary = settled(parsed, records)
     told = {name: value for name, value in summary.items() if name not in {"places", "digests"}}
@@ -52,13 +60,3 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--found: {'names one record twice' if sign else 'KEY=ID is wanted'} at place {place}")
         found[key] = found_id
     return found
-
-
-def agreed(parsed: dict[str, Any], count: int) -> bool:
-    """Ask, and tell whether the answer is yes."""
-    sys.stderr.write(
-        f"Settle {count} records of {parsed['sync_id']!r} as {parsed['verdict']} ({MEANING[parsed['verdict']]}), by "
-        f"{parsed['settled_by']!r}, in {parsed['outcomes_table']} of connection {parsed['outcomes_conn_id']!r}? [y/N] "
-    )
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}

@@ -36,7 +36,7 @@ CHUNK = 500
 """Rows of a query that are looked up at once."""
 
 HINTS = {
-    "payload_not_stored": "the payload is not in the outcome table: give the record by sql",
+    "payload_not_stored": "the outcome table does not keep the payload (any more): give the record by sql",
     "not_in_query": "the query does not give it; sync_key, field_map and unmapped must be those of the push",
 }
 """Codes of records that this replay cannot send, and what a person can do."""

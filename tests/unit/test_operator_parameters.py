@@ -16,6 +16,7 @@ from airflow_provider_contacts import operators, plugin
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.operators import (
     ContactsOperator,
+    PruneOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
     SettleContactsOperator,
@@ -47,6 +48,7 @@ NEEDED: dict[type, dict[str, Any]] = {
         "settled_by": "me",
         "outcomes_conn_id": "outcomes",
     },
+    PruneOutcomesOperator: {"task_id": "t", "older_than": "90d", "outcomes_conn_id": "outcomes"},
 }
 SENDING = [PushContactsOperator, SqlToContactsOperator, ReplayContactsOperator]
 
@@ -78,12 +80,9 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"plan_identifiers": "plain"}, "plan_identifiers is one of ['digest', 'clear'], not 'plain'"),
 ]
 WRONG_PLACES: list[tuple[dict[str, Any], str]] = [
-    *(
-        ({"outcomes_table": name}, "outcomes_table must be a name or schema.name")
-        for name in ("a b", "a.b.c", "7", "ä")
-    ),
-    ({"sync_id": " signups"}, "sync_id must not begin or end with white space, not ' signups'"),
+    ({"outcomes_table": name}, "outcomes_table must be a name or schema.name") for name in ("a b", "a.b.c", "7", "ä")
 ]
+WRONG_SYNC = ({"sync_id": " signups"}, "sync_id must not begin or end with white space, not ' signups'")
 WRONG_SQL: list[tuple[dict[str, Any], str]] = [
     ({"sql": ""}, "sql must not be empty"),
     ({"sql": ["SELECT 1"]}, "sql is a text, not a list"),
@@ -116,12 +115,23 @@ WRONG_SETTLE: list[tuple[dict[str, Any], str]] = [
     ({"outcomes_conn_id": None}, "outcomes_conn_id must not be empty"),
     ({"sync_id": 5}, "sync_id is a text"),
 ]
+AGE = "older_than is a timedelta, or a text such as 90d, 12h or 8w, of an hour at least, not "
+WRONG_PRUNE: list[tuple[dict[str, Any], str]] = [
+    *(({"older_than": one}, AGE + repr(one)) for one in ("59m", "0h", "90", "d", "-1d", "999999w", 90, None)),
+    ({"older_than": timedelta(minutes=59)}, f"{AGE}'0:59:00'"),
+    ({"sync_ids": "crm/push@dex"}, "sync_ids is text that is no JSON"),
+    ({"sync_ids": {"a": 1}}, "sync_ids is a list of sync ids, or the JSON text of one, not a dict"),
+    ({"sync_ids": ["s", ""]}, "sync_ids must not be empty"),
+    ({"dry_run": "perhaps"}, "dry_run is true or false, not 'perhaps'"),
+]
 WRONG = [
     *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
     *((operator, *case) for operator in NEEDED for case in WRONG_PLACES),
     *((SqlToContactsOperator, *case) for case in WRONG_SQL),
     *((ReplayContactsOperator, *case) for case in WRONG_REPLAY),
     *((SettleContactsOperator, *case) for case in WRONG_SETTLE),
+    *((operator, *WRONG_SYNC) for operator in (*SENDING, SettleContactsOperator)),
+    *((PruneOutcomesOperator, *case) for case in WRONG_PRUNE),
 ]
 TOGETHER = ("belong together", "would clear", "set on_unknown")
 WRONG_ALONE = [case for case in WRONG if not any(text in case[2] for text in TOGETHER)]
@@ -212,9 +222,9 @@ def test_default_args_of_a_mapped_task_are_checked_too(where: str) -> None:
 
 def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
     for operator, needed in NEEDED.items():
-        said = r"task 't': .* has no parameter \['create_tabels'\]; did you mean 'create_tables'"
+        said = r"task 't': .* has no parameter \['outcomes_tabel'\]; did you mean 'outcomes_table'"
         with DAG("d", schedule=None), pytest.raises(TypeError, match=said):
-            operator(**needed, create_tabels=True)
+            operator(**needed, outcomes_tabel="t")
         with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
             operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
 

@@ -64,7 +64,10 @@ READ_ONLY = Cause(
 LOCKED = Cause("another session or program held a lock for too long, or the server's time-out is too short")
 CROWDED = Cause("the server has no connection left: raise its limit, or run fewer tasks at a time")
 AWAY = Cause("is the server up, and can the worker reach it at the connection's host and port?")
-NO_RIGHT = Cause("grant the login SELECT, INSERT and UPDATE on the tables; to create them, CREATE too", momentary=False)
+NO_RIGHT = Cause(
+    "grant the login SELECT, INSERT and UPDATE on the tables; to create them, CREATE too; to prune or forget, DELETE",
+    momentary=False,
+)
 NO_FILE = Cause(
     "the folder must exist, the file must be an SQLite database, and the worker's user must be able to write to both",
     momentary=False,

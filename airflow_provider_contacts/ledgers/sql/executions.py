@@ -107,9 +107,11 @@ class Execution:
         runs, syncs, run = self._tables.runs, self._tables.syncs, self.run
         connection.execute(sa.update(runs).where(runs.c.sync_run_id == run.sync_run_id).values(token=self.token))
         sync_id, moment = self.binding.sync_id, now(self._tables.flavour)
+        # Who removes the whole of it holds this row: either the number is gone already, or this run is seen.
+        number = sa.select(syncs.c.sync_no).where(syncs.c.sync_id == sync_id).with_for_update(read=True)
         begun = {
             "sync_id": sync_id,
-            "sync_no": sa.select(syncs.c.sync_no).where(syncs.c.sync_id == sync_id).scalar_subquery(),
+            "sync_no": connection.execute(number).scalar(),
             "status": RUNNING,
             "updated_at": moment,
         }

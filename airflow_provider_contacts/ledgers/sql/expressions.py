@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.ledgers.forgotten import LENGTH, PREFIX
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
+from airflow_provider_contacts.vendor_kit.sanitize import ERRORS_KEPT
 
 SECONDS_OF_A_DAY = 86_400.0
 
@@ -90,3 +91,21 @@ def at_place(array: sa.ColumnElement[Any], records: Any, flavour: Flavour) -> sa
             return sa.cast(array, postgresql.JSON).op("->")(records.place)
         case "mysql" | "mariadb":
             return None
+
+
+def without_messages(errors: str, flavour: Flavour) -> str:
+    """Return stored reasons with codes and fields alone, as SQL writes it; null for what is no JSON."""
+    match flavour:
+        case "sqlite":
+            code, field = (f"json_extract({errors}, e.fullkey || '.{name}')" for name in ("code", "field"))
+            each = f"json_group_array(json_object('code', {code}, 'field', {field})) FROM json_each({errors}) AS e"
+            return f"CASE WHEN json_valid({errors}) THEN (SELECT {each}) END"
+        case "postgresql":
+            code, field = (f"e.value -> '{name}'" for name in ("code", "field"))
+            each = (
+                f"json_agg(json_build_object('code', {code}, 'field', {field})) FROM json_array_elements({errors}) AS e"
+            )
+            return f"CASE json_typeof({errors}) WHEN 'array' THEN (SELECT {each}) END"
+        case "mysql" | "mariadb":
+            paths = ", ".join(f"'$[{place}].message'" for place in range(ERRORS_KEPT))
+            return f"CASE WHEN JSON_VALID({errors}) THEN JSON_REMOVE({errors}, {paths}) END"

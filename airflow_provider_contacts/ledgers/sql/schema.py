@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, momentary, place_of
 from airflow_provider_contacts.ledgers.sql.ddl import create_table, create_view, dialect_of, view_columns, view_name
-from airflow_provider_contacts.ledgers.sql.storage_checks import warnings_of
+from airflow_provider_contacts.ledgers.sql.storage_checks import open_store, warnings_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import reading
 
@@ -46,6 +46,16 @@ def ensure(engine: sa.Engine, tables: Tables, *, create: bool) -> Warnings:
         f"These statements make them:\n\n{listing}"
     )
     raise MomentaryError(msg) if error is not None and momentary(error) else ConfigError(msg)
+
+
+def existing(engine: sa.Engine, table: str) -> Tables:
+    """Return the tables under a name, which must exist; the view may be absent."""
+    tables = open_store(engine, table)
+    absent, _ = look(engine, tables)
+    if absent:
+        which = "" if len(absent) == len(tables.every) else f": {absent[0].fullname}"
+        raise ConfigError(f"{place_of(engine)}{which} does not exist: correct outcomes_table or outcomes_conn_id")
+    return tables
 
 
 def look(engine: sa.Engine, tables: Tables) -> tuple[list[sa.Table], Warnings]:

@@ -12,14 +12,12 @@ from sqlalchemy import Connection, Engine, literal, null, select, update  # noqa
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding
-from airflow_provider_contacts.ledgers.sql.db_errors import place_of
 from airflow_provider_contacts.ledgers.sql.executions import binding_of
 from airflow_provider_contacts.ledgers.sql.expressions import now
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.rows import Policy
-from airflow_provider_contacts.ledgers.sql.schema import ensure, look
+from airflow_provider_contacts.ledgers.sql.schema import ensure, existing
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
-from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import transact
 from airflow_provider_contacts.outcome import Status, digest_of
@@ -58,11 +56,7 @@ class Verdict:
 
 def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
     """Return the tables, which must exist; the view may be created."""
-    tables = open_store(engine, table)
-    absent, _ = look(engine, tables)
-    if absent:
-        which = "" if len(absent) == len(tables.every) else f": {absent[0].fullname}"
-        raise ConfigError(f"{place_of(engine)}{which} does not exist: correct outcomes_table or outcomes_conn_id")
+    tables = existing(engine, table)
     ensure(engine, tables, create=create_tables)
     return tables
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.sql.expressions import NOW, at_place
-from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Tables
+from airflow_provider_contacts.ledgers.sql.expressions import NOW, at_place, without_messages
+from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
 from airflow_provider_contacts.outcome import IN_DOUBT, Status
 
 Row = tuple[Any, ...]
@@ -23,7 +23,8 @@ RECORD = (
     *("sync_no", "record_identifier", "batch_no", "place", "row_index", "attempts", "payload_hash", "status"),
     *("destination_record_id", "error_code", "error_field", "status_message", "errors", "record_payload"),
 )
-CLAIM = (*RECORD, "read_batch_no", "read_status")
+READ = ("sync_no", "record_identifier", "read_batch_no", "read_status")
+CLAIM = (*RECORD, *READ[2:])
 ANSWER = (
     *("sync_no", "record_identifier", "batch_no", "status", "destination_record_id"),
     *("error_code", "error_field", "status_message", "errors", "record_payload", "attempts", "is_late"),
@@ -44,6 +45,12 @@ VALUE = re.compile(r"(?<!:):([a-z_]+)")
 # Between the values of a joined text, and in place of one that is null.
 BETWEEN, ABSENT = "\x1f", "\x1e"
 KEY = "r.sync_no = :sync_no AND r.record_identifier = :record_identifier"
+
+DELETE: dict[Flavour, str] = {
+    "sqlite": "DELETE FROM {table} AS r",
+    "postgresql": "DELETE FROM {table} AS r USING {{given}}",
+    **dict.fromkeys(("mysql", "mariadb"), "DELETE r FROM {table} AS r"),
+}
 
 
 def listed(statuses: Sequence[Status]) -> str:
@@ -136,6 +143,11 @@ class Statements:
         self.move_records = self._update(records, CLAIM, self._moved(":attempts"), f"{KEY} AND {self._as_read}")
         self.weaken_records = self._update(records, RECORD, self._moved(self._most), f"{KEY} AND {is_weak}")
         self.answer_records = self._update(records, ANSWER, self._answered(now, store), f"{KEY} AND {self._awaits}")
+        errors = without_messages("r.errors", self._flavour)
+        cleared = {"record_payload": "NULL", "status_message": "NULL", "errors": errors}
+        self.clear_records = self._update(records, READ, cleared, f"{KEY} AND {self._as_read}")
+        gone = DELETE[self._flavour].format(table=records)
+        self.delete_records = self._made(READ, f"{gone} WHERE {KEY} AND {self._as_read}")
 
     # The sum keeps planners from the index of batches: of a batch of a hundred it would read all for each of them.
     # A record read as delivered by its batch stays so: such a batch is never opened.
