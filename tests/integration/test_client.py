@@ -87,15 +87,6 @@ def test_a_header_that_comes_twice_is_joined_and_undecodable_characters_are_repl
 # Proof that nothing was sent.
 
 
-def test_a_mark_that_is_too_old_is_not_sent(serve: Serve) -> None:
-    server = serve(fine)
-    with client_to(server) as client:
-        client.submit(1, POST, not_after=time.monotonic() - 0.001, timeout=5)
-        assert gather(client, 1) == {1: NotSent("mark_expired")}
-        assert isinstance(result_of(client), Response)
-    assert len(server.heard) == 1
-
-
 def test_a_client_that_cannot_be_built_has_sent_nothing(tmp_path: Path) -> None:
     with client_to("https://127.0.0.1:1", verify=str(tmp_path / "no-such-file.pem")) as client:
         assert result_of(client) == NotSent("not_prepared")
@@ -150,19 +141,6 @@ def test_a_server_that_reads_the_request_and_hangs_up_leaves_doubt(serve: Serve,
         assert result_of(client) == NoAnswer("connection_lost")
     assert [heard.path for heard in server.heard].count("/contacts/") == 1
     assert len({heard.connection for heard in server.heard}) == 1
-
-
-@pytest.mark.parametrize(
-    "said",
-    [b"HTTP/1.1 200 OK\r\nContent-Le", b"garbage\r\n\r\n", b"HTTP/1.1 abc X\r\n\r\n", b"\x00" * 100 + b"\r\n\r\n"],
-)
-def test_a_server_that_speaks_no_whole_http_leaves_doubt(serve: Serve, said: bytes) -> None:
-    def handle(wire: Wire) -> bool:
-        wire.socket.sendall(said)
-        return False
-
-    with client_to(serve(handle)) as client:
-        assert result_of(client) == NoAnswer("connection_lost")
 
 
 @pytest.mark.parametrize("end", ["FIN", "RST"])

@@ -115,13 +115,6 @@ def test_the_other_parameters_of_the_table_count_too(outside: World) -> None:
         list(DexHook().push([odd], **{**given, "outcomes_table": "missing", "create_tables": False}))
 
 
-def test_a_sync_id_belongs_to_one_place_here_too(outside: World) -> None:
-    assert counted(DexHook().push(people(1), **TABLE)) == {"succeeded": 1}
-    with pytest.raises(ConfigError, match="sync_id signups remembers records of dex"):
-        list(TalkdeskHook().push(callees(1), **TABLE))
-    assert outside.sent("talkdesk") == 0
-
-
 @pytest.mark.parametrize("how", ["close", "with", "forget"])
 def test_reading_that_ends_early_lets_go_of_everything(outside: World, how: str) -> None:
     outcomes = DexHook().push(people(500), batch_size=1, max_in_flight=1, **TABLE)

@@ -124,12 +124,6 @@ def test_a_data_frames_holes_are_left_out(world: World) -> None:
     assert [set(one) for one in world.stored()] == [{"contact_emails"}]
 
 
-@pytest.mark.parametrize("nothing", [[], None])
-def test_no_records_are_a_success(world: World, nothing: Any) -> None:
-    summary = world.done(push(nothing))
-    assert (summary["status"], summary["num_planned"], world.sent()) == ("succeeded", 0, 0)
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -25,7 +25,7 @@ import pymysql  # type: ignore[import-untyped]  # it has no types
 import pytest
 from airflow.sdk import BaseHook
 
-from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
+from airflow_provider_contacts.errors import InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import rows_of_query
 from demo.airflow_home import load
 from tests.airflow_harness import airflow_connections
@@ -185,19 +185,6 @@ def test_a_connection_of_airflow_that_asks_for_other_rows_changes_nothing(
     hook = airflow_hook(postgres, **({"cursor": cursor} if cursor else {}))
     with rows_of_query(hook, "SELECT 1 AS id, 'a' AS email UNION ALL SELECT 2, 'b'", None, 1) as rows:
         assert list(rows) == [{"id": 1, "email": "a"}, {"id": 2, "email": "b"}]
-
-
-@pytest.mark.parametrize(
-    ("sql", "text"),
-    [
-        ("SELECT 1 AS id, 2 AS id", "more than one column named 'id'"),
-        ("SELECT FROM generate_series(1, 2)", "it returned none"),
-        ("SELECT 1 AS a; SELECT 2 AS a", "holds 2 statements"),
-    ],
-)
-def test_what_is_not_one_query_is_a_configuration_error(postgres_hook: Hook, sql: str, text: str) -> None:
-    with pytest.raises(ConfigError, match=text):
-        rows_of_query(postgres_hook, sql, None, 10)
 
 
 def test_a_query_writes_nothing(postgres_hook: Hook) -> None:

@@ -28,9 +28,7 @@ from tests.support.fake_vendor import (
     answers,
     failing,
     first,
-    last_words,
     names,
-    outcomes_of,
 )
 
 DELAY = 5.0
@@ -294,16 +292,6 @@ def test_a_ledger_that_fails_in_a_reading_costs_no_outcome(word: str) -> None:
     assert isinstance(pushed.error, LedgerError)
     assert pushed.counts() == {"unknown": 3, "failed": 2}
     assert world.server.requests == []
-
-
-def test_closing_early_forgets_no_record() -> None:
-    world = World(first(APPLIED_AND_LOST))
-    execution = world.execution(names(9), vendor=READABLE, on_unknown="reconcile")
-    outcomes = outcomes_of(execution.push)
-    given = [next(outcomes)]
-    outcomes.close()
-    everything = [*given, *last_words(execution.push)]
-    assert sorted(outcome.row_index for outcome in everything) == list(range(9))
 
 
 def test_a_push_that_nobody_remembers_reads_back_too() -> None:

@@ -71,13 +71,6 @@ def test_an_object_is_not_a_list_and_bad_json_gives_a_position() -> None:
     assert broken.json()["detail"][0]["loc"] == ["body", 3]
 
 
-def test_an_unknown_organization_is_not_found() -> None:
-    simulator = intermezzo()
-    assert simulator.create(GOOD, place="org_other").status_code == 404
-    simulator.set(organizations="org_other")
-    assert simulator.create(GOOD, place="org_other").status_code == 200
-
-
 TOKEN = {
     "client_id": "id",
     "client_secret": "secret",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of, start_lines
+from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.knobs import duration, patterns, rate, trigger
 
@@ -135,13 +135,6 @@ def test_every_knob_is_listed_with_a_meaning_and_a_default_that_it_takes() -> No
         assert knob.meaning
         assert knob.name in listing
         simulator.set(name, knob.default)
-
-
-def test_the_start_names_a_connection_of_every_vendor() -> None:
-    lines = "\n".join(start_lines(Simulator(), "http://127.0.0.1:8780"))
-    for name in ("INTERMEZZO", "NEDZO", "DEX", "APPTOTO", "TALKDESK"):
-        assert f"export AIRFLOW_CONN_{name}_DEFAULT='{{" in lines
-    assert '"token_url": "http://127.0.0.1:8780/talkdesk/oauth/token"' in lines
 
 
 def test_a_connection_through_a_network_allows_plain_http() -> None:
