@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,9 +27,12 @@ class Column(NamedTuple):
     nested: bool  # JSON text is read
     nullable: bool  # a given ``None`` stays
     required: bool  # an empty text stays, so that the contract can refuse it
+    from_text: Callable[[str], Any] | None = None  # of a source that knows no types
 
     def clean(self, value: Any) -> Any:
         """Return a value as its field gets it, ``MISSING`` for one that is left out."""
+        if self.from_text is not None and type(value) is str:
+            value = self.from_text(value)
         if self.nested and value and isinstance(value, str | bytes):
             value = parse_json(self.field, value)
         if value is None:
@@ -46,7 +49,7 @@ class Column(NamedTuple):
         if kinds <= WHOLE:
             return values
         gaps = not (self.nullable or self.required)
-        if not self.nested and kinds <= (TEXTS_AND_GAPS if gaps else TEXTS):
+        if not self.nested and self.from_text is None and kinds <= (TEXTS_AND_GAPS if gaps else TEXTS):
             return values if self.required or all(values) else [value or MISSING for value in values]
         found = []
         for place, value in enumerate(values):
@@ -109,7 +112,13 @@ class Columns:
 
 
 def columns_of(
-    names: Iterable[str], vendor: Vendor, *, sync_key: Sequence[str], field_map: Mapping[str, str], unmapped: str
+    names: Iterable[str],
+    vendor: Vendor,
+    *,
+    sync_key: Sequence[str],
+    field_map: Mapping[str, str],
+    unmapped: str,
+    untyped: bool,
 ) -> Columns:
     """Return how rows with these columns are read; the parameters are the mapper's."""
     contract = vendor.contract
@@ -126,8 +135,13 @@ def columns_of(
             return Columns(refusal=(("unknown_field", field, f"not a field of {vendor.title}{hint}"),))
         if field in columns:
             return Columns(refusal=(("conflict", field, "two columns become this field"),))
-        flags = (known.nested, known.nullable, known.required) if known is not None else (False, False, False)
-        columns[field] = Column(name, field, *flags)
+        if known is None:
+            columns[field] = Column(name, field, nested=False, nullable=False, required=False)
+            continue
+        nested, nullable, required, from_text = known.nested, known.nullable, known.required, known.from_text
+        # Where every value is a text, an empty one is a missing one.
+        found = (nested, nullable, False, from_text) if untyped else (nested, nullable, required)
+        columns[field] = Column(name, field, *found)
     targets = ((field, shorthand_target(contract.shorthands, field) or field) for field in columns)
     return Columns(
         columns=tuple(columns.values()),

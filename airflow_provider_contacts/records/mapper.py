@@ -32,6 +32,7 @@ class Mapper:
     sync_key: tuple[str, ...] = ()  # source columns that identify a record; empty: its payload does
     field_map: Mapping[str, str] = field(default_factory=dict)  # source column to vendor field
     unmapped: Literal["error", "ignore"] = "error"  # what a column is that means nothing to the vendor
+    untyped: bool = False  # the source gives texts alone, and an empty one for a missing value
     # What follows from the fields above, for the sets of columns that were met.
     _columns: dict[tuple[str, ...], Columns] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -128,7 +129,12 @@ class Mapper:
         columns = self._columns.get(names)
         if columns is None:
             columns = columns_of(
-                names, self.vendor, sync_key=self.sync_key, field_map=self.field_map, unmapped=self.unmapped
+                names,
+                self.vendor,
+                sync_key=self.sync_key,
+                field_map=self.field_map,
+                unmapped=self.unmapped,
+                untyped=self.untyped,
             )
             if len(self._columns) < MOST_COLUMNS:
                 self._columns[names] = columns

@@ -27,6 +27,7 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
     :param chunks: every row once, in lists; must not refer to this object.
     :param release: called once, however the reading ends.
     :param total: how many rows there are, where that is known.
+    :param untyped: every value is a text, and an empty one a missing one.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         release: Callable[[], None] = lambda: None,
         *,
         total: int | None = None,
+        untyped: bool = False,
     ) -> None:
-        self.columns, self.total = columns, total
+        self.columns, self.total, self.untyped = columns, total, untyped
         self._chunks = chunks
         self._rows: Iterator[Any] = iter(())
         self._count = 0

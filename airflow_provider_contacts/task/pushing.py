@@ -78,7 +78,7 @@ class Pushing:
         """Tell whether the push was told to stop."""
         return False
 
-    def mapper(self, columns: tuple[str, ...] | None) -> Mapper:
+    def mapper(self, columns: tuple[str, ...] | None, *, untyped: bool = False) -> Mapper:
         """Return how rows become payloads, checked against the source's columns if they are known."""
         parameters = self.parameters
         mapper = Mapper(
@@ -88,6 +88,7 @@ class Pushing:
             sync_key=parameters.sync_key,
             field_map=dict(parameters.field_map or {}),
             unmapped=parameters.unmapped,
+            untyped=untyped,
         )
         mapper.check(columns)
         return mapper
@@ -160,7 +161,7 @@ class Pushing:
     def intake(self) -> Iterator[Intake]:
         """Open the source."""
         with self.rows() as source:
-            mapper = self.mapper(source.columns)
+            mapper = self.mapper(source.columns, untyped=source.untyped)
             check_key(source, mapper.sync_key)
             self.report.total = source.total
             if self.parameters.sync_id is None:

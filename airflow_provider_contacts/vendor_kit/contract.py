@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.vendor_kit.fields import reader_of_text
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 
 # The codes that all vendors share, with pydantic's error types; a type of ours is its own code.
@@ -37,12 +38,14 @@ class Field(NamedTuple):
     :param nullable: documented to take null: a given ``None`` is sent as null, elsewhere left out.
     :param nested: an object or a list; its JSON text is accepted.
     :param tight: lets pass texts, truth values and whole numbers alone, at every depth.
+    :param from_text: reads the text of a source that knows no types; ``None`` where a text stays one.
     """
 
     required: bool
     nullable: bool
     nested: bool
     tight: bool
+    from_text: Callable[[str], Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ def field_of(hint: Any) -> Field:
     required = get_origin(hint) is Required
     kinds = members_of(get_args(hint)[0] if required else hint)
     nested = any(is_typeddict(kind) or (get_origin(kind) or kind) in {dict, list} for kind in kinds)
-    return Field(required, NoneType in kinds, nested, is_tight(hint))
+    return Field(required, NoneType in kinds, nested, is_tight(hint), reader_of_text(kinds - {NoneType}))
 
 
 def is_tight(hint: Any, inside: frozenset[Any] = frozenset()) -> bool:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 # One @, no spaces or control characters, a dot inside the domain and no empty label. RFC 5322 lets pass what no vendor
@@ -19,6 +29,10 @@ from pydantic_core import PydanticCustomError
 EMAIL = re.compile(
     r"[^\s@\x00-\x1f\x7f<>(),;:\\\"\[\]]+@(?:[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+\.)+[^\s@.\x00-\x2c\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+"
 )
+# As JSON writes numbers: "007" and "+5" are texts. The exponent is bounded, or seven characters would be gigabytes.
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+LONGEST_NUMBER = 100
+FLAGS = {"true": True, "false": False, "1": True, "0": False}
 EMAIL_LENGTH = 320  # RFC 3696 erratum 1690: 64 for the mailbox, the @, 255 for the domain
 
 
@@ -92,6 +106,24 @@ def check_json(value: Any) -> Any:
     return value
 
 
+def number_of_text(text: str) -> Any:
+    """Return the number that a text without a type is, as JSON writes numbers; any other text as it is."""
+    if len(text) > LONGEST_NUMBER or not NUMBER.fullmatch(text):
+        return text
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number
+
+
+def flag_of_text(text: str) -> Any:
+    """Return the truth value that a text without a type is: true or false in any case, 1 or 0; else the text."""
+    return FLAGS.get(text.lower(), text)
+
+
+def reader_of_text(kinds: Collection[Any]) -> Callable[[str], Any] | None:
+    """Return how a field of these types reads the text of a source that knows no types; ``None``: as it is."""
+    return READERS.get(frozenset(kinds))
+
+
 def not_beside(other: str) -> AfterValidator:
     """Refuse a field beside another, earlier one: which of both counts is unknown."""
 
@@ -103,12 +135,17 @@ def not_beside(other: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+READERS: Mapping[frozenset[Any], Callable[[str], Any]] = {
+    frozenset({bool}): flag_of_text,
+    **dict.fromkeys((frozenset({int}), frozenset({float}), frozenset({int, float})), number_of_text),
+}
+
 Email = Annotated[StrictStr, AfterValidator(check_email)]
 Uuid = Annotated[StrictStr, AfterValidator(check_uuid)]
 Date = Annotated[StrictStr, AfterValidator(check_date)]
 Moment = Annotated[StrictStr, AfterValidator(check_datetime)]
 Flag = Annotated[StrictBool, BeforeValidator(check_flag)]
 Whole = Annotated[StrictInt, BeforeValidator(check_whole)]
-Number = Annotated[Any, AfterValidator(check_number)]
+Number = Annotated[float, PlainValidator(check_number, json_schema_input_type=float)]
 Anything = Annotated[Any, AfterValidator(check_json)]
 Object = Annotated[dict[str, Any], Field(strict=True), AfterValidator(check_json)]

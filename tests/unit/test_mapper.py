@@ -25,7 +25,8 @@ from airflow_provider_contacts.records.keys import CANONICAL, digest
 from airflow_provider_contacts.records.mapper import MOST_COLUMNS, Mapper
 from airflow_provider_contacts.records.record import Record
 from airflow_provider_contacts.sources.plain_values import plain_row
-from airflow_provider_contacts.vendor_kit.contract import RecordContract
+from airflow_provider_contacts.vendor_kit.contract import RecordContract, field_of
+from airflow_provider_contacts.vendor_kit.fields import Number, number_of_text, reader_of_text
 from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
 from airflow_provider_contacts.vendor_kit.shorthands import Shorthand
 from airflow_provider_contacts.vendor_kit.vendor import Payload, Vendor
@@ -432,3 +433,64 @@ def test_even_without_a_source_a_hostile_row_is_one_invalid_record(row: Any) -> 
     batch, refused = mapper(sync_key=("id",)).prepare_chunk(0, [{"id": 1, "name": "Ada"}, row])
     assert (len(batch), len(refused)) == (1, 1)
     assert "canary" not in str(refused[0].errors)
+
+
+# What is read from texts alone.
+
+UNTYPED = [
+    ("dex", "starred", {"true": True, "FALSE": False, "1": True, "0": False}, ["yes", "t", "2", "007", " true"]),
+    (
+        *("dex", "birthday_year"),
+        {"1990": 1990, "1990.0": 1990, "-0": 0, "1.99e3": 1990},
+        ["007", "+5", " 5", "5.5", "1_0", "٣", "NaN", "1e9999", "9" * 200, "5,0"],
+    ),
+    ("dex", "last_name", {"007": "007", "1e5": "1e5", "true": "true", "null": "null"}, []),
+    ("nedzo", "dnc", {"True": True}, ["no"]),
+    ("talkdesk", "priority", {"7": 7}, ["7.5", "high", "11"]),
+    ("talkdesk", "extra_data.score", {"7": "7", "true": "true"}, []),
+    ("talkdesk", "extra_data", {'{"score": 7}': {"score": 7}}, ["7"]),
+]
+
+
+@pytest.mark.parametrize(("name", "field", "read", "refused"), UNTYPED)
+def test_a_text_without_a_type_is_a_number_or_a_flag_where_the_field_is_one(
+    name: str, field: str, read: dict[str, Any], refused: list[str]
+) -> None:
+    found = Mapper(vendor=load(name), destination=DESTINATIONS.get(name, {}), sync_id="s", untyped=True)
+    person = {key: value for key, value in PEOPLE[name].items() if type(value) is str}
+    column = field.partition(".")[0]
+    for text, value in read.items():
+        payload = prepared({**person, field: text}, found).payload
+        assert payload is not None
+        got = payload[column] if column == field else payload[column][field.partition(".")[2]]
+        assert (type(got), got) == (type(value), value)
+        # A source with types has meant a text.
+        if type(value) in {int, bool}:
+            assert errors({**person, field: text}, replace(found, untyped=False)) == [("wrong_type", field)]
+    for text in refused:
+        (code, where), *_ = errors({**person, field: text}, found)
+        assert where == field, (code, text)
+    # In one column, in one chunk.
+    batch, invalid_ones = found.prepare_chunk(0, [{**person, field: text} for text in ("", *read, *refused)])
+    assert (len(batch), len(invalid_ones)) == (len(read) + 1, len(refused))
+    assert column not in batch.payloads[0]
+
+
+def test_a_decimal_number_is_the_float_of_the_same_digits() -> None:
+    assert [number_of_text(text) for text in ("5.5", "1e-5", "5.0", "-0.10")] == [
+        *(Decimal("5.5"), Decimal("0.00001"), 5, Decimal("-0.10"))
+    ]
+    assert [reader_of_text(kinds) for kinds in ({float}, {int, str}, {str}, {Any})] == [
+        number_of_text,
+        None,
+        None,
+        None,
+    ]
+    assert field_of(Number).from_text is number_of_text
+
+
+def test_an_empty_text_is_missing_where_there_are_no_types() -> None:
+    assert errors({"name": ""}, mapper(untyped=True)) == errors({}, mapper()) != errors({"name": ""}, mapper())
+    assert errors({"key": "", "name": "Ada", "email": "a@b.example"}, mapper(untyped=True, sync_key=("key",))) == [
+        ("missing_key", "key")
+    ]
