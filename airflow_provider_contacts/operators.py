@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import XComArg
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContactsOperator",
+    "FilesToContactsOperator",
     "PruneOutcomesOperator",
     "PushContactsOperator",
     "ReplayContactsOperator",
@@ -80,6 +81,54 @@ class SqlToContactsOperator(QueryOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(sql=sql, sql_conn_id=sql_conn_id, sync_key=sync_key, **kwargs)
+
+
+class FilesToContactsOperator(ContactsOperator):
+    """Push the rows of files into a vendor, streamed, and record what became of each.
+
+    The files must be the same for every try of a run: name them by the run's dates. :class:`ContactsOperator` describes
+    the other parameters.
+
+    :param path: a file of any storage that Airflow knows, or a pattern with ``*``, ``**``, ``?`` and ``[]``; files are
+        read in the order of their paths. In a pattern, what begins with ``_`` or ``.`` is left out.
+    :param path_conn_id: connection of the storage.
+    :param file_format: ``"csv"``, ``"ndjson"`` or ``"parquet"``; ``None``: the suffix tells it, ``.csv``,
+        ``.ndjson`` or ``.jsonl``, ``.parquet``. A further ``.gz`` is decompressed.
+    :param encoding: of CSV and NDJSON.
+    :param delimiter: of CSV.
+    :param quotechar: of CSV.
+    :param sync_key: as there, but to be given. Without a key (``None``) a row is another record as soon as any of its
+        columns changes.
+    """
+
+    template_fields: Sequence[str] = ("path", "path_conn_id", *ContactsOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        path: str | XComArg,
+        path_conn_id: str | XComArg | None = None,
+        file_format: Literal["csv", "ndjson", "parquet"] | None = None,
+        encoding: str = "utf-8",
+        delimiter: str = ",",
+        quotechar: str = '"',
+        sync_key: str | Sequence[str] | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(sync_key=sync_key, **kwargs)
+        self._keep(locals())
+
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.parameters import FILES_PARSERS, PUSH_PARSERS
+
+        return {**PUSH_PARSERS, **FILES_PARSERS}
+
+    def rows(self) -> AbstractContextManager[RowSource]:
+        """Open the files."""
+        from airflow_provider_contacts.task.object_storage import files_at
+
+        return files_at(self.parsed(), self.stopping)
 
 
 class ReplayContactsOperator(QueryOperator):

@@ -11,6 +11,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 OPERATORS = (
     "PushContactsOperator",
+    "FilesToContactsOperator",
     "SqlToContactsOperator",
     "ReplayContactsOperator",
     "@task.contacts",

@@ -8,9 +8,10 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 
-from airflow_provider_contacts.errors import ConfigError, ContactsError
+from airflow_provider_contacts.errors import ContactsError
 from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.task.export_formats import Form, written
+from airflow_provider_contacts.task.object_storage import cause, path_at, through
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -23,9 +24,6 @@ LOCAL = {"", "file", "local"}
 LONGEST_PART = 200
 """Characters of an id in a path; a file's name may have 255, and has more than the id."""
 
-LONGEST_CAUSE = 500
-"""Characters of what a storage says that an error repeats."""
-
 
 class Exported(NamedTuple):
     """An object that is complete."""
@@ -36,27 +34,7 @@ class Exported(NamedTuple):
 
 def folder_at(path: str, path_conn_id: str | None = None) -> ObjectStoragePath:
     """Return a folder of any storage that Airflow knows; raises ``ConfigError`` for another one."""
-    from airflow.sdk import ObjectStoragePath
-
-    from airflow_provider_contacts.task.connections import connection
-    from airflow_provider_contacts.task.parameters import parse_needed
-
-    path = parse_needed(path, "path")
-    try:
-        folder = ObjectStoragePath(path, conn_id=path_conn_id)
-        if folder.conn_id:
-            connection(folder.conn_id, "path_conn_id")
-        folder.fs  # noqa: B018  # is made here, or fails here
-    except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"path: no storage serves {path!r} ({error}); it is a folder such as /var/exports or s3://bucket/folder, "
-            "and the provider package of its storage is installed"
-        ) from None
-    except ConfigError:
-        raise
-    except Exception as error:  # noqa: BLE001  # each storage's library has exceptions of its own
-        raise no_object(path, path_conn_id, error) from None
-    return folder
+    return path_at(path, path_conn_id, "a folder such as /var/exports or s3://bucket/folder")
 
 
 def location(path: ObjectStoragePath) -> str:
@@ -126,11 +104,9 @@ def storing(folder: ObjectStoragePath) -> Iterator[None]:
 
 def no_object(path: str, conn_id: str | None, error: Exception) -> ContactsError:
     """Return the error of a storage that takes no object."""
-    told = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    through = f" through connection {conn_id!r}" if conn_id else ""
     return ContactsError(
-        f"path: {path!r} takes no object{through} ({' '.join(told.split())[:LONGEST_CAUSE]}): look at its name, at "
-        "the connection, and at rights and space"
+        f"path: {path!r} takes no object{through(conn_id)} ({cause(error)}): look at its name, at the connection, and "
+        "at rights and space"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from io import BytesIO, TextIOWrapper
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
@@ -28,12 +29,14 @@ def parse_all(parsers: Mapping[str, Parser], given: Mapping[str, Any]) -> dict[s
     return {name: parsers[name](value, name) for name, value in given.items() if name in parsers}
 
 
-def parse_one_of(*allowed: str) -> Parser:
+def parse_one_of(*allowed: str | None) -> Parser:
     """Return a parser of one of some words."""
 
     def parse(value: Any, name: str) -> Any:
         if value not in allowed:
-            raise ConfigError(f"{name} is one of {list(allowed)}{not_this(value)}{did_you_mean(value, allowed)}")
+            raise ConfigError(
+                f"{name} is one of {list(allowed)}{not_this(value)}{did_you_mean(value, list(filter(None, allowed)))}"
+            )
         return value
 
     return parse
@@ -53,6 +56,19 @@ def parse_if(holds: Callable[[Any], bool], allowed: str, *, optional: bool = Fal
 def is_count(value: Any) -> bool:
     """Tell whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_encoding(value: Any) -> bool:
+    """Tell whether Python decodes text by this name."""
+    try:
+        return TextIOWrapper(BytesIO(), value).read() == ""
+    except (LookupError, TypeError, ValueError):
+        return False
+
+
+def is_mark(value: Any) -> bool:
+    """Tell whether a value is one character that may stand between or around the cells of CSV."""
+    return isinstance(value, str) and len(value) == 1 and value not in "\r\n\0"
 
 
 def parse_up_to(most: float, allowed: str, *, optional: bool = False) -> Parser:
@@ -238,6 +254,14 @@ class PushParameters:
 
 
 PUSH_PARSERS: Mapping[str, Parser] = {one.name: one.metadata["parse"] for one in fields(PushParameters)}
+
+FILES_PARSERS: Mapping[str, Parser] = {
+    "path": parse_needed,
+    "path_conn_id": parse_text,
+    "file_format": parse_one_of(None, "csv", "ndjson", "parquet"),
+    "encoding": parse_if(is_encoding, "the name of one of Python's encodings of text"),
+    **dict.fromkeys(("delimiter", "quotechar"), parse_if(is_mark, "one character that ends no line")),
+}
 
 SQL_PARSERS: Mapping[str, Parser] = {
     "sql": parse_needed,

@@ -45,6 +45,16 @@ def sql_push(sql: str = "SELECT * FROM people", **parameters: Any) -> Any:
         return SqlToContactsOperator(**{"sql_conn_id": "warehouse", **TABLED, **parameters}, sql=sql)
 
 
+def file_push(path: Any, **parameters: Any) -> Any:
+    """Return a task that pushes the rows of files, with the same defaults."""
+    from airflow.sdk import DAG
+
+    from airflow_provider_contacts.operators import FilesToContactsOperator
+
+    with DAG("d", schedule=None):
+        return FilesToContactsOperator(**{**TABLED, **parameters}, path=str(path))
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A simulator and where it is served."""

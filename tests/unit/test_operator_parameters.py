@@ -16,6 +16,7 @@ from airflow_provider_contacts import operators, plugin
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.operators import (
     ContactsOperator,
+    FilesToContactsOperator,
     PruneOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
@@ -31,6 +32,12 @@ NEEDED: dict[type, dict[str, Any]] = {
         "task_id": "t",
         "sql": "SELECT 1 AS email",
         "sql_conn_id": "warehouse",
+        "sync_key": None,
+        "contacts_conn_id": "dex_default",
+    },
+    FilesToContactsOperator: {
+        "task_id": "t",
+        "path": "/imports/*.csv",
         "sync_key": None,
         "contacts_conn_id": "dex_default",
     },
@@ -50,7 +57,7 @@ NEEDED: dict[type, dict[str, Any]] = {
     },
     PruneOutcomesOperator: {"task_id": "t", "older_than": "90d", "outcomes_conn_id": "outcomes"},
 }
-SENDING = [PushContactsOperator, SqlToContactsOperator, ReplayContactsOperator]
+SENDING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator, ReplayContactsOperator]
 
 WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"on_unknown": "retry"}, "on_unknown is one of ['hold', 'reconcile', 'resend'], not 'retry'"),
@@ -106,6 +113,19 @@ WRONG_REPLAY: list[tuple[dict[str, Any], str]] = [
     ({"store_payload": "never"}, 'store_payload="never" would clear'),
     ({"chunk_size": 1.5}, "chunk_size is a whole number"),
 ]
+WRONG_FILES: list[tuple[dict[str, Any], str]] = [
+    ({"path": ""}, "path must not be empty"),
+    ({"path_conn_id": 5}, "path_conn_id is a text, not 5"),
+    (
+        {"file_format": "json"},
+        "file_format is one of [None, 'csv', 'ndjson', 'parquet'], not 'json'; did you mean 'ndj",
+    ),
+    ({"encoding": "utf-9"}, "encoding is the name of one of Python's encodings of text, not 'utf-9'"),
+    ({"encoding": "hex"}, "encoding is the name of one"),
+    ({"delimiter": "||"}, "delimiter is one character that ends no line, not '||'"),
+    ({"delimiter": "\n"}, "delimiter is one character"),
+    ({"quotechar": None}, "quotechar is one character that ends no line, not None"),
+]
 WRONG_SETTLE: list[tuple[dict[str, Any], str]] = [
     ({"verdict": "succeded"}, "verdict is one of ['succeeded', 'failed'], not 'succeded'; did you mean 'succeeded'?"),
     ({"verdict": None}, "verdict must not be empty"),
@@ -128,6 +148,7 @@ WRONG = [
     *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
     *((operator, *case) for operator in NEEDED for case in WRONG_PLACES),
     *((SqlToContactsOperator, *case) for case in WRONG_SQL),
+    *((FilesToContactsOperator, *case) for case in WRONG_FILES),
     *((ReplayContactsOperator, *case) for case in WRONG_REPLAY),
     *((SettleContactsOperator, *case) for case in WRONG_SETTLE),
     *((operator, *WRONG_SYNC) for operator in (*SENDING, SettleContactsOperator)),
@@ -149,6 +170,11 @@ def parameters_of(operator: type) -> dict[str, inspect.Parameter]:
     ("operator", "own", "needed"),
     [
         (SqlToContactsOperator, {"parameters": None, "chunk_size": 5000}, {"sql", "sql_conn_id", "sync_key"}),
+        (
+            FilesToContactsOperator,
+            {"path_conn_id": None, "file_format": None, "encoding": "utf-8", "delimiter": ",", "quotechar": '"'},
+            {"path", "sync_key"},
+        ),
         (
             ReplayContactsOperator,
             {

@@ -1,0 +1,116 @@
+"""Files pushed by a task as a worker runs it: what is sent, what a retry makes of them, and that nobody is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+
+from airflow_provider_contacts.operators import FilesToContactsOperator
+from tests.airflow_harness import scope_of
+from tests.support.pushing import TABLED, World, counts, file_push, people, sql_push
+
+HEADER = "key,first_name,email\n"
+
+
+def csv_of(count: int, start: int = 0) -> str:
+    return HEADER + "".join(",".join(one.values()) + "\n" for one in people(count, start))
+
+
+def test_the_rows_of_several_files_are_sent_in_their_order(world: World, tmp_path: Path) -> None:
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(csv_of(2, start=3).encode()))
+    (tmp_path / "a.csv").write_text(csv_of(3))
+    op = file_push(tmp_path / "*.csv*", xcom_outcomes="all")
+    summary = world.done(op)
+    assert [(one["row_index"], one["record_identifier"]) for one in summary["outcomes"]] == [
+        (number, f"p{number}") for number in range(5)
+    ]
+    assert len(world.simulator.dex.stored) == 5
+    # Another try, and another run, send nothing of it again.
+    assert counts(world.done(op, run_id="next"), "planned", "skipped") == (5, 5)
+    assert len(world.simulator.dex.stored) == 5
+
+
+def test_a_dag_moves_from_a_query_to_files_without_sending_twice(world: World, tmp_path: Path) -> None:
+    rows = [{**one, "key": number, "starred": 1, "birthday_year": None} for number, one in enumerate(people(3))]
+    world.fill(rows)
+    assert world.done(sql_push())["num_succeeded"] == 3
+    columns = list(rows[0])
+    lines = [",".join("" if value is None else str(value) for value in row.values()) for row in rows]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(columns), *lines]))
+    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    for name in ("a.csv", "b.jsonl"):
+        summary = world.done(file_push(tmp_path / name), run_id=name)
+        # Not changed either: the payloads are the same to the byte.
+        assert counts(summary, "planned", "skipped", "changed") == (3, 3, 0)
+
+
+def test_a_leading_zero_is_a_part_of_the_key(world: World, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("key,first_name,birthday_year\n007,Ada,1990\n7,Bo,\n")
+    world.done(file_push(tmp_path / "a.csv"))
+    assert set(world.statuses()) == {"007", "7"}
+    assert [one.received.get("birthday_year") for one in world.simulator.dex.stored] == [1990, None]
+
+
+def test_what_was_read_before_a_broken_line_is_sent_and_the_retry_sends_the_rest(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(csv_of(3) + "p3,Ada Lovelace\n")
+    op = file_push(file)
+    result = world.run(op)
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "SourceError")
+    assert f"line 5 of {file.as_uri()} ends a row of 2 cells, the first row has 3" in str(result.error)
+    assert set(world.statuses().values()) == {"succeeded"}
+    assert "Lovelace" not in caplog.text + str(result.error) + json.dumps(world.api.rendered[scope_of(op)])
+    file.write_text(csv_of(4))
+    assert counts(world.done(op, 2), "planned", "skipped", "delivered") == (4, 3, 4)
+    assert len(world.simulator.dex.stored) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "told"),
+    [
+        (None, {}, "a.csv' matches no file"),
+        ("key,nick\n1,A\n", {}, "columns ['nick'] are no fields of Dex"),
+        ("first_name\nA\n", {}, "sync_key names columns ['key'] that the source does not have"),
+        ("key,first_name\n1,A\n", {"path_conn_id": "nowhere"}, "path_conn_id: there is no connection 'nowhere'"),
+        ("key,first_name\n1,A\n", {"delimiter": '"'}, "delimiter and quotechar must differ"),
+        ("Ada,ada@example.com\n", {}, "column 2 of file://"),
+    ],
+)
+def test_wrong_files_are_refused_before_anything_is_sent(
+    world: World, tmp_path: Path, text: str | None, parameters: dict[str, Any], told: str
+) -> None:
+    if text is not None:
+        (tmp_path / "a.csv").write_text(text)
+    error = world.refused(file_push(tmp_path / "a.csv", **parameters))
+    assert told in error
+    assert "ada@" not in error
+    assert world.simulator.dex.stored == []
+
+
+def test_a_plan_counts_files(world: World, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(csv_of(3))
+    assert counts(world.done(file_push(tmp_path / "a.csv", plan_only=True)), "planned", "to_send") == (3, 3)
+    assert world.simulator.dex.stored == []
+
+
+def test_path_and_connection_are_templates_of_any_storage(world: World) -> None:
+    store = MemoryFileSystem()
+    attach("memory", conn_id="lake", fs=store)
+    store.pipe("/lake/2026-01-02/a.csv", csv_of(2).encode())
+    world.connect("lake", conn_type="aws")
+    parameters = {**TABLED, "path": "memory://lake/{{ ds }}/*.csv", "path_conn_id": "{{ 'la' ~ 'ke' }}"}
+    with DAG("d", schedule=None):
+        op = FilesToContactsOperator(**parameters)
+    assert world.done(op)["num_succeeded"] == 2
+    store.rm("/lake/2026-01-02/a.csv")
+    told = "path 'memory://lake/2026-01-02/*.csv' through connection 'lake' matches no file"
+    assert told in world.refused(op, run_id="next")
