@@ -24,18 +24,10 @@ RECORD = Record(record_identifier="n0", row_index=7, payload={"name": "n0"}, bod
 REASONS = (("bad", "name", "no"), ("worse", None, None))
 UNFIT = Record(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
 STANDING = RecordState(
-    record_identifier="n0",
-    status=Status.SUCCEEDED,
-    batch_id="t0.4",
-    sync_run_id="run-0",
-    payload_hash="v1:new",
-    destination_record_id="id-1",
-    error_code="code",
-    error_field="name",
-    status_message="a text",
-    http_status=201,
+    record_identifier="n0", status=Status.SUCCEEDED, batch_id="t0.4", sync_run_id="run-0", payload_hash="v1:new",
+    destination_record_id="id-1", error_code="code", error_field="name", status_message="a text", http_status=201,
     attempts=2,
-)
+)  # fmt: skip
 
 
 def outcome(status: Status, **values: Any) -> Outcome:
@@ -64,14 +56,9 @@ def test_a_duplicate_has_no_reason() -> None:
 
 
 STOOD = {
-    "destination_record_id": "id-1",
-    "error_code": "code",
-    "error_field": "name",
-    "status_message": "a text",
-    "http_status": 201,
-    "attempts": 2,
-    "batch_id": "t0.4",
-}
+    "destination_record_id": "id-1", "error_code": "code", "error_field": "name", "status_message": "a text",
+    "http_status": 201, "attempts": 2, "batch_id": "t0.4",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("run", ["run-0", RUN])

@@ -17,20 +17,10 @@ from tests.support.batches import batch_of
 
 RUN = "run-1"
 STATE = RecordState(
-    record_identifier="n0",
-    status=Status.FAILED,
-    batch_id="t0.4",
-    sync_run_id="run-0",
-    payload_hash="v1:old",
-    destination_record_id="id-old",
-    error_code="old",
-    error_field="name",
-    status_message="an old one",
-    http_status=503,
-    attempts=2,
-    age=40.0,
-    ended=30.0,
-)
+    record_identifier="n0", status=Status.FAILED, batch_id="t0.4", sync_run_id="run-0", payload_hash="v1:old",
+    destination_record_id="id-old", error_code="old", error_field="name", status_message="an old one", http_status=503,
+    attempts=2, age=40.0, ended=30.0,
+)  # fmt: skip
 HISTORY = History(state=STATE, claims=1, rounds=1)
 
 
