@@ -115,6 +115,11 @@ def is_template(value: Any) -> bool:
         return any(map(is_template, value))
     if isinstance(value, str):
         return any(mark in value for mark in ("{{", "{%", "{#"))
+    return is_output(value)
+
+
+def is_output(value: Any) -> bool:
+    """Tell whether a value is resolved when the task runs: an upstream output, or a mapped task group's argument."""
     # As Airflow tells what to resolve.
     return not isinstance(value, PathLike) and callable(getattr(value, "resolve", None))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator
+from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator, is_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -81,11 +80,6 @@ class HidingOperator(LiteralsCheckedOperator):
             # Anew: another try, or another run, of the same process renders the template again.
             return Hidden(self.render_template(content.value, context, *rest, **more), content.name)
         return super().render_template(content, context, *rest, **more)
-
-
-def is_output(value: Any) -> bool:
-    """Tell whether a value is resolved when the task runs: an upstream output, or a mapped task group's argument."""
-    return callable(getattr(value, "resolve", None)) and not isinstance(value, Hidden | PathLike)
 
 
 def hide_value(value: Any, name: str) -> Any:
