@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import XComArg
 
 from airflow_provider_contacts.table_operators import PruneOutcomesOperator, SettleContactsOperator
-from airflow_provider_contacts.task.base_operator import ContactsOperator, QueryOperator, naming_task
+from airflow_provider_contacts.task.base_operator import ContactsOperator, naming_task
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
+from airflow_provider_contacts.task.query_operator import QueryOperator
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
