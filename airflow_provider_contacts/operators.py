@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.table_operators import PruneOutcomesOperator, SettleContactsOperator
+from airflow_provider_contacts.table_operators import (
+    ExportOutcomesOperator,
+    PruneOutcomesOperator,
+    SettleContactsOperator,
+)
 from airflow_provider_contacts.task.base_operator import ContactsOperator, naming_task
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
 from airflow_provider_contacts.task.query_operator import QueryOperator
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContactsOperator",
+    "ExportOutcomesOperator",
     "FilesToContactsOperator",
     "PruneOutcomesOperator",
     "PushContactsOperator",

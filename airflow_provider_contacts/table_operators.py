@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.task.base_operator import ContactsOperator, LiteralsCheckedOperator
+from airflow_provider_contacts.task.base_operator import ContactsOperator, LiteralsCheckedOperator, naming_task
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
 if TYPE_CHECKING:
@@ -130,3 +130,68 @@ class PruneOutcomesOperator(TableOperator):
         from airflow_provider_contacts.task.prune import run_prune
 
         return run_prune(self)
+
+
+class ExportOutcomesOperator(HidingOperator, TableOperator):
+    """Write the rows of a run into one object that every warehouse loads: the history that the table does not keep.
+
+    A task of its own behind the push, with ``trigger_rule="all_done"``. Each run has its object,
+    ``{path}/{sync_id}/{sync_run_id}.{suffix}``; a retry replaces it. A push that only planned is skipped.
+    :class:`TableOperator` describes the other parameters.
+
+    :param path: folder on this machine or in any storage that ``ObjectStoragePath`` knows, as ``s3://bucket/folder``.
+    :param path_conn_id: connection of the storage; ``None``: as its provider finds credentials without one.
+    :param summary: the output of a push, or of a mapped push: then each of its runs has an object. Instead of it
+        ``sync_id`` and ``sync_run_id`` name a run. The UI does not show it.
+    :param sync_id: the ``sync_id`` in the summary of the push.
+    :param sync_run_id: the ``sync_run_id`` there.
+    :param file_format: ``"parquet"`` (extra ``parquet``), ``"ndjson"`` or ``"csv"``.
+    :param payloads: write ``record_payload``, ``status_message`` and ``errors``, too.
+    :param identifiers: ``"clear"``, or ``"digest"``: the twelve digits of logs in place of each identifier.
+    """
+
+    template_fields: Sequence[str] = (
+        *("path", "path_conn_id", "summary", "sync_id", "sync_run_id"),
+        *TableOperator.template_fields,
+    )
+    hidden: ClassVar[Sequence[str]] = ("summary",)
+    rendered: ClassVar[bool] = True
+    pushes: tuple[str, ...]
+    """Tasks that the summary comes from."""
+
+    def __init__(
+        self,
+        *,
+        path: str | XComArg,
+        path_conn_id: str | XComArg | None = None,
+        summary: Any = None,
+        sync_id: str | XComArg | None = None,
+        sync_run_id: str | XComArg | None = None,
+        file_format: Literal["parquet", "ndjson", "csv"] = "parquet",
+        payloads: bool = False,
+        identifiers: Literal["clear", "digest"] = "clear",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._offer_alias(kwargs)
+        given = self.given("summary")
+        # Airflow does not look for them behind the word.
+        XComArg.apply_upstream_relationship(self, given)
+        self.pushes = tuple(one.task_id for one, _ in XComArg.iter_xcom_references(given))
+        with naming_task(self.task_id):
+            from airflow_provider_contacts.task.export_task import check_together
+
+            check_together(given, sync_id, sync_run_id)
+
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.export_task import EXPORT_PARSERS
+
+        return EXPORT_PARSERS
+
+    def execute(self, context: Context) -> Any:
+        """Export, and return where the rows of each run are."""
+        from airflow_provider_contacts.task.export_task import run_export
+
+        return run_export(self, self.pushes, context)

@@ -73,6 +73,19 @@ class LiteralsCheckedOperator(BaseOperator):
         kept = vars(self)
         return self._parse_literals({name: kept[name] for name in self._parsers() if name in kept}, self.task_id)
 
+    def _offer_alias(self, given: Mapping[str, Any]) -> None:
+        """Make an asset alias the default of ``outlets``.
+
+        Not where the task runs many times in a dag run: each would send an event, and Airflow fails one of two that
+        make a new asset at the same moment.
+        """
+        mapped = is_mapped(self) or any(self.iter_mapped_task_groups())
+        runs_once = self.has_dag() and not mapped  # type: ignore[no-untyped-call]  # Airflow's
+        if runs_once and "outlets" not in given and not self.outlets:
+            from airflow_provider_contacts.task.signals import alias_name
+
+            self.outlets = [AssetAlias(alias_name(self.dag_id, self.task_id))]
+
     @classmethod
     def _parse_literals(cls, given: Mapping[str, Any], task_id: Any) -> dict[str, Any]:
         from airflow_provider_contacts.task.parameters import parse_all
@@ -213,14 +226,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
-        # The default of `outlets`. Not where the task runs many times in a dag run: each would send an event, and
-        # Airflow fails one of two that make a new asset at the same moment.
-        mapped = is_mapped(self) or any(self.iter_mapped_task_groups())
-        runs_once = self.has_dag() and not mapped  # type: ignore[no-untyped-call]  # Airflow's
-        if runs_once and "outlets" not in kwargs and not self.outlets:
-            from airflow_provider_contacts.task.signals import alias_name
-
-            self.outlets = [AssetAlias(alias_name(self.dag_id, self.task_id))]
+        self._offer_alias(kwargs)
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:

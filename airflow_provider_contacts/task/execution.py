@@ -135,7 +135,8 @@ class Execution(Pushing):
             self._operator.delivery = Delivery(uri, self.report.statuses[Status.SUCCEEDED])
             emit_metrics(self.report, self.run)
         warn_if_partial(self.report)
-        add_asset_event(self._context, self.report, self.run, uri)
+        told = {"status": self.report.status, "sync_run_id": self.report.sync_run_id, **self.report.counts()}
+        add_asset_event(self._context, uri, told)
         if self.report.num_undelivered > self.report.num_held:
             self._tell_place()
 
@@ -184,7 +185,7 @@ def frozen_heap() -> Iterator[None]:
         gc.unfreeze()
 
 
-def push_summary(ti: Any, summary: dict[str, Any]) -> None:
+def push_summary(ti: Any, summary: Any) -> None:
     """Push the summary of a task that fails; an API server that is away must not hide why it fails."""
     if not ti.task.do_xcom_push:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,20 +63,20 @@ def warn_if_partial(report: Report) -> None:
         )
 
 
-def add_asset_event(context: Context, report: Report, run: RunIdentity, uri: str) -> None:
+def add_asset_event(context: Context, uri: str, extra: Mapping[str, Any]) -> None:
     """Add the event that Airflow writes down if the task succeeds and has the alias among its outlets."""
     with harmless("asset event"):
         from airflow.sdk import Asset, AssetAlias
 
-        extra: dict[str, Any] = {"status": report.status, "sync_run_id": report.sync_run_id, **report.counts()}
-        alias = AssetAlias(alias_name(run.dag_id, run.task_id))
-        context["outlet_events"][alias].add(Asset(uri), extra=extra)
+        ti = context["ti"]
+        alias = AssetAlias(alias_name(ti.dag_id, ti.task_id))
+        context["outlet_events"][alias].add(Asset(uri), extra=dict(extra))
 
 
 @contextmanager
 def harmless(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong with a signal into a warning: it must not change how a push ends."""
+    """Turn whatever goes wrong with a signal into a warning: it must not change how a task ends."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  # of a metrics client or a backend of the user's
-        log.warning("The %s of this push could not be sent: %s", what, type(error).__name__)
+        log.warning("The %s of this task could not be sent: %s", what, type(error).__name__)

@@ -268,3 +268,19 @@ def test_the_follow_up_example_copies_what_a_run_delivered_that_failed(
         "SELECT record_identifier AS contact_id, destination_record_id AS dex_id FROM contact_outcomes ORDER BY 1"
     )
     assert (count, written) == (3, delivered)
+
+
+def test_the_export_example_writes_what_became_of_each_record(
+    warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
+) -> None:
+    import pandas as pd
+
+    world.connect("warehouse", host=str(warehouse))
+    set_connections(world.api.connections)
+    run = run_dag(load(ROOT / "example_dags" / "example_export.py"), run_conf={"path": str(world.folder / "out")})
+    assert run.state == "success"
+    done = returned_by(run, "export")
+    assert done["path"].startswith(str(world.folder / "out"))
+    found = pd.read_parquet(done["path"])
+    assert len(found) == done["num_rows"] == len(world.statuses())
+    assert dict(zip(found["record_identifier"], found["status"], strict=True)) == world.statuses()

@@ -84,7 +84,7 @@ def test_metrics_that_cannot_be_sent_end_no_push(world: World, caplog: pytest.Lo
         world.done(push(people(2)))
     finally:
         begin_metrics()
-    assert warnings(caplog) == ["The metrics of this push could not be sent: ConnectionError"]
+    assert warnings(caplog) == ["The metrics of this task could not be sent: ConnectionError"]
 
 
 def test_a_plan_sends_no_signal(world: World, metrics: Metrics, caplog: pytest.LogCaptureFixture) -> None:

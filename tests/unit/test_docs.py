@@ -18,6 +18,7 @@ from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
 from airflow_provider_contacts.operators import (
     ContactsOperator,
+    ExportOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
     SettleContactsOperator,
@@ -37,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 PUSHING = [PushContactsOperator, SqlToContactsOperator]
-OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator]
+OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator, ExportOutcomesOperator]
 
 
 def name_of(page: Path) -> str:

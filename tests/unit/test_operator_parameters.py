@@ -16,6 +16,7 @@ from airflow_provider_contacts import operators, plugin
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.operators import (
     ContactsOperator,
+    ExportOutcomesOperator,
     FilesToContactsOperator,
     PruneOutcomesOperator,
     PushContactsOperator,
@@ -55,6 +56,7 @@ NEEDED: dict[type, dict[str, Any]] = {
         "settled_by": "me",
         "outcomes_conn_id": "outcomes",
     },
+    ExportOutcomesOperator: {"task_id": "t", "path": "/exports", "outcomes_conn_id": "outcomes"},
     PruneOutcomesOperator: {"task_id": "t", "older_than": "90d", "outcomes_conn_id": "outcomes"},
 }
 SENDING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator, ReplayContactsOperator]
@@ -144,6 +146,16 @@ WRONG_PRUNE: list[tuple[dict[str, Any], str]] = [
     ({"sync_ids": ["s", ""]}, "sync_ids must not be empty"),
     ({"dry_run": "perhaps"}, "dry_run is true or false, not 'perhaps'"),
 ]
+WRONG_EXPORT: list[tuple[dict[str, Any], str]] = [
+    ({"file_format": "parket"}, "file_format is one of ['parquet', 'ndjson', 'csv'], not 'parket'"),
+    ({"identifiers": "plain"}, "identifiers is one of ['clear', 'digest'], not 'plain'"),
+    ({"payloads": "some"}, "payloads is true or false, not 'some'"),
+    ({"path": " "}, "path must not be empty"),
+    *(
+        (given, "give either summary, the output of a push, or both sync_id and sync_run_id")
+        for given in ({}, {"sync_id": "s"}, {"sync_run_id": "{{ run_id }}"}, {"sync_id": "s", "summary": {}})
+    ),
+]
 WRONG = [
     *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
     *((operator, *case) for operator in NEEDED for case in WRONG_PLACES),
@@ -151,10 +163,11 @@ WRONG = [
     *((FilesToContactsOperator, *case) for case in WRONG_FILES),
     *((ReplayContactsOperator, *case) for case in WRONG_REPLAY),
     *((SettleContactsOperator, *case) for case in WRONG_SETTLE),
+    *((ExportOutcomesOperator, *case) for case in WRONG_EXPORT),
     *((operator, *WRONG_SYNC) for operator in (*SENDING, SettleContactsOperator)),
     *((PruneOutcomesOperator, *case) for case in WRONG_PRUNE),
 ]
-TOGETHER = ("belong together", "would clear", "set on_unknown")
+TOGETHER = ("give either", "belong together", "would clear", "set on_unknown")
 WRONG_ALONE = [case for case in WRONG if not any(text in case[2] for text in TOGETHER)]
 
 
