@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_contacts.outcome import digest_of
 from tests.support.by_hand import change
-from tests.support.pushing import World, people, push, sql_push
+from tests.support.pushing import World, file_push, people, push, sql_push
 
 BAD = {"key": "bad", "email": "none"}
 
@@ -64,12 +64,20 @@ def test_a_plan_says_what_a_push_would_do(world: World, said: Callable[[], list[
     assert any(told in text for text in said())
 
 
-def test_a_plan_of_a_query_does_nothing_either(world: World) -> None:
-    world.fill([*people(3), {**people(1)[0], **BAD}, *people(1)])
-    listing: dict[str, Any] = {"plan_rows": 9, "max_rejected": 1}
-    planned = world.done(sql_push(plan_only=True, **listing))
+@pytest.mark.parametrize("source", ["a query", "a file"])
+def test_a_plan_of_another_source_does_nothing_either(world: World, source: str) -> None:
+    rows = [*people(3), {**people(1)[0], **BAD}, *people(1)]
+    world.fill(rows)
+    file = world.folder / "people.csv"
+    file.write_text("\n".join(",".join(one) for one in (rows[0], *(row.values() for row in rows))), "utf-8")
+
+    def task(**parameters: Any) -> Any:
+        given: dict[str, Any] = {"plan_rows": 9, "max_rejected": 1, **parameters}
+        return sql_push(**given) if source == "a query" else file_push(file, **given)
+
+    planned = world.done(task(plan_only=True))
     assert (world.sent(), world.query("SELECT name FROM sqlite_master")) == (0, [])
-    done = world.done(sql_push(**listing), run_id="then")
+    done = world.done(task(), run_id="then")
     assert (planned["num_planned"], planned["num_to_send"], planned["num_new"]) == (5, 3, 3)
     assert {kind: len(keys) for kind, keys in planned["plan"].items()} == {"new": 3, "invalid": 1, "duplicate": 1}
     assert (done["num_planned"], done["num_succeeded"], done["num_requests"]) == (5, 3, planned["num_requests"])
