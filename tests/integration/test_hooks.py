@@ -6,7 +6,6 @@ import gc
 import logging
 import signal
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from airflow_provider_contacts.hooks import (
 )
 from airflow_provider_contacts.outcome import Outcome
 from tests.airflow_harness import airflow_connections
+from tests.support.alarms import OutOfTime, raising
 from tests.support.pushing import Served, callees, people
 
 pytestmark = pytest.mark.usefixtures("vendor_connections")
@@ -196,37 +196,21 @@ def test_a_push_that_nobody_reads_sends_nothing_and_says_so(served: Served, capl
     assert "nobody read" not in caplog.text
 
 
-class OutOfTime(BaseException):
-    """What Airflow's handler of SIGALRM raises."""
-
-
-@pytest.fixture
-def alarm() -> Iterator[None]:
-    def raise_it(_number: int, _frame: FrameType | None) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, raise_it)
-    yield
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.usefixtures("alarm")
 def test_time_that_is_up_while_a_push_is_read_costs_no_outcome(served: Served) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield from people(150)
         signal.raise_signal(signal.SIGALRM)
 
     given: list[Outcome] = []
-    with pytest.raises(OutOfTime):
+    with raising(), pytest.raises(OutOfTime):
         given.extend(DexHook().push(rows(), sync_key="key", requests_per_second=500))
     assert sorted(outcome.row_index for outcome in given) == list(range(150))
     delivered = [outcome for outcome in given if outcome.status == "succeeded"]
     assert len(delivered) == len(served.simulator.vendors["dex"].stored)
 
 
-@pytest.mark.usefixtures("alarm")
 def test_time_that_is_up_in_the_callers_own_code_is_up_at_once() -> None:
-    with DexHook().push(people(3), sync_key="key", requests_per_second=500) as outcomes:
+    with raising(), DexHook().push(people(3), sync_key="key", requests_per_second=500) as outcomes:
         next(outcomes)
         with pytest.raises(OutOfTime):
             signal.raise_signal(signal.SIGALRM)

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -21,6 +20,7 @@ from airflow_provider_contacts.outcome import Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task import summary
 from airflow_provider_contacts.task.summary import Report
+from tests.support.alarms import OutOfTime, raising
 from tests.support.fake_vendor import (
     APPLIED_AND_LOST,
     READABLE,
@@ -39,25 +39,6 @@ from tests.support.fake_vendor import (
 FILES = frozenset(
     str(one.__file__) for one in (admission, departures, push, recorder, responses, results, steps, summary)
 )
-
-
-class OutOfTime(BaseException):
-    """What Airflow's signal handler raises."""
-
-
-@contextmanager
-def handler(number: int = signal.SIGALRM) -> Iterator[None]:
-    """Let a signal raise, as Airflow's handler of SIGALRM does."""
-
-    def raise_it(_number: int, _frame: FrameType | None) -> None:
-        raise OutOfTime
-
-    before = signal.signal(number, raise_it)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(number, before)
 
 
 def report_of(wanted: Any = "all") -> Report:
@@ -131,7 +112,7 @@ def test_a_signal_at_any_line_costs_no_outcome(options: dict[str, Any], number: 
     while reached:
         read: list[int] = []
         report, world, alarm = report_of(), World(first(answers(429), APPLIED_AND_LOST)), Alarm(at, number)
-        with handler(number):
+        with raising(number):
             error = counted(world, report, rows_of(read, 12), alarm, **options)
         reached = alarm.lines >= at
         assert error == ("OutOfTime" if reached else ""), at
@@ -147,7 +128,7 @@ def test_a_real_alarm_at_any_moment_costs_no_outcome() -> None:
     for attempt in range(60):
         read: list[int] = []
         report, world = report_of(), World(first(answers(429), APPLIED_AND_LOST, then=Deed()))
-        with handler():
+        with raising():
             error = counted(world, report, rows_of(read, 300), seconds=chance.uniform(0.0001, 0.03))
         interrupted += error == "OutOfTime"
         # A row that the source was about to give, when it was interrupted itself, was not given.
@@ -167,7 +148,7 @@ def test_a_source_that_hangs_is_interrupted_at_once() -> None:
         forever.wait(30)
 
     report, world = report_of(), World()
-    with handler():
+    with raising():
         assert counted(world, report, rows()) == "OutOfTime"
     check_report(report, list(range(150)))
     # What was read is not sent any more.
@@ -199,13 +180,13 @@ def test_a_step_that_hangs_is_interrupted_in_the_end() -> None:
             assert signals.pending
             threading.Event().wait(30)
 
-    with handler(), pytest.raises(OutOfTime):
+    with raising(), pytest.raises(OutOfTime):
         hang()
 
 
 def test_a_signal_after_the_last_step_is_heard_by_the_caller() -> None:
     signals = Interrupts()
-    with handler():
+    with raising():
         with pytest.raises(OutOfTime), signals.deferred():
             signal.raise_signal(signal.SIGALRM)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
@@ -237,7 +218,7 @@ def test_what_a_source_counts_itself_is_counted_whole() -> None:
             report.add(Finished(others=[Outcome(record_identifier="own", row_index=10, status=Status.FAILED)]))
         yield {"name": "later"}
 
-    with handler():
+    with raising():
         assert counted(world, report, rows(), interrupts=signals) == "OutOfTime"
     check_report(report, list(range(11)))
 

@@ -25,6 +25,7 @@ from airflow_provider_contacts.errors import (
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.record_state import SETTLING
 from airflow_provider_contacts.vendor_kit.vendor import Limits
+from tests.support.alarms import OutOfTime
 from tests.support.fake_vendor import (
     ALONE,
     EPOCH,
@@ -446,10 +447,6 @@ def test_a_signal_before_anything_sends_nothing() -> None:
     assert (pushed.outcomes, world.server.requests) == ([], [])
 
 
-class TimeUpError(BaseException):
-    """Stands for a time-out that Airflow raises from a signal handler."""
-
-
 @pytest.mark.parametrize("point", ["claim:before", "claim:after", "settle:before", "settle:after"])
 @pytest.mark.parametrize("call", [1, 2])
 def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> None:
@@ -457,10 +454,10 @@ def test_an_exception_from_inside_costs_no_outcome(point: str, call: int) -> Non
 
     def trouble(found: str, count: int) -> None:
         if (found, count) == (point, call):
-            raise TimeUpError
+            raise OutOfTime
 
     pushed = world.push(names(40), limits=ONE_BY_ONE, trouble=trouble)
-    assert isinstance(pushed.error, TimeUpError)
+    assert isinstance(pushed.error, OutOfTime)
     pushed.outcomes += last_words(pushed.push)
     assert sorted(pushed.statuses()) == list(range(40))
     assert pushed.counts()["failed"] >= 40 - 8

@@ -21,6 +21,7 @@ import pytest
 from airflow_provider_contacts.errors import ConfigError, InterruptedPushError, SourceError
 from airflow_provider_contacts.sources import RowSource, rows_of_query, rows_of_records
 from airflow_provider_contacts.sources.driver_errors import describe
+from tests.support.alarms import OutOfTime, raising
 from tests.support.rows import CANARY, after, read
 
 
@@ -353,22 +354,11 @@ def test_a_query_that_runs_on_ends_when_the_push_is_told_to_stop(hook: FileHook,
         list(rows_of_query(hook, sql, None, chunk_size, stopping=after(2)))
 
 
-class TimeUpError(BaseException):
-    """What a handler of a signal raises."""
-
-
 def test_a_query_that_runs_on_ends_by_an_exception_out_of_a_signal(hook: FileHook) -> None:
-    def ring(*_: object) -> None:
-        raise TimeUpError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        with pytest.raises(TimeUpError):
+    with raising():
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(OutOfTime):
             list(rows_of_query(hook, FOR_EVER, None, 10))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_query_that_nobody_can_cancel_is_left_behind() -> None:
