@@ -1,8 +1,10 @@
-"""What a push tells OpenLineage: the tables that the query reads, and how many records arrived where."""
+"""What a push tells OpenLineage: the tables or files that it reads, and how many records arrived where."""
 
 from __future__ import annotations
 
 import logging
+import re
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,7 +29,8 @@ def lineage_of(operator: ContactsOperator) -> Any:
         name=place.path.removeprefix("/"),
         outputFacets={"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=delivery.num_succeeded)},
     )
-    return OperatorLineage(inputs=tables_of(getattr(operator, "sql", None), operator), outputs=[output])
+    inputs = [*tables_of(getattr(operator, "sql", None), operator), *files_of(getattr(operator, "path", None))]
+    return OperatorLineage(inputs=inputs, outputs=[output])
 
 
 def tables_of(sql: Any, operator: Any) -> list[Any]:
@@ -44,3 +47,17 @@ def tables_of(sql: Any, operator: Any) -> list[Any]:
         log.warning("The tables of the query stay unknown to OpenLineage: %s", type(error).__name__)
         return []
     return list(found.inputs) if found else []
+
+
+def files_of(path: str | None) -> list[Any]:
+    """Return the file of a path; of a pattern, the folder where it begins."""
+    if not path:
+        return []
+    from airflow.providers.common.compat.openlineage.facet import InputDataset
+
+    fixed = path if not has_magic(path) else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+    protocol, found, rest = fixed.rpartition("://")
+    if protocol in {"", "file"}:
+        return [InputDataset(namespace="file", name=rest)]
+    bucket, _, name = rest.rpartition("@")[2].partition("/")
+    return [InputDataset(namespace=f"{protocol}{found}{bucket}", name=name or "/")]

@@ -107,6 +107,19 @@ def test_the_decorators_example_pushes_what_its_function_yields(
         assert world.simulator.dex.counts["stored"] == 30 * runs, "each run has its own sign-ups"
 
 
+def test_the_files_example_reads_each_file_once(world: World, run_dag: RunDag, set_connections: SetConnections) -> None:
+    set_connections(world.api.connections)
+    head, line = "customer;surname;mail;starred;note\n", "00{0};Lee;lee{0}@example.com;true;x\n"
+    dag = load(ROOT / "example_dags" / "example_files.py")
+    for runs in (1, 2):
+        (world.folder / f"{runs}.csv").write_text(head + line.format(2 * runs) + line.format(2 * runs + 1))
+        run = run_dag(dag, run_conf={"path": str(world.folder / "*.csv")})
+        assert run.state == "success"
+        assert returned_by(run, "push")["num_skipped"] == 2 * runs - 2
+    assert set(world.statuses()) == {"002", "003", "004", "005"}
+    assert all(one["starred"] is True for one in world.stored("dex"))
+
+
 def test_the_sharded_example_loses_no_row_and_sends_none_twice_when_its_ranges_move(
     warehouse: Path, world: World, run_dag: RunDag, set_connections: SetConnections
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tests.support.airflow_fixtures import run_stored
@@ -11,7 +12,7 @@ def main() -> None:
     from airflow.sdk import DAG
     from airflow.utils.db import initdb
 
-    from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
+    from airflow_provider_contacts.operators import FilesToContactsOperator, PushContactsOperator, SqlToContactsOperator
 
     initdb()
     person = {"key": "personcanary", "first_name": "personcanary", "email": "personcanary@example.com"}
@@ -21,6 +22,7 @@ def main() -> None:
         "listed": (PushContactsOperator, {"records": [person, {**person, "key": "odd", "email": 7}]}),
         "queried": (SqlToContactsOperator, query),
         "planned": (SqlToContactsOperator, {**query, "plan_only": True}),
+        "read": (FilesToContactsOperator, {"path": f"{os.environ['FILES']}/[ab].csv"}),
         "refused": (SqlToContactsOperator, nowhere),
     }
     for dag_id, (operator, given) in cases.items():

@@ -19,6 +19,7 @@ from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
 from airflow_provider_contacts.operators import (
     ContactsOperator,
     ExportOutcomesOperator,
+    FilesToContactsOperator,
     PushContactsOperator,
     ReplayContactsOperator,
     SettleContactsOperator,
@@ -37,7 +38,7 @@ from tests.support import code_tables
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
-PUSHING = [PushContactsOperator, SqlToContactsOperator]
+PUSHING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator]
 OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator, ExportOutcomesOperator]
 
 

@@ -6,14 +6,18 @@ import csv
 import gzip
 import io
 import json
+import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,6 +144,31 @@ def test_later_files_have_the_same_columns_in_any_order(store: Any) -> None:
 def test_the_format_given_overrides_the_suffix(store: Any) -> None:
     assert rows_of(store, "/a.txt", {"/a.txt": PLAIN}, file_format="csv") == PEOPLE
     assert rows_of(store, "/a.json", {"/a.json": b'{"a": 1}\n'}, file_format="ndjson") == [{"a": 1}]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "jsonl", "parquet"])
+def test_many_rows_take_the_memory_of_few(tmp_path: Path, suffix: str) -> None:
+    rows = [{"id": str(number), "name": f"name {number * 7919}" * 5} for number in range(60_000)]
+    file = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        file.write_bytes(parquet(rows, row_group_size=len(rows)))
+    else:
+        lines = (
+            [json.dumps(row) for row in rows]
+            if suffix == "jsonl"
+            else ["id,name", *map(",".join, map(dict.values, rows))]
+        )
+        data = "\n".join(lines).encode()
+        file.write_bytes(gzip.compress(data, 1) if suffix == "csv.gz" else data)
+    count, size = len(rows), sum(map(sys.getsizeof, rows))
+    del rows
+    with rows_of_files(LocalFileSystem(), str(file), FileForm(), origin="") as source:
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in source) == count
+            assert tracemalloc.get_traced_memory()[1] < size / 4
+        finally:
+            tracemalloc.stop()
 
 
 # What is refused before anything is sent.
