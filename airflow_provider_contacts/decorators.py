@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from airflow.sdk import XComArg, get_current_context
 from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
+from airflow.sdk.bases.operator import get_merged_defaults
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.task.base_operator import ContactsOperator, is_mapped, naming_task
+from airflow_provider_contacts.task.base_operator import ContactsOperator, is_mapped, naming_task, parameters_of
 from airflow_provider_contacts.task.hidden_fields import Hidden, HidingOperator, hide, hide_value
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def contacts_task(python_callable: Callable[..., Any] | None = None, **kwargs: A
     """
     if python_callable is None:
         return lambda function: contacts_task(function, **kwargs)
+    function = inspect.unwrap(python_callable)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        with naming_task(kwargs.get("task_id", function.__name__)):
+            raise ConfigError("the function of @task.contacts is asynchronous: write def, and yield or return records")
     made: Any = task_decorator_factory(python_callable, decorated_operator_class=ContactsDecoratedOperator, **kwargs)
     kind: Any = type(made)
     made.__class__ = hiding_decorator(kind)
@@ -63,15 +68,21 @@ class ContactsDecoratedOperator(DecoratedOperator, HidingOperator, ContactsOpera
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        function = inspect.unwrap(self.python_callable)
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            with naming_task(self.task_id):
-                raise ConfigError(
-                    "the function of @task.contacts is asynchronous: write def, and yield or return records"
-                )
         if not is_mapped(self):
             # Airflow does not look for them behind the word.
             XComArg.apply_upstream_relationship(self, [self.given(name) for name in self.hidden])
+
+    @classmethod
+    def checked(cls, made: Any, given: Mapping[str, Any]) -> Any:
+        """Return a mapped task once its parameters are known to be right; Airflow waits until it runs."""
+        operator, own = made.operator, given.get("default_args")
+        cls.refuse_unknown(given.keys() - parameters_of(cls), operator.task_id)
+        inherited, _ = get_merged_defaults(operator.dag, operator.task_group, task_params=None, task_default_args=own)
+        every = {**inherited, **given}
+        cls._parse_literals(every, operator.task_id)
+        if "contacts_conn_id" not in every:
+            raise TypeError("missing keyword argument 'contacts_conn_id'")  # as Airflow says it
+        return made
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Push, and return the summary."""
@@ -114,19 +125,12 @@ def hiding_decorator(kind: Any) -> Any:
                 several = list(values.items()) if isinstance(values, Mapping) else values
                 if isinstance(several, list | tuple):
                     mapped[name] = [hide_value(one, name) for one in several]
-            return self._checked(super().expand(**mapped))
+            return self.operator_class.checked(super().expand(**mapped), self.kwargs)
 
         def expand_kwargs(self, kwargs: Any, **more: Any) -> Any:
             """Return the mapped task; see Airflow."""
             if isinstance(kwargs, list | tuple):
                 kwargs = [hide(one, list(one)) if isinstance(one, Mapping) else one for one in kwargs]
-            return self._checked(super().expand_kwargs(kwargs, **more))
-
-        def _checked(self, made: XComArg) -> XComArg:
-            """Return a mapped task once its operator was built, which Airflow would do when it runs."""
-            given = {**self.kwargs, "task_id": made.operator.task_id}  # type: ignore[attr-defined]  # of an output
-            checked = {"_airflow_from_mapped": True, "_airflow_mapped_validation_only": True}
-            self.operator_class(python_callable=self.function, **given, **checked)
-            return made
+            return self.operator_class.checked(super().expand_kwargs(kwargs, **more), self.kwargs)
 
     return HidingDecorator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from inspect import signature
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.task.signals import Delivery
 
 NO_PARAMETERS = frozenset({"self", "args", "kwargs", "__class__"})
-AIRFLOWS_OWN = frozenset({"_airflow_mapped_validation_only"})
 
 
 class WrongParameterError(ConfigError, AirflowFailException):
@@ -39,17 +39,21 @@ class LiteralsCheckedOperator(BaseOperator):
     """An operator whose literal parameters are checked when the DAG is parsed; templates wait until the task runs."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # Airflow's own error repeats the values, which may be records.
-        strange = sorted(set(kwargs) - parameters_of(BaseOperator) - AIRFLOWS_OWN)
-        if strange:
-            nearest = "".join(did_you_mean(name, parameters_of(type(self))) for name in strange)
-            raise TypeError(f"task {kwargs.get('task_id')!r}: {self.operator_name} has no parameter {strange}{nearest}")
+        self.refuse_unknown(set(kwargs) - parameters_of(BaseOperator), kwargs.get("task_id"))
         super().__init__(**kwargs)
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:
         """Return what parses each parameter."""
         raise NotImplementedError
+
+    @classmethod
+    def refuse_unknown(cls, strange: AbstractSet[str], task_id: Any) -> None:
+        """Refuse parameters that there are not; Airflow's own error repeats the values, which may be records."""
+        if strange:
+            nearest = "".join(did_you_mean(name, parameters_of(cls)) for name in sorted(strange))
+            name = getattr(cls, "custom_operator_name", cls.__name__)
+            raise TypeError(f"task {task_id!r}: {name} has no parameter {sorted(strange)}{nearest}")
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:

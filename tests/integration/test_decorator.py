@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, AssetAlias, task, task_group
+from airflow.sdk import DAG, AssetAlias, setup, task, task_group, teardown
 from airflow.sdk.exceptions import AirflowSkipException
 
 import airflow_provider_contacts
@@ -302,6 +302,22 @@ def test_a_mapped_task_has_the_parameters_of_the_decorator_and_announces_nothing
     assert sorted(run for run, _, _ in world.runs()) == ["d/run/push/0", "d/run/push/1"]
     assert world.one("SELECT DISTINCT sync_id FROM contact_outcomes") == "d/push@dex_default"
     assert op.partial_kwargs.get("outlets", []) == op.unmap({"op_kwargs": {"count": 1}}).outlets == []
+
+
+def test_a_mapped_task_depends_on_what_airflows_own_does() -> None:
+    def dependencies(make: Function) -> list[tuple[str, set[str], set[str]]]:
+        @task_group
+        def group() -> None:
+            begin: Any = setup(task(task_id="begin")(lambda: None))()
+            end: Any = teardown(task(task_id="end")(lambda: None))()
+            with end.as_teardown(setups=begin):
+                make(people).expand(count=task(task_id="up")(lambda: 1)())
+
+        with DAG("d", schedule=None) as dag:
+            group()
+        return [(one.task_id, one.upstream_task_ids, one.downstream_task_ids) for one in dag.tasks]
+
+    assert dependencies(decorated) == dependencies(task(task_id="push"))
 
 
 def test_what_airflow_could_not_see_any_more_is_refused() -> None:
