@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.errors import ConfigError, SupersededError
 from airflow_provider_contacts.ledgers.sql.database import flavour_of
 from airflow_provider_contacts.ledgers.sql.forgetting import forget
 from airflow_provider_contacts.ledgers.sql.pruning import COUNTS, Pruner
@@ -16,6 +23,8 @@ from airflow_provider_contacts.ledgers.sql.tables import build
 from airflow_provider_contacts.outcome import RecordError, Status
 from airflow_provider_contacts.records.record_state import ABSENT
 from tests.support.ledger_conformance import Database, answer, batch_of, claim, conclude, make, marks, outcome, put
+from tests.support.pushing import Served
+from tests.support.table_pushing import Job, Runner, created, push, vendor_connection
 
 DAYS = 100 * 86_400
 OLD = 90.0 * 86_400
@@ -233,3 +242,100 @@ def test_the_forgotten_of_a_named_sync_stay(database: Database) -> None:
     again = database.open("again")
     assert {name: state.is_forgotten for name, state in again.states("abc").items()} == {"b": True, "c": True}
     assert claim(again, "a") == {"a"}
+
+
+def removed_syncs(database: Database) -> tuple[Pruner, dict[int, str]]:
+    """Return what removes a sync whose records are gone already, and the sync."""
+    make(database.open("before"), "a", Status.SUCCEEDED)
+    ended(database)
+    age(database)
+    database.run("DELETE FROM contact_outcomes_records")
+    return pruner(database), {1: "sync"}
+
+
+def test_a_push_that_registers_while_its_sync_goes_sees_none(database: Database) -> None:
+    work, named = removed_syncs(database)
+    with ThreadPoolExecutor(1) as threads:
+        with work.engine.begin() as connection:
+            assert work._remove(connection, named) == {"num_runs": 1, "num_syncs": 1}
+            opening = threads.submit(database.open, "new")
+            with pytest.raises(TimeoutError):
+                opening.result(timeout=0.5)
+        ledger = opening.result(timeout=30)
+    sent = batch_of(ledger, "a", "b")
+    assert put(ledger, sent) == {"a", "b"}
+    assert answer(ledger, sent, Status.SUCCEEDED) == {"a", "b"}
+    assert {row["sync_id"] for row in database.rows()} == {"sync"}
+
+
+def test_a_sync_stays_once_a_push_has_registered(database: Database) -> None:
+    work, named = removed_syncs(database)
+    ledger = database.open("new")
+    with pytest.raises(ConfigError, match="a push of 'sync' has begun"), work.engine.begin() as connection:
+        work._remove(connection, named)
+    assert [row["run_id"] for row in database.rows("contact_outcomes_runs")] == ["before", "new"]
+    assert claim(ledger, "a") == {"a"}
+
+
+def test_an_execution_whose_run_is_gone_claims_nothing(database: Database) -> None:
+    asleep = database.open("asleep")
+    make(asleep, "a", Status.SUCCEEDED)
+    age(database)
+    assert pruner(database).prune(["sync"])["num_runs"] == 1
+    with pytest.raises(SupersededError):
+        put(asleep, marks(asleep, "b"))
+    assert database.rows() == []
+
+
+@pytest.mark.parametrize("seed", range(1, 1 + int(os.environ.get("CONTACTS_ROUNDS", "1"))))
+def test_beside_pushes_that_lose_answers_and_are_killed(database: Database, served: Served, seed: int) -> None:
+    chance, simulator = random.Random(seed), served.simulator
+    keys = [f"k{number:03}" for number in range(60)]
+    database.open("before").close()
+    for name, value in {
+        "store_then_drop": "0.06",
+        "http_429": "0.1",
+        "retry_after": "zero",
+        "latency": "0-8ms",
+    }.items():
+        simulator.set(f"dex.{name}", value)
+    connection = vendor_connection(simulator, served.url)
+    job = Job(database=database.url, vendor=connection, keys=keys, batch_size=4, request_attempts=2)
+    is_over = threading.Event()
+
+    def prune_on() -> Counter[str]:
+        work, total = pruner(database, 0.0), Counter[str]()
+        while not is_over.is_set():
+            total.update(work.prune())
+            with pytest.raises(ConfigError, match="'sync': "):
+                work.prune(["sync"])
+        return total + Counter(work.prune())
+
+    steady = [Runner(), Runner()]
+    with ThreadPoolExecutor(1) as threads:
+        pruning = threads.submit(prune_on)
+        for turn in range(2):
+            runners = [*steady, Runner()]
+            for number, runner in enumerate(runners):
+                mine = chance.sample(keys, k=len(keys) * 2 // 3)
+                runner.start(replace(job, keys=mine, dag_id=f"dag-{turn}-{number}"))
+            time.sleep(0.2 + chance.random() / 5)
+            runners[-1].process.kill()
+            runners[-1].close()
+            assert [runner.report().error for runner in steady] == [None, None]
+        is_over.set()
+        total = pruning.result(timeout=60)
+    for runner in steady:
+        runner.close()
+    assert total["num_batches"] > 0, "a claim is rid of its failed attempts"
+    assert total["num_payloads"] > 0
+    for name in ("store_then_drop", "http_429"):
+        simulator.set(f"dex.{name}", "never")
+    last = push(replace(job, dag_id="after"))
+    assert last.error is None
+    assert max(created(simulator).values()) == 1
+    rows = {row["record_identifier"]: row for row in database.rows()}
+    doubtful = {one for one, row in rows.items() if row["status"] in {"unknown", "sending"}}
+    assert set(rows) == set(keys)
+    assert set(rows) - doubtful <= set(created(simulator))
+    assert all(rows[one]["record_payload"] is not None for one in doubtful), "what is in doubt keeps its payload"
