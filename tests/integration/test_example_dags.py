@@ -17,6 +17,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.outcome import digest_of
 from demo.airflow_home import load, returned_by
 from tests.support.airflow_fixtures import RunDag, SetConnections
+from tests.support.by_hand import change
 from tests.support.mailbox import running_mailbox
 from tests.support.pushing import CALLS, SUM, World, callees, people, push
 
@@ -199,6 +200,39 @@ def doubts(world: World) -> None:
     world.simulator.set("talkdesk.store_then_drop", "next:1")
     world.done(push(callees(3), **CALLS, sync_id="s", max_unknown=3))
     world.simulator.reset(knobs=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "payloads", "records"),
+    [
+        ({}, 2, 0),
+        ({"dry_run": True}, 2, 0),
+        ({"older_than": "365d"}, 0, 0),
+        ({"older_than": "12w", "sync_ids": ["s"]}, 0, 3),
+    ],
+    ids=["usual", "dry", "later", "whole"],
+)
+def test_the_keeping_example_prunes(  # noqa: PLR0917  # three fixtures and a case
+    given: dict[str, Any],
+    payloads: int,
+    records: int,
+    world: World,
+    run_dag: RunDag,
+    set_connections: SetConnections,
+) -> None:
+    set_connections(world.api.connections)
+    world.set(reject="first_name~First[12]")
+    world.done(push(people(3), sync_id="s", max_rejected=2))
+    old = "datetime('now', '-100 days')"
+    change(world, batch_completed_at=old)
+    world.query(f"UPDATE contact_outcomes_runs SET updated_at = {old}, completed_at = {old}")
+    run = run_dag(load(ROOT / "example_dags" / "example_keeping.py"), run_conf=given)
+    assert run.state == "success"
+    found = returned_by(run, "prune")
+    assert (found["num_payloads"], found["num_records"]) == (payloads, records)
+    left = world.one("SELECT count(record_payload) FROM contact_outcomes")
+    assert left == (0 if "dry_run" not in given and (payloads or records) else 2)
+    assert len(world.statuses()) == 3 - records
 
 
 @pytest.mark.parametrize(

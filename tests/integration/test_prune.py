@@ -9,7 +9,9 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +114,18 @@ def shown_of_all(database: Database) -> dict[tuple[str, str], dict[str, Any]]:
     for row in rows.values():
         row["errors"] = json.loads(row["errors"]) if isinstance(row["errors"], str) else row["errors"]
     return rows
+
+
+def test_on_sqlite_nothing_of_it_is_left_in_the_file(tmp_path: Path) -> None:
+    with closing(Database(f"sqlite:///{tmp_path}/outcomes.db")) as database:
+        ledger = database.open()
+        ledger.record_unsent(
+            [outcome(f"k{number}", Status.INVALID, payload={"notes": "canary" * 2000}) for number in range(20)]
+        )
+        age(database)
+        assert pruner(database).prune()["num_payloads"] == 20
+        database.close()
+    assert b"canary" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
 
 def test_a_doubt_that_a_reading_ended_is_remembered(database: Database) -> None:

@@ -20,6 +20,7 @@ from airflow_provider_contacts.operators import (
     ContactsOperator,
     ExportOutcomesOperator,
     FilesToContactsOperator,
+    PruneOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
     SettleContactsOperator,
@@ -39,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 PUSHING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator]
-OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator, ExportOutcomesOperator]
+OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator, ExportOutcomesOperator, PruneOutcomesOperator]
 
 
 def name_of(page: Path) -> str:
