@@ -272,6 +272,13 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
 """The package's own codes, by the status that they come with; one without advice has that of its status."""
 
 
+FORGOTTEN = Explanation(
+    "This person was forgotten: every push skips the record, whatever its status is.",
+    "docs/keeping.md, Forgetting, says how to undo it.",
+)
+"""Of a record of which an operator or command was told to forget it, in place of what its status means."""
+
+
 def explain(status: str, code: str | None, destination: str | None = None) -> Explanation:
     """Return what a record's status and code mean; of a code that is the vendor's own, what the status means.
 

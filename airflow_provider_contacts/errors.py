@@ -85,6 +85,10 @@ class UndeliveredError(ContactsError):
         self.retryable = retryable
 
 
+class StillSendingError(ContactsError):
+    """A person cannot be forgotten while a request with the record may be under way."""
+
+
 class InvalidRecordError(ValueError):
     """Our own check refuses a record; becomes an ``invalid`` outcome. Texts never quote the record's values.
 

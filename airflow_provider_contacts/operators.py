@@ -9,6 +9,7 @@ from airflow.sdk import XComArg
 
 from airflow_provider_contacts.table_operators import (
     ExportOutcomesOperator,
+    ForgetContactsOperator,
     PruneOutcomesOperator,
     SettleContactsOperator,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "ContactsOperator",
     "ExportOutcomesOperator",
     "FilesToContactsOperator",
+    "ForgetContactsOperator",
     "PruneOutcomesOperator",
     "PushContactsOperator",
     "ReplayContactsOperator",

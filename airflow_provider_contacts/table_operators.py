@@ -195,3 +195,39 @@ class ExportOutcomesOperator(HidingOperator, TableOperator):
         from airflow_provider_contacts.task.export_task import run_export
 
         return run_export(self, self.pushes, context)
+
+
+class ForgetContactsOperator(HidingOperator, TableOperator):
+    """Forget persons in the outcome table, under every ``sync_id``, so that later pushes skip them.
+
+    The identifier becomes a digest under a key that stays in the tables; payload, its digest and all texts are deleted.
+    A record that is being sent is refused: the task fails, and forgets it in a later try. A key that no row has is
+    counted, and the log warns of it. Exports, XCom, logs and DAG run confs are not reached. Needs the right to DELETE.
+    :class:`TableOperator` describes the other parameters.
+
+    :param keys: the values of ``sync_key``, each a text or number, or a list of several columns' values; JSON text of
+        that, as a template leaves it, or an upstream task's output. The digest in logs does as well. Nothing given is
+        no error. The UI and the stored DAG do not show them.
+    """
+
+    template_fields: Sequence[str] = ("keys", *TableOperator.template_fields)
+    hidden: ClassVar[Sequence[str]] = ("keys",)
+    rendered: ClassVar[bool] = True
+
+    def __init__(self, *, keys: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._keep(locals())
+        # Airflow does not look for them behind the word.
+        XComArg.apply_upstream_relationship(self, self.given("keys"))
+
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.forget import FORGET_PARSERS
+
+        return FORGET_PARSERS
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Forget, and return the summary."""
+        from airflow_provider_contacts.task.forget import run_forget
+
+        return run_forget(self, context)

@@ -142,6 +142,19 @@ PRUNE = Command(
     "Status, codes, ids and digests stay, and so does all of a record in doubt: what is delivered is still skipped.\n\n"
     "examples:\n  %(prog)s --older-than 90d --dry-run\n  %(prog)s --older-than 90d --sync-id crm/push@dex",
 )
+FORGET = Command(
+    "forget",
+    "Forget persons, so that their records are kept no more, and later pushes skip them",
+    "airflow_provider_contacts.cli.forgetting.forget",
+    (
+        argument("keys", nargs="+", metavar="KEY", help="keys or digests of records; - reads one a line"),
+        *TABLE,
+        OUTPUT,
+        YES,
+    ),
+    "The identifier becomes a keyed digest, under every sync_id of the table. Exports, logs and the vendor's own\n"
+    "contact are not reached.\n\nexample: %(prog)s - --yes < requests.txt",
+)
 EXPORT = Command(
     "export",
     "Write the rows of one push into a file, or an object of any storage",
@@ -210,6 +223,7 @@ COMMANDS = (
     SIMULATE,
     CHECK,
     SETTLE,
+    FORGET,
     EXPORT,
     PRUNE,
     Command(

@@ -9,7 +9,7 @@ from shlex import quote
 from airflow_provider_contacts.cli.outcome_table import keys_of, reports_of
 from airflow_provider_contacts.cli.output import Row, jsonable, write
 from airflow_provider_contacts.cli.pushes import RUN_COLUMNS, run_row
-from airflow_provider_contacts.error_codes import NEVER_READ, explain
+from airflow_provider_contacts.error_codes import FORGOTTEN, NEVER_READ, explain
 from airflow_provider_contacts.ledgers.reports.shapes import EVERYTHING, RecordRow
 from airflow_provider_contacts.outcome import digest_of
 
@@ -57,8 +57,8 @@ def why(options: argparse.Namespace) -> int:
 
 def record_row(row: RecordRow) -> Row:
     """Return one record under one sync, with what its status and code mean."""
-    words = explain(row.status, row.error_code, row.destination)
-    next_try, next_run = NEXT.get(row.status, ("", ""))
+    words = FORGOTTEN if row.is_forgotten else explain(row.status, row.error_code, row.destination)
+    next_try, next_run = NEXT["succeeded"] if row.is_forgotten else NEXT.get(row.status, ("", ""))
     command = f"airflow contacts settle {quote(row.sync_id)} --settled-by YOU"
     ways = f"{command} --found {row.digest}=VENDOR_ID, or --missing {row.digest}" if row.status == "unknown" else None
     return {**jsonable(row), **words._asdict(), "settle": ways, "next_try": next_try, "next_run": next_run}

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from airflow_provider_contacts.error_codes import CODES, NEVER_READ, RUN_STATUS_WORDS, STATUS_WORDS, explain
+from airflow_provider_contacts.error_codes import CODES, FORGOTTEN, NEVER_READ, RUN_STATUS_WORDS, STATUS_WORDS, explain
 from airflow_provider_contacts.page.hostile_text import block, foreign, visible
 from airflow_provider_contacts.page.plots import DELIVERED, TROUBLED, bar_of, plot_of
 
@@ -60,6 +60,7 @@ def environment() -> Environment:
         "status_words": STATUS_WORDS,
         "run_status_words": RUN_STATUS_WORDS,
         "never_read": NEVER_READ,
+        "forgotten": FORGOTTEN,
         "bar_of": bar_of,
         "plot_of": plot_of,
         "DELIVERED": DELIVERED,

@@ -13,6 +13,7 @@ from airflow_provider_contacts.errors import ConfigError, InvalidRecordError
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.keys import key_text
 from airflow_provider_contacts.records.vendor_ids import key_of
+from airflow_provider_contacts.task.named_records import counts_of, reasons_of
 from airflow_provider_contacts.task.parameters import (
     STORE_PAYLOAD,
     Parser,
@@ -34,9 +35,6 @@ log = logging.getLogger(__name__)
 LONGEST_NAME = 255
 NOTHING = frozenset({"null", "none", "nan", "nil", "undefined"})
 """Words of templates and other tools for a missing id."""
-
-MOST_NAMED = 20
-"""Records of each kind that the summary and the error name, by place and digest."""
 
 WHY = {
     "not_in_doubt": "not in doubt (any more)",
@@ -67,16 +65,9 @@ def run_settle(operator: HidingOperator, context: Context) -> dict[str, Any]:
 
 def unsettled(summary: Mapping[str, Any]) -> str:
     """Return the error about records that could not be settled, by their places in what was given, and digests."""
-    reasons = []
-    for kind, places in summary["places"].items():
-        pairs = zip(places, summary["digests"][kind], strict=True)
-        names = [f"place {place}, digest {digest}" for place, digest in pairs]
-        if more := summary[f"num_{kind}"] - len(names):
-            names.append(f"{more} more")
-        reasons.append(f"{summary[f'num_{kind}']} {WHY[kind]} ({', '.join(names)})")
     return (
         f"of {summary['num_named']} named records {summary['num_settled']} were settled under {summary['sync_id']} in "
-        f"{summary['outcomes_table']}; the others are not changed: {'; '.join(reasons)}"
+        f"{summary['outcomes_table']}; the others are not changed: {reasons_of(summary, WHY)}"
     )
 
 
@@ -100,20 +91,14 @@ def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
             found, digests = settle(engine, tables, Verdict(status=status, records=ids, **words))
         finally:
             engine.dispose()
-    of_kind: dict[str, list[tuple[int, str]]] = {kind: [] for kind in ("settled", "already_settled", *WHY)}
-    for name, (place, _) in records.items():
-        of_kind[found[name].value].append((place, digests[name]))
-    first = {kind: sorted(of_kind[kind])[:MOST_NAMED] for kind in WHY if of_kind[kind]}
+    places = {name: place for name, (place, _) in records.items()}
     return {
         "sync_id": parsed["sync_id"],
         "verdict": status.value,
         "settled_by": parsed["settled_by"],
         "settled_at": datetime.now(UTC).isoformat(),
         "outcomes_table": table,
-        "num_named": len(records),
-        **{f"num_{kind}": len(some) for kind, some in of_kind.items()},
-        "places": {kind: [place for place, _ in some] for kind, some in first.items()},
-        "digests": {kind: [digest for _, digest in some] for kind, some in first.items()},
+        **counts_of(places, found, digests, ("settled", "already_settled"), WHY),
     }
 
 

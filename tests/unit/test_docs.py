@@ -20,6 +20,7 @@ from airflow_provider_contacts.operators import (
     ContactsOperator,
     ExportOutcomesOperator,
     FilesToContactsOperator,
+    ForgetContactsOperator,
     PruneOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
@@ -40,7 +41,14 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
 PUSHING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator]
-OPERATORS = [*PUSHING, ReplayContactsOperator, SettleContactsOperator, ExportOutcomesOperator, PruneOutcomesOperator]
+OPERATORS = [
+    *PUSHING,
+    ReplayContactsOperator,
+    SettleContactsOperator,
+    ExportOutcomesOperator,
+    PruneOutcomesOperator,
+    ForgetContactsOperator,
+]
 
 
 def name_of(page: Path) -> str:

@@ -18,6 +18,7 @@ from airflow_provider_contacts.operators import (
     ContactsOperator,
     ExportOutcomesOperator,
     FilesToContactsOperator,
+    ForgetContactsOperator,
     PruneOutcomesOperator,
     PushContactsOperator,
     ReplayContactsOperator,
@@ -48,6 +49,7 @@ NEEDED: dict[type, dict[str, Any]] = {
         "outcomes_conn_id": "outcomes",
         "contacts_conn_id": "dex_default",
     },
+    ForgetContactsOperator: {"task_id": "t", "keys": [], "outcomes_conn_id": "outcomes"},
     SettleContactsOperator: {
         "task_id": "t",
         "sync_id": "s",

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 
+from airflow_provider_contacts.ledgers.forgotten import forgotten_as
 from airflow_provider_contacts.ledgers.reports.reading_rows import (
     cursor_of,
     in_scope,
@@ -170,8 +171,14 @@ class RecordQueries:
         return tuple(CodeCount(*words, count) for words, count in found.most_common() if count)
 
     def record(self, name: str, limit: int) -> list[RecordRow]:
-        """Return the rows of a key, else those of a digest: what is not delivered, then the rest, newest first."""
-        found = self._of_keys([stored(name)], limit)
+        """Return the rows of a key, else those of a digest: what is not delivered, then the rest, newest first.
+
+        Those of a forgotten person are found by the key, and by the digest no more.
+        """
+        syncs, key = self._tables.syncs.c, stored(name)
+        query = sa.select(syncs.forget_key).where(syncs.forget_key.is_not(None))
+        kept = [forgotten_as(secret, key) for secret in self._connection.execute(query).scalars()]
+        found = self._of_keys([key, *kept], limit)
         if not found and DIGEST.fullmatch(name):
             found = self._of_keys(self._keys(name.lower(), limit), limit)
         return sorted(found, key=lambda row: row.status == SUCCEEDED)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
+from airflow_provider_contacts.ledgers.forgotten import FORGOTTEN
 from airflow_provider_contacts.outcome import RecordError
 
 Item = TypeVar("Item")
@@ -161,6 +162,11 @@ class RecordRow:
     settled_at: datetime | None
     settled_by: str | None
     payload_hash: str | None = None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the person was forgotten: pushes skip the record, whatever its status is."""
+        return FORGOTTEN.fullmatch(self.record_identifier) is not None
 
     def __repr__(self) -> str:
         """Name the record by its digest alone: all else may be personal data."""

@@ -1,0 +1,113 @@
+"""One forgetting task: named persons leave the outcome table, and a report of whom it could not forget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, StillSendingError
+from airflow_provider_contacts.records.keys import identifier_of
+from airflow_provider_contacts.task.named_records import counts_of, reasons_of
+from airflow_provider_contacts.task.parameters import Parser, parse_json, parse_needed, parse_table
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_contacts.ledgers.sql.forgetting import Finding
+    from airflow_provider_contacts.task.hidden_fields import HidingOperator
+
+log = logging.getLogger(__name__)
+
+DONE = ("forgotten", "already_forgotten")
+WHY = {
+    "absent": "in no row of the table (is the key spelled as the source gives it?)",
+    "still_sending": "sending, or their request may still be under way: forget them again later, after an hour at most",
+    "ambiguous": "a digest that several records have: name them by their identifiers",
+}
+
+
+def run_forget(operator: HidingOperator, context: Context) -> dict[str, Any]:
+    """Forget, and return the summary; fail if a named person is in the table still.
+
+    The others are forgotten all the same, and the summary is in XCom also when the task fails.
+    """
+    from airflow_provider_contacts.task.execution import push_summary
+
+    try:
+        summary = forgotten(operator.parsed(), operator.given("keys"))
+    except ConfigError as error:
+        raise AirflowFailException(str(error)) from error
+    log.info("Of %s named persons %s are forgotten", summary["num_named"], num_done(summary))
+    if summary["num_still_sending"] or summary["num_ambiguous"]:
+        push_summary(context["ti"], summary)
+        # What is sent ends; what a digest means does not change.
+        kind = StillSendingError if summary["num_still_sending"] else AirflowFailException
+        raise kind(unforgotten(summary))
+    if summary["places"]:
+        log.warning("%s", unforgotten(summary))
+    return summary
+
+
+def num_done(summary: Mapping[str, Any]) -> int:
+    """Return how many of the named persons are forgotten, by this or an earlier task."""
+    return sum(summary[f"num_{kind}"] for kind in DONE)
+
+
+def unforgotten(summary: Mapping[str, Any]) -> str:
+    """Return the message about persons that were not forgotten."""
+    return (
+        f"of {summary['num_named']} named persons {num_done(summary)} are forgotten in {summary['outcomes_table']}; "
+        f"the others: {reasons_of(summary, WHY)}"
+    )
+
+
+def forgotten(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Forget persons; return the summary."""
+    from airflow_provider_contacts.ledgers.sql.database import connect
+    from airflow_provider_contacts.ledgers.sql.forgetting import forget
+    from airflow_provider_contacts.ledgers.sql.settlement import open_tables
+    from airflow_provider_contacts.ledgers.sql.transactions import Patience
+    from airflow_provider_contacts.task.connections import sql_hook
+
+    places = parse_keys(given)
+    found: Mapping[str, Finding] = {}
+    digests: Mapping[str, str] = {}
+    if places:
+        engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
+        try:
+            tables = Patience().run(lambda: open_tables(engine, parsed["outcomes_table"], create_tables=False))
+            found, digests = forget(engine, tables, places)
+        finally:
+            engine.dispose()
+    return {"outcomes_table": parsed["outcomes_table"], **counts_of(places, found, digests, DONE, WHY)}
+
+
+def parse_keys(value: Any) -> dict[str, int]:
+    """Return each identifier with the place, from 1, at which it is named first; empty if nothing is given.
+
+    :raises ConfigError: naming what is wrong by its place.
+    """
+    given = parse_json(value, "keys") if not isinstance(value, str) or value.strip() else None
+    if given is None:
+        return {}
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Sequence):
+        raise ConfigError("keys is a list of sync keys: of each person the value, or a list of the values, of sync_key")
+    names = [parse_key(one, place) for place, one in enumerate(given, 1)]
+    return {name: place for place, name in reversed(list(enumerate(names, 1)))}
+
+
+def parse_key(value: Any, place: int) -> str:
+    """Return the identifier that a push makes of a key, or of a list of its parts."""
+    parts = list(value) if value and isinstance(value, list | tuple) else [value]
+    columns = [str(number) for number in range(len(parts))]
+    try:
+        return identifier_of(dict(zip(columns, parts, strict=True)), columns)
+    except InvalidRecordError as error:
+        raise ConfigError(f"keys: what stands at place {place} is no sync key: {error.errors[0][2]}") from None
+
+
+FORGET_PARSERS: Mapping[str, Parser] = {"outcomes_conn_id": parse_needed, "outcomes_table": parse_table}
+"""Of all parameters but the keys."""
