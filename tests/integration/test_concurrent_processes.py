@@ -18,7 +18,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget
+from airflow_provider_contacts.ledgers.sql.settlement import open_tables
 from airflow_provider_contacts.outcome import Status
+from tests.support.forget_histories import cells
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database
 from tests.support.pushing import Served
@@ -214,6 +217,48 @@ def test_a_process_that_is_stopped_goes_on_behind_its_successor(
         set(keys) - delivered, "unknown"
     )
     assert {row["body"] for row in database.rows("contact_outcomes_batches") if row["status"] != "sending"} <= {None}
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + ROUNDS))
+def test_nobody_is_sent_who_has_been_forgotten(
+    served: Served, database: Database, runners: list[Runner], seed: int
+) -> None:
+    this = Round(seed, served, database)
+    chance = this.random
+    keys = [f"k{number:03}" for number in range(KEYS)]
+    # Rows that are claimed anew, and others that somebody else inserts between a look and a claim.
+    this.leave_failed(chance.sample(keys, k=KEYS // 2))
+    for name, value in {
+        "latency": "0ms-8ms",
+        "http_429": "0.3",
+        "retry_after": "zero",
+        "store_then_drop": "0.1",
+    }.items():
+        served.simulator.set(f"dex.{name}", value)
+    engine = database.engine()
+    tables = open_tables(engine, "contact_outcomes", create_tables=False)
+    for number, mine in enumerate(overlapping(chance, keys)):
+        size = {"batch_size": chance.randint(1, 9), "max_in_flight": chance.randint(1, 4)}
+        runners[number].start(this.job(keys=mine, dag_id=f"dag-{number}", **size))
+    gone: dict[str, int] = {}
+    waiting = chance.sample(keys, k=KEYS // 2)
+    while waiting and not all(runner.has_ended(0) for runner in runners):
+        some, waiting = waiting[:3], waiting[3:]
+        found, _ = forget(engine, tables, some)
+        done = {key for key, finding in found.items() if finding in {Finding.FORGOTTEN, Finding.ALREADY_FORGOTTEN}}
+        gone |= {key: created(served.simulator)[key] for key in done}
+        waiting += [key for key in some if key not in done]
+    assert {runner.report().error for runner in runners} == {None}
+    for name in ("http_429", "store_then_drop"):
+        served.simulator.set(f"dex.{name}", "never")
+    last = push(this.job(keys=keys, dag_id="after"))
+    assert len(gone) > KEYS // 10
+    assert {key: created(served.simulator)[key] for key in gone} == gone
+    assert max(created(served.simulator).values()) == 1
+    assert set(gone) <= set(last.having(Status.SKIPPED))
+    kept = cells(database)
+    assert [key for key in gone if key in kept] == []
 
 
 def owner(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the tables are what is tested
 
-from airflow_provider_contacts.ledgers.sql.forgetting import Finding
+from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget_some
 from airflow_provider_contacts.ledgers.sql.forgetting import forget as forget_in
 from airflow_provider_contacts.ledgers.sql.settlement import open_tables
 from airflow_provider_contacts.outcome import UNDELIVERED, Status, digest_of
@@ -212,6 +212,31 @@ class ForgetHistories:
         assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
 
     # At the same time
+
+    def test_a_claim_waits_for_who_forgets(self, database: Database) -> None:
+        ours, theirs = database.open("ours"), database.open("theirs")
+        make(theirs, "other", Status.FAILED)
+        wanted = batch_of(ours, "ada-key", "bob-key")
+        make(theirs, "ada-key", Status.SUCCEEDED)
+        engine = database.engine()
+        with ThreadPoolExecutor(1) as threads:
+            with engine.begin() as connection:
+                assert forget_some(connection, tables=ours._tables, sync_no=1, names=["ada-key"])
+                waiting = threads.submit(put, ours, wanted)
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.5)
+            assert waiting.result(timeout=30) == {"bob-key"}
+
+    def test_who_forgets_waits_for_a_claim(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "ada-key", Status.FAILED)
+        with ThreadPoolExecutor(1) as threads:
+            with ledger._engine.begin() as connection:
+                ledger._execution.hold(connection)
+                waiting = threads.submit(forget, database, "ada-key")
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.5)
+            assert waiting.result(timeout=30) == {"ada-key": Finding.FORGOTTEN}
 
     def test_a_digest_of_two_names_nobody(self, database: Database) -> None:
         for name, sync_id in zip(ALIKE, ("one", "two"), strict=True):
