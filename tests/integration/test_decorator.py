@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,14 +188,15 @@ run_op(called(killing, **json.loads(sys.argv[2])), MemAPI(connections=json.loads
 
 def killing() -> Iterator[dict[str, Any]]:
     yield from people(3000)
+    time.sleep(0.5)  # what was sent arrives
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_worker_that_dies_while_a_generator_is_read_sends_nothing_twice(world: World) -> None:
-    limits = {"max_in_flight": 3, "max_unknown": 300}
+    limits = {"max_in_flight": 3, "max_unknown": 3000}
     command = [sys.executable, "-P", "-c", KILLED, json.dumps(world.api.connections), json.dumps(limits)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
-    ended = subprocess.run(command, env=environment, cwd=world.folder, check=False, capture_output=True, timeout=60)
+    ended = subprocess.run(command, env=environment, cwd=world.folder, check=False, capture_output=True, timeout=100)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     assert 0 < len(world.stored()) < 3000
     rows = people(3100)
