@@ -20,6 +20,7 @@ CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench"
 PARTS = ("tests/unit", "tests/integration")
 MUTMUT = "mutmut==3.8.1"
 BROWSER = ("playwright==1.65.2", "axe-playwright-python==0.1.8", "pytest")
+S3 = ("apache-airflow-providers-amazon==9.39.0", "s3fs==2026.9.0", "moto[server]==5.2.5", "duckdb==2.0.1")
 PYTHONS = ("3.12", "3.13", "3.14")
 CONNECTOR = "mysql-connector-python==26.10.0"
 MARIADB = (".ci/lasting", "looking for MariaDB", ".ci/mariadb")
@@ -169,6 +170,15 @@ def browser(session: nox.Session) -> None:
     env = {"CONTACTS_UI_PYTHON": os.environ.get("CONTACTS_UI_PYTHON", sys.executable), "PYTHONPATH": str(Path.cwd())}
     command = (f"{venv}/bin/python", "-m", "pytest", "--confcutdir=tests/browser", "tests/browser", *session.posargs)
     session.run(*command, env=env, external=True)
+
+
+@nox.session(venv_backend="uv")
+def s3(session: nox.Session) -> None:
+    """Export to a simulated S3, by HTTP and Airflow's own hook, and ask DuckDB what the documents ask."""
+    venv = session.virtualenv.location
+    install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt", *S3)
+    command = (f"{venv}/bin/python", "-m", "pytest", "tests/s3", *session.posargs)
+    session.run(*command, env=INSTALLED, external=True)
 
 
 @nox.session(venv_backend="uv")

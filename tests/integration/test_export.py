@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -21,6 +19,7 @@ from airflow_provider_contacts.ledgers.sql import ddl, tables
 from airflow_provider_contacts.outcome import RecordError, digest_of
 from airflow_provider_contacts.task.export import export_rows, folder_at
 from airflow_provider_contacts.task.export_formats import COLUMNS, PAYLOADS, ROWS_AT_ONCE, Form
+from tests.support.exports import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,19 +46,6 @@ BAD = row(
 FORMS = pytest.mark.parametrize("file_format", ["parquet", "ndjson", "csv"])
 
 
-def read(path: Path, file_format: str) -> list[dict[str, Any]]:
-    """Return the rows of a file, by other libraries than those that write them."""
-    if file_format == "parquet":
-        import pandas as pd
-
-        found: Any = pd.read_parquet(path, dtype_backend="pyarrow").to_dict("records")
-        return list(found)
-    text = path.read_bytes().decode()
-    if file_format == "ndjson":
-        return [json.loads(line) for line in text.removesuffix("\n").split("\n")] if text else []
-    return list(csv.DictReader(io.StringIO(text, newline="")))
-
-
 def moment(found: datetime | str) -> datetime:
     return found if isinstance(found, datetime) else datetime.fromisoformat(found)
 
@@ -71,7 +57,7 @@ def test_rows_are_written(file_format: Any, tmp_path: Path) -> None:
     done = export_rows([row(), BAD], folder_at(str(tmp_path / "new")), form, sync_id=SYNC, sync_run_id=RUN)
     path = tmp_path / "new" / f"{PLACE}.{file_format}"
     assert (done.path, done.num_rows) == (str(path), 2)
-    first, second = read(path, file_format)
+    first, second = read(path)
     assert list(first) == list(COLUMNS)
     assert first["record_identifier"] == "p1@example.com"
     assert second["status_message"] == BAD.status_message
@@ -104,7 +90,7 @@ def test_what_was_not_asked_for_is_not_there(file_format: Any, tmp_path: Path) -
     form = Form(file_format=file_format, identifiers="digest")
     export_rows([BAD], folder_at(str(tmp_path)), form, sync_id=SYNC, sync_run_id=RUN)
     path = tmp_path / f"{PLACE}.{file_format}"
-    (found,) = read(path, file_format)
+    (found,) = read(path)
     assert list(found) == [name for name in COLUMNS if name not in PAYLOADS]
     assert found["record_identifier"] == digest_of("p2@example.com")
     assert b"example.com" not in path.read_bytes()
@@ -126,7 +112,7 @@ def test_what_is_interrupted_leaves_what_was_there(file_format: Any, error: Base
         else:
             export_rows(rows, **where, sync_id=SYNC, sync_run_id=RUN)
         files = [one for one in tmp_path.rglob("*") if one.is_file()]
-        assert [len(read(one, file_format)) for one in files] == ([] if wanted is None else [wanted])
+        assert [len(read(one)) for one in files] == ([] if wanted is None else [wanted])
 
 
 @pytest.mark.parametrize("name", [".", "..", "a/../b", "%", "/", "a?b#c", "_skipped", "ü" * 255])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,44 +11,14 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias
 
-from airflow_provider_contacts.operators import ExportOutcomesOperator, PushContactsOperator
+from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_harness import scope_of
 from tests.support.airflow_fixtures import RunDag, SetConnections
+from tests.support.exports import HISTORY, LATEST, behind, documented, export, exported, read, returned, three_runs
 from tests.support.pushing import TABLED, World, people, push
 
 SYNC = "d/push@dex_default"
-
-
-def export(world: World, dag: Any = None, **given: Any) -> Any:
-    """Return a task that exports into a folder of the world."""
-    with dag or DAG("d", schedule=None):
-        return ExportOutcomesOperator(
-            **{
-                "task_id": "export", "path": str(world.folder / "out"), "outcomes_conn_id": "outcomes",
-                "file_format": "ndjson", "trigger_rule": "all_done", "retries": 3, **given,
-            }
-        )  # fmt: skip
-
-
-def behind(world: World, op: Any, **given: Any) -> Any:
-    """Return an export of a push's summary."""
-    return export(world, op.dag, summary=op.output, **given)
-
-
-def returned(world: World, op: Any, **where: Any) -> Any:
-    return world.api.xcoms[scope_of(op, **where), "return_value"]
-
-
-def exported(world: World, op: Any, **where: Any) -> Any:
-    """Run one try of an export that must succeed; return what it returned."""
-    result = world.run(op, **where)
-    assert result.error is None, result.error
-    return returned(world, op, **where)
-
-
-def read(path: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -218,37 +187,11 @@ def test_airflow_runs_it_behind_a_push_that_failed_and_keeps_its_event(
     }
 
 
-def documented(begins: str) -> str:
-    """Return a statement of the documents."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "warehouses.md").read_text("utf-8")
-    (found,) = [text for text in re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if begins in text]
-    return str(found)
-
-
-def three_runs(world: World, **given: Any) -> list[dict[str, Any]]:
-    """Push three times what changes meanwhile, and export each run; return what the exports returned."""
-    done = []
-    for number, (refused, records) in enumerate([("First[01]", people(3)), ("First1", people(3)), ("", people(4))]):
-        world.set(reject=f"first_name~{refused}" if refused else "")
-        op = push(records, max_rejected=2)
-        world.done(op, run_id=f"r{number}")
-        done.append(exported(world, behind(world, op, **given), run_id=f"r{number}"))
-    return done
-
-
-HISTORY = [
-    *[("p0", "r0", "rejected", 2), ("p0", "r1", "succeeded", 1)],
-    *[("p1", "r0", "rejected", 3), ("p1", "r1", "rejected", 2), ("p1", "r2", "succeeded", 1)],
-    *[("p2", "r0", "succeeded", 1), ("p3", "r2", "succeeded", 1)],
-]
-"""Key, run, status, and the place from the newest of its key."""
-
-
 @pytest.mark.parametrize("kind", ["STRING", "VARCHAR"])
 def test_the_documented_query_shows_history_and_latest_state(world: World, kind: str) -> None:
     done = three_runs(world)
     with closing(sqlite3.connect(":memory:")) as warehouse:
-        warehouse.execute(documented(f"sync_id {kind}"))
+        warehouse.execute(documented("sql", f"sync_id {kind}"))
         columns = [one[1] for one in warehouse.execute("PRAGMA table_info(contact_outcomes_history)")]
         # The first is loaded twice.
         for row in [row for one in [*done, done[0]] for row in read(one["path"])]:
@@ -256,7 +199,6 @@ def test_the_documented_query_shows_history_and_latest_state(world: World, kind:
             marks = ", ".join("?" * len(columns))
             warehouse.execute(f"INSERT INTO contact_outcomes_history VALUES ({marks})", list(row.values()))
         warehouse.row_factory = sqlite3.Row
-        found = warehouse.execute(documented("PARTITION BY")).fetchall()
-    newest = {(one["record_identifier"], one["run_id"], one["status"]) for one in found if one["from_newest"] == 1}
-    assert [(one["record_identifier"], one["run_id"], one["status"]) for one in found] == [one[:3] for one in HISTORY]
-    assert newest == {one[:3] for one in HISTORY if one[3] == 1}
+        found = warehouse.execute(documented("sql", "PARTITION BY")).fetchall()
+    assert [(one["record_identifier"], one["run_id"], one["status"]) for one in found] == HISTORY
+    assert {one["record_identifier"]: one["run_id"] for one in found if one["from_newest"] == 1} == LATEST
