@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +117,21 @@ def test_path_and_connection_are_templates_of_any_storage(world: World) -> None:
     store.rm("/lake/2026-01-02/a.csv")
     told = "path 'memory://lake/2026-01-02/*.csv' through connection 'lake' matches no file"
     assert told in world.refused(op, run_id="next")
+
+
+def test_a_storage_that_hangs_ends_at_the_tasks_timeout(world: World) -> None:
+    returns = threading.Event()
+
+    class Hanging(MemoryFileSystem):  # type: ignore[misc]  # untyped
+        def open(self, *_given: Any, **_options: Any) -> Any:
+            returns.wait(60)
+
+    MemoryFileSystem().pipe("/stuck/a.csv", csv_of(1).encode())
+    attach("memory", conn_id="hanging", fs=Hanging(skip_instance_cache=True))
+    world.connect("hanging", conn_type="aws")
+    place: dict[str, Any] = {"path_conn_id": "hanging", "execution_timeout": timedelta(seconds=1)}
+    begun = time.monotonic()
+    result = world.run(file_push("memory://stuck/*.csv", **place))
+    returns.set()
+    assert (result.state, type(result.error).__name__) == ("up_for_retry", "AirflowTaskTimeout")
+    assert time.monotonic() < begun + 10

@@ -131,6 +131,7 @@ def test_a_pattern_is_read_in_the_order_of_the_paths_whatever_the_storage_lists_
     found = [row["id"] for row in rows_of(store, "/d/**/*.csv", files)]
     assert found == sorted(names)
     assert [row["id"] for row in rows_of(store, "/d/[ab]/?.csv")] == ["/d/a/9.csv", "/d/b/1.csv", "/d/b/2.csv"]
+    assert rows_of(store, "/x/a[[]1].csv", {"/x/a[1].csv": b"id\n3\n"}) == [{"id": "3"}]
     # What is named itself is meant.
     assert rows_of(store, "/_d/_1.csv", {"/_d/_1.csv": b"id\n1\n"}) == [{"id": "1"}]
     assert rows_of(store, "/_d/*.csv", {"/_d/1.csv": b"id\n2\n"}) == [{"id": "2"}]
