@@ -5,7 +5,10 @@ is delivered is skipped as before. Syncs that are over go whole if a run names t
 
     {"older_than": "365d", "sync_ids": ["example_dex/push@dex_default"], "dry_run": true}
 
-The next push of a sync that went whole sends everybody again.
+The next push of a sync that went whole sends everybody again. Persons who ask to be deleted are forgotten, and later
+pushes skip them. Airflow keeps the configuration of a run, so name them by digest, as the page and logs show it:
+
+    {"forget": ["5781beb0341a"]}
 
 Connection: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), whose login may select, update and delete.
 """
@@ -16,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_contacts.operators import PruneOutcomesOperator
+from airflow_provider_contacts.operators import ForgetContactsOperator, PruneOutcomesOperator
 
 with DAG(
     dag_id="example_keeping",
@@ -34,6 +37,12 @@ with DAG(
             items={"type": "string"},
             description="Each sync_id that goes whole. Its next push sends everybody again. May be empty.",
         ),
+        "forget": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string"},
+            description="Digests of persons who are to be forgotten. May be empty.",
+        ),
         "dry_run": Param(default=False, type="boolean", description="Count only."),
     },
 ) as dag:
@@ -43,4 +52,9 @@ with DAG(
         older_than="{{ params.older_than }}",
         sync_ids="{{ params.sync_ids | tojson }}",
         dry_run="{{ params.dry_run }}",
+    )
+    forget = ForgetContactsOperator(
+        task_id="forget",
+        outcomes_conn_id="outcomes",
+        keys="{{ params.forget | tojson }}",
     )

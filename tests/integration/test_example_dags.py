@@ -209,8 +209,9 @@ def doubts(world: World) -> None:
         ({"dry_run": True}, 2, 0),
         ({"older_than": "365d"}, 0, 0),
         ({"older_than": "12w", "sync_ids": ["s"]}, 0, 3),
+        ({"forget": [digest_of("p0")]}, 2, 0),
     ],
-    ids=["usual", "dry", "later", "whole"],
+    ids=["usual", "dry", "later", "whole", "forget"],
 )
 def test_the_keeping_example_prunes(  # noqa: PLR0917  # three fixtures and a case
     given: dict[str, Any],
@@ -233,6 +234,7 @@ def test_the_keeping_example_prunes(  # noqa: PLR0917  # three fixtures and a ca
     left = world.one("SELECT count(record_payload) FROM contact_outcomes")
     assert left == (0 if "dry_run" not in given and (payloads or records) else 2)
     assert len(world.statuses()) == 3 - records
+    assert returned_by(run, "forget")["num_forgotten"] == len(given.get("forget", []))
 
 
 @pytest.mark.parametrize(

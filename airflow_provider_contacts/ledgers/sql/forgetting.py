@@ -68,6 +68,8 @@ def forget_some(connection: Connection, *, tables: Tables, sync_no: int, names: 
     sync = connection.execute(select(tables.syncs).where(tables.syncs.c.sync_no == sync_no).with_for_update()).first()
     if sync is None:
         return {}
+    if tables.flavour == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON").close()
     rows = Rows(connection, tables, sync_no)
     there = rows.read(names)
     left = (row for row in there.values() if row.status == Status.SENDING.value and not is_under_way(row))
