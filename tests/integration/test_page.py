@@ -19,12 +19,14 @@ import psutil  # type: ignore[import-untyped]  # Airflow brings it, without type
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_contacts.error_codes import FORGOTTEN
 from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import IN_DOUBT, Status, digest_of
 from airflow_provider_contacts.plugin import views
 from tests.airflow_harness import AIRFLOW
 from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
-from tests.support.ledger_conformance import Database, outcome
+from tests.support.forget_histories import forget
+from tests.support.ledger_conformance import Database, execution, make, outcome
 from tests.support.page_rows import HEADERS, SHARED, A, B, fill, opened
 from tests.support.pushing import DEX, World
 
@@ -143,6 +145,19 @@ def test_the_way_of_a_task_instance_leads_to_its_run(ask: Ask, numbers: dict[str
         303,
         f"/contacts/dags/{A.dag_id}/runs/{numbers[A.dag_id]}",
     )
+
+
+def test_a_forgotten_person_is_found_by_the_key_and_said_to_be(ask: Ask, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'outcomes.db'}")
+    make(execution(database, A.dag_id), "ada@example.com", Status.REJECTED)
+    forget(database, "ada@example.com")
+    database.close()
+    connection = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "outcomes.db")})
+    with patch.dict(os.environ, {"AIRFLOW_CONN_KEEPING": connection}), configured(outcomes_conn_id="keeping", **CLEAR):
+        found = ask("/record", method="POST", data={"key": "ada@example.com"}).text
+    assert "1 sync knows this record" in found
+    assert FORGOTTEN.meaning in found
+    assert "forgotten:" in found
 
 
 def test_below_a_path_of_airflow_every_address_begins_with_it(client: TestClient, ask: Ask) -> None:
