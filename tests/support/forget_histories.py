@@ -246,9 +246,10 @@ class ForgetHistories:
         assert sorted(names(database)) == sorted(ALIKE)
 
     def test_at_the_same_moment(self, database: Database) -> None:
-        keys = [f"key-{number:02}" for number in range(24)]
         for turn in range(4):
             sync = f"sync-{turn}"
+            # Of this turn alone: who forgets looks under every sync_id, and tells of any where a person was forgotten.
+            keys = [f"key-{turn}-{number:02}" for number in range(24)]
             make(database.open("before", sync_id=sync), "other", Status.FAILED)
             pushes = [database.open(f"{turn}-{number}", sync_id=sync) for number in range(2)]
             order = keys if turn % 2 else keys[::-1]
