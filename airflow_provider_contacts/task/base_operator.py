@@ -190,6 +190,7 @@ class ContactsOperator(LiteralsCheckedOperator):
     sync_key: Any
     on_unknown: Any
     max_rejected: Any
+    plan_only: Any
     _is_stopped = False
     wake: Callable[[], None] | None = None
     """Ends the engine's wait."""

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException, AirflowRuntimeError
@@ -26,7 +26,7 @@ from airflow_provider_contacts.ledgers.task_state.open_state import begin_memory
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.sources import RowSource
 from airflow_provider_contacts.task.connections import contacts_hook, run_of
-from airflow_provider_contacts.task.parameters import PushParameters, parse_text
+from airflow_provider_contacts.task.parameters import PushParameters, parse_text, parse_truth
 from airflow_provider_contacts.task.pushing import Intake, Pushing
 from airflow_provider_contacts.task.signals import Delivery, add_asset_event, asset_uri, emit_metrics, warn_if_partial
 
@@ -73,8 +73,10 @@ class Execution(Pushing):
         self._num_reschedules = context.get("task_reschedule_count") or 0
         # No execution of this task and dag run can have come before.
         self._is_first = self._ti.try_number == 1 and not self._num_reschedules
-        if parse_text(operator.outcomes_conn_id, "outcomes_conn_id") is None:
-            # Before anything can go wrong, so that a later execution knows of this one.
+        without_table = parse_text(operator.outcomes_conn_id, "outcomes_conn_id") is None
+        if without_table and (self._is_first or not only_plans(operator)):
+            # Before anything can go wrong, so that a later execution knows of this one. A first plan does, too: then
+            # a push of the same run knows that nothing was sent.
             begin_memory(self._store, first=self._is_first, resend=operator.on_unknown == "resend")
         identity = run_of(context)
         self.parsed = operator.parsed()
@@ -116,7 +118,8 @@ class Execution(Pushing):
         if self.parameters.outcomes_conn_id:
             return super().memory()
         run_id, plan_only = self.report.sync_run_id, self.parameters.plan_only
-        remembers = open_task_state(self._store, run_id, self.binding(), first=self._is_first, plan_only=plan_only)
+        may_forget = self._is_first or plan_only
+        remembers = open_task_state(self._store, run_id, self.binding(), first=may_forget, plan_only=plan_only)
         return nullcontext(remembers or MemoryLedger(secrets.token_hex(8), run_id))
 
     @contextmanager
@@ -166,6 +169,13 @@ class Execution(Pushing):
         for outcome in planned(rows, mapper=mapper, ledger=self.ledger, settings=self.settings, plan=plan):
             report.count(outcome)
         return report.planned(plan, plan.minutes(self.settings.limits, shared.sustained if shared else None))
+
+
+def only_plans(operator: ContactsOperator) -> bool:
+    """Tell whether nothing will be sent, as far as a parameter that is not checked yet tells."""
+    with suppress(ConfigError):
+        return parse_truth(operator.plan_only, "plan_only")
+    return False
 
 
 @contextmanager

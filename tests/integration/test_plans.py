@@ -97,3 +97,14 @@ def test_a_plan_without_outcomes_conn_id_counts_too(world: World, caplog: pytest
     assert (summary["num_planned"], summary["num_to_send"], summary["num_requests"]) == (4, 3, 2)
     assert (summary["num_duplicate"], "outcomes" in summary) == (1, False)
     assert not any("the memory ends with the dag run" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_plan_is_tried_again_where_nothing_remembers_the_first_try(world: World, *, has_store: bool) -> None:
+    if not has_store:
+        world.api.refuse = lambda call: 403 if call.path[0] == "store" else None
+    summary = world.done(push(people(3), outcomes_conn_id=None, plan_only="{{ 'True' }}"), 2)
+    assert (summary["num_to_send"], world.sent()) == (3, 0)
+    # It has left nothing from which a push could take that nothing was sent.
+    assert world.run(push(people(3), outcomes_conn_id=None), 3).error is not None
+    assert world.sent() == 0
