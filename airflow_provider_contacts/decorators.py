@@ -8,12 +8,12 @@ from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
-from airflow.sdk import XComArg, get_current_context
+from airflow.sdk import get_current_context
 from airflow.sdk.bases.decorator import DecoratedOperator, determine_kwargs, task_decorator_factory
 from airflow.sdk.bases.operator import get_merged_defaults
 
 from airflow_provider_contacts.errors import ConfigError
-from airflow_provider_contacts.task.base_operator import ContactsOperator, is_mapped, naming_task, parameters_of
+from airflow_provider_contacts.task.base_operator import ContactsOperator, naming_task, parameters_of
 from airflow_provider_contacts.task.hidden_fields import Hidden, HidingOperator, hide, hide_value
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ class ContactsDecoratedOperator(DecoratedOperator, HidingOperator, ContactsOpera
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not is_mapped(self):
-            # Airflow does not look for them behind the word.
-            XComArg.apply_upstream_relationship(self, [self.given(name) for name in self.hidden])
+        self._follow_hidden()
 
     @classmethod
     def checked(cls, made: Any, given: Mapping[str, Any]) -> Any:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import XComArg
+from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.task.base_operator import ContactsOperator, LiteralsCheckedOperator, naming_task
 from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
@@ -37,6 +39,16 @@ class TableOperator(LiteralsCheckedOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
+
+    def execute(self, context: Context) -> Any:
+        """Do the work, and return the summary; a wrong configuration is not tried again."""
+        try:
+            return self._run(context)
+        except ConfigError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _run(self, context: Context) -> Any:
+        raise NotImplementedError
 
 
 class SettleContactsOperator(HidingOperator, TableOperator):
@@ -75,8 +87,7 @@ class SettleContactsOperator(HidingOperator, TableOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
-        # Airflow does not look for them behind the word.
-        XComArg.apply_upstream_relationship(self, self.given("records"))
+        self._follow_hidden()
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:
@@ -84,8 +95,7 @@ class SettleContactsOperator(HidingOperator, TableOperator):
 
         return SETTLE_PARSERS
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Settle, and return the summary."""
+    def _run(self, context: Context) -> dict[str, Any]:
         from airflow_provider_contacts.task.settle import run_settle
 
         return run_settle(self, context)
@@ -125,8 +135,7 @@ class PruneOutcomesOperator(TableOperator):
 
         return PRUNE_PARSERS
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's signature
-        """Prune, and return the summary."""
+    def _run(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # as of all
         from airflow_provider_contacts.task.prune import run_prune
 
         return run_prune(self)
@@ -175,9 +184,8 @@ class ExportOutcomesOperator(HidingOperator, TableOperator):
         super().__init__(**kwargs)
         self._keep(locals())
         self._offer_alias(kwargs)
+        self._follow_hidden()
         given = self.given("summary")
-        # Airflow does not look for them behind the word.
-        XComArg.apply_upstream_relationship(self, given)
         self.pushes = tuple(one.task_id for one, _ in XComArg.iter_xcom_references(given))
         with naming_task(self.task_id):
             from airflow_provider_contacts.task.export_task import check_together
@@ -190,8 +198,7 @@ class ExportOutcomesOperator(HidingOperator, TableOperator):
 
         return EXPORT_PARSERS
 
-    def execute(self, context: Context) -> Any:
-        """Export, and return where the rows of each run are."""
+    def _run(self, context: Context) -> Any:
         from airflow_provider_contacts.task.export_task import run_export
 
         return run_export(self, self.pushes, context)
@@ -217,8 +224,7 @@ class ForgetContactsOperator(HidingOperator, TableOperator):
     def __init__(self, *, keys: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
-        # Airflow does not look for them behind the word.
-        XComArg.apply_upstream_relationship(self, self.given("keys"))
+        self._follow_hidden()
 
     @classmethod
     def _parsers(cls) -> Mapping[str, Parser]:
@@ -226,8 +232,7 @@ class ForgetContactsOperator(HidingOperator, TableOperator):
 
         return FORGET_PARSERS
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Forget, and return the summary."""
+    def _run(self, context: Context) -> dict[str, Any]:
         from airflow_provider_contacts.task.forget import run_forget
 
         return run_forget(self, context)

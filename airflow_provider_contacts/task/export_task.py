@@ -56,13 +56,10 @@ def run_export(operator: HidingOperator, pushes: Sequence[str], context: Context
     """
     from airflow_provider_contacts.task.execution import push_summary
 
-    try:
-        parsed, summary = operator.parsed(), parse_json(operator.given("summary"), "summary")
-        several = isinstance(summary, Sequence)
-        runs, num_missing = named_runs(parsed, summary, num_pushes(summary, pushes, context))
-        done = exported(parsed, runs, context) if runs else []
-    except ConfigError as error:
-        raise AirflowFailException(str(error)) from error
+    parsed, summary = operator.parsed(), parse_json(operator.given("summary"), "summary")
+    several = isinstance(summary, Sequence)
+    runs, num_missing = named_runs(parsed, summary, num_pushes(summary, pushes, context))
+    done = exported(parsed, runs, context) if runs else []
     if num_missing:
         if done:
             push_summary(context["ti"], done)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
-from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator, is_output
+from airflow_provider_contacts.task.base_operator import LiteralsCheckedOperator, is_mapped, is_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,6 +73,11 @@ class HidingOperator(LiteralsCheckedOperator):
     def given(self, name: str) -> Any:
         """Return the value of a hidden field."""
         return HiddenField(name).given(self).value
+
+    def _follow_hidden(self) -> None:
+        """Run behind the tasks whose outputs are hidden: Airflow does not look for them behind the word."""
+        if not is_mapped(self):
+            XComArg.apply_upstream_relationship(self, [self.given(name) for name in self.hidden])
 
     def render_template(self, content: Any, context: Context, *rest: Any, **more: Any) -> Any:
         """Render templates, also in what is hidden, and hide the result; see Airflow."""

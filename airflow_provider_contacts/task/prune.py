@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import not_this
 from airflow_provider_contacts.task.parameters import (
@@ -33,10 +31,7 @@ AGE = re.compile("([0-9]{1,6})([hdw])")
 
 def run_prune(operator: LiteralsCheckedOperator) -> dict[str, Any]:
     """Prune, and return the summary."""
-    try:
-        summary = pruned(operator.parsed())
-    except ConfigError as error:
-        raise AirflowFailException(str(error)) from error
+    summary = pruned(operator.parsed())
     log.info("%s", told(summary))
     return summary
 

@@ -52,10 +52,7 @@ def run_settle(operator: HidingOperator, context: Context) -> dict[str, Any]:
     """
     from airflow_provider_contacts.task.execution import push_summary
 
-    try:
-        summary = settled(operator.parsed(), operator.given("records"))
-    except ConfigError as error:
-        raise AirflowFailException(str(error)) from error
+    summary = settled(operator.parsed(), operator.given("records"))
     log.info("Settled %s of %s records as %s", summary["num_settled"], summary["num_named"], summary["verdict"])
     if not summary["places"]:
         return summary
