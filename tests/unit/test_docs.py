@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import sqlite3
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.error_codes import CODES as CODES_OF_STATUS
 from airflow_provider_contacts.hooks import HOOKS
-from airflow_provider_contacts.ledgers.sql import ddl, tables
+from airflow_provider_contacts.ledgers.sql import ddl, forgetting, pruning, tables
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
 from airflow_provider_contacts.operators import (
     ContactsOperator,
@@ -138,6 +139,13 @@ def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
 def test_every_word_of_an_outcome_and_a_verdict_is_explained() -> None:
     assert {status.value for status in Status} <= words(text_of("README.md"))
     assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
+    counts = {*pruning.COUNTS, *(f"num_{one.value}" for one in forgetting.Finding)}
+    assert counts <= words(text_of("docs/keeping.md"))
+
+
+def test_every_extra_is_in_the_readme() -> None:
+    extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    assert [name for name in extras if f"`{name}`" not in text_of("README.md")] == []
 
 
 CODE_PATTERNS = (
