@@ -145,7 +145,7 @@ PRUNE = Command(
 FORGET = Command(
     "forget",
     "Forget persons, so that their records are kept no more, and later pushes skip them",
-    "airflow_provider_contacts.cli.forgetting.forget",
+    "airflow_provider_contacts.cli.keeping.forget",
     (
         argument("keys", nargs="+", metavar="KEY", help="keys or digests of records; - reads one a line"),
         *TABLE,

@@ -6,15 +6,17 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import UsageError
-from airflow_provider_contacts.errors import ContactsError
+from airflow_provider_contacts.errors import ConfigError, ContactsError
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.reports.outcomes import OutcomeReports
+    from airflow_provider_contacts.task.parameters import Parser
 
 STATEMENT_SECONDS = 60.0
 """Longer than the page waits: its request must not keep a thread of the API server."""
@@ -49,6 +51,18 @@ def named_by(options: argparse.Namespace) -> tuple[str, str]:
     return conn_id, table
 
 
+def parsed_as(parsers: Mapping[str, Parser], options: argparse.Namespace, **given: Any) -> dict[str, Any]:
+    """Return the outcome table and other arguments, parsed as the parameters of the operator that does the same."""
+    from airflow_provider_contacts.task.parameters import parse_all
+
+    find_connections()
+    conn_id, table = named_by(options)
+    try:
+        return parse_all(parsers, {"outcomes_conn_id": conn_id, "outcomes_table": table, **given})
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
 def check_terminal(options: argparse.Namespace) -> None:
     """Refuse to write where nobody can be asked, and nobody has agreed before."""
     if not options.yes and not sys.stdin.isatty():
@@ -63,6 +77,18 @@ def ask(options: argparse.Namespace, question: str) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ContactsError("nothing is written")
+
+
+def tell(options: argparse.Namespace, summary: Mapping[str, Any], why: Callable[[Mapping[str, Any]], str]) -> int:
+    """Print the counts of a summary; fail where nothing was done for some of what is named."""
+    write(
+        options.output,
+        [{name: value for name, value in summary.items() if name not in {"places", "digests"}}],
+        blocks=[""],
+    )
+    if summary["places"]:
+        raise ContactsError(why(summary))
+    return 0
 
 
 def reports_of(options: argparse.Namespace) -> OutcomeReports:

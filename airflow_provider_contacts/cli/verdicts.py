@@ -6,18 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_contacts.cli.outcome_table import (
-    ask,
-    check_terminal,
-    find_connections,
-    logs_to_stderr,
-    named_by,
-    texts,
-)
-from airflow_provider_contacts.cli.output import write
+from airflow_provider_contacts.cli.outcome_table import ask, check_terminal, logs_to_stderr, parsed_as, tell, texts
 from airflow_provider_contacts.cli.program import UsageError
-from airflow_provider_contacts.errors import ContactsError
-from airflow_provider_contacts.task.parameters import parse_all
 from airflow_provider_contacts.task.settle import SETTLE_PARSERS, settled, unsettled
 
 MEANING = {
@@ -32,23 +22,18 @@ def settle(options: argparse.Namespace) -> int:
         raise UsageError("give either --found KEY=ID or --missing KEY, each with one or more, or with -")
     check_terminal(options)
     records: Any = pairs(texts(options.found)) if options.found else texts(options.missing)
-    find_connections()
-    conn_id, table = named_by(options)
-    given = {"outcomes_conn_id": conn_id, "outcomes_table": table, "create_tables": False}
-    given |= {name: getattr(options, name) for name in ("sync_id", "settled_by", "store_payload")}
-    parsed = parse_all(SETTLE_PARSERS, {**given, "verdict": "succeeded" if options.found else "failed"})
+    given = {name: getattr(options, name) for name in ("sync_id", "settled_by", "store_payload")}
+    verdict = "succeeded" if options.found else "failed"
+    parsed = parsed_as(SETTLE_PARSERS, options, **given, create_tables=False, verdict=verdict)
     ask(
         options,
         f"Settle {len(records)} records of {parsed['sync_id']!r} as {parsed['verdict']} "
-        f"({MEANING[parsed['verdict']]}), by {parsed['settled_by']!r}, in {table} of connection {conn_id!r}?",
+        f"({MEANING[parsed['verdict']]}), by {parsed['settled_by']!r}, in {parsed['outcomes_table']} of connection "
+        f"{parsed['outcomes_conn_id']!r}?",
     )
     with logs_to_stderr():
         summary = settled(parsed, records)
-    told = {name: value for name, value in summary.items() if name not in {"places", "digests"}}
-    write(options.output, [told], blocks=[""])
-    if summary["places"]:
-        raise ContactsError(unsettled(summary))
-    return 0
+    return tell(options, summary, unsettled)
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:
