@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.forgotten import FORGOTTEN, PREFIX
 from airflow_provider_contacts.records.row_values import Reasons, Unreadable, is_missing, rough_text
 
 HASH_VERSION = "v1"
@@ -80,6 +81,8 @@ def identifier_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """Return a record's identifier: the key's text, or a compact JSON array of several texts."""
     texts = [key_text(row.get(column)) for column in columns]
     text = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    if FORGOTTEN.fullmatch(text):
+        raise no_key("the name of a forgotten person, as the outcome table has it, is no sync key")
     return stored(text)
 
 
@@ -99,7 +102,12 @@ def identifiers_of(
             return list(map(str, values))
         if kinds == {str} and all(values):
             text = "".join(values)
-            if text.isascii() and "\x00" not in text and max(map(len, values)) <= IDENTIFIER_LENGTH:
+            if (
+                text.isascii()
+                and "\x00" not in text
+                and PREFIX not in text
+                and max(map(len, values)) <= IDENTIFIER_LENGTH
+            ):
                 return values
     found: list[str | None] = []
     for place, row in enumerate(rows):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, StillSendingError
+from airflow_provider_contacts.records.forgotten import FORGOTTEN
 from airflow_provider_contacts.records.keys import identifier_of
 from airflow_provider_contacts.task.named_records import counts_of, reasons_of
 from airflow_provider_contacts.task.parameters import Parser, parse_json, parse_needed, parse_table
@@ -97,7 +98,9 @@ def parse_keys(value: Any) -> dict[str, int]:
 
 
 def parse_key(value: Any, place: int) -> str:
-    """Return the identifier that a push makes of a key, or of a list of its parts."""
+    """Return the identifier that a push makes of a key, or of a list of its parts; a forgotten person's name stays."""
+    if isinstance(value, str) and FORGOTTEN.fullmatch(value):
+        return value
     parts = list(value) if value and isinstance(value, list | tuple) else [value]
     columns = [str(number) for number in range(len(parts))]
     try:

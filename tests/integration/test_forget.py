@@ -141,6 +141,17 @@ def test_a_replay_sends_nobody_who_was_forgotten(world: World, sql: str | None) 
 # What is named, and what is told.
 
 
+def test_the_name_of_a_forgotten_person_is_nobodys_key(world: World) -> None:
+    world.done(push(people(1), **SYNC))
+    forgotten(world, ["p0"])
+    (name,) = renamed(world)
+    assert forgotten(world, [name])["num_already_forgotten"] == 1
+    # As in a source that was copied from the table: it must not be taken for a person who was forgotten.
+    copied = [{**people(1)[0], "key": name[:-1] + ("0" if name[-1] != "0" else "1")}]
+    assert counts(world.done(push(copied, max_rejected=1, **SYNC), run_id="copied"), "invalid", "succeeded") == (1, 0)
+    assert renamed(world) == [name]
+
+
 @pytest.mark.parametrize(
     ("key", "given"),
     [

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts.errors import InvalidRecordError
+from airflow_provider_contacts.records.forgotten import forgotten_as
 from airflow_provider_contacts.records.keys import (
     CANONICAL,
     EXACT_INTEGER,
@@ -99,6 +100,7 @@ KEYS: list[tuple[Any, str]] = [
     (ip_address("10.0.0.1"), "10.0.0.1"),
     (ip_interface("10.0.0.1/8"), "10.0.0.1/8"),
 ]
+FORGOTTEN = forgotten_as("key", "a")
 EMPTY = ("missing_key", "the sync key is empty")
 INEXACT = ("invalid_key", "an inexact number is no sync key; cast it to text")
 UNSTORABLE = ("invalid_key", "the sync key holds characters that no table can store")
@@ -166,7 +168,12 @@ def test_texts_over_255_characters_are_replaced_by_a_digest() -> None:
     assert len(identifier_of({"a": "k" * 200, "b": "k" * 200}, ["a", "b"])) == 71
 
 
-@pytest.mark.parametrize("odd", [None, "", "é", "a\x00", "\ud800", "k" * 256, 7, NoZone])
+def test_the_name_of_a_forgotten_person_is_no_key() -> None:
+    with pytest.raises(InvalidRecordError, match="invalid_key"):
+        identifier_of({"id": FORGOTTEN}, ["id"])
+
+
+@pytest.mark.parametrize("odd", [None, "", "é", "a\x00", "\ud800", "k" * 256, FORGOTTEN, f"{FORGOTTEN}0", 7, NoZone])
 def test_a_column_of_keys_is_its_keys(odd: Any) -> None:
     value = datetime(2026, 1, 2, tzinfo=NoZone()) if odd is NoZone else odd
     rows: list[dict[str, Any]] = [{"id": "a"}, {"id": value}, {"id": "a"}]

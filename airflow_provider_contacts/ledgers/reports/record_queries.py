@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.forgotten import forgotten_as
 from airflow_provider_contacts.ledgers.reports.reading_rows import (
     cursor_of,
     in_scope,
@@ -32,6 +31,7 @@ from airflow_provider_contacts.ledgers.sql.ddl import Sides
 from airflow_provider_contacts.ledgers.sql.settlement import DIGEST
 from airflow_provider_contacts.ledgers.sql.tables import COLLATIONS, Flavour, Tables
 from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.forgotten import forgotten_as
 from airflow_provider_contacts.records.keys import stored
 
 SUCCEEDED, SENDING = OF_BATCHES = Status.SUCCEEDED.value, Status.SENDING.value  # what a record can have from its batch

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
-from airflow_provider_contacts.ledgers.forgotten import FORGOTTEN
 from airflow_provider_contacts.outcome import RecordError
+from airflow_provider_contacts.records.forgotten import FORGOTTEN
 
 Item = TypeVar("Item")
 

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.dialects import postgresql  # noqa: TID253  # likewise
 
-from airflow_provider_contacts.ledgers.forgotten import LENGTH, PREFIX
 from airflow_provider_contacts.ledgers.sql.tables import Flavour, Tables
+from airflow_provider_contacts.records.forgotten import LENGTH, PREFIX
 from airflow_provider_contacts.vendor_kit.sanitize import ERRORS_KEPT
 
 SECONDS_OF_A_DAY = 86_400.0

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, null, select, update  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.forgotten import FORGOTTEN, forgotten_as
 from airflow_provider_contacts.ledgers.sql.expressions import seconds_since, status_of
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks
 from airflow_provider_contacts.ledgers.sql.settlement import meaning
@@ -21,6 +20,7 @@ from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import reading, transact
 from airflow_provider_contacts.outcome import Status, digest_of
+from airflow_provider_contacts.records.forgotten import FORGOTTEN, forgotten_as
 from airflow_provider_contacts.records.record_state import RESPECT, SETTLING
 from airflow_provider_contacts.vendor_kit.forms import LONGEST_TIMEOUT
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select  # noqa: TID253  # this module is imported only by what uses a table
 
-from airflow_provider_contacts.ledgers.forgotten import forgotten_as
 from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
 from airflow_provider_contacts.ledgers.sql.executions import sync_of
@@ -26,6 +25,7 @@ from airflow_provider_contacts.ledgers.sql.lookups import (
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import in_one_exchange, reading, takes_pipelines
 from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.records.forgotten import forgotten_as
 from airflow_provider_contacts.records.record_state import Holder, RecordState
 from airflow_provider_contacts.records.sync_ids import Known
 from airflow_provider_contacts.vendor_kit.vendor import Payload
