@@ -24,6 +24,9 @@ WRONG_BYTES = "\udcff"
 MARK_WRONG_BYTES = "airflow_provider_contacts.wrong_bytes"
 codecs.register_error(MARK_WRONG_BYTES, lambda error: (WRONG_BYTES, error.end))  # type: ignore[attr-defined]  # of decoding
 
+# In the name of an only column.
+DELIMITERS = ";\t|,"
+
 # In a row that is none of names.
 DATA = re.compile(r"[^@]*@.*|[+-]?[\d\s().,/:-]+|[\[{].*", re.DOTALL)
 
@@ -35,6 +38,8 @@ class Lines:
         self.number = 0
         self._encoding = encoding
         self._text = io.TextIOWrapper(file, encoding, errors=MARK_WRONG_BYTES, newline=newline)
+        # What this encoding makes of the mark of another one.
+        self._wrong_mark = codecs.BOM_UTF8.decode(encoding, "ignore").removeprefix(BYTE_ORDER_MARK)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the lines that are left."""
@@ -45,7 +50,11 @@ class Lines:
             if "\0" in line:
                 raise self.broken(f"holds a NUL: is its encoding {self._encoding}?")
             if not line.isascii() and WRONG_BYTES in line:
-                raise self.broken(f"holds bytes that are no {self._encoding}: set encoding")
+                raise self.broken(f"holds bytes that are no {self._encoding}: set encoding, such as cp1252 of Excel")
+            if self.number == 1 and self._wrong_mark and line.startswith(self._wrong_mark):
+                raise self.broken(
+                    f"begins with the byte order mark of utf-8, which {self._encoding} is not: set encoding"
+                )
             yield line if self.number > 1 else line.removeprefix(BYTE_ORDER_MARK)
 
     @property
@@ -81,19 +90,27 @@ class CsvRows:
                 raise self._lines.broken(f"ends a row of {len(cells)} cells, the first row has {width}")
 
     def _read(self, form: FileForm) -> Iterator[list[str]]:
+        start = 1
         try:
-            yield from csv.reader(self._lines, delimiter=form.delimiter, quotechar=form.quotechar, strict=True)
+            for cells in csv.reader(self._lines, delimiter=form.delimiter, quotechar=form.quotechar, strict=True):
+                yield cells
+                start = self._lines.number + 1
         except csv.Error as error:  # whose texts are about the dialect
-            raise self._lines.broken(f"is no CSV with this delimiter and quotechar: {error}") from None
+            row = f" (from line {start})" if start < self._lines.number else ""
+            raise self._lines.broken(f"is no CSV with this delimiter and quotechar: {error}{row}") from None
 
     def _header(self, names: Sequence[str]) -> tuple[str, ...]:
         """Check the first row; what is told of it is a number, since it may be a person's row."""
         if not names:
             raise BrokenFileError("line 1", "is empty: the first row of CSV holds the names of the columns")
+        if names[0].lower().startswith("sep="):
+            raise BrokenFileError("line 1", "tells a spreadsheet the delimiter: leave it out, and set delimiter")
+        if len(names) == 1 and (within := [one for one in DELIMITERS if one in names[0]]):
+            raise BrokenFileError("line 1", f"is one name with {within[0]!r} in it: set delimiter")
         first: dict[str, int] = {}
         for number, name in enumerate(names, 1):
             if not name.strip():
-                raise BrokenFileError(f"column {number}", "has no name in the first row")
+                raise BrokenFileError(f"column {number}", "has no name in the first row: name it, or leave it out")
             if first.setdefault(name, number) != number:
                 raise BrokenFileError(f"column {number}", f"has the same name as column {first[name]}")
             if DATA.fullmatch(name):

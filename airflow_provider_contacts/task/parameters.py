@@ -59,9 +59,9 @@ def is_count(value: Any) -> bool:
 
 
 def is_encoding(value: Any) -> bool:
-    """Tell whether Python decodes text by this name."""
+    """Tell whether Python decodes text by this name, and alike on every worker."""
     try:
-        return TextIOWrapper(BytesIO(), value).read() == ""
+        return value not in {None, "locale"} and TextIOWrapper(BytesIO(), value).read() == ""
     except (LookupError, TypeError, ValueError):
         return False
 
@@ -259,7 +259,7 @@ FILES_PARSERS: Mapping[str, Parser] = {
     "path": parse_needed,
     "path_conn_id": parse_text,
     "file_format": parse_one_of(None, "csv", "ndjson", "parquet"),
-    "encoding": parse_if(is_encoding, "the name of one of Python's encodings of text"),
+    "encoding": parse_if(is_encoding, "the name of one of Python's encodings of text, such as utf-8 or cp1252"),
     **dict.fromkeys(("delimiter", "quotechar"), parse_if(is_mark, "one character that ends no line")),
 }
 

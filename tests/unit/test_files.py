@@ -190,7 +190,20 @@ def test_many_rows_take_the_memory_of_few(tmp_path: Path, suffix: str) -> None:
         ({"/a.csv": b""}, "/a.csv", {}, "line 1 of memory:///a.csv is empty: the first row"),
         ({"/a.csv": b"\xef\xbb\xbf\nid\n"}, "/a.csv", {}, "line 1 of memory:///a.csv is empty"),
         ({"/a.csv": b"id,name,id\n"}, "/a.csv", {}, "column 3 of memory:///a.csv has the same name as column 1"),
-        ({"/a.csv": b"id, ,b\n"}, "/a.csv", {}, "column 2 of memory:///a.csv has no name in the first row"),
+        ({"/a.csv": b"id, ,b\n"}, "/a.csv", {}, "column 2 of memory:///a.csv has no name in the first row: name it"),
+        ({"/a.csv": b"id;name\n"}, "/a.csv", {}, "line 1 of memory:///a.csv is one name with ';' in it: set delimiter"),
+        (
+            {"/a.csv": b"sep=;\nid;name\n"},
+            "/a.csv",
+            {"delimiter": ";"},
+            "line 1 of memory:///a.csv tells a spreadsheet",
+        ),
+        (
+            {"/a.csv": b"\xef\xbb\xbfid\n"},
+            "/a.csv",
+            {"encoding": "cp1252"},
+            "line 1 of memory:///a.csv begins with the byte order mark of utf-8, which cp1252 is not: set encoding",
+        ),
         ({"/a.csv": f"Ada,{SECRET}\n".encode()}, "/a.csv", {}, "column 2 of memory:///a.csv is named by a value"),
         ({"/a.csv": b"Ada,+1 (555) 0100\n"}, "/a.csv", {}, "column 2 of memory:///a.csv is named by a value"),
         ({"/a.csv": b'{"a": 1}\n'}, "/a.csv", {}, "column 1 of memory:///a.csv is named by a value"),
@@ -200,7 +213,12 @@ def test_many_rows_take_the_memory_of_few(tmp_path: Path, suffix: str) -> None:
             {},
             "line 1 of memory:///a.csv holds a NUL: is its enc",
         ),
-        ({"/a.csv": b"\xff\n"}, "/a.csv", {}, "line 1 of memory:///a.csv holds bytes that are no utf-8: set encoding"),
+        (
+            {"/a.csv": b"\xff\n"},
+            "/a.csv",
+            {},
+            "line 1 of memory:///a.csv holds bytes that are no utf-8: set encoding, such",
+        ),
         ({"/a.parquet": b"PAR1"}, "/a.parquet", {}, "the footer of memory:///a.parquet is not that of Parquet"),
     ],
 )
@@ -257,9 +275,9 @@ CORRUPT = gzip.compress(GOOD + b"".join(b"%d,%d\n" % (n, hash(n * 7919)) for n i
         ("a.csv", GOOD + f'2,"{SECRET}"x\n'.encode(), {}, "line 3 of {url} is no CSV with this delimiter"),
         (
             "a.csv",
-            GOOD + f'2,"{SECRET}\n\n'.encode(),
+            GOOD + f'"2\n",B\n3,"{SECRET}\n\n'.encode(),
             {},
-            "line 4 of {url} is no CSV with this delimiter and quotechar: ",
+            "line 6 of {url} is no CSV with this delimiter and quotechar: unexpected end of data (from line 5)",
         ),
         (
             "a.csv",

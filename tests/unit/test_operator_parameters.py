@@ -124,7 +124,13 @@ WRONG_FILES: list[tuple[dict[str, Any], str]] = [
         {"file_format": "json"},
         "file_format is one of [None, 'csv', 'ndjson', 'parquet'], not 'json'; did you mean 'ndj",
     ),
-    ({"encoding": "utf-9"}, "encoding is the name of one of Python's encodings of text, not 'utf-9'"),
+    (
+        {"encoding": "utf-9"},
+        "encoding is the name of one of Python's encodings of text, such as utf-8 or cp1252, not 'utf-9'",
+    ),
+    # Python's own names for what differs from worker to worker.
+    ({"encoding": None}, "encoding is the name of one"),
+    ({"encoding": "locale"}, "encoding is the name of one"),
     ({"encoding": "hex"}, "encoding is the name of one"),
     ({"delimiter": "||"}, "delimiter is one character that ends no line, not '||'"),
     ({"delimiter": "\n"}, "delimiter is one character"),
