@@ -136,6 +136,29 @@ def test_pages_in_order_of_the_bytes_each_row_once_while_they_change(store: Stor
     assert seen == names
 
 
+def test_a_page_is_read_in_the_order_of_the_key_before_the_table_is_analysed(store: Store) -> None:
+    if store.engine.dialect.name != "postgresql":
+        pytest.skip("the others walk the key")
+    store.add("a", "failed")
+    store.run("ALTER TABLE contact_outcomes_records SET (autovacuum_enabled = off)")
+    store.run(
+        "INSERT INTO contact_outcomes_records (sync_no, record_identifier, batch_no, place, status, attempts) "
+        "SELECT sync_no, n, batch_no, 0, 'failed', 1 FROM contact_outcomes_records, generate_series(1, 300000) AS n"
+    )
+    plans: list[str] = []
+
+    def explained(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if "LIMIT" in statement:
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.append(str(cursor.fetchall()))
+
+    selection = Selection(statuses=frozenset({Status.FAILED}))
+    with closing(SelectedRows.open(store.opening, selection)) as rows:
+        sqlalchemy.event.listen(rows._engine, "before_cursor_execute", explained)
+        assert len(next(rows.pages())) == PAGE
+    assert [("Sort" in plan, "records_pkey" in plan) for plan in plans] == [(False, True)]
+
+
 def test_a_table_that_is_not_there_and_a_sync_id_without_rows(database_of_any_kind: Database) -> None:
     store = Store(database_of_any_kind.url, existing=False)
     assert store.selected("failed") == []

@@ -16,10 +16,12 @@ from airflow_provider_contacts.ledgers.run_identity import Binding
 from airflow_provider_contacts.ledgers.sql.batch_numbers import name_of
 from airflow_provider_contacts.ledgers.sql.expressions import joined, own, record_id_of, seconds_since, status_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
+from airflow_provider_contacts.ledgers.sql.transactions import reading
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import ABSENT, BY_HAND, RecordState
 
 CHUNK = 1000
+IN_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 Item = TypeVar("Item")
 
 STATUSES = {status.value: status for status in Status}
@@ -98,6 +100,20 @@ def chunks(items: Collection[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
     while chunk := list(islice(rest, CHUNK)):
         yield chunk
+
+
+def read_page(engine: sa.Engine, tables: Tables, page: sa.Select[Any]) -> Sequence[Any]:
+    """Return the rows of a page in order of a key.
+
+    PostgreSQL shall walk the key: of a table that it has not analysed yet, it would sort all the rest for each page.
+    """
+
+    def look(connection: sa.Connection) -> Sequence[Any]:
+        if tables.flavour == "postgresql":
+            connection.exec_driver_sql(IN_ORDER)
+        return connection.execute(page).all()
+
+    return reading(engine, look)
 
 
 def of_place(tables: Tables, binding: Binding) -> sa.ColumnElement[bool]:

@@ -16,7 +16,7 @@ import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.sql.executions import RUNNING
 from airflow_provider_contacts.ledgers.sql.expressions import SECONDS_OF_A_DAY, is_forgotten, seconds_since, status_of
-from airflow_provider_contacts.ledgers.sql.lookups import chunks
+from airflow_provider_contacts.ledgers.sql.lookups import chunks, read_page
 from airflow_provider_contacts.ledgers.sql.statements import ManyRows, Statements
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import reading, transact
@@ -27,8 +27,6 @@ PAGE = 2000  # rows that one transaction changes
 
 IDLE = 2 * SECONDS_OF_A_DAY
 """Seconds for which a run that is ``running`` may show no sign: it waits a day for its vendor at most."""
-
-IN_ORDER = "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
 
 CERTAIN = (Status.SUCCEEDED, Status.REJECTED, Status.INVALID, Status.FAILED)
 
@@ -141,21 +139,11 @@ class Pruner:
         ordered = query.where(columns.sync_no == sync_no).order_by(columns.sync_no, columns.record_identifier)
         while True:
             page = ordered.where(columns.record_identifier > after).limit(PAGE)
-            rows = self._read(page)
+            rows = read_page(self.engine, self.tables, page)
             if not rows:
                 return
             yield rows
             after = rows[-1].record_identifier
-
-    def _read(self, page: sa.Select[Any]) -> Sequence[Any]:
-        """Return the rows of a page; PostgreSQL shall walk the key, and not sort all the rest for each page."""
-
-        def look(connection: sa.Connection) -> Sequence[Any]:
-            if self.tables.flavour == "postgresql":
-                connection.exec_driver_sql(IN_ORDER)
-            return connection.execute(page).all()
-
-        return reading(self.engine, look)
 
     def _write(self, statement: ManyRows, sync_no: int, rows: Sequence[Any]) -> int:
         """Run a statement for rows that still are as they were read; return for how many."""
@@ -194,7 +182,7 @@ class Pruner:
         query = sa.select(number).where(self._nameless()).order_by(number).limit(PAGE)
         while True:
             page = query.where(number > after)
-            some = [batch_no for (batch_no,) in self._read(page)]
+            some = [batch_no for (batch_no,) in read_page(self.engine, self.tables, page)]
             if not some:
                 return
             yield some

@@ -17,7 +17,7 @@ from airflow_provider_contacts.ledgers.sql.expressions import (
     seconds_since,
     status_of,
 )
-from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, state_columns, state_of
+from airflow_provider_contacts.ledgers.sql.lookups import STATE, Lookup, parsed, read_page, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.reader import LedgerReader
 from airflow_provider_contacts.ledgers.sql.schema import look
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store
@@ -90,7 +90,7 @@ class SelectedRows:
             .order_by(columns.sync_no, columns.record_identifier)
             .limit(PAGE)
         )
-        return [stored_of(row) for row in self._reader.read(lambda connection: connection.execute(query).all())]
+        return [stored_of(row) for row in read_page(self._engine, self._tables, query)]
 
 
 def condition(tables: Tables, selection: Selection, sync_run_id: str) -> sa.ColumnElement[bool]:
