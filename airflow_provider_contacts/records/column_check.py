@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 FEW = 20
 """Names that an error lists; of more it names the nearest alone."""
 
-WAYS = 'name them in field_map, give them aliases (AS "first_name")'
+WAYS = 'name them in field_map, in SQL also by an alias (AS "first_name")'
 
 
 def check_columns(

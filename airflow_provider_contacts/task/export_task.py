@@ -70,10 +70,12 @@ def run_export(operator: HidingOperator, pushes: Sequence[str], context: Context
 
 
 def check_together(summary: Any, *ids: Any) -> None:
-    """Refuse a summary beside ids, and neither.
+    """Refuse a summary beside ids, and neither, and the push itself in place of its summary.
 
     :raises ConfigError: for them.
     """
+    if hasattr(summary, "output"):
+        raise ConfigError("summary is the output of a push, not its task: give summary=push.output")
     given = [one is not None for one in ids]
     if any(given) if summary is not None else not all(given):
         raise ConfigError(EITHER)
@@ -114,10 +116,14 @@ def is_plan(summary: Any) -> bool:
 def run_of(summary: Any, place: int) -> NamedRun:
     """Return the run of a summary; the error does not show what is given, which may name persons."""
     match summary:
+        case {"sync_run_id": str(), "outcomes_table": None}:
+            raise ConfigError(f"summary: the push at place {place} has no outcomes_conn_id, and so no rows to export")
         case {"sync_id": str(sync_id), "sync_run_id": str(sync_run_id)}:
             return NamedRun(sync_id, sync_run_id)
         case _:
-            raise ConfigError(f"summary: at place {place} is none of a push, but a {type(summary).__name__}")
+            raise ConfigError(
+                f"summary: what is at place {place} is no summary of a push, but a {type(summary).__name__}"
+            )
 
 
 def exported(parsed: Mapping[str, Any], runs: Sequence[NamedRun], context: Context) -> list[dict[str, Any]]:
@@ -154,7 +160,8 @@ def newest_try(reports: OutcomeReports, run: NamedRun, parsed: Mapping[str, Any]
             return one
     raise ConfigError(
         f"outcomes_table: {parsed['outcomes_table']} of connection {parsed['outcomes_conn_id']!r} has no run "
-        f"{run.sync_run_id!r} of sync_id {run.sync_id!r}: name the table and the connection that the push names"
+        f"{run.sync_run_id!r} of sync_id {run.sync_id!r}: name both ids as the summary of the "
+        "push has them (the command runs lists them), and the table and the connection that the push names"
     )
 
 

@@ -35,8 +35,8 @@ def path_at(path: str, path_conn_id: str | None, example: str) -> ObjectStorageP
         found.fs  # noqa: B018  # is made here, or fails here
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"path: no storage serves {path!r} ({error}); it is {example}, and the provider package of its storage "
-            "is installed"
+            f"path: no storage serves {path!r} ({error}): give {example}, and install the provider package of the "
+            "storage"
         ) from None
     except ConfigError:
         raise

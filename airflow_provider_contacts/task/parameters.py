@@ -164,7 +164,9 @@ def parse_json(value: Any, name: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise ConfigError(f"{name} is text that is no JSON; in a template, end it with | tojson") from None
+        raise ConfigError(
+            f"{name} is text that is no JSON: give a list or mapping, or end a template with | tojson"
+        ) from None
 
 
 def parse_tolerance(*, fraction: bool) -> Parser:

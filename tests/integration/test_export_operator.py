@@ -100,7 +100,13 @@ def test_a_summary_is_nowhere_shown(world: World) -> None:
         assert "canary" not in json.dumps([world.api.rendered[scope_of(task)], returned(world, task)])
         assert "canary" not in repr(task)
     told = world.refused(export(world, summary=[{"canary": "canary@example.com"}]))
-    assert told == "summary: at place 1 is none of a push, but a dict"
+    assert told == "summary: what is at place 1 is no summary of a push, but a dict"
+
+
+def test_a_push_without_a_table_leaves_nothing_to_export(world: World) -> None:
+    summary = world.done(push(people(1), outcomes_conn_id=None))
+    told = world.refused(export(world, summary=[summary]))
+    assert told == "summary: the push at place 1 has no outcomes_conn_id, and so no rows to export"
 
 
 def test_rows_that_a_later_run_took_over_are_counted(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,7 +139,7 @@ def test_a_retry_replaces_its_own_object_alone(world: World) -> None:
     ("given", "told"),
     [
         ({"sync_run_id": "d/run/other/-1"}, "outcomes_table: contact_outcomes of connection 'outcomes' has no run "),
-        ({"sync_id": "other"}, "has no run 'd/run/push/-1' of sync_id 'other': name the table"),
+        ({"sync_id": "other"}, "has no run 'd/run/push/-1' of sync_id 'other': name both ids"),
         ({"sync_id": "{{ '' }}"}, "give either summary, the output of a push, or both sync_id and sync_run_id"),
         ({"outcomes_table": "nowhere"}, "has no nowhere"),
         ({"outcomes_conn_id": "nobody"}, "outcomes_conn_id: there is no connection 'nobody'"),

@@ -26,7 +26,7 @@ FIELDS = (
     "['address', 'age', 'born', 'email', 'extra', 'extra.*', 'first_name', 'last_name', "
     "'name', 'note', 'seen', 'tags', 'uid']"
 )
-WAYS = 'name them in field_map, give them aliases (AS "first_name")'
+WAYS = 'name them in field_map, in SQL also by an alias (AS "first_name")'
 OTHERS = 'leave them out, or set unmapped="ignore"'
 
 

@@ -163,6 +163,7 @@ WRONG_EXPORT: list[tuple[dict[str, Any], str]] = [
         (given, "give either summary, the output of a push, or both sync_id and sync_run_id")
         for given in ({}, {"sync_id": "s"}, {"sync_run_id": "{{ run_id }}"}, {"sync_id": "s", "summary": {}})
     ),
+    ({"summary": PushContactsOperator(**NEEDED[PushContactsOperator])}, "give summary=push.output"),
 ]
 WRONG = [
     *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
@@ -175,7 +176,7 @@ WRONG = [
     *((operator, *WRONG_SYNC) for operator in (*SENDING, SettleContactsOperator)),
     *((PruneOutcomesOperator, *case) for case in WRONG_PRUNE),
 ]
-TOGETHER = ("give either", "belong together", "would clear", "set on_unknown")
+TOGETHER = ("give either", "give summary", "belong together", "would clear", "set on_unknown")
 WRONG_ALONE = [case for case in WRONG if not any(text in case[2] for text in TOGETHER)]
 
 
