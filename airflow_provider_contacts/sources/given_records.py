@@ -40,8 +40,9 @@ def rows_of_records(records: Any) -> RowSource:
     if isinstance(records, TEXTS | set | frozenset) or not isinstance(records, Iterable):
         raise ConfigError(f"{RECORDS_WANTED}, not {name_of(type(records))}")
     if not isinstance(records, list | tuple):
-        # One by one: what an iterator has given must not be lost where its next record takes long, or fails.
-        return RowSource(None, ([row] for row in _flatten(records)))
+        # One by one: what an iterator has given must not be lost where its next record takes long, or fails. And as
+        # copies: it may fill one dictionary again and again.
+        return RowSource(None, ([dict(row) if type(row) is dict else row] for row in _flatten(records)))
     if all(type(one) is dict for one in records):
         return RowSource(None, _slices(records), total=len(records))
     others = [one for one in records if one is not None]

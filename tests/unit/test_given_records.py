@@ -245,3 +245,14 @@ def test_a_key_that_some_first_record_has_is_none(records: Any) -> None:
     source = rows_of_records(records)
     check_key(source, ("key",))
     assert list(source) == list(records or [])
+
+
+@pytest.mark.parametrize("inside", [lambda row: row, lambda row: [row]])
+def test_one_dictionary_that_is_filled_again_and_again_is_many_records(inside: Callable[[Any], Any]) -> None:
+    def refilled() -> Iterator[Any]:
+        row: dict[str, Any] = {}
+        for number in range(3):
+            row["index"] = number
+            yield inside(row)
+
+    assert list(rows_of_records(refilled())) == [{"index": number} for number in range(3)]
