@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import msgspec
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.sources.file_rows import FileFormat
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.ledgers.reports.shapes import RecordRow
 
-FileFormat = Literal["parquet", "ndjson", "csv"]
 Identifiers = Literal["clear", "digest"]
 Row = Sequence[Any]
 

@@ -64,22 +64,17 @@ def unforgotten(summary: Mapping[str, Any]) -> str:
 
 def forgotten(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     """Forget persons; return the summary."""
-    from airflow_provider_contacts.ledgers.sql.database import connect
     from airflow_provider_contacts.ledgers.sql.forgetting import forget
-    from airflow_provider_contacts.ledgers.sql.settlement import open_tables
-    from airflow_provider_contacts.ledgers.sql.transactions import Patience
+    from airflow_provider_contacts.ledgers.sql.schema import open_existing
     from airflow_provider_contacts.task.connections import sql_hook
 
     places = parse_keys(given)
     found: Mapping[str, Finding] = {}
     digests: Mapping[str, str] = {}
     if places:
-        engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
-        try:
-            tables = Patience().run(lambda: open_tables(engine, parsed["outcomes_table"], create_tables=False))
+        hook = sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id")
+        with open_existing(hook, parsed["outcomes_table"]) as (engine, tables):
             found, digests = forget(engine, tables, places)
-        finally:
-            engine.dispose()
     return {"outcomes_table": parsed["outcomes_table"], **counts_of(places, found, digests, DONE, WHY)}
 
 

@@ -45,24 +45,19 @@ def told(summary: Mapping[str, Any]) -> str:
 
 def pruned(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """Remove what is old, or count it; return the summary: built-in types alone."""
-    from airflow_provider_contacts.ledgers.sql.database import connect
     from airflow_provider_contacts.ledgers.sql.pruning import Pruner
     from airflow_provider_contacts.ledgers.sql.rights import need_rights
-    from airflow_provider_contacts.ledgers.sql.schema import existing
-    from airflow_provider_contacts.ledgers.sql.transactions import Patience
+    from airflow_provider_contacts.ledgers.sql.schema import open_existing
     from airflow_provider_contacts.task.connections import sql_hook
 
-    engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
-    try:
-        tables = Patience().run(lambda: existing(engine, parsed["outcomes_table"]))
+    hook = sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id")
+    with open_existing(hook, parsed["outcomes_table"]) as (engine, tables):
         pruner = Pruner(engine, tables, parsed["older_than"].total_seconds())
         if parsed["dry_run"]:
             counts = pruner.count(parsed["sync_ids"])
         else:
             need_rights(engine, tables)
             counts = pruner.prune(parsed["sync_ids"])
-    finally:
-        engine.dispose()
     words = {"outcomes_table": parsed["outcomes_table"], "older_than": str(parsed["older_than"])}
     return {**words, "dry_run": parsed["dry_run"], **counts}
 

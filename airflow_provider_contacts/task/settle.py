@@ -70,8 +70,8 @@ def unsettled(summary: Mapping[str, Any]) -> str:
 
 def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     """Write the verdict; return the summary: built-in types alone, and records only by place and digest."""
-    from airflow_provider_contacts.ledgers.sql.database import connect
-    from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
+    from airflow_provider_contacts.ledgers.sql.schema import ensure, open_existing
+    from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, settle
     from airflow_provider_contacts.ledgers.sql.transactions import Patience
     from airflow_provider_contacts.task.connections import sql_hook
 
@@ -81,13 +81,11 @@ def settled(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     digests: Mapping[str, str] = {}
     if records:
         words = {name: parsed[name] for name in ("sync_id", "settled_by", "store_payload")}
-        engine = connect(sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id"))
-        try:
-            tables = Patience().run(lambda: open_tables(engine, table, create_tables=parsed["create_tables"]))
+        hook = sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id")
+        with open_existing(hook, parsed["outcomes_table"]) as (engine, tables):
+            Patience().run(lambda: ensure(engine, tables, create=parsed["create_tables"]))
             ids = {name: record_id for name, (_, record_id) in records.items()}
             found, digests = settle(engine, tables, Verdict(status=status, records=ids, **words))
-        finally:
-            engine.dispose()
     places = {name: place for name, (place, _) in records.items()}
     return {
         "sync_id": parsed["sync_id"],

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget
-from airflow_provider_contacts.ledgers.sql.settlement import open_tables
+from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.outcome import Status
 from tests.support.forget_histories import cells
 from tests.support.fresh_databases import fresh_database
@@ -237,7 +237,7 @@ def test_nobody_is_sent_who_has_been_forgotten(
     }.items():
         served.simulator.set(f"dex.{name}", value)
     engine = database.engine()
-    tables = open_tables(engine, "contact_outcomes", create_tables=False)
+    tables = existing(engine, "contact_outcomes")
     for number, mine in enumerate(overlapping(chance, keys)):
         size = {"batch_size": chance.randint(1, 9), "max_in_flight": chance.randint(1, 4)}
         runners[number].start(this.job(keys=mine, dag_id=f"dag-{number}", **size))

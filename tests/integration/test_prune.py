@@ -138,6 +138,13 @@ def test_a_doubt_that_a_reading_ended_is_remembered(database: Database) -> None:
     assert (state.was_in_doubt, state.error_code, state.error_field, state.status_message) == (True, "x", "email", None)
 
 
+def test_a_text_of_a_further_reason_goes_too(database: Database) -> None:
+    reasons = (RecordError("x"), RecordError("y", "email", "ada@example.com is taken"))
+    database.open().record_unsent([outcome("a", Status.INVALID, error_code="x", errors=reasons)])
+    assert pruner(database, 0.0).prune()["num_texts"] == 1
+    assert "ada@example.com" not in str(database.rows())
+
+
 def test_the_age_is_that_of_the_outcome(database: Database) -> None:
     ledger = database.open()
     put(ledger, sent := batch_of(ledger, "a", "b"))

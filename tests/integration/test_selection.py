@@ -13,8 +13,9 @@ import sqlalchemy  # noqa: TID253  # the table is what is tested
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.database import prepare
 from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
+from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.ledgers.sql.selection import PAGE, SelectedRows
-from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, open_tables, settle
+from airflow_provider_contacts.ledgers.sql.settlement import Finding, Verdict, settle
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.by_hand import insert
@@ -67,7 +68,7 @@ class Store:
         return found
 
     def settle(self, status: Status, records: dict[str, str | None]) -> dict[str, str]:
-        tables = open_tables(self.engine, "contact_outcomes", create_tables=True)
+        tables = existing(self.engine, "contact_outcomes")
         verdict = Verdict(sync_id="s", status=status, records=records, settled_by="ada", store_payload="undelivered")
         return {name: finding.value for name, finding in settle(self.engine, tables, verdict)[0].items()}
 

@@ -11,7 +11,7 @@ import sqlalchemy  # noqa: TID253  # the tables are what is tested
 
 from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget_some
 from airflow_provider_contacts.ledgers.sql.forgetting import forget as forget_in
-from airflow_provider_contacts.ledgers.sql.settlement import open_tables
+from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.outcome import UNDELIVERED, Status, digest_of
 from tests.support.ledger_conformance import (
     Database,
@@ -36,7 +36,7 @@ TABLES = ("syncs", "runs", "batches", "records")
 def forget(database: Database, *names: str) -> dict[str, Finding]:
     """Forget persons; return what became of each."""
     engine = database.engine()
-    return forget_in(engine, open_tables(engine, "contact_outcomes", create_tables=False), names)[0]
+    return forget_in(engine, existing(engine, "contact_outcomes"), names)[0]
 
 
 def cells(database: Database) -> str:

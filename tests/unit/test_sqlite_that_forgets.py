@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_contacts.errors import ConfigError, LedgerError
 from airflow_provider_contacts.ledgers.sql.database import connect, kept_open
 from airflow_provider_contacts.ledgers.sql.open_table import Opening, open_ledger
+from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.ledgers.sql.selection import SelectedRows
-from airflow_provider_contacts.ledgers.sql.settlement import open_tables
 from airflow_provider_contacts.records.stored_payloads import Selection
 from tests.support.ledger_conformance import Database, opening
 from tests.support.table_pushing import UrlHook
@@ -34,7 +34,7 @@ def at(url: str, table: str = "contact_outcomes") -> Opening:
 
 def settled(url: str) -> None:
     with kept_open(connect(UrlHook(url))) as engine:
-        open_tables(engine, "contact_outcomes", create_tables=True)
+        existing(engine, "contact_outcomes")
 
 
 TASKS: dict[str, Callable[[str], Any]] = {

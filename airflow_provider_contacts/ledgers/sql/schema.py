@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what uses a table
 from sqlalchemy.exc import SQLAlchemyError  # noqa: TID253  # likewise
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError
+from airflow_provider_contacts.ledgers.sql.database import connect
 from airflow_provider_contacts.ledgers.sql.db_errors import MomentaryError, described, momentary, place_of
 from airflow_provider_contacts.ledgers.sql.ddl import create_table, create_view, dialect_of, view_columns, view_name
 from airflow_provider_contacts.ledgers.sql.storage_checks import open_store, warnings_of
 from airflow_provider_contacts.ledgers.sql.tables import Tables
-from airflow_provider_contacts.ledgers.sql.transactions import reading
+from airflow_provider_contacts.ledgers.sql.transactions import Patience, reading
 
 # Mapped tasks start together and create together; what another one has just created is not created again.
 ROUNDS = 8
@@ -46,6 +49,16 @@ def ensure(engine: sa.Engine, tables: Tables, *, create: bool) -> Warnings:
         f"These statements make them:\n\n{listing}"
     )
     raise MomentaryError(msg) if error is not None and momentary(error) else ConfigError(msg)
+
+
+@contextmanager
+def open_existing(hook: Any, table: str) -> Iterator[tuple[sa.Engine, Tables]]:
+    """Open tables, which must exist, through a ``DbApiHook``; close the connections at the end."""
+    engine = connect(hook)
+    try:
+        yield engine, Patience().run(lambda: existing(engine, table))
+    finally:
+        engine.dispose()
 
 
 def existing(engine: sa.Engine, table: str) -> Tables:

@@ -16,7 +16,6 @@ from airflow_provider_contacts.ledgers.sql.executions import binding_of
 from airflow_provider_contacts.ledgers.sql.expressions import now
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, state_of
 from airflow_provider_contacts.ledgers.sql.rows import Policy
-from airflow_provider_contacts.ledgers.sql.schema import ensure, existing
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import transact
@@ -52,13 +51,6 @@ class Verdict:
     records: Mapping[str, str | None] = field(repr=False)
     settled_by: str
     store_payload: Policy
-
-
-def open_tables(engine: Engine, table: str, *, create_tables: bool) -> Tables:
-    """Return the tables, which must exist; the view may be created."""
-    tables = existing(engine, table)
-    ensure(engine, tables, create=create_tables)
-    return tables
 
 
 def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, Finding], dict[str, str]]:
