@@ -88,7 +88,7 @@ NEVER_READ = (
     "The contact came under another key, which was skipped or a duplicate.",
     "Its push keeps no outcome table, or another one: look at outcomes_conn_id and outcomes_table of the task.",
     "Its push has not come to it yet, or ended before: look at the newest runs.",
-    "It is the vendor's own id, or a key of another Airflow: look for the record under the key of its source.",
+    "It is a vendor's id, a key of another Airflow, or a forgotten person's old digest: look for the source's key.",
 )
 """Reasons why no push has a row for a key."""
 

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 DONE = ("forgotten", "already_forgotten")
 WHY = {
-    "absent": "in no row of the table (is the key spelled as the source gives it?)",
+    "absent": "in no row of the table (is the key spelled as the source gives it? A digest from before finds no "
+    "forgotten person)",
     "still_sending": "sending, or their request may still be under way: forget them again later, after an hour at most",
     "ambiguous": "a digest that several records have: name them by their identifiers",
 }
