@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 import sys
 from pathlib import Path
@@ -90,13 +92,14 @@ def test_every_later_push_skips_a_forgotten_person(world: World, fault: str) -> 
 
 
 def test_a_retry_leaves_out_who_was_forgotten_since_the_first_try(world: World) -> None:
-    world.set(http_429="always")
-    op = push(people(3), request_attempts=1)
+    world.set(http_429="nth:2,3")
+    op = push(people(3), request_attempts=1, batch_size=1, max_in_flight=1)
     assert world.run(op).state == "up_for_retry"
-    world.set(http_429="never")
-    forgotten(world, ["p0"])
+    assert world.statuses()["p0"] == "succeeded" != world.statuses()["p1"]
+    forgotten(world, ["p0", "p1"])
     summary = world.done(op, 2)
-    assert counts(summary, "planned", "succeeded", "skipped", "changed") == (3, 2, 1, 0)
+    assert counts(summary, "planned", "succeeded", "skipped", "changed") == (3, 1, 2, 0)
+    assert summary["num_delivered"] == len(world.stored()) == 2, "what the first try delivered of them counts"
 
 
 def test_outcomes_in_xcom_do_not_tie_a_name_to_what_was_forgotten(world: World) -> None:
@@ -262,6 +265,21 @@ def test_a_command_forgets_and_why_tells_of_it(
     assert commands("why", digest_of("p0")) == 1
 
 
+def test_a_terminal_is_asked(
+    world: World, commands: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"n\n")
+    with os.fdopen(theirs, encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert commands("forget", "p0", "p1") == 1
+    os.close(ours)
+    assert (
+        "Forget 2 persons in contact_outcomes of connection 'outcomes', under every sync_id?" in capsys.readouterr().err
+    )
+    assert renamed(world) == []
+
+
 @pytest.mark.parametrize("keys", [["canary"], "{{ ['canary'] | tojson }}"])
 def test_keys_are_shown_nowhere(world: World, keys: Any, said: Any) -> None:
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
@@ -275,6 +293,7 @@ def test_keys_are_shown_nowhere(world: World, keys: Any, said: Any) -> None:
     shown = json.dumps([world.api.rendered[scope_of(op)], results(world, op)])
     assert "canary" not in shown + "".join(said())
     assert '"(keys)"' in shown
+    assert b"canary" not in b"".join(one.read_bytes() for one in world.folder.glob("outcomes.db*"))
 
 
 # The documents.
