@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_contacts.errors import ConfigError, InvalidRecordError, StillSendingError
 from airflow_provider_contacts.records.forgotten import FORGOTTEN
 from airflow_provider_contacts.records.keys import identifier_of
+from airflow_provider_contacts.sources.plain_values import plain_value
 from airflow_provider_contacts.task.named_records import counts_of, reasons_of
 from airflow_provider_contacts.task.parameters import Parser, parse_json, parse_needed, parse_table
 
@@ -95,9 +96,10 @@ def parse_keys(value: Any) -> dict[str, int]:
 
 def parse_key(value: Any, place: int) -> str:
     """Return the identifier that a push makes of a key, or of a list of its parts; a forgotten person's name stays."""
-    if isinstance(value, str) and FORGOTTEN.fullmatch(value):
-        return value
-    parts = list(value) if value and isinstance(value, list | tuple) else [value]
+    plain = plain_value(value)
+    if isinstance(plain, str) and FORGOTTEN.fullmatch(plain):
+        return plain
+    parts = plain if plain and isinstance(plain, list) else [plain]
     columns = [str(number) for number in range(len(parts))]
     try:
         return identifier_of(dict(zip(columns, parts, strict=True)), columns)

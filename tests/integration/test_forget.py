@@ -8,8 +8,11 @@ import os
 import pty
 import re
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from airflow.sdk import DAG
@@ -159,7 +162,8 @@ def test_the_name_of_a_forgotten_person_is_nobodys_key(world: World) -> None:
     ("key", "given"),
     [
         (7, 7), (7, "7"), (7.0, [7]), (True, True), ("x" * 300, "x" * 300), (7, '["7"]'),
-        (7, "{{ [7] | tojson }}"), (7, digest_of("7")),
+        (7, "{{ [7] | tojson }}"), (7, digest_of("7")), (7, Decimal("7.0")), (UUID(int=7), UUID(int=7)),
+        (date(2026, 1, 2), date(2026, 1, 2)),
     ],
 )  # fmt: skip
 def test_a_key_is_what_a_push_makes_of_it(world: World, key: Any, given: Any) -> None:
