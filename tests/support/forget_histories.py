@@ -141,6 +141,17 @@ class ForgetHistories:
         assert claim(later, "bob-key") == {"bob-key"}
         assert bool(statements) is not database.url.startswith("postgresql+psycopg:")
 
+    def test_an_execution_behind_it_tries_the_one_exchange_once(self, database: Database) -> None:
+        ledger = database.open()
+        make(ledger, "ada-key", Status.FAILED)
+        forget(database, "ada-key")
+        assert claim(ledger, "bob-key") == {"bob-key"}
+        wanted = batch_of(ledger, "cleo-key", "dan-key")
+        transactions: list[Any] = []
+        sqlalchemy.event.listen(ledger._engine, "checkout", lambda *given: transactions.append(given))
+        assert put(ledger, wanted) == {"cleo-key", "dan-key"}
+        assert len(transactions) == 1
+
     # Beside its request
 
     def test_who_is_being_sent_is_refused(self, database: Database) -> None:

@@ -66,6 +66,8 @@ class OutcomeWriter(LedgerReader):
         self._present = Lookup(tables, (tables.records.c.record_identifier,))
         # Batches of this execution whose records have their status from them, as far as this execution knows.
         self._sending: set[int] = set()
+        # Whether somebody was forgotten since this execution began: then the fence of one exchange fails for good.
+        self._is_behind = False
 
     def record_results(self, results: Sequence[BatchResult]) -> None:
         """Write answers to this execution's own requests, where the records still belong to them.
@@ -174,7 +176,7 @@ class OutcomeWriter(LedgerReader):
         """
         if self._execution.is_current(sync) or sync.forget_key is None:
             return calls
-        self._forget_key = sync.forget_key
+        self._forget_key, self._is_behind = sync.forget_key, True
         names = self._names([row[1] for statement, rows in calls if statement.fields == RECORD for row in rows])
         found = (row for some in chunks(names) for row in self._present.run(connection, sync.sync_no, some))
         gone = {names[name] for (name,) in found if names[name] != name}
@@ -191,7 +193,7 @@ class OutcomeWriter(LedgerReader):
         :param whole: statements that must write every row.
         """
         known = self._known
-        if not self._pipelines or known is None:
+        if not self._pipelines or known is None or (fenced and self._is_behind):
             return None
         before = [self._execution.fence(known)] if fenced else []
         made: list[Call] = []
