@@ -14,10 +14,10 @@ from airflow_provider_contacts.task.prune import PRUNE_PARSERS, pruned, told
 
 def prune(options: argparse.Namespace) -> int:
     """Count, ask, prune, and print how many of each kind there were."""
-    if not options.dry_run:
-        check_terminal(options)
     given = {"older_than": options.older_than, "sync_ids": options.sync_id, "dry_run": options.dry_run}
     parsed = parsed_as(PRUNE_PARSERS, options, **given)
+    if not options.dry_run:
+        check_terminal(options)
     with logs_to_stderr():
         if not (options.yes or options.dry_run):
             counted = told(pruned({**parsed, "dry_run": True}))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.nearest import not_this
 from airflow_provider_contacts.task.parameters import (
     Parser,
     parse_json,
@@ -182,8 +183,16 @@ def export_one(reports: OutcomeReports, run: RunRow, folder: ObjectStoragePath, 
     return {"path": path, **ids, "num_rows": num_rows, "num_taken_over": taken, "status": run.status}
 
 
+def parse_folder(value: Any, name: str) -> str:
+    """Return a path, which is no pattern as that of a source may be."""
+    text = parse_needed(value, name)
+    if set(text) & set("*?"):
+        raise ConfigError(f"{name} is one folder, in which each run gets its object, and no pattern{not_this(value)}")
+    return text
+
+
 EXPORT_PARSERS: Mapping[str, Parser] = {
-    "path": parse_needed,
+    "path": parse_folder,
     "path_conn_id": parse_text,
     "outcomes_conn_id": parse_needed,
     "outcomes_table": parse_table,

@@ -58,8 +58,14 @@ def pruned(parsed: Mapping[str, Any]) -> dict[str, Any]:
         else:
             need_rights(engine, tables)
             counts = pruner.prune(parsed["sync_ids"])
-    words = {"outcomes_table": parsed["outcomes_table"], "older_than": str(parsed["older_than"])}
+    words = {"outcomes_table": parsed["outcomes_table"], "older_than": as_text(parsed["older_than"])}
     return {**words, "dry_run": parsed["dry_run"], **counts}
+
+
+def as_text(age: timedelta) -> str:
+    """Return an age as the parameter takes it, if that is a number of hours or days."""
+    hours, rest = divmod(age, timedelta(hours=1))
+    return str(age) if rest else f"{hours // 24}d" if hours % 24 == 0 else f"{hours}h"
 
 
 def parse_age(value: Any, name: str) -> timedelta:

@@ -19,6 +19,7 @@ from airflow.sdk import DAG
 from airflow_provider_contacts.cli.program import main
 from airflow_provider_contacts.operators import PruneOutcomesOperator
 from airflow_provider_contacts.outcome import Status
+from airflow_provider_contacts.task.prune import as_text, parse_age
 from tests.airflow_harness import airflow_connections, scope_of
 from tests.support.by_hand import change
 from tests.support.fresh_databases import fresh_database
@@ -60,11 +61,16 @@ def stored(world: World) -> int:
 def test_a_task_prunes_and_counts(old: World, older_than: Any, said: Callable[[], list[str]]) -> None:
     op = prune(older_than, params={"age": "90d"}, sync_ids="", dry_run="{{ 'false' }}")
     assert old.run(op).error is None
-    words = {"outcomes_table": "contact_outcomes", "older_than": "90 days, 0:00:00", "dry_run": False}
+    words = {"outcomes_table": "contact_outcomes", "older_than": "90d", "dry_run": False}
     assert old.api.xcoms[scope_of(op), "return_value"] == {**words, **COUNTS}
     counts = "2 payloads, 2 texts, 0 batches, 0 records, 0 runs, 0 syncs"
-    assert any(f"{counts} older than 90 days, 0:00:00 are removed in contact_outcomes" in one for one in said())
+    assert any(f"{counts} older than 90d are removed in contact_outcomes" in one for one in said())
     assert stored(old) == 0
+
+
+@pytest.mark.parametrize("age", ["1h", "36h", "90d"])
+def test_an_age_is_told_as_it_is_given(age: str) -> None:
+    assert as_text(parse_age(age, "older_than")) == age
 
 
 def test_a_dry_run_changes_nothing(old: World) -> None:
@@ -167,7 +173,7 @@ def test_the_command_counts_and_prunes(connections: World, capsys: pytest.Captur
     ("arguments", "code", "told"),
     [
         (["--older-than", "90d"], 2, "no terminal is there to ask at, so nothing is written: give --yes"),
-        (["--older-than", "5m", "--yes"], 2, "older_than is a timedelta, or a text such as 90d"),
+        (["--older-than", "5m"], 2, "older_than is a timedelta, or a text such as 90d"),
         (["--older-than", "90d", "--sync-id", "nobody", "--yes"], 1, "'nobody': not in the table"),
     ],
 )
@@ -190,6 +196,6 @@ def test_a_terminal_is_asked(
         assert command("--older-than", "90d", "--sync-id", SYNC) == (0 if agrees else 1)
     os.close(ours)
     asked = capsys.readouterr().err
-    assert "3 records, 1 runs, 1 syncs older than 90 days, 0:00:00 would be removed in contact_outcomes." in asked
+    assert "3 records, 1 runs, 1 syncs older than 90d would be removed in contact_outcomes." in asked
     assert "The next push of 'the-sync' sends everybody again. Remove it? [y/N]" in asked
     assert len(connections.statuses()) == (0 if agrees else 3)

@@ -159,6 +159,7 @@ WRONG_EXPORT: list[tuple[dict[str, Any], str]] = [
     ({"identifiers": "plain"}, "identifiers is one of ['clear', 'digest'], not 'plain'"),
     ({"payloads": "some"}, "payloads is true or false, not 'some'"),
     ({"path": " "}, "path must not be empty"),
+    ({"path": "/exports/*.csv"}, "path is one folder, in which each run gets its object, and no pattern, not '/exp"),
     *(
         (given, "give either summary, the output of a push, or both sync_id and sync_run_id")
         for given in ({}, {"sync_id": "s"}, {"sync_run_id": "{{ run_id }}"}, {"sync_id": "s", "summary": {}})
