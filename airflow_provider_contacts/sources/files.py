@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from glob import has_magic
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from airflow_provider_contacts.errors import ConfigError, ContactsError, SourceError
 from airflow_provider_contacts.sources.driver_errors import first_words
+from airflow_provider_contacts.sources.file_paths import format_of_all, is_compressed, paths_of
 from airflow_provider_contacts.sources.file_rows import BrokenFileError, FileForm, FileFormat, FileRows
 from airflow_provider_contacts.sources.parquet_files import ParquetRows
 from airflow_provider_contacts.sources.row_source import RowSource
@@ -24,12 +23,6 @@ READERS: Mapping[FileFormat, Callable[[BinaryIO, FileForm], FileRows]] = {
     "ndjson": NdjsonRows,
     "parquet": ParquetRows,
 }
-SUFFIXES: Mapping[str, FileFormat] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
-COMPRESSED = ".gz"
-
-# A part of a path behind the place where a pattern begins.
-HIDDEN = re.compile(r"/[._]")
-
 ROWS_AT_ONCE = 2000
 BYTES_AT_ONCE = 4 * 2**20
 """Of a storage that is asked over the network; some ask for 50 MiB by themselves."""
@@ -59,7 +52,7 @@ def rows_of_files(
     return RowSource(columns, files.chunks(), files.close, untyped=files.file_format == "csv")
 
 
-class Trouble(NamedTuple):
+class Failure(NamedTuple):
     """Why a storage or a file was not read."""
 
     text: str
@@ -81,12 +74,11 @@ class Files:
 
     def begin(self, path: str) -> tuple[str, ...] | None:
         """List the files and open the first one; return its columns."""
-        trouble = self._call(partial(self._list, path), lambda: f"{self._origin} cannot be listed")
-        if trouble is None:
-            self.file_format = self._format_of_all()
-            trouble = self._open_next()
-        if trouble is not None:
-            raise (ConfigError if trouble.is_broken else SourceError)(trouble.text)
+        failure = self._call(partial(self._list, path), lambda: f"{self._origin} cannot be listed")
+        if failure is None:
+            failure = self._open_next()
+        if failure is not None:
+            raise (ConfigError if failure.is_broken else SourceError)(failure.text)
         return self._rows.columns
 
     def chunks(self) -> Iterator[list[Any]]:
@@ -94,17 +86,17 @@ class Files:
         columns = self._rows.columns
         while True:
             rows: list[Any] = []
-            trouble = self._call(
+            failure = self._call(
                 partial(self._read, rows), lambda: f"{self._url} cannot be read behind {self._rows.place}"
             )
             if rows:
                 yield rows
-            elif trouble is None:
+            elif failure is None:
                 if not self._paths:
                     return
-                trouble = self._open_next() or self._difference(columns or ())
-            if trouble is not None:
-                raise SourceError(f"{trouble.text}; what was read before it is sent")
+                failure = self._open_next() or self._difference(columns or ())
+            if failure is not None:
+                raise SourceError(f"{failure.text}; what was read before it is sent")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -112,35 +104,11 @@ class Files:
 
     def _list(self, path: str) -> None:
         """Find the files, the last one first."""
-        found = matching(self._store, path) if has_magic(path) else single(self._store, path)
-        urls = [self._store.unstrip_protocol(one) for one in (path, *found)]
-        # What query engines take for unfinished, or for notes of their own.
-        start = len(urls[0]) if not has_magic(path) else urls[0].rindex("/", 0, first_magic(urls[0]))
-        shown = [one for one, url in zip(found, urls[1:], strict=True) if not HIDDEN.search(url, start)]
-        if not shown:
-            left_out = f" but {len(found)} that begin with _ or ., which are left out" if found else ""
-            raise ConfigError(f"{self._origin} matches no file{left_out}: check its spelling, and that it was written")
-        self._paths = sorted(shown, reverse=True)
+        paths = paths_of(self._store, path, self._origin)
+        self.file_format = format_of_all(self._store, paths, self._form.file_format, self._origin)
+        self._paths = paths[::-1]
 
-    def _format_of_all(self) -> FileFormat:
-        """Return the one format of all files; refuse what has none."""
-        found: dict[FileFormat, str] = {}
-        for path in reversed(self._paths):
-            one = self._form.file_format or format_of(path)
-            if one is None or (one == "parquet" and is_compressed(path)):
-                raise ConfigError(
-                    f"{self._store.unstrip_protocol(path)} ends with none of {', '.join(SUFFIXES)}, which may be "
-                    f"followed by {COMPRESSED} but for parquet: narrow path down, or set file_format"
-                )
-            found.setdefault(one, path)
-        if len(found) > 1:
-            raise ConfigError(
-                f"{self._origin} matches files of several formats, such as {' and '.join(found.values())}: "
-                "narrow path down to one"
-            )
-        return next(iter(found))
-
-    def _open_next(self) -> Trouble | None:
+    def _open_next(self) -> Failure | None:
         self._path = self._paths.pop()
         return self._call(self._open, lambda: f"{self._url} cannot be opened")
 
@@ -160,60 +128,27 @@ class Files:
         if file is not None:
             file.close()
 
-    def _difference(self, columns: tuple[str, ...]) -> Trouble | None:
+    def _difference(self, columns: tuple[str, ...]) -> Failure | None:
         """Return how the columns of a file differ from the first one's; a name may be a value where none is wanted."""
         own = self._rows.columns or ()
         if absent := [name for name in columns if name not in own]:
-            return Trouble(f"{self._url} lacks the columns {absent} that the files before it have")
+            return Failure(f"{self._url} lacks the columns {absent} that the files before it have")
         if strange := [number for number, name in enumerate(own, 1) if name not in columns]:
-            return Trouble(f"{self._url} has columns that the files before it lack, the first is column {strange[0]}")
+            return Failure(f"{self._url} has columns that the files before it lack, the first is column {strange[0]}")
         return None
 
     @property
     def _url(self) -> str:
         return str(self._store.unstrip_protocol(self._path))
 
-    def _call(self, job: Callable[[], None], what: Callable[[], str]) -> Trouble | None:
+    def _call(self, job: Callable[[], None], what: Callable[[], str]) -> Failure | None:
         """Do something in the reading thread; return what is told of what it raises."""
         try:
             self._worker.call(job, stopping=self._stopping, cancel=lambda: None)
         except ContactsError:
             raise
         except BrokenFileError as error:
-            return Trouble(f"{error.place} of {self._url} {error.reason}", is_broken=True)
+            return Failure(f"{error.place} of {self._url} {error.reason}", is_broken=True)
         except Exception as error:  # noqa: BLE001  # whatever a storage raises
-            return Trouble(f"{what()}: {first_words(error)}")
+            return Failure(f"{what()}: {first_words(error)}")
         return None
-
-
-def single(store: Any, path: str) -> list[str]:
-    """Return the file of a path without a pattern, or none."""
-    try:
-        kind = store.info(path)["type"]
-    except FileNotFoundError:
-        return []
-    if kind == "directory":
-        url = store.unstrip_protocol(path)
-        raise ConfigError(f"{url} is a folder: name its files, such as {url.rstrip('/')}/*.csv")
-    return [path]
-
-
-def matching(store: Any, pattern: str) -> list[str]:
-    """Return the files that a pattern matches."""
-    return [path for path, info in store.glob(pattern, detail=True).items() if info["type"] != "directory"]
-
-
-def first_magic(text: str) -> int:
-    """Return the place of the first character that makes a path a pattern."""
-    return next(place for place, one in enumerate(text) if one in "*?[")
-
-
-def is_compressed(path: str) -> bool:
-    """Tell whether the bytes of a file are compressed."""
-    return path.lower().endswith(COMPRESSED)
-
-
-def format_of(path: str) -> FileFormat | None:
-    """Return the format that the suffix of a path names."""
-    name = path.lower().removesuffix(COMPRESSED)
-    return next((found for suffix, found in SUFFIXES.items() if name.endswith(suffix)), None)
