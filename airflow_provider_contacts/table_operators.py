@@ -40,6 +40,12 @@ class TableOperator(LiteralsCheckedOperator):
         super().__init__(**kwargs)
         self._keep(locals())
 
+    @classmethod
+    def _parsers(cls) -> Mapping[str, Parser]:
+        from airflow_provider_contacts.task.parameters import TABLE_PARSERS
+
+        return TABLE_PARSERS
+
     def execute(self, context: Context) -> Any:
         """Do the work, and return the summary; a wrong configuration is not tried again."""
         try:
@@ -66,7 +72,7 @@ class SettleContactsOperator(HidingOperator, TableOperator):
     :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not exist, and the
         next run or a replay sends them.
     :param settled_by: the person who settles; written into the rows, with the time.
-    :param create_tables: add columns that a table of an earlier version lacks, else the error prints the DDL.
+    :param create_tables: create the view if it is missing, else the error prints the DDL.
     :param store_payload: as in the push: ``"all"`` keeps the payload of what exists.
     """
 
@@ -106,7 +112,7 @@ class PruneOutcomesOperator(TableOperator):
 
     Payloads, vendor texts and the headers of retried requests go; statuses, codes, ids, digests and times stay, and so
     does all of a record in doubt: what a later push skips and counts is unchanged. A sync goes whole only if it is
-    named. :class:`TableOperator` describes the other parameters.
+    named. Needs the rights to UPDATE and DELETE. :class:`TableOperator` describes the other parameters.
 
     :param older_than: an age since the outcome was written, by the database's clock: a timedelta, or a text such as
         ``"90d"``, ``"12h"`` or ``"8w"``; an hour at least.
@@ -225,12 +231,6 @@ class ForgetContactsOperator(HidingOperator, TableOperator):
         super().__init__(**kwargs)
         self._keep(locals())
         self._follow_hidden()
-
-    @classmethod
-    def _parsers(cls) -> Mapping[str, Parser]:
-        from airflow_provider_contacts.task.forget import FORGET_PARSERS
-
-        return FORGET_PARSERS
 
     def _run(self, context: Context) -> dict[str, Any]:
         from airflow_provider_contacts.task.forget import run_forget

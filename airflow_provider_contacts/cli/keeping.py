@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from airflow_provider_contacts.cli.outcome_table import ask, check_terminal, logs_to_stderr, parsed_as, tell, texts
 from airflow_provider_contacts.cli.output import write
 from airflow_provider_contacts.cli.program import UsageError
-from airflow_provider_contacts.task.forget import FORGET_PARSERS, forgotten, unforgotten
+from airflow_provider_contacts.task.forget import forgotten, unforgotten
+from airflow_provider_contacts.task.parameters import TABLE_PARSERS
 from airflow_provider_contacts.task.prune import PRUNE_PARSERS, pruned, told
 
 
@@ -39,7 +40,7 @@ def forget(options: argparse.Namespace) -> int:
     keys = texts(options.keys)
     if not all(keys) or not keys:
         raise UsageError("no key is given: name some, or write one a line to standard input")
-    parsed = parsed_as(FORGET_PARSERS, options)
+    parsed = parsed_as(TABLE_PARSERS, options)
     ask(
         options,
         f"Forget {len(keys)} persons in {parsed['outcomes_table']} of connection {parsed['outcomes_conn_id']!r}, under "

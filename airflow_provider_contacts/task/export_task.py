@@ -12,12 +12,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import not_this
 from airflow_provider_contacts.task.parameters import (
+    TABLE_PARSERS,
     Parser,
     parse_json,
     parse_needed,
     parse_one_of,
     parse_sync_id,
-    parse_table,
     parse_text,
     parse_truth,
 )
@@ -194,8 +194,7 @@ def parse_folder(value: Any, name: str) -> str:
 EXPORT_PARSERS: Mapping[str, Parser] = {
     "path": parse_folder,
     "path_conn_id": parse_text,
-    "outcomes_conn_id": parse_needed,
-    "outcomes_table": parse_table,
+    **TABLE_PARSERS,
     "sync_id": parse_sync_id,
     "sync_run_id": parse_text,
     "file_format": parse_one_of("parquet", "ndjson", "csv"),

@@ -13,7 +13,7 @@ from airflow_provider_contacts.records.forgotten import FORGOTTEN
 from airflow_provider_contacts.records.keys import identifier_of
 from airflow_provider_contacts.sources.plain_values import plain_value
 from airflow_provider_contacts.task.named_records import counts_of, reasons_of
-from airflow_provider_contacts.task.parameters import Parser, parse_json, parse_needed, parse_table
+from airflow_provider_contacts.task.parameters import parse_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -105,7 +105,3 @@ def parse_key(value: Any, place: int) -> str:
         return identifier_of(dict(zip(columns, parts, strict=True)), columns)
     except InvalidRecordError as error:
         raise ConfigError(f"keys: what stands at place {place} is no sync key: {error.errors[0][2]}") from None
-
-
-FORGET_PARSERS: Mapping[str, Parser] = {"outcomes_conn_id": parse_needed, "outcomes_table": parse_table}
-"""Of all parameters but the keys."""

@@ -257,6 +257,8 @@ class PushParameters:
 
 PUSH_PARSERS: Mapping[str, Parser] = {one.name: one.metadata["parse"] for one in fields(PushParameters)}
 
+TABLE_PARSERS: Mapping[str, Parser] = {"outcomes_conn_id": parse_needed, "outcomes_table": parse_table}
+
 FILES_PARSERS: Mapping[str, Parser] = {
     "path": parse_needed,
     "path_conn_id": parse_text,

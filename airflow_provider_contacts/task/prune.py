@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.nearest import not_this
 from airflow_provider_contacts.task.parameters import (
+    TABLE_PARSERS,
     Parser,
     parse_json,
-    parse_needed,
     parse_needed_sync_id,
-    parse_table,
     parse_truth,
 )
 
@@ -88,8 +87,7 @@ def parse_sync_ids(value: Any, name: str) -> list[str]:
 
 
 PRUNE_PARSERS: Mapping[str, Parser] = {
-    "outcomes_conn_id": parse_needed,
-    "outcomes_table": parse_table,
+    **TABLE_PARSERS,
     "older_than": parse_age,
     "sync_ids": parse_sync_ids,
     "dry_run": parse_truth,

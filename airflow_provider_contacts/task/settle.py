@@ -16,12 +16,12 @@ from airflow_provider_contacts.records.vendor_ids import key_of
 from airflow_provider_contacts.task.named_records import counts_of, reasons_of
 from airflow_provider_contacts.task.parameters import (
     STORE_PAYLOAD,
+    TABLE_PARSERS,
     Parser,
     parse_json,
     parse_needed,
     parse_needed_sync_id,
     parse_one_of,
-    parse_table,
     parse_truth,
 )
 
@@ -167,8 +167,7 @@ def parse_person(value: Any, name: str) -> str:
 
 
 SETTLE_PARSERS: Mapping[str, Parser] = {
-    "outcomes_conn_id": parse_needed,
-    "outcomes_table": parse_table,
+    **TABLE_PARSERS,
     "sync_id": parse_needed_sync_id,
     "verdict": parse_verdict,
     "settled_by": parse_person,
