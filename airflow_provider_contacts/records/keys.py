@@ -24,7 +24,7 @@ LONGEST_INTEGER = 800  # bits, which are fewer digits than an identifier may hav
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Beyond this a float no longer tells neighbouring integers apart.
+# From here on a float no longer tells neighbouring integers apart.
 EXACT_FLOAT = 2**53
 
 
@@ -61,7 +61,7 @@ def storable_text(value: str) -> str:
 
 def float_text(value: float) -> str:
     """Return an integral float as the integer: pandas turns keys into ``1.0`` the day one of them is missing."""
-    if not value.is_integer() or abs(value) > EXACT_FLOAT:
+    if not value.is_integer() or abs(value) >= EXACT_FLOAT:
         raise no_key("an inexact number is no sync key; cast it to text")
     return str(int(value))
 

@@ -149,6 +149,8 @@ class Files:
             raise
         except BrokenFileError as error:
             return Failure(f"{error.place} of {self._url} {error.reason}", is_broken=True)
+        except gzip.BadGzipFile:  # whose text quotes the first bytes
+            return Failure(f"{what()}: it is damaged, or not compressed by gzip", is_broken=True)
         except Exception as error:  # noqa: BLE001  # whatever a storage raises
             return Failure(f"{what()}: {first_words(error)}")
         return None
