@@ -95,6 +95,12 @@ class ForgetHistories:
             name: Finding.ALREADY_FORGOTTEN,
             digest_of(name): Finding.ALREADY_FORGOTTEN,
         }
+        # In both spellings at once, and beside an identifier that looks like one of them.
+        make(database.open("again"), "bob-key", Status.FAILED)
+        make(database.open("again"), digest_of("bob-key").upper(), Status.FAILED)
+        both = {digest_of("bob-key"), digest_of("bob-key").upper(), digest_of("bob-key").title()}
+        assert forget(database, *both) == dict.fromkeys(both, Finding.FORGOTTEN)
+        assert names(database) == [one for one in names(database) if one.startswith("forgotten:")]
         # An identifier that looks like a digest is itself first.
         make(database.open("later"), digest, Status.FAILED)
         assert forget(database, digest) == {digest: Finding.FORGOTTEN}

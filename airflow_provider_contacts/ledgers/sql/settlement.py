@@ -84,16 +84,16 @@ def meaning(
     columns = tables.records.c
     of_syncs = select(columns.record_identifier).where(columns.sync_no.in_(sync_nos))
     meant = {name: [name] for name in sorted(names)}
-    digests = {name.lower(): name for name in meant if DIGEST.fullmatch(name)}
-    for chunk in chunks(list(digests.values())):
-        for (there,) in connection.execute(of_syncs.where(columns.record_identifier.in_(chunk))):
-            digests.pop(there.lower(), None)
+    digests = {name for name in meant if DIGEST.fullmatch(name)}
+    for chunk in chunks(sorted(digests)):
+        there = connection.execute(of_syncs.where(columns.record_identifier.in_(chunk)))
+        digests.difference_update(there.scalars())
     if digests:
-        found: dict[str, set[str]] = {}
+        found: dict[str, set[str]] = {name.lower(): set() for name in digests}
         for (identifier,) in connection.execute(of_syncs.execution_options(yield_per=5000)):
-            if (name := digests.get(digest_of(identifier))) is not None:
-                found.setdefault(name, set()).add(identifier)
-        meant |= {name: sorted(some) for name, some in found.items()}
+            if (some := found.get(digest_of(identifier))) is not None:
+                some.add(identifier)
+        meant |= {name: sorted(some) for name in digests if (some := found[name.lower()])}
     return meant
 
 
