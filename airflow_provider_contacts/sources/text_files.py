@@ -48,7 +48,7 @@ class Lines:
             if len(line) > LONGEST_LINE:
                 raise self.broken(f"is longer than {LONGEST_LINE} characters")
             if "\0" in line:
-                raise self.broken(f"holds a NUL: is its encoding {self._encoding}?")
+                raise self.broken(f"holds a NUL: is it plain text, and its encoding {self._encoding}?")
             if not line.isascii() and WRONG_BYTES in line:
                 raise self.broken(f"holds bytes that are no {self._encoding}: set encoding, such as cp1252 of Excel")
             if self.number == 1 and self._wrong_mark and line.startswith(self._wrong_mark):

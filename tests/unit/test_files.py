@@ -212,7 +212,7 @@ def test_many_rows_take_the_memory_of_few(tmp_path: Path, suffix: str) -> None:
             {"/a.csv": PLAIN.decode().encode("utf-16")},
             "/a.csv",
             {},
-            "line 1 of memory:///a.csv holds a NUL: is its enc",
+            "line 1 of memory:///a.csv holds a NUL: is it plain text, and its encoding utf-8?",
         ),
         (
             {"/a.csv": b"\xff\n"},
