@@ -24,6 +24,9 @@ LONGEST_INTEGER = 800  # bits, which are fewer digits than an identifier may hav
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+# Of CSV: what pandas makes of a whole number the day another one is missing.
+WHOLE_FLOAT = re.compile(r"-?[0-9]+\.0")
+
 # From here on a float no longer tells neighbouring integers apart.
 EXACT_FLOAT = 2**53
 
@@ -91,10 +94,19 @@ def stored(text: str) -> str:
     return text if len(text) <= IDENTIFIER_LENGTH else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def check_untyped(row: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Refuse a key of CSV that is another text in the next file: everybody would be sent again."""
+    if any(WHOLE_FLOAT.fullmatch(row.get(column) or "") for column in columns):
+        raise no_key("1.0 is no sync key of CSV, since 1 would be another one: write whole numbers without .0")
+
+
 def identifiers_of(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], refused: dict[int, Reasons]
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], refused: dict[int, Reasons], *, untyped: bool = False
 ) -> list[str | None]:
-    """Return the identifiers of many rows; ``refused`` takes, by place, why a row has none."""
+    """Return the identifiers of many rows; ``refused`` takes, by place, why a row has none.
+
+    :param untyped: every value is a text.
+    """
     if len(columns) == 1:
         values: list[Any] = [row.get(columns[0]) for row in rows]
         kinds = set(map(type, values))
@@ -112,6 +124,8 @@ def identifiers_of(
     found: list[str | None] = []
     for place, row in enumerate(rows):
         try:
+            if untyped:
+                check_untyped(row, columns)
             found.append(identifier_of(row, columns))
             continue
         except InvalidRecordError as error:

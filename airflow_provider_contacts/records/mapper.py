@@ -77,7 +77,7 @@ class Mapper:
         keyless: dict[int, Reasons] = {}
         refused: dict[int, Reasons] = {}
         if self.sync_key and not identifiers and columns.refusal is not NOT_A_MAPPING:
-            identifiers = identifiers_of(rows, self.sync_key, keyless)
+            identifiers = identifiers_of(rows, self.sync_key, keyless, untyped=self.untyped)
         payloads = self._checked(columns, columns.read(rows, refused), refused)
         bodies = each(self.encode, refused, payloads)
         digests = each(digest, refused, bodies)

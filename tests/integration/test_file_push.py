@@ -61,6 +61,18 @@ def test_a_leading_zero_is_a_part_of_the_key(world: World, tmp_path: Path) -> No
     assert [one.received.get("birthday_year") for one in world.simulator.dex.stored] == [1990, None]
 
 
+@pytest.mark.parametrize("sync_key", ["key", ["key", "first_name"]])
+def test_the_day_on_which_pandas_writes_other_keys_sends_nobody_again(
+    world: World, tmp_path: Path, sync_key: Any
+) -> None:
+    (tmp_path / "a.csv").write_text("key,first_name\n1,Ada\n2,Bo\nv1.0,Cy\n1.05,Di\n")
+    assert world.done(file_push(tmp_path / "a.csv", sync_key=sync_key))["num_succeeded"] == 4
+    (tmp_path / "b.csv").write_text("key,first_name\n1.0,Ada\n2.0,Bo\nv1.0,Cy\n1.05,Di\n,Ed\n")
+    summary = world.done(file_push(tmp_path / "b.csv", sync_key=sync_key, max_rejected=3), run_id="next")
+    assert summary["error_codes"] == {"invalid_key": 2, "missing_key": 1}
+    assert (summary["num_skipped"], len(world.stored())) == (2, 4)
+
+
 def test_what_was_read_before_a_broken_line_is_sent_and_the_retry_sends_the_rest(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
