@@ -76,12 +76,18 @@ class LedgerReader:
     def states(self, identifiers: Collection[str]) -> Mapping[str, RecordState]:
         """Return the state of each of these records that has a row; a status that is none of ours is an error."""
         known, dialect = self._known, self._engine.dialect
+        names: dict[str, str] = {}
+
+        def named(some: Collection[str]) -> Collection[str]:
+            names.update(self._names(some))
+            return names
+
         if self._pipelines and known is not None and identifiers:
-            names = self._names(identifiers)
+            named(identifiers)
             wanted = [self._states.statement(dialect, known, some) for some in chunks(names)]
             rows = [row for cursor in in_one_exchange(self._engine, lambda: wanted) or () for row in cursor.fetchall()]
         else:
-            rows, names = self._found(self._states, identifiers, forgotten=True), self._names(identifiers)
+            rows = self._found(self._states, identifiers, named)
         found = {row[0]: state_of(row, self._named) for row in rows}
         states: dict[str, RecordState] = {}
         # Those that are forgotten come last, and so stand over a row in clear.
@@ -131,13 +137,14 @@ class LedgerReader:
 
         return self.read(look) if self._exists else None
 
-    def _found(self, lookup: Lookup, identifiers: Collection[str], *, forgotten: bool = False) -> list[Any]:
+    def _found(
+        self, lookup: Lookup, identifiers: Collection[str], named: Callable[[Collection[str]], Collection[str]] = tuple
+    ) -> list[Any]:
         def look(connection: Connection) -> list[Any]:
             number = self.sync_no(connection) if identifiers else None
             if number is None:
                 return []
-            names = self._names(identifiers) if forgotten else identifiers
-            return [row for some in chunks(names) for row in lookup.run(connection, number, some)]
+            return [row for some in chunks(named(identifiers)) for row in lookup.run(connection, number, some)]
 
         return self.read(look)
 
