@@ -47,6 +47,14 @@ def test_ids_name_a_run_as_well_as_its_summary(world: World) -> None:
     assert exported(world, as_text) == returned(world, by_ids)
 
 
+def test_an_object_has_the_rows_of_its_own_sync_id_alone(world: World) -> None:
+    world.set(http_429="nth:1")
+    assert world.run(push(people(3), sync_id="old", request_attempts=1)).state == "up_for_retry"
+    summary = world.done(push(people(2), sync_id="new"), 2)
+    found = exported(world, export(world, summary=summary))
+    assert {(row["sync_id"], row["record_identifier"]) for row in read(found["path"])} == {("new", "p0"), ("new", "p1")}
+
+
 def mapped(**given: Any) -> Any:
     with DAG("d", schedule=None):
         return PushContactsOperator.partial(**TABLED, **given).expand(records=[people(2), people(3, 5)])
