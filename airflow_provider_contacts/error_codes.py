@@ -103,8 +103,8 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
     "invalid": {
         "missing_key": Explanation("A part of the sync key is empty.", "Give every row a key, or leave the row out."),
         "invalid_key": Explanation(
-            "The sync key has no unambiguous text: an inexact float, 1.0 in CSV, bytes, characters that no table can "
-            "store, or the name of a forgotten person.",
+            "The sync key has no unambiguous text: an inexact float, a float in CSV, bytes, characters that no table "
+            "can store, or the name of a forgotten person.",
             "Cast the key to text or to an integer in the query.",
         ),
         "key_not_unique": Explanation(

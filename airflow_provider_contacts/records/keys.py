@@ -24,8 +24,8 @@ LONGEST_INTEGER = 800  # bits, which are fewer digits than an identifier may hav
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Of CSV: what pandas makes of a whole number the day another one is missing.
-WHOLE_FLOAT = re.compile(r"-?[0-9]+\.0")
+# Of CSV: what pandas makes of a whole number the day another one is missing, and it and Excel of a long one.
+FLOAT = re.compile(r"-?[0-9]+\.0|-?[0-9](\.[0-9]+)?[eE]\+[0-9]+")
 
 # From here on a float no longer tells neighbouring integers apart.
 EXACT_FLOAT = 2**53
@@ -95,9 +95,9 @@ def stored(text: str) -> str:
 
 
 def check_untyped(row: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """Refuse a key of CSV that is another text in the next file: everybody would be sent again."""
-    if any(WHOLE_FLOAT.fullmatch(row.get(column) or "") for column in columns):
-        raise no_key("1.0 is no sync key of CSV, since 1 would be another one: write whole numbers without .0")
+    """Refuse a key of CSV that may be another text in the next file, or stand for several records."""
+    if any(FLOAT.fullmatch(row.get(column) or "") for column in columns):
+        raise no_key("a float such as 1.0 or 1E+16 is no sync key of CSV: write whole numbers with all their digits")
 
 
 def identifiers_of(

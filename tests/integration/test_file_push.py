@@ -67,9 +67,9 @@ def test_the_day_on_which_pandas_writes_other_keys_sends_nobody_again(
 ) -> None:
     (tmp_path / "a.csv").write_text("key,first_name\n1,Ada\n2,Bo\nv1.0,Cy\n1.05,Di\n")
     assert world.done(file_push(tmp_path / "a.csv", sync_key=sync_key))["num_succeeded"] == 4
-    (tmp_path / "b.csv").write_text("key,first_name\n1.0,Ada\n2.0,Bo\nv1.0,Cy\n1.05,Di\n,Ed\n")
-    summary = world.done(file_push(tmp_path / "b.csv", sync_key=sync_key, max_rejected=3), run_id="next")
-    assert summary["error_codes"] == {"invalid_key": 2, "missing_key": 1}
+    (tmp_path / "b.csv").write_text("key,first_name\n1.0,Ada\n2.0,Bo\nv1.0,Cy\n1.05,Di\n,Ed\n1.2E+16,Flo\n1e+16,Gus\n")
+    summary = world.done(file_push(tmp_path / "b.csv", sync_key=sync_key, max_rejected=5), run_id="next")
+    assert summary["error_codes"] == {"invalid_key": 4, "missing_key": 1}
     assert (summary["num_skipped"], len(world.stored())) == (2, 4)
 
 
