@@ -18,7 +18,7 @@ from airflow_provider_contacts.task.parameters import parse_json
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_contacts.ledgers.sql.forgetting import Finding
+    from airflow_provider_contacts.ledgers.sql.forgetting import ForgetResult
     from airflow_provider_contacts.task.hidden_fields import HidingOperator
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def forgotten(parsed: Mapping[str, Any], given: Any) -> dict[str, Any]:
     from airflow_provider_contacts.task.connections import sql_hook
 
     places = parse_keys(given)
-    found: Mapping[str, Finding] = {}
+    found: Mapping[str, ForgetResult] = {}
     digests: Mapping[str, str] = {}
     if places:
         hook = sql_hook(parsed["outcomes_conn_id"], "outcomes_conn_id")

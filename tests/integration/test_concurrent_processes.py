@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget
+from airflow_provider_contacts.ledgers.sql.forgetting import ForgetResult, forget
 from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.outcome import Status
 from tests.support.forget_histories import cells
@@ -246,7 +246,9 @@ def test_nobody_is_sent_who_has_been_forgotten(
     while waiting and not all(runner.has_ended(0) for runner in runners):
         some, waiting = waiting[:3], waiting[3:]
         found, _ = forget(engine, tables, some)
-        done = {key for key, finding in found.items() if finding in {Finding.FORGOTTEN, Finding.ALREADY_FORGOTTEN}}
+        done = {
+            key for key, finding in found.items() if finding in {ForgetResult.FORGOTTEN, ForgetResult.ALREADY_FORGOTTEN}
+        }
         gone |= {key: created(served.simulator)[key] for key in done}
         waiting += [key for key in some if key not in done]
     assert {runner.report().error for runner in runners} == {None}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy  # noqa: TID253  # the tables are what is tested
 
-from airflow_provider_contacts.ledgers.sql.forgetting import Finding, forget_some
+from airflow_provider_contacts.ledgers.sql.forgetting import ForgetResult, forget_some
 from airflow_provider_contacts.ledgers.sql.forgetting import forget as forget_in
 from airflow_provider_contacts.ledgers.sql.schema import existing
 from airflow_provider_contacts.outcome import UNDELIVERED, Status, digest_of
@@ -33,7 +33,7 @@ ALIKE = ("key-2ea38d69af64", "key-86b9943e9ec2")
 TABLES = ("syncs", "runs", "batches", "records")
 
 
-def forget(database: Database, *names: str) -> dict[str, Finding]:
+def forget(database: Database, *names: str) -> dict[str, ForgetResult]:
     """Forget persons; return what became of each."""
     engine = database.engine()
     return forget_in(engine, existing(engine, "contact_outcomes"), names)[0]
@@ -58,14 +58,14 @@ class ForgetHistories:
         make(ledger, "ada-key", status)
         make(ledger, "bob-key", status)
         before = database.row("ada-key")
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
         (after,) = [row for row in database.rows() if row["record_identifier"] != "bob-key"]
         assert after["record_identifier"].startswith("forgotten:")
         gone = dict.fromkeys(("record_identifier", "payload_hash", "status_message", "errors", "record_payload"))
         assert {**after, **gone} == {**before, **gone}
         assert {after[name] for name in gone if name != "record_identifier"} == {None}
         assert "ada-key" not in cells(database)
-        assert forget(database, "ada-key") == {"ada-key": Finding.ALREADY_FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.ALREADY_FORGOTTEN}
         # It learns of it by the claim, without which nobody is sent.
         assert claim(ledger, "ada-key") == set()
         for reader in (ledger, database.open("later")):
@@ -77,33 +77,38 @@ class ForgetHistories:
         for sync_id in ("one", "two", "three"):
             ledger = database.open(sync_id, sync_id=sync_id)
             make(ledger, "bob-key" if sync_id == "three" else "ada-key", Status.FAILED)
-        assert forget(database, "ada-key", "nobody") == {"ada-key": Finding.FORGOTTEN, "nobody": Finding.ABSENT}
+        assert forget(database, "ada-key", "nobody") == {
+            "ada-key": ForgetResult.FORGOTTEN,
+            "nobody": ForgetResult.ABSENT,
+        }
         one, two, bob = sorted(names(database), key=lambda name: name == "bob-key")
         assert (one != two, bob) == (True, "bob-key")
         # What one sync_id refuses is told, and done under the others.
         claim(database.open("one", 2, sync_id="one"), "bob-key")
-        assert forget(database, "bob-key") == {"bob-key": Finding.STILL_SENDING}
+        assert forget(database, "bob-key") == {"bob-key": ForgetResult.STILL_SENDING}
         assert names(database).count("bob-key") == 1
 
     def test_by_digest(self, database: Database) -> None:
         make(database.open(), "ada-key", Status.FAILED)
         digest = digest_of("ada-key").upper()
-        assert forget(database, digest) == {digest: Finding.FORGOTTEN}
+        assert forget(database, digest) == {digest: ForgetResult.FORGOTTEN}
         (name,) = names(database)
-        assert forget(database, digest) == {digest: Finding.ABSENT}, "its digest tells of a forgotten person no more"
+        assert forget(database, digest) == {digest: ForgetResult.ABSENT}, (
+            "its digest tells of a forgotten person no more"
+        )
         assert forget(database, name, digest_of(name)) == {
-            name: Finding.ALREADY_FORGOTTEN,
-            digest_of(name): Finding.ALREADY_FORGOTTEN,
+            name: ForgetResult.ALREADY_FORGOTTEN,
+            digest_of(name): ForgetResult.ALREADY_FORGOTTEN,
         }
         # In both spellings at once, and beside an identifier that looks like one of them.
         make(database.open("again"), "bob-key", Status.FAILED)
         make(database.open("again"), digest_of("bob-key").upper(), Status.FAILED)
         both = {digest_of("bob-key"), digest_of("bob-key").upper(), digest_of("bob-key").title()}
-        assert forget(database, *both) == dict.fromkeys(both, Finding.FORGOTTEN)
+        assert forget(database, *both) == dict.fromkeys(both, ForgetResult.FORGOTTEN)
         assert names(database) == [one for one in names(database) if one.startswith("forgotten:")]
         # An identifier that looks like a digest is itself first.
         make(database.open("later"), digest, Status.FAILED)
-        assert forget(database, digest) == {digest: Finding.FORGOTTEN}
+        assert forget(database, digest) == {digest: ForgetResult.FORGOTTEN}
 
     # Between the look and the claim
 
@@ -117,7 +122,7 @@ class ForgetHistories:
         later = mark(ours, "ada-key")
         if written_by_another:
             make(theirs, "ada-key", Status.SUCCEEDED)
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
         assert put(ours, wanted) == {"bob-key", "cleo-key"}
         assert ours.states(["ada-key"])["ada-key"].is_forgotten
         # What was found new before is not claimed later either, nor is it noted.
@@ -165,10 +170,10 @@ class ForgetHistories:
         sent = batch_of(ledger, "ada-key", "bob-key")
         put(ledger, sent)
         before = database.rows()
-        assert forget(database, "ada-key") == {"ada-key": Finding.STILL_SENDING}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.STILL_SENDING}
         assert database.rows() == before
         assert answer(ledger, sent, Status.SUCCEEDED) == {"ada-key", "bob-key"}
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
 
     def test_an_heirs_word_does_not_make_a_request_end(self, database: Database) -> None:
         slow = database.open()
@@ -177,9 +182,9 @@ class ForgetHistories:
         heir = database.open(try_number=2)
         doubts = [outcome(one.record_identifier, Status.UNKNOWN, one.batch_id) for one in sent]
         assert conclude(heir, doubts) == {"ada-key", "bob-key"}
-        assert forget(database, "ada-key") == {"ada-key": Finding.STILL_SENDING}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.STILL_SENDING}
         database.backdate(606)
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
         assert answer(slow, sent, Status.SUCCEEDED, destination_record_id="id") == {"bob-key"}
         assert "ada-key" not in cells(database)
         # Nor does a doubt that was read before bring the person back.
@@ -193,7 +198,7 @@ class ForgetHistories:
         sent = batch_of(dead, "ada-key", "bob-key")
         put(dead, sent)
         database.backdate(HOUR)
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
         assert {one["body"] for one in database.rows("contact_outcomes_batches")} == {None}
         assert database.row("bob-key")["record_payload"] is not None
         assert answer(dead, sent, Status.SUCCEEDED, destination_record_id="id") == {"bob-key"}
@@ -218,7 +223,7 @@ class ForgetHistories:
         forget(database, "ada-key")
         database.run("UPDATE contact_outcomes_records SET record_identifier = 'ada-key' WHERE record_identifier = 'bob-key'")  # fmt: skip  # noqa: E501
         assert database.open("later").states(["ada-key"])["ada-key"].is_forgotten
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
         (row,) = database.rows()
         assert (row["record_identifier"][:10], row["status"]) == ("forgotten:", "succeeded")
 
@@ -226,7 +231,7 @@ class ForgetHistories:
         ledger = database.open()
         make(ledger, "ada-key", Status.FAILED)
         database.run("DELETE FROM contact_outcomes_batches")
-        assert forget(database, "ada-key") == {"ada-key": Finding.FORGOTTEN}
+        assert forget(database, "ada-key") == {"ada-key": ForgetResult.FORGOTTEN}
 
     # At the same time
 
@@ -253,13 +258,13 @@ class ForgetHistories:
                 waiting = threads.submit(forget, database, "ada-key")
                 with pytest.raises(TimeoutError):
                     waiting.result(timeout=0.5)
-            assert waiting.result(timeout=30) == {"ada-key": Finding.FORGOTTEN}
+            assert waiting.result(timeout=30) == {"ada-key": ForgetResult.FORGOTTEN}
 
     def test_a_digest_of_two_names_nobody(self, database: Database) -> None:
         for name, sync_id in zip(ALIKE, ("one", "two"), strict=True):
             make(database.open(sync_id, sync_id=sync_id), name, Status.FAILED)
         digest = digest_of(ALIKE[0])
-        assert forget(database, digest) == {digest: Finding.AMBIGUOUS}
+        assert forget(database, digest) == {digest: ForgetResult.AMBIGUOUS}
         assert sorted(names(database)) == sorted(ALIKE)
 
     def test_at_the_same_moment(self, database: Database) -> None:
@@ -281,7 +286,7 @@ class ForgetHistories:
                     won |= answer(pushes[number], [one for one in some if one.record_identifier in mine], Status.FAILED)
                 return won
 
-            def forgetting(names: list[str], start: Any = start) -> dict[str, Finding]:
+            def forgetting(names: list[str], start: Any = start) -> dict[str, ForgetResult]:
                 start.wait(timeout=30)
                 return {**forget(database, *names), **forget(database, *names)}
 
@@ -299,6 +304,6 @@ class ForgetHistories:
             gone = {name for one in found for name, finding in one.items() if "forgotten" in finding}
             rows = [row["record_identifier"] for row in database.rows() if row["sync_id"] == sync]
             assert not gone & set(rows)
-            assert {Finding.AMBIGUOUS} & {finding for one in found for finding in one.values()} == set()
+            assert {ForgetResult.AMBIGUOUS} & {finding for one in found for finding in one.values()} == set()
             again = [mark(pushes[0], name) for name in keys]
             assert put(pushes[0], again) == set(keys) - gone - set(rows)

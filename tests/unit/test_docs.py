@@ -139,7 +139,7 @@ def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
 def test_every_word_of_an_outcome_and_a_verdict_is_explained() -> None:
     assert {status.value for status in Status} <= words(text_of("README.md"))
     assert {f"num_{kind}" for kind in WHY} <= words(text_of("README.md"))
-    counts = {*pruning.COUNTS, *(f"num_{one.value}" for one in forgetting.Finding)}
+    counts = {*pruning.COUNTS, *(f"num_{one.value}" for one in forgetting.ForgetResult)}
     assert counts <= words(text_of("docs/keeping.md"))
 
 

@@ -27,7 +27,7 @@ from airflow_provider_contacts.vendor_kit.forms import LONGEST_TIMEOUT
 TEXTS = ("payload_hash", "status_message", "errors", "record_payload")
 
 
-class Finding(StrEnum):
+class ForgetResult(StrEnum):
     """What became of one named person; of several rows, the first of these that is true of any."""
 
     STILL_SENDING = "still_sending"
@@ -37,7 +37,7 @@ class Finding(StrEnum):
     AMBIGUOUS = "ambiguous"
 
 
-def forget(engine: Engine, tables: Tables, names: Collection[str]) -> tuple[dict[str, Finding], dict[str, str]]:
+def forget(engine: Engine, tables: Tables, names: Collection[str]) -> tuple[dict[str, ForgetResult], dict[str, str]]:
     """Forget persons under every ``sync_id``, named by identifier or digest; return the findings, and the digests.
 
     One transaction a ``sync_id``. May be repeated: what is forgotten is found so.
@@ -49,18 +49,20 @@ def forget(engine: Engine, tables: Tables, names: Collection[str]) -> tuple[dict
 
     meant, numbers = reading(engine, look)
     alone = sorted({one for one, *others in meant.values() if not others})
-    found: dict[str, set[Finding]] = {one: {Finding.ABSENT} for one in alone}
+    found: dict[str, set[ForgetResult]] = {one: {ForgetResult.ABSENT} for one in alone}
     for number in numbers:
         for some in chunks(alone):
             work = partial(forget_some, tables=tables, sync_no=number, names=some)
             for one, finding in transact(engine, work, repeatable=True).items():
                 found[one].add(finding)
-    first = {one: min(some, key=list(Finding).index) for one, some in found.items()}
-    findings = {name: Finding.AMBIGUOUS if others else first[one] for name, (one, *others) in meant.items()}
+    first = {one: min(some, key=list(ForgetResult).index) for one, some in found.items()}
+    findings = {name: ForgetResult.AMBIGUOUS if others else first[one] for name, (one, *others) in meant.items()}
     return findings, {name: digest_of(one) for name, (one, *_) in meant.items()}
 
 
-def forget_some(connection: Connection, *, tables: Tables, sync_no: int, names: Sequence[str]) -> dict[str, Finding]:
+def forget_some(
+    connection: Connection, *, tables: Tables, sync_no: int, names: Sequence[str]
+) -> dict[str, ForgetResult]:
     """Forget persons under one ``sync_id``; return what became of those that have a row.
 
     Who claims holds its row as well: a claim that came before is seen here, and a later one sees what is done here.
@@ -78,17 +80,17 @@ def forget_some(connection: Connection, *, tables: Tables, sync_no: int, names: 
     key = sync.forget_key or secrets.token_hex(16)
     kept = {name: name if FORGOTTEN.fullmatch(name) else forgotten_as(key, name) for name in names}
     there = rows.read([*names, *kept.values()])
-    findings = dict[str, Finding]()
+    findings = dict[str, ForgetResult]()
     for name, new_name in kept.items():
         if name == new_name or name not in there:
             if new_name in there:
-                findings[name] = Finding.ALREADY_FORGOTTEN
+                findings[name] = ForgetResult.ALREADY_FORGOTTEN
         elif is_under_way(there[name]):
-            findings[name] = Finding.STILL_SENDING
+            findings[name] = ForgetResult.STILL_SENDING
         else:
             rows.replace(name, new_name, is_there=new_name in there)
-            findings[name] = Finding.FORGOTTEN
-    if Finding.FORGOTTEN in findings.values():
+            findings[name] = ForgetResult.FORGOTTEN
+    if ForgetResult.FORGOTTEN in findings.values():
         counted = func.coalesce(tables.syncs.c.num_forgets, 0) + 1
         row = update(tables.syncs).where(tables.syncs.c.sync_no == sync_no)
         connection.execute(row.values(forget_key=key, num_forgets=counted))
