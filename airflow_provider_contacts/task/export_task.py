@@ -36,8 +36,8 @@ STATEMENT_SECONDS = 600.0
 
 EITHER = "give either summary, the output of a push, or both sync_id and sync_run_id"
 NO_SUMMARY = (
-    "left no summary (skipped, or killed before it could write one): what it wrote is exported by sync_id and "
-    "sync_run_id, in another task or by the command export"
+    "left no summary (skipped, killed before it could write one, or misnamed): what it wrote is exported by sync_id "
+    "and sync_run_id, in another task or by the command export"
 )
 
 

@@ -77,7 +77,7 @@ def test_what_is_there_is_exported_where_one_of_a_mapped_push_left_no_summary(wo
         world.done(op, map_index=index)
     del world.api.xcoms[scope_of(op, map_index=0), "return_value"]
     task = behind(world, op)
-    assert world.refused(task).startswith("summary: 1 pushes are exported, but 1 left no summary (skipped, or killed")
+    assert world.refused(task).startswith("summary: 1 pushes are exported, but 1 left no summary (skipped, killed")
     assert [one["sync_run_id"] for one in returned(world, task)] == ["d/run/push/1"]
 
 
@@ -87,6 +87,7 @@ def test_a_push_without_a_summary_names_the_way_out(world: World, summary: Any) 
     world.api.xcoms[scope_of(op), "return_value"] = summary
     told = world.refused(behind(world, op))
     assert f"summary: 0 pushes are exported, but {2 if summary else 1} left no summary" in told
+    assert "or misnamed)" in told
     assert "by sync_id and sync_run_id" in told
 
 
