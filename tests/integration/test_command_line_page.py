@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_contacts.cli.definition import COMMANDS
-from airflow_provider_contacts.cli.program import main
+from airflow_provider_contacts.cli.program import USAGE, main
 from tests.support.pushing import CALLS, World, callees, push
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ def test_every_command_has_an_example_and_every_example_runs(world: World, monke
     settings = {"AIRFLOW__CONTACTS__OUTCOMES_CONN_ID": "outcomes", "_AIRFLOW_PROCESS_CONTEXT": ""}
     for name, value in {**connections, **settings}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("sys.stdin", io.StringIO("lead-17\nlead-19\n"))
     monkeypatch.chdir(world.folder)
+
+    def ran(line: str) -> int:
+        monkeypatch.setattr("sys.stdin", io.StringIO("lead-17\nlead-19\n"))
+        return main(shlex.split(line))
+
     examples = re.findall(r"^airflow contacts (.+?)(?: < keys.txt)?$", PAGE, re.MULTILINE)
     assert {line.split()[0] for line in examples} == {command.name for command in COMMANDS}
-    assert {line: main(shlex.split(line)) for line in examples} == dict.fromkeys(examples, 0)
-    assert world.statuses() == {"lead-17": "succeeded", "lead-18": "failed", "lead-19": "failed"}
+    # One asks before it removes a whole sync, and no terminal is there.
+    asking = [line for line in examples if line.startswith("prune") and "--dry-run" not in line]
+    assert {line: ran(line) for line in examples} == {**dict.fromkeys(examples, 0), **dict.fromkeys(asking, USAGE)}
+    found = world.statuses()
+    assert sorted(found.values()) == ["failed", "failed", "succeeded"]
+    assert all(name.startswith("forgotten:") for name in found)
