@@ -40,11 +40,11 @@ def connections(world: World, lake: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def keys() -> set[str]:
-    """Return the objects of the bucket."""
-    store = folder_at(IN_LAKE["path"], "aws").fs
+def keys(folder: str) -> set[str]:
+    """Return the objects of a folder."""
+    store = folder_at(folder, "aws").fs
     store.invalidate_cache()
-    return set(store.find("lake"))
+    return set(store.find(folder))
 
 
 @pytest.mark.parametrize("where", ["s3", "folder"])
@@ -67,14 +67,13 @@ def test_duckdb_shows_history_and_latest_state_of_three_runs(world: World, where
 
 @pytest.mark.parametrize("file_format", ["parquet", "ndjson", "csv"])
 def test_an_object_is_there_under_its_own_name_alone(world: World, file_format: str) -> None:
-    summary = world.done(push(people(2)))
-    before = keys()
+    summary, folder = world.done(push(people(2))), f"s3://lake/{world.folder.name}"
     for _ in (1, 2):
-        done = exported(world, export(world, summary=summary, file_format=file_format, **IN_LAKE))
-    assert done["path"] == f"s3://lake/contacts/d%2Fpush%40dex_default/d%2Frun%2Fpush%2F-1.{file_format}"
-    assert keys() - before == {done["path"].removeprefix("s3://")}
+        done = exported(world, export(world, summary=summary, file_format=file_format, **{**IN_LAKE, "path": folder}))
+    assert done["path"] == f"{folder}/d%2Fpush%40dex_default/d%2Frun%2Fpush%2F-1.{file_format}"
+    assert keys(folder) == {done["path"].removeprefix("s3://")}
     (event,) = world.api.states[-1]["outlet_events"]
-    assert event["dest_asset_key"]["uri"] == "s3://lake/contacts"
+    assert event["dest_asset_key"]["uri"] == folder
 
 
 def test_more_than_one_part_is_uploaded(world: World) -> None:
