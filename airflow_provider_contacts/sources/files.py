@@ -116,7 +116,12 @@ class Files:
         self._close_file()
         self._file = self._store.open(self._path, "rb", block_size=BYTES_AT_ONCE)
         plain = gzip.GzipFile(fileobj=self._file) if is_compressed(self._path) else self._file
-        self._rows = READERS[self.file_format](cast("BinaryIO", plain), self._form)
+        try:
+            self._rows = READERS[self.file_format](cast("BinaryIO", plain), self._form)
+        except BaseException:
+            # Before what wraps it goes away with the exception: that would warn of a file left open.
+            self._close_file()
+            raise
         self._left = iter(self._rows)
 
     def _read(self, rows: list[Any]) -> None:
