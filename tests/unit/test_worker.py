@@ -97,7 +97,7 @@ def test_cancelling_and_ending_may_each_take_their_time(worker: Worker) -> None:
         time.sleep(0.6 * LAST_CHANCE)
 
     by_stopping(lambda stopping: worker.call(job, stopping=stopping, cancel=cancel))
-    ended(worker)
+    assert ended(worker) < SOON
 
 
 def test_a_call_that_nobody_can_cancel_is_left_and_its_source_closed_when_it_returns(worker: Worker) -> None:
@@ -117,8 +117,9 @@ def test_a_call_that_nobody_can_cancel_is_left_and_its_source_closed_when_it_ret
 
 
 def test_closing_may_hang(worker: Worker) -> None:
-    returns = Event()
+    returns, begun = Event(), time.monotonic()
     worker.end(lambda: fail_after(returns))
+    assert time.monotonic() - begun < CLOSING + SOON
     returns.set()
 
 
