@@ -1,7 +1,7 @@
 """Push, then write what became of each record into one object a run, which every warehouse loads.
 
 The export runs also when the push has failed, and fails by itself: a storage that is away changes nothing about the
-push. Queries over the objects: docs/warehouses.md.
+push. Queries over the objects: docs/export.md.
 
 Connections: ``outcomes`` (SQLite, PostgreSQL, MySQL or MariaDB), ``dex_default``, ``warehouse`` (any SQL database). The
 folder is on this machine, as ``path`` says; in a storage it is such as ``s3://bucket/folder``, with ``path_conn_id``.

@@ -41,7 +41,7 @@ def knob_lines(simulator: Simulator) -> Iterator[str]:
         names.setdefault(vendor, []).append((name, knob))
     shared = [(name, knob) for name, knob in names["dex"] if all((name, knob) in own for own in names.values())]
     once = [(name, knob) for name, knob in shared if not name.startswith(("read.", "token."))]
-    yield "[SEED], [FOUND], [INFERRED], [UNKNOWN]: on what evidence a behaviour rests (README, The vendors)"
+    yield "[SEED], [FOUND], [INFERRED], [UNKNOWN]: on what evidence a behaviour rests (docs/vendors/index.md)"
     yield ""
     yield "Every vendor (vendor.NAME or all.NAME; the faults also as vendor.read.NAME, vendor.token.NAME):"
     yield from (_line(name, knob) for name, knob in once)

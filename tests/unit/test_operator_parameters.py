@@ -215,7 +215,7 @@ def parameters_of(operator: type) -> dict[str, inspect.Parameter]:
     ],
 )
 def test_the_others_take_what_a_push_takes(operator: type, own: dict[str, Any], needed: set[str]) -> None:
-    # The defaults of a push: those in the README.
+    # The defaults of a push: those of docs/operators.md.
     push, found = parameters_of(PushContactsOperator), parameters_of(operator)
     shared = {name: one.default for name, one in push.items() if name != "records"}
     wanted = {**shared, **own, **dict.fromkeys(needed, inspect.Parameter.empty)}
