@@ -16,7 +16,16 @@ import nox
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["check", "tests"]
 
-CHECKED = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "noxfile.py")
+CHECKED = (
+    "airflow_provider_contacts",
+    "example_dags",
+    "tests",
+    "demo",
+    "bench",
+    "campaigns",
+    "docs/conf.py",
+    "noxfile.py",
+)
 PARTS = ("tests/unit", "tests/integration")
 MUTMUT = "mutmut==3.8.1"
 BROWSER = ("playwright==1.65.2", "axe-playwright-python==0.1.8", "pytest")
@@ -173,6 +182,18 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="uv")
+def docs(session: nox.Session) -> None:
+    """Make the site in build/site, where a warning is an error; then run what its pages show: `-- -k vendors`."""
+    venv = session.virtualenv.location
+    install(session, venv, "--group", "test", "--group", "docs", "--requirement", ".ci/wheel.txt")
+    env = {**INSTALLED, "AIRFLOW_HOME": str(session.cache_dir / "docs"), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+    strict = ("--nitpicky", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet")
+    made = ("-m", "sphinx", *strict, "--conf-dir", "docs", ".", "build/site")
+    session.run(f"{venv}/bin/python", *made, env=env, external=True)
+    session.run(f"{venv}/bin/python", "-m", "pytest", "tests/documents", *session.posargs, env=INSTALLED, external=True)
+
+
+@nox.session(venv_backend="uv")
 def s3(session: nox.Session) -> None:
     """Export to a simulated S3, by HTTP and Airflow's own hook, and ask DuckDB what the documents ask."""
     venv = session.virtualenv.location
@@ -235,7 +256,7 @@ def constraints(session: nox.Session) -> None:
         (folder / name).write_text(text, encoding="utf-8")
         return str(folder / name)
 
-    groups = ("--group", "dev", "--constraint", written("newest.txt", NEWEST))
+    groups = ("--group", "dev", "--group", "docs", "--group", "dist", "--constraint", written("newest.txt", NEWEST))
     uv(session, "the newest", *compiled, *groups, "--output-file", "constraints.txt")
     lowest, too_new = str(folder / "lowest.txt"), written("too_new.txt", TOO_NEW)
     uv(session, "the lowest", *compiled, "--resolution", "lowest-direct", "--no-deps", "--output-file", lowest)
