@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_contacts import vendors
+from airflow_provider_contacts.cli.arguments import LIMIT, OUTPUT, TABLE, YES, Argument, Command
 from airflow_provider_contacts.cli.definition import COMMANDS, SIMULATE, get_cli_commands
 from airflow_provider_contacts.cli.output import shown, write
 from airflow_provider_contacts.cli.program import main, prepare_streams
@@ -24,12 +26,37 @@ from airflow_provider_contacts.outcome import RecordError, Status, digest_of
 from airflow_provider_contacts.simulator.knobs import FORMS
 from tests.support.ledger_conformance import Database, answer, batch_of, execution, make, put, results
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "command_line.md").read_text("utf-8")
+SHARED = (*TABLE, OUTPUT, LIMIT, YES)
 ROWS = [{"name": "1.10", "text": "\x1b[31m[red]a\nb[/red]\u202e :smile:", "number": 3, "none": None}]
 
 
 def test_airflow_is_given_every_command() -> None:
     (group,) = get_cli_commands()
     assert [one.name for one in group.subcommands] == [one.name for one in COMMANDS]
+
+
+def documented(heading: str, arguments: list[Argument]) -> None:
+    """Compare the table of a section with the parser: every argument, its choices and its default."""
+    (section,) = re.findall(rf"^##+ {heading}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    rows: list[str] = re.findall(r"^\| (`.*) \|$", section, re.MULTILINE)
+    stated = {re.findall(r"`([\w-]+)", row.partition(" |")[0])[-1]: row for row in rows}
+    named = {one.flags[-1]: one.settings.get("metavar") or one.flags[-1].upper() for one in arguments}
+    assert list(stated) == [flag if flag.startswith("-") else name for flag, name in named.items()]
+    for one, row in zip(arguments, stated.values(), strict=True):
+        default = one.settings.get("default")
+        known = [*one.settings.get("choices", ()), *([] if default in (None, []) else [default])]
+        assert [word for word in known if f"`{word}`" not in row] == [], row
+        assert ("| required: " in row) == bool(one.settings.get("required")), row
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)
+def test_the_page_has_every_argument_of_a_command(command: Command) -> None:
+    documented(command.name, [one for one in command.arguments if one not in SHARED])
+
+
+def test_the_page_has_the_options_of_several_commands() -> None:
+    documented("Options of several commands", list(SHARED))
 
 
 @pytest.mark.parametrize("name", [one.name for one in COMMANDS])
