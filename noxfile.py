@@ -186,7 +186,11 @@ def docs(session: nox.Session) -> None:
     """Make the site in build/site, where a warning is an error; then run what its pages show: `-- -k vendors`."""
     venv = session.virtualenv.location
     install(session, venv, "--group", "test", "--group", "docs", "--requirement", ".ci/wheel.txt")
-    env = {**INSTALLED, "AIRFLOW_HOME": str(session.cache_dir / "docs"), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+    env = {
+        **INSTALLED,
+        "AIRFLOW_HOME": str(session.cache_dir.resolve() / "docs"),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
     strict = ("--nitpicky", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet")
     made = ("-m", "sphinx", *strict, "--conf-dir", "docs", ".", "build/site")
     session.run(f"{venv}/bin/python", *made, env=env, external=True)

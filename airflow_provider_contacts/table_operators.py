@@ -62,7 +62,7 @@ class SettleContactsOperator(HidingOperator, TableOperator):
 
     Only ``unknown`` rows change, and rows left ``sending`` for an hour. Every other named record is counted in the
     summary, and fails the task without a retry, unless it has the same verdict already. Needs no vendor connection.
-    :class:`TableOperator` describes the other parameters.
+    :class:`.TableOperator` describes the other parameters.
 
     :param sync_id: the ``sync_id`` in the summary of the push.
     :param records: for ``succeeded`` a mapping of ``record_identifier`` to the vendor's id of the contact, for
@@ -112,7 +112,7 @@ class PruneOutcomesOperator(TableOperator):
 
     Payloads, vendor texts and the headers of retried requests go; statuses, codes, ids, digests and times stay, and so
     does all of a record in doubt: what a later push skips and counts is unchanged. A sync goes whole only if it is
-    named. Needs the rights to UPDATE and DELETE. :class:`TableOperator` describes the other parameters.
+    named. Needs the rights to UPDATE and DELETE. :class:`.TableOperator` describes the other parameters.
 
     :param older_than: an age since the outcome was written, by the database's clock: a timedelta, or a text such as
         ``"90d"``, ``"12h"`` or ``"8w"``; an hour at least.
@@ -152,7 +152,7 @@ class ExportOutcomesOperator(HidingOperator, TableOperator):
 
     A task of its own behind the push, with ``trigger_rule="all_done"``. Each run has its object,
     ``{path}/{sync_id}/{sync_run_id}.{suffix}``; a retry replaces it. A push that only planned is skipped.
-    :class:`TableOperator` describes the other parameters.
+    :class:`.TableOperator` describes the other parameters.
 
     :param path: folder on this machine or in any storage that ``ObjectStoragePath`` knows, as ``s3://bucket/folder``.
     :param path_conn_id: connection of the storage; ``None``: as its provider finds credentials without one.
@@ -216,7 +216,7 @@ class ForgetContactsOperator(HidingOperator, TableOperator):
     The identifier becomes a digest under a key that stays in the tables; payload, its digest and all texts are deleted.
     A record that is being sent is refused: the task fails, and forgets it in a later try. A key that no row has is
     counted, and the log warns of it. Exports, XCom, logs and DAG run confs are not reached. Needs the right to DELETE.
-    :class:`TableOperator` describes the other parameters.
+    :class:`.TableOperator` describes the other parameters.
 
     :param keys: the values of ``sync_key``, each a text or number, or a list of several columns' values; JSON text of
         that, as a template leaves it, or an upstream task's output. The digest in logs does as well. Nothing given is

@@ -24,9 +24,9 @@ exclude_patterns = [".*", "build", "dist", "mutants", "tests"]
 # Headings are addressed as on GitHub.
 myst_heading_anchors = 6
 
-# Links are checked inside: those of pages always, those of docstrings where they name something of this package.
+# Every link must lead somewhere, those of docstrings too.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!airflow_provider_contacts).*")]
+nitpick_ignore_regex = [("py:class", r"collections\.abc\.\w+")]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -57,6 +57,13 @@ def plain_image(found: re.Match[str]) -> str:
     return f"![{words['alt']}]({words['src']})"
 
 
+def leave_type(_app: Any, _env: Any, node: Any, shown: Any) -> Any:
+    """Leave names of Airflow and Python in signatures without a link."""
+    while node is not None and node.tagname != "desc_signature":
+        node = node.parent
+    return shown if node is not None else None
+
+
 def lead_in(app: Any, problem: Exception | None) -> None:
     """Let the address of the site lead to its first page."""
     if problem is None and app.builder.format == "html":
@@ -69,4 +76,5 @@ def lead_in(app: Any, problem: Exception | None) -> None:
 def setup(app: Any) -> None:
     """Register what this site does besides."""
     app.connect("source-read", read)
+    app.connect("missing-reference", leave_type)
     app.connect("build-finished", lead_in)
