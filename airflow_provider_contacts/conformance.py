@@ -1,21 +1,22 @@
-"""Checks that a vendor passes, ours or one of another distribution: call them from its tests.
+"""Checks of a vendor file, for its tests: of the vendors of this package, or of a vendor in another distribution.
 
-Each raises ``AssertionError`` that says what is wrong, or whatever a reader raises. :func:`check_vendor` takes the
-vendor alone; the others take a documented exchange, a mapping as read from a JSON file:
+Each check raises ``AssertionError`` with what is wrong, or the exception of the vendor's reader. :func:`check_vendor`
+takes a vendor alone. The others take documented exchanges; each exchange is a mapping, as read from a JSON file:
 
-- ``source``: where the shapes are documented, with the mark of each (SEED, FOUND, INFERRED, UNKNOWN);
-- ``destination`` and ``records``: as a user gives them, all of them fit to be sent;
-- ``request``: ``method``, ``path`` and ``body`` exactly as they must leave (ids that we make are drawn for the
-  ``sync_id`` ``exchanges``);
+- ``source``: where request and answer are documented, with a mark for each fact: SEED, FOUND, INFERRED or UNKNOWN;
+- ``destination`` and ``records``: as a user gives them; every record is valid;
+- ``request``: ``method``, ``path`` and ``body``, exactly as they are sent (generated ids are those of the ``sync_id``
+  ``exchanges``);
 - ``response``: ``status``, ``headers`` (optional), and ``body`` as JSON or ``raw`` as text;
-- ``replies``, one a record, for a 2xx: ``kind`` with ``id`` (created, doubt), ``errors`` (rejected) or ``code``;
-- ``refusal`` for a 4xx: place to ``errors``; a record that it does not name is not there. ``refusal_code`` may stand
-  beside it.
+- ``replies`` for a 2xx, one a record: ``kind`` (``created``, ``rejected``, ``again``, ``doubt`` or ``stop``), with
+  ``id`` (of ``created`` and ``doubt``), ``errors`` (of ``rejected``) or ``code``;
+- ``refusal`` for a 4xx: a mapping of the place of each refused record to its ``errors``; ``refusal_code`` (optional).
 
-An exchange of a reading has ``steps`` in place of ``request`` and ``response``: the first is the vendor's first
-question about the records, each further one what the step before leads to. A step has ``request`` (``method``,
-``path``, ``query``, perhaps ``body``) and ``response``, then ``unreadable``, or ``contacts``, each with ``id``,
-``fields`` and ``created_at``. ``proves_absence: false``: the answer leaves room for a contact that it does not show.
+An exchange that reads the vendor back has ``steps`` instead of ``request`` and ``response``. The first step is the
+vendor's first question about the records, and each further one follows from the answer before. A step has ``request``
+(``method``, ``path``, ``query``, and ``body`` where there is one) and ``response``, and either ``unreadable: true`` or
+``contacts``, each with ``id``, ``fields`` and ``created_at``. ``proves_absence: false`` says that the vendor may have a
+contact that the answer does not show.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ def same(found: object, wanted: object, what: str) -> None:
 
 
 def check_vendor(vendor: Vendor) -> None:
-    """Check what holds of a vendor before anything is sent or read."""
+    """Check what can be checked of a vendor without an exchange: name, settings, addresses, fields, limits.
+
+    :raises AssertionError: with what is wrong.
+    """
     assert re.fullmatch(r"[a-z][a-z0-9_]*", vendor.name), f"the name {vendor.name!r} is no connection type"
     settings, form = settings_of(vendor), vendor.destination
     names = [setting.name for setting in settings]
@@ -87,7 +91,13 @@ def check_keys(found: set[str], wanted: set[str], source: str) -> None:
 
 
 def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
-    """Check what leaves, and what is made of the answer: as documented, and changed in every place."""
+    """Check the request that is made of an exchange's records, and the outcomes that are read from its answer.
+
+    The answer is then changed in every place, and replaced by garbage: the reader must not fail, give one id to two
+    records, or answer for fewer records than were sent.
+
+    :raises AssertionError: with what is wrong.
+    """
     check_keys(
         {*exchange} - {"replies", "refusal", "refusal_code"}, {"request", "response"}, exchange.get("source", "")
     )
@@ -110,7 +120,10 @@ def check_exchange(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
 
 
 def check_answer(vendor: Vendor, answer: Response, sent: Sequence[dict[str, Any]]) -> Replies:
-    """Check what holds of any answer whatsoever; return its replies."""
+    """Check what is true of every answer, documented or not; return its replies.
+
+    :raises AssertionError: with what is wrong.
+    """
     try:
         replies = vendor.read(answer, sent)
     except UnreadableError:
@@ -133,7 +146,10 @@ def check_answer(vendor: Vendor, answer: Response, sent: Sequence[dict[str, Any]
 
 
 def check_reading(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
-    """Check what is asked about records in doubt, and what is made of the answers."""
+    """Check the requests that look for records in doubt, and the contacts that are read from the answers.
+
+    :raises AssertionError: with what is wrong.
+    """
     check_keys({*exchange}, {"steps"}, exchange.get("source", ""))
     words = vendor.read_back
     assert words is not None, f"{vendor.name} is not read back"
@@ -161,7 +177,10 @@ def check_reading(vendor: Vendor, exchange: Mapping[str, Any]) -> None:
 
 
 def check_exchanges(exchanges: Iterable[Mapping[str, Any]]) -> None:
-    """Check that the exchanges of a vendor show success, doubt and refusal."""
+    """Check that the exchanges of a vendor include a success, an answer that proves nothing, and a refusal.
+
+    :raises AssertionError: with what is missing.
+    """
     listed = list(exchanges)
     kinds = [{reply["kind"] for reply in exchange.get("replies", ())} for exchange in listed]
     assert {"created"} in kinds, "an exchange is missing in which all records are created"

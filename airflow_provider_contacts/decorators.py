@@ -36,14 +36,16 @@ def contacts_task(python_callable: Callable[Params, Given]) -> Task[Params, Give
 @overload
 def contacts_task(**kwargs: Any) -> Callable[[Callable[Params, Given]], Task[Params, Given]]: ...
 def contacts_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
-    """Push the records that a function returns or yields: ``@task.contacts(contacts_conn_id=...)``.
+    """Push the records that a function returns or yields; in a DAG it is ``@task.contacts(contacts_conn_id=...)``.
 
-    Takes what :class:`~airflow_provider_contacts.operators.ContactsOperator` takes. The function gives whatever
-    ``PushContactsOperator`` takes as ``records``, the same ones to every try of a run. It is called once a try, when
-    connection, destination and outcome table are known to be usable; a generator is read as the vendor takes its
-    records. Its arguments are those of any ``@task``, and neither the UI nor the stored DAG shows them.
+    It has the parameters of :class:`~airflow_provider_contacts.operators.ContactsOperator`, and those of any ``@task``.
+    The function returns what ``PushContactsOperator`` takes as ``records``, or yields records or pages of records; the
+    same ones for every try of a run. It is called once a try, after connection, destination and outcome table have been
+    checked. A generator is read as the vendor takes its records. The function's arguments are those of any ``@task``;
+    neither the UI nor the stored DAG shows them.
 
     :param python_callable: the function, where the decorator is written without parentheses.
+    :raises ConfigError: when the DAG is parsed, if a value written there is wrong or the function is asynchronous.
     """
     if python_callable is None:
         return lambda function: contacts_task(function, **kwargs)
@@ -58,7 +60,7 @@ def contacts_task(python_callable: Callable[..., Any] | None = None, **kwargs: A
 
 
 class ContactsDecoratedOperator(DecoratedOperator, HidingOperator, ContactsOperator):
-    """Push the records that a function gives."""
+    """Push the records that a decorated function returns or yields."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *ContactsOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = ContactsOperator.template_fields_renderers

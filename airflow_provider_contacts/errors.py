@@ -1,6 +1,6 @@
-"""Every exception of the package. An exception means that a push cannot go on; a record's trouble is an outcome.
+"""The exceptions of the package. An exception means that a push cannot go on; a problem of a record is an outcome.
 
-InvalidRecordError and UnreadableError are not among them: they are caught inside the package and become outcomes.
+``InvalidRecordError`` and ``UnreadableError`` never leave the package: they become outcomes.
 """
 
 from __future__ import annotations
@@ -10,36 +10,37 @@ from datetime import datetime
 
 
 class ContactsError(Exception):
-    """Base of what a push can raise."""
+    """Tell that a push cannot go on; the base of everything that it raises."""
 
     code = "not_attempted"
-    """Of the records that are therefore not sent."""
+    """The ``error_code`` of the records that are not sent for this reason; their status is ``failed``."""
 
 
 class ConfigError(ContactsError):
-    """Something must be configured differently; the text says what, where, and what is allowed. Nothing was sent."""
+    """Tell what must be configured differently, where, and what is allowed. Nothing was sent; a retry cannot help."""
 
 
 class SourceError(ContactsError):
-    """The source cannot give what follows; the rows before it are sent. The text never quotes a row."""
+    """Tell that the source cannot be read any further. The rows before are sent. The text never quotes a row."""
 
 
 class LookupFailedError(ContactsError):
-    """A read before the push got no usable answer; nothing was sent, and another try may help."""
+    """Tell that a read before the push got no usable answer. Nothing was sent; a retry may help."""
 
 
 class RefusedError(ContactsError):
-    """The vendor refuses credential, destination or address (401, 403, 404, a redirect); the rest is ``failed``."""
+    """Tell that the vendor refuses credential, destination or address: 401, 403, 404 or a redirect."""
 
 
 MOST_RESCHEDULES = 100
-"""Times that one try may wait without a worker; a vendor that never lets anything in is an error."""
+"""How often one try comes back after a wait of the vendor, before it fails."""
 
 
 class RetryLaterError(ContactsError):
-    """The vendor asked to come back later than this try may wait: at ``until`` (UTC). The rest is ``failed``.
+    """Tell that the vendor asks for a longer wait than ``max_wait``.
 
-    ``remembered`` tells whether who comes back knows what was sent.
+    :param until: the end of the wait, in UTC.
+    :param remembered: whether the next execution knows what this one has sent.
     """
 
     code = "rate_limited"
@@ -50,35 +51,38 @@ class RetryLaterError(ContactsError):
 
 
 class InterruptedPushError(ContactsError):
-    """The push was told to stop; requests in flight are settled or ``unknown``."""
+    """Tell that the push was stopped, by ``execution_timeout`` or SIGTERM for instance."""
 
 
 class LedgerError(ContactsError):
-    """The memory of what was sent cannot be kept, so nothing more may be sent."""
+    """Tell that the outcome table, or Airflow's task state store, fails; nothing more is sent without it."""
 
 
 class TooSlowError(LedgerError):
-    """A question about the outcome table took longer than it may, and was given up."""
+    """Tell that a query of the outcome table took too long and was cancelled."""
 
 
 class SupersededError(LedgerError):
-    """A newer execution of the same task instance has registered; this one must not send any more."""
+    """Tell that a newer execution of the same task instance has begun; this one sends nothing more."""
 
     code = "superseded"
 
 
 class SyncTakenError(SupersededError, ConfigError):
-    """The ``sync_id`` remembers records of another destination; nothing may be written under it."""
+    """Tell that the ``sync_id`` belongs to another destination; nothing is written under it."""
 
     code = "not_attempted"
 
 
 class BudgetError(ContactsError):
-    """The rate that tasks share cannot be asked for, so nothing more may be sent; another try may help."""
+    """Tell that the database of the shared rate fails; nothing more is sent without it. A retry may help."""
 
 
 class UndeliveredError(ContactsError):
-    """The push ended with more undelivered records than tolerated; ``retryable`` if any of them is ``failed``."""
+    """Tell that a finished push left more records undelivered than the task tolerates.
+
+    :param retryable: whether any record is ``failed``, so that a retry may deliver it.
+    """
 
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
@@ -86,11 +90,11 @@ class UndeliveredError(ContactsError):
 
 
 class StillSendingError(ContactsError):
-    """A person cannot be forgotten while a request with the record may be under way."""
+    """Tell that a person cannot be forgotten yet: a request with the record may be under way. A retry may help."""
 
 
 class InvalidRecordError(ValueError):
-    """Our own check refuses a record; becomes an ``invalid`` outcome. Texts never quote the record's values.
+    """Tell that a record fails the check before sending; becomes an ``invalid`` outcome. Never quotes a value.
 
     :param errors: ``(code, field, message)`` of every reason, at least one.
     """
@@ -101,4 +105,4 @@ class InvalidRecordError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """An answer is not what it should be; readers turn it into ``Doubt``."""
+    """Tell that an answer cannot be read; the records of its request become ``unknown``."""

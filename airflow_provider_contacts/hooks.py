@@ -10,7 +10,7 @@ __all__ = ["HOOKS", "ApptotoHook", "ContactsHook", "DexHook", "IntermezzoHook", 
 
 
 class ApptotoHook(ContactsHook):
-    """Apptoto: appointment reminders."""
+    """Reach Apptoto, appointment reminders: contacts of an address book."""
 
     default_conn_name = "apptoto_default"
     conn_type = "apptoto"
@@ -18,7 +18,7 @@ class ApptotoHook(ContactsHook):
 
 
 class DexHook(ContactsHook):
-    """Dex: personal CRM."""
+    """Reach Dex, a personal CRM: contacts."""
 
     default_conn_name = "dex_default"
     conn_type = "dex"
@@ -26,7 +26,7 @@ class DexHook(ContactsHook):
 
 
 class IntermezzoHook(ContactsHook):
-    """Intermezzo: payroll, contacts of an organization."""
+    """Reach Intermezzo, payroll: contacts of an organization."""
 
     default_conn_name = "intermezzo_default"
     conn_type = "intermezzo"
@@ -34,7 +34,7 @@ class IntermezzoHook(ContactsHook):
 
 
 class NedzoHook(ContactsHook):
-    """Nedzo: voice calls."""
+    """Reach Nedzo, voice calls: contacts, of a list where one is named."""
 
     default_conn_name = "nedzo_default"
     conn_type = "nedzo"
@@ -42,7 +42,7 @@ class NedzoHook(ContactsHook):
 
 
 class TalkdeskHook(ContactsHook):
-    """Talkdesk: record lists of an outbound dialer."""
+    """Reach Talkdesk, a contact center: records of a record list of the dialer."""
 
     default_conn_name = "talkdesk_default"
     conn_type = "talkdesk"

@@ -40,13 +40,13 @@ __all__ = [
 
 
 class PushContactsOperator(HidingOperator, ContactsOperator):
-    """Push records of an upstream task into a vendor, and record what became of each.
+    """Push the records of an upstream task, a list or a data frame into a vendor.
 
     :class:`ContactsOperator` describes the other parameters.
 
-    :param records: a list of mappings, an upstream task's output (also a mapped one's: lists in it flatten once), or
-        a pandas DataFrame; ``None`` is no records. Contents are data: they are never rendered, and neither the UI nor
-        the stored DAG shows them.
+    :param records: an upstream output (of a mapped task, too: lists in it are flattened once), a list of mappings or of
+        rows with names, a pandas or Polars data frame, or an Arrow table. ``None``: no records. Neither the UI nor the
+        stored DAG shows them, and templates in them are not rendered.
     """
 
     template_fields: Sequence[str] = ("records", *ContactsOperator.template_fields)
@@ -67,17 +67,17 @@ class PushContactsOperator(HidingOperator, ContactsOperator):
 
 
 class SqlToContactsOperator(QueryOperator):
-    """Push the rows of a query into a vendor, streamed, and record what became of each.
+    """Push the rows of a query into a vendor, in the memory of one chunk where the driver can.
 
-    The query must give the same rows to every try of a run: bind its bounds to the run's dates. Their order does not
+    The query must give the same rows to every try of a run: bind it to the run's dates. The order of rows does not
     matter. :class:`ContactsOperator` describes the other parameters.
 
-    :param sql: one statement, or the path of a ``.sql`` file.
-    :param sql_conn_id: any Airflow SQL connection.
-    :param parameters: bind values in the paramstyle of the connection's driver.
+    :param sql: one statement that returns rows, or the path of a ``.sql`` file. Each column has a name of its own.
+    :param sql_conn_id: any SQL connection of Airflow.
+    :param sync_key: the column, or the list of columns, that identifies a row. ``None`` must be written out: then a
+        row is another record as soon as any of its columns changes.
+    :param parameters: bind values, a mapping or a list, in the paramstyle of the connection's driver.
     :param chunk_size: rows fetched at once.
-    :param sync_key: as there, but to be given. Without a key (``None``) a row is another record as soon as any of its
-        columns changes.
     """
 
     def __init__(
@@ -92,21 +92,21 @@ class SqlToContactsOperator(QueryOperator):
 
 
 class FilesToContactsOperator(ContactsOperator):
-    """Push the rows of files into a vendor, streamed, and record what became of each.
+    """Push the rows of CSV, NDJSON or Parquet files into a vendor, as they are read.
 
-    The files must be the same for every try of a run: name them by the run's dates. :class:`ContactsOperator` describes
-    the other parameters.
+    The files must be the same for every try of a run: name them by the run's dates. They are read one after the other,
+    in the order of their paths. :class:`ContactsOperator` describes the other parameters.
 
-    :param path: a file of any storage that Airflow knows, or a pattern with ``*``, ``**``, ``?`` and ``[]``; files are
-        read in the order of their paths. In a pattern, what begins with ``_`` or ``.`` is left out.
-    :param path_conn_id: connection of the storage.
-    :param file_format: ``"csv"``, ``"ndjson"`` or ``"parquet"``; ``None``: the suffix tells it, ``.csv``,
-        ``.ndjson`` or ``.jsonl``, ``.parquet``. A further ``.gz`` is decompressed.
-    :param encoding: of CSV and NDJSON.
-    :param delimiter: of CSV.
-    :param quotechar: of CSV.
-    :param sync_key: as there, but to be given. Without a key (``None``) a row is another record as soon as any of its
-        columns changes.
+    :param path: a file of any storage that Airflow knows (a local path, ``s3://``, ``gs://``, ``abfs://`` …), or a
+        pattern with ``*``, ``**``, ``?`` and ``[]``. A pattern leaves out names that begin with ``_`` or ``.``.
+    :param path_conn_id: connection of the storage. ``None``: the credentials that its provider finds by itself.
+    :param sync_key: the column, or the list of columns, that identifies a row. ``None`` must be written out: then a
+        row is another record as soon as any of its columns changes.
+    :param file_format: ``"csv"``, ``"ndjson"`` or ``"parquet"``. ``None``: as the suffix says (``.csv``, ``.ndjson``,
+        ``.jsonl``, ``.parquet``). A ``.gz`` behind ``.csv``, ``.ndjson`` or ``.jsonl`` is decompressed.
+    :param encoding: of CSV and NDJSON: any of Python's encodings of text.
+    :param delimiter: of CSV: one character.
+    :param quotechar: of CSV: one character.
     """
 
     template_fields: Sequence[str] = ("path", "path_conn_id", *ContactsOperator.template_fields)
@@ -140,23 +140,26 @@ class FilesToContactsOperator(ContactsOperator):
 
 
 class ReplayContactsOperator(QueryOperator):
-    """Send again the undelivered records of the outcome table that a filter selects.
+    """Send again what the outcome table holds as undelivered, as far as a filter selects it, without the source.
 
     The rows keep their ``sync_id`` and identifier, and go on counting ``attempts``. What is delivered is never sent
-    again, and what may exist already only if ``statuses`` and ``on_unknown`` both say so. The payloads are those in
-    the table, checked anew; or the records of a query, of which those with a selected key are sent.
+    again. The payloads are those in the table, checked anew, or the rows of a query.
     :class:`ContactsOperator` describes the other parameters.
 
-    :param outcomes_conn_id: SQL connection with the outcome table; required.
-    :param sync_id: the ``sync_id`` in the summary of the push; required.
-    :param statuses: some of ``failed``, ``rejected``, ``invalid`` and ``unknown``; the last one needs an ``on_unknown``
-        other than ``"hold"``.
-    :param error_codes: of the rows; ``None``: any.
-    :param since: aware datetime or ISO text with its offset; rows whose outcome is older are left alone.
-    :param max_attempts: rows that so many requests have carried are left alone.
-    :param sql: as for :class:`SqlToContactsOperator`, and so ``sql_conn_id``, ``parameters`` and ``chunk_size``;
-        ``None``: the payloads come from the outcome table.
-    :param sync_key: of ``sql``; like ``field_map`` and ``unmapped``, it must be as in the push.
+    :param sync_id: whose records: the ``sync_id`` in the summary of the push.
+    :param outcomes_conn_id: connection of the database with the outcome table.
+    :param statuses: some of ``failed``, ``rejected``, ``invalid`` and ``unknown``. ``unknown`` needs
+        ``on_unknown="reconcile"`` or ``"resend"``, and includes what was left ``sending`` for an hour.
+    :param error_codes: only records with one of these codes. ``None``: any code.
+    :param since: only records whose outcome was written at this moment or later: a datetime with its UTC offset, or its
+        ISO text. ``None``: of any time.
+    :param max_attempts: only records that fewer requests have carried, over all runs. ``None``: any number.
+    :param sql: a query that gives the payloads, in place of the table. Only its rows with a selected key are sent.
+    :param sql_conn_id: connection of ``sql``: give both or neither.
+    :param parameters: bind values of ``sql``, a mapping or a list.
+    :param chunk_size: rows of ``sql`` fetched at once.
+    :param sync_key: of ``sql``, as in the push; so are ``field_map`` and ``unmapped``. Without ``sql`` they are not
+        given.
     """
 
     template_fields: Sequence[str] = (

@@ -13,7 +13,7 @@ from airflow_provider_contacts.frozen import Value
 
 
 class Status(StrEnum):
-    """The words of the outcome table. ``SENDING`` is in rows only, never in an :class:`Outcome`."""
+    """Say what became of a record. ``SENDING`` is in rows of the outcome table only, never in an :class:`Outcome`."""
 
     SUCCEEDED = "succeeded"
     REJECTED = "rejected"
@@ -26,19 +26,19 @@ class Status(StrEnum):
 
 
 UNDELIVERED = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED, Status.UNKNOWN})
-"""The statuses whose record is not, or not surely, at the vendor."""
+"""The statuses of records that are not, or not certainly, at the vendor."""
 
 IN_DOUBT = (Status.SENDING, Status.UNKNOWN)
-"""The statuses whose record may be at the vendor, or not."""
+"""The statuses of records that may or may not be at the vendor."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """One reason why a record was refused, by the vendor or by our own check.
+    """Say one reason why the vendor, or the check before sending, refused a record.
 
-    :param code: the vendor's own code where it has one, else a code of ours in snake case.
-    :param field: dotted path of the vendor field, e.g. ``phone_numbers.0.phone_number``.
-    :param message: the vendor's text, which may echo personal data; ours never does.
+    :param code: the vendor's own code, or one of this package in snake case.
+    :param field: dotted path of the vendor's field, such as ``phone_numbers.0.phone_number``.
+    :param message: the vendor's text, which may repeat personal data. Messages of this package never do.
     """
 
     code: str
@@ -47,26 +47,28 @@ class RecordError:
 
 
 def digest_of(identifier: str) -> str:
-    """Return the twelve digits by which a log line may name a record, never the identifier itself."""
+    """Return the digest by which logs name a record: the first twelve hexadecimal digits of the SHA-256."""
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 class Outcome(Value, frozen=True, kw_only=True):
-    """The outcome of one record.
+    """Say what became of one record.
 
-    :param record_identifier: the sync key as text, or ``sha256:`` and the digest of the payload.
+    :param record_identifier: the sync key as text; without a key, ``sha256:`` and the digest of the payload.
     :param row_index: position in the input, from 0.
-    :param status: one of :class:`Status` but ``SENDING``.
-    :param destination_record_id: the vendor's id, if it gave one.
-    :param errors: every reason given, the first of which is also in ``error_code``, ``error_field`` and
-        ``status_message``.
-    :param http_status: status of the last answer, ``None`` without one.
-    :param attempts: requests that carried this record, over all tries and runs.
-    :param payload_hash: digest of the mapped payload, with its version.
-    :param payload: what was sent or would have been.
-    :param batch_id: the request that carried it; begins with the execution's token.
-    :param changed: a skipped record whose payload differs from the delivered one.
-    :param from_this_run: ``False`` for an outcome of an earlier run (a held ``unknown``, a ``skipped``).
+    :param status: one of :class:`Status`, except ``SENDING``.
+    :param destination_record_id: the vendor's id, where it gave one.
+    :param error_code: the first reason's code; so are ``error_field`` and ``status_message``.
+    :param error_field: dotted path of the vendor's field.
+    :param status_message: text of the vendor, which may repeat personal data, or of this package.
+    :param errors: every reason.
+    :param http_status: status of the last answer; ``None`` without one.
+    :param attempts: requests that carried the record, over all tries and runs.
+    :param payload_hash: ``v1:`` and the digest of the mapped payload.
+    :param payload: what was sent, or would have been.
+    :param batch_id: 16 hexadecimal digits: the request that carried the record. The first ten name the execution.
+    :param changed: the record is ``skipped``, and its payload is not the one that was delivered.
+    :param from_this_run: ``False`` for the outcome of an earlier run: a held ``unknown``, or a ``skipped``.
     """
 
     record_identifier: str

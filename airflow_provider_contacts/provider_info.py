@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def option(description: str, kind: str, default: str | None, example: str | None = None) -> dict[str, Any]:
-    """Return one option of Airflow's configuration."""
+    """Return one option of Airflow's configuration, as Airflow's ``provider_info`` schema has it."""
     words = {"description": description, "version_added": "0.1.0", "type": kind}
     return {**words, "example": example, "default": default}
 
@@ -37,7 +37,7 @@ OPTIONS = {
         "False",
     ),
 }
-"""Of the section ``[contacts]`` of Airflow's configuration."""
+"""The options of the section ``[contacts]`` of Airflow's configuration."""
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -65,11 +65,12 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def provider_info(package: str, name: str, description: str, hooks: Sequence[tuple[Vendor, str]]) -> dict[str, Any]:
-    """Return the description of a distribution that brings vendors: its ``get_provider_info`` returns this.
+    """Describe a distribution that brings vendors to Airflow: its ``get_provider_info`` returns this.
 
     :param package: name of the distribution.
-    :param name: of the provider, for people.
-    :param hooks: each vendor with the path of its hook class, such as ``acme_contacts.hooks.AcmeHook``.
+    :param name: name of the provider, for people.
+    :param description: one sentence, for people.
+    :param hooks: each vendor with the import path of its hook class, such as ``acme_contacts.hooks.AcmeHook``.
     """
     return {
         "package-name": package,

@@ -22,17 +22,21 @@ LONGEST_WAIT = timedelta(hours=24)
 
 
 class ContactsRetryPolicy(RetryPolicy):
-    """Wait as long as the failure asks for, or give up at once if no further try can help.
+    """Decide by the kind of a failure whether and when Airflow tries a task again: ``retry_policy=`` of any task.
 
-    Airflow asks it after each failed try; it gives no more of them than ``retries``. It waits until the moment that a
-    vendor's ``Retry-After`` names; from Airflow 3.4 on this costs no try where a table remembers the push. After
-    another failure of a push that could end better it waits ``delay``, then twice as long, and so on. A refused
-    credential, a wrong parameter and records that no try can deliver fail the task for good. Other exceptions are left
-    to Airflow. It needs Airflow 3.3.
+    Airflow asks it after each failed try, and never gives more tries than ``retries``. It needs Airflow 3.3. It is made
+    for the operators of this package and for tasks that use a hook of it; for other exceptions Airflow decides.
 
-    :param delay: after the first try.
-    :param longest: the longest such wait.
+    - The vendor asks for a wait: the next try begins at that moment. From Airflow 3.4 on this costs no try where the
+      outcome table remembers the push.
+    - Another failure that a further try may mend: the next try begins after ``delay``, then twice that, and so on.
+    - Wrong configuration, a refused credential, or records that no try can deliver: the task fails at once.
+
+    :param delay: wait after the first try.
+    :param longest: the longest wait of this kind; not shorter than ``delay``.
     :param longest_wait: the longest wait that a vendor may ask for.
+    :raises ConfigError: on Airflow 3.2, which has no retry policies.
+    :raises ValueError: if a wait is no timedelta above zero.
     """
 
     def __init__(

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 class TableOperator(LiteralsCheckedOperator):
-    """The base of the operators that work on the outcome table alone.
+    """Work on the outcome table without a vendor; the base of the operators that do.
 
-    :param outcomes_conn_id: SQL connection with the outcome table.
-    :param outcomes_table: its name, ``schema.table`` allowed.
+    :param outcomes_conn_id: connection of the database with the outcome table.
+    :param outcomes_table: name of the outcome table, or ``schema.name``, as the push has it.
+    :raises ConfigError: when the DAG is parsed, if a value written in the DAG file is wrong.
     """
 
     template_fields: Sequence[str] = ("outcomes_conn_id", "outcomes_table")
@@ -58,22 +59,23 @@ class TableOperator(LiteralsCheckedOperator):
 
 
 class SettleContactsOperator(HidingOperator, TableOperator):
-    """Write a person's verdict on named records that may or may not exist.
+    """Write down, for named records in doubt, whether they exist at the vendor.
 
-    Only ``unknown`` rows change, and rows left ``sending`` for an hour. Every other named record is counted in the
-    summary, and fails the task without a retry, unless it has the same verdict already. Needs no vendor connection.
+    Only ``unknown`` rows change, and rows that have been ``sending`` for an hour. A named record with the same verdict
+    already is counted. Any other named record stays as it is, the rest is settled, and the task fails without a retry.
     :class:`.TableOperator` describes the other parameters.
 
-    :param sync_id: the ``sync_id`` in the summary of the push.
-    :param records: for ``succeeded`` a mapping of ``record_identifier`` to the vendor's id of the contact, for
-        ``failed`` a list of identifiers; JSON text of either, as a template leaves it, or an upstream task's output. An
-        identifier's digest, the twelve digits in logs, does as well. Nothing given is no error. The UI and the stored
-        DAG do not show them.
-    :param verdict: ``"succeeded"``: they exist, and are never sent again; ``"failed"``: they do not exist, and the
-        next run or a replay sends them.
-    :param settled_by: the person who settles; written into the rows, with the time.
-    :param create_tables: create the view if it is missing, else the error prints the DDL.
-    :param store_payload: as in the push: ``"all"`` keeps the payload of what exists.
+    :param sync_id: whose records: the ``sync_id`` in the summary of the push.
+    :param records: for ``"succeeded"`` a mapping of each ``record_identifier`` to the vendor's id of the contact, for
+        ``"failed"`` a list of identifiers; the JSON text of either, as a template gives it, or an upstream output. The
+        digest of an identifier, the twelve digits in logs, is accepted in its place. An empty value settles nothing.
+        Neither the UI nor the stored DAG shows them.
+    :param verdict: ``"succeeded"``: the records exist, and are never sent again. ``"failed"``: they do not exist, and
+        the next run or a replay sends them; their code is ``settled_by_hand``.
+    :param settled_by: who says so, at most 255 characters. The row keeps it, with the time, until another outcome is
+        written.
+    :param create_tables: create the view if it is missing. ``False``: the task fails, and its error has the DDL.
+    :param store_payload: as in the push. A payload is cleared for ``"succeeded"``, except with ``"all"``.
     """
 
     template_fields: Sequence[str] = ("sync_id", "records", "verdict", "settled_by", *TableOperator.template_fields)
@@ -108,18 +110,18 @@ class SettleContactsOperator(HidingOperator, TableOperator):
 
 
 class PruneOutcomesOperator(TableOperator):
-    """Remove what is old from the outcome table; pushes may run meanwhile.
+    """Remove from the outcome table what is older than an age; pushes may run meanwhile.
 
-    Payloads, vendor texts and the headers of retried requests go; statuses, codes, ids, digests and times stay, and so
-    does all of a record in doubt: what a later push skips and counts is unchanged. A sync goes whole only if it is
-    named. Needs the rights to UPDATE and DELETE. :class:`.TableOperator` describes the other parameters.
+    Payloads, texts of the vendor and the rows of requests that no record names any more are removed. Statuses, codes,
+    ids, digests and times stay, so later pushes skip and count as before. Records in doubt stay whole. The task needs
+    the rights to UPDATE and DELETE. :class:`.TableOperator` describes the other parameters.
 
-    :param older_than: an age since the outcome was written, by the database's clock: a timedelta, or a text such as
-        ``"90d"``, ``"12h"`` or ``"8w"``; an hour at least.
-    :param sync_ids: each ``sync_id`` that goes whole, with its runs; JSON text of a list, as a template leaves it, does
-        as well. All stay if one of them is in doubt, younger, running or not in the table. The next push of such a sync
-        sends everybody again.
-    :param dry_run: count only.
+    :param older_than: age of an outcome, by the database's clock: a timedelta, or a text such as ``"90d"``, ``"12h"``
+        or ``"8w"``; at least an hour.
+    :param sync_ids: syncs that are removed whole, with their runs: a list, or its JSON text. None of them is removed if
+        one has a record in doubt, or a record or run that is younger or running, or is not in the table. The next
+        push of such a sync sends all of its records again.
+    :param dry_run: only count.
     """
 
     template_fields: Sequence[str] = ("older_than", "sync_ids", "dry_run", *TableOperator.template_fields)
@@ -148,21 +150,21 @@ class PruneOutcomesOperator(TableOperator):
 
 
 class ExportOutcomesOperator(HidingOperator, TableOperator):
-    """Write the rows of a run into one object that every warehouse loads: the history that the table does not keep.
+    """Write the outcomes of a run into one object that a warehouse loads: the history that the table does not keep.
 
-    A task of its own behind the push, with ``trigger_rule="all_done"``. Each run has its object,
-    ``{path}/{sync_id}/{sync_run_id}.{suffix}``; a retry replaces it. A push that only planned is skipped.
-    :class:`.TableOperator` describes the other parameters.
+    Put it behind the push, with ``trigger_rule="all_done"``. Each run has one object,
+    ``{path}/{sync_id}/{sync_run_id}.{suffix}``, and a retry replaces it. The summary of a push with ``plan_only`` is
+    skipped. SELECT on the table is enough. :class:`.TableOperator` describes the other parameters.
 
-    :param path: folder on this machine or in any storage that ``ObjectStoragePath`` knows, as ``s3://bucket/folder``.
-    :param path_conn_id: connection of the storage; ``None``: as its provider finds credentials without one.
-    :param summary: the output of a push, or of a mapped push: then each of its runs has an object. Instead of it
-        ``sync_id`` and ``sync_run_id`` name a run. The UI does not show it.
-    :param sync_id: the ``sync_id`` in the summary of the push.
-    :param sync_run_id: the ``sync_run_id`` there.
-    :param file_format: ``"parquet"`` (extra ``parquet``), ``"ndjson"`` or ``"csv"``.
+    :param path: folder on this machine, or in any storage that Airflow knows, such as ``s3://bucket/folder``.
+    :param path_conn_id: connection of the storage. ``None``: the credentials that its provider finds by itself.
+    :param summary: the output of a push (``push.output``), or of a mapped one: then each of its runs has an object. The
+        UI does not show it.
+    :param sync_id: with ``sync_run_id``, names a run in place of ``summary``.
+    :param sync_run_id: see ``sync_id``; both are in the summary of the push.
+    :param file_format: ``"parquet"`` (install the extra ``parquet``), ``"ndjson"`` or ``"csv"``.
     :param payloads: write ``record_payload``, ``status_message`` and ``errors``, too.
-    :param identifiers: ``"clear"``, or ``"digest"``: the twelve digits of logs in place of each identifier.
+    :param identifiers: ``"clear"``, or ``"digest"``: the twelve digits in logs in place of each ``record_identifier``.
     """
 
     template_fields: Sequence[str] = (
@@ -213,14 +215,14 @@ class ExportOutcomesOperator(HidingOperator, TableOperator):
 class ForgetContactsOperator(HidingOperator, TableOperator):
     """Forget persons in the outcome table, under every ``sync_id``, so that later pushes skip them.
 
-    The identifier becomes a digest under a key that stays in the tables; payload, its digest and all texts are deleted.
-    A record that is being sent is refused: the task fails, and forgets it in a later try. A key that no row has is
-    counted, and the log warns of it. Exports, XCom, logs and DAG run confs are not reached. Needs the right to DELETE.
-    :class:`.TableOperator` describes the other parameters.
+    A digest under a key that stays in the tables takes the place of the identifier; the payload, its digest and all
+    texts are deleted. A record that is being sent fails the task, and a later try forgets it. A key without a row is
+    counted, and the log warns. Exports, XCom, logs and the configuration of dag runs are not reached. The task needs
+    the rights to UPDATE and DELETE. :class:`.TableOperator` describes the other parameters.
 
-    :param keys: the values of ``sync_key``, each a text or number, or a list of several columns' values; JSON text of
-        that, as a template leaves it, or an upstream task's output. The digest in logs does as well. Nothing given is
-        no error. The UI and the stored DAG do not show them.
+    :param keys: a list with the ``sync_key`` of each person: a text or a number, or a list of the values of several
+        columns; its JSON text, as a template gives it, or an upstream output. The digest in logs is accepted, too. An
+        empty value forgets nobody. Neither the UI nor the stored DAG shows them.
     """
 
     template_fields: Sequence[str] = ("keys", *TableOperator.template_fields)

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_contacts.ledgers ddl``: another name of the command ``ddl``."""
+"""Print the DDL of the outcome table: ``python -m airflow_provider_contacts.ledgers ddl``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_contacts.errors import ConfigError
 
 
 def run(options: Any) -> int:
-    """Print the DDL of the outcome table, for databases where tasks may not create tables."""
+    """Print the statements that create the outcome table, for a database where tasks may not create tables."""
     from airflow_provider_contacts.ledgers.sql import ddl, tables
 
     try:

@@ -48,15 +48,21 @@ POST /_simulator/reset                   forget contacts and requests; {"knobs":
 
 
 class Simulator:
-    """Five vendors, each under ``/<name>``, and ``/_simulator`` to look behind them.
+    """Simulate the five vendors in memory, for tests and demonstrations: each under ``/<name>``.
 
-    Knobs are named ``<vendor>.<knob>``, ``<vendor>.read.<knob>`` and ``<vendor>.token.<knob>``; ``all`` stands for
-    every vendor that has the knob. It serves one event loop; knobs may be set from other threads.
+    ``/_simulator`` shows what is stored, and sets faults. A fault or a behaviour is a knob, named ``<vendor>.<knob>``,
+    ``<vendor>.read.<knob>`` or ``<vendor>.token.<knob>``; ``all`` stands for every vendor that has the knob.
+    ``app`` is the ASGI application, for one event loop; :func:`~airflow_provider_contacts.simulator.server.running`
+    serves it on a port. Knobs may be set from other threads.
 
-    :param seed: of every chance; the same seed and requests give the same faults.
-    :param forget: count contacts instead of keeping them: for a million of them. Reads then find nothing.
-    :param hosts: names and addresses under which it may be asked, beside the loopback ones.
-    :param now: a clock that cannot jump (rates, tokens); ``clock`` counts seconds since 1970 (time stamps).
+    :param settings: knobs and their first values.
+    :param seed: of every random fault: the same seed and the same requests give the same faults.
+    :param forget: count contacts without keeping them, for a million of them. Reads then find nothing.
+    :param hosts: names and addresses under which it answers, besides those of this machine.
+    :param now: monotonic clock in seconds, for rates and tokens.
+    :param clock: seconds since 1970, for time stamps.
+    :param sleep: waits for a number of seconds, for latency.
+    :raises ValueError: if a knob is unknown or its value is wrong.
     """
 
     def __init__(
@@ -84,7 +90,7 @@ class Simulator:
         self.update(self._first_settings)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (ASGI)."""
+        """Serve one request; this is the ASGI application."""
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         name, slash, rest = raw.decode("latin-1").removeprefix("/").partition("/")
         served = EXTENSION in scope.get("extensions", {})
@@ -103,22 +109,28 @@ class Simulator:
         await send_answer(send, answer)
 
     def allow(self, *hosts: str) -> None:
-        """Let requests in under further names or addresses."""
+        """Answer under further names or addresses of this machine, too."""
         self.hosts |= {host.lower() for host in hosts if not is_loopback(host.lower())}
 
     def set(self, name: str, value: Any) -> None:
-        """Set one knob; raises ``ValueError`` for an unknown one or a wrong value, and says what is wanted."""
+        """Set one knob.
+
+        :raises ValueError: if the knob is unknown or the value is wrong; the text says what is allowed.
+        """
         self.update({name: value})
 
     def update(self, settings: Mapping[str, Any]) -> list[tuple[SimulatedVendor, str]]:
-        """Set several knobs, or none if any of them is wrong, and return which; raises as :meth:`set`."""
+        """Set several knobs, or none if one of them is wrong; return those that were set.
+
+        :raises ValueError: if a knob is unknown or a value is wrong; the text says what is allowed.
+        """
         chosen = [(*found, value) for name, value in settings.items() for found in self._find(name, value)]
         for vendor, knob, value in chosen:
             vendor.set(knob, value)
         return [(vendor, knob) for vendor, knob, _ in chosen]
 
     def reset(self, *, knobs: bool = False) -> None:
-        """Forget all contacts and requests; with ``knobs``, set every knob back to what it was at the start."""
+        """Forget all contacts and requests; with ``knobs``, give every knob its first value again."""
         for vendor in self.vendors.values():
             if knobs:
                 vendor.knobs.restore()
@@ -127,7 +139,10 @@ class Simulator:
             self.update(self._first_settings)
 
     def connections(self, url: str) -> dict[str, dict[str, Any]]:
-        """Return a ready Airflow connection to each vendor of a simulator served at ``url`` (no slash at its end)."""
+        """Return an Airflow connection to each vendor, by vendor: its JSON as a mapping.
+
+        :param url: where the simulator is served, without a slash at its end.
+        """
         made = {name: vendor.connection(f"{url}/{name}") for name, vendor in self.vendors.items()}
         if not is_loopback(urlsplit(url).hostname or ""):
             for connection in made.values():
@@ -135,7 +150,7 @@ class Simulator:
         return made
 
     def all_knobs(self) -> Iterator[tuple[str, Knob]]:
-        """Yield every knob with its whole name."""
+        """Yield every knob with its full name."""
         for vendor in self.vendors.values():
             for name, knob in vendor.knobs.knobs.items():
                 yield f"{vendor.name}.{name}", knob

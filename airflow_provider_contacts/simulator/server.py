@@ -58,7 +58,12 @@ def _server(simulator: Simulator) -> uvicorn.Server:
 
 @contextlib.contextmanager
 def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve a simulator in a background thread, and yield its base URL, without a slash at its end."""
+    """Serve a simulator in a background thread; yield its base URL, without a slash at its end.
+
+    :param host: address to listen at.
+    :param port: port to listen at; 0 takes a free one.
+    :raises OSError: if the port is taken.
+    """
     listener = listen(host, port)
     simulator.allow(host, listener.getsockname()[0])
     server = _server(simulator)

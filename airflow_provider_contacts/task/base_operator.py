@@ -142,39 +142,56 @@ def is_output(value: Any) -> bool:
 
 
 class ContactsOperator(LiteralsCheckedOperator):
-    """The base of the operators that send, with the parameters of all; a subclass gives its rows.
+    """Push records into a vendor; the base of every operator that does, with the parameters that all of them have.
 
-    :param contacts_conn_id: connection of the vendor; its type chooses the vendor.
-    :param destination: where in the vendor's account the contacts go, over the keys in the connection's extra:
-        Intermezzo ``organization_id``; Nedzo ``contact_list_id`` (optional); Dex none; Apptoto ``address_book_id`` or
-        ``address_book``; Talkdesk ``record_list_id``.
-    :param sync_key: column or columns that identify a record; ``None``: the digest of its payload does.
-    :param field_map: source column to vendor field, applied first.
-    :param unmapped: ``"error"`` or ``"ignore"``: what a column is that means nothing to the vendor.
-    :param outcomes_conn_id: SQL connection (SQLite, PostgreSQL, MySQL or MariaDB) with the outcome table; ``None``:
-        outcomes go to XCom alone.
-    :param outcomes_table: name of the view that people read, ``schema.name`` allowed; its tables begin with it, too.
-    :param create_tables: create what is missing, else the error prints the DDL.
-    :param sync_id: what records are remembered under; default
-        ``{dag_id}/{task_id}@{contacts_conn_id}[:{destination object}]``.
-    :param on_unknown: what to do with a record that may already exist: ``"hold"``, ``"reconcile"`` or ``"resend"``.
-    :param max_rejected: rejected and invalid records tolerated: a count, or a fraction below 1 of those planned that
-        are neither skipped nor duplicate. What an earlier try of the run delivered counts as planned. If every run
-        reads the whole table, a count fits better: only new and bad rows are planned then.
-    :param max_unknown: records that became unknown in this run tolerated. Any ``failed`` fails the task.
-    :param batch_size: records a request; default and upper bound: the vendor's.
-    :param max_in_flight: requests at the same time; default: the vendor's.
-    :param requests_per_second: sustained rate; default: the vendor's.
-    :param request_attempts: requests for a record within one try, as long as it is certain that none created it.
-    :param request_timeout: seconds for a request and its answer, 600 at most; ``None``: the connection's, else 60.
-    :param max_wait: seconds that a ``Retry-After`` is waited for; a longer one reschedules the task.
-    :param store_payload: payloads that the table keeps: ``"undelivered"``, ``"all"`` or ``"never"`` (then no text of
-        the vendor either).
-    :param xcom_outcomes: outcomes that the summary lists: ``"auto"``, ``"all"``, ``"undelivered"`` or ``"none"``;
-        ``auto`` is ``all`` without an outcome table (above 10,000 records ``undelivered``), else ``none``.
-    :param plan_only: check everything and count; send and remember nothing.
-    :param plan_rows: with ``plan_only``, the first so many keys of each kind are listed in the summary's ``plan``.
-    :param plan_identifiers: list them as a ``"digest"``, as logs show it, or in ``"clear"``.
+    A subclass says where the records come from. The task returns its summary, and leaves it in XCom also when it fails.
+
+    :param contacts_conn_id: connection of the vendor. Its type chooses the vendor.
+    :param destination: where in the vendor's account the contacts go: a mapping, or its JSON text. A key given here
+        takes precedence over the same key in the connection's extra; an unknown one is an error. Intermezzo:
+        ``organization_id``. Nedzo: ``contact_list_id``, optional. Dex: none. Apptoto: ``address_book_id``, or
+        ``address_book``, its name. Talkdesk: ``record_list_id``.
+    :param sync_key: the column, or the list of columns, that identifies a record; required with a query and with files.
+        ``None``: the digest of the payload identifies it, so a record whose data changes is a new one.
+    :param field_map: mapping of source columns to vendor fields. It is applied before everything else.
+    :param unmapped: what happens to a column that the vendor does not know and that is no part of the key. ``"error"``:
+        where the columns are known in advance (a query, CSV, Parquet, a data frame), the task fails before it sends
+        anything; else each record with such a column is ``invalid``. ``"ignore"``: the column is left out.
+    :param outcomes_conn_id: connection of the database with the outcome table: SQLite, PostgreSQL, MySQL or MariaDB.
+        ``None``: outcomes go to XCom, and what was sent is remembered within this dag run alone.
+    :param outcomes_table: name of the outcome table, or ``schema.name``. The name has at most 52 characters. The tables
+        behind it have the same name, with ``_syncs``, ``_runs``, ``_batches`` and ``_records`` at its end.
+    :param create_tables: create what is missing of the table. ``False``: the task fails, and its error has the DDL.
+    :param sync_id: the name under which the table remembers the records, in this run and in later ones. ``None``:
+        ``{dag_id}/{task_id}@{contacts_conn_id}``, with ``:{destination object}`` behind it where there is one.
+    :param on_unknown: what happens to a record that an earlier request may have created. ``"hold"``: it is not sent.
+        ``"reconcile"``: the vendor is read; what is found there is settled, what complete reads do not show is
+        sent.
+        ``"resend"``: it is sent again, and may then exist twice.
+    :param max_rejected: how many ``rejected`` and ``invalid`` records the task tolerates: a count, or a fraction below
+        1 of the records that are neither ``duplicate`` nor ``skipped`` because an earlier run delivered them. Give a
+        count if every run reads the whole table: the fraction would be one of the new and the bad rows alone.
+    :param max_unknown: how many records the task tolerates that became ``unknown`` in this run: a count. Records held
+        from earlier runs do not count.
+    :param batch_size: records a request, at most the vendor's number. ``None``: the vendor's number.
+    :param max_in_flight: requests that are under way at the same time. ``None``: the vendor's number.
+    :param requests_per_second: sustained rate of this task. ``None``: the vendor's rate; where the vendor states none,
+        the task finds its own pace.
+    :param request_attempts: how many requests may carry a record within one try. A record is sent again within a try
+        only if it is certain that no request has created it.
+    :param request_timeout: seconds for a request and its answer, at most 600. ``None``: ``request_timeout`` of the
+        connection, else 60.
+    :param max_wait: the longest ``Retry-After`` that the task waits for, in seconds, at most 86,400. For a longer one
+        it frees its worker and comes back at that moment.
+    :param store_payload: which payloads the table keeps. ``"undelivered"``: until the record is delivered. ``"all"``:
+        all. ``"never"``: none, and no text of the vendor either.
+    :param xcom_outcomes: which outcomes the summary lists: ``"all"``, ``"undelivered"`` or ``"none"``. ``"auto"``:
+        none with an outcome table, else all, and above 10,000 records the undelivered ones.
+    :param plan_only: read and check every record, and count what a push would do; send and write nothing.
+    :param plan_rows: with ``plan_only``, how many keys of each kind the summary lists, at most 1,000.
+    :param plan_identifiers: list these keys as a ``"digest"``, as in logs, or in ``"clear"``.
+    :raises ConfigError: when the DAG is parsed, if a value written in the DAG file is wrong. A template, or an upstream
+        output, is checked when the task runs; a wrong one fails the task without a retry.
     """
 
     template_fields: Sequence[str] = (

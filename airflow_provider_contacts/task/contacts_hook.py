@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class ContactsHook(BaseHook):
-    """Reach one vendor through one Airflow connection of this hook's type."""
+    """Reach one vendor through one Airflow connection; the base of the five hooks.
+
+    :param contacts_conn_id: the connection. ``None``: the default one of the vendor, such as ``dex_default``.
+    """
 
     conn_name_attr = "contacts_conn_id"
     default_conn_name = ""
@@ -63,24 +66,27 @@ class ContactsHook(BaseHook):
         max_wait: float = 60.0,
         store_payload: Literal["undelivered", "all", "never"] = "undelivered",
     ) -> Outcomes:
-        """Check the parameters at once, and return an iterator that pushes while it is read.
+        """Push records from a task of your own; return an iterator that pushes while it is read.
 
-        It yields one outcome a record, as they settle, in no particular order. Nothing is sent before the first one
-        is asked for; an iterator that nobody reads does nothing but warn. Closing it early (or leaving its ``with``)
-        stops the push; what is in flight gets three seconds.
+        Parameters and connection are checked at the call. The iterator yields one outcome a record, as they settle, in
+        no particular order. It sends nothing before the first outcome is asked for. Closing it early, also by leaving
+        its ``with``, stops the push; requests that are under way get three seconds.
 
         Without ``outcomes_conn_id`` nothing is remembered: a retry of the task, or the next run, sends the same records
-        again, and what was lost in a crash is not known. With it, ``sync_id`` is required, and the table remembers as
-        with ``PushContactsOperator``. Within a task, the rows belong to its run and try, so that a retry knows what
-        earlier tries have sent; one such push at a time can be read, and the table of runs shows the last one. Outside
-        of a task, each call is a run of its own.
+        again. With it, the outcome table remembers as for the operators. The rows then belong to the run and the try of
+        the task that calls, where each push must be read to its end before the next one begins; outside of a task, each
+        call is a run of its own.
 
-        ``operators.ContactsOperator`` describes the other parameters.
+        No outcome makes it fail: the caller looks at the outcomes, and decides.
+        :class:`~airflow_provider_contacts.operators.ContactsOperator` describes the other parameters.
 
-        :param records: an iterable of mappings, or a pandas DataFrame.
-        :param max_wait: seconds that a ``Retry-After`` is waited for; a longer one raises ``RetryLaterError``.
+        :param records: an iterable of mappings or of rows with names, a pandas or Polars data frame, or an Arrow table.
+        :param outcomes_conn_id: connection of the database with the outcome table. ``None``: nothing is remembered.
+        :param sync_id: the name under which the table remembers the records; required with ``outcomes_conn_id``.
+        :param max_wait: the longest ``Retry-After`` that is waited for, in seconds, at most 86,400. A longer one raises
+            ``RetryLaterError``.
         :raises ConfigError: at the call, for a wrong parameter or connection.
-        :raises ContactsError: from the iterator, when the push cannot go on; every record that was read has been
+        :raises ContactsError: from the iterator, when the push cannot go on. Every record that was read has been
             yielded before.
         """
         given = {name: value for name, value in locals().items() if name not in {"self", "records"}}
@@ -89,10 +95,12 @@ class ContactsHook(BaseHook):
         return outcomes_of(self, records, given)
 
     def get_conn(self) -> httpx.Client:
-        """Return a configured, authenticated httpx client for anything else the vendor offers.
+        """Return an authenticated ``httpx.Client`` for everything else that the vendor offers.
 
-        Paths are relative to the vendor's base URL; the credential goes to its host alone. The caller closes the
-        client. Nothing that it does is retried or remembered.
+        Paths are relative to the vendor's base URL, and the credential goes to its host alone. Each request has a
+        connection of its own. Nothing is retried or remembered. The caller closes the client.
+
+        :raises ConfigError: if the connection is incomplete or wrong.
         """
         from airflow_provider_contacts.transport.plain_client import plain_client
 
@@ -100,7 +108,7 @@ class ContactsHook(BaseHook):
         return plain_client(target.endpoint, timeout=target.request_timeout, on_secret=mask_secret)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make a real read request, where the vendor documents one."""
+        """Make a real read request, as *Test connection* in Airflow does; return success and a text for people."""
         from airflow_provider_contacts.transport.preflight import read
 
         check = self.vendor.check
@@ -118,13 +126,16 @@ class ContactsHook(BaseHook):
 
     @property
     def vendor(self) -> Vendor:
-        """The vendor's definition."""
+        """The vendor of this connection type."""
         from airflow_provider_contacts import vendors
 
         return vendors.load(self.conn_type)
 
     def target(self) -> Target:
-        """Read and check the connection."""
+        """Return the connection, read and checked.
+
+        :raises ConfigError: if it is of another type, incomplete or wrong.
+        """
         from airflow_provider_contacts.task.connections import connection
         from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 

@@ -1,1 +1,1 @@
-"""The words in which a vendor is written."""
+"""The parts of which a vendor file is made: see ``vendor_kit.vendor.Vendor``."""

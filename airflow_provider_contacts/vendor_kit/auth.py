@@ -1,4 +1,4 @@
-"""Credentials: what a request carries, and the words by which a vendor says how an account gives it."""
+"""Credentials: what a request carries, and how a vendor file says from which fields of a connection it comes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from airflow_provider_contacts.vendor_kit.forms import Account, Setting
 
 @dataclass(frozen=True, slots=True)
 class FixedHeader:
-    """One ``Authorization`` header that never changes."""
+    """Hold one ``Authorization`` header that never changes."""
 
     value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredentials:
-    """OAuth 2 client credentials grant (RFC 6749, 4.4).
+    """Hold what an OAuth 2 client credentials grant needs (RFC 6749, 4.4).
 
-    :param method: how client id and secret are shown to the token endpoint (RFC 7591 names).
-    :param encoding: body of the token request; ``"json"`` is what Auth0 documents.
-    :param scope: asked for, and checked in the reply where the reply tells.
+    :param token_url: the token endpoint.
+    :param client_id: from the login.
+    :param client_secret: from the password.
+    :param method: how client id and secret reach the token endpoint (names of RFC 7591).
+    :param encoding: of the token request's body; ``"json"`` is what Auth0 documents.
+    :param parameters: further pairs of name and value in the token request.
+    :param scope: asked for, and checked where the answer names one; empty: none is asked for.
     """
 
     token_url: str
@@ -41,11 +45,11 @@ Credential = FixedHeader | ClientCredentials
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """How an account gives a credential, and what becomes of the connection form's standard fields for it.
+    """Describe how a connection gives a credential, and what its form shows for that.
 
-    :param labels: what the form calls login and password; one without a label is hidden.
-    :param examples: what it shows in an empty one.
-    :param credential: raises ``ConfigError`` for an account that makes none.
+    :param credential: takes an account, returns its credential; raises ``ConfigError`` if the account has none.
+    :param labels: names of login and password in the form; a field without a label is hidden.
+    :param examples: placeholders of empty fields.
     :param settings: extra keys of the connection.
     """
 
@@ -66,7 +70,7 @@ def basic(user: str, password: str) -> FixedHeader:
 
 
 def api_key(example: str = "") -> Auth:
-    """Return the word for a static key in the password, sent as a bearer token."""
+    """Return the authentication by an API key: the password, sent as a bearer token."""
 
     def credential(account: Account) -> Credential:
         if not account.password:
@@ -77,7 +81,12 @@ def api_key(example: str = "") -> Auth:
 
 
 def login_and_password(login: str, password: str, example: str = "") -> Auth:
-    """Return the word for Basic authentication, with what the form calls both fields, and an example of a login."""
+    """Return Basic authentication by login and password.
+
+    :param login: label of the login in the form.
+    :param password: label of the password.
+    :param example: placeholder of the login.
+    """
 
     def credential(account: Account) -> Credential:
         if not account.login or not account.password:
@@ -98,10 +107,12 @@ def client_credentials(
     parameters: Mapping[str, str] | None = None,
     scope: str = "",
 ) -> Auth:
-    """Return the word for OAuth 2 client credentials; with an empty login the password is a ready bearer token.
+    """Return OAuth 2 client credentials; with an empty login, the password is a ready bearer token.
 
-    :param token_url: one for all, or that of an account; the extra key of this name overrides it.
-    :param where: what the form says of its default, if it depends on the account.
+    :param token_url: the token endpoint, or a function of the account; the extra key of this name takes precedence.
+    :param where: the default in the form's words, if it depends on the account.
+    :param method: how client id and secret reach the token endpoint (names of RFC 7591).
+    :param encoding: of the token request's body.
     :param parameters: extra keys that are sent to the token endpoint, with their defaults.
     :param scope: default of the extra key of this name; empty: no scope is asked for.
     """

@@ -1,4 +1,4 @@
-"""What a record must look like before it may be sent: its fields, their check, and the reasons of a refusal."""
+"""What a record must look like before it is sent: its fields, their check, and the reasons of a refusal."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_from_float", "_attributes_type", "_
 
 
 class Field(NamedTuple):
-    """One native field, as its annotation says it.
+    """Describe one field of the vendor, as its annotation has it.
 
-    :param nullable: documented to take null: a given ``None`` is sent as null, elsewhere left out.
-    :param nested: an object or a list; its JSON text is accepted.
-    :param tight: lets pass texts, truth values and whole numbers alone, at every depth.
-    :param from_text: reads the text of a source that knows no types; ``None`` where a text stays one.
+    :param required: whether a record must have it.
+    :param nullable: whether the vendor documents null: a given ``None`` is sent as null, and left out elsewhere.
+    :param nested: whether it is an object or a list; its JSON text is accepted, too.
+    :param tight: whether it holds only texts, truth values and whole numbers, at every depth.
+    :param from_text: reads the text of a source without types, such as CSV; ``None``: a text stays a text.
     """
 
     required: bool
@@ -50,12 +51,12 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordContract:
-    """What a record must look like before it may be sent.
+    """Describe what a record must look like before it is sent.
 
-    :param record: ``TypedDict`` of the native record, decorated with ``with_config(ConfigDict(extra="forbid"))``.
-        Its fields check values and hand them on as they came.
-    :param flat: flat names for nested fields. A record with both is refused before they are applied.
-    :param coherent: is given a checked record; raises ``InvalidRecordError`` where its fields make no sense together.
+    :param record: ``TypedDict`` of the vendor's fields, decorated with ``with_config(ConfigDict(extra="forbid"))``.
+        Its annotations check values, and change none.
+    :param flat: flat names for nested fields. A record with a flat name and its field is ``invalid``.
+    :param coherent: takes a checked record; raises ``InvalidRecordError`` if its fields contradict each other.
     """
 
     record: type[object]
@@ -69,7 +70,7 @@ class RecordContract:
 
     @cached_property
     def shorthands(self) -> Mapping[str, str]:
-        """Return the flat names, each with the native field that it fills; one that ends in ``.*`` is a prefix."""
+        """Return the flat names, each with the field that it fills; one that ends in ``.*`` is a prefix."""
         return {name: native for one in self.flat for name, native in one.names.items()}
 
     @cached_property

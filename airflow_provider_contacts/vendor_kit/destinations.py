@@ -18,7 +18,10 @@ SHOWN = 20
 
 
 def path(template: str) -> Callable[[Destination], str]:
-    """Return the word for a path such as ``/lists/{list_id}/contacts/``, slash policy included."""
+    """Return a function of a destination: its path, such as ``/lists/{list_id}/contacts/``, percent-encoded.
+
+    The function raises ``ConfigError`` for a value that cannot be a part of a path.
+    """
 
     def part(key: str, value: object) -> str:
         # Encoding leaves these as they are, and every URL parser would climb up by them.
@@ -30,15 +33,16 @@ def path(template: str) -> Callable[[Destination], str]:
 
 
 def get(template: str, without: str = "") -> Callable[[Destination], Request]:
-    """Return the word for a read request; ``without`` is its path where the destination lacks a part."""
+    """Return a function of a destination: a GET request; ``without`` is its path where the destination lacks a part."""
     keys, whole = PART.findall(template), path(template)
     return lambda destination: Request("GET", whole(destination) if all(map(destination.get, keys)) else without)
 
 
 def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[[Destination], dict[str, Any]]:
-    """Return the word for a destination key that is sent inside each record.
+    """Return a function of a destination: the fields by which each record names it.
 
-    :param check: returns the value to send; raises ``ValueError`` for one that the vendor would refuse every time.
+    :param key: key of the destination, and name of the field.
+    :param check: returns the value to send; raises ``ValueError`` for one that the vendor would always refuse.
     """
 
     def fields(destination: Destination) -> dict[str, Any]:
@@ -55,11 +59,11 @@ def in_records(key: str, check: Callable[[Any], Any] | None = None) -> Callable[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """How a destination is made exact before anything is sent, e.g. an address book's name into its id.
+    """Describe how a destination is made exact before anything is sent, such as an address book's name into its id.
 
-    :param request: ``None`` if this destination is exact already.
-    :param read: the exact destination from a 2xx answer.
-        Raises ``ConfigError`` where the object does not exist or is not unique, ``UnreadableError`` on garbage.
+    :param request: takes a destination, returns the read request; ``None`` if the destination is exact already.
+    :param read: takes a 2xx answer and the destination, returns the exact destination. Raises ``ConfigError`` if the
+        object does not exist or is not unique, ``UnreadableError`` for an answer that cannot be read.
     """
 
     request: Callable[[Destination], Request | None]
@@ -69,10 +73,14 @@ class Lookup:
 def by_name(
     what: str, request: Request, listed: str, *, name_key: str, id_key: str, read_id: Callable[[Any], Any] = as_id
 ) -> Lookup:
-    """Return the word for an object that may be given by its name, letter for letter, in place of its id.
+    """Return the look-up of an object that may be given by its exact name in place of its id.
 
     :param what: the object in words, with the vendor's name.
-    :param listed: member of the answer that lists all objects, each with ``name`` and ``id``.
+    :param request: the request that lists all objects.
+    :param listed: member of the answer that is the list; each object has ``name`` and ``id``.
+    :param name_key: key of the destination for the name.
+    :param id_key: key of the destination for the id.
+    :param read_id: returns the id of an object; ``None`` for what is none.
     """
 
     def read(answer: Response, destination: Destination) -> Destination:
@@ -97,9 +105,9 @@ def by_name(
 
 
 def made_id(field: str) -> Callable[[Payload, str, str], dict[str, Any]]:
-    """Return the word for an id that is made for a record without one, so that it can be found in answers and later.
+    """Return a function that makes an id for a record without one, so that it is found in answers and later.
 
-    It depends on ``sync_id`` and record identifier alone: every try makes the same.
+    The id depends on ``sync_id`` and record identifier alone: every try makes the same one.
     """
 
     def generated(payload: Payload, sync_id: str, record_identifier: str) -> dict[str, Any]:

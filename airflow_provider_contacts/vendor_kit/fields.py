@@ -1,4 +1,4 @@
-"""Field types for contracts. Each hands on the very text that came, and refuses only what is certainly broken."""
+"""Field types for contracts. Each sends a text as it came, and refuses only what is certainly wrong."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ LONGEST_TIMEOUT = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A connection's values, extras parsed to their types, defaults filled in; what has neither is left out."""
+    """Hold the values of a connection. Extra keys are parsed, with their defaults; one that has neither is absent."""
 
     login: str = ""
     password: str = field(default="", repr=False)
@@ -25,11 +25,11 @@ class Account:
 
 
 class Kind(NamedTuple):
-    """One type of a setting's values.
+    """Describe one type of a setting's values.
 
-    :param parse: returns a value of this type, also from text; ``None`` for anything else.
-    :param json_type: in the form.
-    :param wrong: what a value is that cannot be parsed, for the error text.
+    :param parse: takes a value or its text, returns the value in this type; ``None`` if it has another one.
+    :param json_type: the type in Airflow's connection form.
+    :param wrong: completes "is …" in the error about another value, such as "no whole number".
     """
 
     parse: Callable[[Any], Any]
@@ -83,14 +83,17 @@ BOOLEAN_OR_PATH = Kind(as_boolean_or_path, "string", "neither true, nor false, n
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key of the connection's extra, or of the destination: how it is read, and how a form shows it.
+    """Describe one key of a connection's extra, or of a destination: how it is read, and how the form shows it.
 
-    :param description: without type, bounds and default, which the form adds.
-    :param default: what counts where the key is absent; the form shows it. A destination's key has none.
-    :param absent: in words, what counts where the key is absent and there is no default.
-    :param allowed: the only values, for texts.
+    :param name: the key.
+    :param label: its name in the form.
+    :param description: for the form, which adds type, bounds and default.
+    :param kind: the type of its values.
+    :param default: the value of an absent key. A key of a destination has none.
+    :param absent: in words, what an absent key without a default means.
+    :param allowed: the only texts that are allowed; empty: all.
     :param between: the smallest and the largest number.
-    :param secret: a password field of the form. Airflow masks it in logs where its name tells: proxy, secret, token …
+    :param secret: whether the form hides it. Airflow masks it in logs only if its name says so: proxy, secret, token …
     """
 
     name: str
@@ -117,7 +120,10 @@ class Setting:
         return self.absent if self.default is None else str(self.default)
 
     def parse(self, value: Any, where: str) -> Any:
-        """Return a value in its declared type; the error names the key, not the value."""
+        """Return a value in its declared type.
+
+        :raises ConfigError: if it has another one, or is not allowed. The text names the key and not the value.
+        """
         parsed = self.kind.parse(value)
         if parsed is None or (self.between and not self.between[0] <= parsed <= self.between[1]):
             raise ConfigError(f"{self.name!r} in {where} is {self.kind.wrong}{self.bounds}")
@@ -129,10 +135,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationForm:
-    """Which keys say where in the vendor's account the contacts go.
+    """Describe the keys that say where in the vendor's account the contacts go.
 
-    :param exactly_one: of these keys, one and only one.
-    :param object_key: the key whose (resolved) value is the ``destination_object``; ``None``: the vendor has none.
+    :param settings: the keys.
+    :param required: keys that must be given.
+    :param exactly_one: keys of which one must be given, and not two.
+    :param object_key: the key whose value, after a look-up, is the ``destination_object``; ``None``: there is none.
     """
 
     settings: tuple[Setting, ...] = ()
@@ -142,6 +150,6 @@ class DestinationForm:
 
 
 def one_key(name: str, label: str, description: str, *, required: bool = True) -> DestinationForm:
-    """Return the destination of a vendor that knows one key, which is an id."""
+    """Return the form of a destination with one key, which is an id."""
     required_keys = (name,) if required else ()
     return DestinationForm(settings=(Setting(name, label, description),), required=required_keys, object_key=name)

@@ -1,7 +1,7 @@
-"""Which record of a request is which contact of its answer: written once, for every vendor.
+"""Which record of a request is which contact of its answer.
 
-An answer is matched by steps, from the surest to the last resort; each sees what the steps before have left.
-No step guesses who was created and who was not: at most it tells equals apart by their order.
+An answer is matched in steps, from the most certain to the least certain one. Each step gets what the steps before have
+left. No step guesses which record was created: the order decides only between records that are alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Agree = Callable[[Content, Content], bool]
 
 
 class Shown(NamedTuple):
-    """The contacts of an answer, in columns; one without content has no id of its own, and proves nothing."""
+    """Hold the contacts of an answer, in columns; one without content has no id of its own, and proves nothing."""
 
     ids: Sequence[str | None]
     contents: Sequence[Content | None]
@@ -72,10 +72,13 @@ def matched(
     otherwise: Doubt,
     exceptions: Mapping[int, Reply] | None = None,
 ) -> Replies:
-    """Return the replies of an answer.
+    """Return the replies of an answer, one a record.
 
-    :param otherwise: for a record that is none of the contacts.
-    :param exceptions: by place shown, what the answer says of a record that was not created.
+    :param sent: the payloads as they were sent.
+    :param shown: the contacts of the answer.
+    :param steps: how records and contacts are paired, such as ``by(...)`` and ``in_order(...)``.
+    :param otherwise: reply for a record without a contact.
+    :param exceptions: by place in the answer, the reply for a contact that was not created.
     """
     exceptions = exceptions or {}
     pairs: dict[int, int] = {}
@@ -97,7 +100,7 @@ def matched(
 
 
 def echo(names: Collection[str]) -> Step:
-    """Pair all in order if each contact shows, in its place and of the fields ``names``, exactly what was sent."""
+    """Return the step that pairs all in order, if each contact repeats the fields ``names`` of its record exactly."""
 
     def step(rest: Rest) -> Mapping[int, int]:
         told = [
@@ -110,14 +113,14 @@ def echo(names: Collection[str]) -> Step:
 
 
 def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some: bool = False) -> Step:
-    """Pair by a key that comes equally often among the records and the contacts; ``None`` is never paired.
+    """Return the step that pairs by a key, where as many contacts as records have it. ``None`` is never paired.
 
-    Records of one key that are not equal to the last character are told apart by their order alone: that may say whose
-    id is whose, and never who was created and who was not.
+    Different records with one key are paired in their order, and only if the answer says the same of all of them.
 
-    :param agree: must hold of every pair of a key.
-    :param letters: orders the records and contacts of one key, before their places do.
-    :param some: of equal records, which may stand for one another, fewer may be shown than were sent.
+    :param key: takes a record or a contact, returns its key.
+    :param agree: takes a record and a contact; a key whose pairs do not all agree is not paired.
+    :param letters: takes a record or a contact of one key, returns what orders them before their places do.
+    :param some: whether fewer contacts than records may be shown, if the records are equal.
     """
 
     def step(rest: Rest) -> Mapping[int, int]:
@@ -148,10 +151,12 @@ def by(key: Key, *, agree: Agree | None = None, letters: Key | None = None, some
 
 
 def in_order(agree: Agree) -> Step:
-    """Pair all that are left in order, or none of them.
+    """Return the step that pairs all that are left in order, or none of them.
 
-    The answer must have a place for every record, the pairs so far must stand in theirs, and every record that is left
-    must agree with the contact in its place, and with none of another fate.
+    The answer must have as many places as there are records, the pairs so far must stand in their places, and every
+    record that is left must agree with the contact in its place, and with none of which the answer says something else.
+
+    :param agree: takes a record and a contact; tells whether they can be the same.
     """
 
     def step(rest: Rest) -> Mapping[int, int]:

@@ -1,6 +1,6 @@
-"""How records in doubt are looked for at a vendor: questions, pages of contacts, and the ways to a next page.
+"""How records in doubt are looked for at a vendor: questions, pages of contacts, and how the next page is found.
 
-The readers here raise ``UnreadableError`` for anything else than they name: doubt is not absence.
+The readers raise ``UnreadableError`` for every answer of another shape: an answer that cannot be read proves nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from airflow_provider_contacts.vendor_kit.vendor import Destination, Payload, Re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """One contact as the vendor shows it when it is read back.
+    """Hold one contact as the vendor shows it when it is read back.
 
-    :param fields: what the read shows, under the names and in the shape in which it would be sent; a field that the
-        read does not show is absent, one that it shows as empty is there and empty.
+    :param id: the vendor's id.
+    :param fields: what the read shows, with the names and shapes of a payload. A field that the read does not show is
+        absent; one that it shows as empty is empty.
+    :param created_at: when the vendor says that it was created, with its UTC offset.
     """
 
     id: str = field(repr=False)
@@ -31,10 +33,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One read request on the way to an answer about some records.
+    """Ask the vendor about some records, by one read request.
 
-    :param about: the records that its contacts can settle, by their index among those sought.
-    :param context: whatever the vendor file must know to read the answer, e.g. which of two designs was asked.
+    :param request: the read request.
+    :param about: indexes of the records that its contacts can settle.
+    :param context: what the vendor file needs to read the answer, such as which of two designs was asked.
     """
 
     request: Request
@@ -44,12 +47,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What one answer to a question shows.
+    """Hold what one answer to a question shows.
 
-    :param contacts: those that could be the sought ones; leaving out is allowed only where content proves it.
-    :param more: what must be asked next; ``None``: all has been read.
-    :param whole: ``False`` where the vendor may have kept back contacts that the question is about: what is not shown
-        is not absent.
+    :param contacts: every contact that could be one of those sought.
+    :param more: the next question, such as the next page; ``None``: all has been read.
+    :param whole: ``False`` if the vendor may have a contact that the answer does not show: then nothing is absent.
     """
 
     contacts: tuple[Contact, ...]
@@ -59,17 +61,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
-    """How records in doubt are looked for at the vendor. Nothing of it may create anything.
+    """Describe how records in doubt are looked for at the vendor. Its requests create nothing.
 
-    :param questions: the first requests for these payloads, as they were sent, at this destination. A record that no
-        question is about cannot be read back, and stays in doubt.
-    :param read: a 2xx answer, or one of ``absent_statuses``, to a question.
-        Raises ``UnreadableError`` for anything that is not a whole, sensible answer: doubt is not absence.
-    :param identity: dotted paths of the native fields that tell one person from another (lists are looked through),
-        e.g. ``("email", "phones.number")``. A contact that shares one of them with the sought record, but differs
-        elsewhere, is neither a match nor proof of absence.
+    :param questions: takes payloads as they were sent, and the destination; returns the first questions. A record
+        that no question is about stays in doubt.
+    :param read: takes a 2xx answer, or one with a status of ``absent_statuses``, and its question; returns the page.
+        Raises ``UnreadableError`` for an answer that is not complete and sensible.
+    :param identity: dotted paths of the fields that tell one person from another, such as ``("email",
+        "phones.number")``; lists are searched. A contact that shares one of them with a record, and differs elsewhere,
+        neither is the record nor proves that it is absent.
     :param absent_statuses: statuses by which a look-up of one contact says that there is none.
-    :param most_requests: read requests for one reading; a longer one is not complete.
+    :param most_requests: read requests, at most; a reading that needs more is not complete.
     """
 
     questions: Callable[[Sequence[Payload], Destination], Sequence[Question]]

@@ -1,4 +1,4 @@
-"""Why a vendor refuses a request: the shapes of refusing answers, and the codes and fields that they name."""
+"""Why a vendor refuses a request: the shapes of such answers, and the codes and fields that they name."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FIELD = re.compile(r"[A-Za-z0-9_.,-]{1,128}")
 
 
 class Reason(NamedTuple):
-    """One reason of a refusal, and the place of the record that it is about, where the answer names one."""
+    """Hold one reason of a refusal, and the place of its record in the request where the answer names one."""
 
     place: int | None
     error: RecordError
 
 
 Shape = Callable[[Mapping[str, Any], int], Iterable[Reason]]
-"""Reads the object of a refusing answer and its status; gives nothing where the object has another shape."""
+"""Takes the JSON object of a refusing answer and its status; yields reasons, or none if it has another shape."""
 
 
 def code_of(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Flat names for nested fields: each word says which names it takes, and puts them where the vendor wants them."""
+"""Flat names for nested fields: which column names are accepted, and which field of the vendor each one fills."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_contacts.errors import InvalidRecordError
 
 @dataclass(frozen=True, slots=True)
 class Shorthand:
-    """Flat names and what they become.
+    """Describe some flat names, and the field that they fill.
 
-    :param names: flat name to the native field that it fills; one that ends in ``.*`` is a prefix.
-    :param apply: replaces those that a record has by the native field.
-        Raises ``InvalidRecordError`` where they make no sense.
+    :param names: mapping of flat names to the vendor's field; a name that ends in ``.*`` is a prefix.
+    :param apply: takes a record, and replaces its flat names by the field. Raises ``InvalidRecordError`` for
+        values that cannot be joined.
     """
 
     names: Mapping[str, str]
@@ -23,7 +23,7 @@ class Shorthand:
 
 
 def join(native: str, *parts: str) -> Shorthand:
-    """Return the word for texts that make up one, e.g. first and last name."""
+    """Return flat names whose texts are joined by a space, such as first and last name."""
 
     def apply(record: dict[str, Any]) -> None:
         given = {part: record.pop(part) for part in parts if part in record}
@@ -37,11 +37,12 @@ def join(native: str, *parts: str) -> Shorthand:
 
 
 def wrap(native: str, members: Mapping[str, str | tuple[str, str]], *, many: bool = True) -> Shorthand:
-    """Return the word for a flat value that becomes an object, e.g. a phone number and its type.
+    """Return flat names whose values become an object, such as a phone number and its type.
 
-    :param members: flat name to the object's member, or to the member and its default. The first one is the value
-        itself; without it the others say nothing, and are dropped.
-    :param many: the native field is a list, of which the object is the only member.
+    :param native: the vendor's field.
+    :param members: mapping of each flat name to a member of the object, or to the member and its default. The first one
+        is the value itself; a record without it has no object.
+    :param many: whether the field is a list, with the object as its only element.
     """
     (main, first, _), *others = [
         (name, *(member if isinstance(member, tuple) else (member, None))) for name, member in members.items()
@@ -60,7 +61,7 @@ def wrap(native: str, members: Mapping[str, str | tuple[str, str]], *, many: boo
 
 
 def prefix(native: str) -> Shorthand:
-    """Return the word for members of an object by their own columns: ``native.member``."""
+    """Return the prefix for columns that are members of an object: ``native.member``."""
     start = f"{native}."
 
     def apply(record: dict[str, Any]) -> None:
@@ -74,7 +75,7 @@ def prefix(native: str) -> Shorthand:
 
 
 def entries(native: str, key: str, value: str) -> Shorthand:
-    """Return the word for a list of objects that may also be given as one object of keys and values."""
+    """Return the rule for a list of pairs that may also be given as one object: ``{key: value}``."""
 
     def apply(record: dict[str, Any]) -> None:
         given = record.get(native)

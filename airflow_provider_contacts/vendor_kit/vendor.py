@@ -1,7 +1,6 @@
-"""The words of a vendor file: what the engine must be told to push contacts into one vendor.
+"""A vendor in one value: everything that the engine must know to push contacts into it.
 
-A vendor is one value of :class:`Vendor`: data and pure functions. None of its functions sleeps, retries, logs or
-opens a socket.
+A :class:`Vendor` is data and pure functions. None of its functions sleeps, retries, logs or opens a socket.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_contacts.vendor_kit.refusals import Shape
 
 Payload = dict[str, Any]
-"""One record as the vendor wants it: JSON-ready, native field names."""
+"""One record as it is sent: the vendor's own field names, and values that JSON has."""
 
 Destination = Mapping[str, Any]
 """The checked destination: the vendor's keys with values of the declared types."""
@@ -35,7 +34,12 @@ Destination = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, relative to the vendor's base URL: a percent-encoded path, and a body in JSON."""
+    """Describe one HTTP request to the vendor.
+
+    :param path: percent-encoded, relative to the base URL.
+    :param body: JSON text; ``None`` without a body.
+    :param query: pairs of name and value, not yet encoded.
+    """
 
     method: str
     path: str
@@ -45,12 +49,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer, whole.
+    """Hold one whole HTTP answer.
 
-    :param headers: names in lower case.
+    :param status: the HTTP status.
+    :param headers: by name in lower case.
     :param body: decoded from its content encoding.
-    :param seconds: from the first byte of the request to the last one of the answer.
-    :param trouble: why the body is not there although there was one, in words.
+    :param seconds: from the first byte of the request to the last byte of the answer.
+    :param trouble: why a body that was sent is not here, in words.
     """
 
     status: int
@@ -60,7 +65,10 @@ class Response:
     trouble: str = field(default="", compare=False)
 
     def json(self) -> Any:
-        """Return the parsed body; raises ``UnreadableError`` for anything that is not one JSON text."""
+        """Return the parsed body.
+
+        :raises UnreadableError: if the body is not one JSON text.
+        """
         # Faster, and stricter than need be: a byte order mark, NaN and lone surrogates are let pass below.
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
             return msgspec.json.decode(self.body)
@@ -71,23 +79,31 @@ class Response:
 
 
 class Created(msgspec.Struct, frozen=True, gc=False):
-    """The vendor confirmed the record, and it is certain which one; without an id where the answer tells none."""
+    """Say that the vendor confirms the record, and that it is certain which one it is.
+
+    :param id: the vendor's id; ``None`` where the answer has none.
+    """
 
     id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Certainly not created, and the same data would be refused again, for every reason given, at least one."""
+    """Say that the record was not created, and that the same data would be refused again.
+
+    :param errors: every reason, at least one.
+    """
 
     errors: tuple[RecordError, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Certainly not created; the same data may be sent again.
+    """Say that the record was not created, and that the same data may be sent again.
 
-    :param later: the vendor asks for fewer requests, rather than leaving out a record because another one was refused.
+    :param code: in snake case.
+    :param message: the vendor's text.
+    :param later: whether the vendor asks for fewer requests; ``False`` if it left the record out because of another.
     """
 
     code: str
@@ -97,7 +113,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """May or may not exist; an id that the answer showed is kept as evidence for a person."""
+    """Say that the record may or may not exist.
+
+    :param code: in snake case.
+    :param message: the vendor's text.
+    :param id: an id that the answer showed: evidence for a person, not proof.
+    """
 
     code: str
     message: str | None = field(default=None, repr=False)
@@ -106,7 +127,11 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Not created, and nothing else would be: credential, plan or address are refused inside a 2xx."""
+    """Say that no record is created from now on: a 2xx answer refuses credential, plan or address.
+
+    :param code: in snake case.
+    :param message: the vendor's text.
+    """
 
     code: str
     message: str | None = field(default=None, repr=False)
@@ -117,10 +142,10 @@ Reply = Created | Rejected | Again | Doubt | Stop
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """What an answer says of each record of a request, in columns.
+    """Hold what an answer says of each record of a request, in columns.
 
-    :param ids: by place, of every record that the vendor confirms; ``None`` where it tells none.
-    :param exceptions: by place: the reply for every record that it does not confirm.
+    :param ids: the vendor's id of each confirmed record, else ``None``; in the order in which they were sent.
+    :param exceptions: by place in the request: the reply for each record that is not confirmed.
     """
 
     ids: Sequence[str | None] = field(repr=False)
@@ -141,22 +166,22 @@ class Replies:
         return cls([None] * count, dict.fromkeys(range(count), Doubt(code, message)))
 
     def __iter__(self) -> Iterator[Reply]:
-        """Return one reply a record."""
+        """Return one reply a record, in the order in which they were sent."""
         return (self.exceptions.get(place) or Created(one) for place, one in enumerate(self.ids))
 
     def __len__(self) -> int:
-        """Return how many records it is about."""
+        """Return the number of records of the request."""
         return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the vendor can take, or a careful guess; the vendor file says which, with its source.
+    """Say how much the vendor takes; where it documents nothing, a careful guess. The vendor file has the source.
 
-    :param batch_size: records a request.
-    :param body_bytes: encoded bytes a request; a single larger record is still sent, alone.
-    :param max_in_flight: requests at the same time.
-    :param requests_per_second: sustained rate; ``None`` for no limit known.
+    :param batch_size: records a request, at most.
+    :param body_bytes: encoded bytes a request, at most; a single record that is larger is sent alone.
+    :param max_in_flight: requests under way at the same time.
+    :param requests_per_second: sustained rate; ``None``: no limit is known.
     :param burst: requests that may leave at once after a pause.
     """
 
@@ -169,25 +194,34 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """One vendor, whole.
+    """Describe one vendor, whole.
 
-    :param name: connection type and ``destination`` column.
-    :param base_url: the vendor's own base URL for an account (regions); the connection's host overrides it.
+    :param name: the connection type, and the value of the column ``destination``.
+    :param title: the vendor's name, for people.
+    :param docs_url: the vendor's page about the create request.
+    :param base_url: takes an account, returns the vendor's base URL for it; the connection's host takes precedence.
+    :param auth: how a connection gives the credential; see :mod:`~airflow_provider_contacts.vendor_kit.auth`.
     :param settings: extra keys of the connection besides those of ``auth``.
-    :param request_path: path of the create request for a destination, slash policy included.
-    :param envelope: what stands before and after the records' JSON texts, which are joined by commas.
-        A vendor that takes one record a request has ``(b"", b"")`` and ``batch_size`` 1.
-    :param destination_fields: native fields that name the destination inside each record (not part of its digest).
-    :param generated: fields made for a record that lacks them, from ``sync_id`` and record identifier, so that every
-        try makes the same ones; the mapping holds only what is absent from the payload. Not part of the digest.
-    :param read: a 2xx answer and the payloads as sent, in order: one reply each, in that order.
-        Raises ``UnreadableError`` for an answer that proves nothing about any record.
-    :param refusal: shapes of a refusing answer (400, 409, 413, 422); the first that fits counts.
+    :param destination: the keys that say where in the account the contacts go.
+    :param contract: the fields of a record, and their check.
+    :param limits: how much a request, and a second, may carry.
+    :param request_path: takes a destination, returns the path of the create request, with or without a final slash
+        as the vendor documents it.
+    :param envelope: bytes before and after the records' JSON texts, which are joined by commas. ``(b"", b"")`` and
+        ``batch_size`` 1 for a vendor that takes one record a request.
+    :param destination_fields: takes a destination, returns fields that name it inside each record. They are not part of
+        the record's digest.
+    :param generated: takes a payload, the ``sync_id`` and the record identifier; returns fields that the payload lacks.
+        Every try makes the same ones. They are not part of the record's digest.
+    :param read: takes a 2xx answer and the payloads as they were sent; returns one reply each, in their order. Raises
+        ``UnreadableError`` for an answer that proves nothing about any record.
+    :param refusal: shapes of the body of a 400, 409, 413 or 422; the first one that fits is read.
     :param again_statuses: 4xx statuses that mean "later" at this vendor.
-    :param check: the read request behind ``test_connection``; ``None`` where none is documented.
-    :param read_back: ``None`` where the vendor documents no read that would do.
-    :param refusals_atomic: assumption: a refused batch created nothing. Extra key of the same name.
-    :param retry_after_is_refusal: assumption: 503 with ``Retry-After`` created nothing. Extra key of the same name.
+    :param check: takes a destination, returns the read request of ``test_connection``; ``None``: none is documented.
+    :param lookup: how a destination is made exact before anything is sent, such as a name into an id.
+    :param read_back: how records in doubt are looked for; ``None``: no read of the vendor would do.
+    :param refusals_atomic: assumption: a refused request created none of its records. Extra key of the same name.
+    :param retry_after_is_refusal: assumption: 503 with ``Retry-After`` created none. Extra key of the same name.
     """
 
     name: str

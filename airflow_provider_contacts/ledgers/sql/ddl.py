@@ -1,4 +1,4 @@
-"""The DDL of the tables and of the view, as text that a person can run."""
+"""The DDL of the outcome table, its tables and its view, as text that a person can run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def dialect_of(flavour: Flavour) -> sa.Dialect:
 
 
 def ddl(tables: Tables) -> str:
-    """Return every statement of one ledger."""
+    """Return the statements that create the tables and the view, each ended by a semicolon.
+
+    :param tables: the outcome table under its name, for one of ``sqlite``, ``postgresql``, ``mysql`` and ``mariadb``.
+    """
     statements = [one for table in tables.every for one in create_table(tables, table)]
     return "".join(f"{statement};\n\n" for statement in (*statements, create_view(tables)))
 
@@ -39,7 +42,7 @@ def create_table(tables: Tables, table: sa.Table) -> list[str]:
 
 
 def create_view(tables: Tables) -> str:
-    """Return the statement that creates the view; the rights of who reads it count on MySQL and MariaDB."""
+    """Return the statement that creates the view; on MySQL and MariaDB it checks the rights of its reader."""
     dialect = dialect_of(tables.flavour)
     quoted = dialect.identifier_preparer
     security = " SQL SECURITY INVOKER" if tables.flavour in COLLATIONS else ""
