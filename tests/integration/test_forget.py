@@ -311,7 +311,7 @@ def test_the_documents_undo_it(world: World, commands: Any, why_of: Any) -> None
     assert len(told) == 2
     for key, statement in zip(("p0", "p1"), told, strict=True):
         name = why_of(key)["record_identifier"]
-        world.query(re.sub("'forgotten:[^']*'", f"'{name}'", statement).replace("'ada@example.com'", f"'{key}'"))
+        world.query(re.sub("'forgotten:[^']*'", f"'{name}'", statement).replace("'lead-18'", f"'{key}'"))
     assert renamed(world) == []
     summary = world.done(push(people(3), **SYNC), run_id="second")
     assert counts(summary, "skipped", "succeeded") == (2, 1), "who was delivered stays so, who was deleted is new"
