@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Further arguments: make test ARGS="-k ledger"
 ARGS ?=
 NOX := .venv/bin/nox --non-interactive --session
-SESSIONS := check lower airflow-3.2 airflow-3.3 airflow-3.4 mysql distributed docs browser s3 bench campaign mutants constraints
+SESSIONS := check lower airflow-3.2 airflow-3.3 airflow-3.4 mysql distributed docs dist browser s3 bench campaign mutants constraints
 
 .PHONY: help setup demo ui test test-unit test-integration $(SESSIONS) format clean
 

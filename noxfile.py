@@ -198,6 +198,30 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="uv")
+def dist(session: nox.Session) -> None:
+    """Build wheel and sdist in build/dist, check them, and use each in an empty environment of its own."""
+    venv, folder = session.virtualenv.location, Path("build/dist").resolve()
+    install(session, venv, "--group", "dist")
+    session.run("rm", "-rf", str(folder), external=True)
+    session.run(f"{venv}/bin/python", "-m", "hatchling", "build", "--directory", str(folder), external=True)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    session.run(f"{venv}/bin/twine", "check", "--strict", str(wheel), str(sdist), external=True)
+    session.run(f"{venv}/bin/check-wheel-contents", str(wheel), external=True)
+    session.run("tar", "--extract", "--file", str(sdist), "--directory", session.create_tmp(), external=True)
+    unpacked = Path(session.create_tmp(), sdist.name.removesuffix(".tar.gz"))
+    with session.chdir(unpacked):
+        again = ("build", "--target", "wheel", "--directory", str(folder / "rebuilt"))
+        session.run(f"{venv}/bin/python", "-m", "hatchling", *again, external=True)
+    for name, built in (("wheel", wheel), ("sdist", sdist)):
+        empty = str(folder / f"venv-{name}")
+        session.run(f"{sys.prefix}/bin/uv", "venv", "--quiet", "--python", sys.executable, empty, external=True)
+        install(session, empty, str(built))
+    command = ("-m", "pytest", "--confcutdir=tests/distributions", "tests/distributions", *session.posargs)
+    env: dict[str, str | None] = {"CONTACTS_DISTRIBUTIONS": str(folder), "TMPDIR": None}  # none inside of the checkout
+    session.run(f"{venv}/bin/python", *command, env=env, external=True)
+
+
+@nox.session(venv_backend="uv")
 def s3(session: nox.Session) -> None:
     """Export to a simulated S3, by HTTP and Airflow's own hook, and ask DuckDB what the documents ask."""
     venv = session.virtualenv.location
@@ -268,14 +292,5 @@ def constraints(session: nox.Session) -> None:
     uv(session, "the lowest", *compiled, *group, "--output-file", "constraints-lower.txt")
     for version, release in RELEASES.items():
         pin = written("release.txt", f"apache-airflow=={release}\n")
-        group = ("--group", "test", "--constraint", pin, "--constraint", OWN.format(release))
-        uv(
-            session,
-            f"those of Airflow {release}",
-            *compiled,
-            "--group",
-            "distributed",
-            *group,
-            "--output-file",
-            CONSTRAINTS[version],
-        )
+        options = ("--group", "distributed", "--group", "test", "--constraint", pin, "--constraint", OWN.format(release))
+        uv(session, f"those of Airflow {release}", *compiled, *options, "--output-file", CONSTRAINTS[version])
