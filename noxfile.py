@@ -292,5 +292,6 @@ def constraints(session: nox.Session) -> None:
     uv(session, "the lowest", *compiled, *group, "--output-file", "constraints-lower.txt")
     for version, release in RELEASES.items():
         pin = written("release.txt", f"apache-airflow=={release}\n")
-        options = ("--group", "distributed", "--group", "test", "--constraint", pin, "--constraint", OWN.format(release))
-        uv(session, f"those of Airflow {release}", *compiled, *options, "--output-file", CONSTRAINTS[version])
+        airflows = ("--group", "test", "--group", "distributed", "--constraint", pin)
+        chosen = (*airflows, "--constraint", OWN.format(release), "--output-file", CONSTRAINTS[version])
+        uv(session, f"those of Airflow {release}", *compiled, *chosen)

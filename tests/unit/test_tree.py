@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "docs", ".ci")
+FOLDERS = ("airflow_provider_contacts", "example_dags", "tests", "demo", "bench", "campaigns", "docs", ".ci", ".github")
 TEXTS = {".cfg", ".csv", ".ini", ".json", ".md", ".py", ".sh", ".sql", ".toml", ".txt", ".typed", ".yaml", ".yml", ""}
 SHAPELESS = {"util", "utils", "common", "helper", "helpers", "misc"}
 MAX_LINES, MEDIAN_LINES, MAX_BODY = 300, 150, 40
