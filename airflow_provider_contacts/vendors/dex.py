@@ -8,6 +8,8 @@ INFERRED, deduced; UNKNOWN, nothing seen.
 - Every field is optional, at most 100 contacts a request: FOUND (Dex's own tools, repository getdex/agent-skills,
   dex-skill/references/tools-reference.md); the REST page states no maximum. We refuse a record without any field.
 - Successes say ``"error": false`` and show absent values as null: FOUND (repository nwalker85/ultradex).
+- A key needs the Professional plan, and in these tools a repeated call to create a contact duplicates it: FOUND (the
+  same repository, dex-skill/SKILL.md). Values of ``frequency``: FOUND (repository byndcloud/unofficial-dex-mcp).
 - ``GET /v1/users/me``: FOUND (guidev3.getdex.com/api-reference/reference/users/get-current-user).
 - UNKNOWN: whether a contact's own ``id`` is honoured (trusted only when echoed), the members of the enumerations after
   the first (any text passes), error bodies, rate limits, whether a batch is taken whole.

@@ -5,7 +5,8 @@ Marks as in the vendor's file.
 - ``GET /v1/contacts/{id}`` shows the contact as ``data``, 404 where there is none: FOUND
   (getdex.com/docs/api-reference/reference/contacts/get-a-contact). Whether an id of ours is honoured is UNKNOWN, so a
   contact of that very id proves that the record is there, and a 404 proves nothing.
-- ``POST /v1/contacts/by-emails``: FOUND (…/contacts/find-contacts-by-email), as a list in its sample and as a map in
+- ``POST /v1/contacts/by-emails``: FOUND
+  (getdex.com/docs/api-reference/reference/contacts/find-contacts-by-email), as a list in its sample and as a map in
   its text: both are read. Two switches make it create contacts, so both are sent as false; their default is UNKNOWN. It
   shows "its matching contact" of an email, so that behind an older contact ours may hide: what it shows can be the
   record, but only where it shows nothing is the record absent. Clients ask for 50 emails at a time (FOUND, public
@@ -13,8 +14,9 @@ Marks as in the vendor's file.
   matters is UNKNOWN, so an email is asked for as sent and in lower case.
 - ``GET /v1/contacts`` gives all contacts, ``data.items`` and ``data.nextCursor``, and minds nothing but ``cursor``:
   FOUND (repository nwalker85/ultradex, core/dex_client.py). An older form has ``data.contacts`` and
-  ``data.pagination.nextCursor``: FOUND (a public script). ``count`` beside them: FOUND (…/contacts/filter-contacts,
-  which calls its answer identical), where what it counts is not said. 500 contacts in a page: FOUND (as above).
+  ``data.pagination.nextCursor``: FOUND (a public script). ``count`` beside them: FOUND
+  (getdex.com/docs/api-reference/reference/contacts/filter-contacts, which calls its answer identical), where what it
+  counts is not said. 500 contacts in a page: FOUND (as above).
 - ``POST /v1/contacts/filter`` is not used: its page and the clients disagree on where the filter stands, and one that
   is not understood may find nothing.
 - ``created_at``, names and company of a contact: SEED.

@@ -6,7 +6,8 @@ which is named; INFERRED, deduced; UNKNOWN, nothing seen.
 
 - Request, bearer token, bare array, the counters of the answer and the meaning of ``unprocessed``: SEED.
 - ``name`` is required, ``email`` may be null, ``data`` and ``errors`` may be absent: FOUND (that page, newer capture).
-- Token endpoint, JSON body, audience, ``expires_in``: FOUND (docs.intermezzo.ai/auth). Host and audience are not tied.
+- Credentials come from the vendor on request. Token endpoint, JSON body, audience, ``expires_in``: FOUND
+  (docs.intermezzo.ai/auth). Host and audience are not tied.
 - An organization shows its contacts: FOUND (docs.intermezzo.ai/api-reference/core/list-orgs).
 - The other shape of an error: FOUND (docs.intermezzo.ai/pagination). FastAPI's 422: INFERRED from the API's style.
 - UNKNOWN: the largest array, rate limits, the values of ``phoneType`` and ``roles``, the error codes (any is read),

@@ -6,10 +6,12 @@ This file speaks the second, ``/v1/contact/``; the third, ``/v1/contacts``, is n
 
 - Path with its slash, bearer key, one object a request, ``email`` alone required, everything else nullable, the
   answer's ``status_code``, ``message`` and ``data.contact``: SEED.
-- The key is static and no token endpoint exists: FOUND (docs.nedzo.ai/authentication).
+- The key is static, made in the dashboard for an account or a workspace, and no token endpoint exists: FOUND
+  (docs.nedzo.ai/authentication). That it must be a workspace's, since the request names none: INFERRED.
 - One write a second for each key, a burst as large as the account's concurrency limit, 429 with ``Retry-After``: FOUND
   for the third generation (docs.nedzo.ai/api-reference/introduction), so INFERRED here.
-- ``GET /v1/workspaces``: FOUND, the third generation's, read by the vendor's own n8n node.
+- ``GET /v1/workspaces``: FOUND, the third generation's, read by the vendor's own n8n node (repository
+  mudit-nedzo/n8n-nodes-nedzo). Phones in E.164: FOUND for the third generation (docs.nedzo.ai/concepts/contacts).
 - RFC 7807 refusals: FOUND for the third generation (docs.nedzo.ai/api-reference/introduction). FastAPI's 422, the own
   envelope under a 4xx status, and that ``status_code`` may contradict the HTTP status: INFERRED.
 - UNKNOWN: whether this generation is still served, lengths of texts, the rule for duplicates, any read of contacts.

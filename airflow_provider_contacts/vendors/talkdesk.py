@@ -6,6 +6,9 @@ another page, which is named; INFERRED, deduced; UNKNOWN, nothing seen.
 - Envelope, fields with their limits, the answer 201 with its counters, embedded records and error words, the shape of
   400, 401, 403 and 404, the scope: SEED. The path: FOUND (the same page's address line).
 - Base URLs: FOUND (docs.talkdesk.com/docs/how-to-guarantee-your-app-works-in-all-regions); further regions UNKNOWN.
+- Client credentials for a whole account, of an OAuth client that is made in Builder: FOUND
+  (docs.talkdesk.com/docs/authentication; its steps in docs.refold.ai/resources/integration-providers/talkdesk, a guide
+  of another company). A new scope takes minutes, with 401 until then: FOUND (docs.talkdesk.com/docs/scopes).
 - Tokens, one host an account and region, basic and form: FOUND (docs.talkdesk.com/reference/cc-basic).
 - Priority 10 is the highest: FOUND (support.talkdesk.com, article 360051868112).
 - 100 records a request: INFERRED from the bounds of the counters. 409 means a busy list: INFERRED from
@@ -243,8 +246,8 @@ VENDOR = Vendor(
         Setting(
             "account",
             "Account",
-            "The first word of https://<account>.talkdeskid.com, where tokens are requested: my-company, say. Needed "
-            "with a client ID, unless there is a token URL",
+            "The first word of https://<account>.talkdeskid.com, where tokens are requested, such as my-company. "
+            "Needed with a client ID, unless there is a token URL",
         ),
     ),
     destination=one_key("record_list_id", "Record list ID", "The record list that the records join"),
