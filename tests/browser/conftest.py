@@ -43,18 +43,19 @@ class Airflow:
     password: str
     simulator: str
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Ask Airflow's own API as its administrator."""
         login = {"username": "admin", "password": self.password}
         token = self.fetch(f"{self.url}/auth/token", login)["access_token"]
-        return self.fetch(f"{self.url}/api/v2/{path}", body, Authorization=f"Bearer {token}")
+        return self.fetch(f"{self.url}/api/v2/{path}", body, method, Authorization=f"Bearer {token}")
 
     @staticmethod
-    def fetch(url: str, body: Any = None, **headers: str) -> Any:
+    def fetch(url: str, body: Any = None, method: str | None = None, **headers: str) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = Request(url, data, {"Content-Type": "application/json", **headers})  # noqa: S310  # loopback
+        sent = {"Content-Type": "application/json", **headers}
+        request = Request(url, data, sent, method=method)  # noqa: S310  # loopback
         with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
     def version(self) -> tuple[int, int]:
         """Return major and minor version of this Airflow."""
@@ -169,10 +170,11 @@ def log_in(page: Page, user: str, password: str) -> None:
     page.wait_for_url(re.compile(r"^[^?]*(?<!login)$"))
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep what is seen, where screenshots are wanted."""
+def picture(page: Page, name: str, part: dict[str, float] | None = None) -> None:
+    """Keep what is seen, or a part of it, where screenshots are wanted."""
     if IMAGES:
         session = page.context.new_cdp_session(page)
-        data = session.send("Page.captureScreenshot", {"format": "webp", "quality": 75})["data"]
+        clip = {"clip": {**part, "scale": 1}} if part else {}
+        data = session.send("Page.captureScreenshot", {"format": "webp", "quality": 75, **clip})["data"]
         IMAGES.mkdir(exist_ok=True)
         (IMAGES / f"{name}.webp").write_bytes(base64.b64decode(data))

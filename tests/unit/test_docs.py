@@ -111,7 +111,7 @@ def test_every_vendor_is_documented_with_its_limits_and_settings(name: str) -> N
     assert {hook.__name__, hook.conn_type} <= words(page)
     keys = {setting.name for setting in settings_of(vendor)}
     assert {*keys, hook.conn_type} - words(text_of("docs/connections.md")) == set()
-    row = next(line for line in lines if f"airflow_provider_contacts/vendors/{name}.py)" in line)
+    row = next(line for line in lines if f"]({name}.md)" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     assert re.match(r"\d+", cells[3])[0] == str(vendor.limits.batch_size)  # type: ignore[index]  # no number is a failure too
     rate = vendor.limits.requests_per_second

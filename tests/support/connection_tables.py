@@ -1,0 +1,102 @@
+"""Tables of docs/connections.md and docs/vendors, from what the package declares of connections and fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from airflow_provider_contacts import vendors
+from airflow_provider_contacts.cli.vendor_facts import fields_of
+from airflow_provider_contacts.provider_info import connection_type
+from airflow_provider_contacts.transport.settings import SHARED_SETTINGS, settings_of
+from airflow_provider_contacts.vendor_kit.forms import Setting
+from airflow_provider_contacts.vendor_kit.vendor import Vendor
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = [DOCS / "connections.md", *(DOCS / "vendors" / f"{name}.md" for name in vendors.names())]
+START = r"<!-- python -m tests\.support\.connection_tables writes (?:(fields|keys) of (\w+)|shared keys) -->\n"
+BLOCK = re.compile(rf"({START}).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+
+
+def labels_of(vendor: Vendor) -> dict[str, str]:
+    """Return what the form calls each key that it shows; that of a connection's own fields with Airflow's words."""
+    form = connection_type(vendor, "a.Hook")
+    behaviour = form["ui-field-behaviour"]
+    own = {"host": "Host", "login": "Login", "password": "Password"} | behaviour["relabeling"]
+    fields = {key: field["label"] for key, field in form["conn-fields"].items()}
+    return {key: label for key, label in own.items() if key not in behaviour["hidden-fields"]} | fields
+
+
+def setting_row(setting: Setting, default: str) -> list[str]:
+    """Return the row of an extra key."""
+    meaning = setting.description + (setting.bounds and f",{setting.bounds}")
+    return [f"`{setting.name}`", setting.label, meaning, default]
+
+
+def shared_keys() -> str:
+    """Return the extra keys of every connection type."""
+    rows = [
+        # What the vendor assumes is the default of the form; all five assume the same.
+        setting_row(one, one.otherwise if one.default is not None or one.absent != "none" else default_of(one))
+        for one in SHARED_SETTINGS
+    ]
+    return table(["key in the extra", "field of the form", "meaning", "default"], rows)
+
+
+def default_of(setting: Setting) -> str:
+    """Return the default that all vendors have for a shared key."""
+    known = {
+        one.otherwise for name in vendors.names() for one in settings_of(vendors.load(name)) if one.name == setting.name
+    }
+    (default,) = known
+    return default
+
+
+def keys_of(vendor: Vendor) -> str:
+    """Return a vendor's own fields and extra keys, the destination first."""
+    labels, examples, form = labels_of(vendor), vendor.auth.examples, vendor.destination
+    rows = [[f"`{key}`", labels[key], f"such as `{examples[key]}`" if examples.get(key) else "", "required"]
+            for key in ("login", "password") if key in labels]  # fmt: skip
+    if vendor.auth.settings:
+        rows[0][2:] = "with an empty one, the password is a ready token", "none"
+    for one in (*form.settings, *vendor.settings, *vendor.auth.settings):
+        needed = "one of these is required" if one.name in form.exactly_one else "required"
+        default = needed if one.name in {*form.required, *form.exactly_one} else one.otherwise
+        row = setting_row(one, default)
+        rows.append([f"extra {row[0]}", re.sub(r" \(.*\)$", "", labels[one.name]), *row[2:]])
+    placeholders = connection_type(vendor, "a.Hook")["ui-field-behaviour"]["placeholders"]
+    rows.append(["`host`", labels["host"], "another base URL", placeholders["host"]])
+    marked = [[re.sub(r"https://[^\s,]+", r"`\g<0>`", cell) for cell in row] for row in rows]
+    return table(["key", "field of the form", "meaning", "default"], marked)
+
+
+def fields_table(vendor: Vendor) -> str:
+    """Return a vendor's fields; those of one kind share a row."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    places = {one.name for one in vendor.destination.settings}
+    for row in (one for one in fields_of(vendor) if one["field"] not in places):
+        kind = re.sub(r"\{.*\}", r"`\g<0>`", f"{row['type']}{' or null' if row['nullable'] else ''}")
+        grouped.setdefault((kind, "yes" if row["required"] else "no"), []).append(f"`{row['field']}`")
+    return table(["field", "type", "required"], [[", ".join(names), *kind] for kind, names in grouped.items()])
+
+
+def written(text: str) -> str:
+    """Return a page's text with the tables of today."""
+
+    def block(found: re.Match[str]) -> str:
+        start, what, name, end = found.groups()
+        made = {"fields": fields_table, "keys": keys_of}
+        return f"{start}\n{made[what](vendors.load(name)) if what else shared_keys()}\n{end}"
+
+    return BLOCK.sub(block, text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(written(page.read_text("utf-8")), "utf-8")
