@@ -251,7 +251,7 @@ def test_shown_python_and_json_parse() -> None:
 
 
 # What one database alone understands, and what a page takes from another table.
-OTHERS = ("interval '", "convert_to(", "FROM leads", "GRANT ")
+OTHERS = ("interval '", "convert_to(", "FROM leads", "GRANT ", "_map")
 
 
 def test_sql_runs() -> None:
