@@ -1,6 +1,6 @@
 """The meaning of every status and error code, and advice, for the page, the command line and the documents.
 
-The tables of codes in ``docs/outcomes.md`` are written from here: ``python -m tests.support.code_tables``.
+The tables of codes in ``docs/outcomes.md`` are written from here: ``python -m tests.support.reference_tables``.
 """
 
 from __future__ import annotations

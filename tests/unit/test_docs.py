@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import re
 import sqlite3
@@ -10,46 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.sdk import BaseOperator
 
-from airflow_provider_contacts import vendors
+from airflow_provider_contacts import operators, vendors
+from airflow_provider_contacts.engine.plan import Plan
 from airflow_provider_contacts.error_codes import CODES as CODES_OF_STATUS
 from airflow_provider_contacts.hooks import HOOKS
 from airflow_provider_contacts.ledgers.sql import ddl, forgetting, pruning, tables
 from airflow_provider_contacts.ledgers.sql.tables import COUNTERS
-from airflow_provider_contacts.operators import (
-    ContactsOperator,
-    ExportOutcomesOperator,
-    FilesToContactsOperator,
-    ForgetContactsOperator,
-    PruneOutcomesOperator,
-    PushContactsOperator,
-    ReplayContactsOperator,
-    SettleContactsOperator,
-    SqlToContactsOperator,
-)
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from airflow_provider_contacts.simulator.app import Simulator
-from airflow_provider_contacts.task.base_operator import parameters_of
 from airflow_provider_contacts.task.replay import HINTS
 from airflow_provider_contacts.task.settle import WHY
+from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.transport.settings import settings_of
 from airflow_provider_contacts.vendor_kit.contract import CODES
-from tests.support import code_tables
+from tests.support import reference_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
-PUSHING = [PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator]
-OPERATORS = [
-    *PUSHING,
-    ReplayContactsOperator,
-    SettleContactsOperator,
-    ExportOutcomesOperator,
-    PruneOutcomesOperator,
-    ForgetContactsOperator,
-]
 
 
 def name_of(page: Path) -> str:
@@ -72,32 +50,16 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join(re.findall(r"`([^`\n]+)`", text))))
 
 
-def own_parameters(operator: type) -> frozenset[str]:
-    return parameters_of(operator) - parameters_of(BaseOperator)
+def test_the_written_tables_are_those_of_the_package() -> None:
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert reference_tables.written(text) == text, "python -m tests.support.reference_tables writes them"
+    assert sorted(reference_tables.named()) == sorted(reference_tables.BLOCKS)
 
 
-@pytest.mark.parametrize("operator", [*OPERATORS, ContactsRetryPolicy])
-def test_every_operator_is_in_the_reference_with_its_parameters(operator: type) -> None:
-    page = text_of("docs/retries.md" if operator is ContactsRetryPolicy else "docs/operators.md")
-    assert own_parameters(operator)
-    assert own_parameters(operator) - words(page) == set()
-    assert f"{operator.__name__}(" in page
-
-
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_every_template_field_is_in_the_reference(operator: type[ContactsOperator]) -> None:
-    paragraph = next(part for part in text_of("docs/operators.md").split("\n\n") if "Templated are" in part)
-    assert set(operator.template_fields) - {"records"} <= words(paragraph)
-
-
-def test_a_default_in_the_reference_is_the_operators() -> None:
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(ContactsOperator.__init__).parameters.items()
-        if parameter.default not in {inspect.Parameter.empty, None}
-    }
-    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text_of("docs/operators.md"), re.MULTILINE))
-    assert {name: ast.literal_eval(rows[name]) for name in defaults} == defaults
+def test_every_operator_is_in_the_reference() -> None:
+    headings = re.findall(r"^#+ (\w+)$", text_of("docs/operators.md"), re.MULTILINE)
+    assert {*operators.__all__} - {"ContactsOperator", *headings} == set()
 
 
 @pytest.mark.parametrize("name", vendors.names())
@@ -136,6 +98,14 @@ def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
     assert set(shown) >= {*COUNTERS, "error_codes"}
     seven = [f"num_{status.value}" for status in Status if status is not Status.SENDING]
     assert shown["num_planned"] == sum(shown[name] for name in seven)
+
+
+def test_every_field_of_the_summary_is_explained() -> None:
+    report = Report(
+        vendor="dex", sync_id="s", sync_run_id="r", destination_object=None, outcomes_table=None, wanted="all"
+    )
+    pushed, planned = report.summary(), report.planned(Plan(1), 0.1)
+    assert {*planned, *pushed} - words(text_of("docs/operators.md").partition("## The summary")[2]) == set()
 
 
 def test_every_word_of_an_outcome_and_a_verdict_is_explained() -> None:
@@ -178,11 +148,6 @@ def test_every_code_of_ours_is_explained() -> None:
     found = codes_in_the_source() | set(CODES.values()) | {"wrong_type"}
     assert {"missing_key", "interrupted", "not_a_mapping", "counters_disagree", "unspecified"} <= found
     assert (found | set(HINTS)) - {code for codes in CODES_OF_STATUS.values() for code in codes} == set()
-
-
-def test_the_tables_of_codes_are_those_of_the_package() -> None:
-    page = text_of("docs/outcomes.md")
-    assert code_tables.written(page) == page, "python -m tests.support.code_tables writes them"
 
 
 def named_knobs() -> list[str]:
