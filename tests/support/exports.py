@@ -15,7 +15,7 @@ from airflow_provider_contacts.operators import ExportOutcomesOperator
 from tests.airflow_harness import scope_of
 from tests.support.pushing import World, people, push
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "warehouses.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 
 HISTORY = [
     *[("p0", "r0", "rejected"), ("p0", "r1", "succeeded")],

@@ -216,7 +216,7 @@ def test_shown_python_and_json_parse() -> None:
 
 
 # What one database alone understands, and what a page takes from another table.
-OTHERS = ("interval '", "convert_to(", "FROM leads", "GRANT ", "_map")
+OTHERS = ("interval '", "convert_to(", "FROM leads", "FROM contacts", "GRANT ", "_map")
 
 
 def test_sql_runs() -> None:

@@ -45,7 +45,7 @@ def test_a_task_that_returns_records_does_not_log_them() -> None:
 
 
 def test_the_documents_say_why() -> None:
-    for name in ("docs/operators.md", "docs/outcomes.md", "docs/warehouses.md"):
+    for name in ("docs/operators.md", "docs/own_tasks.md", "docs/security.md"):
         assert "show_return_value_in_logs=False" in (ROOT / name).read_text("utf-8"), name
 
 
