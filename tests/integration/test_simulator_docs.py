@@ -1,4 +1,4 @@
-"""What docs/simulator.md shows is run as it stands."""
+"""What docs/testing.md and docs/simulator.md show is run as it stands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "simulator.md").read_text("utf-8")
+PAGE, TESTING = ((ROOT / "docs" / name).read_text("utf-8") for name in ("simulator.md", "testing.md"))
 
 
 def test_the_shown_tests_of_a_users_dag_pass(tmp_path: Path) -> None:
-    files = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    files = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", TESTING, re.MULTILINE | re.DOTALL))
     assert set(files) == {"conftest.py", "dags/signups.py", "test_signups.py"}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -25,7 +25,7 @@ def test_the_shown_tests_of_a_users_dag_pass(tmp_path: Path) -> None:
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110
     )
     assert told.returncode == 0, told.stdout[-3000:]
-    assert "3 passed" in told.stdout
+    assert "4 passed" in told.stdout
 
 
 def test_the_shown_commands_are_those_that_exist() -> None:
