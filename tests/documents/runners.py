@@ -83,9 +83,9 @@ class Workers:
 
 
 def engine_of(url: str) -> Engine:
-    from sqlalchemy import create_engine
+    from sqlalchemy import NullPool, create_engine
 
-    return create_engine(url, isolation_level="AUTOCOMMIT")
+    return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
 class Servers:
@@ -116,17 +116,14 @@ class Servers:
 
 def run(engine: Engine, statements: Iterable[str]) -> str:
     """Execute statements, and return their rows as text."""
-    try:
-        with closing(engine.raw_connection()) as connection:
-            cursor, said = connection.cursor(), []
-            for one in statements:
-                cursor.execute(one)
-                if cursor.description:
-                    said.append(" | ".join(column[0] for column in cursor.description))
-                    said += [" | ".join(map(str, row)) for row in cursor.fetchall()]
-            connection.commit()
-    finally:
-        engine.dispose()
+    with closing(engine.raw_connection()) as connection:
+        cursor, said = connection.cursor(), []
+        for one in statements:
+            cursor.execute(one)
+            if cursor.description:
+                said.append(" | ".join(column[0] for column in cursor.description))
+                said += [" | ".join(map(str, row)) for row in cursor.fetchall()]
+        connection.commit()
     return "\n".join(said)
 
 
@@ -231,7 +228,7 @@ def check_output(expected: str, said: str) -> None:
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     start = 0
     for line in filter(None, (" ".join(line.split()) for line in expected.splitlines())):
-        pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+        pattern = re.compile(".*".join(map(re.escape, re.split(r" ?… ?", line))))
         found = [number for number in range(start, len(lines)) if pattern.search(lines[number])]
         assert found, f"the output has no line (behind those before it)\n  {line}\nit is:\n{shown[-6000:]}"
         start = found[0] + 1

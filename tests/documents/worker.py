@@ -5,6 +5,7 @@ It is a program of its own, since Airflow's home must be known before Airflow is
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import json
 import os
@@ -152,14 +153,23 @@ def forked(job: Mapping[str, Any]) -> int:
     return -9
 
 
+async def prepare(app: Any) -> None:
+    """Let Airflow's API build its routes, by a request for none: it takes seconds, and a fork finds it done."""
+    import httpx
+
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://in-process.invalid") as client:
+        assert (await client.get("nothing")).status_code == 404
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    import airflow.dag_processing.dagbag
-    import airflow.models.xcom  # noqa: F401
+    from airflow.sdk.execution_time.supervisor import in_process_api_server
 
     import airflow_provider_contacts.operators  # noqa: F401
 
+    asyncio.run(prepare(in_process_api_server().app))
     for line in sys.stdin:
         answers.write(f"{forked(json.loads(line))}\n")
         answers.flush()

@@ -17,7 +17,6 @@ from typing import Any
 
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
-from demo.make_contacts import SCHEMA
 from tests.airflow_harness import MemAPI, run_op
 from tests.documents.blocks import ROOT
 from tests.support.pushing import push
@@ -26,9 +25,11 @@ from tests.support.whole_airflow import free_port
 LIST_ID = "0e1f7d32-8c5b-4f0a-9a53-5b6f0c1d2e3f"
 RUN_ID = "scheduled__2026-01-31T06:00:00+00:00"
 PORT = "8780"  # that pages name; each session has another
-LEADS_TABLE = """
-CREATE TABLE leads (lead_id VARCHAR(40), first_name VARCHAR(40), last_name VARCHAR(40), phone VARCHAR(40),
-email VARCHAR(40), day VARCHAR(10))"""
+TABLES = {
+    "leads": ("lead_id", "first_name", "last_name", "phone", "email", "day"),
+    "contacts": ("contact_id", "first_name", "last_name", "full_name", "email", "phone", "company", "job_title", "city",
+                 "country", "timezone", "language", "birthday", "created_at", "updated_at"),
+}  # fmt: skip
 FILES = ("outcomes", "warehouse")
 PEOPLE = (("Ada", "Lovelace"), ("Grace", "Hopper"), ("Alan", "Turing"), ("Edsger", "Dijkstra"))
 PUSHED = [
@@ -46,14 +47,25 @@ outcomes_conn_id = outcomes
 """
 
 
-def leads() -> list[tuple[str, ...]]:
-    """Return rows of the warehouse: of the day that documented DAGs run for, and of today."""
-    return [
-        (f"lead-{number}", first, last, f"+141555501{number}", f"{first.lower()}@example.com", day)
-        for days, start in (("2026-01-31", 21), (date.today().isoformat(), 31))  # noqa: DTZ011  # as `ds` of today
-        for day in [days]
-        for number, (first, last) in enumerate(PEOPLE, start)
+def rows() -> dict[str, list[tuple[str, ...]]]:
+    """Return what is in the warehouse; leads are of the day that documented DAGs run for, and of today."""
+    today = date.today().isoformat()  # noqa: DTZ011  # as `ds` is, near enough
+    people = [
+        (first, last, f"+141555501{number}", f"{first.lower()}@example.com")
+        for number, (first, last) in enumerate(PEOPLE, 21)
     ]
+    leads: list[tuple[str, ...]] = [
+        (f"{name}-{number}", *person, day)
+        for name, day in (("lead", "2026-01-31"), ("today", today))
+        for number, person in enumerate(people, 21)
+    ]
+    moments = ("2026-01-30 08:00:00", "2026-01-31 08:00:00")
+    place = ("Example Ltd", "Engineer", "London", "GB", "Europe/London", "en", "1915-12-10")
+    contacts: list[tuple[str, ...]] = [
+        (f"c-{number}", first, last, f"{first} {last}", email, phone, *place, *moments)
+        for number, (first, last, phone, email) in enumerate(people)
+    ]
+    return {"leads": leads, "contacts": contacts}
 
 
 class World:
@@ -169,15 +181,6 @@ def finish_push(simulator: Simulator, connections: Mapping[str, Any]) -> None:
 
 def fill(cursor: Any, mark: str) -> None:
     """Make the tables of the warehouse; ``mark`` is the database's placeholder."""
-    cursor.execute(LEADS_TABLE)
-    cursor.executemany(f"INSERT INTO leads VALUES ({', '.join([mark] * 6)})", leads())
-    cursor.execute(SCHEMA)
-    columns = "contact_id, first_name, last_name, full_name, email, phone, priority, created_at, updated_at"
-    rows = [
-        (f"c-{number}", first, last, f"{first} {last}", f"{first.lower()}@example.com", f"+1415555020{number}", 5)
-        for number, (first, last) in enumerate(PEOPLE)
-    ]
-    moments = ("2026-01-30 08:00:00", "2026-01-31 08:00:00")
-    cursor.executemany(
-        f"INSERT INTO contacts ({columns}) VALUES ({', '.join([mark] * 9)})", [(*row, *moments) for row in rows]
-    )
+    for name, found in rows().items():
+        cursor.execute(f"CREATE TABLE {name} ({', '.join(f'{column} VARCHAR(40)' for column in TABLES[name])})")
+        cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join([mark] * len(TABLES[name]))})", found)
