@@ -28,7 +28,7 @@ SHARED_SETTINGS = (
     SWITCH("allow_http", "Allow plain http", "Send without TLS to a host other than the worker", default=False),
     # Their defaults are the vendor's.
     SWITCH("refusals_atomic", "Refusals are atomic", f"Assume: a refused batch created nothing; {OFF}"),
-    SWITCH("retry_after_is_refusal", "Retry-After is a refusal", f"Assume: such a 503 created nothing; {OFF}"),
+    SWITCH("retry_after_is_refusal", "Retry-After is a refusal", f"Assume: a 503 with it created nothing; {OFF}"),
     *RATE_SETTINGS,
 )
 """Extra keys of every connection type; see :func:`settings_of`."""

@@ -40,38 +40,27 @@ def setting_row(setting: Setting, default: str) -> list[str]:
 
 
 def shared_keys() -> str:
-    """Return the extra keys of every connection type."""
-    rows = [
-        # What the vendor assumes is the default of the form; all five assume the same.
-        setting_row(one, one.otherwise if one.default is not None or one.absent != "none" else default_of(one))
-        for one in SHARED_SETTINGS
-    ]
+    """Return the extra keys of every connection type; a key whose default is not every vendor's has several rows."""
+    shared = {one.name for one in SHARED_SETTINGS}
+    settings = (one for name in vendors.names() for one in settings_of(vendors.load(name)) if one.name in shared)
+    rows = dict.fromkeys(tuple(setting_row(one, one.otherwise)) for one in settings)
     return table(["key in the extra", "field of the form", "meaning", "default"], rows)
-
-
-def default_of(setting: Setting) -> str:
-    """Return the default that all vendors have for a shared key."""
-    known = {
-        one.otherwise for name in vendors.names() for one in settings_of(vendors.load(name)) if one.name == setting.name
-    }
-    (default,) = known
-    return default
 
 
 def keys_of(vendor: Vendor) -> str:
     """Return a vendor's own fields and extra keys, the destination first."""
     labels, examples, form = labels_of(vendor), vendor.auth.examples, vendor.destination
-    rows = [[f"`{key}`", labels[key], f"such as `{examples[key]}`" if examples.get(key) else "", "required"]
+    rows = [[f"`{key}`", labels[key], f"Such as `{examples[key]}`" if examples.get(key) else "", "required"]
             for key in ("login", "password") if key in labels]  # fmt: skip
     if vendor.auth.settings:
-        rows[0][2:] = "with an empty one, the password is a ready token", "none"
+        rows[0][2:] = "With an empty one, the password is a ready token", "none"
     for one in (*form.settings, *vendor.settings, *vendor.auth.settings):
         needed = "one of these is required" if one.name in form.exactly_one else "required"
         default = needed if one.name in {*form.required, *form.exactly_one} else one.otherwise
         row = setting_row(one, default)
         rows.append([f"extra {row[0]}", re.sub(r" \(.*\)$", "", labels[one.name]), *row[2:]])
     placeholders = connection_type(vendor, "a.Hook")["ui-field-behaviour"]["placeholders"]
-    rows.append(["`host`", labels["host"], "another base URL", placeholders["host"]])
+    rows.append(["`host`", labels["host"], "Another base URL", placeholders["host"]])
     marked = [[re.sub(r"https://[^\s,]+", r"`\g<0>`", cell) for cell in row] for row in rows]
     return table(["key", "field of the form", "meaning", "default"], marked)
 
