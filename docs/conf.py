@@ -64,6 +64,16 @@ def leave_type(_app: Any, _env: Any, node: Any, shown: Any) -> Any:
     return shown if node is not None else None
 
 
+def leave_out(_app: Any, _kind: str, _name: str, found: Any, *_more: Any) -> bool | None:
+    """Leave out the fields of named tuples, which their class describes."""
+    return True if (getattr(found, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def shorten(_app: Any, _kind: str, _name: str, _found: Any, _options: Any, signature: str | None, returned: Any) -> Any:
+    """Put three dots for defaults that have no literal, so that a signature can be read and broken into lines."""
+    return re.sub(r"<factory>|<function .*?>(?=[,)])", "...", signature or "") or None, returned
+
+
 def lead_in(app: Any, problem: Exception | None) -> None:
     """Let the address of the site lead to its first page."""
     if problem is None and app.builder.format == "html":
@@ -76,5 +86,7 @@ def lead_in(app: Any, problem: Exception | None) -> None:
 def setup(app: Any) -> None:
     """Register what this site does besides."""
     app.connect("source-read", read)
+    app.connect("autodoc-skip-member", leave_out)
+    app.connect("autodoc-process-signature", shorten)
     app.connect("missing-reference", leave_type)
     app.connect("build-finished", lead_in)

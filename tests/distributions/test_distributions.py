@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from email.message import Message
@@ -33,9 +34,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def run(venv: Path, home: Path, *command: str) -> str:
+def run(venv: Path, home: Path, *command: str, **more: str) -> str:
     """Run a program of an environment as somebody does who has nothing else, and return what it prints."""
-    env = {"PATH": f"{venv}/bin:/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home)}
+    env = {"PATH": f"{venv}/bin:/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), **more}
     done = subprocess.run(command, cwd=home, env=env, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -118,3 +119,33 @@ def test_the_simulator_starts(venv: Path, home: Path) -> None:
     module = "airflow_provider_contacts.simulator"
     assert "--list-knobs" in run(venv, home, "python", "-m", module, "--help")
     assert "store_then_drop" in run(venv, home, "python", "-m", module, "--list-knobs")
+
+
+DOCUMENTATION = """
+from airflow.providers_manager import ProvidersManager
+print("leads to", ProvidersManager().providers["airflow-provider-contacts"].data["documentation-url"])
+"""
+
+
+def test_without_an_address_airflow_has_none_of_the_documentation(venv: Path, home: Path) -> None:
+    assert metadata_of(WHEEL)["Project-URL"] is None
+    assert "leads to None\n" in run(venv, home, "python", "-c", DOCUMENTATION)
+
+
+def test_once_filled_in_the_address_is_where_airflow_leads(home: Path, tmp_path: Path) -> None:
+    with tarfile.open(SDIST) as opened:
+        opened.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    project = unpacked / "pyproject.toml"
+    text = project.read_text("utf-8")
+    assert text.count('\nrepository = ""') == 1
+    filled = text.replace('\nrepository = ""', '\nrepository = "https://git.example/acme/contacts"')
+    project.write_text(filled, "utf-8")
+    build = (sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path))
+    subprocess.run(build, cwd=unpacked, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    checked = (sys.executable, "-m", "twine", "check", "--strict", str(wheel))
+    subprocess.run(checked, check=True, capture_output=True)
+    subprocess.run((sys.executable, "-m", "zipfile", "--extract", str(wheel), str(tmp_path / "installed")), check=True)
+    told = run(VENVS["wheel"], home, "python", "-c", DOCUMENTATION, PYTHONPATH=str(tmp_path / "installed"))
+    assert "leads to https://git.example/acme/contacts/blob/HEAD/docs/index.md\n" in told
