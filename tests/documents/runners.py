@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,65 +23,61 @@ import yaml  # type: ignore[import-untyped]  # Airflow brings it, without types
 from airflow_provider_contacts.simulator.server import running
 from tests.documents.blocks import Block, WrongBlockError, kind_of
 from tests.documents.shell import Shell
+from tests.documents.worker import settings_of
 from tests.documents.world import PORT, World, fill, finish_push, vendor_connections, vendors
 from tests.support.servers import MariaDB, Postgres, running_mariadb, running_postgres
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-SECONDS = 120
 MACROS = {"ds": "2026-01-31", "data_interval_start": "2026-01-31", "data_interval_end": "2026-02-01"}
 TAIL = 25
 
 
 class Worker:
-    """A process that runs Python blocks under the Airflow settings that it was started with."""
+    """A process that runs Python blocks and commands under the Airflow settings that it was started with."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.settings = settings_of(environment)
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("worker.py"))],
-            env=dict(environment), text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+    def __init__(self, environment: Mapping[str, str], address: Path) -> None:
+        self.address = address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(str(address))
+            listener.listen()
+            command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(listener.fileno())]
+            self.process = subprocess.Popen(command, env=dict(environment), pass_fds=[listener.fileno()])
 
     def run(self, kind: str, file: Path, environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
-        output = file.with_suffix(".out")
+        """Run a block; return its exit code and what it has said."""
         job = {"kind": kind, "file": str(file), "environment": environment, "folder": str(folder)}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({**job, "output": str(output), "seconds": SECONDS}) + "\n")
-        code = int(self.process.stdout.readline() or 1)
-        return code, output.read_text("utf-8", "replace") if output.exists() else "the worker has ended"
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what Airflow reads once, when it is imported."""
-    return {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__"))}
+        output = file.with_suffix(".out")
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+            Path(os.devnull).open() as nothing,
+            output.open("wb") as said,
+        ):
+            connection.connect(str(self.address))
+            streams = [nothing.fileno(), said.fileno(), said.fileno()]
+            socket.send_fds(connection, [json.dumps(job).encode()], streams)
+            code = int(connection.recv(16) or -1)
+        return code, output.read_text("utf-8", "replace")
 
 
 class Workers:
-    """The worker of the last Airflow settings that were asked for."""
+    """A worker for each of the Airflow settings that were asked for; that of the world is at ``world.worker``."""
 
     def __init__(self) -> None:
-        self.worker: Worker | None = None
+        self.workers: dict[str, Worker] = {}
 
-    def of(self, environment: Mapping[str, str]) -> Worker:
-        if self.worker is None or self.worker.settings != settings_of(environment):
-            self.end()
-            self.worker = Worker(environment)
-        return self.worker
+    def of(self, environment: Mapping[str, str], world: World) -> Worker:
+        settings = repr(settings_of(environment))
+        if settings not in self.workers:
+            address = world.worker.with_suffix(f".{len(self.workers)}") if self.workers else world.worker
+            self.workers[settings] = Worker(environment, address)
+        return self.workers[settings]
 
     def end(self) -> None:
-        if self.worker is not None:
-            self.worker.end()
-            self.worker = None
+        for worker in self.workers.values():
+            worker.process.kill()
+            worker.process.wait()
 
 
 def engine_of(url: str) -> Engine:
@@ -133,6 +131,7 @@ class Page:
     def __init__(self, world: World, workers: Workers, servers: Servers) -> None:
         self.world, self.workers, self.servers = world, workers, servers
         self.shell = Shell(world)
+        workers.of(self.shell.environment, world)  # which begins to get ready
         self.databases: dict[str, Engine] = {}
         self.said: str | None = None  # by the block before, if it says anything
 
@@ -168,7 +167,7 @@ class Page:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block.text.replace(PORT, str(self.world.port)), "utf-8")
         try:
-            return judged(block, *self.workers.of(environment).run(kind, file, environment, folder))
+            return judged(block, *self.workers.of(environment, self.world).run(kind, file, environment, folder))
         finally:
             if not block.file:
                 file.unlink()

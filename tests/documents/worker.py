@@ -1,6 +1,7 @@
-"""Run Python blocks, each in a fork of this process, which has imported Airflow once: JSON lines in, exit codes out.
+"""Run Python blocks and commands, each in a fork of this process, which has imported Airflow once.
 
-It is a program of its own, since Airflow's home must be known before Airflow is imported.
+A job is a message in JSON with the streams of its process, and is answered by its exit code. This is a program of its
+own, since Airflow's home must be known before Airflow is imported; its argument is the socket that it listens at.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import configparser
 import json
 import os
 import runpy
+import signal
+import socket
+import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+SECONDS = 120
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 """Of the runs of documented DAGs; the warehouse has leads of that day."""
 
@@ -35,7 +38,8 @@ def run_script(file: Path) -> None:
 
 
 def run_test(file: Path) -> None:
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)])  # noqa: S606
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+    sys.exit(subprocess.run(command, check=False).returncode)
 
 
 def run_dag(file: Path) -> None:
@@ -108,6 +112,12 @@ def check_settings(file: Path) -> None:
             assert option in known, f"Airflow has no option {option} in a section [{section}]"
 
 
+def run_command(*arguments: str) -> None:
+    """Run ``airflow``."""
+    sys.argv = ["airflow", *arguments]
+    runpy.run_module("airflow", run_name="__main__", alter_sys=True)
+
+
 KINDS: Mapping[str, Callable[[Path], None]] = {
     "script": run_script,
     "test": run_test,
@@ -118,39 +128,34 @@ KINDS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-def forked(job: Mapping[str, Any]) -> int:
-    """Do a job in a process of its own; return its exit code."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.setpgid(0, 0)
-            output = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.environ.clear()
-            os.environ.update(job["environment"])
-            os.chdir(job["folder"])
+def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what Airflow reads once, when it is imported."""
+    return {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__"))}
+
+
+def work(job: Mapping[str, Any], streams: list[int]) -> int:
+    """Do a job in this process, which is its own; return its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.alarm(SECONDS)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    try:
+        os.chdir(job["folder"])
+        if "arguments" in job:
+            run_command(*job["arguments"])
+        else:
             KINDS[job["kind"]](Path(job["file"]))
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0) if isinstance(end.code, int | None) else 1
-        except BaseException:  # noqa: BLE001  # whatever the block raises is its output
-            traceback.print_exc()
-        finally:
-            with suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
-    until = time.monotonic() + float(job["seconds"])
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.killpg(pid, 9)
-    os.waitpid(pid, 0)
-    return -9
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # whatever the block raises is its output
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
 
 
 async def prepare(app: Any) -> None:
@@ -163,16 +168,28 @@ async def prepare(app: Any) -> None:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    from airflow.cli import cli_parser  # noqa: F401
     from airflow.sdk.execution_time.supervisor import in_process_api_server
 
     import airflow_provider_contacts.operators  # noqa: F401
 
     asyncio.run(prepare(in_process_api_server().app))
-    for line in sys.stdin:
-        answers.write(f"{forked(json.loads(line))}\n")
-        answers.flush()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    own = settings_of(os.environ)
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            message, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+            job = json.loads(message)
+            if settings_of(job["environment"]) != own:
+                connection.send(b"other settings")
+            elif os.fork() == 0:
+                code = work(job, streams)
+                connection.send(str(code).encode())
+                os._exit(0)
+            for stream in streams:
+                os.close(stream)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "world"
-        self.template = folder / "template"
+        self.template, self.worker = folder / "template", folder / "worker"
         self.airflow, self.home, self.work, self.data = (
             self.folder / name for name in ("airflow", "home", "work", "data")
         )
@@ -136,9 +136,13 @@ class World:
     def _write_commands(self) -> None:
         """Write the commands that are played: their folder is the first on PATH."""
         (self.folder / "bin").mkdir()
+        places = {"@ROOT@": ROOT, "@PYTHON@": sys.executable, "@WORKER@": self.worker}
         for file in Path(__file__).with_name("bin").iterdir():
+            text = file.read_text("utf-8")
+            for name, place in places.items():
+                text = text.replace(name, str(place))
             copy = self.folder / "bin" / file.name
-            copy.write_text(file.read_text("utf-8").replace("@ROOT@", str(ROOT)), "utf-8")
+            copy.write_text(text, "utf-8")
             copy.chmod(0o755)
         (self.folder / "bin" / "python3").symlink_to("python")
 
