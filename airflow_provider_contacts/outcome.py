@@ -58,7 +58,7 @@ class Outcome(Value, frozen=True, kw_only=True):
     :param row_index: position in the input, from 0.
     :param status: one of :class:`Status`, except ``SENDING``.
     :param destination_record_id: the vendor's id, where it gave one.
-    :param error_code: the first reason's code; so are ``error_field`` and ``status_message``.
+    :param error_code: code of the first reason, to which ``error_field`` and ``status_message`` belong, too.
     :param error_field: dotted path of the vendor's field.
     :param status_message: text of the vendor, which may repeat personal data, or of this package.
     :param errors: every reason.

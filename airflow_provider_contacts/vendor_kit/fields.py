@@ -1,4 +1,14 @@
-"""Field types for contracts. Each sends a text as it came, and refuses only what is certainly wrong."""
+"""Field types for contracts. Each sends a text as it came, and refuses only what is certainly wrong.
+
+- ``Email``: a text with the form of an email address.
+- ``Uuid``: a UUID with hyphens, as text.
+- ``Date``: a date, ``YYYY-MM-DD``, as text.
+- ``Moment``: an ISO 8601 date and time with its UTC offset, as text.
+- ``Flag``: a truth value; 0 and 1 are accepted.
+- ``Whole``: a whole number; a float without a fraction is accepted.
+- ``Number``: a finite number; a decimal that a float writes with the same digits is accepted.
+- ``Anything``: any value that JSON has exactly. ``Object``: an object of such values.
+"""
 
 from __future__ import annotations
 

@@ -75,10 +75,15 @@ def as_boolean_or_path(value: Any) -> bool | str | None:
 
 
 TEXT = Kind(as_text, "string", "no text")
+"""Any text; a whole number is accepted."""
 INTEGER = Kind(as_integer, "integer", "no whole number")
+"""A whole number, also as text."""
 NUMBER = Kind(as_number, "number", "no number")
+"""A finite number, also as text."""
 BOOLEAN = Kind(as_boolean, "boolean", "neither true nor false")
+"""``true`` or ``false``, also as ``1``, ``0``, ``yes``, ``no``, ``on`` or ``off``."""
 BOOLEAN_OR_PATH = Kind(as_boolean_or_path, "string", "neither true, nor false, nor a path")
+"""A truth value or a path."""
 
 
 @dataclass(frozen=True, slots=True)
