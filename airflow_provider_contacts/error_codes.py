@@ -75,19 +75,19 @@ RUN_STATUS_WORDS: Mapping[str, Explanation] = {
     "aborted": Explanation(
         "The push could not go on: a credential or destination was refused, the source or the outcome table broke, the "
         "vendor asked for too long a wait, or the task was stopped.",
-        "Mend what the run's message names, then clear the task: it sends only what is certainly not there.",
+        "Correct what the run's message names, then clear the task: it sends only what is certainly not there.",
     ),
 }
 """The meaning of the status of a try of a run."""
 
 NEVER_READ = (
     "The query or the upstream task did not give it: look for the key there.",
-    "The key is spelt otherwise: 1 or 1.0, upper or lower case, white space. Several columns are one JSON array.",
+    "The key is written differently: 1 or 1.0, upper or lower case, white space. Several columns are one JSON list.",
     "Another column is the sync_key.",
-    "The key was empty: such a record stands under sha256: and the digest of its payload.",
-    "The contact came under another key, which was skipped or a duplicate.",
+    "The key was empty: such a record has sha256: and the digest of its payload as its key.",
+    "The contact has another key, and that record was skipped or a duplicate.",
     "Its push keeps no outcome table, or another one: look at outcomes_conn_id and outcomes_table of the task.",
-    "Its push has not come to it yet, or ended before: look at the newest runs.",
+    "Its push has not reached it yet, or ended before it did: look at the newest runs.",
     "It is a vendor's id, a key of another Airflow, or a forgotten person's old digest: look for the source's key.",
 )
 """Reasons why no push has a row for a key."""
@@ -154,7 +154,7 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
         ),
     },
     "rejected": {
-        "http_413": Explanation("The vendor finds this record alone too large.", "Shorten its longest fields."),
+        "http_413": Explanation("The vendor says that this record alone is too large.", "Shorten its longest fields."),
         "http_4xx": Explanation("The vendor refused this record alone, and names no code of its own.", VENDOR),
         "conflict": Explanation(
             "The vendor says that the contact exists, or conflicts with one that does.",
@@ -184,7 +184,7 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
             "Do what the message says; the next try sends the record.",
         ),
         "token_refused": Explanation("The token endpoint refuses the connection's client id or secret.", ACCOUNT),
-        "token_scope": Explanation("The token that came lacks the scope that creating contacts needs.", ACCOUNT),
+        "token_scope": Explanation("The token lacks the scope that creating contacts needs.", ACCOUNT),
         "token_unavailable": Explanation(
             "The token endpoint gave no usable answer.",
             "Check the connection's token_url; the next try asks again.",
@@ -195,11 +195,11 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
         ),
         "credential_not_latin1": Explanation(
             "The credential has characters that no HTTP header can carry.",
-            "Copy login and password into the connection anew.",
+            "Enter login and password of the connection again.",
         ),
         "not_attempted": Explanation(
             "The push ended before the record's turn. The error of the task says why.",
-            "Mend what the task's error names; the next try sends the record.",
+            "Correct what the task's error names; the next try sends the record.",
         ),
         "vendor_unreachable": Explanation(
             "20 requests in a row had no usable answer; the rest was not sent.",

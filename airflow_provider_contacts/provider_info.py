@@ -23,16 +23,18 @@ def option(description: str, kind: str, default: str | None, example: str | None
 
 OPTIONS = {
     "outcomes_conn_id": option(
-        "Connection of the database that holds the outcome table, as the pushes name it; best one whose user may only "
-        "read. Without it the page shows summaries out of XCom alone.",
+        "Connection of the database with the outcome table; its user needs only the right to read. Without it, the "
+        "page shows the counts and codes that are in XCom, and the command line asks for --outcomes-conn-id.",
         "string",
         default=None,
         example="outcomes",
     ),
-    "outcomes_table": option("Name of the outcome table, as the pushes name it.", "string", "contact_outcomes"),
+    "outcomes_table": option(
+        "Name of the outcome table, or schema.name, as the pushes have it.", "string", "contact_outcomes"
+    ),
     "show_records": option(
-        "Show identifiers, texts of the vendor and payloads to users who may edit the tasks of the DAG. Each such look "
-        "is written into Airflow's audit log. Else records are shown by digest.",
+        "Whether the page shows identifiers, texts of the vendor and payloads to users who may edit tasks of the DAG. "
+        "Airflow's audit log has an entry for each such look. If not, records are shown by digest.",
         "boolean",
         "False",
     ),
@@ -60,7 +62,12 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_contacts.task.links.OutcomesLink",
             "airflow_provider_contacts.task.links.VendorDocumentationLink",
         ],
-        "config": {"contacts": {"description": "The page of outcomes; a push never reads this.", "options": OPTIONS}},
+        "config": {
+            "contacts": {
+                "description": "For the page Contacts and the command line; a push never reads this.",
+                "options": OPTIONS,
+            }
+        },
     }
 
 

@@ -50,7 +50,7 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError("a day is wanted, such as 2026-01-31") from None
+        raise ArgumentTypeError("give a day, such as 2026-01-31") from None
 
 
 # No square brackets in any help: Airflow's prints them as markup.

@@ -52,7 +52,7 @@ class Recorder:
         except LedgerError as error:
             self._brake.pull(error)
             self._refused = True
-            log.warning("%s records that were not sent have no row: the ledger is away", len(outcomes))
+            log.warning("%s records that were not sent have no row: it could not be written", len(outcomes))
 
     def _write(self, write: Callable[[], object], count: int) -> None:
         for attempt in range(1, self._attempts + 1):

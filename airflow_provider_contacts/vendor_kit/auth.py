@@ -92,7 +92,7 @@ def login_and_password(login: str, password: str, example: str = "") -> Auth:
         if not account.login or not account.password:
             raise ConfigError(f"login ({login}) and password ({password}) are both needed")
         if ":" in account.login:
-            raise ConfigError("the login must not hold a colon: Basic authentication cuts there")
+            raise ConfigError("the login must not contain a colon, which ends the login in Basic authentication")
         return basic(account.login, account.password)
 
     return Auth(credential=credential, labels={"login": login, "password": password}, examples={"login": example})

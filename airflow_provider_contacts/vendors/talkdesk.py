@@ -97,8 +97,8 @@ def token_url_of(account: Account) -> str:
     name = str(account.extra.get("account") or "")
     if not ACCOUNT.fullmatch(name):
         raise ConfigError(
-            "a client id needs in the extra the account, the first word of https://<account>.talkdeskid.com (letters, "
-            "digits and hyphens), or the token_url"
+            "with a client id, the extra needs account, the first word of https://<account>.talkdeskid.com (letters, "
+            "digits and hyphens), or token_url"
         )
     return f"https://{name}.{hosts_of(account)[1]}/oauth/token"
 

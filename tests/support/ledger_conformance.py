@@ -1014,7 +1014,7 @@ class LedgerConformance(EveryLedger):
     @pytest.mark.parametrize("name", ["contact_outcomes", "contact_outcomes_records", "contact_outcomes_runs"])
     def test_somebody_elses_table_is_left_alone(self, database: Database, name: str) -> None:
         database.run(f"CREATE TABLE {name} (id INTEGER, email VARCHAR(20))", f"INSERT INTO {name} VALUES (1, 'x')")
-        message = "knows earlier runs" if name.endswith("runs") else "not ours"
+        message = "knows earlier runs" if name.endswith("runs") else "no outcome table of this package"
         with pytest.raises(ConfigError, match=message):
             database.open()
         with database.engine().connect() as connection:
@@ -1026,7 +1026,7 @@ class LedgerConformance(EveryLedger):
         assert claim(database.open(), "one") == {"one"}
         database.run("DROP VIEW contact_outcomes")
         database.run("CREATE TABLE contact_outcomes (sync_id VARCHAR(20), record_identifier VARCHAR(20))")
-        with pytest.raises(ConfigError, match="contact_outcomes is not ours: it is a table"):
+        with pytest.raises(ConfigError, match="contact_outcomes is no outcome table of this package: it is a table"):
             database.open(try_number=2)
 
     def test_tables_are_created_once_by_tasks_that_start_together(self, database: Database) -> None:

@@ -129,7 +129,7 @@ TOLD: dict[str, tuple[World, list[Any], dict[str, Any], list[str]]] = {
         "3 outcomes could not be written; their rows stay as marked, and the next try holds them"]),
     "records not recorded": (World(), [{"name": "a", "age": -1}, {"name": "b", "age": -1}],
         {"trouble": failing("note:before")},
-        [HALTED + "the database is away", "2 records that were not sent have no row: the ledger is away"]),
+        [HALTED + "the database is away", "2 records that were not sent have no row: it could not be written"]),
 }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def look_at_view(engine: sa.Engine, tables: Tables) -> Warnings | None:
     def find(connection: sa.Connection) -> set[str] | None:
         found = sa.inspect(connection)
         if tables.outcomes in found.get_table_names(schema=tables.schema):
-            raise not_ours(name, "is a table, and ours is a view")
+            raise not_ours(name, "is a table, not a view")
         there = found.has_table(tables.outcomes, schema=tables.schema)
         return columns_of(connection, name) if there else None
 
@@ -140,7 +140,7 @@ def columns_of(connection: sa.Connection, name: str) -> set[str]:
 
 def not_ours(name: str, why: str) -> ConfigError:
     """Return the error for a name that something else has taken."""
-    return ConfigError(f"{name} is not ours: it {why}; choose another outcomes_table")
+    return ConfigError(f"{name} is no outcome table of this package: it {why}; choose another outcomes_table")
 
 
 def run(engine: sa.Engine, statements: Sequence[str]) -> SQLAlchemyError | None:
