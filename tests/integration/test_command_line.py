@@ -51,7 +51,8 @@ def documented(heading: str, arguments: list[Argument]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)
-def test_the_page_has_every_argument_of_a_command(command: Command) -> None:
+def test_the_page_has_an_example_and_every_argument_of_a_command(command: Command) -> None:
+    assert re.search(rf"^airflow contacts {command.name}\b", PAGE, re.MULTILINE)
     documented(command.name, [one for one in command.arguments if one not in SHARED])
 
 
