@@ -46,7 +46,7 @@ def key_text(value: Any) -> str:
             except OverflowError:
                 raise no_key("a time outside the years that UTC has") from None
     name = value.kind if isinstance(value, Unreadable) else type(value).__name__
-    raise no_key(f"a {name} is no sync key; cast it to text")
+    raise no_key(f"a value of the type {name} is no sync key; cast it to text")
 
 
 def no_key(text: str) -> InvalidRecordError:

@@ -208,8 +208,8 @@ def test_what_is_not_forgotten_is_told_and_the_rest_is(world: World, caplog: pyt
     ("keys", "told"),
     [
         ([["a", None]], "keys: what stands at place 1 is no sync key: the sync key is empty"),
-        (["a", object()], "keys: what stands at place 2 is no sync key: a object is no sync key; cast it to text"),
-        (["a", []], "keys: what stands at place 2 is no sync key: a list is no sync key"),
+        (["a", object()], "keys: what stands at place 2 is no sync key: a value of the type object is no sync key"),
+        (["a", []], "keys: what stands at place 2 is no sync key: a value of the type list is no sync key"),
         ({"a": 1}, "keys is a list of sync keys"),
         (7, "keys is a list of sync keys"),
         ("ada@example.com", "keys is text that is no JSON"),

@@ -111,10 +111,10 @@ NO_KEYS: list[tuple[Any, tuple[str, str]]] = [
     (10**5000, ("invalid_key", "a number this long is no sync key")),
     (datetime(1, 1, 1, tzinfo=MOSCOW), ("invalid_key", "a time outside the years that UTC has")),
     *(
-        (value, ("invalid_key", f"a {type(value).__name__} is no sync key; cast it to text"))
+        (value, ("invalid_key", f"a value of the type {type(value).__name__} is no sync key; cast it to text"))
         for value in (Decimal("Infinity"), Decimal("1E+999999999"), b"a", [1], {"a": 1}, {1}, object(), 1j)
     ),
-    (np.array(["a", "b"]), ("invalid_key", "a list is no sync key; cast it to text")),
+    (np.array(["a", "b"]), ("invalid_key", "a value of the type list is no sync key; cast it to text")),
 ]
 
 
