@@ -71,6 +71,17 @@ def test_json_and_uri_are_one_connection_that_the_form_can_make(name: str) -> No
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_batch_and_pace_are_those_of_the_vendor(name: str) -> None:
+    limits = vendors.load(name).limits
+    said = PAGES[name].read_text("utf-8").partition("## Batches and pace\n\n")[2].partition("##")[0]
+    assert said.startswith("One contact" if limits.batch_size == 1 else f"{limits.batch_size} ")
+    rate = limits.requests_per_second
+    paced = "eight requests at the same time" if rate is None else f"{rate:g} requests a second"
+    assert limits.max_in_flight == 8 or rate is not None
+    assert ("one request a second" if rate == 1 else paced) in said.lower()
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_facts_have_a_mark_and_the_sources_of_the_vendors_file(name: str) -> None:
     _, _, section = PAGES[name].read_text("utf-8").partition("## Facts and their sources")
     marks = re.findall(r"^\| .+ \| ([A-Z]+) \|.*\|$", section, re.MULTILINE)
