@@ -139,6 +139,8 @@ def work(job: Mapping[str, Any], streams: list[int]) -> int:
     signal.alarm(SECONDS)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    # Streams of their own: those of the parent take a pipe for the file that they were made for.
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
     os.environ.clear()
     os.environ.update(job["environment"])
     try:
