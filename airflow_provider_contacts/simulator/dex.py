@@ -1,7 +1,7 @@
 """Dex: a list in, a list out, and one flag; nothing in the answer says which contact is which but order and names.
 
 Sources: guidev3.getdex.com/api-reference/reference/contacts/create-contacts (SEED: fields, and the 21 that come back),
-getdex.com/docs/api-reference/… find-contacts-by-email, filter-contacts, get-a-contact, and clients (FOUND,
+getdex.com/docs/api-reference/… find-contacts-by-email, get-a-contact, and clients (FOUND,
 as are explicit nulls and LinkedIn as a handle).
 """
 
@@ -39,9 +39,7 @@ KNOBS = (
     choice("reads_show", "reads show emails and numbers [FOUND], or the 21 fields [FOUND]", "children", "fields"),
     choice("stored_names", "names that are kept: as sent, or as one name [UNKNOWN]", "as_sent", "whole"),
     choice("by_emails_shape", "data of by-emails, a map with one contact an email [FOUND both]", "array", "map"),
-    choice("filter_from", "where the filter is read from [FOUND both]", "both", "body", "query"),
-    Knob("page_size", "integer", "500", "contacts a page of GET contacts [FOUND]"),
-    Knob("honours_take", "boolean", "false", "whether take changes that; limit, offset and page never do [FOUND]"),
+    Knob("page_size", "integer", "500", "contacts a page of GET contacts; only cursor is heeded [FOUND]"),
     choice("page_key", "name of the list in a page [FOUND both]", "items", "contacts"),
     choice("last_cursor", "nextCursor of the last page [UNKNOWN]", "null", "absent"),
     Knob("endless_cursor", "boolean", "false", "always answer the first page with a cursor"),
@@ -88,17 +86,6 @@ def _short_view(view: dict[str, Any]) -> dict[str, Any]:
 
 def _emails_of(view: dict[str, Any]) -> list[str]:
     return [str(row["email"]).lower() for row in view["contact_emails"] if row.get("email")]
-
-
-def _matches(view: dict[str, Any], where: dict[str, Any]) -> bool:
-    """Tell whether a contact passes the known filters; unknown ones pass everything."""
-    if "in" in where and view["id"] not in where["in"]:
-        return False
-    if "has_name" in where and bool(view["full_name"]) is not bool(where["has_name"]):
-        return False
-    created = where.get("has_created_at") or {}
-    # Texts of one form and zone sort as the moments do.
-    return bool((created.get("gte") or "") <= view["created_at"] <= (created.get("lte") or "9"))
 
 
 class Dex(SimulatedVendor):
@@ -181,25 +168,8 @@ class Dex(SimulatedVendor):
     def _shown(self, view: dict[str, Any]) -> dict[str, Any]:
         return view if self.knobs["reads_show"] == "children" else _short_view(view)
 
-    def _filter(self, call: Call) -> Answer:
-        where: Any = {}
-        if call.body and self.knobs["filter_from"] != "query":
-            body = json_body(call)
-            where = body.get("where", {}) if isinstance(body, dict) else {}
-        if not where and self.knobs["filter_from"] != "body":
-            ids = [value for name, value in call.query.items() if name.startswith(("in", "where[in]"))]
-            where = {"in": ",".join(ids).split(",")} if ids else {}
-        if not isinstance(where, dict):
-            raise RefusedCallError(400, "where must be an object")
-        return self._page(call, [one.view for one in self.readable(self.stored) if _matches(one.view, where)])
-
     def _read_page(self, call: Call) -> Answer:
-        return self._page(call, [contact.view for contact in self.readable(self.stored)])
-
-    def _page(self, call: Call, views: list[dict[str, Any]]) -> Answer:
-        size = max(self.knobs["page_size"], 1)
-        if self.knobs["honours_take"]:
-            size = call.number_of("take", size, size)
+        views, size = [contact.view for contact in self.readable(self.stored)], max(self.knobs["page_size"], 1)
         endless, cursor = self.knobs["endless_cursor"], call.query.get("cursor", "").removeprefix("c")
         start = int(cursor) if cursor.isdecimal() and not endless else 0
         data: dict[str, Any] = {self.knobs["page_key"]: list(map(self._shown, views[start : start + size]))}
@@ -223,7 +193,6 @@ class Dex(SimulatedVendor):
         Route("POST", "/v1/contacts/", "write", _create),
         Route("GET", "/v1/contacts", "read", _read_page),
         Route("POST", "/v1/contacts/by-emails", "read", _by_emails),
-        Route("POST", "/v1/contacts/filter", "read", _filter),
         Route("GET", "/v1/contacts/{id}", "read", _read_one),
         Route("GET", "/v1/users/me", "read", _read_user),
     )

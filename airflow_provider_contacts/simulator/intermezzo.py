@@ -49,7 +49,6 @@ KNOBS = (
     Knob("normalise", "boolean", "false", "store emails in lower case and numbers without spaces [UNKNOWN]"),
     Knob("contacts_in_organization", "boolean", "true", "GET of one organization shows its contacts [INFERRED]"),
     Knob("contacts_in_list", "boolean", "true", "GET of all organizations shows their contacts [FOUND]"),
-    Knob("contacts_endpoint", "boolean", "false", "whether GET …/contacts exists [UNKNOWN]"),
     choice("paging", "form of lists [FOUND both]", "array", "items"),
 )  # fmt: skip
 
@@ -185,9 +184,6 @@ class Intermezzo(SimulatedVendor):
     def _read_organizations(self, call: Call) -> Answer:
         return self._page(call, [self._show(org, "contacts_in_list") for org in self.places])
 
-    def _read_contacts(self, call: Call) -> Answer:
-        return self._page(call, self.in_place(self._organization(call)))
-
     def _page(self, call: Call, items: list[Any]) -> Answer:
         if self.knobs["paging"] == "array":
             return Answer(200, list(items))
@@ -204,5 +200,4 @@ class Intermezzo(SimulatedVendor):
         Route("POST", "/oauth/token", "token", _token),
         Route("GET", "/organizations/{org}", "read", _read_organization),
         Route("GET", "/organizations", "read", _read_organizations),
-        Route("GET", "/organizations/{org}/contacts", "read", _read_contacts, "contacts_endpoint"),
     )

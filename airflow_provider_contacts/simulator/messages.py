@@ -49,10 +49,10 @@ class Call:
         """Return what of a batch is handled: all of it, or less where a fault cuts the handling short."""
         return records if self.share >= 1 else records[: int(len(records) * self.share)]
 
-    def number_of(self, name: str, default: int, most: int | None = None, least: int = 1) -> int:
-        """Return a query parameter as a whole number within bounds, the default if it is none."""
+    def number_of(self, name: str, default: int, most: int | None = None) -> int:
+        """Return a query parameter as a whole number from 1, at most ``most``, the default if it is none."""
         text = self.query.get(name, "")
-        number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, least)
+        number = max(int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else default, 1)
         return number if most is None else min(number, most)
 
 

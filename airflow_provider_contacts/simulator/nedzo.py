@@ -1,8 +1,8 @@
 """Nedzo: one contact a request, and a second status inside the answer that may contradict the first.
 
 Sources: docs.nedzo.ai/api-reference/contact/create-contact (SEED: the generation to be built),
-…/contacts/list, …/introduction, docs.nedzo.ai/authentication (FOUND: the present
-generation, whose reads and errors are the best evidence for this host).
+…/introduction, docs.nedzo.ai/authentication (FOUND: the present generation, whose errors are the best evidence for this
+host).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow_provider_contacts.simulator.checks import (
     unprocessable,
 )
 from airflow_provider_contacts.simulator.knobs import Knob, choice
-from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route, Stored
+from airflow_provider_contacts.simulator.messages import Answer, Call, RefusedCallError, Route
 from airflow_provider_contacts.simulator.oauth import credential_of
 
 DEMO_LIST = "5f0c9b5e-6a3f-4c1e-9d38-0c8f5b1f7a10"
@@ -48,15 +48,13 @@ KNOBS = (
     choice("unknown_list", "a contact_list_id that does not exist [UNKNOWN]", "404", "422", "accept"),
     choice("error_form", "form of a 4xx [INFERRED]", "fastapi", "envelope", "problem"),
     Knob("served", "boolean", "true", "whether this generation's endpoint still exists [UNKNOWN]"),
-    Knob("contact_reads", "boolean", "false", "whether GET /v1/contact/ and /v1/contact/{id} exist [UNKNOWN]"),
-    Knob("new_reads", "boolean", "true", "whether the present generation's GETs exist [FOUND]"),
+    Knob("new_reads", "boolean", "true", "whether the present generation's GET /v1/workspaces exists [FOUND]"),
 )  # fmt: skip
 
 _FIELD = shape({"custom_field_id": Uuid, "value": str}, {})
 _OTHERS = {"contact_list_id": Uuid | None, "dnc": bool | None, "custom_fields": rows(_FIELD) | None}
 CONTACT = shape({"email": Email}, {**dict.fromkeys(TEXTS, str | None), **_OTHERS})
 
-_CAMEL = {"first_name": "firstName", "last_name": "lastName", "email": "email", "phone": "phone"}
 _WORDS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 409: "conflict", 429: "rate-limited"}
 
 
@@ -128,31 +126,11 @@ class Nedzo(SimulatedVendor):
         self.store(call, contact, (contact.get("contact_list_id") or "").lower(), view["id"], view)
         return view
 
-    def _slice(self, call: Call) -> list[Stored]:
-        size, offset = call.number_of("limit", 20), call.number_of("offset", 0, least=0)
-        return self.readable(self.stored)[offset : offset + size]
-
-    def _read_old(self, call: Call) -> Answer:
-        return Answer(200, [contact.view for contact in self._slice(call)])
-
-    def _read_old_one(self, call: Call) -> Answer:
-        return Answer(200, _envelope(200, "OK", {"contact": self.readable_by_id(call.params["id"]).view}))
-
-    def _read_new(self, call: Call) -> Answer:
-        return Answer(200, [_camel(contact) for contact in self._slice(call)])
-
-    def _read_new_one(self, call: Call) -> Answer:
-        return Answer(200, _camel(self.readable_by_id(call.params["id"])))
-
     def _read_workspaces(self, _: Call) -> Answer:
         return Answer(200, [{"id": SUBACCOUNT, "name": "Demo"}])
 
     routes = (
         Route("POST", "/v1/contact/", "write", _create, "served"),
-        Route("GET", "/v1/contact/", "read", _read_old, "contact_reads"),
-        Route("GET", "/v1/contact/{id}", "read", _read_old_one, "contact_reads"),
-        Route("GET", "/v1/contacts", "read", _read_new, "new_reads"),
-        Route("GET", "/v1/contacts/{id}", "read", _read_new_one, "new_reads"),
         Route("GET", "/v1/workspaces", "read", _read_workspaces, "new_reads"),
     )
 
@@ -163,10 +141,3 @@ def _envelope(status: Any, message: str, data: Any) -> dict[str, Any]:
 
 def _number_or_text(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
-
-
-def _camel(contact: Stored) -> dict[str, Any]:
-    view = contact.view
-    fields = {field["custom_field_id"]: field["value"] for field in view["custom_fields"]}
-    shown = {new: view[old] for old, new in _CAMEL.items()}
-    return {"id": contact.id, "workspaceId": SUBACCOUNT, **shown, "tags": [], "customFields": fields}

@@ -265,17 +265,10 @@ class Talkdesk(SimulatedVendor):
     def _read_records(self, call: Call) -> Answer:
         return page_of(call, "records", self.in_place(self._list(call)), self.knobs)
 
-    def _read_one(self, call: Call) -> Answer:
-        contact = self.readable_by_id(call.params["record_id"])
-        if contact.place != self._list(call):
-            raise RefusedCallError(404, "Record not found")
-        return Answer(200, contact.view, content_type=HAL)
-
     routes = (
         Route("POST", "/record-lists/{list_id}/records/bulks", "write", _create),
         Route("POST", "/oauth/token", "token", _token),
         Route("GET", "/record-lists", "read", _read_lists),
         Route("GET", "/record-lists/{list_id}", "read", _read_list),
         Route("GET", "/record-lists/{list_id}/records", "read", _read_records),
-        Route("GET", "/record-lists/{list_id}/records/{record_id}", "read", _read_one),
     )

@@ -74,7 +74,7 @@ CASES = {
     "nedzo": Case(
         "/v1/contact/", lambda records: records[0],
         lambda place: [{"email": "a@b.example", "contact_list_id": place}], DEMO_LIST,
-        "/v1/contacts", lambda body: [body["data"]["contact"]], BEARER),
+        "/v1/workspaces", lambda body: [body["data"]["contact"]], BEARER),
     "dex": Case(
         "/v1/contacts/", lambda records: {"contacts": records}, lambda _: [{"full_name": "A"}, {"full_name": "B"}], "",
         "/v1/contacts", lambda body: body["data"]["contacts"], BEARER),

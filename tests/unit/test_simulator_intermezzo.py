@@ -112,19 +112,15 @@ def test_an_organization_shows_its_contacts() -> None:
     simulator = intermezzo()
     simulator.create(GOOD, {"name": "B"})
 
-    def read(path: str = "") -> Any:
-        return simulator.read(f"organizations/org_demo{path}")
+    shown = simulator.read("organizations/org_demo").json()
+    assert [one["name"] for one in shown["contacts"]] == ["Ann Lee", "B"]
+    simulator.set(contacts_in_organization=False)
+    assert "contacts" not in simulator.read("organizations/org_demo").json()
 
-    assert [one["name"] for one in read().json()["contacts"]] == ["Ann Lee", "B"]
-    assert read("/contacts").status_code == 404
-    simulator.set(contacts_endpoint=True, contacts_in_organization=False)
-    assert "contacts" not in read().json()
-    assert len(read("/contacts").json()) == 2
-    simulator.set(paging="items")
-    page = read("/contacts?size=1&page=2").json()
-    assert ([one["name"] for one in page["items"]], page["meta"]["has_next"], page["meta"]["pages"]) == (
-        ["B"],
-        False,
-        2,
-    )
-    assert read("/contacts?size=101").status_code == 422
+
+def test_organizations_are_read_page_by_page() -> None:
+    simulator = intermezzo(organizations="org_a=A,org_b=B", paging="items")
+    page = simulator.read("organizations?size=1&page=2").json()
+    assert [one["name"] for one in page["items"]] == ["B"]
+    assert (page["meta"]["has_next"], page["meta"]["pages"]) == (False, 2)
+    assert simulator.read("organizations?size=101").status_code == 422

@@ -82,21 +82,6 @@ def test_refusals_have_every_form() -> None:
     assert nedzo(served=False).create(ANN).status_code == 404
 
 
-def test_the_reads_of_both_generations() -> None:
-    simulator = nedzo()
-    for number in range(25):
-        simulator.create({"email": f"{number}@b.example", "contact_list_id": DEMO_LIST})
-
-    assert len(simulator.read("v1/contacts").json()) == 20
-    assert [one["email"] for one in simulator.read("v1/contacts?limit=2&offset=3").json()] == [
-        "3@b.example",
-        "4@b.example",
-    ]
-    id_ = simulator.read("v1/contacts").json()[0]["id"]
-    assert simulator.read(f"v1/contacts/{id_}").json()["email"] == "0@b.example"
-    assert simulator.read(f"v1/contacts/{UNKNOWN}").status_code == 404
-    assert (simulator.read("v1/contact/").status_code, simulator.read(f"v1/contact/{id_}").status_code) == (405, 404)
-    simulator.set(contact_reads=True, new_reads=False)
-    assert len(simulator.read("v1/contact/?limit=30").json()) == 25
-    assert simulator.read(f"v1/contact/{id_}").json()["data"]["contact"]["email"] == "0@b.example"
-    assert simulator.read("v1/workspaces").status_code == 404
+def test_a_key_can_be_tried() -> None:
+    assert nedzo().read("v1/workspaces").json()[0]["name"] == "Demo"
+    assert nedzo(new_reads=False).read("v1/workspaces").status_code == 404
