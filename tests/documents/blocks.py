@@ -15,7 +15,7 @@ PAGES = sorted(
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[^`]*)$")
 COMMENT = re.compile(r"<!-- run: (.*) -->")
 FILE = re.compile(r"# (\S+\.py)$")
-WAYS = ("fails", "postgres", "mysql")
+WAYS = ("fails", "aside", "postgres", "mysql")
 SPOKEN = ("sh", "python", "sql", "json", "toml", "ini", "yaml", "text")
 
 

@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ import yaml  # type: ignore[import-untyped]  # Airflow brings it, without types
 
 from airflow_provider_contacts.simulator.server import running
 from tests.documents.blocks import Block, WrongBlockError, kind_of
-from tests.documents.shell import Shell
+from tests.documents.shell import Shell, environment_of
 from tests.documents.worker import settings_of
 from tests.documents.world import PORT, World, fill, finish_push, vendor_connections, vendors
 from tests.support.servers import MariaDB, Postgres, running_mariadb, running_postgres
@@ -150,8 +151,23 @@ class Page:
             raise WrongBlockError(f"the language {block.language!r} is none of {', '.join((*languages, 'text'))}")
 
     def run_shell(self, block: Block) -> str:
-        code, said = self.shell.run(block.text, strict=block.way != "fails")
-        return judged(block, code, said)
+        before, aside = self.shell.environment, self.world.folder / "aside"
+        # What is said aside leaves nothing behind: the blocks after it would not reach the simulator.
+        text = f"(\n{block.text}\nenv -0 >{aside}\n)" if block.way == "aside" else block.text
+        said = judged(block, *self.shell.run(text, strict=block.way != "fails"))
+        after = environment_of(aside) if block.way == "aside" else self.shell.environment
+        for name, value in after.items():
+            if name.startswith("AIRFLOW_CONN_") and before.get(name) != value:
+                self._check(block, value)
+        return said
+
+    def _check(self, block: Block, connection: str) -> None:
+        """Check a connection, in JSON or as a URI."""
+        file = self.world.folder / "connection"
+        file.write_text(connection, "utf-8")
+        environment = self.shell.environment
+        worker = self.workers.of(environment, self.world)
+        judged(replace(block, way=""), *worker.run("connection", file, environment, self.world.folder))
 
     def run_python(self, block: Block) -> str:
         return self._work(kind_of(block), block, block.file or f"block_{block.line}.py")
@@ -185,7 +201,7 @@ class Page:
     def run_json(self, block: Block) -> None:
         parsed = json.loads(block.text)
         if isinstance(parsed, dict) and "conn_type" in parsed:
-            self._work("connection", block, "connection.json")
+            self._check(block, block.text)
 
     def run_ini(self, block: Block) -> None:
         configparser.ConfigParser().read_string(block.text)

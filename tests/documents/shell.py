@@ -51,7 +51,8 @@ class Shell:
             self._say("exec 3>&1\n" + BEGIN.format(state=state))
         self._say((STRICT if strict else LAX).format(**names))
         code = self._answer(strict=strict)
-        self.environment, self.folder = state_of(state)
+        self.environment = environment_of(state / "environment")
+        self.folder = Path((state / "folder").read_text("utf-8").strip())
         return code, names["output"].read_text("utf-8", "replace")
 
     def _say(self, line: str) -> None:
@@ -96,6 +97,7 @@ class Shell:
             self.process = None
 
 
-def state_of(folder: Path) -> tuple[dict[str, str], Path]:
-    pairs = [line.partition("=") for line in (folder / "environment").read_text("utf-8").split("\0") if line]
-    return {name: value for name, _, value in pairs}, Path((folder / "folder").read_text("utf-8").strip())
+def environment_of(file: Path) -> dict[str, str]:
+    """Read what ``env -0`` has written."""
+    pairs = [line.partition("=") for line in file.read_text("utf-8").split("\0") if line]
+    return {name: value for name, _, value in pairs}

@@ -26,6 +26,7 @@ DAG = (
 )
 TASK = "from airflow.sdk import task\n@task\ndef hello():\n    print('said by a task')\n"
 SIMULATOR = "python -m airflow_provider_contacts.simulator --set nedzo.http_503=always"
+CONNECTION = "export AIRFLOW_CONN_DEX_DEFAULT='dex://:dex_0000@'"
 ENVIRONMENT = "python3 -m venv ~/env && . ~/env/bin/activate\npip install '.[sqlite]' -c constraints.txt\nwhich python"
 ROWS = "lead-17 | unknown\nlead-18 | rejected\nlead-19 | succeeded\nlead-20 | invalid"
 WITH_INTERVAL = "SELECT now() - {}, status FROM contact_outcomes;\nSELECT day FROM leads;"
@@ -51,8 +52,11 @@ def dag(old: str = "", new: str = "", way: str = "") -> str:
 
 RIGHT = {
     "output": sh("airflow contacts why lead-18", "status … rejected\nerror_code PHONE_NUMBER_INVALID\nhttp…201"),
+    "pipe": sh("airflow contacts runs -o json | grep sync_id", "callbacks/push"),
     "one bash": sh("cd /tmp\nexport LEAD=lead-18\nsleep 60 &") + sh("echo $LEAD; pwd", "lead-18\n/tmp") + sh("kill %1"),
     "command that fails": sh("airflow contacts why nobody", "no push has", way="fails") + sh("true"),
+    "aside": sh("export AIRFLOW_CONN_DEX_DEFAULT='dex://:dex_0000@'", way="aside")
+    + sh("airflow contacts check dex_default"),
     "own simulator": sh(SIMULATOR) + sh("curl -s http://127.0.0.1:8780/_simulator/faults", '"http_503":"always"'),
     "environment": sh(ENVIRONMENT, "/env/bin/python") + sh("python -c 'import airflow_provider_contacts'"),
     "own project": sh("make check\nnox -s check"),
@@ -76,6 +80,8 @@ WRONG = {
     "first command": (sh("false\ntrue"), "ended with 1"),
     "no failure": (sh("true", way="fails"), "is to fail"),
     "output": (sh("airflow contacts why lead-18", "status delivered"), "no line.*\n.*status delivered"),
+    "exported connection": (sh("export AIRFLOW_CONN_A='dex://:dex_0000@/?timeout=3'"), "timeout"),
+    "connection aside": (sh("export AIRFLOW_CONN_A='nedzo://:dex_0000@/?list=3'", way="aside"), "list"),
     "order": (sh("echo a; echo b", "b\na"), "no line"),
     "output of nothing": (block("text", "a"), "no block before"),
     "extra": (sh("pip install '.[snowflake]'"), "no extra snowflake"),
