@@ -3,7 +3,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import sqlite3
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,18 +209,3 @@ def test_shown_python_and_json_parse() -> None:
         ast.parse(code, page)
     for page, text in blocks("json"):
         assert isinstance(json.loads(text), dict), page
-
-
-# What one database alone understands, and what a page takes from another table.
-OTHERS = ("interval '", "convert_to(", "FROM leads", "FROM contacts", "GRANT ", "_map")
-
-
-def test_sql_runs() -> None:
-    database = sqlite3.connect(":memory:")
-    database.executescript(ddl.ddl(tables.build("contact_outcomes", "sqlite")))
-    run = [text for _, text in blocks("sql") if not any(mark in text for mark in OTHERS)]
-    assert len(run) > 8
-    for text in run:
-        assert sqlite3.complete_statement(text)
-        database.executescript(text)
-    database.close()
