@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import configparser
-import io
 import json
 import os
 import runpy
@@ -129,13 +128,6 @@ KINDS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-class Stream(io.FileIO):
-    """Behind this process's output is a file of its starter's, and a pipe once a job has put its own there."""
-
-    def seekable(self) -> bool:
-        return False
-
-
 def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what Airflow reads once, when it is imported."""
     return {name: value for name, value in environment.items() if name.startswith(("AIRFLOW_HOME", "AIRFLOW__"))}
@@ -178,11 +170,6 @@ async def prepare(app: Any) -> None:
 
 
 def main() -> None:
-    # Before Airflow keeps them. A stream that found a file once cannot be reconfigured when a pipe is there.
-    sys.stdout, sys.stderr = (
-        io.TextIOWrapper(io.BufferedWriter(Stream(number, "w", closefd=False)), "utf-8", line_buffering=True)
-        for number in (1, 2)
-    )
     from airflow.cli import cli_parser  # noqa: F401
     from airflow.sdk.execution_time.supervisor import in_process_api_server
 
