@@ -110,7 +110,7 @@ def kind_of(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
         return f"list of {kind_of(schema['items'], whole)}"
     least, most = (schema.get(name, schema.get(other)) for name, other in
                    (("minLength", "ge"), ("maxLength", "le")))  # fmt: skip
-    bounds = "" if least is None else f" (at least {least})" if most is None else f" ({least} to {most})"
+    bounds = f" ({least or 0} to {most})" if most is not None else f" (at least {least})" if least is not None else ""
     return f"{schema.get('type', 'any value')}{bounds}"
 
 

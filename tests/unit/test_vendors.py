@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_contacts.cli.vendor_facts import kind_of
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.transport.settings import parse_settings, settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, Credential, FixedHeader
@@ -111,3 +112,11 @@ def test_limits_that_a_vendor_states() -> None:
     assert load("talkdesk").limits.batch_size == load("dex").limits.batch_size == 100
     # The request sample of the vendor's page has this many members.
     assert len(load("dex").contract.fields) == 61
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [({"minLength": 1}, "at least 1"), ({"maxLength": 9}, "0 to 9"), ({"minLength": 1, "maxLength": 9}, "1 to 9")],
+)
+def test_the_bounds_of_a_text_in_words(bounds: dict[str, Any], words: str) -> None:
+    assert kind_of({"type": "string", **bounds}, {}) == f"string ({words})"
