@@ -1,27 +1,23 @@
-"""Tables of docs/connections.md and docs/vendors, from what the package declares of connections and fields."""
+"""The tables of docs/connections.md and docs/vendors: what the package declares of connections and fields."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from airflow_provider_contacts import vendors
-from airflow_provider_contacts.cli.vendor_facts import fields_of
+from airflow_provider_contacts.cli.vendor_facts import fields_of, setting_row
 from airflow_provider_contacts.provider_info import connection_type
 from airflow_provider_contacts.transport.settings import SHARED_SETTINGS, settings_of
 from airflow_provider_contacts.vendor_kit.forms import Setting
 from airflow_provider_contacts.vendor_kit.vendor import Vendor
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = [DOCS / "connections.md", *(DOCS / "vendors" / f"{name}.md" for name in vendors.names())]
-START = r"<!-- python -m tests\.support\.connection_tables writes (?:(fields|keys) of (\w+)|shared keys) -->\n"
-BLOCK = re.compile(rf"({START}).*?(<!-- end -->)", re.DOTALL)
-
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown."""
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
 def labels_of(vendor: Vendor) -> dict[str, str]:
@@ -33,17 +29,16 @@ def labels_of(vendor: Vendor) -> dict[str, str]:
     return {key: label for key, label in own.items() if key not in behaviour["hidden-fields"]} | fields
 
 
-def setting_row(setting: Setting, default: str) -> list[str]:
+def cells_of(setting: Setting, default: str) -> list[str]:
     """Return the row of an extra key."""
-    meaning = setting.description + (setting.bounds and f",{setting.bounds}")
-    return [f"`{setting.name}`", setting.label, meaning, default]
+    return [f"`{setting.name}`", setting.label, setting_row(setting)["meaning"], default]
 
 
 def shared_keys() -> str:
     """Return the extra keys of every connection type; a key whose default is not every vendor's has several rows."""
     shared = {one.name for one in SHARED_SETTINGS}
     settings = (one for name in vendors.names() for one in settings_of(vendors.load(name)) if one.name in shared)
-    rows = dict.fromkeys(tuple(setting_row(one, one.otherwise)) for one in settings)
+    rows = dict.fromkeys(tuple(cells_of(one, one.otherwise)) for one in settings)
     return table(["key in the extra", "field of the form", "meaning", "default"], rows)
 
 
@@ -57,7 +52,7 @@ def keys_of(vendor: Vendor) -> str:
     for one in (*form.settings, *vendor.settings, *vendor.auth.settings):
         needed = "one of these is required" if one.name in form.exactly_one else "required"
         default = needed if one.name in {*form.required, *form.exactly_one} else one.otherwise
-        row = setting_row(one, default)
+        row = cells_of(one, default)
         rows.append([f"extra {row[0]}", re.sub(r" \(.*\)$", "", labels[one.name]), *row[2:]])
     placeholders = connection_type(vendor, "a.Hook")["ui-field-behaviour"]["placeholders"]
     rows.append(["`host`", labels["host"], "Another base URL", placeholders["host"]])
@@ -75,17 +70,8 @@ def fields_table(vendor: Vendor) -> str:
     return table(["field", "type", "required"], [[", ".join(names), *kind] for kind, names in grouped.items()])
 
 
-def written(text: str) -> str:
-    """Return a page's text with the tables of today."""
-
-    def block(found: re.Match[str]) -> str:
-        start, what, name, end = found.groups()
-        made = {"fields": fields_table, "keys": keys_of}
-        return f"{start}\n{made[what](vendors.load(name)) if what else shared_keys()}\n{end}"
-
-    return BLOCK.sub(block, text)
-
-
-if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(written(page.read_text("utf-8")), "utf-8")
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "shared keys": shared_keys,
+    **{f"keys of {name}": partial(keys_of, vendors.load(name)) for name in vendors.names()},
+    **{f"fields of {name}": partial(fields_table, vendors.load(name)) for name in vendors.names()},
+}

@@ -1,4 +1,4 @@
-"""The tables of the documents that are written from the package: parameters, configuration, codes.
+"""The tables of the documents that are written from the package: parameters, configuration, codes, connections.
 
 ``python -m tests.support.reference_tables`` writes each one between its marks.
 """
@@ -8,46 +8,29 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
+from airflow_provider_contacts import operators
 from airflow_provider_contacts.error_codes import CODES, STATUS_WORDS
 from airflow_provider_contacts.hooks import HOOKS, ContactsHook
-from airflow_provider_contacts.operators import (
-    ContactsOperator,
-    ExportOutcomesOperator,
-    FilesToContactsOperator,
-    ForgetContactsOperator,
-    PruneOutcomesOperator,
-    PushContactsOperator,
-    ReplayContactsOperator,
-    SettleContactsOperator,
-    SqlToContactsOperator,
-)
+from airflow_provider_contacts.operators import ContactsOperator
 from airflow_provider_contacts.provider_info import OPTIONS
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from airflow_provider_contacts.table_operators import TableOperator
+from tests.support import connection_tables
+from tests.support.connection_tables import table
+from tests.support.pages import PAGES
 
-PAGES = sorted((Path(__file__).resolve().parents[2] / "docs").glob("*.md"))
 BLOCK = re.compile(
     r"(<!-- written by python -m tests\.support\.reference_tables: (.+?) -->\n)(.*?)(<!-- end -->\n)", re.DOTALL
 )
-OPERATORS = (
-    *(PushContactsOperator, SqlToContactsOperator, FilesToContactsOperator, ReplayContactsOperator, TableOperator),
-    *(SettleContactsOperator, ExportOutcomesOperator, PruneOutcomesOperator, ForgetContactsOperator),
-)
+OPERATORS = [TableOperator, *(getattr(operators, name) for name in operators.__all__ if name != "ContactsOperator")]
 STARTS = ("contacts_conn_id", "outcomes_conn_id", "max_rejected", "batch_size", "store_payload", "plan_only")
 """The parameters of every push with which a table begins."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
 def markdown(text: str) -> str:
@@ -151,6 +134,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "hooks": hooks,
     "configuration": configuration,
     "codes": codes,
+    **connection_tables.BLOCKS,
 }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-VENDORS = Path(__file__).resolve().parents[2] / "docs" / "vendors"
+from tests.support.pages import ROOT
+
+VENDORS = ROOT / "docs" / "vendors"
 PAGES = {page.stem: page for page in sorted(VENDORS.glob("*.md")) if page.stem != "index"}
 ROW = re.compile(r"^\| (.+?) \| `(\w+)` \| .+ \|$", re.MULTILINE)
 

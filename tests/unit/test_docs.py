@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_contacts import operators, vendors
+from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.plan import Plan
 from airflow_provider_contacts.error_codes import CODES as CODES_OF_STATUS
 from airflow_provider_contacts.hooks import HOOKS
@@ -22,18 +22,7 @@ from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.vendor_kit.contract import CODES
 from tests.support import reference_tables
-
-ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
-PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"])
-
-
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
+from tests.support.pages import PAGES, ROOT, name_of, text_of
 
 
 def blocks(language: str, pages: list[Path] = PAGES) -> Iterator[tuple[str, str]]:
@@ -53,11 +42,6 @@ def test_the_written_tables_are_those_of_the_package() -> None:
         text = page.read_text("utf-8")
         assert reference_tables.written(text) == text, "python -m tests.support.reference_tables writes them"
     assert sorted(reference_tables.named()) == sorted(reference_tables.BLOCKS)
-
-
-def test_every_operator_is_in_the_reference() -> None:
-    headings = re.findall(r"^#+ (\w+)$", text_of("docs/operators.md"), re.MULTILINE)
-    assert {*operators.__all__} - {"ContactsOperator", *headings} == set()
 
 
 @pytest.mark.parametrize("name", vendors.names())

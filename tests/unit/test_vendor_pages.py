@@ -14,7 +14,8 @@ from airflow.sdk import Connection
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.transport.connection import StoredConnection, Target, resolve
 from airflow_provider_contacts.vendors.talkdesk import HOSTS
-from tests.support import connection_tables
+from tests.support.connection_tables import labels_of
+from tests.support.pages import text_of
 from tests.support.vendor_pages import PAGES, example_of, form_of, uri_of
 
 HEADINGS = (
@@ -37,13 +38,6 @@ def evidence_of(name: str) -> str:
     return "\n".join(file.read_text("utf-8").partition("from __future__")[0] for file in files)
 
 
-@pytest.mark.parametrize("page", connection_tables.PAGES, ids=lambda page: page.stem)
-def test_the_tables_are_those_of_the_package(page: Path) -> None:
-    text = page.read_text("utf-8")
-    assert connection_tables.BLOCK.search(text)
-    assert connection_tables.written(text) == text, "python -m tests.support.connection_tables writes them"
-
-
 def test_there_is_a_page_for_each_vendor() -> None:
     assert list(PAGES) == list(vendors.names())
 
@@ -56,7 +50,7 @@ def test_every_page_has_the_same_sections(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_the_form_is_that_of_the_connection(name: str) -> None:
     form, vendor = form_of(name), vendors.load(name)
-    labels = connection_tables.labels_of(vendor)
+    labels = labels_of(vendor)
     assert dict(form) == {key: labels[key] for key in form}
     assert {*vendor.auth.labels, *(one.name for one in vendor.destination.settings)} <= form.keys()
 
@@ -92,6 +86,6 @@ def test_facts_have_a_mark_and_the_sources_of_the_vendors_file(name: str) -> Non
 
 
 def test_the_hosts_of_every_region_are_in_the_reference() -> None:
-    page = connection_tables.PAGES[0].read_text("utf-8")
+    page = text_of("docs/connections.md")
     for region, (host, tokens) in HOSTS.items():
         assert f"| `{region}` | `{host}` | `https://<account>.{tokens}/oauth/token` |" in page
