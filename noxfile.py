@@ -194,6 +194,7 @@ def docs(session: nox.Session) -> None:
     strict = ("--nitpicky", "--fresh-env", "--fail-on-warning", "--keep-going", "--quiet")
     made = ("-m", "sphinx", *strict, "--conf-dir", "docs", ".", "build/site")
     session.run(f"{venv}/bin/python", *made, env=env, external=True)
+    session.run(*MARIADB, external=True)
     session.run(f"{venv}/bin/python", "-m", "pytest", "tests/documents", *session.posargs, env=INSTALLED, external=True)
 
 
