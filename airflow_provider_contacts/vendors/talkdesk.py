@@ -9,7 +9,8 @@ another page, which is named; INFERRED, deduced; UNKNOWN, nothing seen.
 - Client credentials for a whole account, of an OAuth client that is made in Builder: FOUND
   (docs.talkdesk.com/docs/authentication; its steps in docs.refold.ai/resources/integration-providers/talkdesk, a guide
   of another company). A new scope takes minutes, with 401 until then: FOUND (docs.talkdesk.com/docs/scopes).
-- Tokens, one host an account and region, basic and form: FOUND (docs.talkdesk.com/reference/cc-basic).
+- Tokens, one host an account and region, basic and form: FOUND (docs.talkdesk.com/reference/cc-basic). They live ten
+  minutes: FOUND (docs.talkdesk.com/docs/authenticating-requests-and-authenticating-via-appconnect).
 - Priority 10 is the highest: FOUND (support.talkdesk.com, article 360051868112).
 - 100 records a request: INFERRED from the bounds of the counters. 409 means a busy list: INFERRED from
   docs.talkdesk.com/reference/update-record-lists.

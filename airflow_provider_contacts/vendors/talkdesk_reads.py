@@ -4,7 +4,8 @@ Marks as in the vendor's file.
 
 - The list itself: FOUND (docs.talkdesk.com/reference/record-lists-2).
 - ``GET …/records``: ``_embedded.records``, ``_links.next``, ``page``, ``per_page``, ``count``, ``total_pages``, the
-  fields of a record: FOUND (docs.talkdesk.com/reference/get-a-list-of-records). No filter is documented there.
+  fields of a record: FOUND (docs.talkdesk.com/reference/get-a-list-of-records). No filter is documented there. The
+  same page alone wants the scope ``tod.records-list.manage``: FOUND, perhaps a slip; a refused read proves nothing.
 - Follow ``next`` for as long as there is one, and never compute page numbers; 50 items a page unless asked otherwise:
   FOUND (docs.talkdesk.com/docs/paging-results). How many more may be asked for: UNKNOWN, so none are.
 - ``total`` and ``count``: FOUND on both pages, where ``count`` is once the page's and once the whole list's. So what
