@@ -13,7 +13,8 @@ LONGEST_SHOWN = 40
 def not_this(value: Any) -> str:
     """Return the end of an error text that says which value a parameter has: it is a setting, never a record."""
     plain = value is None or isinstance(value, str | int | float)
-    shown = repr(value) if plain and len(repr(value)) <= LONGEST_SHOWN else f"a {type(value).__name__}"
+    kind = f"a text of {len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}"
+    shown = repr(value) if plain and len(repr(value)) <= LONGEST_SHOWN else kind
     return f", not {shown}"
 
 
@@ -23,7 +24,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     Case, and whether words are joined by ``_``, ``-`` or a space, make no difference.
     """
     by_shape = {shape(one): one for one in known}
-    found = get_close_matches(shape(name), by_shape, n=1)
+    found = get_close_matches(shape(name), by_shape, n=1, cutoff=0.65)
     return by_shape[found[0]] if found else None
 
 

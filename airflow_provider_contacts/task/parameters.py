@@ -9,6 +9,7 @@ from io import BytesIO, TextIOWrapper
 from typing import Any, Literal
 
 from airflow_provider_contacts.errors import ConfigError
+from airflow_provider_contacts.ledgers.run_identity import SYNC_LENGTH
 from airflow_provider_contacts.ledgers.table_names import names
 from airflow_provider_contacts.nearest import did_you_mean, not_this
 from airflow_provider_contacts.vendor_kit.forms import LONGEST_TIMEOUT
@@ -121,6 +122,8 @@ def parse_sync_id(value: Any, name: str) -> str | None:
     text = parse_text(value, name)
     if text is not None and text != value:
         raise ConfigError(f"{name} must not begin or end with white space{not_this(value)}")
+    if text is not None and len(text) > SYNC_LENGTH:
+        raise ConfigError(f"{name} has at most {SYNC_LENGTH} characters{not_this(value)}")
     return text
 
 

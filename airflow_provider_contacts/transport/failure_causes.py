@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from airflow_provider_contacts.transport.address import Address
 
-HOST = "check the connection's host and port"
+HOST = "check where the connection has this host and port from"
 PROXY = "check the connection's proxy, or HTTPS_PROXY and NO_PROXY"
 
 NO_TLS = {

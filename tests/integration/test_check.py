@@ -86,7 +86,11 @@ def test_a_host_that_cannot_be_reached(serve: Serve, tmp_path: Path, black_hole:
     old, port = expired(tmp_path), free_port()
     hasty = {"request_timeout": 0.3}
     for host, extra, told in (
-        ("https://vendor.invalid", {}, "name: the name of vendor.invalid cannot be resolved: check"),
+        (
+            "https://vendor.invalid",
+            {},
+            "name: the name of vendor.invalid cannot be resolved: check where the connection has this host",
+        ),
         (f"https://localhost:{port}", {}, f"connect: localhost refuses connections on port {port}: nothing listens"),
         ("http://192.0.2.1", hasty | {"allow_http": True}, "connect: "),
         (f"https://localhost:{black_hole}", hasty, "tls: no connection to localhost came about within 0.3 s"),

@@ -46,6 +46,7 @@ BOTH_MEANT = "did you mean 'first_name' instead of 'frist_name'? did you mean 'n
         (FULL, ["id", "name"], f"field_map names columns ['full'] {LACKS} (there are ['id', 'name'])"),
         (FULL, ["full", "name"], "more than one column becomes the field ['name'] of Fake"),
         (KEY, ["id", "colour"], f"columns ['colour'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {OTHERS}"),
+        (KEY, ["id", "mobil"], f"columns ['mobil'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {OTHERS}"),
         (KEY, ["id", "frist_name", "NAME"],
          f"columns ['frist_name', 'NAME'] {UNKNOWN} ({BOTH_MEANT}): {WAYS}, {OTHERS}"),
     ],

@@ -87,6 +87,7 @@ WRONG_PUSH: list[tuple[dict[str, Any], str]] = [
     ({"create_tables": "perhaps"}, "create_tables is true or false, not 'perhaps'"),
     ({"plan_only": 1}, "plan_only is true or false, not 1"),
     ({"sync_id": ["s"]}, "sync_id is a text, not a list"),
+    ({"sync_id": "s" * 513}, "sync_id has at most 512 characters, not a text of 513 characters"),
     ({"plan_rows": -1}, "plan_rows is a whole number from 0 to 1000, not -1"),
     ({"plan_identifiers": "plain"}, "plan_identifiers is one of ['digest', 'clear'], not 'plain'"),
 ]
