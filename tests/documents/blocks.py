@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *(ROOT / "docs").rglob("*.md")]
-)
+from tests.support.pages import name_of
+
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[^`]*)$")
 COMMENT = re.compile(r"<!-- run: (.*) -->")
 FILE = re.compile(r"# (\S+\.py)$")
 WAYS = ("fails", "aside", "postgres", "mysql")
-SPOKEN = ("sh", "python", "sql", "json", "toml", "ini", "yaml", "text")
 
 
 class WrongBlockError(Exception):
@@ -45,8 +42,8 @@ class Block:
         return found[1] if found else ""
 
 
-def name_of(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
+def blocks_in(page: Path) -> list[Block]:
+    return blocks_of(name_of(page), page.read_text("utf-8"))
 
 
 def blocks_of(page: str, text: str) -> list[Block]:

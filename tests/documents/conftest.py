@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.blocks import PAGES, blocks_of, name_of
+from tests.documents.blocks import blocks_in
 from tests.documents.runners import Page, Servers, Workers
 from tests.documents.world import World
+from tests.support.pages import PAGES
 
 RAN: Counter[str] = Counter()
 
@@ -58,6 +59,6 @@ def ran() -> Counter[str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     counted = ", ".join(f"{language} {number}" for language, number in sorted(RAN.items()))
     terminalreporter.write_line(f"{RAN.total()} blocks were run: {counted}")
-    for block in (one for page in PAGES for one in blocks_of(name_of(page), page.read_text("utf-8"))):
+    for block in (one for page in PAGES for one in blocks_in(page)):
         if block.way == "no":
             terminalreporter.write_line(f"not run: {block}: {block.reason}")

@@ -26,7 +26,6 @@ DAG = (
 )
 TASK = "from airflow.sdk import task\n@task\ndef hello():\n    print('said by a task')\n"
 SIMULATOR = "python -m airflow_provider_contacts.simulator --set nedzo.http_503=always"
-CONNECTION = "export AIRFLOW_CONN_DEX_DEFAULT='dex://:dex_0000@'"
 ENVIRONMENT = "python3 -m venv ~/env && . ~/env/bin/activate\npip install '.[sqlite]' -c constraints.txt\nwhich python"
 ROWS = "lead-17 | unknown\nlead-18 | rejected\nlead-19 | succeeded\nlead-20 | invalid"
 WITH_INTERVAL = "SELECT now() - {}, status FROM contact_outcomes;\nSELECT day FROM leads;"

@@ -18,7 +18,7 @@ from typing import Any
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.server import running
 from tests.airflow_harness import MemAPI, run_op
-from tests.documents.blocks import ROOT
+from tests.support.pages import ROOT
 from tests.support.pushing import push
 from tests.support.whole_airflow import free_port
 

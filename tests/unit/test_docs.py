@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import json
 import re
 import tomllib
@@ -23,13 +22,6 @@ from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.vendor_kit.contract import CODES
 from tests.support import reference_tables
 from tests.support.pages import PAGES, ROOT, name_of, text_of
-
-
-def blocks(language: str, pages: list[Path] = PAGES) -> Iterator[tuple[str, str]]:
-    """Yield page and content of every block of a language."""
-    for page in pages:
-        found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-        yield from ((name_of(page), text) for text in found)
 
 
 def words(text: str) -> set[str]:
@@ -74,7 +66,8 @@ def test_every_column_is_documented() -> None:
 
 
 def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
-    (shown,) = [json.loads(text) for page, text in blocks("json") if page == "docs/operators.md"]
+    (text,) = re.findall(r"^```json\n(.*?)^```$", text_of("docs/operators.md"), re.MULTILINE | re.DOTALL)
+    shown = json.loads(text)
     assert set(shown) >= {*COUNTERS, "error_codes"}
     seven = [f"num_{status.value}" for status in Status if status is not Status.SENDING]
     assert shown["num_planned"] == sum(shown[name] for name in seven)
@@ -183,13 +176,3 @@ def test_the_decisions_are_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text("utf-8"))
     assert listed == sorted(page.name for page in folder.glob("0*.md"))
-
-
-def test_shown_python_and_json_parse() -> None:
-    inner = [re.findall(r"<<'(\w+)'\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL) for _, text in blocks("sh")]
-    scripts = [("in shell", text) for one in inner for _, text in one]
-    assert scripts
-    for page, code in (*blocks("python"), *scripts):
-        ast.parse(code, page)
-    for page, text in blocks("json"):
-        assert isinstance(json.loads(text), dict), page
