@@ -208,9 +208,8 @@ def dist(session: nox.Session) -> None:
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     session.run(f"{venv}/bin/twine", "check", "--strict", str(wheel), str(sdist), external=True)
     session.run(f"{venv}/bin/check-wheel-contents", str(wheel), external=True)
-    session.run("tar", "--extract", "--file", str(sdist), "--directory", session.create_tmp(), external=True)
-    unpacked = Path(session.create_tmp(), sdist.name.removesuffix(".tar.gz"))
-    with session.chdir(unpacked):
+    session.run("tar", "--extract", "--file", str(sdist), "--directory", str(folder), external=True)
+    with session.chdir(folder / sdist.name.removesuffix(".tar.gz")):
         again = ("build", "--target", "wheel", "--directory", str(folder / "rebuilt"))
         session.run(f"{venv}/bin/python", "-m", "hatchling", *again, external=True)
     for name, built in (("wheel", wheel), ("sdist", sdist)):
