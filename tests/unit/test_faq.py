@@ -6,10 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
+from tests.support.pages import ROOT, text_of
+
 LEAST = 60  # fixed characters of a message that a quotation can be told by
 
 
@@ -39,19 +38,15 @@ def fixed(text: str) -> list[str]:
 
 
 def test_every_heading_of_a_message_is_one() -> None:
-    page = (DOCS / "faq.md").read_text("utf-8").partition("\n## Messages: ")[2]
+    page = text_of("docs/faq.md").partition("\n## Messages: ")[2]
     headings = re.findall(r"^### (.+)$", page, re.MULTILINE)
     assert len(headings) > 40
     assert [one for one in headings if not any(holds(text, fixed(one)) for text in messages())] == []
 
 
 def test_every_quoted_message_is_one() -> None:
-    pages = [DOCS / f"{name}.md" for name in ("renaming",)]
-    quotes = [
-        re.sub(r"\n> ?", " ", found)
-        for page in pages
-        for found in re.findall(r"^> (.+(?:\n> .+)*)", page.read_text("utf-8"), re.MULTILINE)
-    ]
+    found = re.findall(r"^> (.+(?:\n> .+)*)", text_of("docs/renaming.md"), re.MULTILINE)
+    quotes = [re.sub(r"\n> ?", " ", one) for one in found]
     known = [parts for parts in map(fixed, messages()) if sum(map(len, parts)) >= LEAST]
     assert len(quotes) == 2
     assert [one for one in quotes if not any(holds(one, parts) for parts in known)] == []
