@@ -23,7 +23,7 @@ class Explanation(NamedTuple):
 
 STATUS_WORDS: Mapping[str, Explanation] = {
     "succeeded": Explanation(
-        "The vendor has the contact, and its id is known.", "Nothing. The contact is never sent again."
+        "The vendor has the contact.", "Not sent again. If nobody called, look for its id in the vendor's account."
     ),
     "rejected": Explanation(
         "The vendor refused the record. The same data gets the same answer.",

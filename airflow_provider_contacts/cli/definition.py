@@ -178,7 +178,7 @@ COMMANDS = (
         "Tell why a contact did not arrive, and what to do",
         "airflow_provider_contacts.cli.why.why",
         (KEY, *TABLE, OUTPUT),
-        "example: %(prog)s ada@example.com\n\nPrints a block for each sync that knows the record.",
+        "example: %(prog)s lead-17\n\nPrints a block for each sync that knows the record.",
     ),
     Command(
         "runs",

@@ -130,7 +130,7 @@ class Execution(Pushing):
             with super().reported():
                 yield
         except BaseException as error:
-            if not isinstance(error, UndeliveredError):
+            if not isinstance(error, UndeliveredError) and self.report.counts()["num_planned"]:
                 self._tell_place()
             push_summary(self._ti, self.report.summary())
             raise

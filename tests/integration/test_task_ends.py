@@ -169,6 +169,9 @@ def test_a_task_that_succeeds_with_losses_says_where_they_are(world: World, capl
     assert world.run(push(people(2, start=10), task_id="all")).state == "success"
     assert not [one for one in caplog.messages if one.startswith("Outcome of each record")]
     assert "last cause" not in world.refused(push([*people(1), BAD], task_id="no"))
+    caplog.clear()
+    assert "leadid" in world.refused(push(people(1), task_id="none", sync_key="leadid"))
+    assert not [one for one in caplog.messages if one.startswith("Outcome of each record")]
 
 
 # A long Retry-After.
