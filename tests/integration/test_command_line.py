@@ -25,8 +25,9 @@ from airflow_provider_contacts.ledgers.sql.tables import FLAVOURS
 from airflow_provider_contacts.outcome import RecordError, Status, digest_of
 from airflow_provider_contacts.simulator.knobs import FORMS
 from tests.support.ledger_conformance import Database, answer, batch_of, execution, make, put, results
+from tests.support.pages import text_of
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "command_line.md").read_text("utf-8")
+PAGE = text_of("docs/command_line.md")
 SHARED = (*TABLE, OUTPUT, LIMIT, YES)
 ROWS = [{"name": "1.10", "text": "\x1b[31m[red]a\nb[/red]\u202e :smile:", "number": 3, "none": None}]
 
@@ -54,6 +55,11 @@ def documented(heading: str, arguments: list[Argument]) -> None:
 def test_the_page_has_an_example_and_every_argument_of_a_command(command: Command) -> None:
     assert re.search(rf"^airflow contacts {command.name}\b", PAGE, re.MULTILINE)
     documented(command.name, [one for one in command.arguments if one not in SHARED])
+
+
+def test_the_page_of_the_simulator_has_its_options() -> None:
+    stated = set(re.findall(r"`(--[a-z-]+)", text_of("docs/simulator.md")))
+    assert stated == {one.flags[-1] for one in SIMULATE.arguments}
 
 
 def test_the_page_has_the_options_of_several_commands() -> None:
