@@ -53,7 +53,8 @@ def sync_of(connection: sa.Connection, tables: Tables, binding: Binding, *, hold
     msg = (
         f"sync_id {held.sync_id} remembers records of {held.place()}, and this push goes to {binding.place()}. Give "
         "this push another sync_id, or correct its connection or destination. If the records themselves have moved "
-        f"with the address, update the destination columns of this sync_id in {tables.syncs.fullname}"
+        "with the address, or none was delivered there, update the destination columns of this sync_id in "
+        f"{tables.syncs.fullname}"
     )
     raise SyncTakenError(msg)
 
