@@ -41,14 +41,23 @@ copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 
 
-def read(_app: Any, name: str, content: list[str]) -> None:
-    """Complete two pages, which stay plain Markdown in the checkout."""
+def read(app: Any, name: str, content: list[str]) -> None:
+    """Complete pages, which stay plain Markdown in the checkout: links show titles for names of files."""
+    folder = Path(app.srcdir, name).parent
+    content[0] = re.sub(
+        r"\[\w+\.md\](?=\(([\w./]+\.md)[)#])", lambda found: f"[{title(folder / found[1])}]", content[0]
+    )
     if name == "README":
         # The index takes its place in the navigation. Its picture is one for each theme.
         plain = re.sub(r"<picture>.*?<img ([^>]*)>.*?</picture>", plain_image, content[0], flags=re.DOTALL)
         content[0] = f"---\norphan: true\n---\n\n{plain}"
     elif name == "docs/decisions/README":
         content[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
+
+
+def title(page: Path) -> str:
+    """Return the first heading of a page."""
+    return page.read_text("utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def plain_image(found: re.Match[str]) -> str:
