@@ -15,7 +15,6 @@ from airflow_provider_contacts.nearest import did_you_mean, not_this
 from airflow_provider_contacts.vendor_kit.forms import LONGEST_TIMEOUT
 from airflow_provider_contacts.vendor_kit.vendor import Limits, Vendor
 
-StorePayload = Literal["undelivered", "all", "never"]
 XcomOutcomes = Literal["auto", "all", "undelivered", "none"]
 
 Parser = Callable[[Any, str], Any]

@@ -10,7 +10,6 @@ import re
 import sys
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,11 +25,11 @@ from airflow_provider_contacts.operators import (
 from airflow_provider_contacts.outcome import digest_of
 from airflow_provider_contacts.task.forget import WHY
 from tests.airflow_harness import airflow_connections, scope_of
+from tests.support.pages import text_of
 from tests.support.pushing import World, counts, people, push
 
 FORGET: dict[str, Any] = {"task_id": "forget", "outcomes_conn_id": "outcomes", "retries": 3}
 SYNC: dict[str, Any] = {"sync_id": "the-sync"}
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "keeping.md"
 
 
 def forget(keys: Any, **parameters: Any) -> Any:
@@ -306,7 +305,7 @@ def test_keys_are_shown_nowhere(world: World, keys: Any, said: Any) -> None:
 def test_the_documents_undo_it(world: World, commands: Any, why_of: Any) -> None:
     assert commands("forget", "p0", "p1", "-y") == 0
     told = re.findall(
-        r"^(?:UPDATE|DELETE FROM) contact_outcomes_records\b[^;]*;", PAGE.read_text("utf-8"), re.MULTILINE
+        r"^(?:UPDATE|DELETE FROM) contact_outcomes_records\b[^;]*;", text_of("docs/keeping.md"), re.MULTILINE
     )
     assert len(told) == 2
     for key, statement in zip(("p0", "p1"), told, strict=True):

@@ -14,16 +14,15 @@ from airflow_provider_contacts.ledgers.reports.shapes import Scope
 from airflow_provider_contacts.outcome import Status
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database, make
+from tests.support.pages import blocks
 from tests.support.table_pushing import UrlHook
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "page.md"
 
 
 @pytest.mark.parametrize(("kind", "opening"), [("postgresql", "CREATE ROLE"), ("mariadb", "CREATE USER")])
 def test_the_printed_statements_let_read_and_nothing_else(
     kind: str, opening: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    (printed,) = re.findall(rf"^```sql\n({opening}.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (printed,) = [text for text in blocks("docs/page.md", "sql") if text.startswith(opening)]
     with closing(fresh_database(kind, request, tmp_path)) as owner:
         make(owner.open(), "key", Status.INVALID)
         url = sqlalchemy.make_url(owner.url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import ExportOutcomesOperator
 from tests.airflow_harness import scope_of
+from tests.support.pages import blocks
 from tests.support.pushing import World, people, push
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 
 HISTORY = [
     *[("p0", "r0", "rejected"), ("p0", "r1", "succeeded")],
@@ -81,6 +79,5 @@ def three_runs(world: World, **given: Any) -> list[dict[str, Any]]:
 
 def documented(language: str, begins: str) -> str:
     """Return the one block of the documents that has a text in it."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    (text,) = [one for one in found if begins in one]
-    return str(text)
+    (text,) = [one for one in blocks("docs/export.md", language) if begins in one]
+    return text

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.pages import ROOT
+from tests.support.pages import ROOT, blocks
 
 VENDORS = ROOT / "docs" / "vendors"
 PAGES = {page.stem: page for page in sorted(VENDORS.glob("*.md")) if page.stem != "index"}
@@ -22,7 +22,7 @@ def form_of(name: str) -> Mapping[str, str]:
 
 def example_of(name: str) -> dict[str, Any]:
     """Return the connection that a vendor's page shows as JSON."""
-    (found,) = re.findall(r"```json\n(.*?)```", PAGES[name].read_text("utf-8"), re.DOTALL)
+    (found,) = blocks(f"docs/vendors/{name}.md", "json")
     example: dict[str, Any] = json.loads(found)
     return example
 

@@ -21,7 +21,7 @@ from airflow_provider_contacts.task.settle import WHY
 from airflow_provider_contacts.task.summary import Report
 from airflow_provider_contacts.vendor_kit.contract import CODES
 from tests.support import reference_tables
-from tests.support.pages import PAGES, ROOT, name_of, text_of
+from tests.support.pages import PAGES, ROOT, blocks, name_of, text_of
 
 
 def words(text: str) -> set[str]:
@@ -66,7 +66,7 @@ def test_every_column_is_documented() -> None:
 
 
 def test_the_shown_summary_adds_up_and_has_every_counter() -> None:
-    (text,) = re.findall(r"^```json\n(.*?)^```$", text_of("docs/operators.md"), re.MULTILINE | re.DOTALL)
+    (text,) = blocks("docs/operators.md", "json")
     shown = json.loads(text)
     assert set(shown) >= {*COUNTERS, "error_codes"}
     seven = [f"num_{status.value}" for status in Status if status is not Status.SENDING]

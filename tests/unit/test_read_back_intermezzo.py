@@ -24,7 +24,6 @@ ROWS: list[dict[str, Any]] = [
     {"name": "Dot", "roles": []},
 ]
 ANN, BOB, CAT, DOT = SENT = payloads(VENDOR, DEMO, ROWS)
-NOBODY = {**ANN, "email": "nobody@example.com", "phone": {"phoneNumber": "+447000000000", "phoneType": "mobile"}}
 
 
 def contact(payload: dict[str, Any], id_: Any = "cnt_1", **more: Any) -> dict[str, Any]:

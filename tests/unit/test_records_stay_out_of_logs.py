@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from tests.support.pages import PAGES, ROOT, blocks, name_of, text_of
+
 SOURCES = sorted((ROOT / "example_dags").glob("*.py"))
 RECORDS = re.compile(r"(list|Iterator|Sequence|Iterable)\[(dict|Mapping)\b|DataFrame")
 
@@ -17,9 +16,7 @@ def pieces() -> Iterator[tuple[str, str]]:
     """Yield every piece of Python that a reader may copy, with its file."""
     for path in SOURCES:
         yield path.name, path.read_text("utf-8")
-    for path in TEXTS:
-        for block in re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL):
-            yield path.name, block
+    yield from ((path.name, block) for path in PAGES for block in blocks(name_of(path), "python"))
 
 
 def returning_records(source: str) -> Iterator[ast.FunctionDef]:
@@ -46,7 +43,7 @@ def test_a_task_that_returns_records_does_not_log_them() -> None:
 
 def test_the_documents_say_why() -> None:
     for name in ("docs/operators.md", "docs/own_tasks.md", "docs/security.md"):
-        assert "show_return_value_in_logs=False" in (ROOT / name).read_text("utf-8"), name
+        assert "show_return_value_in_logs=False" in text_of(name), name
 
 
 def test_the_parameter_is_there_in_the_installed_airflow() -> None:
