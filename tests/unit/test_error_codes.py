@@ -23,7 +23,7 @@ def test_every_code_has_words_and_advice() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "destination", "meaning", "advice"),
     [
-        ("succeeded", None, "dex", "The vendor has the contact", "Nothing"),
+        ("succeeded", None, "dex", "The vendor has the contact", "Not sent again"),
         ("invalid", "invalid_email", "dex", "A value does not have the form of an email", "Correct the value"),
         ("rejected", "PHONE_NUMBER_INVALID", "talkdesk", "code of Talkdesk's own", "Correct the record"),
         ("rejected", "X", None, "X is a code of the vendor's own", "Correct the record"),
