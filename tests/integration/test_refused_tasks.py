@@ -24,7 +24,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "has the type 'no_such_type'; the outcome table needs one of ['sqlite', 'postgres', 'mysql']",
     ),
     "no file": ({"outcomes_conn_id": "memory"}, "sqlite:///:memory:) cannot be used"),
-    "long sync_id": ({"sync_id": "s" * 513}, "sync_id must have 1 to 512 characters"),
+    "long sync_id": ({"sync_id": "{{ 's' * 513 }}"}, "sync_id has at most 512 characters"),
     **{
         f"template of {name}": ({name: "{{ '' if params.get('none') else ' ? ' }}"}, name)
         for name in ("max_rejected", "max_unknown", "plan_only", "destination", "contacts_conn_id")
