@@ -53,7 +53,7 @@ def sync_of(connection: sa.Connection, tables: Tables, binding: Binding, *, hold
     msg = (
         f"sync_id {held.sync_id} remembers records of {held.place()}, and this push goes to {binding.place()}. Give "
         "this push another sync_id, or correct its connection or destination. If the records themselves have moved "
-        "with the address, or none was delivered there, update the destination columns of this sync_id in "
+        "with the address, or none is delivered or in doubt there, update the destination columns of this sync_id in "
         f"{tables.syncs.fullname}"
     )
     raise SyncTakenError(msg)
