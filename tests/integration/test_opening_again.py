@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +71,13 @@ def postgres_role(postgres: Postgres, name: str, *settings: str) -> Database:
     return Database(postgres.url(user=name))
 
 
+def reset(postgres: Postgres, database: Database, name: str, setting: str) -> None:
+    """Take a setting from a role; a setting is read where a session begins."""
+    run(postgres.url(), f"ALTER ROLE {name} RESET {setting}")
+    for engine in database.engines:
+        engine.dispose()
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["to be created", "there"])
 def test_postgresql_that_is_read_only(postgres: Postgres, there: bool) -> None:
     name = f"readonly_{there}".lower()
@@ -78,22 +86,26 @@ def test_postgresql_that_is_read_only(postgres: Postgres, there: bool) -> None:
         database.open("before").close()
     run(postgres.url(), f"ALTER ROLE {name} SET default_transaction_read_only = on")
 
-    def end() -> None:
-        run(postgres.url(), f"ALTER ROLE {name} RESET default_transaction_read_only")
-        for engine in database.engines:
-            engine.dispose()
-
-    assert claimed_after(database, end) == {"one"}
+    ended = partial(reset, postgres, database, name, "default_transaction_read_only")
+    assert claimed_after(database, ended) == {"one"}
     database.close()
 
 
 @pytest.mark.parametrize(("limit", "table"), [("lock", "contact_outcomes"), ("statement", "contact_outcomes_runs")])
 def test_postgresql_whose_lock_is_held(postgres: Postgres, limit: str, table: str) -> None:
-    database = postgres_role(postgres, f"held_{limit}", f"{limit}_timeout = '100ms'")
+    name = f"held_{limit}"
+    database = postgres_role(postgres, name)
     database.open("before").close()
     holder = holding(postgres.url())
-    holder.exec_driver_sql(f"LOCK TABLE held_{limit}.{table} IN ACCESS EXCLUSIVE MODE")
-    assert claimed_after(database, holder.close) == {"one"}
+    holder.exec_driver_sql(f"LOCK TABLE {name}.{table} IN ACCESS EXCLUSIVE MODE")
+    # Only while the lock is held: a busy machine needs longer than this for a statement that waits for nothing.
+    run(postgres.url(), f"ALTER ROLE {name} SET {limit}_timeout = '100ms'")
+
+    def end() -> None:
+        holder.close()
+        reset(postgres, database, name, f"{limit}_timeout")
+
+    assert claimed_after(database, end) == {"one"}
     database.close()
 
 
