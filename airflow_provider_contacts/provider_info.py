@@ -9,7 +9,7 @@ from airflow_provider_contacts.transport.settings import parse_settings, setting
 from airflow_provider_contacts.vendor_kit.forms import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from airflow_provider_contacts.vendor_kit.forms import DestinationForm, Setting
     from airflow_provider_contacts.vendor_kit.vendor import Vendor
@@ -44,18 +44,17 @@ OPTIONS = {
 
 def get_provider_info() -> dict[str, Any]:
     """Return the description of this package, as Airflow's ``provider_info`` schema wants it."""
-    loaded = [vendors.load(name) for name in vendors.names()]
-    hooks = "airflow_provider_contacts.hooks"
+    names = vendors.names()
     found = provider_info(
         "airflow-provider-contacts",
         "Contacts",
         "Push contacts into vendors that only offer a create API, and know what became of each.",
-        [(vendor, f"{hooks}.{vendor.name.capitalize()}Hook") for vendor in loaded],
+        {name: f"airflow_provider_contacts.hooks.{name.capitalize()}Hook" for name in names},
     )
     operators = ["airflow_provider_contacts.operators"]
     return {
         **found,
-        "operators": [{"integration-name": vendor.title, "python-modules": operators} for vendor in loaded],
+        "operators": [{"integration-name": vendors.load(name).title, "python-modules": operators} for name in names],
         "task-decorators": [{"name": "contacts", "class-name": "airflow_provider_contacts.decorators.contacts_task"}],
         "cli": ["airflow_provider_contacts.cli.definition.get_cli_commands"],
         "extra-links": [
@@ -71,26 +70,29 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def provider_info(package: str, name: str, description: str, hooks: Sequence[tuple[Vendor, str]]) -> dict[str, Any]:
+def provider_info(package: str, name: str, description: str, hooks: Mapping[str, str]) -> dict[str, Any]:
     """Describe a distribution that brings vendors to Airflow: its ``get_provider_info`` returns this.
+
+    A vendor that cannot be loaded is left out with a warning: an error here would end every Airflow process.
 
     :param package: name of the distribution.
     :param name: name of the provider, for people.
     :param description: one sentence, for people.
-    :param hooks: each vendor with the import path of its hook class, such as ``acme_contacts.hooks.AcmeHook``.
+    :param hooks: by connection type, the import path of its hook class, such as ``acme_contacts.hooks.AcmeHook``.
     """
+    found = [(vendor, hooks[vendor.name]) for vendor in vendors.usable(hooks)]
     return {
         "package-name": package,
         "name": name,
         "description": description,
         "integrations": [
             {"integration-name": vendor.title, "external-doc-url": vendor.docs_url, "tags": ["service"]}
-            for vendor, _ in hooks
+            for vendor, _ in found
         ],
         "hooks": [
-            {"integration-name": vendor.title, "python-modules": [path.rpartition(".")[0]]} for vendor, path in hooks
+            {"integration-name": vendor.title, "python-modules": [path.rpartition(".")[0]]} for vendor, path in found
         ],
-        "connection-types": [connection_type(vendor, path) for vendor, path in hooks],
+        "connection-types": [connection_type(vendor, path) for vendor, path in found],
     }
 
 

@@ -24,7 +24,7 @@ def vendors(options: argparse.Namespace) -> int:
     """Print one vendor whole, or a line for each."""
     if options.name is None:
         names = [*known.names(), *known.foreign_names()]
-        write(options.output, [line_of(known.load(name)) for name in names])
+        write(options.output, [line_of(vendor) for vendor in known.usable(names)])
     else:
         write(options.output, facts_of(known.load(options.name)))
     return 0

@@ -55,8 +55,11 @@ def contacts_hook(conn_id: str) -> ContactsHook:
     if kind in HOOKS:
         return HOOKS[kind](conn_id)
     foreign = vendors.foreign_names()
-    if kind in foreign and isinstance(hook := registered_hook(conn_id), ContactsHook):
-        return hook
+    if kind in foreign:
+        # Before Airflow is asked, which does not say why a distribution cannot be loaded.
+        vendors.load(kind)
+        if isinstance(hook := registered_hook(conn_id), ContactsHook):
+            return hook
     raise ConfigError(
         f"contacts_conn_id: connection {conn_id!r} has the type {kind!r}; contacts go to one of "
         f"{sorted([*HOOKS, *foreign])}: name another connection, or change its type"
