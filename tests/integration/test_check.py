@@ -23,16 +23,11 @@ from tests.airflow_harness import airflow_connections
 from tests.support.pushing import Served
 from tests.support.sockets import Serve, fine, free_port, make_certificate, tls_of
 
+pytestmark = pytest.mark.usefixtures("without_proxies")
+
 SECRET = "dex_canary4711"
 STEPS = ("connection", *REACHED, "credential", "destination")
 WITH_TOKEN = ("connection", *REACHED, "token", *REACHED, "credential", "destination")
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def check(destination: Mapping[str, Any] | None = None, **values: Any) -> list[Step]:

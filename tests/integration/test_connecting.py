@@ -20,14 +20,9 @@ from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent
 from airflow_provider_contacts.vendor_kit.vendor import Request, Response
 from tests.support.sockets import Serve, Wire, client_to, fine, free_port, make_certificate, result_of, silent, tls_of
 
+pytestmark = pytest.mark.usefixtures("without_proxies")
+
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @contextmanager

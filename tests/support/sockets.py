@@ -129,6 +129,14 @@ Serve = Callable[..., Server]
 
 
 @pytest.fixture
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
 def serve() -> Iterator[Serve]:
     servers: list[Server] = []
 

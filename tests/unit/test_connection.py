@@ -16,19 +16,14 @@ from airflow_provider_contacts.transport.connection import StoredConnection, Tar
 from airflow_provider_contacts.transport.settings import settings_of
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials, FixedHeader
 
+pytestmark = pytest.mark.usefixtures("without_proxies")
+
 DEX = vendors.load("dex")
 NEDZO = vendors.load("nedzo")
 APPTOTO = vendors.load("apptoto")
 TALKDESK = vendors.load("talkdesk")
 INTERMEZZO = vendors.load("intermezzo")
 SECRET = "dex_canary4711"
-
-
-@pytest.fixture(autouse=True)
-def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def dex(**values: Any) -> Target:
