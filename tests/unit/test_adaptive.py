@@ -74,7 +74,7 @@ def hidden_limit(world: World, rate: int, latency: float, retry_after: str | Non
 
 @pytest.mark.parametrize(
     ("rate", "latency", "retry_after"),
-    [(5, 0.005, None), (5, 0.5, "1"), (20, 0.005, None), (100, 0.005, None), (100, 0.5, None), (100, 0.5, "1")],
+    [(5, 0.5, "1"), (20, 0.005, None), (100, 0.005, "1"), (100, 0.5, None)],
 )
 def test_a_hidden_limit_is_met_without_a_storm(rate: int, latency: float, retry_after: str | None) -> None:
     world = World()
