@@ -19,19 +19,23 @@ def not_this(value: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like another one, ``None`` where none is near.
+    """Return the known name that is most like another one, ``None`` where none is near."""
+    return next(iter(nearest_first(name, known, 1)), None)
+
+
+def nearest_first(name: str, known: Iterable[str], most: int) -> list[str]:
+    """Return some known names that are like another one, the nearest first.
 
     Case, and whether words are joined by ``_``, ``-`` or a space, make no difference.
     """
     by_shape = {shape(one): one for one in known}
-    found = get_close_matches(shape(name), by_shape, n=1, cutoff=0.65)
-    return by_shape[found[0]] if found else None
+    return [by_shape[one] for one in get_close_matches(shape(name), by_shape, n=most, cutoff=0.65)]
 
 
-def did_you_mean(name: Any, known: Iterable[str]) -> str:
-    """Return the end of an error text that names the nearest known name; empty where none is near."""
-    near = nearest(name, known) if isinstance(name, str) else None
-    return f"; did you mean {near!r}?" if near is not None else ""
+def did_you_mean(name: Any, known: Iterable[str], most: int = 1) -> str:
+    """Return the end of an error text that names the nearest known names; empty where none is near."""
+    near = nearest_first(name, known, most) if isinstance(name, str) else ()
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def shape(name: str) -> str:

@@ -65,7 +65,8 @@ class SettleContactsOperator(HidingOperator, TableOperator):
     already is counted. Any other named record stays as it is, the rest is settled, and the task fails without a retry.
     :class:`.TableOperator` describes the other parameters.
 
-    :param sync_id: whose records: the ``sync_id`` in the summary of the push.
+    :param sync_id: whose records: the ``sync_id`` in the summary of the push. One that the table does not have is an
+        error.
     :param records: for ``"succeeded"`` a mapping of each ``record_identifier`` to the vendor's id of the contact, for
         ``"failed"`` a list of identifiers; the JSON text of either, as a template gives it, or an upstream output. The
         digest of an identifier, the twelve digits in logs, is accepted in its place. An empty value settles nothing.

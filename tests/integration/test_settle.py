@@ -245,6 +245,12 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a long name": (["x" * 256], {"verdict": "failed"}, "of 1 to 255 characters"),
     "a long one": ({"c0": "1"}, {"settled_by": "x" * 256}, "settled_by is a text of at most 255"),
     "no connection": ({"c0": "1"}, {"outcomes_conn_id": "none"}, "there is no connection 'none'"),
+    "no such sync_id, and one near": (
+        {"c0": "1"},
+        {"sync_id": "The_sink"},
+        " has no sync_id 'The_sink': nothing is settled; did you mean 'the-sync'?",
+    ),
+    "no such sync_id": (["c0"], {"sync_id": "x", "verdict": "failed"}, " settled; airflow contacts runs -o yaml shows"),
     "no table": ({"c0": "1"}, {"outcomes_table": "typo"}, ") does not exist: correct outcomes_table"),
 }
 

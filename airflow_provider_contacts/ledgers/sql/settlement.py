@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, literal, null, select, update  # noqa
 
 from airflow_provider_contacts.errors import ConfigError
 from airflow_provider_contacts.ledgers.run_identity import Binding
+from airflow_provider_contacts.ledgers.sql.db_errors import place_of
 from airflow_provider_contacts.ledgers.sql.executions import binding_of
 from airflow_provider_contacts.ledgers.sql.expressions import now
 from airflow_provider_contacts.ledgers.sql.lookups import Lookup, chunks, delivered_as, state_columns, state_of
@@ -19,11 +20,15 @@ from airflow_provider_contacts.ledgers.sql.rows import Policy
 from airflow_provider_contacts.ledgers.sql.statements import open_batches
 from airflow_provider_contacts.ledgers.sql.tables import Tables
 from airflow_provider_contacts.ledgers.sql.transactions import transact
+from airflow_provider_contacts.nearest import did_you_mean
 from airflow_provider_contacts.outcome import Status, digest_of
 from airflow_provider_contacts.records.record_state import BY_HAND, RESPECT, RecordState
 from airflow_provider_contacts.records.vendor_ids import key_of, spellings
 
 DIGEST = re.compile("[0-9A-Fa-f]{12}")  # what may be an identifier's digest, as logs show it
+
+MOST_OFFERED = 3
+LISTED = "airflow contacts runs -o yaml shows the sync_id of every push"
 
 
 class Finding(StrEnum):
@@ -57,14 +62,17 @@ def settle(engine: Engine, tables: Tables, verdict: Verdict) -> tuple[dict[str, 
     """Write a verdict where it may be written; return what became of each named record, and its digest.
 
     All in one transaction. May be repeated: what has the same verdict already is found so.
+
+    :raises ConfigError: if the table does not know the ``sync_id``, or two names with two ids mean one record.
     """
 
     def write(connection: Connection) -> tuple[dict[str, Finding], dict[str, str]]:
         syncs = tables.syncs
         sync = connection.execute(select(syncs).where(syncs.c.sync_id == verdict.sync_id)).first()
         if sync is None:
-            names = verdict.records
-            return dict.fromkeys(names, Finding.ABSENT), {name: digest_of(name) for name in names}
+            known = connection.execute(select(syncs.c.sync_id)).scalars()
+            offer = did_you_mean(verdict.sync_id, known, MOST_OFFERED) or f"; {LISTED}"
+            raise ConfigError(f"{place_of(engine)} has no sync_id {verdict.sync_id!r}: nothing is settled{offer}")
         meant = meaning(connection, tables, verdict.records, [sync.sync_no])
         check_distinct(meant, verdict.status)
         records = {one: verdict.records[name] for name, (one, *others) in meant.items() if not others}
