@@ -128,6 +128,10 @@ def test_keys_and_texts_are_hidden_unless_they_may_be_seen(case: str) -> None:
     assert "example.com" in clear
 
 
+def test_the_position_in_the_input_is_that_of_the_table() -> None:
+    assert "<dt>Position in the input, from 0</dt><dd>41</dd>" in shown("record")
+
+
 def test_a_record_in_doubt_has_its_own_configuration() -> None:
     text = shown("record_in_doubt")
     assert text.count("<summary>Settle it</summary>") == 1
