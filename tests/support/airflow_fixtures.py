@@ -14,6 +14,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from socket import AF_INET, SOCK_DGRAM, socket
@@ -49,9 +50,12 @@ os.environ.update(
 def airflow_db() -> Iterator[Path]:
     """Make the metadata database, once a session, and return Airflow's home."""
     from airflow import settings
+    from airflow.sdk.execution_time import supervisor
     from airflow.utils.db import initdb
 
     initdb()
+    # One API server for all tasks, as Airflow 3.4 keeps it: 3.2 builds one for each, which takes seconds.
+    supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
     yield HOME
     if settings.async_engine is not None:
         # Airflow 3.4 leaves connections open that it then fails to close, which it logs at the very end.
