@@ -26,7 +26,7 @@ def paths_of(store: Any, path: str, origin: str) -> list[str]:
     found = matching(store, path) if has_magic(path) else single(store, path)
     urls = [store.unstrip_protocol(one) for one in (path, *found)]
     # What query engines take for unfinished, or for notes of their own.
-    start = len(urls[0]) if not has_magic(path) else urls[0].rindex("/", 0, first_magic(urls[0]))
+    start = len(fixed_part(urls[0]))
     shown = [one for one, url in zip(found, urls[1:], strict=True) if not HIDDEN.search(url, start)]
     if not shown:
         left_out = f" but {len(found)} that begin with _ or ., which are left out" if found else ""
@@ -56,6 +56,11 @@ def format_of_all(store: Any, paths: Sequence[str], stated: FileFormat | None, o
     return next(iter(found))
 
 
+def fixed_part(path: str) -> str:
+    """Return a path up to the folder where its pattern begins; all of a path without one."""
+    return re.split(r"[*?\[]", path)[0].rpartition("/")[0] if has_magic(path) else path
+
+
 def single(store: Any, path: str) -> list[str]:
     """Return the file of a path without a pattern, or none."""
     try:
@@ -71,11 +76,6 @@ def single(store: Any, path: str) -> list[str]:
 def matching(store: Any, pattern: str) -> list[str]:
     """Return the files that a pattern matches."""
     return [path for path, info in store.glob(pattern, detail=True).items() if info["type"] != "directory"]
-
-
-def first_magic(text: str) -> int:
-    """Return the place of the first character that makes a path a pattern."""
-    return next(place for place, one in enumerate(text) if one in "*?[")
 
 
 def is_compressed(path: str) -> bool:

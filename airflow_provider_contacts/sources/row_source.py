@@ -106,13 +106,13 @@ class RowSource(Iterator[Any], AbstractContextManager["RowSource"]):
         return rows
 
 
-def check_key(source: RowSource, columns: tuple[str, ...], count: int = 100) -> None:
+def check_key(source: RowSource, columns: tuple[str, ...]) -> None:
     """Refuse a sync key of columns that none of the first records has, where the columns are not known."""
     if source.columns is not None or not columns:
         return
     from airflow_provider_contacts.records.column_check import meant  # hooks are imported when a DAG is parsed
 
-    rows = source.look_ahead(count)
+    rows = source.look_ahead(100)
     names = {name for row in rows if type(row) is dict for name in row if type(name) is str}
     absent = [column for column in columns if column not in names]
     if names and absent:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
-from glob import has_magic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_provider_contacts.sources.file_paths import fixed_part
 from airflow_provider_contacts.task.connections import sql_hook
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ def files_of(path: str | None) -> list[Any]:
         return []
     from airflow.providers.common.compat.openlineage.facet import InputDataset
 
-    fixed = path if not has_magic(path) else re.split(r"[*?\[]", path)[0].rpartition("/")[0]
-    protocol, found, rest = fixed.rpartition("://")
+    protocol, found, rest = fixed_part(path).rpartition("://")
     if protocol in {"", "file"}:
         return [InputDataset(namespace="file", name=rest)]
     bucket, _, name = rest.rpartition("@")[2].partition("/")
