@@ -135,7 +135,7 @@ def airflow_hook(postgres: Postgres, **extra: Any) -> Any:
 # What is read.
 
 
-@pytest.mark.parametrize("chunk_size", [1, 3, 10, 5000])
+@pytest.mark.parametrize("chunk_size", [3, 10])
 def test_every_row_comes_once(hook: Hook, chunk_size: int) -> None:
     with rows_of_query(hook, hook.rows.format(count=10), None, chunk_size) as rows:
         assert rows.columns == ("id", "email", "notes")
@@ -165,7 +165,7 @@ def test_parameters_in_the_drivers_own_style(hook: Hook, condition: str, paramet
         assert sorted(row["id"] for row in rows) == [4, 5]
 
 
-@pytest.mark.parametrize("starts", [[], ["2@example.com"], ["10@example.com", "7@example.com"]])
+@pytest.mark.parametrize("starts", [[], ["10@example.com", "7@example.com"]])
 def test_the_sharded_examples_ranges_give_every_row_once(hook: Hook, starts: list[str]) -> None:
     push: Any = load(EXAMPLES / "example_sharded.py").get_task("push")
     condition = re.sub(":(low|high)", r"%(\1)s", push.partial_kwargs["sql"].partition("WHERE")[2])
@@ -246,20 +246,20 @@ MEASURE = """
     for _ in rows_of_query(Hook(), {sql!r}.format(count=10_000), None, 5000):  # imports and the allocator's own growth
         pass
     sizes = [psutil.Process().memory_info().rss]
-    with rows_of_query(Hook(), {sql!r}.format(count=200_000), None, 5000) as rows:
+    with rows_of_query(Hook(), {sql!r}.format(count=100_000), None, 5000) as rows:
         for count, row in enumerate(rows, 1):
-            if count % 20_000 == 1:
+            if count % 10_000 == 1:
                 sizes.append(psutil.Process().memory_info().rss)
     print(count, row["id"], max(sizes) - sizes[0])
 """
 
 
-def test_two_hundred_thousand_rows_take_the_memory_of_one_chunk(hook: Hook) -> None:
+def test_a_hundred_thousand_rows_take_the_memory_of_one_chunk(hook: Hook) -> None:
     script = textwrap.dedent(MEASURE).format(module=hook.module, arguments=hook.arguments, sql=hook.rows)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     count, last, growth = map(int, done.stdout.split())
-    assert (count, last) == (200_000, 200_000)
-    assert growth < 15_000_000  # all at once would be 100 MB
+    assert (count, last) == (100_000, 100_000)
+    assert growth < 15_000_000  # all at once would be 50 MB
 
 
 # A row that cannot be had.
@@ -268,8 +268,7 @@ def test_two_hundred_thousand_rows_take_the_memory_of_one_chunk(hook: Hook) -> N
 NUMBERS = "SELECT i AS id, {} AS value FROM generate_series(1, 5) i"
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 5000])
-@pytest.mark.parametrize("bad", [1, 3, 5])
+@pytest.mark.parametrize(("bad", "chunk_size"), [(1, 2), (3, 5000), (5, 2)])
 def test_a_date_that_python_lacks(postgres_hook: Hook, bad: int, chunk_size: int) -> None:
     sql = NUMBERS.format(f"CASE WHEN i = {bad} THEN '0044-03-15 BC'::date ELSE '2026-01-02'::date END")
     seen, text = read(lambda: rows_of_query(postgres_hook, sql, None, chunk_size))
@@ -299,9 +298,9 @@ def test_a_moment_that_python_lacks_is_never_another_one(postgres_hook: Hook, ki
         assert text.startswith("row 3 (row_index 2) of the query of the source")
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 5000])
-@pytest.mark.parametrize("bad", [1, 2, 5])
-@pytest.mark.parametrize("parameters", [None, ["x"]])
+@pytest.mark.parametrize(
+    ("bad", "chunk_size", "parameters"), [(1, 2, None), (2, 1, ["x"]), (5, 2, ["x"]), (5, 5000, None)]
+)
 def test_a_value_that_the_server_cannot_convert(
     postgres_hook: Hook, bad: int, chunk_size: int, parameters: list[str] | None
 ) -> None:
@@ -315,12 +314,8 @@ def test_a_value_that_the_server_cannot_convert(
     assert f"row {whole + 1} (row_index {whole}) of the query" in text or (not whole and "before its first row" in text)
 
 
-@pytest.mark.parametrize(
-    ("sql", "word"),
-    [("SELECT emial FROM (SELECT 1 AS email) t", "emial"), ("SELEC 1", "SELEC"), ("SELECT 1 FROM absent", "absent")],
-)
-def test_an_error_in_the_query_stays_understandable(hook: Hook, sql: str, word: str) -> None:
-    assert word in read(lambda: rows_of_query(hook, sql, None, 10))[1]
+def test_an_error_in_the_query_stays_understandable(hook: Hook) -> None:
+    assert "emial" in read(lambda: rows_of_query(hook, "SELECT emial FROM (SELECT 1 AS email) t", None, 10))[1]
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 5000])
@@ -338,10 +333,8 @@ def test_a_date_of_zeros_harms_nobody(mysql_hook: Hook) -> None:
         assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("chunk_size", [1, 10])
-@pytest.mark.parametrize("outcomes", ["outcomes", None])
 def test_what_was_read_before_a_bad_row_is_sent(
-    world: World, postgres: Postgres, chunk_size: int, outcomes: str | None, capfd: pytest.CaptureFixture[str]
+    world: World, postgres: Postgres, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world.connect("warehouse", **postgres.connection())
     sql = (
@@ -349,13 +342,12 @@ def test_what_was_read_before_a_bad_row_is_sent(
         "CASE WHEN i = 198 THEN '0044-03-15 BC'::date ELSE '1990-01-02'::date END AS birthday "
         f"FROM generate_series(1, 200) i -- {CANARY}"
     )
-    op = sql_push(sql, outcomes_conn_id=outcomes, chunk_size=chunk_size)
+    op = sql_push(sql, chunk_size=10)
     result = world.run(op)
     assert (result.state, type(result.error).__name__) == ("up_for_retry", "SourceError")
-    given = 197 // chunk_size * chunk_size
-    assert f"row {given + 1} (row_index {given}) of the query of connection 'warehouse'" in str(result.error)
-    assert counts(world.summary(op), "planned", "succeeded") == (given, given)
-    assert len(world.stored()) == given
+    assert "row 191 (row_index 190) of the query of connection 'warehouse'" in str(result.error)
+    assert counts(world.summary(op), "planned", "succeeded") == (190, 190)
+    assert len(world.stored()) == 190
     assert CANARY not in "".join(capfd.readouterr())
 
 
@@ -392,8 +384,7 @@ WAREHOUSES = {
 }
 
 
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
-@pytest.mark.parametrize("how", ["execution_timeout", "SIGTERM"])
+@pytest.mark.parametrize(("warehouse", "how"), [("sqlite", "SIGTERM"), ("postgres", "execution_timeout")])
 def test_a_task_ends_in_seconds_while_its_query_runs(
     world: World, request: pytest.FixtureRequest, warehouse: str, how: str
 ) -> None:
@@ -430,7 +421,7 @@ def test_rows_that_wait_longer_than_the_server_would_come_all_the_same(mysql_hoo
             sql = "SELECT seq AS id, REPEAT('x', 2000) AS value FROM " + numbers(20000)
             with rows_of_query(mysql_hook, sql, None, 10) as rows:
                 next(rows)
-                time.sleep(3)
+                time.sleep(2)
                 assert sum(1 for _ in rows) == 19_999
         finally:
             cursor.execute("SET GLOBAL net_write_timeout = 60")

@@ -23,8 +23,16 @@ class Hostile:
     __str__ = __repr__ = __iter__ = __len__ = __hash__ = __eq__ = __bool__ = fail
 
 
-@pytest.mark.parametrize("outcomes", ["outcomes", None])
-@pytest.mark.parametrize("where", ["key", "first_name", "description", "linkedin_data", "unknown"])
+@pytest.mark.parametrize(
+    ("where", "outcomes"),
+    [
+        ("key", "outcomes"),
+        ("first_name", None),
+        ("linkedin_data", "outcomes"),
+        ("unknown", None),
+        ("unknown", "outcomes"),
+    ],
+)
 def test_an_object_that_answers_nothing_harms_no_neighbour(
     world: World, where: str, outcomes: str | None, capfd: pytest.CaptureFixture[str]
 ) -> None:

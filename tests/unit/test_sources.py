@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock, call
@@ -130,7 +128,6 @@ def test_a_forgotten_source_closes_its_connection(hook: FileHook) -> None:
     next(rows)
     assert hook.connections[0].closed == 0
     del rows
-    gc.collect()
     assert hook.connections[0].closed == 1
 
 
@@ -150,8 +147,7 @@ def test_an_error_inside_the_block_is_not_hidden_by_trouble_in_closing() -> None
 # A row that cannot be had.
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 3, 5000])
-@pytest.mark.parametrize("bad", [1, 2, 3, 5])
+@pytest.mark.parametrize(("bad", "chunk_size"), [(1, 2), (2, 2), (3, 1), (5, 5000)])
 def test_a_text_in_another_encoding(hook: FileHook, bad: int, chunk_size: int) -> None:
     values = ", ".join(
         f"({n}, " + (f"CAST(x'{CANARY.encode().hex()}e9' AS TEXT))" if n == bad else "'fine')") for n in range(1, 6)
@@ -166,8 +162,7 @@ def test_a_text_in_another_encoding(hook: FileHook, bad: int, chunk_size: int) -
     assert hook.connections[0].closed == 1
 
 
-@pytest.mark.parametrize("chunk_size", [1, 2, 5000])
-@pytest.mark.parametrize("bad", [2, 3, 5])
+@pytest.mark.parametrize(("bad", "chunk_size"), [(2, 2), (3, 1), (5, 5000)])
 @pytest.mark.parametrize(
     "trouble", ["abs(-9223372036854775807 - 1)", f"json_extract('{{{CANARY}', '$.a')"], ids=["overflow", "json"]
 )
@@ -237,6 +232,7 @@ SQL = "SELECT emial, 'x' FROM people"
         (psycopg.OperationalError("connection failed: no route to host"), "no route to host"),
         (pymysql.err.OperationalError(1054, "Unknown column 'emial' in 'SELECT'"), "Unknown column 'emial'"),
         (pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query"), "Lost connection"),
+        (pymysql.err.ProgrammingError(1064, "You have an error near 'emial' at line 1"), "near 'emial'"),
         (pymysql.err.ProgrammingError(1146, "Table 'db.people' doesn't exist"), "'db.people' doesn't exist"),
         (sqlite3.OperationalError("no such column: emial"), "no such column: emial"),
         (State("invalid identifier 'emial'", sqlstate="42000", errno=904), "invalid identifier 'emial'"),
@@ -310,21 +306,21 @@ def test_a_row_of_another_width_than_the_columns_is_an_error() -> None:
     hook.get_conn().close.assert_called_once_with()
 
 
-@pytest.mark.parametrize("module", ["MySQLdb.connections", "mysql.connector.connection_cext"])
-def test_mysql_is_read_unbuffered_and_not_read_on_when_the_reading_ends_early(
-    module: str, monkeypatch: pytest.MonkeyPatch
+def test_mysqlclient_is_read_unbuffered_and_not_read_on_when_the_reading_ends_early(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A cursor's close() reads the result to its end (MySQLdb) or refuses (MySQL's own): only its connection is closed.
+    # It is not everywhere where the tests run. A cursor's close() reads the result to its end: only the connection is
+    # closed.
     cursors = ModuleType("MySQLdb.cursors")
     cursors.SSCursor = unbuffered = object()  # type: ignore[attr-defined]  # a stand-in for the driver's module
     monkeypatch.setitem(sys.modules, "MySQLdb", ModuleType("MySQLdb"))
     monkeypatch.setitem(sys.modules, "MySQLdb.cursors", cursors)
-    hook = faked([(1, "a")], [(2, "b")], module=module)
+    hook = faked([(1, "a")], [(2, "b")], module="MySQLdb.connections")
     connection = hook.get_conn()
     connection.unread_result = False
     with rows_of_query(hook, "SELECT 1", None, 1) as rows:
         next(rows)
-    assert (call(unbuffered) in connection.cursor.mock_calls) == module.startswith("MySQLdb")
+    assert call(unbuffered) in connection.cursor.mock_calls
     connection.close.assert_called_once_with()
     connection.cursor().close.assert_not_called()
 
@@ -348,7 +344,7 @@ LATER = (
 )
 
 
-@pytest.mark.parametrize(("sql", "chunk_size"), [(FOR_EVER, 10), (LATER, 2), (LATER, 10)])
+@pytest.mark.parametrize(("sql", "chunk_size"), [(FOR_EVER, 10), (LATER, 2)])
 def test_a_query_that_runs_on_ends_when_the_push_is_told_to_stop(hook: FileHook, sql: str, chunk_size: int) -> None:
     with pytest.raises(InterruptedPushError):
         list(rows_of_query(hook, sql, None, chunk_size, stopping=after(2)))
@@ -359,12 +355,3 @@ def test_a_query_that_runs_on_ends_by_an_exception_out_of_a_signal(hook: FileHoo
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(OutOfTime):
             list(rows_of_query(hook, FOR_EVER, None, 10))
-
-
-def test_a_query_that_nobody_can_cancel_is_left_behind() -> None:
-    blocked = Event()
-    hook = faked()
-    hook.get_conn().cursor.return_value.execute.side_effect = lambda *_: blocked.wait(60)
-    with pytest.raises(InterruptedPushError):
-        rows_of_query(hook, "SELECT 1", None, 10, stopping=after(1))
-    blocked.set()
