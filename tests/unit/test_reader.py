@@ -23,7 +23,6 @@ from airflow_provider_contacts.reconcile.reader import (
     VENDOR_CLOCKS,
     ReadContext,
     Reader,
-    vendor_time,
 )
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.records.record import Record
@@ -186,16 +185,6 @@ def test_a_short_wait_for_the_last_record_saves_a_pass(wait: float, first: float
     assert len(bench.take()) == (1 if first else 0)
 
 
-def test_a_record_that_is_found_ends_at_once_and_the_other_goes_on() -> None:
-    first, second = in_doubt("a"), in_doubt("b")
-    bench = Bench(first, second)
-    assert bench.show(contact("1", "a")) == [found(first)]
-    assert not bench.reader.done
-    bench.time.advance(DELAY)
-    assert bench.show() == [absent(second)]
-    assert bench.reader.done
-
-
 def test_what_was_sent_must_be_known() -> None:
     known, unknown = in_doubt("a"), replace(in_doubt("b"), sought=None)
     bench = Bench(unknown, known)
@@ -230,18 +219,6 @@ def test_room_and_pace_bound_what_leaves() -> None:
     assert bench.next_in() == inf
 
 
-def test_a_pass_ends_with_its_last_response() -> None:
-    records = [in_doubt(name) for name in "ab"]
-    bench = Bench(*records, questions=by_one)
-    requests = bench.take()
-    bench.pages = [Page(contacts=(contact(),)), Page(contacts=())]
-    bench.answer(requests[0], OK)
-    assert bench.reader.findings() == []
-    assert not bench.reader.done
-    bench.answer(requests[1], OK)
-    assert bench.reader.findings() == [found(records[0])]
-
-
 def test_a_request_is_asked_once_a_pass() -> None:
     records = [in_doubt(name) for name in "ab"]
     bench = Bench(*records, questions=lambda _: [question(1, 0), question(1, 1)])
@@ -262,34 +239,6 @@ def test_a_record_that_no_question_is_about_is_not_read_back() -> None:
     assert nothing.take() == []
     assert nothing.reader.findings() == [Finding(record, "not_read_back") for record in records]
     assert nothing.reader.done
-
-
-def test_a_question_names_the_records_that_are_left() -> None:
-    records = [in_doubt(name) for name in "abc"]
-    bench = Bench(*records)
-    assert bench.show(contact("1", "b")) == [found(records[1])]
-    bench.time.advance(DELAY)
-    assert bench.show(contact("2", "c")) == [absent(records[0]), found(records[2], "2")]
-
-
-def test_further_pages_are_about_the_same_records() -> None:
-    record = in_doubt()
-    bench = Bench(record, in_doubt("b"))
-    assert bench.show(more=question(2, 5)) == []
-    request = bench.one()
-    assert pages([request]) == ["2"]
-    bench.pages.append(Page(contacts=(contact(),)))
-    bench.answer(request, OK)
-    assert bench.reader.findings() == [found(record)]
-
-
-def test_giving_up_returns_what_has_no_finding() -> None:
-    records = [in_doubt(name) for name in "abc"]
-    bench = Bench(*records, questions=by_one)
-    bench.take(1)
-    assert bench.reader.give_up() == records
-    assert bench.take() == []
-    assert bench.reader.give_up() == []
 
 
 # Reads that fail.
@@ -347,14 +296,6 @@ def test_retry_after_is_obeyed_and_binds_creates_too(result: Result, wait: float
     bench.one()
 
 
-def test_a_retry_after_of_no_time_pauses_nothing() -> None:
-    pace = Pace(None)
-    bench = Bench(in_doubt(), pace=pace)
-    bench.fail(Response(503, {"retry-after": "0"}))
-    assert pace.next_at(0.0) == 0.0
-    assert bench.next_in() == pytest.approx(0.375)
-
-
 def test_a_failed_read_costs_only_its_own_records() -> None:
     records = [in_doubt(name) for name in "ab"]
     bench = Bench(*records, questions=by_one)
@@ -365,13 +306,6 @@ def test_a_failed_read_costs_only_its_own_records() -> None:
     assert bench.reader.findings() == [Finding(records[0], "read_failed")]
     bench.time.advance(DELAY)
     assert bench.show(contact("1", "b")) == [found(records[1])]
-
-
-def test_what_a_failed_read_had_shown_before_still_counts() -> None:
-    record = in_doubt()
-    bench = Bench(record)
-    bench.show(contact(), more=question(2, 0))
-    assert bench.fail(Response(404)) == [found(record)]
 
 
 @pytest.mark.parametrize(
@@ -442,15 +376,6 @@ def test_a_contact_is_given_once_in_all_passes() -> None:
     assert bench.show(*shown) == [absent(records[2])]
 
 
-def test_a_page_that_shows_other_records_settles_only_its_own() -> None:
-    bench = Bench(*map(in_doubt, "ab"), questions=by_one)
-    first, second = bench.take()
-    bench.pages = [Page(contacts=(contact("2", "b"),)), Page(contacts=())]
-    bench.answer(first, OK)
-    bench.answer(second, OK)
-    assert bench.reader.findings() == []
-
-
 MARKED = EPOCH + timedelta(seconds=900)
 WITH_DATE = Response(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000), usegmt=True)})
 
@@ -488,9 +413,3 @@ def test_a_moment_without_a_zone_tells_nothing() -> None:
     record = in_doubt()
     naive = datetime(1999, 1, 1)  # noqa: DTZ001  # that is the point
     assert Bench(record).show(contact(created_at=naive)) == [found(record)]
-
-
-@pytest.mark.parametrize("date", [None, "", "soon", "Fri, 02 Jan 2026 03:20:45 -0000", "Fri, 99 Jan 2026 03:20:45 GMT"])
-def test_a_clock_that_cannot_be_read_is_none(date: str | None) -> None:
-    assert vendor_time(Response(200, {} if date is None else {"date": date})) is None
-    assert vendor_time(WITH_DATE) == EPOCH + timedelta(seconds=1000)
