@@ -176,12 +176,6 @@ def test_a_name_becomes_an_id_and_an_id_is_not_asked_about() -> None:
     assert exact({"list": "a"}, Response(299, {}, b'{"a": 7}'), {"list_id": 8}) == ({"list_id": 7}, [LISTS])
 
 
-def test_a_vendor_without_a_look_up_is_not_asked() -> None:
-    caller = Caller(NoAnswer("timeout"))
-    assert exact_destination(VENDOR, caller, None, {}, "connection 'c'") == {}
-    assert caller.asked == []
-
-
 @pytest.mark.parametrize(
     ("given", "body", "said"),
     [
@@ -238,10 +232,3 @@ def test_what_another_try_cannot_help_is_a_refusal(result: Result, error: type[C
         read(VENDOR, Caller(result), LISTS, "trouble")
     assert type(caught.value) is error
     assert str(caught.value) == f"trouble ({said})" + ("; another try may help" if error is LookupFailedError else "")
-
-
-@pytest.mark.parametrize("status", [200, 204, 299])
-def test_a_good_answer_is_handed_on(status: int) -> None:
-    caller = Caller(Response(status))
-    assert read(VENDOR, caller, LISTS, "trouble") == Response(status)
-    assert caller.asked == [LISTS]

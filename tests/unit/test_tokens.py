@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_contacts.errors import RetryLaterError
 from airflow_provider_contacts.pacing.bucket import LONGEST_WAIT
 from airflow_provider_contacts.transport.tokens import (
     LONGEST_TOKEN,
@@ -24,7 +23,6 @@ from airflow_provider_contacts.transport.tokens import (
 from airflow_provider_contacts.vendor_kit.auth import ClientCredentials
 from airflow_provider_contacts.vendor_kit.results import NoAnswer, NotSent, Result
 from airflow_provider_contacts.vendor_kit.vendor import Response
-from tests.support.fake_vendor import EPOCH, Deed, World, answers, first, names
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -142,20 +140,3 @@ def test_a_secret_that_no_header_can_carry_is_refused() -> None:
         token_request(credential)
     assert caught.value.result == NotSent("credential_not_latin1", refused=True)
     assert "пароль" not in repr(caught.value) + str(caught.value) + str(caught.value.result)
-
-
-@pytest.mark.parametrize("text", ["1764000000000", "1e300", "inf", "Fri, 31 Dec 9999 23:59:59 GMT"])
-@pytest.mark.parametrize("status", [429, 503])
-def test_an_absurd_time_reschedules_the_push_and_loses_no_record(status: int, text: str) -> None:
-    pushed = World(first(then=answers(status, retry_after=text))).push(names(12))
-    assert isinstance(pushed.error, RetryLaterError)
-    assert pushed.error.until <= EPOCH + timedelta(days=2)
-    assert pushed.counts() == {"failed": 12}
-
-
-def test_an_absurd_time_of_a_token_endpoint_reschedules_the_push_and_loses_no_record() -> None:
-    waits = NotSent("token_unavailable", wait=LONGEST_WAIT)
-    pushed = World(first(then=Deed(connects=False, not_sent=waits, applies=False))).push(names(12))
-    assert isinstance(pushed.error, RetryLaterError)
-    assert pushed.counts() == {"failed": 12}
-    assert set(pushed.codes().values()) <= {"token_unavailable", "rate_limited"}

@@ -119,9 +119,8 @@ UNREADABLE: list[Any] = [b"", b"<html>502</html>", json.dumps(CREATED).encode()[
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("status", [200, 201])
-def test_what_an_answer_proves(body: Any, reply: Reply, status: int) -> None:
-    assert replies(VENDOR, body, [ANN], status) == [reply]
+def test_what_an_answer_proves(body: Any, reply: Reply) -> None:
+    assert replies(VENDOR, body, [ANN]) == [reply]
 
 
 @pytest.mark.parametrize("count", [0, 2])
