@@ -46,7 +46,7 @@ def blackhole() -> Iterator[int]:
                 one.close()
 
 
-@pytest.mark.parametrize("timeout", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("timeout", [0.3, 1.2])
 def test_a_host_that_does_not_answer_is_proof_at_every_time_out(timeout: float) -> None:
     with blackhole() as port, client_to(f"http://127.0.0.1:{port}") as client:
         begun = time.monotonic()

@@ -12,25 +12,16 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_contacts.hooks import ApptotoHook, ContactsHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook
+from airflow_provider_contacts.hooks import HOOKS
 from airflow_provider_contacts.outcome import RecordError
 from airflow_provider_contacts.vendor_kit.sanitize import MASK, MESSAGE_LENGTH, NAME_LENGTH
 from tests.airflow_harness import airflow_connections
 from tests.support.pushing import World
 from tests.support.pushing import push as push_records
 from tests.support.sockets import Server, Wire
+from tests.support.vendors import PEOPLE
 
-HOOKS: dict[str, type[ContactsHook]] = {
-    one.conn_type: one for one in (ApptotoHook, DexHook, IntermezzoHook, NedzoHook, TalkdeskHook)
-}
 LOGIN = {"apptoto": "ada@example.com", "intermezzo": "client-id", "talkdesk": "client-id"}
-ROWS: dict[str, Any] = {
-    "apptoto": {"name": "Ada", "email": "ada@example.com", "phone": "+15557770001"},
-    "dex": {"first_name": "Ada", "email": "ada@example.com"},
-    "intermezzo": {"name": "Ada", "email": "ada@example.com"},
-    "nedzo": {"first_name": "Ada", "email": "ada@example.com"},
-    "talkdesk": {"first_name": "Ada", "last_name": "L", "phone_number": "+15557770001"},
-}
 SECRETS = {"a word": "canary_secret_1", "odd signs": 'canary/1+"%=\\'}
 TOKEN = "canary.minted-token/"
 """What begins every token; a number ends it."""
@@ -115,7 +106,7 @@ def connect(world: World, name: str, url: str, secret: str) -> None:
 
 def push(name: str, count: int = 1, **parameters: Any) -> Any:
     given: dict[str, Any] = {"xcom_outcomes": "all", "request_attempts": 1, "requests_per_second": 500}
-    records = [{**ROWS[name], "key": f"k{n}"} for n in range(count)]
+    records = [{**PEOPLE[name], "key": f"k{n}"} for n in range(count)]
     return push_records(records, contacts_conn_id=f"{name}_default", **{**given, **parameters})
 
 
@@ -170,7 +161,7 @@ def test_a_hooks_outcomes_show_no_credential(world: World, name: str) -> None:
         connect(world, name, url, SECRETS["a word"])
         conn_id = f"{name}_default"
         with airflow_connections({conn_id: world.api.connections[conn_id]}):
-            (one,) = HOOKS[name](conn_id).push([ROWS[name]], request_attempts=1)
+            (one,) = HOOKS[name](conn_id).push([PEOPLE[name]], request_attempts=1)
     if name in {"apptoto", "dex"}:
         assert one.errors == (RecordError("http_422"),), "nothing else is read of a refusal"
         return
