@@ -185,35 +185,25 @@ def of_sync_doubts(**given: Any) -> dict[str, Any]:
     return usual | given
 
 
-def of_summary(**given: Any) -> dict[str, Any]:
-    """Return the context of a run that is known by its summary alone."""
-    summary: dict[str, Any] = {
+SUMMARY: dict[str, Any] = {
+    "section": "runs",
+    "summary": {
         "status": "failed", "sync_id": RUN.sync_id, "destination": "talkdesk", "destination_object": "leads",
         "num_succeeded": 90, "num_rejected": 7, "num_unknown": 3, "started_at": NOW.isoformat(),
         "error_codes": {"read_timeout": 3, "INVALID_PHONE": 7, HOSTILE: 1}, "outcomes_table": None,
-    }  # fmt: skip
-    usual: dict[str, Any] = {
-        "section": "runs", "summary": summary,
-        "entries": [{"record": "0123456789ab", "status": "rejected", "error_code": "taken", "error_field": None,
-                     "status_message": None}],
-        "dag_id": "crm_nightly", "run_id": RUN.run_id, "task_id": RUN.task_id, "map_index": -1,
-        "why": "This page has no database: [contacts] outcomes_conn_id is not set.",
-    }  # fmt: skip
-    return usual | given
-
-
-def of_problem(**given: Any) -> dict[str, Any]:
-    """Return the context of a problem."""
-    usual: dict[str, Any] = {
-        "section": "runs",
-        "title": "The outcome table cannot be reached",
-        "status_code": 503,
-        "cause": "Connection 'outcomes': the database at db.example:5432 gave no answer within 3 seconds.",
-        "way_out": "Check that the API server may reach it, then load this page again.",
-    }
-    return usual | given
-
-
+    },
+    "entries": [{"record": "0123456789ab", "status": "rejected", "error_code": "taken", "error_field": None,
+                 "status_message": None}],
+    "dag_id": "crm_nightly", "run_id": RUN.run_id, "task_id": RUN.task_id, "map_index": -1,
+    "why": "This page has no database: [contacts] outcomes_conn_id is not set.",
+}  # fmt: skip
+PROBLEM: dict[str, Any] = {
+    "section": "runs",
+    "title": "The outcome table cannot be reached",
+    "status_code": 503,
+    "cause": "Connection 'outcomes': the database at db.example:5432 gave no answer within 3 seconds.",
+    "way_out": "Check that the API server may reach it, then load this page again.",
+}
 CONTEXTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "runs": ("runs.html", of_runs()),
     "runs_filtered_to_none": ("runs.html", of_runs(page=Page((), None), which=RunFilter(dag_id="gone"), next_url=None)),
@@ -226,7 +216,7 @@ CONTEXTS: Mapping[str, tuple[str, dict[str, Any]]] = {
         replay={}, settle=None)),
     "run_hostile": ("run.html",
         of_run(run=VILE_RUN, page=Page((VILE,), None), clear=True, replay={"sync_id": HOSTILE})),
-    "summary": ("summary.html", of_summary()),
+    "summary": ("summary.html", SUMMARY),
     "record": ("record.html", of_record()),
     "record_asked": ("record.html", of_record(key_given=False, rows=[])),
     "record_none": ("record.html", of_record(rows=[], newest_runs=[CLEAN, FAILED])),
@@ -236,5 +226,5 @@ CONTEXTS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "doubts_none": ("doubts.html", of_doubts(groups=[])),
     "sync_doubts": ("sync_doubts.html", of_sync_doubts()),
     "sync_doubts_none": ("sync_doubts.html", of_sync_doubts(page=Page((), None))),
-    "problem": ("problem.html", of_problem()),
+    "problem": ("problem.html", PROBLEM),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from airflow_provider_contacts.ledgers.run_identity import RunIdentity
 from airflow_provider_contacts.ledgers.sql.open_table import open_ledger
@@ -75,6 +76,47 @@ def fill(url: str) -> dict[str, int]:
             push_shared(opened(database, side, "shared", SHARED), side)
         found = database.rows("contact_outcomes_runs")
     return {f"{one['dag_id']}{' shared' * (one['sync_id'] == SHARED)}": one["run_no"] for one in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One request for a page.
+
+    :param dag_id: the DAG in its path, if one is there.
+    :param rows: whether records of the side's push are in the answer.
+    """
+
+    path: str
+    dag_id: str | None = None
+    form: dict[str, str] | None = None
+    status: int = 200
+    rows: bool = False
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.form is None else "POST"
+
+
+def routes(runs: dict[str, int], side: Side) -> dict[str, Route]:
+    """Return every route of the page, as it leads to one side's rows."""
+    dag_id, base = side.dag_id, f"/contacts/dags/{side.dag_id}"
+    instance, untold = (
+        urlencode({"run_id": side.run_id, "task_id": f"{side.marker}.{task}"}) for task in ("push", "untold")
+    )
+    return {
+        "runs": Route("/contacts/"),
+        "runs of one DAG": Route(f"/contacts/?dag_id={dag_id}"),
+        "run": Route(f"{base}/runs/{runs[dag_id]}", dag_id, rows=True),
+        "CSV": Route(f"{base}/runs/{runs[dag_id]}/rows.csv", dag_id, rows=True),
+        "task": Route(f"{base}/task?{instance}", dag_id, status=303),
+        "summary": Route(f"{base}/task?{untold}", dag_id, rows=True),
+        "form": Route("/contacts/record"),
+        "record": Route("/contacts/record", form={"key": side.key("rejected")}),
+        "record by digest": Route("/contacts/record", form={"key": digest_of(side.key("rejected"))}),
+        "doubts": Route("/contacts/doubts"),
+        "doubts of one sync": Route(f"{base}/doubts?sync_id={quote(side.sync_id, safe='')}", dag_id, rows=True),
+        "styles": Route("/contacts/static/contacts.css"),
+    }
 
 
 def opened(database: Database, side: Side, task: str, sync_id: str) -> SqlLedger:

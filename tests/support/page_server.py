@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -86,11 +86,10 @@ class PageServer:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             self.processes.check()
-            try:
+            with suppress(OSError):
                 if self.send("GET", "/api/v2/version", {}, None).status == 200:
                     return
-            except OSError:
-                time.sleep(0.2)
+            time.sleep(0.2)
         raise TimeoutError("\n".join(self.processes.tails()))
 
     def said(self) -> str:
@@ -98,11 +97,14 @@ class PageServer:
 
 
 @contextmanager
-def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any], **contacts: str) -> Iterator[PageServer]:
-    """Run a server on a metadata database of its own; ``contacts`` are settings of its section."""
+def page_server(folder: Path, manager: Manager, connection: Mapping[str, Any]) -> Iterator[PageServer]:
+    """Run a server on a metadata database of its own, which shows records in clear to who may edit."""
     port = free_port()
-    mine = {f"contacts.{name}": value for name, value in {"outcomes_conn_id": "outcomes", **contacts}.items()}
-    mine["core.simple_auth_manager_all_admins"] = "False"
+    mine = {
+        "contacts.outcomes_conn_id": "outcomes",
+        "contacts.show_records": "True",
+        "core.simple_auth_manager_all_admins": "False",
+    }
     if manager == "fab":
         mine |= {"core.auth_manager": FAB, "fab.auth_rate_limited": "False"}
     else:

@@ -15,7 +15,7 @@ from airflow_provider_contacts.ledgers.reports.shapes import CodeCount, Page
 from airflow_provider_contacts.page.hostile_text import foreign
 from airflow_provider_contacts.page.plots import bar_of, plot_of
 from airflow_provider_contacts.page.rendering import environment, pretty, query, render, seconds
-from tests.support.page_contexts import CONTEXTS, FACTS, IN_DOUBT, NO_FACTS, RUNNING, Viewer, days, of_run
+from tests.support.page_contexts import CONTEXTS, FACTS, IN_DOUBT, NO_FACTS, Viewer, days, of_run
 
 STATIC = Path(__file__).resolve().parents[2] / "airflow_provider_contacts/page/static"
 PUBLISHED = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
@@ -145,10 +145,7 @@ def test_only_a_run_in_progress_is_asked_for_again() -> None:
     assert "hx-trigger" not in over
 
 
-def test_htmx_gets_the_block_of_its_target() -> None:
-    live = render("run.html", "live", viewer=Viewer(), **of_run(run=RUNNING))
-    assert live.strip().startswith('<div id="live"')
-    assert "<html" not in live
+def test_the_last_rows_offer_no_further_ones_and_another_target_gets_the_page() -> None:
     more = render("run.html", "more", viewer=Viewer(), **of_run(page=Page((IN_DOUBT,), None), next_url=None))
     assert more.strip().startswith("<tbody>")
     assert 'id="more"' not in more
