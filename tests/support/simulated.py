@@ -62,7 +62,7 @@ class Case:
     credential: dict[str, Any]
 
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "first_name": "Joey",
     "last_name": "Tribbiani",
     "phone_numbers": [{"phone_number": "+351929312319", "phone_type": "MOBILE"}],

@@ -152,8 +152,9 @@ def test_the_other_form_of_the_slash(vendor: str, status: int) -> None:
     body = case.wrap(case.records(case.place))
     answer = ask(simulator, "POST", other, **case.credential, json=body)
     assert (answer.status_code, answer.headers.get("location")) == (status, path if status == 307 else None)
-    simulator.set(f"{vendor}.slash", "accept")
-    assert ask(simulator, "POST", other, **case.credential, json=body).is_success
+    for form, wanted in (("404", {404, 405}), ("redirect", {307}), ("accept", {200, 201})):  # Dex reads at the other
+        simulator.set(f"{vendor}.slash", form)
+        assert ask(simulator, "POST", other, **case.credential, json=body).status_code in wanted
 
 
 def test_the_rate_lets_a_burst_pass_and_then_one_an_interval_and_says_how_long_to_wait() -> None:
@@ -348,7 +349,7 @@ def test_no_value_of_any_type_breaks_a_route(vendor: str) -> None:
             continue
         for field, value in product(FIELDS, VALUES):
             one = {"name": "A", "email": "a@example.com", "address_book_id": 1, field: value}
-            for body in (one, {field: value}, case.wrap([one])):
+            for body in ({field: value}, case.wrap([one])):
                 assert ask(simulator, route.method, path, **typed, content=json.dumps(body).encode()).status_code < 500
 
 

@@ -96,9 +96,16 @@ def test_the_token_endpoint(change: dict[str, str], status: int) -> None:
         assert simulator.create(GOOD, headers=headers).status_code == 401
 
 
-def test_the_token_request_may_be_a_form() -> None:
+def test_the_token_request_may_be_a_form_and_name_no_audience() -> None:
+    nowhere = {name: value for name, value in TOKEN.items() if name != "audience"}
+    assert [intermezzo(audience=one).ask("POST", "oauth/token", json=nowhere).status_code for one in ("", "x")] == [
+        200,
+        403,
+    ]
     assert intermezzo().ask("POST", "oauth/token", data=TOKEN).status_code == 400
-    assert intermezzo(token_body="any").ask("POST", "oauth/token", data=TOKEN).status_code == 200
+    for encoding in ("any", "form"):
+        assert intermezzo(token_body=encoding).ask("POST", "oauth/token", data=TOKEN).status_code == 200
+    assert intermezzo(token_body="form").ask("POST", "oauth/token", json=TOKEN).status_code == 400
     told = intermezzo(expires_in="none")
     assert "expires_in" not in told.ask("POST", "oauth/token", json=TOKEN).json()
 

@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_contacts.simulator.__main__ import knob_lines, main, settings_of
 from airflow_provider_contacts.simulator.app import Simulator
 from airflow_provider_contacts.simulator.knobs import duration, patterns, rate, trigger
+from tests.support.simulated import RECORD, At
 
 
 def fired(value: Any, seed: str = "s", requests: int = 12) -> list[int]:
@@ -135,6 +136,32 @@ def test_every_knob_is_listed_with_a_meaning_and_a_default_that_it_takes() -> No
         assert knob.meaning
         assert knob.name in listing
         simulator.set(name, knob.default)
+
+
+PLAIN = {"first_name": "Joey", "last_name": "Tribbiani"}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "knobs", "sent", "status", "shown"),
+    [("intermezzo", {"ready_tokens": "another"}, [], 401, ""), ("dex", {"success_status": 201}, [], 201, ""),
+     ("dex", {"max_batch": 1, "oversize_status": 413}, [], 413, ""),
+     ("dex", {"short": "always", "short_by": 2}, [], 200, '"contacts":[]'),
+     ("apptoto", {"unknown_book_status": 422}, [{"name": "A", "address_book_id": 9}], 422, ""),
+     ("apptoto", {"country": "PT"}, [{"name": "A", "address_book_id": 1, "phone": "929312319"}], 200, "+351929312319"),
+     ("talkdesk", {"max_batch": 1}, [], 400, ""), ("talkdesk", {"list_capacity": 1, "full_list": "400"}, [], 400, ""),
+     ("talkdesk", {"default_priority": 5}, [], 201, '"priority":5'),
+     ("talkdesk", {"created_errors": "null"}, [], 201, '"errors":null'),
+     ("talkdesk", {"same_phone_type": "refuse"}, [{**RECORD, "phone_numbers": RECORD["phone_numbers"] * 2}], 201,
+      "PHONE_NUMBER_INVALID"),
+     ("talkdesk", {"deprecated_phone": "refuse"}, [{**PLAIN, "phone_number": "+351929312319"}], 201,
+      "PHONE_NUMBER_MISSING")],
+)  # fmt: skip
+def test_a_knob_changes_the_answer(
+    vendor: str, knobs: dict[str, Any], sent: list[Any], status: int, shown: str
+) -> None:
+    without, turned = (At(vendor, **given).create(*sent) for given in ({}, knobs))
+    assert (turned.status_code, shown in turned.text) == (status, True)
+    assert (without.status_code, shown in without.text) != (status, True)
 
 
 def test_a_connection_through_a_network_allows_plain_http() -> None:

@@ -163,6 +163,10 @@ def test_scope_and_credential_are_checked() -> None:
     assert token(simulator, auth=("id", "wrong")).status_code == 401
     word = token(simulator, data={"grant_type": "client_credentials"}).json()["access_token"]
     assert simulator.create(record(), headers={"Authorization": f"Bearer {word}"}).status_code == 403
+    assert simulator.read("record-lists", headers={"Authorization": f"Bearer {word}"}).status_code == 403
+    simulator.set(write_scope="other", read_scope="other")
+    assert simulator.create(record(), headers={"Authorization": f"Bearer {word}"}).status_code == 201
+    assert simulator.read("record-lists", headers={"Authorization": f"Bearer {word}"}).status_code == 200
     assert simulator.create(record(), headers={"Authorization": word}).status_code == 401
     simulator.set(ready_tokens="none")
     assert simulator.create(record()).status_code == 401
