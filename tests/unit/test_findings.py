@@ -15,9 +15,8 @@ from airflow_provider_contacts.records.record_state import RecordState, state_af
 
 RUN = "run-1"
 RECORD = Record(record_identifier="n0", row_index=7, payload={"name": "n0"}, body=b"{}", payload_hash="v1:new")
-INVALID = Record(
-    record_identifier="n0", row_index=7, errors=(("bad", "name", "no"),), payload={"name": ""}, payload_hash="v1:un"
-)
+REASONS = (("bad", "name", "no"), ("worse", None, None))
+INVALID = Record(record_identifier="n0", row_index=7, errors=REASONS, payload={"name": ""}, payload_hash="v1:un")
 STATE = RecordState(
     record_identifier="n0", status=Status.UNKNOWN, batch_id="t0.4", sync_run_id="run-0", payload_hash="v1:new",
     destination_record_id="id-seen", error_code="timeout", error_field="name", status_message="a text", http_status=500,
@@ -78,7 +77,7 @@ def test_a_record_is_not_looked_for_forever() -> None:
 def test_what_is_absent_and_unfit_today_is_invalid() -> None:
     state = changed(STATE, payload_hash="v1:un")
     written = certain(Status.FAILED, payload_hash="v1:un", payload={"name": ""}, **ABSENT)
-    why = (RecordError("bad", "name", "no"), RecordError("absent"))
+    why = (RecordError("bad", "name", "no"), RecordError("absent"), RecordError("worse"))
     first = {"error_code": "bad", "error_field": "name", "status_message": "no", "errors": why}
     of_today = {"payload_hash": "v1:un", "payload": {"name": ""}, "http_status": None, "attempts": 0}
     refused = certain(Status.INVALID, **first, **of_today)

@@ -269,12 +269,6 @@ def test_what_the_next_try_and_the_next_run_make_of_a_status(status: Status) -> 
     assert decision(standing(status, run="run-8")) is NEXT_RUN[status]
 
 
-@pytest.mark.parametrize("status", [Status.REJECTED, Status.INVALID])
-def test_a_settled_record_is_sent_again_once_its_payload_has_changed(status: Status) -> None:
-    assert decision(standing(status, payload=OTHER_HASH)) is Decision.SEND
-    assert decision(standing(status, payload=OTHER_HASH), fit=False) is Decision.INVALID
-
-
 @pytest.mark.parametrize("on_unknown", ["hold", "reconcile", "resend"])
 def test_delivered_is_final(on_unknown: str) -> None:
     for run, payload, fit in itertools.product((RUN, "run-8"), (HASH, OTHER_HASH), (True, False)):
@@ -326,8 +320,3 @@ def test_only_a_whole_token_is_ours() -> None:
     assert decision(standing(Status.FAILED, batch=f"{TOKEN}1.3")) is Decision.SEND
     assert decision(standing(Status.FAILED, batch=TOKEN)) is Decision.SEND
     assert decision(standing(Status.FAILED, batch=None)) is Decision.SEND
-
-
-def test_a_new_record_is_sent_or_invalid() -> None:
-    assert decision(None) is Decision.SEND
-    assert decision(None, fit=False) is Decision.INVALID

@@ -192,15 +192,6 @@ def test_the_ledger_is_asked_once_for_many_records() -> None:
     assert pushed.calls["settle"] <= 20
 
 
-def test_a_push_keeps_nothing_of_what_it_is_done_with() -> None:
-    world = World(first(answers(429), Deed(status=None, applies=False)))
-    world.table.put("n3", Status.UNKNOWN)
-    pushed = world.push([{"name": "bad", "age": -1}, *names(20), *names(2)])
-    assert pushed.error is None
-    assert pushed.push.last_words == []
-    assert pushed.push._steps.admission.keys.active == {}
-
-
 def test_what_waits_keeps_the_source_waiting() -> None:
     read: list[int] = []
     read_before: list[int] = []
