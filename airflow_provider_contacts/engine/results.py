@@ -29,8 +29,6 @@ class Judged(Value, frozen=True, kw_only=True):
 def result_of(batch: Batch, disposition: Disposition, http_status: int | None) -> BatchResult:
     """Return the outcomes of a batch's records."""
     replies = disposition.replies
-    if len(replies) != len(batch):
-        raise ValueError("an answer has one reply for each record")
     return BatchResult(
         batch=batch,
         batch_id=batch.batch_id,
@@ -49,11 +47,11 @@ def judged(
 
     :param again_due: the moment from which records may be sent again; ``None``: not in this try.
     """
-    # By place, in their order.
+    # By place, in their order. Where a refusal of everything may go again, the credential is being renewed.
     repeated = {
         place: reply
         for place, reply in sorted(disposition.replies.exceptions.items())
-        if again_due is not None and (isinstance(reply, Again) or (disposition.renew and isinstance(reply, Stop)))
+        if again_due is not None and isinstance(reply, Again | Stop)
     }
     in_doubt = {
         place: isinstance(disposition.replies.exceptions[place], Rejected)

@@ -143,13 +143,14 @@ WORDS: list[tuple[Vendor, Response]] = [
     *((one, Response(409)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     *((one, said(409, DETAIL)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     (intermezzo.VENDOR, said(409, {"error": "CONTACT_IN_USE", "message": "no"})),
+    (intermezzo.VENDOR, said(409, {"error": "ODD", "message": "no"})),
     (intermezzo.VENDOR, said(422, {"error": "EMAIL_TAKEN", "message": "no"})),
     (intermezzo.VENDOR, said(200, {"total": 1, "succeeded": 0, "failed": 1, "unprocessed": 0, "data": [],
         "errors": [{"inputIndex": 0, "errors": [{"code": "DUPLICATE_CONTACT", "field": "email"}]}]})),
     (nedzo.VENDOR, said(200, {"status_code": 409, "message": "no"})),
     (nedzo.VENDOR, said(400, {"message": "A contact with this email already exists", "status_code": 400})),
     *(
-        (talkdesk.VENDOR, said(201, {"total_created": 0, "_embedded": {"records": [{**ANN, "errors": [code]}]}}))
+        (talkdesk.VENDOR, said(201, {"total_created": 0, "_embedded": {"records": [{**ANN, "errors": ["ODD", code]}]}}))
         for code in ("PHONE_NUMBER_NOT_UNIQUE", "EXTERNAL_ID_AND_PROVIDER_NOT_UNIQUE")
     ),
 ]  # fmt: skip

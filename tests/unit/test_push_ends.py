@@ -66,6 +66,8 @@ FORBIDDEN, TWO = answers(403), Limits(batch_size=1, max_in_flight=2)
 # What the vendor says, how many records are pushed, and how: their codes in the order of their rows, and the requests.
 REFUSED: dict[str, tuple[Script, int, dict[str, Any], str, int]] = {
     "a credential, again": (first(then=UNAUTHORIZED), 200, {"renewable": True}, "12 http_401, 188 not_attempted", 6),
+    "a credential, again, after a wait": (
+        first(UNAUTHORIZED, answers(429), then=UNAUTHORIZED), 4, {"renewable": True}, "4 http_401", 3),
     "a credential that cannot be renewed": (first(then=UNAUTHORIZED), 4, {}, "4 http_401", 1),
     "a credential, once something else is refused": (
         first(FORBIDDEN, Deed(status=401, delay=1.0, body=b"{}")), 4, {"limits": TWO, "renewable": True},
@@ -175,14 +177,6 @@ def test_what_was_read_before_the_source_failed_has_an_outcome(error: Exception,
 
 
 # The ledger fails.
-
-
-def test_a_claim_that_was_not_sent_is_taken_back_under_its_own_number() -> None:
-    world = World()
-    pushed = world.push(names(3), trouble=failing("claim:after", 1))
-    assert isinstance(pushed.error, LedgerError)
-    assert {one.batch_id for one in pushed.outcomes} == {f"{pushed.ledger.token}.1"}
-    assert world.table.statuses() == {"n0": "failed", "n1": "failed", "n2": "failed"}
 
 
 def test_a_claim_whose_commit_is_ambiguous_and_cannot_be_taken_back_is_held() -> None:
@@ -338,19 +332,6 @@ def test_records_that_cannot_be_recorded_end_the_push_and_are_not_offered_again(
     assert pushed.codes() == {0: "out_of_range"} | dict.fromkeys(range(1, CHUNK), "not_attempted")
     assert pushed.calls["note"] == 1
     assert world.table.rows == {}
-
-
-@pytest.mark.parametrize("run", ["run-0", "run-1"])
-@pytest.mark.parametrize(("deed", "patience"), [(answers(500), 1e9), (Deed(delay=20.0), 0.5)])
-def test_a_doubt_that_a_reading_or_a_signal_leaves_tells_whose_it_is(run: str, deed: Deed, patience: float) -> None:
-    world = left_sending(run)
-    world.server.reads = first(then=deed)
-    world.later()
-    until = world.time.seconds + patience
-    pushed = world.push(names(1), **RECONCILED, stopping=lambda: world.time.seconds >= until)
-    (outcome,) = pushed.outcomes
-    assert (outcome.status, outcome.from_this_run) == (Status.UNKNOWN, run == "run-1")
-    assert world.table.statuses() == {"n0": "unknown"}
 
 
 def test_a_doubt_that_this_run_sent_again_is_of_this_run() -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace as changed
 from airflow_provider_contacts.engine.policy import Disposition
 from airflow_provider_contacts.engine.results import Judged, judged, not_sent, result_of
 from airflow_provider_contacts.outcome import Outcome, RecordError, Status
-from airflow_provider_contacts.records.batch import Batch, Finished, History, joined
+from airflow_provider_contacts.records.batch import Batch, History
 from airflow_provider_contacts.records.record_state import RecordState
 from airflow_provider_contacts.vendor_kit.vendor import Again, Created, Doubt, Rejected, Replies, Reply, Stop
 from tests.support.batches import batch_of
@@ -77,26 +77,6 @@ def test_a_reply_becomes_an_outcome(reply: Reply, status: Status, fields: dict[s
     assert outcome_of(reply, None, doubted=True) == outcome(in_doubt, **fields)
 
 
-def test_every_record_of_a_batch_has_one_outcome_and_the_confirmed_ones_cost_none() -> None:
-    replies: list[Reply] = [Created("id-0"), Rejected((TEXT,)), Created(None), Doubt("lost")]
-    result = result_of(batch(4), said(*replies), 200)
-    assert set(result.exceptions) == {1, 3}
-    assert sorted((one.row_index, one.status) for one in result.outcomes()) == [
-        (7, Status.SUCCEEDED),
-        (8, Status.REJECTED),
-        (9, Status.SUCCEEDED),
-        (10, Status.UNKNOWN),
-    ]
-    finished = Finished(result, list(result.exceptions.values()))
-    assert (len(finished), finished.num_confirmed, len(list(finished))) == (4, 2, 4)
-
-
-@pytest.mark.parametrize("replies", [[Created("1")], [Created("1")] * 3])
-def test_no_record_is_lost_where_replies_are(replies: list[Reply]) -> None:
-    with pytest.raises(ValueError, match="one reply for each record"):
-        result_of(batch(2), said(*replies), 200)
-
-
 # What did not leave.
 
 
@@ -104,17 +84,6 @@ def test_a_record_that_did_not_leave_failed_as_it_stands() -> None:
     assert not_sent(batch(), "not_attempted", "t1.n", RUN) == [
         outcome(Status.FAILED, error_code="not_attempted", attempts=2, batch_id="t1.n")
     ]
-    assert not_sent(batch(doubted=True, state=None), "c", None, RUN)[0].status is Status.FAILED
-
-
-@pytest.mark.parametrize("run", ["run-0", RUN])
-def test_a_doubt_that_did_not_leave_stays_one(run: str) -> None:
-    state = changed(STATE, status=Status.UNKNOWN, payload_hash="v1:n0")
-    assert not_sent(batch(doubted=True, state=state), "not_attempted", "t1.n", run) == [
-        outcome(Status.UNKNOWN, destination_record_id="id-old", error_code="old", error_field="name",
-            status_message="an old one", errors=(), http_status=503, attempts=2, batch_id="t0.4",
-            from_this_run=run == "run-0"),
-    ]  # fmt: skip
 
 
 # What is sent again.
@@ -154,18 +123,6 @@ def test_a_try_is_counted_only_where_nothing_came_of_it(values: Any, tries: int,
     assert (again.identifiers, again.tries, again.renewed, again.due) == (("n0", "n1"), tries, renewed, 7.5)
 
 
-def test_a_renewed_credential_is_remembered() -> None:
-    (again,) = land(batch_of("n0", batch_id="t1.5", renewed=True), said(Again("x"))).again
-    assert again.renewed
-
-
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (5, [3, 2])])
-def test_halves_are_halves(count: int, sizes: list[int]) -> None:
-    parts = land(batch(count), said(*[Again("x")] * count, halve=True)).again
-    assert [len(part) for part in parts] == sizes
-    assert list(joined(parts).row_indexes) == list(range(7, 7 + count))
-
-
 def test_what_goes_again_is_not_finished() -> None:
     replies: list[Reply] = [Created("id-0"), Again("busy"), Doubt("lost"), Again("busy")]
     judgement = land(batch(4), said(*replies))
@@ -176,50 +133,7 @@ def test_what_goes_again_is_not_finished() -> None:
     assert {one.status for one in judgement.result.outcomes()} == {Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN}
 
 
-def test_what_may_not_go_again_is_finished() -> None:
-    judgement = land(batch(), said(Again("busy")), None)
-    assert ([one.error_code for one in judgement.finished], judgement.again) == (["busy"], [])
-
-
-@pytest.mark.parametrize("renew", [True, False])
-def test_a_refused_credential_goes_again_only_with_a_new_one(renew: bool) -> None:
-    judgement = land(batch(2), said(Stop("http_401"), Doubt("x"), renew=renew))
-    assert [len(one) for one in judgement.again] == ([1] if renew else [])
-    assert [one.row_index for one in judgement.finished] == ([8] if renew else [7, 8])
-
-
 # Doubts.
-
-EXISTS = Rejected((RecordError("bad"), RecordError("exists")))
-
-
-def test_a_doubt_is_looked_for_where_the_vendor_can_be_read_back() -> None:
-    judgement = land(batch(2), said(Doubt("lost"), Created("id-1")), read_back=True)
-    assert judgement.in_doubt == {0: False}
-    assert [one.row_index for one in judgement.finished] == [8]
-
-
-@pytest.mark.parametrize("read_back", [True, False])
-def test_exists_of_a_record_that_was_in_doubt_is_doubt_again(read_back: bool) -> None:
-    judgement = land(batch(reconciled=True), said(EXISTS), read_back=read_back)
-    unsure = judgement.result.exceptions[0]
-    assert (unsure.status, unsure.error_code) == (Status.UNKNOWN, "bad")
-    assert judgement.in_doubt == ({0: True} if read_back else {})
-    assert list(judgement.finished) == ([] if read_back else [unsure])
-
-
-@pytest.mark.parametrize(
-    ("reply", "http_status"),
-    [
-        (Rejected((RecordError("bad"), RecordError("EMAIL_EXISTS"))), 422),
-        (Rejected((RecordError("DUPLICATE_CONTACT", "email"),)), 200),
-        (Rejected((RecordError("http_422", None, "external_id has already been taken"),)), 422),
-        (Rejected((RecordError("bad"),)), 409),
-    ],
-)
-def test_a_vendor_says_it_in_its_own_words_or_by_the_status(reply: Reply, http_status: int) -> None:
-    assert outcome_of(reply, http_status, reconciled=True).status is Status.UNKNOWN
-    assert outcome_of(reply, http_status).status is Status.REJECTED
 
 
 @pytest.mark.parametrize("reply", [Rejected((RecordError("bad"), RecordError("worse"))), Again("exists"), Stop("x")])
