@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from airflow_provider_contacts.outcome import Outcome
+from airflow_provider_contacts.reconcile.reader import Evidence
 from airflow_provider_contacts.records.batch import Batch, BatchResult
-from airflow_provider_contacts.records.record_state import Holder, RecordState
-from airflow_provider_contacts.vendor_kit.vendor import Payload
+from airflow_provider_contacts.records.record_state import RecordState
 
 
 class States(Protocol):
@@ -26,7 +26,7 @@ class States(Protocol):
         """Return the state of each of these records that has a row."""
 
 
-class Ledger(States, Protocol):
+class Ledger(States, Evidence, Protocol):
     """The memory of one execution, used from one thread.
 
     Every method that writes is one transaction, durable when it returns. Each raises ``LedgerError`` when the store
@@ -57,9 +57,3 @@ class Ledger(States, Protocol):
 
     def record_unsent(self, outcomes: Sequence[Outcome]) -> None:
         """Write outcomes of records that were not sent, never over ``succeeded``, ``unknown`` or ``sending``."""
-
-    def payloads(self, identifiers: Collection[str]) -> Mapping[str, Payload]:
-        """Return the payloads that were sent last, of those records for which one is stored."""
-
-    def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` rows of this destination, of any ``sync_id``, that name one of these contacts."""

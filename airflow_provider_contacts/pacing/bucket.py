@@ -81,12 +81,12 @@ class Pace:
             self._filled_at = now
 
 
-def backoff(attempt: int, random: Callable[[], float], *, base: float = 0.5, longest: float = 30.0) -> float:
-    """Return the seconds to wait after ``attempt`` attempts: exponential, half of it random from 0 to 1.
+def backoff(attempt: int, random: Callable[[], float]) -> float:
+    """Return the seconds to wait after ``attempt`` attempts: half a second, doubled each time up to half a minute.
 
-    Chance keeps many tasks from coming back together.
+    Half of it is random, so that many tasks do not come back together.
     """
-    full = min(longest, base * 2.0 ** min(attempt - 1, 60))
+    full = min(30.0, 0.5 * 2.0 ** min(attempt - 1, 60))
     return full * (0.5 + random() / 2)
 
 

@@ -40,7 +40,7 @@ class Evidence(Protocol):
         """Return the payloads that were sent last, of those records for which one is stored."""
 
     def holders(self, record_ids: Collection[str]) -> Collection[Holder]:
-        """Return the ``succeeded`` rows of this destination that name one of these contacts."""
+        """Return the ``succeeded`` rows of this destination, of any ``sync_id``, that name one of these contacts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,10 +138,15 @@ def columns_of(
         if known is None:
             columns[field] = Column(name, field, nested=False, nullable=False, required=False)
             continue
-        nested, nullable, required, from_text = known.nested, known.nullable, known.required, known.from_text
-        # Where every value is a text, an empty one is a missing one.
-        found = (nested, nullable, False, from_text) if untyped else (nested, nullable, required)
-        columns[field] = Column(name, field, *found)
+        columns[field] = Column(
+            name,
+            field,
+            nested=known.nested,
+            nullable=known.nullable,
+            # Where every value is a text, an empty one is a missing one.
+            required=known.required and not untyped,
+            from_text=known.from_text if untyped else None,
+        )
     targets = ((field, shorthand_target(contract.shorthands, field) or field) for field in columns)
     return Columns(
         columns=tuple(columns.values()),
