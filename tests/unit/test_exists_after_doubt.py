@@ -35,7 +35,7 @@ from tests.support.fake_vendor import (
 
 REFUSES: dict[str, Deed] = {
     "in a 2xx": Deed(edit=lambda rows: [{"at": row["at"], "rejected": "exists"} for row in rows], applies=False),
-    "by 409": answers(409),
+    "by 409": Deed(status=409, applies=False, body=b'{"code": "refused"}'),
     "by a code of its own": Deed(
         edit=lambda rows: [{"at": row["at"], "rejected": "EMAIL_ALREADY_TAKEN"} for row in rows], applies=False
     ),
@@ -143,7 +143,6 @@ WORDS: list[tuple[Vendor, Response]] = [
     *((one, Response(409)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     *((one, said(409, DETAIL)) for one in (apptoto.VENDOR, dex.VENDOR, intermezzo.VENDOR, nedzo.VENDOR)),
     (intermezzo.VENDOR, said(409, {"error": "CONTACT_IN_USE", "message": "no"})),
-    (intermezzo.VENDOR, said(409, {"error": "ODD", "message": "no"})),
     (intermezzo.VENDOR, said(422, {"error": "EMAIL_TAKEN", "message": "no"})),
     (intermezzo.VENDOR, said(200, {"total": 1, "succeeded": 0, "failed": 1, "unprocessed": 0, "data": [],
         "errors": [{"inputIndex": 0, "errors": [{"code": "DUPLICATE_CONTACT", "field": "email"}]}]})),
