@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import sys
 from collections.abc import Callable, Iterator
 
@@ -13,7 +11,7 @@ import pytest
 
 from airflow_provider_contacts.cli.program import main
 from airflow_provider_contacts.outcome import digest_of
-from tests.airflow_harness import airflow_connections
+from tests.support.commands import commands_know, terminal
 from tests.support.pushing import CALLS, World, callees
 from tests.support.pushing import push as push_task
 
@@ -22,10 +20,8 @@ OPTIONS = ("--settled-by", "ada", "--outcomes-conn-id", "outcomes")
 
 
 @pytest.fixture(autouse=True)
-def connections(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # A command sets it for its process.
-    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
-    with airflow_connections(world.api.connections):
+def connections(world: World) -> Iterator[None]:
+    with commands_know(world.api.connections):
         yield
 
 
@@ -116,15 +112,9 @@ def test_what_cannot_be_settled_is_told(
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\x04", 1)])
-def test_a_terminal_is_asked(
-    doubts: World, answer: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ours, theirs = pty.openpty()
-    os.write(ours, answer.encode())
-    with os.fdopen(theirs, encoding="utf-8") as terminal:
-        monkeypatch.setattr(sys, "stdin", terminal)
+def test_a_terminal_is_asked(doubts: World, answer: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal(answer):
         assert main(["settle", SYNC, "--missing", "c0", "c1", *OPTIONS]) == code
-    os.close(ours)
     asked = (
         "Settle 2 records of 'the-sync' as failed (they do not exist, and are sent again by the next run or a replay), "
         "by 'ada', in contact_outcomes of connection 'outcomes'? [y/N] "
