@@ -96,18 +96,17 @@ def test_what_was_not_asked_for_is_not_there(file_format: Any, tmp_path: Path) -
     assert b"example.com" not in path.read_bytes()
 
 
-def interrupted(error: BaseException) -> Iterator[RecordRow]:
+def interrupted() -> Iterator[RecordRow]:
     yield from map(row, range(ROWS_AT_ONCE + 1))
-    raise error
+    raise KeyboardInterrupt
 
 
 @FORMS
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("full")], ids=repr)
-def test_what_is_interrupted_leaves_what_was_there(file_format: Any, error: BaseException, tmp_path: Path) -> None:
+def test_what_is_interrupted_leaves_what_was_there(file_format: Any, tmp_path: Path) -> None:
     where: dict[str, Any] = {"folder": folder_at(tmp_path.as_uri()), "form": Form(file_format=file_format)}
-    for rows, wanted in ((interrupted(error), None), ([row()], 1), (interrupted(error), 1), ([row(), BAD], 2), ([], 0)):
+    for rows, wanted in ((interrupted(), None), ([row()], 1), (interrupted(), 1), ([row(), BAD], 2), ([], 0)):
         if isinstance(rows, Iterator):
-            with pytest.raises(type(error)):
+            with pytest.raises(KeyboardInterrupt):
                 export_rows(rows, **where, sync_id=SYNC, sync_run_id=RUN)
         else:
             export_rows(rows, **where, sync_id=SYNC, sync_run_id=RUN)
