@@ -130,20 +130,6 @@ def test_another_storage_takes_the_same() -> None:
     assert store.find("/lake") == ["/lake/contacts/s/r.parquet"]
 
 
-@pytest.mark.parametrize(
-    ("path", "conn_id", "told"),
-    [
-        ("", None, "path must not be empty"),
-        ("nope://a/b", None, "path: no storage serves 'nope://a/b'"),
-        ("gs://a/b", None, "path: no storage serves 'gs://a/b'"),
-        ("/x", "nobody", "path_conn_id: there is no connection 'nobody'"),
-    ],
-)
-def test_a_folder_that_is_none(path: str, conn_id: str | None, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        folder_at(path, conn_id)
-
-
 def test_parquet_needs_its_library(tmp_path: Path) -> None:
     with (
         patch.dict("sys.modules", {"pyarrow": None}),

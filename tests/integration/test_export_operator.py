@@ -152,7 +152,7 @@ def test_a_retry_replaces_its_own_object_alone(world: World) -> None:
         ({"sync_id": "{{ '' }}"}, "give either summary, the output of a push, or both sync_id and sync_run_id"),
         ({"outcomes_table": "nowhere"}, "has no nowhere"),
         ({"outcomes_conn_id": "nobody"}, "outcomes_conn_id: there is no connection 'nobody'"),
-        ({"path": "gs://bucket/x"}, "path: no storage serves 'gs://bucket/x'"),
+        ({"path": "nope://a/b"}, "path: no storage serves 'nope://a/b'"),
         ({"path_conn_id": "nobody"}, "path_conn_id: there is no connection 'nobody'"),
         ({"path": "{{ '' }}"}, "path must not be empty"),
     ],

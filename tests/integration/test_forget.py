@@ -158,18 +158,14 @@ def test_the_name_of_a_forgotten_person_is_nobodys_key(world: World) -> None:
     assert renamed(world) == [name]
 
 
-@pytest.mark.parametrize(
-    ("key", "given"),
-    [
-        (7, 7), (7, "7"), (7.0, [7]), (True, True), ("x" * 300, "x" * 300), (7, '["7"]'),
-        (7, "{{ [7] | tojson }}"), (7, digest_of("7")), (7, Decimal("7.0")), (UUID(int=7), UUID(int=7)),
-        (date(2026, 1, 2), date(2026, 1, 2)),
-    ],
-)  # fmt: skip
-def test_a_key_is_what_a_push_makes_of_it(world: World, key: Any, given: Any) -> None:
-    world.done(push([{**people(1)[0], "key": key}]))
-    is_text = isinstance(given, str) and given[:1] in "[{"
-    assert forgotten(world, given if is_text else [given])["num_forgotten"] == 1
+def test_a_key_is_what_a_push_makes_of_it(world: World) -> None:
+    alike = {
+        9: 9, 2: "2", 3.0: [3], 4: Decimal("4.0"), 5: digest_of("5"), True: True, "x" * 300: "x" * 300,
+        UUID(int=7): UUID(int=7), date(2026, 1, 2): date(2026, 1, 2),
+    }  # fmt: skip
+    world.done(push([{**people(1)[0], "key": key} for key in (*alike, 6)]))
+    assert forgotten(world, list(alike.values()))["num_forgotten"] == len(alike)
+    assert forgotten(world, '["6"]')["num_forgotten"] == 1
 
 
 def test_several_columns_are_one_key(world: World) -> None:
@@ -216,7 +212,6 @@ def test_what_is_not_forgotten_is_told_and_the_rest_is(world: World, caplog: pyt
     ],
 )  # fmt: skip
 def test_wrong_keys_are_told_without_what_they_are(world: World, keys: Any, told: str) -> None:
-    world.done(push(people(1)))
     why = world.refused(forget(keys))
     assert told in why
     assert "ada" not in why

@@ -127,18 +127,6 @@ def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -
     assert "nobody" not in why + json.dumps(summary)
 
 
-def test_the_same_verdict_again_changes_nothing_and_another_one_is_refused(doubts: World) -> None:
-    for given in (({"c0": "tk-1"}, "succeeded"), (["c1"], "failed")):
-        settled(doubts, *given)
-        before = row(doubts, "c0"), row(doubts, "c1")
-        again = settled(doubts, *given)
-        assert (again["num_settled"], again["num_already_settled"]) == (0, 1)
-        assert (row(doubts, "c0"), row(doubts, "c1")) == before
-    refused(doubts, {"c0": "tk-2"})
-    refused(doubts, ["c0"], "failed")
-    assert row(doubts, "c0")["destination_record_id"] == "tk-1"
-
-
 UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 
