@@ -215,7 +215,7 @@ COMMANDS = (
     Command(
         "unknown",
         "List what is in doubt: by sync, or the records of one",
-        "airflow_provider_contacts.cli.doubts.unknown",
+        "airflow_provider_contacts.cli.pushes.unknown",
         (argument("--sync-id", help="the records of this sync, oldest first"), LIMIT, *TABLE, OUTPUT),
         "What is in doubt may exist at the vendor, or may not. Look there, then settle it.",
     ),

@@ -1,4 +1,4 @@
-"""``runs`` and ``show``: the pushes, and one of them."""
+"""``runs``, ``show`` and ``unknown``: the pushes, one of them, and what they left in doubt."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ RUN_COLUMNS = ("run_no", "started_at", "status", "destination", "dag_id", "task_
                "num_succeeded", "num_undelivered")  # fmt: skip
 RECORD_COLUMNS = ("record_identifier", "status", "error_code", "error_field", "status_message",
                   "destination_record_id", "attempts", "batch_completed_at")  # fmt: skip
+GROUP_COLUMNS = ("sync_id", "destination", "num_unknown", "num_sending", "hour", "day", "week", "older", "oldest")
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -50,6 +51,19 @@ def show(options: argparse.Namespace) -> int:
         columns={"other_tries": RUN_COLUMNS, "rows": RECORD_COLUMNS},
         blocks=["codes"],
     )
+    tell_of_more(page)
+    return 0
+
+
+def unknown(options: argparse.Namespace) -> int:
+    """Print the syncs with records in doubt, or the records of one."""
+    with reports_of(options) as reports:
+        if options.sync_id is None:
+            groups = [{**one, **one["by_age"]} for one in map(jsonable, reports.doubts(EVERYTHING))]
+            write(options.output, groups, columns={"": GROUP_COLUMNS})
+            return 0
+        page = reports.rows_in_doubt(EVERYTHING, options.sync_id, limit=options.limit)
+    write(options.output, [jsonable(row) for row in page.items], columns={"": RECORD_COLUMNS})
     tell_of_more(page)
     return 0
 

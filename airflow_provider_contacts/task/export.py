@@ -99,15 +99,10 @@ def storing(folder: ObjectStoragePath) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # each storage's library has exceptions of its own
-        raise no_object(location(folder), folder.conn_id, error) from None
-
-
-def no_object(path: str, conn_id: str | None, error: Exception) -> ContactsError:
-    """Return the error of a storage that takes no object."""
-    return ContactsError(
-        f"path: {path!r} takes no object{through(conn_id)} ({cause(error)}): look at its name, at the connection, and "
-        "at rights and space"
-    )
+        raise ContactsError(
+            f"path: {location(folder)!r} takes no object{through(folder.conn_id)} ({cause(error)}): look at its name, "
+            "at the connection, and at rights and space"
+        ) from None
 
 
 @contextmanager

@@ -176,12 +176,12 @@ class OutcomeReports:
             failure = ledger_error(self._engine, error)
         raise failure
 
-    def record(self, scope: Scope, name: str, limit: int = 200) -> list[RecordRow]:
-        """Return the rows of a record under every ``sync_id``; ``name`` is its key, or its digest.
+    def record(self, scope: Scope, name: str) -> list[RecordRow]:
+        """Return the rows of a record under every ``sync_id``, at most 200; ``name`` is its key, or its digest.
 
         What is not delivered comes first, each part newest first.
         """
-        return self._of_records(scope, lambda records: records.record(name, limit))
+        return self._of_records(scope, lambda records: records.record(name))
 
     def doubts(self, scope: Scope) -> list[DoubtGroup]:
         """Return what is in doubt by ``sync_id``, most first."""

@@ -43,6 +43,7 @@ BY_INDEX = sa.text(
     "('enable_mergejoin')) "
     "AS settings (name)"
 )
+MOST_ROWS = 200  # of one record
 CHUNK = 1000  # rows that are fetched at once where all of them are read
 
 
@@ -134,18 +135,17 @@ class RecordQueries:
 
     def facts(self, run: RunRow, newest: RunRow) -> RowsOfRun:
         """Count the rows of a run, and what it counts without one; ``newest`` is its newest try with counters."""
-        codes = self._codes(run.sync_run_id, newest.counters.get("num_planned"))
-        num_rows = sum(one.count for one in codes)
         counted = newest.counters
-        if not counted:
-            return RowsOfRun(codes=codes, num_rows=num_rows, num_taken_over=0, num_without_row=0)
+        codes = self._codes(run.sync_run_id, counted.get("num_planned"))
+        num_rows = sum(one.count for one in codes)
         kinds = ("num_delivered", "num_rejected", "num_invalid", "num_failed", "num_unknown")
         written = sum(counted.get(kind, 0) for kind in kinds) - counted.get("num_held", 0)
         without = max(0, counted.get("num_planned", 0) - written)
         missing = max(0, written - num_rows)
-        if not self._followed(newest):
-            return RowsOfRun(codes=codes, num_rows=num_rows, num_taken_over=0, num_without_row=without + missing)
-        return RowsOfRun(codes=codes, num_rows=num_rows, num_taken_over=missing, num_without_row=without)
+        taken = missing if missing and self._followed(newest) else 0
+        return RowsOfRun(
+            codes=codes, num_rows=num_rows, num_taken_over=taken, num_without_row=without + missing - taken
+        )
 
     def _codes(self, sync_run_id: str, num_planned: int | None) -> tuple[CodeCount, ...]:
         """Count rows by status and code.
@@ -170,7 +170,7 @@ class RecordQueries:
             found[SUCCEEDED, None, None] += self._connection.execute(every).scalar_one() - found.total()
         return tuple(CodeCount(*words, count) for words, count in found.most_common() if count)
 
-    def record(self, name: str, limit: int) -> list[RecordRow]:
+    def record(self, name: str) -> list[RecordRow]:
         """Return the rows of a key, else those of a digest: what is not delivered, then the rest, newest first.
 
         Those of a forgotten person are found by the key, and by the digest no more.
@@ -178,12 +178,12 @@ class RecordQueries:
         syncs, key = self._tables.syncs.c, stored(name)
         query = sa.select(syncs.forget_key).where(syncs.forget_key.is_not(None))
         kept = [forgotten_as(secret, key) for secret in self._connection.execute(query).scalars()]
-        found = self._of_keys([key, *kept], limit)
+        found = self._of_keys([key, *kept])
         if not found and DIGEST.fullmatch(name):
-            found = self._of_keys(self._keys(name.lower(), limit), limit)
+            found = self._of_keys(self._keys(name.lower()))
         return sorted(found, key=lambda row: row.status == SUCCEEDED)
 
-    def _of_keys(self, keys: Sequence[str], limit: int) -> list[RecordRow]:
+    def _of_keys(self, keys: Sequence[str]) -> list[RecordRow]:
         r, _, b, u = (side.c for side in self._sides)
         query = (
             sa.select(*record_columns(self._tables, self._sides))
@@ -194,11 +194,11 @@ class RecordQueries:
             .order_by(
                 sa.func.coalesce(r.settled_at, b.batch_completed_at, b.batch_started_at).desc(), b.batch_no.desc()
             )
-            .limit(limit)
+            .limit(MOST_ROWS)
         )
         return [record_of(row) for row in self._connection.execute(query)] if keys else []
 
-    def _keys(self, digits: str, limit: int) -> Sequence[str]:
+    def _keys(self, digits: str) -> Sequence[str]:
         """Return the keys with a digest: all keys of the ``sync_id``s under which the scope has pushed are tried."""
         r, runs, syncs = self._tables.records.c, self._tables.runs.c, self._tables.syncs.c
         query = sa.select(r.record_identifier).where(has_digest(r.record_identifier, digits, self._tables.flavour))
@@ -207,7 +207,7 @@ class RecordQueries:
             numbers = sa.select(syncs.sync_no).where(syncs.sync_id.in_(pushed))
             # As numbers, by which a planner sees how many rows it will be.
             query = query.where(r.sync_no.in_(self._connection.execute(numbers).scalars().all()))
-        return sorted(set(self._connection.execute(query.limit(limit)).scalars()))
+        return sorted(set(self._connection.execute(query.limit(MOST_ROWS)).scalars()))
 
     def _followed(self, run: RunRow) -> bool:
         """Tell whether another run of the ``sync_id`` has gone on since, and so may have taken over rows."""
