@@ -38,15 +38,7 @@ def forget(keys: Any, **parameters: Any) -> Any:
 
 def forgotten(world: World, keys: Any, **parameters: Any) -> dict[str, Any]:
     """Forget persons; return the summary."""
-    op = forget(keys, **parameters)
-    error = world.run(op).error
-    assert error is None, error
-    return results(world, op)
-
-
-def results(world: World, op: Any) -> dict[str, Any]:
-    found: dict[str, Any] = world.api.xcoms[scope_of(op), "return_value"]
-    return found
+    return world.done(forget(keys, **parameters))
 
 
 def held(world: World) -> str:
@@ -186,7 +178,7 @@ def test_what_is_not_forgotten_is_told_and_the_rest_is(world: World, caplog: pyt
     op = forget(["p0", "p2", "nobody"])
     found = world.run(op)
     assert (found.state, type(found.error).__name__) == ("up_for_retry", "StillSendingError")
-    summary = results(world, op)
+    summary = world.summary(op)
     assert summary["places"] == {"absent": [3], "still_sending": [1]}
     why = str(found.error)
     assert f"1 {WHY['still_sending']} (place 1, digest {digest_of('p0')})" in why
@@ -196,7 +188,7 @@ def test_what_is_not_forgotten_is_told_and_the_rest_is(world: World, caplog: pyt
     world.query("UPDATE contact_outcomes_batches SET status = 'succeeded', batch_completed_at = '2026-01-01', body = NULL")  # fmt: skip  # noqa: E501
     caplog.clear()
     assert world.run(op, 2).error is None
-    assert counts(results(world, op), "forgotten", "already_forgotten", "absent") == (1, 1, 1)
+    assert counts(world.summary(op), "forgotten", "already_forgotten", "absent") == (1, 1, 1)
     assert f"place 3, digest {digest_of('nobody')}" in caplog.text
 
 
@@ -281,8 +273,8 @@ def test_keys_are_shown_nowhere(world: World, keys: Any, said: Any) -> None:
         op = ForgetContactsOperator(**FORGET, keys=keys)
     assert "canary" not in json.dumps(LazyDeserializedDAG.from_dag(dag).data)
     assert world.run(op).error is None
-    assert results(world, op)["num_forgotten"] == 1
-    shown = json.dumps([world.api.rendered[scope_of(op)], results(world, op)])
+    assert world.summary(op)["num_forgotten"] == 1
+    shown = json.dumps([world.api.rendered[scope_of(op)], world.summary(op)])
     assert "canary" not in shown + "".join(said())
     assert '"(keys)"' in shown
     assert b"canary" not in b"".join(one.read_bytes() for one in world.folder.glob("outcomes.db*"))

@@ -17,7 +17,6 @@ from airflow_provider_contacts.cli.program import main
 from airflow_provider_contacts.operators import PruneOutcomesOperator
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.task.prune import as_text, parse_age
-from tests.airflow_harness import scope_of
 from tests.support.by_hand import change
 from tests.support.commands import commands_know, terminal
 from tests.support.fresh_databases import fresh_database
@@ -58,9 +57,8 @@ def stored(world: World) -> int:
 @pytest.mark.parametrize("older_than", [timedelta(days=90), "{{ params.age }}"])
 def test_a_task_prunes_and_counts(old: World, older_than: Any, said: Callable[[], list[str]]) -> None:
     op = prune(older_than, params={"age": "90d"}, sync_ids="", dry_run="{{ 'false' }}")
-    assert old.run(op).error is None
     words = {"outcomes_table": "contact_outcomes", "older_than": "90d", "dry_run": False}
-    assert old.api.xcoms[scope_of(op), "return_value"] == {**words, **COUNTS}
+    assert old.done(op) == {**words, **COUNTS}
     counts = "2 payloads, 2 texts, 0 batches, 0 records, 0 runs, 0 syncs"
     assert any(f"{counts} older than 90d are removed in contact_outcomes" in one for one in said())
     assert stored(old) == 0

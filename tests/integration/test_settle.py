@@ -56,25 +56,16 @@ def row(world: World, key: str) -> dict[str, Any]:
     return found
 
 
-def results(world: World, op: Any) -> dict[str, Any]:
-    """Return the summary of the last try."""
-    found: dict[str, Any] = world.api.xcoms[scope_of(op), "return_value"]
-    return found
-
-
 def settled(world: World, *given: Any, **parameters: Any) -> dict[str, Any]:
     """Settle what can be settled; return the summary."""
-    op = settle(*given, **parameters)
-    error = world.run(op).error
-    assert error is None, error
-    return results(world, op)
+    return world.done(settle(*given, **parameters))
 
 
 def refused(world: World, *given: Any, **parameters: Any) -> tuple[dict[str, Any], str]:
     """Settle where something cannot be settled; return the summary, and why."""
     op = settle(*given, **parameters)
     why = world.refused(op)
-    return results(world, op), why
+    return world.summary(op), why
 
 
 def test_what_exists_is_succeeded_as_if_the_vendor_had_said_so(doubts: World) -> None:
@@ -206,7 +197,7 @@ CANARY = "canary@example.com"
 
 def test_a_record_that_cannot_be_settled_is_shown_nowhere(doubts: World, said: Callable[[], list[str]]) -> None:
     op = settle({CANARY: "id-canary@example.com"})
-    texts = [doubts.refused(op), json.dumps(doubts.api.rendered[scope_of(op)]), json.dumps(results(doubts, op))]
+    texts = [doubts.refused(op), json.dumps(doubts.api.rendered[scope_of(op)]), json.dumps(doubts.summary(op))]
     assert [text for text in [*texts, *said()] if CANARY in text] == []
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from airflow.sdk import DAG
 
 from airflow_provider_contacts.operators import ExportOutcomesOperator
-from tests.airflow_harness import scope_of
 from tests.support.pages import blocks
 from tests.support.pushing import World, people, push
 
@@ -42,14 +41,12 @@ def behind(world: World, op: Any, **given: Any) -> Any:
 
 def returned(world: World, op: Any, **where: Any) -> Any:
     """Return what a task has returned."""
-    return world.api.xcoms[scope_of(op, **where), "return_value"]
+    return world.summary(op, **where)
 
 
 def exported(world: World, op: Any, **where: Any) -> Any:
     """Run one try of an export that must succeed; return what it returned."""
-    result = world.run(op, **where)
-    assert result.error is None, result.error
-    return returned(world, op, **where)
+    return world.done(op, **where)
 
 
 def read(path: str | Path) -> list[dict[str, Any]]:
