@@ -111,6 +111,13 @@ def test_what_cannot_be_settled_is_told(
     assert doubts.statuses()["c1"] == "unknown"
 
 
+def test_a_sync_id_that_the_table_does_not_have_is_one_error(doubts: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settle", "the-sink", "--missing", *doubts.statuses(), *OPTIONS, "--yes"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert "has no sync_id 'the-sink': nothing is settled; did you mean 'the-sync'?" in told.err
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 1), ("\x04", 1)])
 def test_a_terminal_is_asked(doubts: World, answer: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     with terminal(answer):
