@@ -10,7 +10,7 @@ ARGS ?=
 NOX := .venv/bin/nox --non-interactive --session
 SESSIONS := check lower airflow-3.2 airflow-3.3 airflow-3.4 mysql distributed docs dist browser s3 bench campaign mutants constraints
 
-.PHONY: help setup demo ui test test-unit test-integration $(SESSIONS) format clean
+.PHONY: help setup demo ui test test-unit test-integration-0 test-integration-1 $(SESSIONS) format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 8
@@ -26,9 +26,11 @@ demo: setup ## the main job, end to end, on this machine alone
 ui: setup ## the page in Airflow's UI, with pushes to look at; Ctrl-C ends it
 	.venv/bin/python -m demo.ui $(ARGS)
 
-test: test-unit test-integration ## unit and integration tests, against the installed wheel; -j2 for both at once
-test-unit test-integration: test-%: setup
-	$(NOX) tests -- tests/$* $(ARGS)
+test: test-integration-0 test-integration-1 test-unit ## unit and integration tests, against the installed wheel; -j2 for two at once
+test-unit: setup
+	$(NOX) tests -- tests/unit $(ARGS)
+test-integration-0 test-integration-1: test-integration-%: setup
+	HALF=$* $(NOX) tests -- $(ARGS)
 
 $(SESSIONS): setup
 	$(NOX) $@ -- $(ARGS)

@@ -48,11 +48,12 @@ OWN = os.environ.get(
     "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.11.txt",
 )
 # Integration tests that meet no Airflow and take minutes, or need what builds a distribution.
-ONCE_WITHOUT_AIRFLOW = (
-    "bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "shared_budget",
+WITHOUT_AIRFLOW = ("bench", "campaigns", "concurrent_processes", "database_away", "foreign_vendor", "shared_budget")
+# What `lower` leaves out: tests that take minutes beside those that prove a bound, and tests that import no library.
+ONCE_INTEGRATION = (
+    "bench", "campaigns", "concurrent_processes", "database_away", "demo", "example_dags_at_work", "foreign_vendor",
+    "page*", "reconcile", "replay", "selection", "settle", "task_ends",
 )  # fmt: skip
-# What one version of each library proves enough: tests that take minutes, and tests that import no library.
-ONCE_INTEGRATION = ("demo", "example_dags_at_work", "page*", "reconcile", "replay", "selection", "settle", "task_ends")
 ONCE_UNIT = ("adaptive", "engine*", "matching", "reconcile*", "simulator_*")
 
 # Where MySQL can take the place of MariaDB, and the part of them that neither is needed for.
@@ -80,7 +81,7 @@ def install(session: nox.Session, venv: str, *arguments: str, constraints: str =
 
 def pytest(session: nox.Session, *arguments: str, venv: str = sys.prefix) -> None:
     """Run the tests that the arguments name, else all, against the installed wheel."""
-    paths = () if any(argument.startswith("tests/") for argument in session.posargs) else PARTS
+    paths = () if any(argument.startswith("tests/") for argument in (*arguments, *session.posargs)) else PARTS
     if session.posargs != [PARTS[0]]:
         session.run(*MARIADB, external=True)
     # 5: no test is left. A selection may leave none in one of the two parts.
@@ -107,18 +108,20 @@ def check(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Unit and integration tests; `-- -k ledger` for some of them."""
-    pytest(session)
+    """Unit and integration tests; `-- -k ledger` for some of them; HALF=0 and HALF=1 part the integration tests."""
+    half = os.environ.get("HALF")
+    pytest(session, *(sorted(map(str, Path(PARTS[1]).glob("test_*.py")))[int(half) :: 2] if half else ()))
 
 
 @nox.session(venv_backend="uv")
 def lower(session: nox.Session) -> None:
-    """Run the tests with the lowest versions that pyproject.toml admits."""
+    """Run what proves the lowest versions that pyproject.toml admits, with those versions."""
     venv = session.virtualenv.location
     install(session, venv, "--group", "test", "--requirement", ".ci/wheel.txt", constraints="constraints-lower.txt")
-    ignored = [f"--ignore-glob=tests/integration/test_{name}.py" for name in ONCE_WITHOUT_AIRFLOW + ONCE_INTEGRATION]
+    ignored = [f"--ignore-glob=tests/integration/test_{name}.py" for name in ONCE_INTEGRATION]
     ignored += [f"--ignore-glob=tests/unit/test_{name}.py" for name in ONCE_UNIT]
-    pytest(session, *ignored, venv=venv)
+    # docs/decisions/0020-nox.md says why, and what each bound is proven by.
+    pytest(session, *ignored, "--first-cases", venv=venv)
 
 
 def airflow(version: str) -> Callable[[nox.Session], None]:
@@ -128,7 +131,7 @@ def airflow(version: str) -> Callable[[nox.Session], None]:
         venv, packages = session.virtualenv.location, ("--group", "test", "--requirement", ".ci/wheel.txt")
         install(session, venv, *packages, constraints=CONSTRAINTS[version])
         session.posargs[:] = session.posargs or [PARTS[1]]
-        pytest(session, *(f"--ignore=tests/integration/test_{name}.py" for name in ONCE_WITHOUT_AIRFLOW), venv=venv)
+        pytest(session, *(f"--ignore=tests/integration/test_{name}.py" for name in WITHOUT_AIRFLOW), venv=venv)
         session.run(f"{venv}/bin/python", "tests/quickstart.py", env=INSTALLED, external=True)
 
     run.__doc__ = f"Run what meets Airflow of the integration tests, and the README's first push, on Airflow {version}."

@@ -106,3 +106,29 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
 def test_what_is_brought_along_is_required_there(root: str) -> None:
     names = {canonicalize_name(Requirement(text).name) for text in requires(BROUGHT_BY[root]) or ()}
     assert canonicalize_name(root) in names
+
+
+def left_out() -> dict[str, set[Path]]:
+    """Return what each pattern finds by which ``make lower`` leaves out files."""
+    body = ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body
+    lists = {ast.unparse(node.targets[0]): node.value for node in body if isinstance(node, ast.Assign)}
+    return {
+        pattern: set(ROOT.glob(pattern))
+        for kind in ("unit", "integration")
+        for name in ast.literal_eval(lists[f"ONCE_{kind.upper()}"])
+        for pattern in [f"tests/{kind}/test_{name}.py"]
+    }
+
+
+def test_what_is_left_out_for_the_lowest_versions_exists() -> None:
+    assert [pattern for pattern, found in left_out().items() if not found] == []
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_each_bound_is_proven_by_files_that_are_run_with_it(requirement: Requirement) -> None:
+    decision = (ROOT / "docs" / "decisions" / "0020-nox.md").read_text("utf-8")
+    (proofs,) = re.findall(rf"^\| `{requirement.name}` \| (.*) \|$", decision, flags=re.MULTILINE)
+    files = {ROOT / "tests" / f"{name}.py" for name in re.findall(r"`([^`]+)`", proofs)}
+    assert files, "docs/decisions/0020-nox.md names the tests that would fail below the bound"
+    assert {str(file) for file in files if not file.exists()} == set()
+    assert files - set().union(*left_out().values()) == files

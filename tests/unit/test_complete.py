@@ -93,15 +93,3 @@ def test_the_second_half_of_a_vendor_is_no_vendor() -> None:
     halves = {path.stem.removesuffix("_reads") for path in folder.glob("*_reads.py")}
     assert halves <= set(NAMES)
     assert {path.stem for path in folder.glob("*.py")} == {"__init__", *NAMES, *(f"{name}_reads" for name in halves)}
-
-
-def test_what_is_left_out_for_the_lowest_versions_exists() -> None:
-    assigned = [
-        node for node in ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body if isinstance(node, ast.Assign)
-    ]
-    names = {
-        ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned if "ONCE" in ast.unparse(node)
-    }
-    integration = names["ONCE_INTEGRATION"] + names["ONCE_WITHOUT_AIRFLOW"]
-    for folder, stems in (("integration", integration), ("unit", names["ONCE_UNIT"])):
-        assert [stem for stem in stems if not list((ROOT / "tests" / folder).glob(f"test_{stem}.py"))] == []
