@@ -134,7 +134,7 @@ def visit(browser: Any, airflow: Airflow) -> Iterator[Visit]:
     faults: list[str] = []
     contexts = []
 
-    def open_window(user: str = "admin", size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
+    def open_window(size: tuple[int, int] = DESKTOP, theme: str = "light") -> Page:
         context = browser.new_context(
             base_url=f"{airflow.url}/",
             viewport={"width": size[0], "height": size[1]},
@@ -147,7 +147,7 @@ def visit(browser: Any, airflow: Airflow) -> Iterator[Visit]:
         page = context.new_page()
         page.on("console", lambda said: faults.append(f"{said.type}: {said.text}") if is_ours(said) else None)
         page.on("pageerror", lambda error: faults.append(str(error)) if "/contacts/" in (error.stack or "") else None)
-        log_in(page, user, airflow.password)
+        log_in(page, airflow.password)
         return page
 
     yield open_window
@@ -162,9 +162,9 @@ def is_ours(said: Any) -> bool:
     return said.type == "error" and "/contacts/" in place and not place.endswith(ABSENT)
 
 
-def log_in(page: Page, user: str, password: str) -> None:
+def log_in(page: Page, password: str) -> None:
     page.goto("auth/login")
-    page.get_by_label("Username").fill(user)
+    page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(re.compile(r"^[^?]*(?<!login)$"))

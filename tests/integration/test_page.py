@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from html import unescape
@@ -28,6 +27,7 @@ from tests.support.airflow_fixtures import HOME, RunDag, SetConnections
 from tests.support.forget_histories import forget
 from tests.support.ledger_conformance import Database, execution, make, outcome
 from tests.support.page_rows import HEADERS, SHARED, A, B, fill, opened, routes
+from tests.support.page_server import looks
 from tests.support.pushing import DEX, World
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Ask = Callable[..., Any]
 
+METADATA = HOME / "airflow.db"
 KEY = A.key("rejected")
 TASK = f"/dags/{A.dag_id}/task?run_id={A.run_id}&task_id={A.marker}.push"
 REGION = "11111111-1111-1111-1111-111111111111"
@@ -54,7 +55,7 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]
     found = fill(f"sqlite:///{file}")
     settings = {
         "AIRFLOW_CONN_PAGE": json.dumps({"conn_type": "sqlite", "host": str(file)}),
-        "AIRFLOW_CONN_NO_TABLE": json.dumps({"conn_type": "sqlite", "host": str(HOME / "airflow.db")}),
+        "AIRFLOW_CONN_NO_TABLE": json.dumps({"conn_type": "sqlite", "host": str(METADATA)}),
         "AIRFLOW_CONN_AWAY": json.dumps({"conn_type": "sqlite", "host": str(file.parent / "away.db")}),
         "AIRFLOW_CONN_NO_SQL": json.dumps({"conn_type": "http", "host": "example.com"}),
         "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
@@ -100,13 +101,6 @@ def ask(client: TestClient) -> Ask:
         return client.request(method, f"/contacts{path}", headers=headers, **request)
 
     return asked
-
-
-def looks() -> list[dict[str, Any]]:
-    """Return what the audit log says of looks at records, oldest first."""
-    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-        rows = database.execute("SELECT owner, dag_id, extra FROM log WHERE event LIKE 'contacts.%' ORDER BY id")
-        return [{"owner": owner, "dag_id": dag_id, **json.loads(extra)} for owner, dag_id, extra in rows]
 
 
 @pytest.mark.parametrize(
@@ -191,14 +185,14 @@ def test_in_the_frame_a_link_out_of_it_is_an_address(
 def test_htmx_gets_the_block_that_it_puts_in_place(
     ask: Ask, numbers: dict[str, int], block: str, shows_rows: bool
 ) -> None:
-    known = len(looks())
+    known = len(looks(METADATA))
     with configured(**CLEAR):
         found = ask(
             f"/dags/{A.dag_id}/runs/{numbers[A.dag_id]}", headers={"HX-Request": "true", "HX-Target": block}
         ).text
     assert "<html" not in found, found
     assert (A.canary in found) == shows_rows
-    assert len(looks()) - known == shows_rows, "a run that is asked for every five seconds shows nobody"
+    assert len(looks(METADATA)) - known == shows_rows, "a run that is asked for every five seconds shows nobody"
 
 
 # What is shown in clear, to whom, and what is written down of it.
@@ -206,21 +200,21 @@ def test_htmx_gets_the_block_that_it_puts_in_place(
 
 def seen(ask: Ask, role: str, path: str) -> tuple[bool, list[dict[str, Any]]]:
     """Return whether a page shows a person, and the looks that were written down."""
-    known = len(looks())
+    known = len(looks(METADATA))
     found = ask(path, role)
     assert found.status_code == 200, found.text
-    return "canary-a-person-rejected" in found.text, looks()[known:]
+    return "canary-a-person-rejected" in found.text, looks(METADATA)[known:]
 
 
 def test_unless_the_deployment_shows_records_an_admin_sees_digests_alone(ask: Ask, numbers: dict[str, int]) -> None:
-    known = looks()
+    known = looks(METADATA)
     for name, route in routes(numbers, A).items():
         found = ask(route.path.removeprefix("/contacts"), method=route.method, data=route.form)
         assert (name, A.canary in found.text) == (name, False)
         if name != "summary" and (route.rows or route.form):  # which no push has left in this Airflow
             digest = digest_of(A.key("rejected" if route.form else "unknown"))
             assert (name, found.status_code, digest in found.text) == (name, 200, True)
-    assert looks() == known
+    assert looks(METADATA) == known
 
 
 @pytest.fixture

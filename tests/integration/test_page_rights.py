@@ -51,6 +51,7 @@ class World:
 # The simple auth manager over SQLite, and FAB over PostgreSQL. One order of worlds for all, so that each is made once.
 each_world = pytest.mark.parametrize("world", ["simple", "fab"], indirect=True)
 once = pytest.mark.parametrize("world", ["simple"], indirect=True)  # what no auth manager and no database changes
+each_side = pytest.mark.parametrize("side", [A, B], ids=["A", "B"])
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,9 @@ def status_of(person: Person, route: Route) -> int:
 
 
 @each_world
-def test_each_route_asks_for_its_right_and_each_answer_has_the_headers(world: World) -> None:
-    check_rights(world, A, B)
+@each_side
+def test_each_route_asks_for_its_right_and_each_answer_has_the_headers(world: World, side: Side) -> None:
+    check_rights(world, side, cookie=False)
 
 
 @once
@@ -95,20 +97,19 @@ def test_a_route_takes_the_login_of_a_browser(world: World) -> None:
     check_rights(world, B, cookie=True)
 
 
-def check_rights(world: World, *sides: Side, cookie: bool = False) -> None:
-    cells = {(side.marker, name): route for side in sides for name, route in routes(world.runs, side).items()}
+def check_rights(world: World, side: Side, *, cookie: bool) -> None:
     names = [OF_NOBODY, INVALID, *(one.name for one in world.people)]
     answers = {
-        (who, *cell): world.server.ask(who, route.path, route.method, form=route.form, cookie=cookie)
-        for cell, route in cells.items()
+        (who, name): world.server.ask(who, route.path, route.method, form=route.form, cookie=cookie)
+        for name, route in routes(world.runs, side).items()
         for who in names
     }
-    found = {cell: answer.status for cell, answer in answers.items()}
-    wanted = {(one.name, *cell): status_of(one, route) for cell, route in cells.items() for one in world.people}
     # Airflow takes a cookie that is no token away, and goes on without.
-    no_entry = {OF_NOBODY: 401, INVALID: found[INVALID, B.marker, "runs"]}
+    no_entry = {OF_NOBODY: 401, INVALID: answers[INVALID, "runs"].status}
     assert no_entry[INVALID] in {401, 403}
-    assert found == wanted | {(who, *cell): status for cell in cells for who, status in no_entry.items()}
+    for name, route in routes(world.runs, side).items():
+        wanted = {one.name: status_of(one, route) for one in world.people} | no_entry
+        assert (name, {who: answers[who, name].status for who in names}) == (name, wanted)
     assert [cell for cell, answer in answers.items() if not has_headers(answer)] == []
 
 
@@ -236,15 +237,18 @@ def test_no_address_leads_to_another_dags_row(world: World, outsiders: list[Pers
 
 
 @once
-def test_no_method_and_no_header_leads_to_another_dags_row(world: World) -> None:
+@each_side
+def test_no_method_and_no_header_leads_to_another_dags_row(world: World, side: Side) -> None:
+    asked = [B.dag_id, B.sync_id, B.run_id, f"{B.marker}.push", f"{B.marker}.untold"] if side is B else []
     shown = {}
-    for side in (A, B):
-        for name, route in routes(world.runs, side).items():
-            for method, headers in WAYS:
-                answer = world.server.ask("editor_of_a", route.path, method, headers=headers)
-                asked = [B.dag_id, B.sync_id, B.run_id, f"{B.marker}.push", f"{B.marker}.untold"] if side is B else []
-                cell = side.marker, name, method, *headers.values()
-                shown[cell] = foreign(answer, B, *asked), answer.status >= 500, has_headers(answer)
+    for name, route in routes(world.runs, side).items():
+        for method, headers in WAYS:
+            answer = world.server.ask("editor_of_a", route.path, method, headers=headers)
+            shown[name, method, *headers.values()] = (
+                foreign(answer, B, *asked),
+                answer.status >= 500,
+                has_headers(answer),
+            )
     assert {cell: found for cell, found in shown.items() if found != (set(), False, True)} == {}
 
 
@@ -260,24 +264,26 @@ def test_a_page_of_one_run_does_not_go_on_in_another(world: World) -> None:
 
 
 @each_world
-def test_records_are_clear_only_to_who_may_edit_and_each_look_is_written_down(world: World) -> None:
+@each_side
+def test_records_are_clear_only_to_who_may_edit_and_each_look_is_written_down(world: World, side: Side) -> None:
     for person in world.people:
-        for side in (A, B):
-            for name, route in routes(world.runs, side).items():
-                before = len(world.server.looks())
-                answer = world.get(person.name, route)
-                written = world.server.looks()[before:]
-                looks = [(one["owner"], one["dag_id"]) for one in written]
-                shows_rows = answer.status == 200 and (route.rows or (route.form and side.dag_id in person.sees))
-                is_clear = bool(shows_rows) and side.dag_id in person.edits
-                cell = (person.name, side.marker, name)
-                assert (cell, side.canary in answer.text) == (cell, is_clear)
-                assert (cell, looks) == (cell, [(person.name, side.dag_id)] * is_clear)
-                assert CANARY.findall(repr(written)) == []
-                if is_clear and name != "CSV":  # whose rows may be a million
-                    assert digest_of(side.key("rejected" if route.form else "unknown")) in written[0]["extra"]
-                if shows_rows and not is_clear:
-                    assert digest_of(side.key("rejected" if route.form else "unknown")) in answer.text, cell
+        for name, route in routes(world.runs, side).items():
+            before = len(world.server.looks())
+            answer = world.get(person.name, route)
+            written = world.server.looks()[before:]
+            shows_rows = answer.status == 200 and (route.rows or (route.form and side.dag_id in person.sees))
+            is_clear = bool(shows_rows) and side.dag_id in person.edits
+            cell, digest = (person.name, name), digest_of(side.key("rejected" if route.form else "unknown"))
+            assert (cell, side.canary in answer.text) == (cell, is_clear)
+            assert (cell, [(one["owner"], one["dag_id"]) for one in written]) == (
+                cell,
+                [(person.name, side.dag_id)] * is_clear,
+            )
+            assert CANARY.findall(repr(written)) == []
+            if is_clear and name != "CSV":  # whose rows may be a million
+                assert digest in written[0]["extra"]
+            if shows_rows and not is_clear:
+                assert digest in answer.text, cell
 
 
 @each_world

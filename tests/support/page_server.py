@@ -77,9 +77,7 @@ class PageServer:
 
     def looks(self) -> list[dict[str, Any]]:
         """Return the audit log's rows of looks at records, oldest first."""
-        with closing(sqlite3.connect(f"file:{self.folder / 'airflow.db'}?mode=ro", uri=True)) as database:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute("SELECT * FROM log WHERE event LIKE 'contacts%' ORDER BY id")]
+        return looks(self.folder / "airflow.db")
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -94,6 +92,13 @@ class PageServer:
 
     def said(self) -> str:
         return self.processes.text("api-server")
+
+
+def looks(metadata: Path) -> list[dict[str, Any]]:
+    """Return the rows of an audit log that are looks at records, oldest first."""
+    with closing(sqlite3.connect(f"file:{metadata}?mode=ro", uri=True)) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute("SELECT * FROM log WHERE event LIKE 'contacts%' ORDER BY id")]
 
 
 @contextmanager
