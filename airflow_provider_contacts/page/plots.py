@@ -59,11 +59,6 @@ class Plot:
     most: int
     totals: Mapping[str, int]
 
-    @property
-    def total(self) -> int:
-        """Records of all columns."""
-        return sum(self.totals.values())
-
 
 def plot_of(days: Sequence[Any], statuses: Sequence[str]) -> Plot:
     """Return a column a day, of the statuses that are asked for."""
