@@ -152,35 +152,6 @@ def test_every_field_that_is_shown_is_read(name: str) -> None:
         assert shown[id_].created_at is not None or name != "talkdesk"
 
 
-FAILING: Mapping[str, Sequence[Mapping[str, Any]]] = {
-    "apptoto": [*({"absent_status": status} for status in (200, 400, 500)),
-        *({f"read.{fault}": "always"} for fault in ("http_429", "http_503", "http_401")),
-        {"read.garbage": "always", "absent_status": 200}],
-    "dex": [*({f"read.{fault}": "always"} for fault in ("http_503", "http_404", "garbage", "nulls")),
-        *({"error_value": "text"}, {"error_value": "absent"}, {"endless_cursor": True})],
-    "intermezzo": [{"contacts_in_organization": False, "contacts_in_list": False},
-        *({"contacts_in_organization": False, f"read.{fault}": "nth:2"} for fault in ("http_503", "garbage")),
-        *({f"read.{fault}": "always"} for fault in ("http_404", "http_403", "cut_json", "duplicate_ids")),
-        {"read.nulls": "always", "contacts_in_list": False}],
-    "talkdesk": [{"read.http_403": "always"},
-        *({f"read.{fault}": "nth:2"} for fault in ("http_404", "garbage", "cut_json", "short", "duplicate_ids")),
-        *({f"read.{fault}": "nth:3"} for fault in ("http_503", "empty_body", "short")), {"read.html_200": "nth:1"}],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "knobs"), [(name, knobs) for name, found in FAILING.items() for knobs in found])
-def test_a_read_that_fails_proves_nothing(name: str, knobs: Mapping[str, Any]) -> None:
-    vendor, destination = vendors.load(name), DESTINATIONS[name]
-    simulator = Simulator(KNOBS.get(name) if name != "intermezzo" else None)
-    # The one that is sought is not there, and shares nothing with the others.
-    nobody, *others = payloads(vendor, destination, [*NOBODIES[name], *ROWS[name]])
-    if "read.nulls" not in knobs:
-        create(simulator, vendor, destination, others)
-    simulator.update({f"{name}.{knob}": value for knob, value in knobs.items()})
-    found = read_all(vendor, at(simulator, vendor), destination, [nobody])
-    assert verdicts(vendor, [nobody], found) == ["incomplete"]
-
-
 @pytest.mark.parametrize("name", NAMES)
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))

@@ -139,8 +139,9 @@ class TestByEmails:
 
     def test_not_found_is_no_proof(self) -> None:
         assert READING.absent_statuses == {404}
-        with pytest.raises(UnreadableError):
-            READING.read(answer({}, 404), question_of(ANN, "/v1/contacts/by-emails"))
+        for asked in (question_of(ANN, "/v1/contacts/by-emails"), question_of(DOT, "/v1/contacts")):
+            with pytest.raises(UnreadableError):
+                READING.read(answer({}, 404), asked)
 
     @pytest.mark.parametrize(
         "data",
