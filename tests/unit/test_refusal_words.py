@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from airflow_provider_contacts.errors import RefusedError
-from airflow_provider_contacts.transport.preflight import read
 from airflow_provider_contacts.vendor_kit.push_settings import Place, hint_of, refusal_text
 from airflow_provider_contacts.vendor_kit.results import NotSent
-from airflow_provider_contacts.vendor_kit.vendor import Request, Response
-from tests.support.fake_vendor import NOT_CONNECTED, VENDOR, Deed, Pushed, World, answers, names
+from tests.support.fake_vendor import NOT_CONNECTED, Deed, Pushed, World, answers, names
 
 
 def test_what_is_not_there_names_the_destination() -> None:
@@ -57,15 +52,3 @@ def test_a_refused_token_is_told_in_the_error() -> None:
     cause = NotSent("token_scope", refused=True, message="login.example grants no scope 'x'")
     _, text = pushed(replace(NOT_CONNECTED, not_sent=cause))
     assert text == "Fake cannot be pushed to (token_scope): connection 'c': login.example grants no scope 'x'"
-
-
-def test_a_read_says_the_same() -> None:
-    place = Place(conn_id="c", host="api.example", destination={"list_id": 7})
-    request = Request("GET", "/lists")
-    caller: Any = SimpleNamespace(call=lambda _request: Response(404))
-    with pytest.raises(RefusedError) as caught:
-        read(VENDOR, caller, request, "connection 'c': the test request failed", place)
-    assert str(caught.value) == (
-        "connection 'c': the test request failed (Fake at api.example says http_404): "
-        "check the destination's list_id and the connection's host"
-    )
