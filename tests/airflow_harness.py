@@ -58,7 +58,6 @@ class Execution:
     scope: Scope
     max_tries: int
     should_retry: bool
-    iteration: int | None = None  # of a loop
 
 
 @dataclass(slots=True)
@@ -67,7 +66,6 @@ class MemAPI:
 
     # by id; keys as in AIRFLOW_CONN_* JSON, extra a mapping or text
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)
     xcoms: dict[tuple[Scope, str], Any] = field(default_factory=dict)  # value by scope and key, as JSON
     # the task state store, by scope: kept over the tries, whatever becomes of them
     store: dict[Scope, dict[str, Any]] = field(default_factory=dict)
@@ -75,10 +73,9 @@ class MemAPI:
     states: list[dict[str, Any]] = field(default_factory=list)
     # what the UI would show of the template fields, by scope
     rendered: dict[Scope, dict[str, Any]] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)  # every request in order
     # requests this server does not know; run_op fails on any
     unserved: list[Call] = field(default_factory=list)
-    # asked before each call; a status that it returns is the answer. It may raise httpx errors
+    # asked before each call; a status that it returns is the answer
     refuse: Callable[[Call], int | None] = lambda call: None  # noqa: ARG005  # nothing is refused
     executions: dict[str, Execution] = field(default_factory=dict)
     running: Execution | None = None  # the one that asks
@@ -98,26 +95,16 @@ class MemAPI:
             dict(parse_qsl(request.url.query.decode())),
             json.loads(request.content) if request.content else None,
         )
-        self.calls.append(call)
-        if (status := self._refused(call)) is not None:
+        if (status := self.refuse(call)) is not None:
             return answer(status, {"detail": {"reason": "refused", "message": "refused by the test"}})
         served = {
             "task-instances": self._task_instance,
             "task-reschedules": self._task_reschedule,
             "connections": self._connection,
-            "variables": self._variable,
             "xcoms": self._xcom,
             "store": self._store,
         }.get(call.path[0], self._unknown)(call)
         return served or self._unknown(call)
-
-    def _refused(self, call: Call) -> int | None:
-        from httpx import HTTPError
-
-        try:
-            return self.refuse(call)
-        except HTTPError as error:
-            raise getattr(http(), type(error).__name__)(str(error)) from error
 
     def _unknown(self, call: Call) -> Response:
         self.unserved.append(call)
@@ -148,11 +135,8 @@ class MemAPI:
                 return None
 
     def _run_context(self, execution: Execution) -> dict[str, Any]:
-        dag_id, run_id, task_id, *_ = execution.scope
-        gate = {"max_iterations": 100, "terminal_task_id": task_id, "terminal_is_mapped": False}
-        loop = {"node_id": "loop", "index": execution.iteration, **gate}
+        dag_id, run_id, *_ = execution.scope
         return {
-            **({} if execution.iteration is None else {"loop": loop}),
             "dag_run": {
                 "dag_id": dag_id,
                 "run_id": run_id,
@@ -185,20 +169,6 @@ class MemAPI:
         text = extra if extra is None or isinstance(extra, str) else json.dumps(extra)
         return answer(200, {"conn_id": conn_id, **{key: known.get(key) for key in CONNECTION_KEYS}, "extra": text})
 
-    def _variable(self, call: Call) -> Response | None:
-        key = "/".join(call.path[1:])
-        match call.method:
-            case "PUT":
-                self.variables[key] = call.body["val"]
-                return answer(201)
-            case "DELETE":
-                self.variables.pop(key, None)
-                return answer(204)
-            case _ if key in self.variables:
-                return answer(200, {"key": key, "value": self.variables[key]})
-            case _:
-                return not_found(f"Variable with key {key} not found")
-
     def _xcom(self, call: Call) -> Response | None:  # noqa: PLR0911  # one a route
         dag_id, run_id, task_id, key, *rest = call.path[1:]
         scope: Scope = (dag_id, run_id, task_id, int(call.query.get("map_index", -1)))
@@ -214,9 +184,6 @@ class MemAPI:
                 return answer(200, headers={"Content-Range": f"map_indexes {len(of_all)}"})
             case ("GET", "item", offset) if -len(of_all) <= int(offset) < len(of_all):
                 return answer(200, of_all[int(offset)])
-            case ("GET", "slice"):
-                bounds = [int(call.query[name]) if name in call.query else None for name in ("start", "stop", "step")]
-                return answer(200, of_all[slice(*bounds)])
             case ("GET",) if one in self.xcoms:
                 return answer(200, {"key": key, "value": self.xcoms[one]})
             case ("GET", *_):
@@ -242,12 +209,10 @@ class MemAPI:
             case "PUT":
                 kept[key] = call.body["value"]
                 return answer(204)
-            case "DELETE":
-                for name in [key] if key else list(kept):
-                    kept.pop(name, None)
-                return answer(204)
-            case _:
+            case "GET":
                 return answer(200, {"value": kept[key]}) if key in kept else not_found("no such key")
+            case _:
+                return None
 
 
 def http() -> Any:
@@ -321,7 +286,7 @@ def run_op(
         raise NotImplementedError("Airflow has task loops from 3.4 on: mark the test with needs_loops")
     scope = scope_of(op, run_id=run_id, map_index=map_index, **region)
     ti_id = uuid5(NAMESPACE_OID, repr((scope, try_number)))
-    api.begin(Execution(ti_id, scope, op.retries, try_number <= op.retries, region_index))
+    api.begin(Execution(ti_id, scope, op.retries, try_number <= op.retries))
     instance = TaskInstance(
         id=ti_id,
         task_id=op.task_id,

@@ -111,19 +111,6 @@ def test_do_xcom_push_off_leaves_nothing_even_after_a_failure(world: World) -> N
 # Where records come from.
 
 
-def test_a_data_frames_holes_are_left_out(world: World) -> None:
-    import pandas as pd  # here, since it is slow
-
-    frame = pd.DataFrame(
-        [{"key": 1, "email": "a@example.com", "company": None}, {"key": None, "email": "b@example.com"}]
-    )
-    entries = world.done(push(frame, max_rejected=1, xcom_outcomes="all"))["outcomes"]
-    # pandas has made 1.0 of the key, since the other one is missing
-    assert {one["record_identifier"]: one["error_code"] for one in entries if one["row_index"] == 0} == {"1": None}
-    assert [one["error_code"] for one in entries if one["row_index"] == 1] == ["missing_key"]
-    assert [set(one) for one in world.stored()] == [{"contact_emails"}]
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -151,13 +138,14 @@ def test_an_upstreams_output_is_read_when_the_task_runs(world: World, given: Any
     assert world.api.rendered[scope_of(op)]["records"] == "(records)"
 
 
-def test_lists_of_a_mapped_upstream_are_flattened_once(world: World) -> None:
+def test_lists_of_a_mapped_upstream_are_flattened_once_in_the_order_of_the_map_index(world: World) -> None:
     with DAG("d", schedule=None):
         upstream = task(task_id="up")(lambda n: n).expand(n=[1, 2])
-        op = PushContactsOperator(**TABLED, records=upstream)
-    world.api.xcoms[("d", "run", "up", 0), "return_value"] = people(2)
-    world.api.xcoms[("d", "run", "up", 1), "return_value"] = people(2, start=2)
-    assert world.done(op)["num_succeeded"] == 4
+        op = PushContactsOperator(**TABLED, records=upstream, xcom_outcomes="all")
+    for index in (10, 0, 2):
+        world.api.xcoms[("d", "run", "up", index), "return_value"] = people(2, start=10 * index)
+    entries = sorted(world.done(op)["outcomes"], key=lambda one: one["row_index"])
+    assert [one["record_identifier"] for one in entries] == ["p0", "p1", "p20", "p21", "p100", "p101"]
 
 
 def test_a_task_is_mapped_over_an_upstreams_lists(world: World) -> None:
@@ -186,27 +174,6 @@ def test_a_sql_file_and_its_parameters_are_rendered_and_bound(world: World) -> N
     dag.resolve_template_files()  # type: ignore[no-untyped-call]  # Airflow's own
     world.done(op)
     assert sorted(one["first_name"] for one in world.stored()) == ["First3", "First4"]
-
-
-# Keys and columns.
-
-
-def test_a_key_of_several_columns_is_a_compact_array_and_without_one_it_is_the_payload(world: World) -> None:
-    world.done(push([{"a": 1, "b": "x", "email": "a@example.com"}], sync_key=["a", "b"]))
-    assert list(world.statuses()) == ['["1","x"]']
-    rows = [{"email": "a@example.com"}, {"email": "a@example.com"}, {"email": "b@example.com"}]
-    summary = world.done(push(rows, sync_key=None, outcomes_table="other"))
-    assert counts(summary, "succeeded", "duplicate") == (2, 1)
-    assert all(key.startswith("sha256:") for key in world.statuses("other"))
-
-
-def test_field_map_and_unmapped(world: World) -> None:
-    row = {"key": "a", "mail": "a@example.com", "shoe_size": 41}
-    refused = push([row], field_map={"mail": "email"})
-    world.refused(refused)
-    assert world.summary(refused)["error_codes"] == {"unknown_field": 1}
-    world.done(push([row], field_map={"mail": "email"}, unmapped="ignore"), run_id="second")
-    assert [set(one) for one in world.stored()] == [{"contact_emails"}]
 
 
 # Limits.
