@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import threading
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_provider_contacts.errors import ConfigError, RefusedError, SupersededError
+from airflow_provider_contacts.errors import ConfigError, SupersededError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.operators import ContactsOperator
 from tests.airflow_harness import airflow_connections
@@ -117,7 +116,7 @@ def test_the_other_parameters_of_the_table_count_too(outside: World) -> None:
 
 @pytest.mark.parametrize("how", ["close", "with", "forget"])
 def test_reading_that_ends_early_lets_go_of_everything(outside: World, how: str) -> None:
-    outcomes = DexHook().push(people(500), batch_size=1, max_in_flight=1, **TABLE)
+    outcomes = DexHook().push(people(100), batch_size=1, max_in_flight=1, **TABLE)
     if how == "with":
         with outcomes:
             assert next(outcomes).status == "succeeded"
@@ -126,17 +125,16 @@ def test_reading_that_ends_early_lets_go_of_everything(outside: World, how: str)
     if how == "close":
         outcomes.close()
     del outcomes
-    gc.collect()
     assert [thread.name for thread in threading.enumerate() if thread.name == "contacts-client"] == []
-    assert 0 < outside.sent() < 500
+    assert 0 < outside.sent() < 100
     (row,) = outside.query("SELECT status, num_succeeded, status_message FROM contact_outcomes_runs")
     assert row["status"] == "aborted"
     assert row["status_message"] == "its outcomes were read no further, which stops a push"
     # Nobody is left in doubt by it, and the next call sends the rest.
-    assert counted(DexHook().push(people(500), **TABLE)) == {
-        "skipped": row["num_succeeded"], "succeeded": 500 - row["num_succeeded"],
+    assert counted(DexHook().push(people(100), **TABLE)) == {
+        "skipped": row["num_succeeded"], "succeeded": 100 - row["num_succeeded"],
     }  # fmt: skip
-    assert len(outside.stored()) == 500
+    assert len(outside.stored()) == 100
 
 
 def test_a_closed_one_gives_nothing_more(outside: World) -> None:
@@ -144,16 +142,6 @@ def test_a_closed_one_gives_nothing_more(outside: World) -> None:
     outcomes.close()
     assert list(outcomes) == []
     assert outside.sent() == 0
-
-
-def test_a_push_that_is_refused_says_so_in_its_run(outside: World) -> None:
-    outside.simulator.set("dex.http_403", "always")
-    with pytest.raises(RefusedError, match="403"):
-        list(DexHook().push(people(3), **TABLE))
-    (row,) = outside.query("SELECT status, num_failed, status_message FROM contact_outcomes_runs")
-    assert row["num_failed"] == 3
-    assert row["status"] in {"failed", "aborted"}
-    assert "403" in row["status_message"]
 
 
 def test_its_parameters_are_the_operators() -> None:

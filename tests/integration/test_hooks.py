@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from airflow.sdk._shared.secrets_masker import redact
 from airflow_provider_contacts.errors import ConfigError, LookupFailedError, RefusedError
 from airflow_provider_contacts.hooks import (
     HOOKS,
-    ApptotoHook,
     ContactsHook,
     DexHook,
     IntermezzoHook,
@@ -186,13 +184,11 @@ def test_a_push_that_nobody_reads_sends_nothing_and_says_so(served: Served, capl
     assert list(DexHook().push(None)) == list(DexHook().push([])) == []
     caplog.clear()
     DexHook().push(people(3), sync_key="key")
-    gc.collect()
     (text,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert "DexHook('dex_default').push(...) was called, and nobody read its outcomes: nothing was sent" in text
     assert served.simulator.dex.counts["write"] == 0
     caplog.clear()
     assert len(list(DexHook().push(people(3), sync_key="key"))) == 3
-    gc.collect()
     assert "nobody read" not in caplog.text
 
 
@@ -223,19 +219,6 @@ def test_a_refused_push_yields_every_outcome_and_then_raises(served: Served) -> 
     assert [next(outcomes).status for _ in range(250)] == ["failed"] * 250
     with pytest.raises(RefusedError, match="http_403"):
         next(outcomes)
-
-
-def test_a_named_destination_is_looked_up(served: Served, vendor_connections: dict[str, dict[str, Any]]) -> None:
-    rows = ROWS["apptoto"]
-    outcomes = list(ApptotoHook().push(rows, destination={"address_book": "Demo"}, sync_key="key"))
-    assert [one.status for one in outcomes] == ["succeeded"] * 3
-    with pytest.raises(ConfigError, match="Typo"):
-        list(ApptotoHook().push(rows, destination={"address_book": "Typo"}))
-    with airflow_connections(changed(vendor_connections, "apptoto_default", extra={"address_book": "Demo"})):
-        assert [one.status for one in ApptotoHook().push(rows, sync_key="key")] == ["succeeded"] * 3
-    served.simulator.set("apptoto.read.garbage", "always")
-    with pytest.raises(LookupFailedError, match="cannot be read"):
-        list(ApptotoHook().push([], destination={"address_book": "Demo"}))
 
 
 def test_plain_http_to_this_machine_is_no_warning(
