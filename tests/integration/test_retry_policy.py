@@ -13,7 +13,7 @@ from airflow_provider_contacts import errors
 from airflow_provider_contacts.hooks import DexHook
 from airflow_provider_contacts.retry_policy import ContactsRetryPolicy
 from tests.airflow_harness import AIRFLOW, MemAPI, airflow_connections, run_op
-from tests.support.pushing import World, people, push
+from tests.support.pushing import World, people
 
 if AIRFLOW < (3, 3):
     pytest.skip("Airflow has retry policies from 3.3 on: see test_versions.py", allow_module_level=True)
@@ -90,13 +90,6 @@ def test_the_vendors_moment_is_waited_for(seconds: float, least: float, most: fl
     assert report["state"] == "up_for_retry"
     assert least <= report["retry_delay_seconds"] <= most
     assert "the wait ends then" in report["retry_reason"]
-
-
-def test_a_push_that_failed_for_a_while_comes_back_sooner(world: World) -> None:
-    world.simulator.set("dex.http_429", "always")
-    op = push(people(2), request_attempts=1, retry_delay=timedelta(hours=9), retry_policy=POLICY)
-    world.run(op)
-    assert (world.api.states[-1]["state"], world.api.states[-1]["retry_delay_seconds"]) == ("up_for_retry", 60.0)
 
 
 class Pushing(BaseOperator):

@@ -16,7 +16,7 @@ from airflow_provider_contacts import vendors
 from airflow_provider_contacts.operators import PushContactsOperator, ReplayContactsOperator
 from tests.airflow_harness import RUN, scope_of
 from tests.support.airflow_fixtures import RunDag, SetConnections, begin_metrics
-from tests.support.pushing import DEX, TABLED, World, callees, people, push
+from tests.support.pushing import DEX, TABLED, World, people, push
 
 Metrics = Callable[[], list[str]]
 TAGS = ",vendor=dex,dag_id=d,task_id=push"
@@ -55,12 +55,6 @@ def test_metrics_count_what_each_execution_did(world: World, metrics: Metrics) -
     assert counted(metrics()) == expected
     world.done(push([*people(3), *odd()], max_rejected=1), try_number=2)
     assert counted(metrics()) == {"records.skipped": 3, "records.invalid": 1, "requests": 0}
-
-
-def test_a_push_that_cannot_go_on_is_counted(world: World, metrics: Metrics) -> None:
-    world.set(http_403="always")
-    world.refused(push(people(2)))
-    assert counted(metrics()) == {"records.failed": 2, "requests": 1}
 
 
 def test_a_task_that_comes_back_counts_what_it_did_until_then(world: World, metrics: Metrics) -> None:
@@ -160,14 +154,6 @@ def test_an_event_arrives_in_airflows_database(world: World, run_dag: RunDag, se
         assert (extra["status"], extra["num_succeeded"], extra["num_invalid"]) == ("partial", 3 * new, 1)
         assert set(map(type, extra.values())) == {str, int}
     assert len(stored_events()) == known + 2, "also of a push that had nothing new to send"
-
-
-def test_a_push_to_an_object_names_it(world: World) -> None:
-    op = push(callees(1), contacts_conn_id="talkdesk_default")
-    world.done(op)
-    (event,) = events(world)
-    place = world.summary(op)["destination_object"]
-    assert event["dest_asset_key"]["uri"] == f"contacts://talkdesk/127.0.0.1/{place}"
 
 
 def test_a_replay_tells_as_much(world: World, metrics: Metrics) -> None:
