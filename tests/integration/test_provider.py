@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -111,13 +108,3 @@ def test_airflows_form_gets_types_bounds_defaults_and_parts() -> None:
     assert (timeout["type"], timeout["minimum"], timeout["maximum"], timeout["default"]) == (
         ["number", "null"], 0.001, 600, 60,
     )  # fmt: skip
-
-
-@installed
-def test_airflows_own_command_lists_the_package(tmp_path: Path) -> None:
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{tmp_path / 'airflow.db'}"
-    command = [sys.executable, "-m", "airflow", "providers", "list", "--output", "json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-    listed = json.loads(done.stdout[done.stdout.index("[{") :])
-    assert NAME in {one["package_name"] for one in listed}

@@ -51,13 +51,6 @@ def test_a_form_that_is_saved_as_it_stands_changes_nothing(name: str) -> None:
     assert read(vendor, emptied) == read(vendor, {}), "null is absent"
 
 
-@pytest.mark.parametrize("name", TYPES)
-def test_a_switch_that_is_turned_counts(name: str) -> None:
-    vendor = vendors.load(name)
-    turned = read(vendor, {**shown(name), "retry_after_is_refusal": False})
-    assert not turned.assumptions.retry_after_is_refusal
-
-
 @pytest.mark.parametrize(("name", "key", "field"), FIELDS, ids=IDS)
 def test_every_description_says_the_default(name: str, key: str, field: dict[str, Any]) -> None:
     if key in {*vendors.load(name).destination.required, *vendors.load(name).destination.exactly_one}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from datetime import timedelta
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,7 +169,7 @@ WRONG_EXPORT: list[tuple[dict[str, Any], str]] = [
     ({"summary": PushContactsOperator(**NEEDED[PushContactsOperator])}, "give summary=push.output"),
 ]
 WRONG = [
-    *((operator, *case) for operator in SENDING for case in WRONG_PUSH),
+    *((operator, *case) for operator, case in zip(cycle(SENDING), WRONG_PUSH, strict=False)),
     *((operator, *case) for operator in NEEDED for case in WRONG_PLACES),
     *((SqlToContactsOperator, *case) for case in WRONG_SQL),
     *((FilesToContactsOperator, *case) for case in WRONG_FILES),
@@ -269,11 +270,12 @@ def test_default_args_of_a_mapped_task_are_checked_too(where: str) -> None:
     gc.collect()  # so that Airflow warns here, and not in another test
 
 
-def test_an_unknown_parameter_is_an_error_when_the_dag_is_parsed() -> None:
+def test_an_unknown_parameter_is_an_error_that_does_not_repeat_its_value() -> None:
     for operator, needed in NEEDED.items():
         said = r"task 't': .* has no parameter \['outcomes_tabel'\]; did you mean 'outcomes_table'"
-        with DAG("d", schedule=None), pytest.raises(TypeError, match=said):
-            operator(**needed, outcomes_tabel="t")
+        with DAG("d", schedule=None), pytest.raises(TypeError, match=said) as caught:
+            operator(**needed, outcomes_tabel="ada@example.com")
+        assert "ada@example.com" not in str(caught.value)
         with DAG("d", schedule=None), pytest.raises(TypeError, match="on_unknwon"):
             operator.partial(**needed, on_unknwon="hold")  # type: ignore[attr-defined]  # every operator has it
 
@@ -283,14 +285,6 @@ def test_a_missing_parameter_is_named(operator: Any, missing: str) -> None:
     needed = {name: value for name, value in NEEDED[operator].items() if name != missing}
     with DAG("d", schedule=None), pytest.raises(TypeError, match=f"missing .*argument:? '{missing}'"):
         operator(**needed)
-
-
-def test_the_error_of_an_unknown_parameter_does_not_repeat_its_value() -> None:
-    canary = "ada@example.com"
-    for operator, needed in NEEDED.items():
-        with DAG("d", schedule=None), pytest.raises(TypeError) as caught:
-            operator(**needed, recordz=[{"email": canary}])
-        assert canary not in str(caught.value)
 
 
 TEMPLATES: dict[str, Any] = {

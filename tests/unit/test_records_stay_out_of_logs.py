@@ -44,11 +44,3 @@ def test_a_task_that_returns_records_does_not_log_them() -> None:
 def test_the_documents_say_why() -> None:
     for name in ("docs/operators.md", "docs/own_tasks.md", "docs/security.md"):
         assert "show_return_value_in_logs=False" in text_of(name), name
-
-
-def test_the_parameter_is_there_in_the_installed_airflow() -> None:
-    import inspect
-
-    from airflow.providers.standard.operators.python import PythonOperator  # a test may
-
-    assert "show_return_value_in_logs" in inspect.signature(PythonOperator.__init__).parameters
