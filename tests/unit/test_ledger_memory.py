@@ -46,10 +46,6 @@ def test_claims_and_outcomes_are_remembered() -> None:
     assert ledger.payloads(["a"]) == {}
 
 
-def test_a_ledger_without_a_run_has_an_empty_one() -> None:
-    assert MemoryLedger("t1").sync_run_id == ""
-
-
 def test_only_what_is_delivered_holds_its_contact() -> None:
     ledger = MemoryLedger("t1")
     ledger.record_outcomes(
