@@ -15,7 +15,6 @@ import sqlalchemy  # noqa: TID253  # what is in the store is looked at
 from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
-from airflow_provider_contacts.ledgers.shared_rate.rate_table import prepare
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.airflow_fixtures import SetConnections
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
@@ -62,7 +61,7 @@ def test_no_request_is_given_away_twice(database: str) -> None:
     """Nobody waits here: all take from one large burst as fast as they can, and the row has counted each."""
     seconds_each = 1000
     shared = SharedRate(conn_id="store", requests_per_second=1 / seconds_each, burst=10_000)
-    found = share(database, shared, seconds=0.5, wanted=1)
+    found = share(database, shared, senders=4, seconds=0.5, wanted=1)
     kept = row_of(database)
     text, now = kept.read()
     kept.close()
@@ -71,11 +70,6 @@ def test_no_request_is_given_away_twice(database: str) -> None:
 
 
 # From a connection to a budget.
-
-
-def connection_to(server: Any, **values: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {**server.connection(), **values}
-    return found
 
 
 def vendor_connection(**extra: Any) -> dict[str, Any]:
@@ -99,7 +93,7 @@ def test_connections_with_one_credential_share_and_others_do_not(
     run(server.url(), "DROP TABLE IF EXISTS contacts_rate_budgets")
     set_connections(
         {
-            "rate_store": connection_to(server),
+            "rate_store": server.connection(),
             "dex_default": vendor_connection(burst=3),
             "dex_again": vendor_connection(burst=3),
             "dex_other": {**vendor_connection(burst=3), "password": "another"},
@@ -136,11 +130,9 @@ WRONG: dict[str, tuple[Callable[[Postgres], dict[str, Any] | None], type[Excepti
     "none": (lambda _: None, ConfigError, "there is no connection 'rate_store'"),
     "another type": (lambda _: {"conn_type": "sqlite", "host": "/no/such.db"}, ConfigError,
         r"of the type 'sqlite'; a rate is shared through one of \['postgres', 'mysql'\]"),
-    "redis": (lambda _: {"conn_type": "redis", "host": "h"}, ConfigError,
-        r"of the type 'redis'; a rate is shared through one of \['postgres', 'mysql'\]"),
     "nobody listens": (unreachable, BudgetError,
         r"table contacts_rate_budgets, postgresql://127.0.0.1:1/?: Oper.*is the server up"),
-    "no such database": (lambda server: connection_to(server, schema="nowhere"), BudgetError,
+    "no such database": (lambda server: server.connection(database="nowhere"), BudgetError,
         'database "nowhere" does not exist'),
 }  # fmt: skip
 
@@ -192,8 +184,3 @@ def test_a_server_that_restarts_is_come_back_to() -> None:
             budget.close()
     except NoServerError as reason:
         pytest.skip(str(reason))
-
-
-def test_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ConfigError, match="PostgreSQL, MySQL or MariaDB, not sqlite"):
-        prepare(sqlalchemy.create_engine("sqlite://"), "here")

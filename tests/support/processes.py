@@ -58,12 +58,17 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
+def environment() -> dict[str, str]:
+    """Return in what another Python imports these tests, and the package that they test, which may be installed."""
+    found = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
+    found.pop("AIRFLOW_HOME", None)
+    return found
+
+
 def child(script: str, *arguments: str, folder: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """Run a script in a Python of its own, with the package that is tested, which may be the installed one."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
-    environment.pop("AIRFLOW_HOME", None)
+    """Run a script in a Python of its own."""
     command = [sys.executable, "-P", "-c", script, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=stdout, text=True, cwd=folder)
+    return subprocess.Popen(command, env=environment(), stdout=stdout, text=True, cwd=folder)
 
 
 class Processes:

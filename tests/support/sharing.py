@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import socket
 import subprocess
@@ -13,21 +12,16 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from sqlalchemy import create_engine  # noqa: TID253  # a rate is shared through a database
 
-import airflow_provider_contacts
 from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
 from airflow_provider_contacts.ledgers.shared_rate.rate_table import RateRow, prepare
 from airflow_provider_contacts.pacing.shared import SharedRate
+from tests.support.processes import environment
 from tests.support.servers import temporary_folder
 
 ACCOUNT = "dex:shared"
-
-ROOT = Path(__file__).resolve().parents[2]
-assert airflow_provider_contacts.__file__ is not None
-PACKAGE = Path(airflow_provider_contacts.__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ class Responses:
 def row_of(url: str) -> RateRow:
     """Open the account's row in a database."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    prepare(engine, "the test")
+    prepare(engine)
     return RateRow(engine, ACCOUNT, "the test")
 
 
@@ -92,9 +86,7 @@ def share(url: str, shared: SharedRate, *, senders: int = 8, seconds: float, wan
         listener.settimeout(60)
         order = json.dumps([url, asdict(shared), address, seconds, wanted])
         command = [sys.executable, "-P", "-m", "tests.support.sharing", order]
-        # The same package as in this process, and these tests, wherever they are.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(ROOT)])}
-        workers = [subprocess.Popen(command, env=environment) for _ in range(senders)]
+        workers = [subprocess.Popen(command, env=environment()) for _ in range(senders)]
         connections = [listener.accept()[0] for _ in workers]
         try:
             return observe(connections, seconds)

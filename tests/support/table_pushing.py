@@ -6,7 +6,6 @@ As a program it reads one job a line from its standard input, and writes one rep
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
@@ -14,10 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import airflow_provider_contacts
 from airflow_provider_contacts import vendors
 from airflow_provider_contacts.engine.push import Push
 from airflow_provider_contacts.errors import ContactsError
@@ -33,12 +30,10 @@ from airflow_provider_contacts.transport.client import Client
 from airflow_provider_contacts.transport.connection import StoredConnection, resolve
 from airflow_provider_contacts.vendor_kit.push_settings import Clock, PushSettings
 from tests.support.fake_vendor import outcomes_of
+from tests.support.processes import environment
 
 if TYPE_CHECKING:
     from airflow_provider_contacts.simulator.app import Simulator
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = Path(str(airflow_provider_contacts.__file__)).resolve().parent
 
 HURRIED = Clock(random=lambda: -0.98)  # chance that is no chance: every backoff lasts a hundredth of its full length
 
@@ -153,12 +148,10 @@ def created(simulator: Simulator) -> Counter[str]:
 class Runner:
     """A process that runs jobs, one after the other."""
 
-    def __init__(self, package: Path = PACKAGE) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), str(ROOT)])}
-        environment.pop("AIRFLOW_HOME", None)
+    def __init__(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tests.support.table_pushing"],
-            env=environment,
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
