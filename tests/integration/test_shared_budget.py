@@ -61,7 +61,7 @@ def test_no_request_is_given_away_twice(database: str) -> None:
     """Nobody waits here: all take from one large burst as fast as they can, and the row has counted each."""
     seconds_each = 1000
     shared = SharedRate(conn_id="store", requests_per_second=1 / seconds_each, burst=10_000)
-    found = share(database, shared, senders=4, seconds=0.5, wanted=1)
+    found = share(database, shared, senders=4, seconds=1.0, wanted=1)
     kept = row_of(database)
     text, now = kept.read()
     kept.close()
