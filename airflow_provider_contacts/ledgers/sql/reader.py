@@ -128,14 +128,8 @@ class LedgerReader:
         return self._exists and self.read(self.sync_no) is None
 
     def known_elsewhere(self, hashes: Mapping[str, str]) -> Known | None:
-        """Return the ``sync_id`` under which these records seem to be remembered, where this one has no rows yet."""
-
-        def look(connection: Connection) -> Known | None:
-            if not hashes or self.sync_no(connection) is not None:
-                return None
-            return known_elsewhere(connection, self._tables, self._binding, hashes)
-
-        return self.read(look) if self._exists else None
+        """Return the ``sync_id`` under which these records of a new one seem to be remembered."""
+        return self.read(lambda connection: known_elsewhere(connection, self._tables, self._binding, hashes))
 
     def _found(
         self, lookup: Lookup, identifiers: Collection[str], named: Callable[[Collection[str]], Collection[str]] = tuple
