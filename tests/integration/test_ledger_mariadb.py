@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy  # noqa: TID253  # the table is what is tested
@@ -14,7 +14,7 @@ from tests.support.forget_histories import ForgetHistories
 from tests.support.fresh_databases import fresh_database
 from tests.support.ledger_conformance import Database, LedgerConformance, claim, make
 from tests.support.ledger_histories import LedgerHistories
-from tests.support.pushing import World, people
+from tests.support.pushing import World, people, push
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,33 +67,16 @@ def test_a_task_keeps_its_outcomes_in_mariadb(world: World, mariadb: MariaDB, da
     name = sqlalchemy.make_url(database.url).database
     world.connect("outcomes", **mariadb.connection(database=str(name)))
     world.simulator.set("dex.http_429", "nth:2")
-    op = pushing(people(300), request_attempts=1, batch_size=50)
+    op = push(people(300), request_attempts=1, batch_size=50)
     assert world.run(op).state == "up_for_retry"
     assert world.run(op, 2).error is None
     summary = world.summary(op)
     assert (summary["num_delivered"], summary["num_planned"], len(world.stored())) == (300, 300, 300)
     assert {row["status"] for row in database.rows()} == {"succeeded"}
     # The next run knows them all, and the one record that is new.
-    op = pushing(people(301))
+    op = push(people(301))
     assert world.run(op, run_id="second").error is None
     summary = world.summary(op, run_id="second")
     assert (summary["num_skipped"], summary["num_succeeded"], len(world.stored())) == (300, 1, 301)
     runs = database.rows("contact_outcomes_runs")
     assert [(row["try_number"], row["status"]) for row in runs] == [(1, "failed"), (2, "succeeded"), (1, "succeeded")]
-
-
-def pushing(records: Any, **parameters: Any) -> Any:
-    from airflow.sdk import DAG
-
-    from airflow_provider_contacts.operators import PushContactsOperator
-
-    with DAG("d", schedule=None):
-        return PushContactsOperator(
-            task_id="push",
-            contacts_conn_id="dex_default",
-            outcomes_conn_id="outcomes",
-            sync_key="key",
-            retries=3,
-            records=records,
-            **parameters,
-        )

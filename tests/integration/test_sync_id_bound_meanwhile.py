@@ -13,7 +13,7 @@ from airflow_provider_contacts.errors import ConfigError, SyncTakenError
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.vendor_kit.push_settings import Clock
-from tests.support.ledger_conformance import Database, answer, claim, mark, marks, outcome, put, results
+from tests.support.ledger_conformance import Database, answer, claim, mark, outcome, put, results, send
 from tests.support.table_pushing import Job, pushing, vendor_connection
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def test_who_is_late_writes_nothing(database: Database, write: Attempt, key: str
 
 def test_who_is_late_neither_reads_nor_settles_the_others_records(database: Database) -> None:
     late, first = database.open("late", destination_host=SANDBOX), database.open("first")
-    (sent,) = marks(first, "key")
-    put(first, [sent])
+    (sent,) = send(first, "key")
     calls: list[Callable[[], Any]] = [
         *(lambda key=key: late.states([key]) for key in ("key", "absent")),
         lambda: late.record_outcomes([outcome("key", Status.UNKNOWN, sent.batch_id)]),
@@ -76,7 +75,7 @@ def test_who_is_late_neither_reads_nor_settles_the_others_records(database: Data
 @pytest.mark.parametrize("write", FIRST_WRITES.values(), ids=list(FIRST_WRITES))
 def test_of_two_that_write_at_once_one_is_bound(database: Database, write: Attempt) -> None:
     database.open("before", sync_id="before")
-    for round_number in range(6):
+    for round_number in range(3):
         sync_id = f"round-{round_number}"
         ledgers = [
             database.open(f"run-{number}", sync_id=sync_id, destination_host=place)
@@ -123,9 +122,7 @@ def test_a_push_that_is_late_sends_and_writes_nothing(database: Database, world:
     outcomes: list[Any] = []
     with pushing(job, Clock()) as (_, found):
         winner = database.open("first", destination_host="elsewhere.test", destination_object=None)
-        (sent,) = marks(winner, "theirs")
-        put(winner, [sent])
-        answer(winner, [sent], Status.SUCCEEDED, destination_record_id="x")
+        answer(winner, send(winner, "theirs"), Status.SUCCEEDED, destination_record_id="x")
         before = database.rows()
         with pytest.raises(SyncTakenError):
             outcomes.extend(found)

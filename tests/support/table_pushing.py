@@ -22,7 +22,7 @@ from airflow_provider_contacts.ledgers.run_identity import Binding, RunIdentity
 from airflow_provider_contacts.ledgers.sql.open_table import Opening
 from airflow_provider_contacts.ledgers.sql.open_table import open_ledger as open_ledger_of
 from airflow_provider_contacts.ledgers.sql.table_ledger import SqlLedger
-from airflow_provider_contacts.ledgers.sql.transactions import AT_ONCE
+from airflow_provider_contacts.ledgers.sql.transactions import Patience
 from airflow_provider_contacts.outcome import Status
 from airflow_provider_contacts.records.mapper import Mapper
 from airflow_provider_contacts.task.parameters import PushParameters
@@ -99,7 +99,7 @@ def open_ledger(job: Job, host: str) -> SqlLedger:
     """Open the table as the operators do."""
     run = RunIdentity(dag_id=job.dag_id, run_id="run", task_id="task", map_index=-1, try_number=job.try_number)
     binding = Binding(sync_id=job.sync_id, destination="dex", destination_host=host, destination_object=None)
-    return open_ledger_of(Opening(hook=UrlHook(job.database), run=run, binding=binding, patience=AT_ONCE))
+    return open_ledger_of(Opening(hook=UrlHook(job.database), run=run, binding=binding, patience=Patience(0.0)))
 
 
 def push(job: Job, clock: Clock | None = None) -> Report:

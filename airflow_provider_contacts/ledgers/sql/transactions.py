@@ -188,6 +188,3 @@ class Patience:
             if self.stopping():
                 raise InterruptedPushError("the task was told to stop while it opened the outcome table")
             self.sleep(min(left, SLICE))
-
-
-AT_ONCE = Patience(0.0)
