@@ -7,9 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
-from airflow_provider_contacts.records.batch import Batch, History
-
 Trouble = Callable[[str, str], str | None]
 """Asked with the method and the key; ``"before"`` and ``"after"`` say when the call fails."""
 
@@ -68,16 +65,3 @@ class StateStore:
     def steps(self) -> dict[str, Any]:
         """Return what the log says, step by step."""
         return {key: value for key, value in self.values().items() if key.count(".") == 2}
-
-
-def batch(ledger: TaskStateLedger, *identifiers: str, payload_hash: str = "v1:abc") -> Batch:
-    """Return a batch of records as they are known now."""
-    states, size = ledger.states(identifiers), len(identifiers)
-    return Batch(
-        identifiers=identifiers,
-        row_indexes=range(size),
-        payloads=[{"email": "ada@example.com"}] * size,
-        bodies=[b"{}"] * size,
-        payload_hashes=[payload_hash] * size,
-        histories={place: History(state=states[one]) for place, one in enumerate(identifiers) if one in states},
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from airflow_provider_contacts.errors import ConfigError, LedgerError, SupersededError
 from airflow_provider_contacts.ledgers.run_identity import Binding
@@ -18,7 +18,6 @@ from airflow_provider_contacts.ledgers.task_state.log import MOST_BYTES, Airflow
 from airflow_provider_contacts.ledgers.task_state.open_state import open_task_state
 from airflow_provider_contacts.ledgers.task_state.state_ledger import TaskStateLedger
 from airflow_provider_contacts.outcome import Status
-from airflow_provider_contacts.records.batch import Batch, BatchResult
 from airflow_provider_contacts.records.record_state import Holder
 from airflow_provider_contacts.vendor_kit.push_settings import SYSTEM_CLOCK, Clock
 from tests.airflow_harness import needs_state_store
@@ -26,13 +25,18 @@ from tests.support.ledger_conformance import (
     HOST,
     OBJECT,
     EveryLedger,
+    answer,
+    batch_of,
     claim,
     conclude,
     outcome,
+    put,
+    results,
+    send,
     settle,
     standing_outside,
 )
-from tests.support.state_store import StateStore, batch
+from tests.support.state_store import StateStore
 
 pytestmark = needs_state_store
 PLACE: dict[str, Any] = {"destination": "dex", "destination_host": HOST, "destination_object": OBJECT}
@@ -88,18 +92,13 @@ def at(moment: float) -> Clock:
     return replace(SYSTEM_CLOCK, now=lambda: datetime.fromtimestamp(moment, UTC))
 
 
-def all_created(sent: Batch, batch_id: str) -> BatchResult:
-    return BatchResult(batch=sent, batch_id=batch_id, http_status=201, ids=[f"id-{one}" for one in sent.identifiers])
-
-
 # What is written.
 
 
 def test_the_shape_that_is_written(memory: TaskStates, store: StateStore) -> None:
     ledger = memory.open(token="t1", clock=at(1000.5))
-    one = batch(ledger, "one")
-    assert not ledger.record_and_claim([], {"t1.1": one})
-    ledger.record_results([all_created(one, "t1.1")])
+    sent = send(ledger, "one", batch_id="t1.1")
+    answer(ledger, sent, Status.SUCCEEDED, http_status=201, destination_record_id="id-one")
     head = {
         "version": 4,
         "number": 1,
@@ -123,12 +122,11 @@ def test_the_shape_that_is_written(memory: TaskStates, store: StateStore) -> Non
 
 def test_answers_and_claims_are_one_step_and_one_look(memory: TaskStates, store: StateStore) -> None:
     ledger = memory.open(token="t")
-    first, second = batch(ledger, "a", "b", "c"), batch(ledger, "d")
-    ledger.record_and_claim([], {"t.1": first})
+    (created,) = results(send(ledger, "a", "b", "c", batch_id="t.1"), Status.SUCCEEDED)
+    due = batch_of(ledger, "d")
     store.calls.clear()
     refused = outcome("b", Status.REJECTED, "t.1", error_code="taken")
-    answer = BatchResult(batch=first, batch_id="t.1", ids=["id-a", None, None], exceptions={1: refused})
-    assert not ledger.record_and_claim([answer], {"t.2": second})
+    assert put(ledger, due, [changed(created, ids=["id-a", None, None], exceptions={1: refused})]) == {"d"}
     assert store.calls == [("set", "contacts.1.2"), ("set", "contacts.1"), ("get", "contacts")]
     states = memory.open().states(["a", "b", "c", "d"])
     assert [(one.status, one.destination_record_id, one.error_code) for one in states.values()] == [
@@ -142,8 +140,7 @@ def test_answers_and_claims_are_one_step_and_one_look(memory: TaskStates, store:
 def test_every_value_has_its_size(memory: TaskStates, store: StateStore) -> None:
     ledger = memory.open(token="t")
     names = [str(number) for number in range(2000)]
-    sent = batch(ledger, *names, payload_hash="v1:" + "a" * 64)
-    ledger.record_and_claim([], {"t.1": sent})
+    assert len(claim(ledger, *names, batch_id="t.1", payload_hash="v1:" + "a" * 64)) == 2000
     long = "\U0001f600" * 300
     said: dict[str, Any] = {"destination_record_id": long, "error_code": long, "error_field": long}
     ledger.record_outcomes([outcome(one, Status.REJECTED, "t.1", **said) for one in names])
@@ -165,11 +162,10 @@ def test_a_claim_whose_fate_is_unknown_raises_and_can_be_given_up(
     memory: TaskStates, store: StateStore, key: str, when: str
 ) -> None:
     ledger = memory.open(token="t")
-    sent = batch(ledger, "one", "two")
     store.fail(when, on=("set",), key=key)
     with pytest.raises(LedgerError):
-        ledger.record_and_claim([], {"t.1": sent})
-    given_up = [outcome(one, Status.FAILED, "t.1", attempts=0) for one in sent.identifiers]
+        claim(ledger, "one", "two", batch_id="t.1")
+    given_up = [outcome(one, Status.FAILED, "t.1", attempts=0) for one in ("one", "two")]
     store.fail(when, on=("set",))
     with pytest.raises(LedgerError):
         ledger.record_outcomes(given_up)
@@ -193,15 +189,14 @@ def test_claims_that_were_written_before_a_later_step_failed_are_doubts(memory: 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_answer_is_offered_again_until_it_is_written(memory: TaskStates, store: StateStore, when: str) -> None:
-    ledger = memory.open(token="t")
-    one = batch(ledger, "one")
-    ledger.record_and_claim([], {"t.1": one})
+    ledger = memory.open()
+    answers = results(send(ledger, "one"), Status.SUCCEEDED)
     store.fail(when, on=("set",))
     for _ in range(3):
         with pytest.raises(LedgerError):
-            ledger.record_results([all_created(one, "t.1")])
+            ledger.record_results(answers)
     store.heal()
-    ledger.record_results([all_created(one, "t.1")])
+    ledger.record_results(answers)
     assert standing_outside(memory, "one")[0] is Status.SUCCEEDED
 
 
@@ -258,10 +253,10 @@ def test_a_claim_that_is_taken_back_leaves_what_stood(memory: TaskStates, status
     claim(first, "one")
     settle(first, "one", status, error_code="why")
     older = memory.open()
-    sent = batch(older, "one")
+    due = batch_of(older, "one")
     memory.open()
     with pytest.raises(SupersededError):
-        older.record_and_claim([], {f"{older.token}.1": sent})
+        put(older, due)
     state = memory.look().states(["one"])["one"]
     assert (state.status, state.payload_hash, state.error_code) == (status, "v1:abc", "why")
 
@@ -271,13 +266,12 @@ def test_the_confirmation_of_an_older_execution_stands_over_the_doubt_of_a_newer
     memory: TaskStates, resent: bool
 ) -> None:
     older = memory.open()
-    sent = batch(older, "one")
-    older.record_and_claim([], {"old.1": sent})
+    sent = send(older, "one", batch_id="old.1")
     newer = memory.open()
     if resent:
         claim(newer, "one")
     settle(newer, "one", Status.UNKNOWN)
-    older.record_results([all_created(sent, "old.1")])
+    older.record_results(results(sent, Status.SUCCEEDED))
     assert standing_outside(memory, "one")[:2] == (Status.SUCCEEDED, "old.1")
 
 
@@ -378,8 +372,7 @@ def test_what_is_read_is_what_was_written(steps: list[Step]) -> None:
         batch_id = f"{ledger.token}.{number}"
         free = {one for one in names if rows.get(one, (None,))[0] is not Status.SUCCEEDED}
         if what == "claim":
-            lost = ledger.record_and_claim([], {batch_id: batch(ledger, *names)}).get(batch_id, ())
-            assert {names[place] for place in lost} == set(names) - free
+            assert claim(ledger, *names, batch_id=batch_id) == free
             rows |= dict.fromkeys(free, (Status.SENDING, batch_id))
         elif what == "settle" and status is not Status.INVALID:
             answers = [outcome(one, status, rows[one][1]) for one in names if one in rows]
@@ -394,10 +387,9 @@ def test_what_is_read_is_what_was_written(steps: list[Step]) -> None:
             rows |= {one: (status, batch_id) for one in names if rows.get(one, (None,))[0] in weak}
         elif what == "fail" and free:
             # A claim that fails, in either way, and is given up; nothing was sent.
-            sent = batch(ledger, *sorted(free))
             store.fail("after" if status is Status.UNKNOWN else "before", on=("set",))
             with pytest.raises(LedgerError):
-                ledger.record_and_claim([], {batch_id: sent})
+                claim(ledger, *free, batch_id=batch_id)
             store.heal()
             ledger.record_outcomes([outcome(one, Status.FAILED, batch_id) for one in free])
             rows |= dict.fromkeys(free, (Status.FAILED, batch_id))
@@ -420,14 +412,7 @@ class ToldError(Exception):
         self.error = type("ErrorResponse", (), {"detail": detail})()
 
 
-OPENING = "airflow_provider_contacts.ledgers.task_state.open_state"
 NOT_FOUND = {"reason": "not_found", "message": "Task instance not found"}
-
-
-def failing(error: Exception) -> StateStore:
-    store = StateStore(error=error)
-    store.fail(on=("set",))
-    return store
 
 
 @pytest.mark.parametrize(
@@ -447,47 +432,27 @@ def failing(error: Exception) -> StateStore:
     ],
 )
 def test_every_failure_of_airflow_is_one_of_ours(error: Exception, kind: type[LedgerError]) -> None:
+    store = StateStore(error=error)
+    store.fail()
     with pytest.raises(LedgerError) as caught:
-        AirflowStore(failing(error)).set("k", 1)
+        AirflowStore(store).set("k", 1)
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
 
-def opened(store: StateStore | None, *, first: bool = True, plan_only: bool = False) -> TaskStateLedger | None:
-    return open_task_state(store, "r", Binding(sync_id="s", **PLACE), first=first, plan_only=plan_only)
-
-
 def test_what_is_kept_outlives_every_retention(store: StateStore) -> None:
     from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined, unused-ignore]  # until 3.3
 
-    ledger = opened(store)
+    ledger = open_task_state(store, "r", Binding(sync_id="s", **PLACE), first=True, plan_only=False)
     assert ledger is not None
     assert claim(ledger, "one") == {"one"}
     assert store.retentions == {NEVER_EXPIRE}
 
 
-@pytest.fixture
-def airflow_speaks() -> None:
-    """Let Airflow set up its logging now: done in a test's middle, it takes the test's own handler away."""
-    AirflowStore(StateStore()).set("key", 1)
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [one.message for one in caplog.records if one.name == OPENING and one.levelno == logging.WARNING]
-
-
-@pytest.mark.usefixtures("airflow_speaks")
-@pytest.mark.parametrize(
-    ("store", "told"),
-    [(None, "no task state store"), (failing(ToldError({"status_code": 403})), "HTTP status 403")],
-    ids=["none", "refused"],
-)
-def test_without_a_store_there_is_one_warning(
-    store: StateStore | None, told: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert opened(store) is None
-    (message,) = warnings(caplog)
-    assert told in message
+def test_without_a_store_there_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert open_task_state(None, "r", Binding(sync_id="s", **PLACE), first=True, plan_only=False) is None
+    (message,) = caplog.messages
+    assert "no task state store" in message
     assert "sends the same records again" in message

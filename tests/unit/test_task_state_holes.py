@@ -166,12 +166,6 @@ def test_an_empty_store_is_a_beginning_for_the_first_execution_alone(written: bo
     assert sends(begin(store, resend=True)) == set(NAMES)
 
 
-def test_a_first_execution_that_came_to_nothing_is_known_to_have_sent_nothing() -> None:
-    store = StateStore()
-    begin_memory(store, first=True, resend=False)
-    assert sends(begin(store)) == set(NAMES)
-
-
 def test_without_a_store_a_second_execution_is_refused() -> None:
     begin_memory(None, first=True, resend=False)
     begin_memory(None, first=False, resend=True)
