@@ -107,7 +107,7 @@ def judge_refusal(answer: Response, sent: Sequence[Payload], vendor: Vendor, ass
         return same(Rejected(named.get(0) or (RecordError(code),)), sent, progress=True)
     other: Reply = Again("refused_with_others") if assumptions.refusals_atomic else Doubt(code)
     replies = Replies.of(Rejected(named[index]) if index in named else other for index in range(len(sent)))
-    return Disposition(replies=replies, halve=not named and assumptions.refusals_atomic, progress=True)
+    return Disposition(replies=replies, halve=not named, progress=True)
 
 
 class Decision(Enum):

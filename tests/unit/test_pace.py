@@ -70,12 +70,6 @@ def test_a_pause_holds_everything_back_and_is_never_shortened(rate: float | None
     assert pace.available(20.0, 5) == 5
 
 
-def test_rest_is_saved_up_to_the_burst_only() -> None:
-    pace = Pace(1.0, 3)
-    pace.take(0.0, 3)
-    assert pace.available(1000.0, 100) == 3
-
-
 @pytest.mark.parametrize("burst", [0, -1, 1])
 def test_without_a_burst_one_request_leaves_at_a_time(burst: int) -> None:
     pace = Pace(0.5, burst)
@@ -168,7 +162,3 @@ def test_backoff_stays_within_its_bounds(attempt: int, chance: float) -> None:
     full = min(30.0, 0.5 * 2.0 ** min(attempt - 1, 60))
     assert full / 2 <= found <= full
     assert math.isfinite(found)
-
-
-def test_backoff_doubles() -> None:
-    assert [backoff(attempt, lambda: 1.0) for attempt in range(1, 9)] == [0.5, 1, 2, 4, 8, 16, 30, 30]

@@ -159,14 +159,6 @@ def test_a_refused_record_alone_is_rejected_whatever_is_assumed(cause: str, atom
     assert judged(result, ONE, refusals_atomic=atomic) == said([reply], progress=True)
 
 
-@pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_without_atomic_refusals_whoever_is_not_named_is_in_doubt(status: int) -> None:
-    code = "nope"
-    assert judged(Response(status, body=REFUSED), refusals_atomic=False) == said([Doubt(code)] * 2, progress=True)
-    named = judged(Response(status, body=NAMING), refusals_atomic=False)
-    assert named == said([Doubt(code), Rejected((BAD,))], progress=True)
-
-
 def test_without_the_assumption_a_503_with_a_wish_is_doubt() -> None:
     found = judged(Response(503, after("7")), retry_after_is_refusal=False)
     assert found == said([Doubt("http_503")] * 2, usable=False, later=True)

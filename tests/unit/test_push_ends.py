@@ -242,13 +242,6 @@ def test_a_ledger_that_stays_away_is_waited_for_once_and_the_next_try_holds_the_
     assert set(world.server.created().values()) == {1}
 
 
-def test_an_ambiguous_commit_of_outcomes_is_repeated() -> None:
-    world = World()
-    pushed = world.push(names(4), trouble=failing("settle:after", 1))
-    assert pushed.counts() == {"succeeded": 4}
-    assert set(world.table.statuses().values()) == {"succeeded"}
-
-
 def all_of(*troubles: Trouble) -> Trouble:
     def trouble(point: str, call: int) -> None:
         for one in troubles:

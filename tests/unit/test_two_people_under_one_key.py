@@ -52,13 +52,6 @@ def test_the_later_one_is_invalid_and_never_sent(gap: int, with_table: bool) -> 
         assert world.table.rows["k"].status is Status.SUCCEEDED
 
 
-def test_the_later_one_is_told_while_the_first_is_under_way() -> None:
-    world = World(lambda _index, _sent: Deed(delay=5.0))
-    limits = Limits(batch_size=1, max_in_flight=2)
-    pushed = world.push([ONE, *fillers(150), OTHER], limits=limits, **KEY)
-    assert said(pushed) == [("succeeded", None), NOT_UNIQUE]
-
-
 def stands(status: Status, run: str = "run-1", age: float = 9.0) -> Callable[[], World]:
     """Return what makes a world in which the first one has a row."""
 
