@@ -236,7 +236,7 @@ def end_honestly(world: World, case: Case, **options: Any) -> list[Outcome]:
 LIMITS = st.builds(Limits, batch_size=st.sampled_from([1, 3, 8]), max_in_flight=st.sampled_from([1, 2, 4]))
 # More of them for a campaign.
 EXAMPLES = int(os.environ.get("CONTACTS_EXAMPLES", "150"))
-EASY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EASY = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 CASES = st.builds(
     Case,
     rows=ROWS,

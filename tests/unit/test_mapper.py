@@ -356,7 +356,7 @@ def shown(record: Record) -> str:
 
 
 @pytest.mark.parametrize("name", VENDORS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_a_chunk_is_its_rows(name: str, data: st.DataObject) -> None:
     contract = VENDORS[name].contract

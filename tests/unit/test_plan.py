@@ -54,7 +54,7 @@ def plan_of(rows: Iterable[Any], ledger: Earlier, on_unknown: Any = "hold") -> t
     return plan, list(planned(iter(rows), mapper=MAPPER, ledger=ledger, settings=chosen, plan=plan))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     ROWS,
     st.dictionaries(
