@@ -33,9 +33,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--first-cases"):
         return
     first: dict[object, pytest.Item] = {}
+    others = []
     for item in items:
         test, _, case = item.nodeid.partition("[")
         is_integration = test.startswith("tests/integration/")
-        first.setdefault((test, frozenset(LIBRARIES.findall(case.lower()))) if is_integration else item.nodeid, item)
-    config.hook.pytest_deselected(items=[None] * (len(items) - len(first)))
+        chosen_by = (test, frozenset(LIBRARIES.findall(case.lower()))) if is_integration else item.nodeid
+        if first.setdefault(chosen_by, item) is not item:
+            others.append(item)
+    config.hook.pytest_deselected(items=others)
     items[:] = first.values()
