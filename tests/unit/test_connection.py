@@ -68,7 +68,6 @@ def test_host_schema_and_port_make_the_url(stored: dict[str, Any], url: str, hos
         {"host": "https://vendor.example:port"},
         {"host": "https://vendor.example:0"},
         {"host": "vendor.example:99999"},
-        {"host": "https://vendor.example:1", "port": 2},
         {"host": "https://ven dor.example"},
         {"host": "https://vendor.example/a\nb"},
         {"host": "https://bücher.example"},

@@ -148,6 +148,7 @@ class TestByEmails:
         [
             *each([[shown(ANN)], {"items": [shown(ANN)]}, {"ann@example.com": shown(ANN)}]),
             {"ANN@example.com": [shown(ANN)]},
+            [shown(ANN, birthday="1990-05-01T00:00:00.000Z")],
             [shown(ANN, contact_emails=None, emails=["x@example.com", "ann@example.com"])],
             *each([[shown(ANN, contact_emails=None)], {"ann@example.com": shown(ANN, contact_emails=[])}]),
         ],
