@@ -118,6 +118,12 @@ def test_what_cannot_be_settled_is_told_and_the_rest_is_settled(doubts: World) -
     assert "nobody" not in why + json.dumps(summary)
 
 
+def test_of_many_that_cannot_be_settled_the_first_are_named(doubts: World) -> None:
+    summary, why = refused(doubts, [f"nobody {number}" for number in range(25)], "failed")
+    assert (summary["num_absent"], summary["places"]["absent"]) == (25, list(range(1, 21)))
+    assert why.endswith(", 5 more)")
+
+
 UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 
