@@ -31,6 +31,9 @@ UNDELIVERED = frozenset({Status.REJECTED, Status.INVALID, Status.FAILED, Status.
 IN_DOUBT = (Status.SENDING, Status.UNKNOWN)
 """The statuses of records that may or may not be at the vendor."""
 
+WITHOUT_ROW = ("key_not_unique", "claimed_elsewhere")
+"""The codes of records for which a push writes no row: the row of their key is another record's, or another run's."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordError:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_contacts.errors import UndeliveredError
-from airflow_provider_contacts.outcome import UNDELIVERED, Outcome, Status
+from airflow_provider_contacts.outcome import UNDELIVERED, WITHOUT_ROW, Outcome, Status
 from airflow_provider_contacts.records.batch import Finished
 from airflow_provider_contacts.task.parameters import XcomOutcomes
 from airflow_provider_contacts.vendor_kit.sanitize import MESSAGE_LENGTH, NAME_LENGTH, clean
@@ -217,8 +217,8 @@ class Report:
         columns = "record_identifier, status, error_code, error_field, status_message"
         # Shown to a person, never run by this package.
         query = f"SELECT {columns} FROM {self.outcomes_table} WHERE sync_run_id = '{run}'"  # noqa: S608
-        twins = self.codes["key_not_unique"]
-        named = f"rows (connection {outcomes_conn_id!r}{f'; none for the {twins} of key_not_unique' if twins else ''})"
+        without = " and ".join(f"the {self.codes[code]} of {code}" for code in WITHOUT_ROW if self.codes[code])
+        named = f"rows (connection {outcomes_conn_id!r}{f'; none for {without}' if without else ''})"
         return f"the link Outcomes of this task, or {named}: {query}" + (f" AND status IN ({wanted})" if wanted else "")
 
 

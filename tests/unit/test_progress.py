@@ -107,6 +107,10 @@ def test_the_place_of_the_rows_is_a_query_and_says_which_records_have_none() -> 
     assert twins.place_of_rows("db").startswith(
         "the link Outcomes of this task, or rows (connection 'db'; none for the 1 of key_not_unique): SELECT "
     )
+    claimed = outcome(Status.FAILED, "claimed_elsewhere")
+    both = report_of(outcome(Status.INVALID, "key_not_unique"), claimed, claimed)
+    none = "none for the 1 of key_not_unique and the 2 of claimed_elsewhere"
+    assert f"rows (connection 'db'; {none}): SELECT " in both.place_of_rows("db")
 
 
 def test_without_a_table_the_place_is_xcom_or_none() -> None:

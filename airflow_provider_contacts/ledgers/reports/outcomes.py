@@ -137,8 +137,8 @@ class OutcomeReports:
         (delivered by any try, rejected, invalid, failed, and unknown but for those held of earlier runs) and without
         one (duplicates, held, and what earlier runs delivered). Where it counts more with a row than there are now, the
         rest is ``num_taken_over`` if another run of the ``sync_id`` was at work since this one began, else
-        ``num_without_row``. So ``num_taken_over`` is an estimate, and rather too much: no counter tells
-        ``key_not_unique`` and ``claimed_elsewhere``, which never have a row, from others.
+        ``num_without_row``. So ``num_taken_over`` is an estimate, and rather too much: no counter tells the codes
+        ``WITHOUT_ROW`` from others.
         """
 
         def look_at(connection: sa.Connection) -> RowsOfRun:
