@@ -15,8 +15,6 @@ log = logging.getLogger(__name__)
 FEW = 20
 """Names that an error lists; of more it names the nearest alone."""
 
-WAYS = 'name them in field_map, in SQL also by an alias (AS "first_name")'
-
 
 def check_columns(
     vendor: Vendor,
@@ -44,10 +42,12 @@ def check_columns(
         raise ConfigError(f"more than one column becomes the field {twice} of {title}")
     extra = [one for one in columns if one not in field_map and one not in sync_key and not is_field(one)]
     if extra and unmapped == "error":
-        told = f"columns {cut(extra)} are no fields of {title}{meant(extra, fields)}"
-        raise ConfigError(f'{told}: {WAYS}, leave them out, or set unmapped="ignore"')
+        told = f"columns {cut(extra)} are no fields of {title}{meant(extra, fields)}: {ways(extra, fields)}"
+        key = "" if sync_key else "give the one that identifies a record as sync_key, "
+        raise ConfigError(f'{told}, leave them out, {key}or set unmapped="ignore"')
     if near := [one for one in extra if one.casefold() in fields]:
-        log.warning('unmapped="ignore" leaves out columns %s, which differ from fields in case alone: %s', near, WAYS)
+        told = 'unmapped="ignore" leaves out columns %s, which differ from fields in case alone: %s'
+        log.warning(told, near, ways(near, fields))
 
 
 def check_present(parameter: str, wanted: Iterable[str], columns: Collection[str]) -> None:
@@ -65,6 +65,12 @@ def meant(names: Sequence[str], known: Collection[str]) -> str:
     if None in near.values() and len(known) <= FEW:
         parts.append(f"there are {sorted(known)}")
     return f" ({' '.join(parts)})" if parts else ""
+
+
+def ways(columns: Sequence[str], fields: Collection[str]) -> str:
+    """Return how columns become fields, with the first field that may be meant as an example."""
+    field = next(filter(None, (nearest(name, fields) for name in columns[:FEW])), None)
+    return "name them in field_map, in SQL also by an alias" + (f' (AS "{field}")' if field else "")
 
 
 def cut(names: Sequence[str]) -> str:

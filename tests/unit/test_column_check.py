@@ -26,14 +26,17 @@ FIELDS = (
     "['address', 'age', 'born', 'email', 'extra', 'extra.*', 'first_name', 'last_name', "
     "'name', 'note', 'seen', 'tags', 'uid']"
 )
-WAYS = 'name them in field_map, in SQL also by an alias (AS "first_name")'
+WAYS = "name them in field_map, in SQL also by an alias"
+AS_FIRST_NAME, AS_EMAIL = '(AS "first_name")', '(AS "email")'
 OTHERS = 'leave them out, or set unmapped="ignore"'
+KEY_OR_OTHERS = OTHERS.replace("or set", "give the one that identifies a record as sync_key, or set")
 
 
 KEY: dict[str, Any] = {"sync_key": ("id",)}
 FULL: dict[str, Any] = {"field_map": {"full": "name"}}
 NONE, LACKS, UNKNOWN = "field_map names no field of Fake:", "that the source does not have", "are no fields of Fake"
 BOTH_MEANT = "did you mean 'first_name' instead of 'frist_name'? did you mean 'name' instead of 'NAME'?"
+MAIL_MEANT = "did you mean 'email' instead of 'mail'?"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,10 @@ BOTH_MEANT = "did you mean 'first_name' instead of 'frist_name'? did you mean 'n
         (KEY, ["id", "colour"], f"columns ['colour'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {OTHERS}"),
         (KEY, ["id", "mobil"], f"columns ['mobil'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {OTHERS}"),
         (KEY, ["id", "frist_name", "NAME"],
-         f"columns ['frist_name', 'NAME'] {UNKNOWN} ({BOTH_MEANT}): {WAYS}, {OTHERS}"),
+         f"columns ['frist_name', 'NAME'] {UNKNOWN} ({BOTH_MEANT}): {WAYS} {AS_FIRST_NAME}, {OTHERS}"),
+        (KEY, ["id", "colour", "mail"],
+         f"columns ['colour', 'mail'] {UNKNOWN} ({MAIL_MEANT} there are {FIELDS}): {WAYS} {AS_EMAIL}, {OTHERS}"),
+        ({}, ["lead", "email"], f"columns ['lead'] {UNKNOWN} (there are {FIELDS}): {WAYS}, {KEY_OR_OTHERS}"),
     ],
 )  # fmt: skip
 def test_a_configuration_error_says_what_is_allowed(
@@ -63,7 +69,7 @@ def test_a_column_that_is_left_out_for_its_case_alone_is_told(caplog: pytest.Log
     check(["name", "EMAIL", "shoe"], unmapped="ignore")
     (text,) = [record.getMessage() for record in caplog.records]
     told = "unmapped=\"ignore\" leaves out columns ['EMAIL'], which differ from fields in case alone"
-    assert text == f"{told}: {WAYS}"
+    assert text == f"{told}: {WAYS} {AS_EMAIL}"
 
 
 def test_many_columns_are_not_all_told() -> None:
