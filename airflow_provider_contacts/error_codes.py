@@ -119,7 +119,8 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
         "missing_field": Explanation("A field that the vendor requires is missing or empty.", MAPPING),
         "unknown_field": Explanation(
             "The record has a field that the vendor does not know.",
-            'Rename it with field_map, or leave it out (unmapped="ignore" drops such columns).',
+            "Rename it with field_map, give it as sync_key if it identifies the record, or leave it out "
+            '(unmapped="ignore" drops such columns).',
         ),
         "missing_name": Explanation("Apptoto wants a name, or first_name and last_name.", MAPPING),
         "empty_record": Explanation("Dex wants at least one field besides the key.", MAPPING),
@@ -271,7 +272,6 @@ CODES: Mapping[str, Mapping[str, Explanation]] = {
     },
 }
 """The package's own codes, by the status that they come with; one without advice has that of its status."""
-
 
 FORGOTTEN = Explanation(
     "This person was forgotten: every push skips the record, whatever its status is.",

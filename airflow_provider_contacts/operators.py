@@ -118,6 +118,8 @@ class SqlToContactsOperator(QueryOperator):
     :param chunk_size: rows fetched at once.
     """
 
+    requires_key = True
+
     def __init__(
         self,
         *,
@@ -148,6 +150,7 @@ class FilesToContactsOperator(ContactsOperator):
     """
 
     template_fields: Sequence[str] = ("path", "path_conn_id", *ContactsOperator.template_fields)
+    requires_key = True
 
     def __init__(
         self,

@@ -208,6 +208,8 @@ class ContactsOperator(LiteralsCheckedOperator):
     on_unknown: Any
     max_rejected: Any
     plan_only: Any
+    requires_key: ClassVar[bool] = False
+    """Whether ``sync_key``, be it ``None``, must be written out."""
     _is_stopped = False
     wake: Callable[[], None] | None = None
     """Ends the engine's wait."""

@@ -85,6 +85,7 @@ class Execution(Pushing):
         if not parameters.plan_only:
             operator.docs_url, operator.identity = hook.vendor.docs_url, identity
         super().__init__(hook, parameters, identity, self.parsed.get("sql_conn_id"))
+        self.requires_key = operator.requires_key
 
     def execute(self) -> dict[str, Any]:
         """Check, push, count; see :func:`run_task`."""

@@ -44,6 +44,8 @@ class Pushing:
     destination: Destination
     report: Report
     ledger: Ledger
+    requires_key = False
+    """Whether ``sync_key`` must be written out, so that ``None`` is a decision."""
 
     def __init__(
         self, hook: ContactsHook, parameters: PushParameters, run: RunIdentity, source_conn_id: str | None = None
@@ -163,6 +165,11 @@ class Pushing:
         with self.rows() as source:
             mapper = self.mapper(source.columns, untyped=source.untyped)
             check_key(source, mapper.sync_key)
+            if self.parameters.outcomes_conn_id and not (mapper.sync_key or self.requires_key):
+                log.warning(
+                    "No sync_key: a record is known by the digest of its payload, so one whose data changes is sent as "
+                    "a new one; name in sync_key the column that identifies a record"
+                )
             self.report.total = source.total
             if self.parameters.sync_id is None:
                 refuse_renamed(self.ledger, self.report.sync_id, mapper, source.look_ahead)

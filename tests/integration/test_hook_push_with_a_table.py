@@ -49,6 +49,18 @@ def test_a_second_call_skips_what_the_first_one_delivered(outside: World) -> Non
     assert {row["dag_id"] for row in outside.query("SELECT dag_id FROM contact_outcomes")} == {"(none)"}
 
 
+def test_without_a_key_a_record_that_changes_is_a_new_one_and_the_log_says_so(
+    outside: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("Ada", "Ida"):
+        pushed = DexHook().push([{"email": "a@example.com", "first_name": name}], **TABLE | {"sync_key": None})
+        assert counted(pushed) == {"succeeded": 1}
+    assert outside.sent() == 2
+    warned = [text for text in caplog.messages if text.startswith("No sync_key: ")]
+    assert len(warned) == 2
+    assert "one whose data changes is sent as a new one; name in sync_key the column that identifies" in warned[0]
+
+
 def test_rows_belong_to_the_task_that_calls_and_are_the_operators_too(world: World) -> None:
     op = in_a_task(lambda: counted(DexHook().push(people(2), **TABLE)))
     assert world.run(op, 2).error is None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, task
 
+from airflow_provider_contacts.decorators import contacts_task
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import AIRFLOW, scope_of
 from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, push, sql_push
@@ -174,6 +175,39 @@ def test_a_sql_file_and_its_parameters_are_rendered_and_bound(world: World) -> N
     dag.resolve_template_files()  # type: ignore[no-untyped-call]  # Airflow's own
     world.done(op)
     assert sorted(one["first_name"] for one in world.stored()) == ["First3", "First4"]
+
+
+# The key.
+
+
+def unkeyed(function: str, **parameters: Any) -> Any:
+    """Return a task that pushes a person without a sync_key."""
+    person: dict[str, Any] = {"email": "a@example.com"}
+    given = {**TABLED, "sync_key": None, **parameters}
+    if function == "push":
+        return push([person], **given)
+    if function == "query":
+        return sql_push("SELECT 'a@example.com' AS email", **given)
+    with DAG("d", schedule=None):
+        return contacts_task(**given)(lambda: [person])().operator
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "times"),
+    [
+        ("push", {}, 1),
+        ("push", {"plan_only": True}, 1),
+        ("@task.contacts", {}, 1),
+        ("push", {"outcomes_conn_id": None}, 0),
+        ("push", {"sync_key": "email"}, 0),
+        ("query", {}, 0),
+    ],
+)
+def test_a_table_without_a_key_warns_once_that_changed_records_are_new_ones(
+    world: World, caplog: pytest.LogCaptureFixture, function: str, parameters: dict[str, Any], times: int
+) -> None:
+    world.done(unkeyed(function, **parameters))
+    assert sum(text.startswith("No sync_key: a record is known by the digest") for text in caplog.messages) == times
 
 
 # Limits.
