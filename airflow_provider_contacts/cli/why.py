@@ -31,7 +31,7 @@ COLUMNS = {"": ("sync_id", "record_identifier", "digest", "status", "error_code"
                 "try_number", "run_no", "row_index", "batch_started_at", "batch_completed_at", "settled_by",
                 "settled_at")}  # fmt: skip
 """Columns of the blocks; the other formats have the rest of the row, too."""
-NEWEST_COLUMNS = {"newest_run_of_each_sync": ("sync_id", *RUN_COLUMNS)}
+WITHOUT = "newest_run_of_each_sync_without_a_row"
 
 
 def why(options: argparse.Namespace) -> int:
@@ -43,16 +43,22 @@ def why(options: argparse.Namespace) -> int:
         if rows or options.output in {"json", "yaml"}:
             write(options.output, rows, columns=COLUMNS, blocks=[""])
         absent = [key for key, some in found.items() if not some]
-        if not absent:
-            return 0
-        sys.stdout.flush()
+        newest = reports.newest_runs(EVERYTHING) if options.output in {"table", "plain"} else []
+    everywhere = set.intersection(*({row.sync_id for row in some} for some in found.values()))
+    without = [run_row(run) for run in newest if run.sync_id not in everywhere]
+    if not (absent or without):
+        return 0
+    sys.stdout.write("" if absent else "\n")
+    sys.stdout.flush()
+    if absent:
         names = ", ".join(map(digest_of, absent))
         sys.stderr.write(f"error: no push has a row for this key (digest {names}): it was never read, or not kept\n")
-        sys.stderr.writelines(["It can mean:\n", *(f"- {one}\n" for one in NEVER_READ)])
-        if options.output in {"table", "plain"}:
-            newest = [run_row(run) for run in reports.newest_runs(EVERYTHING)]
-            write(options.output, {"newest_run_of_each_sync": newest}, columns=NEWEST_COLUMNS)
-    return 1
+    else:
+        sys.stderr.write("hint: other syncs have no row for this key: it was never read there, or not kept\n")
+    sys.stderr.writelines(["It can mean:\n", *(f"- {one}\n" for one in NEVER_READ)])
+    if options.output in {"table", "plain"}:
+        write(options.output, {WITHOUT: without}, columns={WITHOUT: ("sync_id", *RUN_COLUMNS)})
+    return 1 if absent else 0
 
 
 def record_row(row: RecordRow) -> Row:

@@ -205,6 +205,21 @@ def test_why_tells_what_became_of_a_record_under_every_sync(key: str, capsys: py
 
 
 @pytest.mark.usefixtures("known")
+def test_why_names_the_syncs_that_have_no_row_for_a_record_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", "ada", "-o", "plain"]) == 0
+    told = capsys.readouterr()
+    assert told.err.startswith("hint: other syncs have no row for this key")
+    assert all(one in told.err for one in NEVER_READ)
+    lines = told.out.splitlines()
+    heading = lines.index("NEWEST RUN OF EACH SYNC WITHOUT A ROW")
+    assert [line.split()[0] for line in lines[heading + 1 :] if line] == ["sync_id", "own"]
+    # Nothing is left to say where every sync has one, or where a program reads the rows.
+    assert main(["why", "bob"]) == main(["why", "ada", "-o", "json"]) == 0
+    told = capsys.readouterr()
+    assert (told.err, "NEWEST RUN" in told.out) == ("", False)
+
+
+@pytest.mark.usefixtures("known")
 def test_why_tells_of_a_record_that_was_never_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
