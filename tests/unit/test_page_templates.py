@@ -183,6 +183,10 @@ def test_a_bar_shows_one_of_a_million_and_what_is_left() -> None:
     assert bar_of({}) == []
 
 
+def test_the_plots_say_that_they_count_no_contacts() -> None:
+    assert "Outcomes a day A record is counted once a push: " in " ".join(Seen(shown("runs")).text.split())
+
+
 def test_a_plot_has_one_scale_for_its_days() -> None:
     drawn = plot_of(days(), ["succeeded"])
     assert (len(drawn.columns), drawn.most) == (30, 11800)
