@@ -11,7 +11,7 @@ from airflow.sdk import DAG, task
 from airflow_provider_contacts.decorators import contacts_task
 from airflow_provider_contacts.operators import PushContactsOperator, SqlToContactsOperator
 from tests.airflow_harness import AIRFLOW, scope_of
-from tests.support.pushing import CALLS, TABLED, World, callees, counts, people, push, sql_push
+from tests.support.pushing import CALLS, TABLED, World, callees, counts, file_push, people, push, sql_push
 
 SUMMARY = {
     *("sync_id", "sync_run_id", "destination", "destination_object", "status"),
@@ -180,7 +180,7 @@ def test_a_sql_file_and_its_parameters_are_rendered_and_bound(world: World) -> N
 # The key.
 
 
-def unkeyed(function: str, **parameters: Any) -> Any:
+def unkeyed(world: World, function: str, **parameters: Any) -> Any:
     """Return a task that pushes a person without a sync_key."""
     person: dict[str, Any] = {"email": "a@example.com"}
     given = {**TABLED, "sync_key": None, **parameters}
@@ -188,6 +188,10 @@ def unkeyed(function: str, **parameters: Any) -> Any:
         return push([person], **given)
     if function == "query":
         return sql_push("SELECT 'a@example.com' AS email", **given)
+    if function == "file":
+        file = world.folder / "people.csv"
+        file.write_text("email\na@example.com\n", "utf-8")
+        return file_push(file, **given)
     with DAG("d", schedule=None):
         return contacts_task(**given)(lambda: [person])().operator
 
@@ -201,12 +205,13 @@ def unkeyed(function: str, **parameters: Any) -> Any:
         ("push", {"outcomes_conn_id": None}, 0),
         ("push", {"sync_key": "email"}, 0),
         ("query", {}, 0),
+        ("file", {}, 0),
     ],
 )
 def test_a_table_without_a_key_warns_once_that_changed_records_are_new_ones(
     world: World, caplog: pytest.LogCaptureFixture, function: str, parameters: dict[str, Any], times: int
 ) -> None:
-    world.done(unkeyed(function, **parameters))
+    world.done(unkeyed(world, function, **parameters))
     assert sum(text.startswith("No sync_key: a record is known by the digest") for text in caplog.messages) == times
 
 
