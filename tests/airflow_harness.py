@@ -58,6 +58,7 @@ class Execution:
     scope: Scope
     max_tries: int
     should_retry: bool
+    iteration: int | None = None  # of a loop
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class MemAPI:
 
     # by id; keys as in AIRFLOW_CONN_* JSON, extra a mapping or text
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     xcoms: dict[tuple[Scope, str], Any] = field(default_factory=dict)  # value by scope and key, as JSON
     # the task state store, by scope: kept over the tries, whatever becomes of them
     store: dict[Scope, dict[str, Any]] = field(default_factory=dict)
@@ -73,9 +75,10 @@ class MemAPI:
     states: list[dict[str, Any]] = field(default_factory=list)
     # what the UI would show of the template fields, by scope
     rendered: dict[Scope, dict[str, Any]] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)  # every request in order
     # requests this server does not know; run_op fails on any
     unserved: list[Call] = field(default_factory=list)
-    # asked before each call; a status that it returns is the answer
+    # asked before each call; a status that it returns is the answer. It may raise httpx errors
     refuse: Callable[[Call], int | None] = lambda call: None  # noqa: ARG005  # nothing is refused
     executions: dict[str, Execution] = field(default_factory=dict)
     running: Execution | None = None  # the one that asks
@@ -95,16 +98,26 @@ class MemAPI:
             dict(parse_qsl(request.url.query.decode())),
             json.loads(request.content) if request.content else None,
         )
-        if (status := self.refuse(call)) is not None:
+        self.calls.append(call)
+        if (status := self._refused(call)) is not None:
             return answer(status, {"detail": {"reason": "refused", "message": "refused by the test"}})
         served = {
             "task-instances": self._task_instance,
             "task-reschedules": self._task_reschedule,
             "connections": self._connection,
+            "variables": self._variable,
             "xcoms": self._xcom,
             "store": self._store,
         }.get(call.path[0], self._unknown)(call)
         return served or self._unknown(call)
+
+    def _refused(self, call: Call) -> int | None:
+        from httpx import HTTPError
+
+        try:
+            return self.refuse(call)
+        except HTTPError as error:
+            raise getattr(http(), type(error).__name__)(str(error)) from error
 
     def _unknown(self, call: Call) -> Response:
         self.unserved.append(call)
@@ -135,8 +148,11 @@ class MemAPI:
                 return None
 
     def _run_context(self, execution: Execution) -> dict[str, Any]:
-        dag_id, run_id, *_ = execution.scope
+        dag_id, run_id, task_id, *_ = execution.scope
+        gate = {"max_iterations": 100, "terminal_task_id": task_id, "terminal_is_mapped": False}
+        loop = {"node_id": "loop", "index": execution.iteration, **gate}
         return {
+            **({} if execution.iteration is None else {"loop": loop}),
             "dag_run": {
                 "dag_id": dag_id,
                 "run_id": run_id,
@@ -169,6 +185,20 @@ class MemAPI:
         text = extra if extra is None or isinstance(extra, str) else json.dumps(extra)
         return answer(200, {"conn_id": conn_id, **{key: known.get(key) for key in CONNECTION_KEYS}, "extra": text})
 
+    def _variable(self, call: Call) -> Response | None:
+        key = "/".join(call.path[1:])
+        match call.method:
+            case "PUT":
+                self.variables[key] = call.body["val"]
+                return answer(201)
+            case "DELETE":
+                self.variables.pop(key, None)
+                return answer(204)
+            case _ if key in self.variables:
+                return answer(200, {"key": key, "value": self.variables[key]})
+            case _:
+                return not_found(f"Variable with key {key} not found")
+
     def _xcom(self, call: Call) -> Response | None:  # noqa: PLR0911  # one a route
         dag_id, run_id, task_id, key, *rest = call.path[1:]
         scope: Scope = (dag_id, run_id, task_id, int(call.query.get("map_index", -1)))
@@ -184,6 +214,9 @@ class MemAPI:
                 return answer(200, headers={"Content-Range": f"map_indexes {len(of_all)}"})
             case ("GET", "item", offset) if -len(of_all) <= int(offset) < len(of_all):
                 return answer(200, of_all[int(offset)])
+            case ("GET", "slice"):
+                bounds = [int(call.query[name]) if name in call.query else None for name in ("start", "stop", "step")]
+                return answer(200, of_all[slice(*bounds)])
             case ("GET",) if one in self.xcoms:
                 return answer(200, {"key": key, "value": self.xcoms[one]})
             case ("GET", *_):
@@ -209,10 +242,12 @@ class MemAPI:
             case "PUT":
                 kept[key] = call.body["value"]
                 return answer(204)
-            case "GET":
-                return answer(200, {"value": kept[key]}) if key in kept else not_found("no such key")
+            case "DELETE":
+                for name in [key] if key else list(kept):
+                    kept.pop(name, None)
+                return answer(204)
             case _:
-                return None
+                return answer(200, {"value": kept[key]}) if key in kept else not_found("no such key")
 
 
 def http() -> Any:
@@ -286,7 +321,7 @@ def run_op(
         raise NotImplementedError("Airflow has task loops from 3.4 on: mark the test with needs_loops")
     scope = scope_of(op, run_id=run_id, map_index=map_index, **region)
     ti_id = uuid5(NAMESPACE_OID, repr((scope, try_number)))
-    api.begin(Execution(ti_id, scope, op.retries, try_number <= op.retries))
+    api.begin(Execution(ti_id, scope, op.retries, try_number <= op.retries, region_index))
     instance = TaskInstance(
         id=ti_id,
         task_id=op.task_id,
