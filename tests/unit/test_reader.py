@@ -376,6 +376,15 @@ def test_a_contact_is_given_once_in_all_passes() -> None:
     assert bench.show(*shown) == [absent(records[2])]
 
 
+def test_a_page_that_shows_other_records_settles_only_its_own() -> None:
+    bench = Bench(*map(in_doubt, "ab"), questions=by_one)
+    first, second = bench.take()
+    bench.pages = [Page(contacts=(contact("2", "b"),)), Page(contacts=())]
+    bench.answer(first, OK)
+    bench.answer(second, OK)
+    assert bench.reader.findings() == []
+
+
 MARKED = EPOCH + timedelta(seconds=900)
 WITH_DATE = Response(200, {"date": format_datetime(EPOCH + timedelta(seconds=1000), usegmt=True)})
 
