@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_contacts import conformance, vendors
@@ -122,7 +122,6 @@ BODIES = {name: json_like(exchanges_of(name)) for name in vendors.names()}
 
 
 @pytest.mark.parametrize("name", vendors.names())
-@settings(deadline=None)
 @given(data=st.data(), status=st.sampled_from([200, 201, 400, 409, 422]), count=st.integers(0, 3))
 def test_no_answer_makes_a_reader_fail(name: str, data: st.DataObject, status: int, count: int) -> None:
     vendor, exchange = vendors.load(name), exchanges_of(name)[0]

@@ -360,7 +360,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS)
 def test_what_is_read_is_what_was_written(steps: list[Step]) -> None:
     """A model of one row a record: what a new execution reads is what the one before was told, or a doubt."""

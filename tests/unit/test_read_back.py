@@ -153,7 +153,7 @@ def test_every_field_that_is_shown_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_a_true_answer_with_one_thing_changed_loses_no_contact(name: str, data: st.DataObject, seed: int) -> None:
     answers = [(answer, question) for answer, question in ANSWERS[name] if answer.status == 200]

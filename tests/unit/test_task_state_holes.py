@@ -93,7 +93,7 @@ def test_each_key_that_is_deleted_is_missed(key: str, sync_id: str) -> None:
         begin(store)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sets(st.sampled_from(KEYS), min_size=1))
 def test_whatever_is_deleted_nothing_is_sent(lost: set[str]) -> None:
     store = two_tries()
@@ -102,7 +102,7 @@ def test_whatever_is_deleted_nothing_is_sent(lost: set[str]) -> None:
     assert sent_again(store) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_values_that_were_rolled_back_send_nothing_that_may_exist(data: st.DataObject) -> None:
     store = two_tries()

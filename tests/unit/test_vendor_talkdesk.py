@@ -300,7 +300,7 @@ def truthful(draw: st.DrawFn) -> Case:
     return sent, truth, draw(st.permutations(shown))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(truthful())
 def test_nobody_is_given_the_fate_of_another(case: Case) -> None:
     sent, truth, shown = case
@@ -312,7 +312,7 @@ def test_nobody_is_given_the_fate_of_another(case: Case) -> None:
         assert sum(isinstance(found[index], Rejected) for index in equal) <= len(equal) - created
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(PEOPLE, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_a_whole_answer_in_any_order_leaves_no_doubt(sent: list[dict[str, Any]], random: Any) -> None:
     shown = [fine(record, f"r{index}") for index, record in enumerate(sent)]
