@@ -84,7 +84,7 @@ def pytest(session: nox.Session, *arguments: str, venv: str = sys.prefix) -> Non
     paths = () if any(argument.startswith("tests/") for argument in (*arguments, *session.posargs)) else PARTS
     if session.posargs != [PARTS[0]]:
         session.run(*MARIADB, external=True)
-    # 5: no test is left. A selection may leave none in one of the two parts.
+    # 5: no test is left. A selection may leave none in one of the parts.
     codes = (0, 5) if set(session.posargs) - set(PARTS) else (0,)
     command = (f"{venv}/bin/python", "-m", "pytest", *paths, *arguments, *session.posargs)
     session.run(*command, env=INSTALLED, success_codes=codes, external=True)
