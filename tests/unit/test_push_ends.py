@@ -260,10 +260,10 @@ def rival(world: World, status: Status, calls: range = range(1, 2)) -> Trouble:
     return trouble
 
 
-def left_sending(run: str = "run-1") -> World:
+def left_sending() -> World:
     """Return a world in which a dead worker has left a claim, and its contact exists."""
     world = World()
-    world.table.put("n0", Status.SENDING, sync_run_id=run, payload={"name": "n0"})
+    world.table.put("n0", Status.SENDING, sync_run_id="run-1", payload={"name": "n0"})
     world.server.put({"name": "n0"})
     return world
 
