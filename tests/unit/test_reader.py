@@ -241,6 +241,26 @@ def test_a_record_that_no_question_is_about_is_not_read_back() -> None:
     assert nothing.reader.done
 
 
+def test_further_pages_are_about_the_same_records() -> None:
+    record = in_doubt()
+    bench = Bench(record, in_doubt("b"))
+    assert bench.show(more=question(2, 5)) == []
+    request = bench.one()
+    assert pages([request]) == ["2"]
+    bench.pages.append(Page(contacts=(contact(),)))
+    bench.answer(request, OK)
+    assert bench.reader.findings() == [found(record)]
+
+
+def test_giving_up_returns_what_has_no_finding() -> None:
+    records = [in_doubt(name) for name in "abc"]
+    bench = Bench(*records, questions=by_one)
+    bench.take(1)
+    assert bench.reader.give_up() == records
+    assert bench.take() == []
+    assert bench.reader.give_up() == []
+
+
 # Reads that fail.
 
 
@@ -296,6 +316,14 @@ def test_retry_after_is_obeyed_and_binds_creates_too(result: Result, wait: float
     bench.one()
 
 
+def test_a_retry_after_of_no_time_pauses_nothing() -> None:
+    pace = Pace(None)
+    bench = Bench(in_doubt(), pace=pace)
+    bench.fail(Response(503, {"retry-after": "0"}))
+    assert pace.next_at(0.0) == 0.0
+    assert bench.next_in() == pytest.approx(0.375)
+
+
 def test_a_failed_read_costs_only_its_own_records() -> None:
     records = [in_doubt(name) for name in "ab"]
     bench = Bench(*records, questions=by_one)
@@ -306,6 +334,13 @@ def test_a_failed_read_costs_only_its_own_records() -> None:
     assert bench.reader.findings() == [Finding(records[0], "read_failed")]
     bench.time.advance(DELAY)
     assert bench.show(contact("1", "b")) == [found(records[1])]
+
+
+def test_what_a_failed_read_had_shown_before_still_counts() -> None:
+    record = in_doubt()
+    bench = Bench(record)
+    bench.show(contact(), more=question(2, 0))
+    assert bench.fail(Response(404)) == [found(record)]
 
 
 @pytest.mark.parametrize(
