@@ -15,7 +15,7 @@ from airflow_provider_contacts.operators import PushContactsOperator
 from airflow_provider_contacts.outcome import digest_of
 from tests.airflow_harness import scope_of
 from tests.support.airflow_fixtures import RunDag, SetConnections
-from tests.support.exports import HISTORY, LATEST, behind, documented, export, exported, read, returned, three_runs
+from tests.support.exports import HISTORY, LATEST, behind, documented, export, read, three_runs
 from tests.support.pushing import TABLED, World, people, push
 
 SYNC = "d/push@dex_default"
@@ -26,7 +26,7 @@ def test_a_push_is_exported_however_it_ends(world: World, fails: bool) -> None:
     world.set(reject="first_name~First1")
     op = push(people(3), max_rejected=0 if fails else 1)
     assert world.run(op).state == ("failed" if fails else "success")
-    found = exported(world, task := behind(world, op))
+    found = world.done(task := behind(world, op))
     path = world.folder / "out" / "d%2Fpush%40dex_default" / "d%2Frun%2Fpush%2F-1.ndjson"
     status = "failed" if fails else "partial"
     ids = {"sync_id": SYNC, "sync_run_id": "d/run/push/-1"}
@@ -42,16 +42,16 @@ def test_a_push_is_exported_however_it_ends(world: World, fails: bool) -> None:
 def test_ids_name_a_run_as_well_as_its_summary(world: World) -> None:
     summary = world.done(push(people(2)))
     by_ids = export(world, sync_id=SYNC, sync_run_id="{{ 'd/' ~ run_id ~ '/push/-1' }}")
-    assert exported(world, by_ids) == exported(world, export(world, summary=summary))
+    assert world.done(by_ids) == world.done(export(world, summary=summary))
     as_text = export(world, summary="{{ params.summary | tojson }}", params={"summary": summary})
-    assert exported(world, as_text) == returned(world, by_ids)
+    assert world.done(as_text) == world.summary(by_ids)
 
 
 def test_an_object_has_the_rows_of_its_own_sync_id_alone(world: World) -> None:
     world.set(http_429="nth:1")
     assert world.run(push(people(3), sync_id="old", request_attempts=1)).state == "up_for_retry"
     summary = world.done(push(people(2), sync_id="new"), 2)
-    found = exported(world, export(world, summary=summary))
+    found = world.done(export(world, summary=summary))
     assert {(row["sync_id"], row["record_identifier"]) for row in read(found["path"])} == {("new", "p0"), ("new", "p1")}
 
 
@@ -64,7 +64,7 @@ def test_each_run_of_a_mapped_push_has_its_object(world: World) -> None:
     op = mapped()
     for index in (0, 1):
         world.done(op, map_index=index)
-    found = exported(world, behind(world, op))
+    found = world.done(behind(world, op))
     assert [(one["sync_run_id"], one["num_rows"]) for one in found] == [("d/run/push/0", 2), ("d/run/push/1", 3)]
     assert len({one["path"] for one in found}) == 2
     (event,) = world.api.states[-1]["outlet_events"]
@@ -78,7 +78,7 @@ def test_what_is_there_is_exported_where_one_of_a_mapped_push_left_no_summary(wo
     del world.api.xcoms[scope_of(op, map_index=0), "return_value"]
     task = behind(world, op)
     assert world.refused(task).startswith("summary: 1 pushes are exported, but 1 left no summary (skipped, killed")
-    assert [one["sync_run_id"] for one in returned(world, task)] == ["d/run/push/1"]
+    assert [one["sync_run_id"] for one in world.summary(task)] == ["d/run/push/1"]
 
 
 @pytest.mark.parametrize("summary", [None, [None, None]], ids=["one", "list"])
@@ -95,7 +95,7 @@ def test_a_plan_leaves_nothing_to_export(world: World) -> None:
     op = push(people(2), plan_only=True)
     world.done(op)
     assert world.run(behind(world, op)).state == "skipped"
-    assert world.run(export(world, summary=[returned(world, op)])).state == "skipped"
+    assert world.run(export(world, summary=[world.summary(op)])).state == "skipped"
     assert not (world.folder / "out").exists()
 
 
@@ -104,9 +104,9 @@ def test_a_summary_is_nowhere_shown(world: World) -> None:
     summary = world.done(op)
     assert "canary" in json.dumps(summary)
     for task in (behind(world, op), export(world, summary=summary)):
-        exported(world, task)
+        world.done(task)
         assert world.api.rendered[scope_of(task)]["summary"] == "(summary)"
-        assert "canary" not in json.dumps([world.api.rendered[scope_of(task)], returned(world, task)])
+        assert "canary" not in json.dumps([world.api.rendered[scope_of(task)], world.summary(task)])
         assert "canary" not in repr(task)
     told = world.refused(export(world, summary=[{"canary": "canary@example.com"}]))
     assert told == "summary: what is at place 1 is no summary of a push, but a dict"
@@ -121,10 +121,10 @@ def test_a_push_without_a_table_leaves_nothing_to_export(world: World) -> None:
 def test_rows_that_a_later_run_took_over_are_counted(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.set(reject="first_name~First[01]")
     first = world.done(push(people(3), max_rejected=2), run_id="one")
-    assert exported(world, export(world, summary=first))["num_taken_over"] == 0
+    assert world.done(export(world, summary=first))["num_taken_over"] == 0
     world.set(reject="")
     second = world.done(push(people(3)), run_id="two")
-    again = exported(world, export(world, summary=[first, second]))
+    again = world.done(export(world, summary=[first, second]))
     assert [(one["num_rows"], one["num_taken_over"]) for one in again] == [(1, 2), (2, 0)]
     assert "About 2 rows of run d/one/push/-1 are not among them" in caplog.text
 
@@ -133,9 +133,9 @@ def test_a_retry_replaces_its_own_object_alone(world: World) -> None:
     summary = world.done(push(people(2)), run_id="one")
     other = world.done(push(people(3)), run_id="two")
     task = export(world, summary=[summary, other])
-    before = [Path(one["path"]) for one in exported(world, task)]
+    before = [Path(one["path"]) for one in world.done(task)]
     texts = [path.read_text("utf-8") for path in before]
-    exported(world, export(world, summary=summary, identifiers="digest", payloads=True))
+    world.done(export(world, summary=summary, identifiers="digest", payloads=True))
     assert before[1].read_text("utf-8") == texts[1]
     row = json.loads(before[0].read_text("utf-8").splitlines()[0])
     assert row["record_identifier"] == digest_of("p0")

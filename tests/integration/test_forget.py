@@ -36,7 +36,7 @@ def forget(keys: Any, **parameters: Any) -> Any:
         return ForgetContactsOperator(**{**FORGET, **parameters}, keys=keys)
 
 
-def forgotten(world: World, keys: Any, **parameters: Any) -> dict[str, Any]:
+def forgotten(world: World, keys: Any, **parameters: Any) -> Any:
     """Forget persons; return the summary."""
     return world.done(forget(keys, **parameters))
 

@@ -56,7 +56,7 @@ def row(world: World, key: str) -> dict[str, Any]:
     return found
 
 
-def settled(world: World, *given: Any, **parameters: Any) -> dict[str, Any]:
+def settled(world: World, *given: Any, **parameters: Any) -> Any:
     """Settle what can be settled; return the summary."""
     return world.done(settle(*given, **parameters))
 

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_contacts.cli.program import main
 from airflow_provider_contacts.task.export import folder_at
 from tests.airflow_harness import airflow_connections
-from tests.support.exports import HISTORY, LATEST, documented, export, exported, three_runs
+from tests.support.exports import HISTORY, LATEST, documented, export, three_runs
 from tests.support.pushing import World, people, push
 
 IN_LAKE = {"path": "s3://lake/contacts", "path_conn_id": "aws"}
@@ -69,7 +69,7 @@ def test_duckdb_shows_history_and_latest_state_of_three_runs(world: World, where
 def test_an_object_is_there_under_its_own_name_alone(world: World, file_format: str) -> None:
     summary, folder = world.done(push(people(2))), f"s3://lake/{world.folder.name}"
     for _ in (1, 2):
-        done = exported(world, export(world, summary=summary, file_format=file_format, **{**IN_LAKE, "path": folder}))
+        done = world.done(export(world, summary=summary, file_format=file_format, **{**IN_LAKE, "path": folder}))
     assert done["path"] == f"{folder}/d%2Fpush%40dex_default/d%2Frun%2Fpush%2F-1.{file_format}"
     assert keys(folder) == {done["path"].removeprefix("s3://")}
     (event,) = world.api.states[-1]["outlet_events"]
@@ -78,7 +78,7 @@ def test_an_object_is_there_under_its_own_name_alone(world: World, file_format: 
 
 def test_more_than_one_part_is_uploaded(world: World) -> None:
     summary = world.done(push([{**one, "description": "x" * 20_000} for one in people(600)], store_payload="all"))
-    done = exported(world, export(world, summary=summary, payloads=True, **IN_LAKE))
+    done = world.done(export(world, summary=summary, payloads=True, **IN_LAKE))
     store = folder_at(IN_LAKE["path"], "aws").fs
     assert store.size(done["path"]) > 10 * 2**20
     assert len(store.cat(done["path"]).splitlines()) == done["num_rows"] == 600

@@ -39,16 +39,6 @@ def behind(world: World, op: Any, **given: Any) -> Any:
     return export(world, op.dag, summary=op.output, **given)
 
 
-def returned(world: World, op: Any, **where: Any) -> Any:
-    """Return what a task has returned."""
-    return world.summary(op, **where)
-
-
-def exported(world: World, op: Any, **where: Any) -> Any:
-    """Run one try of an export that must succeed; return what it returned."""
-    return world.done(op, **where)
-
-
 def read(path: str | Path) -> list[dict[str, Any]]:
     """Return the rows of an object, of CSV all values as texts."""
     path = Path(path)
@@ -70,7 +60,7 @@ def three_runs(world: World, **given: Any) -> list[dict[str, Any]]:
         world.set(reject=f"first_name~{refused}" if refused else "")
         op = push(records, max_rejected=2)
         world.done(op, run_id=f"r{number}")
-        done.append(exported(world, behind(world, op, **given), run_id=f"r{number}"))
+        done.append(world.done(behind(world, op, **given), run_id=f"r{number}"))
     return done
 
 
