@@ -15,6 +15,7 @@ import sqlalchemy  # noqa: TID253  # what is in the store is looked at
 from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.hooks import DexHook, TalkdeskHook
 from airflow_provider_contacts.ledgers.shared_rate.limiter import LimiterBudget
+from airflow_provider_contacts.ledgers.shared_rate.rate_table import prepare
 from airflow_provider_contacts.pacing.shared import SharedRate
 from tests.support.airflow_fixtures import SetConnections
 from tests.support.servers import MariaDB, NoServerError, Postgres, running_postgres_for_kills
@@ -184,3 +185,8 @@ def test_a_server_that_restarts_is_come_back_to() -> None:
             budget.close()
     except NoServerError as reason:
         pytest.skip(str(reason))
+
+
+def test_another_kind_of_database_is_refused() -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL, MySQL or MariaDB, not sqlite"):
+        prepare(sqlalchemy.create_engine("sqlite://"), "here")

@@ -60,7 +60,7 @@ class Responses:
 def row_of(url: str) -> RateRow:
     """Open the account's row in a database."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    prepare(engine)
+    prepare(engine, "the store")
     return RateRow(engine, ACCOUNT, "the test")
 
 

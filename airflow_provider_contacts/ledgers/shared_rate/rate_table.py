@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa  # noqa: TID253  # this module is imported only by what shares a rate through a database
 from sqlalchemy.exc import NoResultFound, ProgrammingError, SQLAlchemyError  # noqa: TID253  # likewise
 
-from airflow_provider_contacts.errors import BudgetError
+from airflow_provider_contacts.errors import BudgetError, ConfigError
 from airflow_provider_contacts.ledgers.sql.database import engine_of, run_all
 from airflow_provider_contacts.ledgers.sql.db_errors import database_of, described
 
@@ -46,13 +46,15 @@ def connect(hook: Any, where: str) -> sa.Engine:
     """Return an engine for the ``DbApiHook`` of an Airflow connection, which ``where`` names in error texts."""
     # There is nothing to roll back, and doing it would be one more round trip.
     engine = engine_of(hook, where, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-    prepare(engine)
+    prepare(engine, where)
     return engine
 
 
-def prepare(engine: sa.Engine) -> None:
+def prepare(engine: sa.Engine, where: str) -> None:
     """Let every new connection wait for nobody long."""
-    settings = SETTINGS[engine.dialect.name]
+    settings = SETTINGS.get(engine.dialect.name)
+    if settings is None:
+        raise ConfigError(f"{where}: a rate is shared through PostgreSQL, MySQL or MariaDB, not {engine.dialect.name}")
 
     def set_up(connection: Any, _: Any) -> None:
         if hasattr(connection, "prepare_threshold"):
